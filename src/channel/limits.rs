@@ -1,0 +1,38 @@
+//! Every limit of AWS IoT Core that eventcast relies on, as a named constant with its source.
+//!
+//! Sources: "AWS IoT Core endpoints and quotas" in the AWS General Reference (QUOTA), and the developer guide (DG), as
+//! published in 2026. All values are per account and Region unless the name says otherwise.
+
+/// The longest topic name or topic filter, in bytes of UTF-8 (QUOTA, "Topic size"). The `$aws/rules/<rule>/` and
+/// `$share/<name>/` prefixes are not counted.
+pub const TOPIC_BYTES: usize = 256;
+
+/// The most slashes in a topic name or filter, so at most eight levels (QUOTA, "Maximum number of slashes in topic and
+/// topic filter"). The same prefixes are not counted.
+pub const TOPIC_SLASHES: usize = 7;
+
+/// The largest payload of one publish, in bytes (QUOTA, "Publish payload size": 128 KB). A larger one is rejected.
+pub const PAYLOAD_BYTES: usize = 128 * 1024;
+
+/// The largest MQTT 5 packet, in bytes (QUOTA, "Maximum packet size": 146 KB).
+pub const PACKET_BYTES: u32 = 146 * 1024;
+
+/// All user properties of one MQTT 5 packet together, in bytes (QUOTA, "MQTT5 user properties": 8 KB).
+pub const USER_PROPERTIES_BYTES: usize = 8 * 1024;
+
+/// Unacknowledged QoS 1 publishes that one client may have outstanding (QUOTA, "Inbound unacknowledged QoS 1 publish
+/// requests").
+pub const UNACKNOWLEDGED_PER_CONNECTION: u16 = 100;
+
+/// The longest client id, in bytes of UTF-8 (QUOTA, "Client ID size").
+pub const CLIENT_ID_BYTES: usize = 128;
+
+/// The shortest and longest message expiry, in seconds (QUOTA, "MQTT5 message expiry": 0 is raised to 1).
+pub const MESSAGE_EXPIRY_SECONDS: std::ops::RangeInclusive<u32> = 1..=604_800;
+
+/// The shortest and longest keep-alive, in seconds (QUOTA, "Keep-alive"): IoT Core moves other values to the nearest of
+/// these.
+pub const KEEP_ALIVE_SECONDS: std::ops::RangeInclusive<u16> = 30..=1_200;
+
+/// CONNECT packets a second that IoT Core takes for one client id (QUOTA, "Connect requests per second per client ID").
+pub const CONNECTS_PER_SECOND_PER_CLIENT_ID: u32 = 1;

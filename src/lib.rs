@@ -1,0 +1,24 @@
+//! eventcast: the real-time layer of a platform whose event bus is Amazon EventBridge.
+//!
+//! Events arrive through SQS, are routed to channels, and are published to AWS IoT Core, which delivers them to browsers
+//! and phones. The modules, in reading order; imports point down the list only, and `tests/imports.rs` checks it:
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test that fails should say where"
+    )
+)]
+
+// The seams.
+pub mod port;
+
+// The core and its foundations: pure.
+pub mod route;
+
+pub mod channel;
+pub mod event;

@@ -1,0 +1,2 @@
+//! Arguments -> runtime -> exit status. Everything else is in the library.
+fn main() {}

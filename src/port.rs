@@ -1,0 +1,194 @@
+//! The seams between the daemon and the world: where events come from and where publications go.
+//!
+//! The parts know these traits only; `aws` and `mqtt` implement them and map foreign errors once. Each text says who owes
+//! what. A type that implements one of them passes the contract suite of that port (`tests/`), fakes included.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::route::publication::Publication;
+
+/// One message as the queue handed it out, with everything that is needed to settle it.
+pub struct Delivery {
+    /// The queue's own id of the message, the same on every redelivery.
+    pub id: Box<str>,
+    /// The event as sent.
+    pub body: Bytes,
+    /// The right to settle this delivery.
+    pub receipt: Receipt,
+    /// When the queue will hand the message out again unless it was settled before.
+    pub lease: Instant,
+    /// How often the queue has handed it out, this time included; 1 for the first time.
+    pub attempt: u32,
+    /// The message group (FIFO and fair queues).
+    pub group: Option<Box<str>>,
+}
+
+impl fmt::Debug for Delivery {
+    /// Never shows the body or the receipt: deliveries end up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("id", &self.id)
+            .field("body_bytes", &self.body.len())
+            .field("attempt", &self.attempt)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The right to settle one delivery. It is neither `Clone` nor `Copy`: settling consumes it, so that settling twice does
+/// not compile.
+pub struct Receipt(Box<str>);
+
+impl Receipt {
+    /// Wraps what the queue calls a receipt handle.
+    pub fn new(handle: impl Into<Box<str>>) -> Self {
+        Self(handle.into())
+    }
+
+    /// The queue's receipt handle. It is a capability: never log it.
+    pub fn handle(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Receipt(…)")
+    }
+}
+
+/// A delivery on its way to the dead-letter queue: the body unchanged, and why it can never succeed.
+#[derive(Debug)]
+pub struct DeadLetter {
+    /// The queue's id of the message.
+    pub id: Box<str>,
+    /// The event as received.
+    pub body: Bytes,
+    /// The message group, kept so that a FIFO dead-letter queue keeps the order.
+    pub group: Option<Box<str>>,
+    /// A word from a closed set, such as `not_an_event` or `too_large`.
+    pub reason: &'static str,
+    /// One line for a person, without the payload.
+    pub detail: String,
+    /// The route that could not be served, where one is to blame.
+    pub route: Option<Box<str>>,
+    /// How often the queue had handed the message out.
+    pub attempt: u32,
+}
+
+/// The outcome of one entry of a batch: which entry, by its place in the batch, and how it went.
+pub type BatchOutcome = Vec<Result<(), QueueError>>;
+
+/// Where events come from.
+///
+/// A message is invisible to others from the moment it was received until its lease ends, unless it was deleted or
+/// released before. Implementations retry nothing themselves: the daemon decides by [`QueueError`]'s kind. All methods may
+/// be called concurrently.
+pub trait Queue: Send + Sync + 'static {
+    /// Waits up to `wait` for messages and takes at most `max` of them (1 to 10), in the queue's order. An empty vector
+    /// means that none came. Cancel safe only in the sense of SQS: messages of a call that was dropped come back when
+    /// their lease ends.
+    fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Vec<Delivery>, QueueError>> + Send;
+
+    /// Deletes up to ten messages; the outcomes are in the order of `receipts`. A receipt whose lease has ended may be
+    /// refused: the message will come again.
+    fn delete(&self, receipts: &[Receipt]) -> impl Future<Output = BatchOutcome> + Send;
+
+    /// Hands up to ten messages back: each becomes visible again after its delay (zero: at once).
+    fn release(
+        &self,
+        receipts: &[(Receipt, Duration)],
+    ) -> impl Future<Output = BatchOutcome> + Send;
+
+    /// Sends up to ten messages to the dead-letter queue. `None` when there is no dead-letter queue.
+    fn bury(&self, letters: &[DeadLetter]) -> impl Future<Output = Option<BatchOutcome>> + Send;
+
+    /// Asks the queue for the facts the daemon plans by. Also the start-up check: it fails when the queue does not exist
+    /// or may not be read.
+    fn describe(&self) -> impl Future<Output = Result<QueueFacts, QueueError>> + Send;
+}
+
+/// What the daemon wants to know of its queue at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFacts {
+    /// How long a received message stays invisible.
+    pub visibility: Duration,
+    /// Whether the queue keeps order within message groups.
+    pub fifo: bool,
+    /// How often a message is handed out before the queue moves it to its own dead-letter queue; `None` without redrive.
+    pub max_receives: Option<u32>,
+}
+
+/// Why the queue did not do what it was asked, by what the caller does next.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// It may work later: throttled, unreachable, a server error.
+    #[error("{what}")]
+    Transient {
+        /// What was being done, and the service's own words.
+        what: String,
+    },
+    /// It will not work however often it is tried: no such queue, no permission, bad credentials.
+    #[error("{what}")]
+    Permanent {
+        /// What was being done, and the service's own words.
+        what: String,
+    },
+    /// The receipt is not good any more: the lease ended, or the message is gone. It may come again.
+    #[error("the lease on the message had ended")]
+    LeaseLost,
+}
+
+/// Where publications go.
+///
+/// Order: publications to one topic leave in the order in which `publish` returned their [`Pending`]. An implementation
+/// neither drops nor repeats a publication silently: each `Pending` resolves, and a publication whose fate is unknown
+/// (the connection was lost before its acknowledgement) resolves as transient.
+pub trait Publisher: Send + Sync + 'static {
+    /// Resolves to the publication's fate. Dropping it does not take the publication back.
+    type Pending: Future<Output = Result<(), PublishError>> + Send + 'static;
+
+    /// Hands one publication over, waiting while its connection is full or down. Once this returns, the publication's
+    /// place in its topic's order is fixed. Cancel safe: a dropped call has handed over nothing.
+    ///
+    /// # Errors
+    /// What can be known before sending, such as a payload above the broker's limit.
+    fn publish(
+        &self,
+        publication: Publication,
+    ) -> impl Future<Output = Result<Self::Pending, PublishError>> + Send;
+
+    /// Resolves once at least one connection is up: nothing should be received before that. Cancel safe.
+    fn ready(&self) -> impl Future<Output = ()> + Send;
+
+    /// Takes no more publications, waits for outstanding acknowledgements until `deadline`, and disconnects.
+    fn close(&self, deadline: Instant) -> impl Future<Output = ()> + Send;
+}
+
+/// Why a publication was not acknowledged, by what the caller does next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// It may work later: disconnected, throttled, timed out, a server error.
+    #[error("{what}")]
+    Transient {
+        /// What happened, in the broker's or the client's words.
+        what: String,
+    },
+    /// It cannot succeed: refused by policy, malformed, too large.
+    #[error("{what}")]
+    Permanent {
+        /// A word from a closed set for metrics and dead letters, such as `not_authorized` or `too_large`.
+        reason: &'static str,
+        /// What happened, in the broker's or the client's words.
+        what: String,
+    },
+}

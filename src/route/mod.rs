@@ -1,0 +1,6 @@
+//! Routes: which events become which publications.
+//!
+//! A route pairs an event pattern with topic templates and a payload shape. Everything here is pure; the daemon and the
+//! command line share it, so that `routes explain` tells what the bridge would do.
+
+pub mod publication;

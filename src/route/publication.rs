@@ -1,0 +1,62 @@
+//! What a route makes of an event: one message for one topic, ready to be published.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::channel::topic::Topic;
+
+/// One message for one topic. Cloning is cheap: the payload is a reference to the received bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Where it goes.
+    pub topic: Topic,
+    /// What clients receive: a slice of the received event wherever the route passes it through.
+    pub payload: Bytes,
+    /// The route that made it.
+    pub route: Arc<str>,
+    /// The delivery guarantee asked of the broker.
+    pub qos: Qos,
+    /// Whether the broker keeps it as the topic's last value.
+    pub retain: bool,
+    /// How long it is worth delivering, counted from the moment of publishing; `None` for ever.
+    pub expires: Option<Duration>,
+    /// MQTT 5 content type, such as `application/json`.
+    pub content_type: &'static str,
+    /// MQTT 5 user properties, in order: the event's id, source, detail-type, time and the route.
+    pub user_properties: Arc<[(&'static str, Box<str>)]>,
+}
+
+impl fmt::Debug for Publication {
+    /// Never shows the payload: publications end up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publication")
+            .field("topic", &self.topic.as_str())
+            .field("payload_bytes", &self.payload.len())
+            .field("route", &self.route)
+            .field("qos", &self.qos)
+            .field("retain", &self.retain)
+            .finish_non_exhaustive()
+    }
+}
+
+/// MQTT's quality of service, as far as IoT Core offers it (there is no QoS 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Qos {
+    /// 0: sent once, not acknowledged.
+    AtMostOnce,
+    /// 1: sent until the broker acknowledges it.
+    AtLeastOnce,
+}
+
+impl Qos {
+    /// The number that stands in packets and in the configuration: 0 or 1.
+    pub const fn level(self) -> u8 {
+        match self {
+            Self::AtMostOnce => 0,
+            Self::AtLeastOnce => 1,
+        }
+    }
+}
