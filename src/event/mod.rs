@@ -1,1 +1,8 @@
 //! EventBridge events: envelopes, the scan that reads them, and the event-pattern language.
+//!
+//! A body is parsed once, in one pass that captures the fields which patterns and templates name ([`scan`]); there is no
+//! tree of values. This module is pure: no sockets, clock or environment.
+
+pub mod fields;
+mod lex;
+pub mod scan;
