@@ -3,6 +3,7 @@
 //! A body is parsed once, in one pass that captures the fields which patterns and templates name ([`scan`]); there is no
 //! tree of values. This module is pure: no sockets, clock or environment.
 
+pub mod envelope;
 pub mod fields;
 mod lex;
 pub mod scan;
