@@ -150,7 +150,7 @@ pub enum QueueError {
 
 /// Where publications go.
 ///
-/// Order: publications to one topic leave in the order in which `publish` returned their [`Pending`]. An implementation
+/// Order: publications to one topic leave in the order in which `publish` returned their [`Pending`](Self::Pending). An implementation
 /// neither drops nor repeats a publication silently: each `Pending` resolves, and a publication whose fate is unknown
 /// (the connection was lost before its acknowledgement) resolves as transient.
 pub trait Publisher: Send + Sync + 'static {

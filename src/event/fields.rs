@@ -81,6 +81,11 @@ impl Fields {
         }
     }
 
+    /// The field at a dotted path, if it was asked for.
+    pub fn find(&self, path: &str) -> Option<FieldId> {
+        self.field(self.descend(Self::ROOT, path.as_bytes())?)
+    }
+
     /// How many distinct fields were asked for.
     pub fn len(&self) -> usize {
         self.paths.len()

@@ -6,4 +6,5 @@
 pub mod envelope;
 pub mod fields;
 mod lex;
+pub mod pattern;
 pub mod scan;

@@ -1,0 +1,172 @@
+//! From a pattern's tree to alternatives: fields are flattened to dotted paths, `$or` is multiplied out.
+//!
+//! A field that is named twice keeps its last meaning, per full path; objects under a repeated key merge.
+
+use std::cmp::Ordering;
+
+use super::operator::{Leaf, RESERVED};
+use super::tree::{Member, Node, NodeValue};
+use super::{MAX_ALTERNATIVES, PatternError};
+
+const OR: &str = "$or";
+
+/// One alternative: each field's path and what it must be (an index into the pattern's leaves), in the order of paths.
+///
+/// The order decides which elements of an array `exists: false` looks at: those that fields before it have chosen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rule {
+    pub(super) fields: Vec<(Box<str>, usize)>,
+}
+
+impl Rule {
+    fn put(&mut self, path: &str, leaf: usize) {
+        match self.fields.iter_mut().find(|(known, _)| &**known == path) {
+            Some((_, known)) => *known = leaf,
+            None => self.fields.push((path.into(), leaf)),
+        }
+    }
+}
+
+/// Flattens a pattern.
+pub(super) fn compile(root: &Node) -> Result<(Vec<Leaf>, Vec<Rule>), PatternError> {
+    let NodeValue::Object(members) = &root.value else {
+        return Err(fault(root, "", "Filter is not an object"));
+    };
+    let mut compiler = Compiler { leaves: Vec::new() };
+    let mut rules = vec![Rule::default()];
+    compiler.object(root, members, "", false, &mut rules)?;
+    for rule in &mut rules {
+        rule.fields.sort_by(|(a, _), (b, _)| by_code_units(a, b));
+    }
+    Ok((compiler.leaves, rules))
+}
+
+/// EventBridge sorts paths by UTF-16 code units, as Java does.
+fn by_code_units(a: &str, b: &str) -> Ordering {
+    a.encode_utf16().cmp(b.encode_utf16())
+}
+
+pub(super) fn fault(node: &Node, path: &str, reason: impl Into<String>) -> PatternError {
+    PatternError {
+        reason: reason.into(),
+        path: path.to_owned(),
+        at: node.at,
+        help: None,
+    }
+}
+
+struct Compiler {
+    leaves: Vec<Leaf>,
+}
+
+impl Compiler {
+    fn object(
+        &mut self,
+        node: &Node,
+        members: &[Member],
+        path: &str,
+        inside_or: bool,
+        rules: &mut Vec<Rule>,
+    ) -> Result<(), PatternError> {
+        if members.is_empty() {
+            return Err(PatternError {
+                help: Some("name a field, or leave the object out".into()),
+                ..fault(node, path, "Empty objects are not allowed")
+            });
+        }
+        for member in members {
+            self.member(member, path, inside_or, rules)?;
+        }
+        Ok(())
+    }
+
+    fn member(
+        &mut self,
+        member: &Member,
+        path: &str,
+        inside_or: bool,
+        rules: &mut Vec<Rule>,
+    ) -> Result<(), PatternError> {
+        let key = &*member.key;
+        if key == OR {
+            return self.or(&member.value, path, rules);
+        }
+        if inside_or && RESERVED.contains(&key) {
+            let reason =
+                format!("{key} is Ruler reserved fieldName which cannot be used inside {OR}.");
+            return Err(PatternError {
+                at: member.key_at,
+                help: Some(
+                    "each branch of `$or` is an object that names fields: {\"field\": [..]}".into(),
+                ),
+                ..fault(&member.value, path, reason)
+            });
+        }
+        let path = if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        };
+        match &member.value.value {
+            NodeValue::Object(members) => {
+                self.object(&member.value, members, &path, inside_or, rules)
+            }
+            NodeValue::Array(values) => {
+                let leaf = Leaf::parse(&member.value, values, &path)?;
+                self.leaves.push(leaf);
+                let leaf = self.leaves.len() - 1;
+                rules.iter_mut().for_each(|rule| rule.put(&path, leaf));
+                Ok(())
+            }
+            _ => Err(PatternError {
+                help: Some(format!("write [{}]", member.value.to_json())),
+                ..fault(
+                    &member.value,
+                    &path,
+                    format!("\"{key}\" must be an object or an array"),
+                )
+            }),
+        }
+    }
+
+    fn or(&mut self, node: &Node, path: &str, rules: &mut Vec<Rule>) -> Result<(), PatternError> {
+        let NodeValue::Array(branches) = &node.value else {
+            return Err(fault(
+                node,
+                path,
+                format!("It must be an Array followed with {OR}."),
+            ));
+        };
+        let before = std::mem::take(rules);
+        for branch in branches {
+            let NodeValue::Object(members) = &branch.value else {
+                return Err(fault(
+                    branch,
+                    path,
+                    format!("Only JSON object is allowed in array of {OR} relationship."),
+                ));
+            };
+            let mut branched = before.clone();
+            self.object(branch, members, path, true, &mut branched)?;
+            rules.append(&mut branched);
+            if rules.len() > MAX_ALTERNATIVES {
+                return Err(PatternError {
+                    help: Some("split the pattern over several routes".into()),
+                    ..fault(
+                        node,
+                        path,
+                        format!("{OR} multiplies to more than {MAX_ALTERNATIVES} combinations"),
+                    )
+                });
+            }
+        }
+        if branches.len() < 2 {
+            return Err(fault(
+                node,
+                path,
+                format!("There must have at least 2 Objects in {OR} relationship."),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! The event-pattern language of EventBridge: which events a route takes.
+//!
+//! Follows the EventBridge user guide ("Creating event patterns", "Comparison operators") and, where the guide is silent,
+//! the verdicts of AWS's own matcher, aws/event-ruler. A pattern is read into a tree ([`tree`]), checked and compiled
+//! ([`Pattern`]), and matched together with all other patterns against one scan of an event ([`matching`]).
+//!
+//! Two quirks of event-ruler are left out on purpose: `0.0.0.0/0` and `::/0` do not match numbers or addresses of the
+//! other family, and case is ignored for all characters alike, also those outside the basic plane.
+
+mod address;
+mod compile;
+pub mod explain;
+mod lint;
+pub mod matching;
+mod number;
+mod operator;
+mod text;
+pub mod tree;
+
+use std::fmt;
+
+use compile::Rule;
+use operator::Leaf;
+use tree::{Node, Position};
+
+/// The most alternatives that `$or` may multiply to (EventBridge user guide: a pattern with more than 1,000 combinations is
+/// refused).
+pub const MAX_ALTERNATIVES: usize = 1_000;
+
+/// A checked event pattern.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// What each named field must be; alternatives share them.
+    leaves: Vec<Leaf>,
+    /// The alternatives that `$or` expands to; without `$or` there is one.
+    rules: Vec<Rule>,
+    warnings: Vec<Warning>,
+}
+
+impl Pattern {
+    /// Reads a pattern from JSON text.
+    ///
+    /// # Errors
+    /// [`PatternError`] with AWS's own words and the place in the text.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let node = Node::parse(text).map_err(|error| PatternError {
+            reason: error.to_string(),
+            path: String::new(),
+            at: error.at,
+            help: None,
+        })?;
+        let mut pattern = Self::from_tree(&node)?;
+        pattern.warnings.extend(lint::length(text));
+        Ok(pattern)
+    }
+
+    /// Checks a pattern that was read elsewhere, such as from a part of a YAML file.
+    ///
+    /// # Errors
+    /// [`PatternError`] with AWS's own words and the place of the node that is at fault.
+    pub fn from_tree(node: &Node) -> Result<Self, PatternError> {
+        let (leaves, rules) = compile::compile(node)?;
+        let warnings = lint::leaves(&leaves);
+        Ok(Self {
+            leaves,
+            rules,
+            warnings,
+        })
+    }
+
+    /// What EventBridge may object to, although the pattern is right.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}
+
+/// Why a pattern is not valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatternError {
+    /// What AWS says of such a pattern, without its opening words.
+    pub reason: String,
+    /// The field at fault, such as `detail.state[0]`; empty for the pattern as a whole.
+    pub path: String,
+    /// Where the fault stands.
+    pub at: Position,
+    /// What to do about it, where that can be told.
+    pub help: Option<String>,
+}
+
+impl PatternError {
+    /// The first line of the error that EventBridge's API gives.
+    pub fn aws_text(&self) -> String {
+        format!("Event pattern is not valid. Reason: {}", self.reason)
+    }
+}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Position { line, column } = self.at;
+        write!(f, "{} (line {line}, column {column}", self.aws_text())?;
+        if !self.path.is_empty() {
+            write!(f, ", at `{}`", self.path)?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl std::error::Error for PatternError {}
+
+/// Something about a valid pattern that a person should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// One line.
+    pub message: String,
+    /// The field concerned; empty for the pattern as a whole.
+    pub path: String,
+    /// Where it stands.
+    pub at: Position,
+}

@@ -1,0 +1,99 @@
+//! Payload shapes: what clients receive of an event.
+//!
+//! `event` and `detail` are slices of the received bytes, so that numbers keep their spelling and nothing is copied.
+//! `cloudevents` is the structured mode of CloudEvents 1.0 (MQTT binding, section 3.2), with `detail` as its data.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::event::envelope::Event;
+
+/// What a route publishes of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Payload {
+    /// The body as received.
+    #[default]
+    Event,
+    /// The platform's own data alone.
+    Detail,
+    /// A CloudEvent in structured mode.
+    CloudEvents,
+}
+
+/// An event lacks what a payload shape needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event has no `{0}`, which the payload needs")]
+pub struct Lacks(pub &'static str);
+
+impl Payload {
+    /// The names in the configuration, in the order of the variants.
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("event", Self::Event),
+        ("detail", Self::Detail),
+        ("cloudevents", Self::CloudEvents),
+    ];
+
+    /// The MQTT content type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Event | Self::Detail => "application/json",
+            Self::CloudEvents => "application/cloudevents+json",
+        }
+    }
+
+    /// The bytes to publish.
+    ///
+    /// # Errors
+    /// [`Lacks`] when a raw body has no `detail`, or no `source` and type for a CloudEvent.
+    pub fn of(self, event: &Event<'_>) -> Result<Bytes, Lacks> {
+        match self {
+            Self::Event => Ok(event.body().clone()),
+            Self::Detail => {
+                let detail = event.detail().ok_or(Lacks("detail"))?;
+                Ok(event.scanned().slice(&detail))
+            }
+            Self::CloudEvents => cloud_event(event),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct CloudEvent<'e> {
+    specversion: &'static str,
+    id: &'e str,
+    source: &'e str,
+    #[serde(rename = "type")]
+    kind: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awsaccount: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awsregion: Option<&'e str>,
+    datacontenttype: &'static str,
+    data: &'e RawValue,
+}
+
+fn cloud_event(event: &Event<'_>) -> Result<Bytes, Lacks> {
+    let detail = event.detail().ok_or(Lacks("detail"))?;
+    let json = event.scanned().slice(&detail);
+    let data = serde_json::from_slice(&json).map_err(|_| Lacks("detail"))?;
+    let cloud_event = CloudEvent {
+        specversion: "1.0",
+        id: event.id(),
+        source: event.source().ok_or(Lacks("source"))?,
+        kind: event.detail_type().ok_or(Lacks("detail-type"))?,
+        // The attribute must be a timestamp; published samples of events have impossible ones.
+        time: event
+            .time()
+            .filter(|time| time.parse::<jiff::Timestamp>().is_ok()),
+        awsaccount: event.account(),
+        awsregion: event.region(),
+        datacontenttype: "application/json",
+        data,
+    };
+    serde_json::to_vec(&cloud_event)
+        .map(Bytes::from)
+        .map_err(|_| Lacks("detail"))
+}

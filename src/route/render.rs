@@ -1,0 +1,363 @@
+//! From a template and one event to topics: values are chosen, filtered, checked and joined.
+//!
+//! An array gives one topic for each element. Placeholders under the same array take the same element; under different
+//! arrays every combination counts. What cannot become a topic is refused with a reason, never repaired.
+
+use smallvec::SmallVec;
+
+use super::target::Target;
+use super::template::{Filters, Part, Pick, Placeholder};
+use crate::channel::topic::{Topic, TopicError, ValueError, check_value};
+use crate::event::fields::{FieldId, Fields};
+use crate::event::scan::{Element, Kind, Scanned, Value};
+
+/// The most topics that one route may make of one event. Over it the event is refused: truncating would lose messages
+/// unseen.
+pub const MAX_TOPICS: usize = 64;
+
+/// How many values may be looked at to make one route's topics. Repeated values make no new topic, so that the cap on topics
+/// alone would not bound the work.
+const STEPS: u32 = 20_000;
+
+/// How much of a refused value is told: enough to recognise it, not enough to leak it.
+const PREVIEW_BYTES: usize = 32;
+
+/// Why a route yields no topic for an event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{placeholder}: {problem}")]
+pub struct Rejection {
+    /// The placeholder or target at fault, as written.
+    pub placeholder: Box<str>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong with a value or with the topic made of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The event does not have the field.
+    #[error("the event has no such field")]
+    Missing,
+    /// `null`, an object, or a number whose spelling is not stable.
+    #[error("the value is {0}; a topic takes text, whole numbers and booleans")]
+    Type(&'static str),
+    /// The value would change the topic's shape.
+    #[error("{error}: `{preview}`")]
+    Value {
+        /// What is wrong with it.
+        error: ValueError,
+        /// The beginning of the value.
+        preview: Box<str>,
+    },
+    /// The id is not of the channel's format.
+    #[error("`{preview}` is no id of channel `{channel}`, which wants {format}")]
+    ChannelId {
+        /// The channel's name.
+        channel: Box<str>,
+        /// The format its ids must have.
+        format: Box<str>,
+        /// The beginning of the id.
+        preview: Box<str>,
+    },
+    /// The topic as a whole breaks a rule.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The event's arrays make too many topics.
+    #[error("more than {MAX_TOPICS} topics")]
+    TooMany,
+}
+
+impl Problem {
+    /// A word from a closed set, for metrics and dead letters.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "template_missing",
+            Self::Type(_) => "value_type",
+            Self::Value { .. } => "value_rejected",
+            Self::ChannelId { .. } => "channel_id",
+            Self::Topic(_) => "topic_rejected",
+            Self::TooMany => "too_many_topics",
+        }
+    }
+}
+
+/// A target whose placeholders know their fields.
+#[derive(Clone, Debug)]
+pub(super) struct Renderer {
+    target: Target,
+    /// One for each distinct placeholder.
+    slots: Vec<(FieldId, Placeholder)>,
+    /// The parts in order: text, or which slot.
+    parts: Vec<RenderPart>,
+}
+
+#[derive(Clone, Debug)]
+enum RenderPart {
+    Text(Box<str>),
+    Slot(usize),
+}
+
+impl Renderer {
+    pub(super) fn new(target: &Target, route: &str, fields: &mut Fields) -> Self {
+        let mut slots: Vec<(FieldId, Placeholder)> = Vec::new();
+        let parts = target
+            .template()
+            .parts()
+            .iter()
+            .map(|part| match part {
+                Part::Literal(text) => RenderPart::Text(text.clone()),
+                Part::RouteName => RenderPart::Text(route.into()),
+                Part::Placeholder(placeholder) => {
+                    let known = slots.iter().position(|(_, slot)| slot == placeholder);
+                    RenderPart::Slot(known.unwrap_or_else(|| {
+                        slots.push((fields.add(&placeholder.path), placeholder.clone()));
+                        slots.len() - 1
+                    }))
+                }
+            })
+            .collect();
+        Self {
+            target: target.clone(),
+            slots,
+            parts,
+        }
+    }
+
+    /// Appends the topics for one event, each once.
+    pub(super) fn topics(
+        &self,
+        event: &Scanned,
+        prefix: &str,
+        out: &mut Vec<Topic>,
+    ) -> Result<(), Rejection> {
+        let mut search = Search {
+            renderer: self,
+            event,
+            prefix,
+            chosen: SmallVec::new(),
+            values: Vec::new(),
+            missing: None,
+            steps: STEPS,
+            out,
+        };
+        let before = search.out.len();
+        search.fill()?;
+        match search.missing {
+            Some(placeholder) if search.out.len() == before => Err(Rejection {
+                placeholder,
+                problem: Problem::Missing,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn join(&self, prefix: &str, values: &[String]) -> Result<Topic, Rejection> {
+        let mut id = String::new();
+        for part in &self.parts {
+            match part {
+                RenderPart::Text(text) => id.push_str(text),
+                RenderPart::Slot(slot) => id.push_str(values.get(*slot).map_or("", |value| value)),
+            }
+        }
+        let reject = |problem| Rejection {
+            placeholder: self.target.to_string().into(),
+            problem,
+        };
+        let topic = match self.target.kind() {
+            None => format!("{prefix}{id}"),
+            Some(kind) if kind.id().accepts(&id) && check_value(&id).is_ok() => {
+                format!("{prefix}{}/{id}", kind.name())
+            }
+            Some(kind) => {
+                return Err(reject(Problem::ChannelId {
+                    channel: kind.name().into(),
+                    format: kind.id().to_string().into(),
+                    preview: preview(&id),
+                }));
+            }
+        };
+        Topic::parse(&topic).map_err(|error| reject(error.into()))
+    }
+}
+
+struct Search<'s> {
+    renderer: &'s Renderer,
+    event: &'s Scanned,
+    prefix: &'s str,
+    /// The element that was chosen of each array so far.
+    chosen: SmallVec<[(u32, u32); 8]>,
+    /// The texts chosen for the slots so far.
+    values: Vec<String>,
+    missing: Option<Box<str>>,
+    steps: u32,
+    out: &'s mut Vec<Topic>,
+}
+
+impl Search<'_> {
+    fn fill(&mut self) -> Result<(), Rejection> {
+        let Some((field, placeholder)) = self.renderer.slots.get(self.values.len()) else {
+            let topic = self.renderer.join(self.prefix, &self.values)?;
+            if !self.out.contains(&topic) {
+                self.out.push(topic);
+            }
+            if self.out.len() > MAX_TOPICS {
+                return Err(self.too_many());
+            }
+            return Ok(());
+        };
+        let before = self.chosen.len();
+        let mut found = false;
+        let event = self.event;
+        let values = event
+            .values(*field)
+            .filter(|value| value.kind != Kind::Array && picked(value, &placeholder.picks));
+        for value in values {
+            self.steps = self.steps.checked_sub(1).ok_or_else(|| self.too_many())?;
+            if self.choose(&value, &placeholder.picks) {
+                let text = text(&value, placeholder);
+                match (text, &placeholder.filters.default) {
+                    (
+                        Err(Rejection {
+                            problem: Problem::Type(_),
+                            ..
+                        }),
+                        Some(_),
+                    ) => {}
+                    (Err(rejection), _) => return Err(rejection),
+                    (Ok(text), _) => {
+                        found = true;
+                        self.values.push(text);
+                        self.fill()?;
+                        self.values.pop();
+                    }
+                }
+            }
+            self.chosen.truncate(before);
+        }
+        if found {
+            return Ok(());
+        }
+        match &placeholder.filters.default {
+            Some(default) => {
+                self.values.push(default.to_string());
+                self.fill()?;
+                self.values.pop();
+            }
+            None => self.missing = Some(placeholder.written.clone()),
+        }
+        Ok(())
+    }
+
+    fn too_many(&self) -> Rejection {
+        Rejection {
+            placeholder: self.renderer.target.to_string().into(),
+            problem: Problem::TooMany,
+        }
+    }
+
+    /// Binds the elements that a value came from, unless another was chosen of the same array. An element that the
+    /// placeholder picks by its number binds nothing.
+    fn choose(&mut self, value: &Value<'_>, picks: &[Pick]) -> bool {
+        let picked = |element: &&Element| picks.iter().any(|pick| pick.depth == element.depth);
+        for element in value.binding().iter().filter(|element| !picked(element)) {
+            match self
+                .chosen
+                .iter()
+                .find(|(array, _)| *array == element.array)
+            {
+                Some((_, index)) if *index != element.index => return false,
+                Some(_) => {}
+                None => self.chosen.push((element.array, element.index)),
+            }
+        }
+        true
+    }
+}
+
+/// Whether a value came through the elements that a placeholder picks.
+fn picked(value: &Value<'_>, picks: &[Pick]) -> bool {
+    picks.iter().all(|pick| {
+        value
+            .elements
+            .iter()
+            .filter(|element| element.depth == pick.depth)
+            .nth(pick.nth)
+            .is_some_and(|element| element.index == pick.index)
+    })
+}
+
+/// The text that a value puts into a topic.
+fn text(value: &Value<'_>, placeholder: &Placeholder) -> Result<String, Rejection> {
+    let reject = |problem| Rejection {
+        placeholder: placeholder.written.clone(),
+        problem,
+    };
+    let whole = || {
+        value
+            .text
+            .iter()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'-'))
+    };
+    let refused = match value.kind {
+        Kind::String | Kind::True | Kind::False => None,
+        Kind::Number if whole() => None,
+        Kind::Number => Some("a number with a fraction or an exponent"),
+        Kind::Null => Some("null"),
+        Kind::Object | Kind::Array => Some("an object or an array"),
+    };
+    if let Some(kind) = refused {
+        return Err(reject(Problem::Type(kind)));
+    }
+    let Some(text) = value.as_str() else {
+        return Err(reject(Problem::Type("text with a lone surrogate")));
+    };
+    let text = filtered(text, &placeholder.filters);
+    let checked = if placeholder.filters.path {
+        text.split('/').try_for_each(check_value)
+    } else {
+        check_value(&text)
+    };
+    match checked {
+        Ok(()) => Ok(text),
+        Err(error) => Err(reject(Problem::Value {
+            error,
+            preview: preview(&text),
+        })),
+    }
+}
+
+fn filtered(text: &str, filters: &Filters) -> String {
+    let text = if filters.lower {
+        text.to_lowercase()
+    } else {
+        text.to_owned()
+    };
+    if filters.encode { encoded(&text) } else { text }
+}
+
+/// Percent-encodes what a topic level must not hold, and `%` itself so that it can be undone.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        let leading_dollar = c == '$' && at == 0;
+        if matches!(c, '%' | '/' | '+' | '#') || c.is_control() || leading_dollar {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                out.push_str(&format!("%{byte:02X}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// The beginning of a value, without control characters.
+fn preview(text: &str) -> Box<str> {
+    let mut end = text.len().min(PREVIEW_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let cut = text.get(..end).unwrap_or_default();
+    let ellipsis = if end < text.len() { "…" } else { "" };
+    format!("{}{ellipsis}", cut.escape_debug()).into()
+}

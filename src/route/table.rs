@@ -1,0 +1,265 @@
+//! All routes together: one event in, its publications out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::payload::{Lacks, Payload};
+use super::publication::{Publication, Qos};
+use super::render::{Rejection, Renderer};
+use super::target::Target;
+use crate::channel::limits::PAYLOAD_BYTES;
+use crate::channel::topic::Topic;
+use crate::event::envelope::{DecodeError, Decoder, Envelope, Event};
+use crate::event::fields::Fields;
+use crate::event::pattern::Pattern;
+use crate::event::pattern::matching::{BudgetExceeded, PatternSet};
+
+/// The most topics that all routes together may make of one event.
+pub const MAX_TOPICS_PER_EVENT: usize = 256;
+
+/// One route, as configured.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name, unique among routes.
+    pub name: Arc<str>,
+    /// Which events it takes.
+    pub pattern: Pattern,
+    /// Where it sends them.
+    pub targets: Vec<Target>,
+    /// What it sends.
+    pub payload: Payload,
+    /// The delivery guarantee asked of the broker.
+    pub qos: Qos,
+    /// Whether the broker keeps the message as the topic's last value.
+    pub retain: bool,
+    /// How long a message is worth delivering; `None` for ever.
+    pub expires: Option<Duration>,
+    /// Whether deliveries that a version-2 bus replays from its archive are pushed too.
+    pub replay: bool,
+    /// What becomes of an event from which no right topic can be made.
+    pub on_invalid_topic: OnInvalidTopic,
+}
+
+/// What becomes of an event from which a route cannot make a right topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnInvalidTopic {
+    /// The route is left out for this event, which is counted and logged.
+    Skip,
+    /// Other routes publish, then the event goes to the dead-letter queue.
+    #[default]
+    DeadLetter,
+    /// Nothing of the event is published, and it goes to the dead-letter queue.
+    Fail,
+}
+
+/// The routes of one configuration, compiled. Immutable and shared.
+#[derive(Clone, Debug)]
+pub struct RouteTable {
+    decoder: Decoder,
+    patterns: PatternSet,
+    routes: Vec<(Route, Vec<Renderer>)>,
+    /// What every topic begins with: the environment and a slash, or nothing.
+    prefix: Box<str>,
+}
+
+/// What becomes of one event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routed {
+    /// What to publish, in the order of routes and targets. Empty when no route takes the event.
+    pub publications: Vec<Publication>,
+    /// Routes that take the event but are left out.
+    pub skipped: Vec<Refusal>,
+    /// The event has to go to the dead-letter queue, after the publications were made.
+    pub dead_letter: Option<Refusal>,
+}
+
+/// An event, or one route's part of it, that can never be published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    /// A word from a closed set, for metrics and dead letters.
+    pub reason: &'static str,
+    /// One line for a person, without the payload.
+    pub detail: String,
+    /// The route at fault, where one is.
+    pub route: Option<Arc<str>>,
+}
+
+impl Refusal {
+    fn new(reason: &'static str, detail: impl ToString) -> Self {
+        Self {
+            reason,
+            detail: detail.to_string(),
+            route: None,
+        }
+    }
+
+    fn of(route: &Route, reason: &'static str, detail: impl ToString) -> Self {
+        Self {
+            route: Some(Arc::clone(&route.name)),
+            ..Self::new(reason, detail)
+        }
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        Self::new("not_an_event", error)
+    }
+}
+
+impl From<BudgetExceeded> for Refusal {
+    fn from(error: BudgetExceeded) -> Self {
+        Self::new("match_budget", error)
+    }
+}
+
+impl RouteTable {
+    /// Compiles routes. Topics get `environment` as their first level where one is given.
+    pub fn new(routes: Vec<Route>, envelope: Envelope, environment: Option<&str>) -> Self {
+        let mut fields = Fields::new();
+        let patterns = PatternSet::compile(routes.iter().map(|route| &route.pattern), &mut fields);
+        let routes = routes
+            .into_iter()
+            .map(|route| {
+                let renderers = route
+                    .targets
+                    .iter()
+                    .map(|target| Renderer::new(target, &route.name, &mut fields))
+                    .collect();
+                (route, renderers)
+            })
+            .collect();
+        Self {
+            decoder: Decoder::new(envelope, fields),
+            patterns,
+            routes,
+            prefix: environment
+                .map_or_else(String::new, |name| format!("{name}/"))
+                .into(),
+        }
+    }
+
+    /// The routes, in the order of the configuration.
+    pub fn routes(&self) -> impl ExactSizeIterator<Item = &Route> {
+        self.routes.iter().map(|(route, _)| route)
+    }
+
+    /// What to publish of one body. `message_id` stands in for the event's id where the body has none.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the body is no event, or nothing of it may be published.
+    pub fn route(&self, body: &Bytes, message_id: &str) -> Result<Routed, Refusal> {
+        let event = self.decoder.decode(body, message_id)?;
+        let mut matched = Vec::new();
+        self.patterns.matching(event.scanned(), &mut matched)?;
+        let mut routed = Routed::default();
+        for index in matched {
+            let Some((route, renderers)) = self.routes.get(index) else {
+                continue;
+            };
+            if event.is_replay() && !route.replay {
+                continue;
+            }
+            match self.publications(route, renderers, &event, &mut routed.publications) {
+                Ok(()) => {}
+                Err(refusal) => match route.on_invalid_topic {
+                    OnInvalidTopic::Skip => routed.skipped.push(refusal),
+                    OnInvalidTopic::DeadLetter => {
+                        routed.dead_letter.get_or_insert(refusal);
+                    }
+                    OnInvalidTopic::Fail => return Err(refusal),
+                },
+            }
+        }
+        if routed.publications.len() > MAX_TOPICS_PER_EVENT {
+            let detail = format!(
+                "{} topics for one event; at most {MAX_TOPICS_PER_EVENT} are made",
+                routed.publications.len()
+            );
+            return Err(Refusal::new("too_many_topics", detail));
+        }
+        Ok(routed)
+    }
+
+    /// Appends one route's publications: all of them, or none.
+    fn publications(
+        &self,
+        route: &Route,
+        renderers: &[Renderer],
+        event: &Event<'_>,
+        out: &mut Vec<Publication>,
+    ) -> Result<(), Refusal> {
+        let mut topics: Vec<Topic> = Vec::new();
+        for renderer in renderers {
+            renderer
+                .topics(event.scanned(), &self.prefix, &mut topics)
+                .map_err(|rejection: Rejection| {
+                    Refusal::of(route, rejection.problem.reason(), &rejection)
+                })?;
+        }
+        let payload = route
+            .payload
+            .of(event)
+            .map_err(|lacks: Lacks| Refusal::of(route, "payload", lacks))?;
+        if payload.len() > PAYLOAD_BYTES {
+            let detail = format!(
+                "the payload has {} bytes; IoT Core takes {PAYLOAD_BYTES}",
+                payload.len()
+            );
+            return Err(Refusal::of(route, "too_large", detail));
+        }
+        let user_properties = user_properties(event, route);
+        out.extend(topics.into_iter().map(|topic| Publication {
+            topic,
+            payload: payload.clone(),
+            route: Arc::clone(&route.name),
+            qos: route.qos,
+            retain: route.retain,
+            expires: route.expires,
+            content_type: route.payload.content_type(),
+            user_properties: Arc::clone(&user_properties),
+        }));
+        Ok(())
+    }
+
+    /// Reads a body as the daemon would, for those who explain what it does.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the body is no event.
+    pub fn decode<'m>(&self, body: &Bytes, message_id: &'m str) -> Result<Event<'m>, Refusal> {
+        Ok(self.decoder.decode(body, message_id)?)
+    }
+
+    /// One route's publications of one event, whether its pattern matches or not.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it can make none.
+    pub fn publications_of(
+        &self,
+        index: usize,
+        event: &Event<'_>,
+    ) -> Result<Vec<Publication>, Refusal> {
+        let mut publications = Vec::new();
+        if let Some((route, renderers)) = self.routes.get(index) {
+            self.publications(route, renderers, event, &mut publications)?;
+        }
+        Ok(publications)
+    }
+}
+
+/// What a client may want to know of a message without reading its payload.
+fn user_properties(event: &Event<'_>, route: &Route) -> Arc<[(&'static str, Box<str>)]> {
+    [
+        ("eb-id", Some(event.id())),
+        ("eb-source", event.source()),
+        ("eb-detail-type", event.detail_type()),
+        ("eb-time", event.time()),
+        ("eb-route", Some(&*route.name)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?.into())))
+    .collect()
+}

@@ -1,0 +1,184 @@
+//! Where a route sends: a channel (`order:{detail.orderId}`) or a plain topic (`status/{detail.region}`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::template::{Template, TemplateError};
+use crate::channel::Kind;
+use crate::channel::limits::{TOPIC_BYTES, TOPIC_SLASHES};
+
+/// The declared kinds of channels, by name.
+pub type Kinds = BTreeMap<Box<str>, Kind>;
+
+/// One target of a route.
+#[derive(Clone, Debug)]
+pub struct Target {
+    kind: Option<Kind>,
+    template: Template,
+}
+
+impl Target {
+    /// Reads a target. Text that begins with a word and a colon is a channel; everything else is a topic.
+    ///
+    /// # Errors
+    /// [`TemplateError`] when the template cannot be read, the channel is not declared, or no event could ever make a topic
+    /// of it that IoT Core takes.
+    pub fn parse(text: &str, kinds: &Kinds) -> Result<Self, TemplateError> {
+        let word = |name: &str| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            !name.is_empty() && name.chars().all(fits)
+        };
+        let Some((name, id)) = text.split_once(':').filter(|(name, _)| word(name)) else {
+            return Self::topic(text);
+        };
+        let Some(kind) = kinds.get(name) else {
+            return Err(undeclared(name, kinds));
+        };
+        let template = Template::parse(id).map_err(|error| TemplateError {
+            offset: error.offset + name.len() + 1,
+            ..error
+        })?;
+        if id.is_empty() {
+            return Err(TemplateError {
+                message: format!("channel `{name}` has no id"),
+                offset: text.len(),
+                help: Some(format!("write {name}:{{detail.{name}Id}}")),
+            });
+        }
+        Ok(Self {
+            kind: Some(kind.clone()),
+            template,
+        })
+    }
+
+    fn topic(text: &str) -> Result<Self, TemplateError> {
+        let template = Template::parse(text)?;
+        let literal = template.leading_literal();
+        let fail = |message: String, help: &str| TemplateError {
+            message,
+            offset: 0,
+            help: Some(help.to_owned()),
+        };
+        if literal.starts_with('$') {
+            return Err(fail(
+                "the topic begins with `$`, which is reserved".into(),
+                "begin with a word of your own",
+            ));
+        }
+        if literal.is_empty() || (!literal.contains('/') && literal.len() != text.len()) {
+            return Err(fail(
+                "the first level of a topic must be literal text".into(),
+                "begin with a word and a slash, as in status/{detail.id}, or declare a channel",
+            ));
+        }
+        let fixed: String = template
+            .parts()
+            .iter()
+            .filter_map(|part| match part {
+                super::template::Part::Literal(text) => Some(&**text),
+                _ => None,
+            })
+            .collect();
+        if let Some(wildcard) = fixed.chars().find(|c| matches!(c, '+' | '#')) {
+            return Err(fail(
+                format!("the topic has the wildcard `{wildcard}`; a publish topic must not"),
+                "clients subscribe with wildcards; events are published to one topic each",
+            ));
+        }
+        if fixed.len() > TOPIC_BYTES {
+            return Err(fail(
+                format!("the literal text alone is {} bytes long", fixed.len()),
+                "IoT Core takes topics of 256 bytes",
+            ));
+        }
+        let slashes = fixed.matches('/').count();
+        if slashes > TOPIC_SLASHES {
+            return Err(fail(
+                format!("the topic has {slashes} slashes"),
+                "IoT Core takes 7 slashes, so 8 levels",
+            ));
+        }
+        Ok(Self {
+            kind: None,
+            template,
+        })
+    }
+
+    /// The kind of channel, unless this is a plain topic.
+    pub fn kind(&self) -> Option<&Kind> {
+        self.kind.as_ref()
+    }
+
+    /// The template of the channel's id, or of the whole topic.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Some(kind) => write!(f, "{}:{}", kind.name(), self.template),
+            None => write!(f, "{}", self.template),
+        }
+    }
+}
+
+fn undeclared(name: &str, kinds: &Kinds) -> TemplateError {
+    let near = kinds
+        .keys()
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    TemplateError {
+        message: format!("channel `{name}` is not declared"),
+        offset: 0,
+        help: Some(match near {
+            Some((_, known)) => format!("did you mean `{known}`?"),
+            None => format!("declare it: channels: {{ {name}: {{ id: uuid }} }}"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::IdFormat;
+
+    fn kinds() -> Kinds {
+        let order = Kind::try_new("order", IdFormat::Uuid).unwrap();
+        [("order".into(), order)].into()
+    }
+
+    #[test]
+    fn channels_and_topics() {
+        let channel = Target::parse("order:{detail.orderId}", &kinds()).unwrap();
+        assert_eq!(channel.kind().map(Kind::name), Some("order"));
+        assert_eq!(channel.to_string(), "order:{detail.orderId}");
+        let topic = Target::parse("status/{detail.region}", &kinds()).unwrap();
+        assert!(topic.kind().is_none());
+        assert!(Target::parse("announcements", &kinds()).is_ok());
+    }
+
+    #[test]
+    fn faults() {
+        let fault = |text: &str| {
+            let error = Target::parse(text, &kinds()).unwrap_err();
+            format!(
+                "{} at {}; {}",
+                error.message,
+                error.offset,
+                error.help.unwrap_or_default()
+            )
+        };
+        insta::assert_snapshot!(fault("oder:{x}"), @"channel `oder` is not declared at 0; did you mean `order`?");
+        insta::assert_snapshot!(fault("courier:{x}"), @"channel `courier` is not declared at 0; declare it: channels: { courier: { id: uuid } }");
+        insta::assert_snapshot!(fault("order:"), @"channel `order` has no id at 6; write order:{detail.orderId}");
+        insta::assert_snapshot!(fault("order:{x|y}"), @"there is no filter `y` at 9; filters are lower, encode, path and default:text");
+        insta::assert_snapshot!(fault("{source}/x"), @"the first level of a topic must be literal text at 0; begin with a word and a slash, as in status/{detail.id}, or declare a channel");
+        insta::assert_snapshot!(fault("x{source}/x"), @"the first level of a topic must be literal text at 0; begin with a word and a slash, as in status/{detail.id}, or declare a channel");
+        insta::assert_snapshot!(fault("$aws/things"), @"the topic begins with `$`, which is reserved at 0; begin with a word of your own");
+        insta::assert_snapshot!(fault("a/+/b"), @"the topic has the wildcard `+`; a publish topic must not at 0; clients subscribe with wildcards; events are published to one topic each");
+        insta::assert_snapshot!(fault("1/2/3/4/5/6/7/8/9"), @"the topic has 8 slashes at 0; IoT Core takes 7 slashes, so 8 levels");
+    }
+}

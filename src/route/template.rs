@@ -1,0 +1,353 @@
+//! Topic templates: `order/{detail.orderId}` and how an event's values become topics.
+//!
+//! A placeholder names a field by its dotted path from the event's root, `{$.detail.orderId}` and `{detail.orderId}` alike;
+//! `{detail."order id"}` quotes a segment; `[*]` may mark an array and changes nothing, since arrays fan out anyway; `[0]`
+//! picks one element. `{{` and `}}` are the braces themselves. Filters follow after `|`: `lower`, `encode` (percent-encode
+//! what a topic level must not hold), `path` (slashes are allowed) and `default:text`.
+//!
+//! Values are checked before they enter a topic; nothing is ever stripped or replaced silently, since two ids would meet on
+//! one topic.
+
+use std::fmt;
+
+/// A template as written: literal text and placeholders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+    written: Box<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Literal(Box<str>),
+    RouteName,
+    Placeholder(Placeholder),
+}
+
+/// A field to be filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Placeholder {
+    /// The dotted path from the event's root.
+    pub(super) path: Box<str>,
+    /// Which elements of arrays along the path are meant, where that is said.
+    pub(super) picks: Vec<Pick>,
+    pub(super) filters: Filters,
+    /// The placeholder as written, braces included, for messages.
+    pub(super) written: Box<str>,
+}
+
+/// `[index]` after the segment that ends at `depth`; `nth` counts arrays directly within arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pick {
+    pub(super) depth: u16,
+    pub(super) nth: usize,
+    pub(super) index: u32,
+}
+
+/// What is done to a value before it is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filters {
+    pub(super) lower: bool,
+    pub(super) encode: bool,
+    pub(super) path: bool,
+    pub(super) default: Option<Box<str>>,
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TemplateError {
+    /// One line.
+    pub message: String,
+    /// Where in the template, in bytes from its beginning.
+    pub offset: usize,
+    /// What to write instead, where that can be told.
+    pub help: Option<String>,
+}
+
+/// The placeholder for the route's own name, as EventBridge spells it in input transformers.
+const ROUTE_NAME: &str = "aws.events.rule-name";
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// [`TemplateError`] with the offset of what cannot be read.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut parser = Parser { text, at: 0 };
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        while let Some(c) = parser.next() {
+            match c {
+                '{' | '}' if parser.eat(c) => literal.push(c),
+                '{' => {
+                    if !literal.is_empty() {
+                        parts.push(Part::Literal(std::mem::take(&mut literal).into()));
+                    }
+                    parts.push(parser.placeholder()?);
+                }
+                '}' => {
+                    return Err(parser.fail(
+                        parser.at - 1,
+                        "`}` without `{`",
+                        Some("write `}}` for the character itself"),
+                    ));
+                }
+                c => literal.push(c),
+            }
+        }
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal.into()));
+        }
+        Ok(Self {
+            parts,
+            written: text.into(),
+        })
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The paths of the fields that the template needs.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Placeholder(placeholder) => Some(&*placeholder.path),
+            _ => None,
+        })
+    }
+
+    /// The text before the first placeholder.
+    pub fn leading_literal(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Literal(text)) => text,
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl<'t> Parser<'t> {
+    fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest().chars().next()?;
+        self.at += c.len_utf8();
+        Some(c)
+    }
+
+    fn eat(&mut self, wanted: char) -> bool {
+        let found = self.rest().starts_with(wanted);
+        if found {
+            self.at += wanted.len_utf8();
+        }
+        found
+    }
+
+    fn fail(&self, offset: usize, message: &str, help: Option<&str>) -> TemplateError {
+        TemplateError {
+            message: message.to_owned(),
+            offset,
+            help: help.map(str::to_owned),
+        }
+    }
+
+    /// The rest of a placeholder, whose `{` was read.
+    fn placeholder(&mut self) -> Result<Part, TemplateError> {
+        let start = self.at - 1;
+        if self.rest().starts_with("$.") {
+            self.at += 2;
+        }
+        let mut segments = Vec::new();
+        let mut picks = Vec::new();
+        loop {
+            segments.push(self.segment(start)?);
+            self.brackets(segments.len(), &mut picks)?;
+            if !self.eat('.') {
+                break;
+            }
+        }
+        let filters = self.filters(start)?;
+        let path = segments.join(".");
+        if path == ROUTE_NAME {
+            return Ok(Part::RouteName);
+        }
+        Ok(Part::Placeholder(Placeholder {
+            path: path.into(),
+            picks,
+            filters,
+            written: self.text.get(start..self.at).unwrap_or_default().into(),
+        }))
+    }
+
+    fn segment(&mut self, start: usize) -> Result<String, TemplateError> {
+        let begin = self.at;
+        if self.eat('"') {
+            let Some(end) = self.rest().find('"') else {
+                return Err(self.fail(
+                    begin,
+                    "the quoted segment has no end",
+                    Some("close it with `\"`"),
+                ));
+            };
+            let segment = self.rest().get(..end).unwrap_or_default().to_owned();
+            self.at += end + 1;
+            return Ok(segment);
+        }
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ':' | '@');
+        let length = self.rest().find(|c| !fits(c)).unwrap_or(self.rest().len());
+        if length == 0 {
+            return Err(if self.rest().is_empty() {
+                self.fail(
+                    start,
+                    "`{` without `}`",
+                    Some("write `{{` for the character itself"),
+                )
+            } else {
+                self.fail(
+                    begin,
+                    "a placeholder names a field by its path",
+                    Some("write it like {detail.orderId}, and odd names in quotes: {detail.\"order id\"}"),
+                )
+            });
+        }
+        self.at += length;
+        Ok(self.text.get(begin..self.at).unwrap_or_default().to_owned())
+    }
+
+    /// `[*]` and `[n]` after a segment.
+    fn brackets(&mut self, depth: usize, picks: &mut Vec<Pick>) -> Result<(), TemplateError> {
+        let mut nth = 0;
+        while self.rest().starts_with('[') {
+            let begin = self.at;
+            let inside = self.rest().get(1..).and_then(|rest| rest.split_once(']'));
+            let Some((inside, _)) = inside else {
+                return Err(self.fail(begin, "`[` without `]`", None));
+            };
+            if inside != "*" {
+                let index = inside.parse().map_err(|_| {
+                    self.fail(
+                        begin,
+                        &format!("`[{inside}]` picks no element"),
+                        Some("write [*] for all elements, or [0] for the first"),
+                    )
+                })?;
+                picks.push(Pick {
+                    depth: u16::try_from(depth).unwrap_or(u16::MAX),
+                    nth,
+                    index,
+                });
+            }
+            nth += 1;
+            self.at += inside.len() + 2;
+        }
+        Ok(())
+    }
+
+    /// Filters up to the closing brace.
+    fn filters(&mut self, start: usize) -> Result<Filters, TemplateError> {
+        let mut filters = Filters::default();
+        loop {
+            if self.eat('}') {
+                return Ok(filters);
+            }
+            let begin = self.at;
+            if !self.eat('|') {
+                return Err(match self.next() {
+                    None => self.fail(
+                        start,
+                        "`{` without `}`",
+                        Some("write `{{` for the character itself"),
+                    ),
+                    Some(c) => self.fail(
+                        begin,
+                        &format!("`{c}` cannot stand in a placeholder"),
+                        Some("odd names go in quotes: {detail.\"order id\"}"),
+                    ),
+                });
+            }
+            let end = self.rest().find(['|', '}']).unwrap_or(self.rest().len());
+            let filter = self.rest().get(..end).unwrap_or_default();
+            match filter.split_once(':') {
+                None if filter == "lower" => filters.lower = true,
+                None if filter == "encode" => filters.encode = true,
+                None if filter == "path" => filters.path = true,
+                Some(("default", text)) => filters.default = Some(text.into()),
+                _ => {
+                    return Err(self.fail(
+                        begin + 1,
+                        &format!("there is no filter `{filter}`"),
+                        Some("filters are lower, encode, path and default:text"),
+                    ));
+                }
+            }
+            self.at += end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn paths(text: &str) -> Vec<String> {
+        let template = Template::parse(text).unwrap();
+        template.paths().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn placeholders() {
+        assert_eq!(paths("order/{detail.orderId}"), ["detail.orderId"]);
+        assert_eq!(paths("{$.detail.a}/{source}"), ["detail.a", "source"]);
+        assert_eq!(paths(r#"x/{detail."order id".y}"#), ["detail.order id.y"]);
+        assert_eq!(paths("x/{detail.items[*].sku}"), ["detail.items.sku"]);
+        assert_eq!(paths("{{x}}"), [""; 0]);
+        assert_eq!(Template::parse("{{x}}").unwrap().leading_literal(), "{x}");
+        assert_eq!(paths("x/{aws.events.rule-name}"), [""; 0]);
+        assert_eq!(paths("x/{detail-type|lower|default:none}"), ["detail-type"]);
+    }
+
+    #[test]
+    fn picks() {
+        let template = Template::parse("x/{detail.items[0].tags[*][2]}").unwrap();
+        let Some(Part::Placeholder(placeholder)) = template.parts().last() else {
+            panic!("a placeholder")
+        };
+        let pick = |depth, nth, index| Pick { depth, nth, index };
+        assert_eq!(placeholder.picks, [pick(2, 0, 0), pick(3, 1, 2)]);
+    }
+
+    #[test]
+    fn faults() {
+        let fault = |text: &str| {
+            let error = Template::parse(text).unwrap_err();
+            format!(
+                "{} at {}; {}",
+                error.message,
+                error.offset,
+                error.help.unwrap_or_default()
+            )
+        };
+        insta::assert_snapshot!(fault("a/{b"), @"`{` without `}` at 2; write `{{` for the character itself");
+        insta::assert_snapshot!(fault("a/{"), @"`{` without `}` at 2; write `{{` for the character itself");
+        insta::assert_snapshot!(fault("a}b"), @"`}` without `{` at 1; write `}}` for the character itself");
+        insta::assert_snapshot!(fault("a/{}"), @r#"a placeholder names a field by its path at 3; write it like {detail.orderId}, and odd names in quotes: {detail."order id"}"#);
+        insta::assert_snapshot!(fault("a/{b c}"), @r#"` ` cannot stand in a placeholder at 4; odd names go in quotes: {detail."order id"}"#);
+        insta::assert_snapshot!(fault("a/{b[x]}"), @"`[x]` picks no element at 4; write [*] for all elements, or [0] for the first");
+        insta::assert_snapshot!(fault("a/{b|upper}"), @"there is no filter `upper` at 5; filters are lower, encode, path and default:text");
+        insta::assert_snapshot!(fault(r#"a/{b."c}"#), @r#"the quoted segment has no end at 5; close it with `"`"#);
+    }
+}
