@@ -14,6 +14,9 @@
     )
 )]
 
+// The edge.
+pub mod cli;
+
 // The seams.
 pub mod port;
 

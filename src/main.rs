@@ -1,2 +1,7 @@
 //! Arguments -> runtime -> exit status. Everything else is in the library.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    eventcast::cli::main(std::env::args_os())
+}

@@ -1,0 +1,134 @@
+//! The command line: one file per subcommand, and the only place that wires adapters to ports and parts to each other.
+//!
+//! Data goes to standard output, everything else to standard error. Exit status: 0 yes or clean, 1 no (no match, findings),
+//! 2 cannot answer (usage, configuration, input), 3 ran and failed.
+
+mod pattern;
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Yes, or clean.
+    Yes,
+    /// No: no match, or findings.
+    No,
+    /// The question cannot be answered: usage, configuration, input.
+    CannotAnswer,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Yes => Self::SUCCESS,
+            Status::No => Self::from(1),
+            Status::CannotAnswer => Self::from(2),
+        }
+    }
+}
+
+/// Ran and failed.
+const FAILED: u8 = 3;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs: one JSON document.
+    Json,
+}
+
+/// The real-time layer of platforms built on Amazon EventBridge.
+#[derive(Debug, Parser)]
+#[command(
+    name = "eventcast",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try EventBridge event patterns
+    #[command(subcommand)]
+    Pattern(pattern::Command),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  eventcast completions bash > ~/.local/share/bash-completion/completions/eventcast"
+    )]
+    Completions {
+        /// The shell to complete for
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line and tells how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers; everything else is a question that cannot be answered.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // A closed pipe is all that can go wrong here, and nobody is left to tell.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let stdout = io::stdout();
+    let mut out = BufWriter::new(stdout.lock());
+    let result = run(arguments.command, &mut out).and_then(|status| {
+        out.flush()?;
+        Ok(status)
+    });
+    match result {
+        Ok(status) => status.into(),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
+    match command {
+        Command::Pattern(command) => {
+            let stdin = io::stdin();
+            let piped = !stdin.is_terminal();
+            pattern::run(command, piped.then(|| stdin.lock()), out, &mut io::stderr())
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "eventcast", &mut script);
+            out.write_all(&script)?;
+            Ok(Status::Yes)
+        }
+    }
+}
+
+/// Whether the reader of our output has gone, as `| head` does: no failure of ours.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Arguments::command().debug_assert();
+    }
+}
