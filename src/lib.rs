@@ -21,6 +21,7 @@ pub mod cli;
 pub mod port;
 
 // The core and its foundations: pure.
+pub mod config;
 pub mod route;
 
 pub mod channel;

@@ -3,7 +3,10 @@
 //! Data goes to standard output, everything else to standard error. Exit status: 0 yes or clean, 1 no (no match, findings),
 //! 2 cannot answer (usage, configuration, input), 3 ran and failed.
 
+mod config;
+mod diagnostic;
 mod pattern;
+mod routes;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -59,9 +62,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check routes, and explain what they do with an event
+    #[command(subcommand)]
+    Routes(routes::Command),
     /// Try EventBridge event patterns
     #[command(subcommand)]
     Pattern(pattern::Command),
+    /// Help with the configuration file
+    #[command(subcommand)]
+    Config(config::Command),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  eventcast completions bash > ~/.local/share/bash-completion/completions/eventcast"
@@ -107,6 +116,8 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
             let piped = !stdin.is_terminal();
             pattern::run(command, piped.then(|| stdin.lock()), out, &mut io::stderr())
         }
+        Command::Routes(command) => routes::run(command, out, &mut io::stderr()),
+        Command::Config(command) => config::run(&command, out),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "eventcast", &mut script);

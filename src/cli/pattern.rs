@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::diagnostic::excerpt;
 use super::{Format, Status};
 use crate::event::pattern::explain::{Explainer, Explanation};
 use crate::event::pattern::tree::Position;
@@ -197,16 +198,7 @@ fn invalid(
         write!(messages, ", at `{}`", error.path)?;
     }
     writeln!(messages)?;
-    // A line too long for a screen would hide the caret: show the part around it.
-    let source: Vec<char> = text
-        .lines()
-        .nth(line - 1)
-        .unwrap_or_default()
-        .chars()
-        .collect();
-    let from = (column - 1).saturating_sub(60);
-    let shown: String = source.iter().skip(from).take(100).collect();
-    writeln!(messages, "   | {shown}\n   | {:>1$}", "^", column - from)?;
+    excerpt(text, line, column, messages)?;
     if let Some(help) = &error.help {
         writeln!(messages, "help: {help}")?;
     }

@@ -1,0 +1,27 @@
+//! `eventcast config schema`: the JSON Schema of the configuration file.
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use super::Status;
+use crate::config::schema::schema;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print the JSON Schema of eventcast.yaml, for editors
+    #[command(after_help = "\
+Example:
+  eventcast config schema > eventcast.schema.json
+and as the first line of eventcast.yaml:
+  # yaml-language-server: $schema=eventcast.schema.json")]
+    Schema,
+}
+
+/// Runs a command of this file.
+pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Status> {
+    let Command::Schema = command;
+    serde_json::to_writer_pretty(&mut *out, &schema())?;
+    writeln!(out)?;
+    Ok(Status::Yes)
+}

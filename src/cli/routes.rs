@@ -1,0 +1,451 @@
+//! `eventcast routes check` and `routes explain`: is the configuration right, and what does it do with one event.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::diagnostic::render;
+use super::{Format, Status};
+use crate::config::fault::Severity;
+use crate::config::{Config, Loaded, Source, load};
+use crate::event::envelope::{Decoder, Envelope};
+use crate::event::pattern::explain::{Explainer, Mismatch};
+use crate::route::publication::Publication;
+use crate::route::table::{Refusal, Route, RouteTable};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check the configuration; every fault is reported, with its place
+    #[command(after_help = "\
+Examples:
+  eventcast routes check
+  eventcast routes check --config shop.yaml --format json
+
+Exit status: 0 nothing found, 1 findings, 2 the file cannot be read.")]
+    Check(Input),
+    /// Explain for one event what every route does with it
+    #[command(after_help = "\
+Examples:
+  eventcast routes explain --event event.json
+  eventcast routes explain --event '{\"id\":\"1\",\"source\":\"shop.orders\",…}' --format json
+
+Exit status: 0 something would be published, 1 nothing would, 2 the configuration or the event cannot
+be read.")]
+    Explain {
+        #[command(flatten)]
+        input: Input,
+        /// The event as it stands in the queue: JSON text (beginning with `{`) or a file
+        #[arg(long, value_name = "JSON|FILE")]
+        event: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Input {
+    /// The configuration file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "EVENTCAST_CONFIG",
+        default_value = "eventcast.yaml"
+    )]
+    config: PathBuf,
+    /// Set one value over file and environment, such as `environment=test` (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// How results are written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// Runs a command of this file.
+pub(super) fn run(
+    command: Command,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    match command {
+        Command::Check(input) => check(&input, out, messages),
+        Command::Explain { input, event } => explain(&input, &event, out, messages),
+    }
+}
+
+/// The configuration with its text; `None` (and told) when the file cannot be read.
+fn read(input: &Input, messages: &mut impl Write) -> anyhow::Result<Option<(String, Loaded)>> {
+    let file = input.config.display().to_string();
+    let text = match fs::read_to_string(&input.config) {
+        Ok(text) => text,
+        Err(error) => {
+            writeln!(
+                messages,
+                "error: reading the configuration `{file}`: {error}\nhelp: name the file with --config or EVENTCAST_CONFIG"
+            )?;
+            return Ok(None);
+        }
+    };
+    let environment = std::env::vars()
+        .filter(|(name, _)| name.starts_with("EVENTCAST_"))
+        .collect();
+    let loaded = load(&Source {
+        file: &file,
+        text: &text,
+        environment,
+        flags: input.set.clone(),
+    });
+    Ok(Some((text, loaded)))
+}
+
+fn check(input: &Input, out: &mut impl Write, messages: &mut impl Write) -> anyhow::Result<Status> {
+    let Some((text, loaded)) = read(input, messages)? else {
+        return Ok(Status::CannotAnswer);
+    };
+    if input.format == Format::Json {
+        serde_json::to_writer_pretty(&mut *out, &loaded.faults)?;
+        writeln!(out)?;
+    } else {
+        for fault in &loaded.faults {
+            render(fault, &text, out)?;
+        }
+        let file = input.config.display();
+        let errors = loaded
+            .faults
+            .iter()
+            .filter(|fault| fault.severity == Severity::Error);
+        let errors = errors.count();
+        let warnings = loaded.faults.len() - errors;
+        match &loaded.config {
+            Some(config) if warnings == 0 => {
+                writeln!(out, "{file}: {} routes, nothing found", config.routes.len())?;
+            }
+            _ => writeln!(out, "{file}: {errors} errors, {warnings} warnings")?,
+        }
+    }
+    Ok(if loaded.faults.is_empty() {
+        Status::Yes
+    } else {
+        Status::No
+    })
+}
+
+/// What all routes do with one event.
+#[derive(Serialize)]
+struct Explanation {
+    event: Facts,
+    /// Why the event as a whole cannot be published, if so.
+    refused: Option<Reason>,
+    routes: Vec<RouteExplanation>,
+}
+
+#[derive(Serialize)]
+struct Facts {
+    id: String,
+    source: Option<String>,
+    detail_type: Option<String>,
+    size_bytes: usize,
+    replay: bool,
+}
+
+#[derive(Serialize)]
+struct RouteExplanation {
+    route: String,
+    matches: bool,
+    /// Why it does not match: one reason for each alternative of `$or`.
+    mismatches: Vec<Mismatch>,
+    /// Why it publishes nothing although it matches.
+    refused: Option<Reason>,
+    publications: Vec<PublicationFacts>,
+}
+
+#[derive(Serialize)]
+struct Reason {
+    reason: &'static str,
+    detail: String,
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            reason: refusal.reason,
+            detail: refusal.detail,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PublicationFacts {
+    topic: String,
+    size_bytes: usize,
+    qos: u8,
+    retain: bool,
+    expires_seconds: Option<u64>,
+    content_type: &'static str,
+    user_properties: serde_json::Map<String, serde_json::Value>,
+}
+
+impl From<Publication> for PublicationFacts {
+    fn from(publication: Publication) -> Self {
+        Self {
+            topic: publication.topic.to_string(),
+            size_bytes: publication.payload.len(),
+            qos: publication.qos.level(),
+            retain: publication.retain,
+            expires_seconds: publication.expires.map(|expires| expires.as_secs()),
+            content_type: publication.content_type,
+            user_properties: publication
+                .user_properties
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.as_ref().into()))
+                .collect(),
+        }
+    }
+}
+
+/// The message id that stands in for the queue's.
+const MESSAGE_ID: &str = "message-id-of-the-queue";
+
+fn explain(
+    input: &Input,
+    event: &str,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    let Some((text, loaded)) = read(input, messages)? else {
+        return Ok(Status::CannotAnswer);
+    };
+    let Some(config) = loaded.config else {
+        for fault in &loaded.faults {
+            render(fault, &text, messages)?;
+        }
+        return Ok(Status::CannotAnswer);
+    };
+    let body = match event_body(event) {
+        Ok(body) => body,
+        Err(error) => {
+            writeln!(messages, "error: {error:#}")?;
+            return Ok(Status::CannotAnswer);
+        }
+    };
+    let explanation = match explanation(&config, &body)? {
+        Ok(explanation) => explanation,
+        Err(refusal) => {
+            writeln!(messages, "error: {refusal}")?;
+            return Ok(Status::CannotAnswer);
+        }
+    };
+    let publishes = explanation.refused.is_none()
+        && explanation
+            .routes
+            .iter()
+            .any(|route| !route.publications.is_empty());
+    match input.format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &explanation)?;
+            writeln!(out)?;
+        }
+        Format::Text => write_text(&explanation, out)?,
+    }
+    Ok(if publishes { Status::Yes } else { Status::No })
+}
+
+fn event_body(argument: &str) -> anyhow::Result<Bytes> {
+    if argument.trim_start().starts_with('{') {
+        return Ok(Bytes::copy_from_slice(argument.as_bytes()));
+    }
+    let bytes = fs::read(argument).with_context(|| format!("reading the event `{argument}`"))?;
+    Ok(bytes.into())
+}
+
+/// The inner error is what the body lacks of being an event.
+fn explanation(config: &Config, body: &Bytes) -> anyhow::Result<Result<Explanation, Refusal>> {
+    let table = config.route_table();
+    let event = match table.decode(body, MESSAGE_ID) {
+        Ok(event) => event,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let facts = Facts {
+        id: event.id().to_owned(),
+        source: event.source().map(str::to_owned),
+        detail_type: event.detail_type().map(str::to_owned),
+        size_bytes: body.len(),
+        replay: event.is_replay(),
+    };
+    let routes = table
+        .routes()
+        .enumerate()
+        .map(|(index, route)| explain_route(&table, config.envelope, index, route, body))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Ok(Explanation {
+        event: facts,
+        refused: table.route(body, MESSAGE_ID).err().map(Reason::from),
+        routes,
+    }))
+}
+
+fn explain_route(
+    table: &RouteTable,
+    envelope: Envelope,
+    index: usize,
+    route: &Route,
+    body: &Bytes,
+) -> anyhow::Result<RouteExplanation> {
+    let event = table.decode(body, MESSAGE_ID)?;
+    let explainer = Explainer::new(&route.pattern);
+    let decoder = Decoder::new(envelope, explainer.fields().clone());
+    let verdict = explainer.explain(decoder.decode(body, MESSAGE_ID)?.scanned())?;
+    let mut explained = RouteExplanation {
+        route: route.name.to_string(),
+        matches: verdict.matches,
+        mismatches: verdict.mismatches,
+        refused: None,
+        publications: Vec::new(),
+    };
+    if !explained.matches {
+        return Ok(explained);
+    }
+    if event.is_replay() && !route.replay {
+        explained.refused = Some(Reason {
+            reason: "replay",
+            detail: "the event is replayed from an archive; the route does not say `replay: true`"
+                .into(),
+        });
+        return Ok(explained);
+    }
+    match table.publications_of(index, &event) {
+        Ok(publications) => {
+            explained.publications = publications.into_iter().map(Into::into).collect();
+        }
+        Err(refusal) => explained.refused = Some(refusal.into()),
+    }
+    Ok(explained)
+}
+
+fn write_text(explanation: &Explanation, out: &mut impl Write) -> anyhow::Result<()> {
+    let Facts {
+        id,
+        source,
+        detail_type,
+        size_bytes,
+        ..
+    } = &explanation.event;
+    writeln!(
+        out,
+        "event {id}: {} from {}, {size_bytes} bytes",
+        detail_type.as_deref().unwrap_or("(no detail-type)"),
+        source.as_deref().unwrap_or("(no source)"),
+    )?;
+    for route in &explanation.routes {
+        match &route.refused {
+            _ if !route.matches => {
+                writeln!(out, "\n{}: no match", route.route)?;
+                for mismatch in &route.mismatches {
+                    writeln!(out, "  {mismatch}")?;
+                }
+            }
+            Some(reason) => {
+                writeln!(out, "\n{}: matches, but publishes nothing", route.route)?;
+                writeln!(out, "  {}: {}", reason.reason, reason.detail)?;
+            }
+            None => writeln!(out, "\n{}: matches", route.route)?,
+        }
+        for publication in &route.publications {
+            let retain = if publication.retain { ", retained" } else { "" };
+            let expires = publication
+                .expires_seconds
+                .map_or_else(String::new, |seconds| format!(", expires after {seconds}s"));
+            writeln!(
+                out,
+                "  -> {}  {} bytes, qos {}{retain}{expires}, {}",
+                publication.topic,
+                publication.size_bytes,
+                publication.qos,
+                publication.content_type
+            )?;
+        }
+    }
+    if let Some(reason) = &explanation.refused {
+        writeln!(
+            out,
+            "\nnothing is published: {}: {}",
+            reason.reason, reason.detail
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"
+channels:
+  order: { id: uuid }
+routes:
+  - name: orders
+    match: { source: [shop.orders], detail-type: [OrderPlaced] }
+    to: ["order:{detail.orderId}", "status/{detail.state|default:none}"]
+    expires: 5m
+  - name: strict
+    match: { source: [shop.orders] }
+    to: ["courier/{detail.courierId}"]
+  - name: payments
+    match: { source: [{ prefix: shop.pay }] }
+    to: [payments]
+"#;
+    const EVENT: &str = r#"{"id":"e1","source":"shop.orders","detail-type":"OrderPlaced","time":"2026-11-24T10:00:00Z","detail":{"orderId":"5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11"}}"#;
+
+    fn config() -> Config {
+        let source = Source {
+            file: "eventcast.yaml",
+            text: CONFIG,
+            ..Source::default()
+        };
+        load(&source).config.unwrap()
+    }
+
+    #[test]
+    fn explained_as_text() {
+        let explanation = explanation(&config(), &Bytes::from(EVENT))
+            .unwrap()
+            .unwrap();
+        let mut out = Vec::new();
+        write_text(&explanation, &mut out).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+    }
+
+    #[test]
+    fn explained_as_json() {
+        let explanation = explanation(&config(), &Bytes::from(EVENT))
+            .unwrap()
+            .unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&explanation).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_event_is_said() {
+        let refusal = explanation(&config(), &Bytes::from("{}"))
+            .unwrap()
+            .err()
+            .unwrap();
+        assert_eq!(refusal.reason, "not_an_event");
+    }
+
+    #[test]
+    fn faults_are_shown_with_their_line() {
+        let text = CONFIG.replace("expires: 5m", "expries: 5m");
+        let source = Source {
+            file: "eventcast.yaml",
+            text: &text,
+            ..Source::default()
+        };
+        let mut out = Vec::new();
+        for fault in load(&source).faults {
+            render(&fault, &text, &mut out).unwrap();
+        }
+        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+    }
+}

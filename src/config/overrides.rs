@@ -1,0 +1,181 @@
+//! Environment variables and flags above the file.
+//!
+//! Every scalar has a path (`environment`, `channels.order.id`, `routes.order-updates.qos`: routes go by their names) and a
+//! variable: the path in capitals, with `_` for all that is no letter or digit, after `EVENTCAST_`. A value from an override
+//! stands at line 0 of the tree, and its column says which override it is.
+
+use saphyr_parser::ScalarStyle;
+
+use super::check::{did_you_mean, join, text_of};
+use super::fault::{Fault, Place, Severity};
+use super::shape::{FILE, Shape};
+use super::{Source, yaml};
+use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+
+/// Variables with this beginning that are not overrides.
+const OTHER_VARIABLES: [&str; 4] = [
+    "EVENTCAST_CONFIG",
+    "EVENTCAST_VECTORS",
+    "EVENTCAST_CACHE",
+    "EVENTCAST_LOG",
+];
+
+const PREFIX: &str = "EVENTCAST_";
+
+/// The tree with overrides in place, the names of the overrides by their column, and what is wrong with them.
+pub(super) fn apply(mut root: Node, source: &Source<'_>) -> (Node, Vec<String>, Vec<Fault>) {
+    let mut paths = Vec::new();
+    scalars(&root, &Shape::Section(FILE), "", &mut paths);
+    let mut origins = Vec::new();
+    let mut faults = Vec::new();
+    let mut set = |path: &str, value: &str, name: String| {
+        let at = Position {
+            line: 0,
+            column: origins.len(),
+        };
+        origins.push(name);
+        let value = yaml::scalar(value, ScalarStyle::Plain);
+        put(&mut root, path, Node { value, at });
+    };
+    for (variable, value) in &source.environment {
+        match paths.iter().find(|path| variable_of(path) == *variable) {
+            Some(path) => set(path, value, variable.clone()),
+            None if OTHER_VARIABLES.contains(&&**variable) => {}
+            None => {
+                let known: Vec<_> = paths.iter().map(|path| variable_of(path)).collect();
+                faults.push(Fault {
+                    severity: Severity::Warning,
+                    help: did_you_mean(variable, known.iter().map(String::as_str)),
+                    ..fault(variable, "this variable sets nothing")
+                });
+            }
+        }
+    }
+    for flag in &source.flags {
+        let Some((path, value)) = flag.split_once('=') else {
+            faults.push(Fault {
+                accepted: Some("key=value, such as environment=prod".into()),
+                ..fault(&format!("--set {flag}"), "there is no `=`")
+            });
+            continue;
+        };
+        let name = format!("--set {path}");
+        match paths.iter().find(|known| *known == path) {
+            Some(_) => set(path, value, name),
+            None => faults.push(Fault {
+                help: did_you_mean(path, paths.iter().map(String::as_str)),
+                ..fault(&name, &format!("there is no scalar `{path}` to set"))
+            }),
+        }
+    }
+    (root, origins, faults)
+}
+
+fn fault(name: &str, message: &str) -> Fault {
+    Fault {
+        severity: Severity::Error,
+        code: "bad-override",
+        message: message.to_owned(),
+        place: Place::Override {
+            name: name.to_owned(),
+        },
+        key: String::new(),
+        accepted: None,
+        help: None,
+    }
+}
+
+/// The variable that sets a path.
+fn variable_of(path: &str) -> String {
+    let word = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
+    PREFIX.chars().chain(path.chars().map(word)).collect()
+}
+
+/// The paths of all scalars that a file has or may have.
+fn scalars(node: &Node, shape: &Shape, path: &str, out: &mut Vec<String>) {
+    match (shape, &node.value) {
+        (Shape::Section(keys), NodeValue::Object(members)) => {
+            let empty = Node {
+                value: NodeValue::Null,
+                at: node.at,
+            };
+            for key in *keys {
+                let member = members.iter().find(|member| *member.key == *key.name);
+                let value = member.map_or(&empty, |member| &member.value);
+                scalars(value, &key.shape, &join(path, key.name), out);
+            }
+        }
+        (Shape::Map(each), NodeValue::Object(members)) => {
+            for member in members {
+                scalars(&member.value, each, &join(path, &member.key), out);
+            }
+        }
+        (Shape::List(each), NodeValue::Array(elements)) => {
+            for element in elements {
+                if let Some(name) = name_of(element) {
+                    scalars(element, each, &join(path, &name), out);
+                }
+            }
+        }
+        (Shape::Section(_) | Shape::Map(_) | Shape::List(_) | Shape::Pattern, _) => {}
+        _ => out.push(path.to_owned()),
+    }
+}
+
+fn name_of(element: &Node) -> Option<String> {
+    let NodeValue::Object(members) = &element.value else {
+        return None;
+    };
+    members.iter().find_map(|member| match &member.value.value {
+        NodeValue::String(text) if &*member.key == "name" => Some(text_of(text)),
+        _ => None,
+    })
+}
+
+/// Puts a value at a path that [`scalars`] gave.
+fn put(node: &mut Node, path: &str, value: Node) {
+    match &mut node.value {
+        NodeValue::Object(members) => {
+            // Names of the user's own may have dots in them: the longest key that fits is meant.
+            let below = members
+                .iter_mut()
+                .filter(|member| {
+                    path.strip_prefix(&*member.key)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                })
+                .max_by_key(|member| member.key.len());
+            match below {
+                None => members.push(Member {
+                    key: path.into(),
+                    key_at: value.at,
+                    value,
+                }),
+                Some(member) => {
+                    let rest = path.get(member.key.len() + 1..).unwrap_or_default();
+                    if rest.is_empty() {
+                        member.value = value;
+                    } else {
+                        put(&mut member.value, rest, value);
+                    }
+                }
+            }
+        }
+        NodeValue::Array(elements) => {
+            for element in elements {
+                let rest =
+                    name_of(element).and_then(|name| path.strip_prefix(&name)?.strip_prefix('.'));
+                if let Some(rest) = rest {
+                    put(element, rest, value);
+                    return;
+                }
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,141 @@
+//! One description of the configuration file: it drives the check of keys and types, the suggestions, the overrides and the
+//! JSON Schema, so that none of them can say something else than the others.
+
+/// What may stand at a place of the file.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// Text; the example is shown where something else was found.
+    Text { example: &'static str },
+    /// A whole number within bounds, both included.
+    Integer { least: u64, most: u64 },
+    /// `true` or `false`.
+    Bool,
+    /// A time such as `30s`, `5m`, `1h`.
+    Duration,
+    /// One of some words.
+    Choice(&'static [&'static str]),
+    /// A list.
+    List(&'static Shape),
+    /// A mapping with keys of the user's own.
+    Map(&'static Shape),
+    /// A mapping with known keys.
+    Section(&'static [Key]),
+    /// An event pattern: a mapping, or JSON in a string.
+    Pattern,
+    /// The format of a channel's ids: `uuid`, or a mapping with a regular expression.
+    IdFormat,
+}
+
+/// A known key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) shape: Shape,
+    pub(super) required: bool,
+}
+
+const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key {
+        name,
+        about,
+        shape,
+        required: false,
+    }
+}
+
+const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key {
+        required: true,
+        ..optional(name, shape, about)
+    }
+}
+
+/// The file as a whole.
+pub(super) const FILE: &[Key] = &[
+    optional(
+        "environment",
+        Shape::Text { example: "prod" },
+        "First level of every topic. One IoT Core endpoint serves a whole account and Region, so environments that share an \
+         account need different ones. Without it topics begin with the channel's name.",
+    ),
+    optional(
+        "envelope",
+        Shape::Choice(ENVELOPES),
+        "What bodies look like: eventbridge (classic events and version-2 deliveries with metadata, told apart by each body; \
+         the default), or raw (whatever a rule's input transformer makes).",
+    ),
+    optional(
+        "channels",
+        Shape::Map(&Shape::Section(CHANNEL)),
+        "The kinds of channels, by name. A channel order:ID stands for the topic order/ID.",
+    ),
+    required(
+        "routes",
+        Shape::List(&Shape::Section(ROUTE)),
+        "Which events go where. Every route is asked; one event may match many.",
+    ),
+];
+
+const CHANNEL: &[Key] = &[required(
+    "id",
+    Shape::IdFormat,
+    "The format of the channel's ids: uuid, or { pattern: REGEX } which must match the whole id.",
+)];
+
+const ROUTE: &[Key] = &[
+    required(
+        "name",
+        Shape::Text {
+            example: "order-updates",
+        },
+        "The route's name, unique among routes.",
+    ),
+    required(
+        "match",
+        Shape::Pattern,
+        "An EventBridge event pattern, as in a rule.",
+    ),
+    required(
+        "to",
+        Shape::List(&Shape::Text {
+            example: "order:{detail.orderId}",
+        }),
+        "Where matching events go: channels (order:{detail.orderId}) or topics (status/{detail.region}). An array fans out.",
+    ),
+    optional(
+        "payload",
+        Shape::Choice(PAYLOADS),
+        "What clients receive: the whole event (the default), its detail, or a CloudEvent in structured mode.",
+    ),
+    optional(
+        "qos",
+        Shape::Integer { least: 0, most: 1 },
+        "MQTT quality of service asked of the broker: 1 (the default) is acknowledged, 0 is not.",
+    ),
+    optional(
+        "expires",
+        Shape::Duration,
+        "How long a message is worth delivering: the MQTT 5 message expiry, 1s to 7d.",
+    ),
+    optional(
+        "retain",
+        Shape::Bool,
+        "Whether the broker keeps the message as the topic's last value. Default false.",
+    ),
+    optional(
+        "replay",
+        Shape::Bool,
+        "Whether deliveries that a version-2 bus replays from its archive are pushed too. Default false.",
+    ),
+    optional(
+        "on_invalid_topic",
+        Shape::Choice(ON_INVALID_TOPIC),
+        "What becomes of an event from which no right topic can be made: dead_letter (the default; other routes publish first), \
+         skip (leave this route out), fail (publish nothing of the event).",
+    ),
+];
+
+pub(super) const ENVELOPES: &[&str] = &["eventbridge", "raw"];
+pub(super) const PAYLOADS: &[&str] = &["event", "detail", "cloudevents"];
+pub(super) const ON_INVALID_TOPIC: &[&str] = &["dead_letter", "skip", "fail"];

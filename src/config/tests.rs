@@ -1,0 +1,157 @@
+//! Configurations from end to end: text in, checked types or faults out.
+
+use super::*;
+
+const GOOD: &str = r#"
+environment: prod
+channels:
+  order: { id: uuid }
+  user: { id: { pattern: "[a-z0-9]+" } }
+routes:
+  - name: order-updates
+    match:
+      source: [shop.orders]
+      detail-type: [OrderPlaced, OrderUpdated]
+    to: ["order:{detail.orderId}", "user:{detail.watchers[*].userId}"]
+    payload: detail
+    expires: 5m
+  - name: status
+    match: '{"source":[{"prefix":"shop."}]}'
+    to: ["status/{source}"]
+    qos: 0
+    on_invalid_topic: skip
+"#;
+
+const BAD: &str = r#"
+enviroment: prod
+channels:
+  order: { id: guid }
+routes:
+  - name: a
+    match: { source: shop }
+    to: ["oder:{detail.orderId}", "x/{detail.y|upper}"]
+    qos: 2
+  - name: a
+    match: { source: [shop], detail: { state: [{ prefx: x }] } }
+    to: []
+    payload: evnt
+    expires: 5
+    retain: "yes"
+  - match: { source: [shop] }
+    to: ["a/#"]
+"#;
+
+fn loaded(text: &str, environment: &[(&str, &str)], flags: &[&str]) -> Loaded {
+    load(&Source {
+        file: "eventcast.yaml",
+        text,
+        environment: environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+    })
+}
+
+fn told(faults: &[Fault]) -> String {
+    let line = |fault: &Fault| {
+        let Fault {
+            place,
+            code,
+            message,
+            accepted,
+            help,
+            ..
+        } = fault;
+        let accepted = accepted
+            .as_deref()
+            .map_or(String::new(), |text| format!("; accepted: {text}"));
+        let help = help
+            .as_deref()
+            .map_or(String::new(), |text| format!("; help: {text}"));
+        format!("{place} {code}: {message}{accepted}{help}")
+    };
+    faults.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_good_file() {
+    let Loaded { config, faults } = loaded(GOOD, &[], &[]);
+    assert_eq!(told(&faults), "");
+    let config = config.unwrap();
+    assert_eq!(config.environment.as_deref(), Some("prod"));
+    let [first, second] = config.routes.as_slice() else {
+        panic!("two routes")
+    };
+    assert_eq!(
+        (first.payload, first.qos),
+        (Payload::Detail, Qos::AtLeastOnce)
+    );
+    assert_eq!(first.expires, Some(Duration::from_secs(300)));
+    assert_eq!(first.targets.len(), 2);
+    assert_eq!(
+        (second.payload, second.qos),
+        (Payload::Event, Qos::AtMostOnce)
+    );
+    assert_eq!(second.on_invalid_topic, OnInvalidTopic::Skip);
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    let Loaded { config, faults } = loaded(BAD, &[], &[]);
+    assert!(config.is_none());
+    insta::assert_snapshot!(told(&faults));
+}
+
+#[test]
+fn overrides() {
+    let variables = [
+        ("EVENTCAST_ENVIRONMENT", "test"),
+        ("EVENTCAST_ROUTES_ORDER_UPDATES_QOS", "0"),
+    ];
+    let config = loaded(
+        GOOD,
+        &variables,
+        &["environment=stage", "routes.status.retain=true"],
+    )
+    .config
+    .unwrap();
+    assert_eq!(config.environment.as_deref(), Some("stage"));
+    assert_eq!(config.routes[0].qos, Qos::AtMostOnce);
+    assert!(config.routes[1].retain);
+}
+
+#[test]
+fn bad_overrides_are_named() {
+    let variables = [
+        ("EVENTCAST_ENVIROMENT", "x"),
+        ("EVENTCAST_ROUTES_STATUS_QOS", "7"),
+        ("EVENTCAST_VECTORS", "y"),
+    ];
+    let Loaded { config, faults } = loaded(GOOD, &variables, &["environmnt=x", "environment"]);
+    assert!(config.is_none());
+    insta::assert_snapshot!(told(&faults));
+}
+
+#[test]
+fn an_empty_file_says_what_is_missing() {
+    assert!(
+        told(&loaded("", &[], &[]).faults)
+            .starts_with("eventcast.yaml:1:1 missing-key: the file has no `routes`")
+    );
+}
+
+#[test]
+fn the_schema_knows_every_key() {
+    let schema = schema::schema();
+    let routes = &schema["properties"]["routes"]["items"];
+    assert_eq!(routes["additionalProperties"], false);
+    assert_eq!(
+        routes["required"],
+        serde_json::json!(["name", "match", "to"])
+    );
+    assert_eq!(
+        routes["properties"]["payload"]["enum"],
+        serde_json::json!(["event", "detail", "cloudevents"])
+    );
+}
