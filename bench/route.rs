@@ -17,8 +17,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use eventcast::channel::{IdFormat, Kind};
-use eventcast::event::envelope::Envelope;
+use eventcast::event::envelope::{Decoder, Envelope};
+use eventcast::event::fields::Fields;
 use eventcast::event::pattern::Pattern;
+use eventcast::event::scan::scan;
 use eventcast::route::payload::Payload;
 use eventcast::route::publication::Qos;
 use eventcast::route::table::{OnInvalidTopic, Route, RouteTable};
@@ -70,6 +72,14 @@ fn decode_and_route(criterion: &mut Criterion) {
     });
     group.bench_function("serde_json/tree", |bencher| {
         bencher.iter(|| serde_json::from_slice::<serde_json::Value>(black_box(&body)));
+    });
+    let decoder = Decoder::new(Envelope::EventBridge, Fields::new());
+    group.bench_function("decode_alone", |bencher| {
+        bencher.iter(|| decoder.decode(black_box(&body), "m").is_ok());
+    });
+    group.bench_function("scan_without_fields", |bencher| {
+        let fields = Fields::new();
+        bencher.iter(|| scan(black_box(&body), &fields).is_ok());
     });
     for mix in ["types", "shared", "scanned"] {
         for count in [1, 100, 1_000] {

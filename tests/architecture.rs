@@ -1,0 +1,218 @@
+//! The direction of imports, and the paths that the documents name.
+//!
+//! The design's map is the architecture: a module may use what stands below it, and this reads every `crate::` path of the
+//! sources to see that it does.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails should say where"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
+const MAY_USE: [(&str, &[&str]); 6] = [
+    ("cli", &["config", "route", "channel", "event", "port"]),
+    ("port", &["route", "event", "channel"]),
+    ("config", &["route", "event", "channel"]),
+    ("route", &["event", "channel"]),
+    ("event", &[]),
+    ("channel", &[]),
+];
+
+/// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.
+const CORE: [&str; 4] = ["config", "route", "event", "channel"];
+const IMPURE: [&str; 10] = [
+    "tokio::",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "std::env",
+    "std::fs",
+    "Instant::now",
+    "SystemTime::now",
+    "aws_sdk",
+    "aws_config",
+    "rumqttc",
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, out);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+/// All sources with their path below `src`.
+fn sources() -> Vec<(String, String)> {
+    let src = root().join("src");
+    let mut paths = Vec::new();
+    files(&src, &mut paths);
+    paths
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(&src).unwrap().display().to_string();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+/// The module a file belongs to: its first folder, or its own name.
+fn module(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap()
+}
+
+/// The modules that a source names after `crate::`, nested lists included.
+fn used(text: &str) -> BTreeSet<String> {
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let list = rest.strip_prefix('{').map_or_else(
+            || vec![rest],
+            |list| list.split('}').next().unwrap().split(',').collect(),
+        );
+        for path in list {
+            let name: String = path
+                .trim()
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            if !name.is_empty() {
+                found.insert(name);
+            }
+        }
+    }
+    found
+}
+
+/// What is wrong with one file's imports.
+fn breaches(file: &str, text: &str) -> Vec<String> {
+    let module = module(file);
+    if matches!(module, "main" | "lib") {
+        return Vec::new();
+    }
+    let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+        return vec![format!("{file}: module `{module}` is not on the map")];
+    };
+    let mut wrong: Vec<String> = used(text)
+        .into_iter()
+        .filter(|used| used != module && !allowed.contains(&used.as_str()))
+        .map(|used| format!("{file}: `{module}` must not use `{used}`"))
+        .collect();
+    if CORE.contains(&module) {
+        let impure = IMPURE.iter().filter(|word| text.contains(**word));
+        wrong.extend(impure.map(|word| format!("{file}: the core is pure, but here is `{word}`")));
+    }
+    wrong
+}
+
+#[test]
+fn imports_point_down() {
+    let wrong: Vec<String> = sources()
+        .iter()
+        .flat_map(|(file, text)| breaches(file, text))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_breach_is_seen() {
+    for (file, text) in [
+        ("event/x.rs", "use crate::route::table::RouteTable;"),
+        ("channel/x.rs", "use crate::{event::scan, channel::topic};"),
+        ("route/x.rs", "let x = crate::config::load();"),
+        ("port.rs", "use crate::cli::main;"),
+        ("event/x.rs", "use tokio::sync::mpsc;"),
+        ("common/x.rs", ""),
+    ] {
+        assert_eq!(breaches(file, text).len(), 1, "{file}: {text}");
+    }
+    assert!(
+        breaches(
+            "route/x.rs",
+            "use crate::event::scan::scan; // crate::route"
+        )
+        .is_empty()
+    );
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//! "))
+        .map(|(file, _)| file)
+        .collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}
+
+/// Words in backticks and targets of links that look like paths of this repository.
+fn named_paths(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut fenced = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        }
+        let quoted = line.split('`').skip(1).step_by(2);
+        let linked = line
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        let is_path = |word: &&str| {
+            let first = word.split('/').next().unwrap_or_default();
+            let known = matches!(
+                first,
+                "src" | "tests" | "bench" | "policies" | "infra" | ".ci" | "fuzz"
+            ) && word.contains('/');
+            let file = [".md", ".toml", ".rs"]
+                .iter()
+                .any(|ending| word.ends_with(ending));
+            (known || file) && !word.contains([' ', '*', ':'])
+        };
+        if !fenced {
+            found.extend(quoted.chain(linked).filter(is_path).map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn documents_name_paths_that_exist() {
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let paths = named_paths(&text);
+        assert!(!paths.is_empty(), "{document} names no path at all");
+        for path in paths {
+            assert!(root().join(&path).exists(), "{document} names `{path}`");
+        }
+    }
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    assert!(
+        architecture.lines().count() < 150,
+        "ARCHITECTURE.md is long"
+    );
+}
+
+#[test]
+fn named_paths_are_found() {
+    let text = "see `src/event/` and [x](tests/run), not `a/b` or `order/{id}`\n```\n`src/none`\n```\n`README.md`";
+    let found: Vec<String> = named_paths(text).into_iter().collect();
+    assert_eq!(found, ["README.md", "src/event/", "tests/run"]);
+}
