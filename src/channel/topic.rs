@@ -29,11 +29,13 @@ impl Topic {
         if name.starts_with('$') && !name.starts_with(BASIC_INGEST) {
             return Err(TopicError::Reserved);
         }
-        for c in name.chars() {
-            match c {
-                '+' | '#' => return Err(TopicError::Wildcard(c)),
-                c if is_unfit(c) => return Err(TopicError::Character(c)),
-                _ => {}
+        if !is_plain(name) {
+            for c in name.chars() {
+                match c {
+                    '+' | '#' => return Err(TopicError::Wildcard(c)),
+                    c if is_unfit(c) => return Err(TopicError::Character(c)),
+                    _ => {}
+                }
             }
         }
         let counted = counted_part(name);
@@ -70,6 +72,12 @@ fn counted_part(name: &str) -> &str {
     name.strip_prefix(BASIC_INGEST)
         .and_then(|rest| rest.split_once('/'))
         .map_or(name, |(_rule, rest)| rest)
+}
+
+/// Whether text is printable ASCII without wildcards, as nearly all topics are: a look at each byte is enough then.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && byte != b'+' && byte != b'#')
 }
 
 /// Characters that MQTT 5.0 section 1.5.4 forbids (U+0000) or advises against (controls and noncharacters): a broker may
@@ -112,6 +120,9 @@ pub fn check_value(value: &str) -> Result<(), ValueError> {
     }
     if value.starts_with('$') {
         return Err(ValueError::Dollar);
+    }
+    if is_plain(value) && memchr::memchr(b'/', value.as_bytes()).is_none() {
+        return Ok(());
     }
     match value
         .chars()

@@ -152,7 +152,7 @@ impl Renderer {
     }
 
     fn join(&self, prefix: &str, values: &[String]) -> Result<Topic, Rejection> {
-        let mut id = String::new();
+        let mut id = String::with_capacity(64);
         for part in &self.parts {
             match part {
                 RenderPart::Text(text) => id.push_str(text),
@@ -164,9 +164,10 @@ impl Renderer {
             problem,
         };
         let topic = match self.target.kind() {
-            None => format!("{prefix}{id}"),
+            None if prefix.is_empty() => id,
+            None => [prefix, &id].concat(),
             Some(kind) if kind.id().accepts(&id) && check_value(&id).is_ok() => {
-                format!("{prefix}{}/{id}", kind.name())
+                [prefix, kind.name(), "/", &id].concat()
             }
             Some(kind) => {
                 return Err(reject(Problem::ChannelId {
