@@ -117,3 +117,6 @@ pub struct Warning {
     /// Where it stands.
     pub at: Position,
 }
+
+#[cfg(test)]
+mod tests;

@@ -470,7 +470,10 @@ fn folded(argument: &Node, path: &str) -> Result<Option<Fold>, PatternError> {
         return Err(fault(argument, path, "Match expression name not found"));
     };
     if &*member.key != "equals-ignore-case" {
-        return Err(unrecognized(member, &member.key, path));
+        return Err(PatternError {
+            help: Some("inside prefix and suffix only equals-ignore-case may stand".into()),
+            ..unrecognized(member, &member.key, path)
+        });
     }
     let NodeValue::String(text) = &member.value.value else {
         let reason = "equals-ignore-case match pattern must be a string";
