@@ -84,6 +84,35 @@ impl<'s> Value<'s> {
     }
 }
 
+/// The elements that were chosen of arrays in a search for values that fit together: at most one of each array.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen(SmallVec<[(u32, u32); 8]>);
+
+impl Chosen {
+    /// How many elements are chosen; what [`forget`](Self::forget) takes.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Chooses elements, unless one contradicts those chosen before. What was added stays either way, until it is
+    /// forgotten.
+    pub fn add<'e>(&mut self, elements: impl IntoIterator<Item = &'e Element>) -> bool {
+        for element in elements {
+            match self.0.iter().find(|(array, _)| *array == element.array) {
+                Some((_, index)) if *index != element.index => return false,
+                Some(_) => {}
+                None => self.0.push((element.array, element.index)),
+            }
+        }
+        true
+    }
+
+    /// Goes back to the first `count` elements.
+    pub fn forget(&mut self, count: usize) {
+        self.0.truncate(count);
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Capture {
     field: FieldId,

@@ -3,13 +3,11 @@
 //! An array gives one topic for each element. Placeholders under the same array take the same element; under different
 //! arrays every combination counts. What cannot become a topic is refused with a reason, never repaired.
 
-use smallvec::SmallVec;
-
 use super::target::Target;
 use super::template::{Filters, Part, Pick, Placeholder};
 use crate::channel::topic::{Topic, TopicError, ValueError, check_value};
 use crate::event::fields::{FieldId, Fields};
-use crate::event::scan::{Element, Kind, Scanned, Value};
+use crate::event::scan::{Chosen, Element, Kind, Scanned, Value};
 
 /// The most topics that one route may make of one event. Over it the event is refused: truncating would lose messages
 /// unseen.
@@ -134,7 +132,7 @@ impl Renderer {
             renderer: self,
             event,
             prefix,
-            chosen: SmallVec::new(),
+            chosen: Chosen::default(),
             values: Vec::new(),
             missing: None,
             steps: STEPS,
@@ -185,8 +183,7 @@ struct Search<'s> {
     renderer: &'s Renderer,
     event: &'s Scanned,
     prefix: &'s str,
-    /// The element that was chosen of each array so far.
-    chosen: SmallVec<[(u32, u32); 8]>,
+    chosen: Chosen,
     /// The texts chosen for the slots so far.
     values: Vec<String>,
     missing: Option<Box<str>>,
@@ -206,7 +203,7 @@ impl Search<'_> {
             }
             return Ok(());
         };
-        let before = self.chosen.len();
+        let before = self.chosen.count();
         let mut found = false;
         let event = self.event;
         let values = event
@@ -214,7 +211,7 @@ impl Search<'_> {
             .filter(|value| value.kind != Kind::Array && picked(value, &placeholder.picks));
         for value in values {
             self.steps = self.steps.checked_sub(1).ok_or_else(|| self.too_many())?;
-            if self.choose(&value, &placeholder.picks) {
+            if self.chosen.add(binding(&value, &placeholder.picks)) {
                 let text = text(&value, placeholder);
                 match (text, &placeholder.filters.default) {
                     (
@@ -233,7 +230,7 @@ impl Search<'_> {
                     }
                 }
             }
-            self.chosen.truncate(before);
+            self.chosen.forget(before);
         }
         if found {
             return Ok(());
@@ -255,24 +252,15 @@ impl Search<'_> {
             problem: Problem::TooMany,
         }
     }
+}
 
-    /// Binds the elements that a value came from, unless another was chosen of the same array. An element that the
-    /// placeholder picks by its number binds nothing.
-    fn choose(&mut self, value: &Value<'_>, picks: &[Pick]) -> bool {
-        let picked = |element: &&Element| picks.iter().any(|pick| pick.depth == element.depth);
-        for element in value.binding().iter().filter(|element| !picked(element)) {
-            match self
-                .chosen
-                .iter()
-                .find(|(array, _)| *array == element.array)
-            {
-                Some((_, index)) if *index != element.index => return false,
-                Some(_) => {}
-                None => self.chosen.push((element.array, element.index)),
-            }
-        }
-        true
-    }
+/// The elements that bind other placeholders: not those that a placeholder picks by their number.
+fn binding<'v>(value: &Value<'v>, picks: &[Pick]) -> impl Iterator<Item = &'v Element> {
+    let picked = |element: &&Element| picks.iter().any(|pick| pick.depth == element.depth);
+    value
+        .binding()
+        .iter()
+        .filter(move |element| !picked(element))
 }
 
 /// Whether a value came through the elements that a placeholder picks.

@@ -6,12 +6,11 @@
 //! different elements of one array.
 
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
 use super::Pattern;
 use super::operator::Leaf;
 use crate::event::fields::{FieldId, Fields};
-use crate::event::scan::{Element, Scanned};
+use crate::event::scan::{Chosen, Scanned};
 
 /// How many values may be looked at for one event and set of patterns before matching gives up. Sibling arrays multiply, so
 /// without a bound a hostile event could hold the daemon; ordinary events need some tens of steps a pattern.
@@ -114,7 +113,7 @@ impl PatternSet {
             leaves: &self.leaves,
             event,
             steps,
-            chosen: SmallVec::new(),
+            chosen: Chosen::default(),
         };
         if walk.holds(&rule.fields)? {
             out.push(rule.pattern);
@@ -178,8 +177,7 @@ struct Walk<'w> {
     leaves: &'w [Leaf],
     event: &'w Scanned,
     steps: &'w mut u32,
-    /// The element that was chosen of each array so far.
-    chosen: SmallVec<[(u32, u32); 8]>,
+    chosen: Chosen,
 }
 
 impl Walk<'_> {
@@ -190,7 +188,7 @@ impl Walk<'_> {
         let Some(leaf) = self.leaves.get(leaf as usize) else {
             return Ok(false);
         };
-        let before = self.chosen.len();
+        let before = self.chosen.count();
         // Whether the rest was already tried with nothing chosen in addition: it would fail again.
         let mut tried_unchanged = false;
         let mut absent = true;
@@ -200,10 +198,10 @@ impl Walk<'_> {
             .filter(|value| value.kind.is_leaf())
         {
             *self.steps = self.steps.checked_sub(1).ok_or(BudgetExceeded)?;
-            let fits = self.choose(value.binding());
+            let fits = self.chosen.add(value.binding());
             if fits {
                 absent = false;
-                let unchanged = self.chosen.len() == before;
+                let unchanged = self.chosen.count() == before;
                 if !(unchanged && tried_unchanged) && leaf.accepts(&value) {
                     if self.holds(rest)? {
                         return Ok(true);
@@ -211,27 +209,11 @@ impl Walk<'_> {
                     tried_unchanged |= unchanged;
                 }
             }
-            self.chosen.truncate(before);
+            self.chosen.forget(before);
         }
         if leaf.may_be_absent && absent && !tried_unchanged {
             return self.holds(rest);
         }
         Ok(false)
-    }
-
-    /// Adds the elements a value came from, unless one contradicts those chosen before. What was added stays either way.
-    fn choose(&mut self, elements: &[Element]) -> bool {
-        for element in elements {
-            match self
-                .chosen
-                .iter()
-                .find(|(array, _)| *array == element.array)
-            {
-                Some((_, index)) if *index != element.index => return false,
-                Some(_) => {}
-                None => self.chosen.push((element.array, element.index)),
-            }
-        }
-        true
     }
 }
