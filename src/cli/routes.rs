@@ -190,17 +190,16 @@ struct PublicationFacts {
 impl From<Publication> for PublicationFacts {
     fn from(publication: Publication) -> Self {
         Self {
+            user_properties: publication
+                .user_properties()
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect(),
             topic: publication.topic.to_string(),
             size_bytes: publication.payload.len(),
             qos: publication.qos.level(),
             retain: publication.retain,
             expires_seconds: publication.expires.map(|expires| expires.as_secs()),
             content_type: publication.content_type,
-            user_properties: publication
-                .user_properties
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.as_ref().into()))
-                .collect(),
         }
     }
 }

@@ -25,8 +25,57 @@ pub struct Publication {
     pub expires: Option<Duration>,
     /// MQTT 5 content type, such as `application/json`.
     pub content_type: &'static str,
-    /// MQTT 5 user properties, in order: the event's id, source, detail-type, time and the route.
-    pub user_properties: Arc<[(&'static str, Box<str>)]>,
+    /// What the event's envelope says, for MQTT 5 user properties.
+    pub facts: Arc<Facts>,
+}
+
+impl Publication {
+    /// MQTT 5 user properties, in order: the event's id, source, detail-type and time, as far as it has them, and the route.
+    pub fn user_properties(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.facts.iter().chain([("eb-route", &*self.route)])
+    }
+}
+
+/// The facts of an event's envelope that every message carries on. One allocation for all: they are made for each event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    text: Box<str>,
+    /// Where each fact ends in `text`; `None` where the event does not have it.
+    ends: [Option<u32>; FACTS.len()],
+}
+
+/// The names of the facts as user properties.
+const FACTS: [&str; 4] = ["eb-id", "eb-source", "eb-detail-type", "eb-time"];
+
+impl Facts {
+    /// The facts of an event: its id, source, detail-type and time.
+    pub fn new(id: &str, others: [Option<&str>; FACTS.len() - 1]) -> Self {
+        let [source, detail_type, time] = others;
+        let facts = [Some(id), source, detail_type, time];
+        let mut text = String::with_capacity(facts.iter().flatten().map(|fact| fact.len()).sum());
+        let ends = facts.map(|fact| {
+            text.push_str(fact?);
+            // A body is smaller than 4 GiB, and these are parts of it.
+            u32::try_from(text.len()).ok()
+        });
+        Self {
+            text: text.into(),
+            ends,
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let mut start = 0;
+        FACTS
+            .into_iter()
+            .zip(self.ends)
+            .filter_map(move |(name, end)| {
+                let end = end? as usize;
+                let fact = self.text.get(start..end)?;
+                start = end;
+                Some((name, fact))
+            })
+    }
 }
 
 impl fmt::Debug for Publication {

@@ -3,6 +3,10 @@
 //! An array gives one topic for each element. Placeholders under the same array take the same element; under different
 //! arrays every combination counts. What cannot become a topic is refused with a reason, never repaired.
 
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
 use super::target::Target;
 use super::template::{Filters, Part, Pick, Placeholder};
 use crate::channel::topic::{Topic, TopicError, ValueError, check_value};
@@ -133,7 +137,7 @@ impl Renderer {
             event,
             prefix,
             chosen: Chosen::default(),
-            values: Vec::new(),
+            values: SmallVec::new(),
             missing: None,
             steps: STEPS,
             out,
@@ -149,7 +153,7 @@ impl Renderer {
         }
     }
 
-    fn join(&self, prefix: &str, values: &[String]) -> Result<Topic, Rejection> {
+    fn join(&self, prefix: &str, values: &[Cow<'_, str>]) -> Result<Topic, Rejection> {
         let mut id = String::with_capacity(64);
         for part in &self.parts {
             match part {
@@ -185,7 +189,7 @@ struct Search<'s> {
     prefix: &'s str,
     chosen: Chosen,
     /// The texts chosen for the slots so far.
-    values: Vec<String>,
+    values: SmallVec<[Cow<'s, str>; 4]>,
     missing: Option<Box<str>>,
     steps: u32,
     out: &'s mut Vec<Topic>,
@@ -193,7 +197,8 @@ struct Search<'s> {
 
 impl Search<'_> {
     fn fill(&mut self) -> Result<(), Rejection> {
-        let Some((field, placeholder)) = self.renderer.slots.get(self.values.len()) else {
+        let renderer = self.renderer;
+        let Some((field, placeholder)) = renderer.slots.get(self.values.len()) else {
             let topic = self.renderer.join(self.prefix, &self.values)?;
             if !self.out.contains(&topic) {
                 self.out.push(topic);
@@ -237,7 +242,7 @@ impl Search<'_> {
         }
         match &placeholder.filters.default {
             Some(default) => {
-                self.values.push(default.to_string());
+                self.values.push(Cow::Borrowed(default));
                 self.fill()?;
                 self.values.pop();
             }
@@ -276,7 +281,7 @@ fn picked(value: &Value<'_>, picks: &[Pick]) -> bool {
 }
 
 /// The text that a value puts into a topic.
-fn text(value: &Value<'_>, placeholder: &Placeholder) -> Result<String, Rejection> {
+fn text<'v>(value: &Value<'v>, placeholder: &Placeholder) -> Result<Cow<'v, str>, Rejection> {
     let reject = |problem| Rejection {
         placeholder: placeholder.written.clone(),
         problem,
@@ -315,13 +320,17 @@ fn text(value: &Value<'_>, placeholder: &Placeholder) -> Result<String, Rejectio
     }
 }
 
-fn filtered(text: &str, filters: &Filters) -> String {
+fn filtered<'t>(text: &'t str, filters: &Filters) -> Cow<'t, str> {
     let text = if filters.lower {
-        text.to_lowercase()
+        Cow::Owned(text.to_lowercase())
     } else {
-        text.to_owned()
+        Cow::Borrowed(text)
     };
-    if filters.encode { encoded(&text) } else { text }
+    if filters.encode {
+        Cow::Owned(encoded(&text))
+    } else {
+        text
+    }
 }
 
 /// Percent-encodes what a topic level must not hold, and `%` itself so that it can be undone.

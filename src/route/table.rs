@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::payload::{Lacks, Payload};
-use super::publication::{Publication, Qos};
+use super::publication::{Facts, Publication, Qos};
 use super::render::{Rejection, Renderer};
 use super::target::Target;
 use crate::channel::limits::PAYLOAD_BYTES;
@@ -211,7 +211,7 @@ impl RouteTable {
             );
             return Err(Refusal::of(route, "too_large", detail));
         }
-        let user_properties = user_properties(event, route);
+        let facts = Arc::new(facts(event));
         out.extend(topics.into_iter().map(|topic| Publication {
             topic,
             payload: payload.clone(),
@@ -220,7 +220,7 @@ impl RouteTable {
             retain: route.retain,
             expires: route.expires,
             content_type: route.payload.content_type(),
-            user_properties: Arc::clone(&user_properties),
+            facts: Arc::clone(&facts),
         }));
         Ok(())
     }
@@ -251,15 +251,7 @@ impl RouteTable {
 }
 
 /// What a client may want to know of a message without reading its payload.
-fn user_properties(event: &Event<'_>, route: &Route) -> Arc<[(&'static str, Box<str>)]> {
-    [
-        ("eb-id", Some(event.id())),
-        ("eb-source", event.source()),
-        ("eb-detail-type", event.detail_type()),
-        ("eb-time", event.time()),
-        ("eb-route", Some(&*route.name)),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?.into())))
-    .collect()
+fn facts(event: &Event<'_>) -> Facts {
+    let others = [event.source(), event.detail_type(), event.time()];
+    Facts::new(event.id(), others)
 }

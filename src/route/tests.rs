@@ -248,8 +248,7 @@ fn the_environment_is_the_first_level() {
     let routed = table.route(&event("{}"), "m1").unwrap();
     assert_eq!(routed.publications[0].topic.as_str(), "prod/a");
     let properties: Vec<_> = routed.publications[0]
-        .user_properties
-        .iter()
+        .user_properties()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     assert_eq!(

@@ -74,12 +74,12 @@ impl PatternSet {
         set
     }
 
-    /// Appends the places, in the compiled order, of all patterns that match, in ascending order and once each.
+    /// Replaces `out` by the places, in the compiled order, of all patterns that match: ascending, once each.
     ///
     /// # Errors
     /// [`BudgetExceeded`] when more than [`STEPS`] steps were needed; nothing is known of the event then.
     pub fn matching(&self, event: &Scanned, out: &mut Vec<usize>) -> Result<(), BudgetExceeded> {
-        let from = out.len();
+        out.clear();
         let mut steps = STEPS;
         for &rule in &self.scanned {
             self.try_rule(rule, event, &mut steps, out)?;
@@ -92,10 +92,8 @@ impl PatternSet {
                 }
             }
         }
-        let mut found = out.split_off(from);
-        found.sort_unstable();
-        found.dedup();
-        out.append(&mut found);
+        out.sort_unstable();
+        out.dedup();
         Ok(())
     }
 
