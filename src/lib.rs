@@ -17,7 +17,8 @@
 // The edge.
 pub mod cli;
 
-// The seams.
+// The adapters and the seams.
+pub mod mqtt;
 pub mod port;
 
 // The core and its foundations: pure.

@@ -15,8 +15,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 7] = [
     ("cli", &["config", "route", "channel", "event", "port"]),
+    ("mqtt", &["port", "route", "event", "channel"]),
     ("port", &["route", "event", "channel"]),
     ("config", &["route", "event", "channel"]),
     ("route", &["event", "channel"]),

@@ -1,0 +1,50 @@
+//! The MQTT 5 adapter: publications out, each tied to its own acknowledgement.
+//!
+//! One connection carries the topics of one lane; a pool of them is the [`Publisher`](crate::port::Publisher)
+//! of the daemon ([`pool`]). The client library stays inside this module; nothing is ever left to its own reconnect, which
+//! loses publications silently: on every error client and event loop are thrown away.
+
+mod connection;
+pub mod pool;
+
+use std::time::Duration;
+
+/// How to reach the broker and how hard to press it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The broker's host name or address.
+    pub host: String,
+    /// Its port for MQTT over plain TCP.
+    pub port: u16,
+    /// What client ids begin with; a random word and the connection's number follow, so that no two tasks share one.
+    pub client_id: String,
+    /// How many connections are held.
+    pub connections: usize,
+    /// Unacknowledged publications a connection may have; the broker's receive maximum lowers it.
+    pub in_flight: u16,
+    /// The keep-alive asked for; the broker may give another.
+    pub keep_alive: Duration,
+    /// How long a connection attempt may take.
+    pub connect_timeout: Duration,
+    /// How long an acknowledgement may take before the connection counts as lost.
+    pub publish_timeout: Duration,
+    /// The first and the longest wait between connection attempts.
+    pub back_off: (Duration, Duration),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".into(),
+            port: 1883,
+            client_id: "eventcast".into(),
+            connections: 4,
+            in_flight: crate::channel::limits::UNACKNOWLEDGED_PER_CONNECTION,
+            keep_alive: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            publish_timeout: Duration::from_secs(30),
+            // IoT Core takes one CONNECT a second for a client id.
+            back_off: (Duration::from_secs(1), Duration::from_secs(20)),
+        }
+    }
+}
