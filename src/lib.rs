@@ -1,7 +1,7 @@
 //! eventcast: the real-time layer of a platform whose event bus is Amazon EventBridge.
 //!
 //! Events arrive through SQS, are routed to channels, and are published to AWS IoT Core, which delivers them to browsers
-//! and phones. The modules, in reading order; imports point down the list only, and `tests/imports.rs` checks it:
+//! and phones. The modules, in reading order; imports point down the list only, and `tests/architecture.rs` checks it:
 
 #![cfg_attr(
     test,
@@ -18,6 +18,7 @@
 pub mod cli;
 
 // The adapters and the seams.
+pub mod aws;
 pub mod mqtt;
 pub mod port;
 

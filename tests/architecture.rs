@@ -15,8 +15,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("cli", &["config", "route", "channel", "event", "port"]),
+    ("aws", &["port", "route", "event", "channel"]),
     ("mqtt", &["port", "route", "event", "channel"]),
     ("port", &["route", "event", "channel"]),
     ("config", &["route", "event", "channel"]),

@@ -1,0 +1,36 @@
+//! How the SDK reaches AWS: credentials, Region and endpoint as every SDK finds them, over the one TLS stack of the process.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+/// The longest wait of a long poll is 20 s (SQS API reference, ReceiveMessage); a call may take a little longer than that.
+const CALL: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The SDK's configuration from the environment, as the AWS CLI reads it: `AWS_REGION`, `AWS_ENDPOINT_URL`, keys, profile,
+/// the container's or the instance's role.
+pub async fn environment() -> SdkConfig {
+    let http = Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        // The daemon decides what is tried again, and when.
+        .retry_config(RetryConfig::disabled())
+        // A long poll is a stalled stream by design.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT)
+                .operation_timeout(CALL)
+                .build(),
+        )
+        .load()
+        .await
+}

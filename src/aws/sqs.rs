@@ -1,0 +1,322 @@
+//! SQS as the daemon's queue.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
+    DeleteMessageBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
+    QueueAttributeName, SendMessageBatchRequestEntry,
+};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::error;
+use crate::port::{BatchOutcome, DeadLetter, Delivery, Queue, QueueError, QueueFacts, Receipt};
+
+/// All bodies and attributes of one batch together (SQS quotas, "Message batch": 1 MiB).
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// The longest text of an attribute that says what went wrong: a line for a person, and well below SQS's bounds.
+const DETAIL_BYTES: usize = 1_024;
+
+/// One queue, and the one that takes what can never be published.
+pub struct Sqs {
+    client: Client,
+    queue: String,
+    dead_letter_queue: Option<String>,
+    /// How long a received message stays invisible: the queue's own setting, read before the first receive.
+    visibility: Duration,
+}
+
+impl Sqs {
+    /// Connects to a queue and reads its settings.
+    ///
+    /// # Errors
+    /// [`QueueError`] when the queue does not exist, may not be read, or cannot be reached.
+    pub async fn open(
+        config: &aws_config::SdkConfig,
+        queue: String,
+        dead_letter_queue: Option<String>,
+    ) -> Result<Self, QueueError> {
+        let mut sqs = Self {
+            client: Client::new(config),
+            queue,
+            dead_letter_queue,
+            visibility: Duration::ZERO,
+        };
+        sqs.visibility = sqs.describe().await?.visibility;
+        Ok(sqs)
+    }
+
+    fn delivery(&self, message: Message, received: Instant) -> Option<Delivery> {
+        let attribute = |name: &MessageSystemAttributeName| {
+            message.attributes.as_ref().and_then(|all| all.get(name))
+        };
+        let attempt = attribute(&MessageSystemAttributeName::ApproximateReceiveCount)
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(1);
+        let group = attribute(&MessageSystemAttributeName::MessageGroupId)
+            .map(|group| group.as_str().into());
+        Some(Delivery {
+            attempt,
+            group,
+            id: message.message_id?.into(),
+            body: Bytes::from(message.body.unwrap_or_default()),
+            // Without a receipt handle a message could not be settled; SQS always sends one.
+            receipt: Receipt::new(message.receipt_handle?),
+            lease: received + self.visibility,
+        })
+    }
+}
+
+impl Queue for Sqs {
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(&self.queue)
+            .max_number_of_messages(i32::try_from(max.clamp(1, 10)).unwrap_or(10))
+            .wait_time_seconds(i32::try_from(wait.as_secs().min(20)).unwrap_or(20))
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+            .send()
+            .await
+            .map_err(|error| error::queue(&format!("receiving from {}", self.queue), &error))?;
+        let messages = answer.messages.unwrap_or_default();
+        // The call may have waited its whole time: the answer's arrival is the best guess at when the queue handed them out.
+        // It is late by the way from there to here, which whoever relies on a lease leaves room for.
+        let received = Instant::now();
+        let deliveries = messages
+            .into_iter()
+            .filter_map(|message| self.delivery(message, received));
+        Ok(deliveries.collect())
+    }
+
+    async fn delete(&self, receipts: &[Receipt]) -> BatchOutcome {
+        let entries = receipts.iter().enumerate().map(|(index, receipt)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(receipt.handle())
+                .build()
+        });
+        let call = self
+            .client
+            .delete_message_batch()
+            .queue_url(&self.queue)
+            .set_entries(entries.collect::<Result<_, _>>().ok());
+        let doing = format!("deleting from {}", self.queue);
+        match call.send().await {
+            Ok(answer) => outcome(receipts.len(), &doing, &answer.failed),
+            Err(error) => failed(receipts.len(), || error::queue(&doing, &error)),
+        }
+    }
+
+    async fn release(&self, receipts: &[(Receipt, Duration)]) -> BatchOutcome {
+        let entries = receipts
+            .iter()
+            .enumerate()
+            .map(|(index, (receipt, after))| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(receipt.handle())
+                    .visibility_timeout(i32::try_from(after.as_secs()).unwrap_or(43_200))
+                    .build()
+            });
+        let call = self
+            .client
+            .change_message_visibility_batch()
+            .queue_url(&self.queue)
+            .set_entries(entries.collect::<Result<_, _>>().ok());
+        let doing = format!("releasing to {}", self.queue);
+        match call.send().await {
+            Ok(answer) => outcome(receipts.len(), &doing, &answer.failed),
+            Err(error) => failed(receipts.len(), || error::queue(&doing, &error)),
+        }
+    }
+
+    async fn bury(&self, letters: &[DeadLetter]) -> Option<BatchOutcome> {
+        let queue = self.dead_letter_queue.as_deref()?;
+        let mut outcomes = Vec::with_capacity(letters.len());
+        for batch in batches(letters) {
+            outcomes.extend(self.bury_batch(queue, batch).await);
+        }
+        Some(outcomes)
+    }
+
+    async fn describe(&self) -> Result<QueueFacts, QueueError> {
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.queue)
+            .attribute_names(QueueAttributeName::All)
+            .send()
+            .await
+            .map_err(|error| {
+                error::queue(&format!("reading the attributes of {}", self.queue), &error)
+            })?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let value = |name: QueueAttributeName| attributes.get(&name).map(String::as_str);
+        let redrive: Option<Redrive> = value(QueueAttributeName::RedrivePolicy)
+            .and_then(|policy| serde_json::from_str(policy).ok());
+        Ok(QueueFacts {
+            visibility: value(QueueAttributeName::VisibilityTimeout)
+                .and_then(|seconds| seconds.parse().ok())
+                .map_or(Duration::from_secs(30), Duration::from_secs),
+            fifo: value(QueueAttributeName::FifoQueue) == Some("true"),
+            max_receives: redrive.and_then(|redrive| redrive.max_receives()),
+        })
+    }
+}
+
+impl Sqs {
+    async fn bury_batch(&self, queue: &str, letters: &[DeadLetter]) -> BatchOutcome {
+        let entries = letters.iter().enumerate().map(|(index, letter)| {
+            let entry = SendMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .message_body(String::from_utf8_lossy(&letter.body))
+                .set_message_group_id(letter.group.as_deref().map(str::to_owned))
+                // Burying twice, after a crash in between, leaves one message where the queue can tell.
+                .set_message_deduplication_id(letter.group.as_ref().map(|_| letter.id.to_string()));
+            attributes(letter)
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .fold(entry, |entry, (name, value)| {
+                    entry.message_attributes(name, text_attribute(value))
+                })
+                .build()
+        });
+        let call = self
+            .client
+            .send_message_batch()
+            .queue_url(queue)
+            .set_entries(entries.collect::<Result<_, _>>().ok());
+        let doing = format!("sending to the dead-letter queue {queue}");
+        match call.send().await {
+            Ok(answer) => outcome(letters.len(), &doing, &answer.failed),
+            Err(error) => failed(letters.len(), || error::queue(&doing, &error)),
+        }
+    }
+}
+
+/// A queue's redrive policy; the count is a number or text, depending on who wrote it.
+#[derive(serde::Deserialize)]
+struct Redrive {
+    #[serde(rename = "maxReceiveCount")]
+    max_receive_count: serde_json::Value,
+}
+
+impl Redrive {
+    fn max_receives(&self) -> Option<u32> {
+        match &self.max_receive_count {
+            serde_json::Value::String(text) => text.parse().ok(),
+            number => number.as_u64().and_then(|number| number.try_into().ok()),
+        }
+    }
+}
+
+/// What a dead letter says of itself.
+fn attributes(letter: &DeadLetter) -> [(&'static str, String); 5] {
+    let mut detail = letter.detail.clone();
+    let mut end = detail.len().min(DETAIL_BYTES);
+    while !detail.is_char_boundary(end) {
+        end -= 1;
+    }
+    detail.truncate(end);
+    [
+        ("eventcast.reason", letter.reason.to_owned()),
+        ("eventcast.detail", detail),
+        (
+            "eventcast.route",
+            letter.route.as_deref().unwrap_or_default().to_owned(),
+        ),
+        ("eventcast.attempt", letter.attempt.to_string()),
+        ("eventcast.message-id", letter.id.to_string()),
+    ]
+}
+
+fn text_attribute(value: String) -> MessageAttributeValue {
+    let builder = MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(value);
+    #[expect(
+        clippy::expect_used,
+        reason = "the data type is the only required field, and it is set"
+    )]
+    builder.build().expect("a data type")
+}
+
+/// Splits letters into batches that SQS takes.
+fn batches(letters: &[DeadLetter]) -> Vec<&[DeadLetter]> {
+    let mut batches = Vec::new();
+    let mut rest = letters;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = rest
+            .iter()
+            .take(10)
+            .take_while(|letter| {
+                // Attributes count as well; names, types and values are well below 4 KiB together.
+                bytes += letter.body.len() + 4 * 1024;
+                bytes <= BATCH_BYTES
+            })
+            .count();
+        // One that is too large by itself is sent by itself, so that SQS says so.
+        let (batch, after) = rest.split_at(fits.max(1));
+        batches.push(batch);
+        rest = after;
+    }
+    batches
+}
+
+/// Each entry's outcome, from the list of those that failed.
+fn outcome(count: usize, doing: &str, failures: &[BatchResultErrorEntry]) -> BatchOutcome {
+    let mut outcomes: BatchOutcome = (0..count).map(|_| Ok(())).collect();
+    for failure in failures {
+        let place = failure.id.parse::<usize>().ok();
+        if let Some(outcome) = place.and_then(|place| outcomes.get_mut(place)) {
+            let message = failure.message.as_deref().unwrap_or_default();
+            *outcome = Err(error::by_code(doing, &failure.code, message));
+        }
+    }
+    outcomes
+}
+
+/// The same failure for every entry of a call that failed as a whole.
+fn failed(count: usize, error: impl Fn() -> QueueError) -> BatchOutcome {
+    (0..count).map(|_| Err(error())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(bytes: usize) -> DeadLetter {
+        DeadLetter {
+            id: "m".into(),
+            body: Bytes::from(vec![b'x'; bytes]),
+            group: None,
+            reason: "too_large",
+            detail: "é".repeat(DETAIL_BYTES),
+            route: None,
+            attempt: 2,
+        }
+    }
+
+    #[test]
+    fn batches_are_bounded_in_number_and_bytes() {
+        let sizes =
+            |letters: &[DeadLetter]| batches(letters).iter().map(|b| b.len()).collect::<Vec<_>>();
+        let small: Vec<_> = (0..25).map(|_| letter(10)).collect();
+        assert_eq!(sizes(&small), [10, 10, 5]);
+        let large: Vec<_> = (0..5).map(|_| letter(400 * 1024)).collect();
+        assert_eq!(sizes(&large), [2, 2, 1]);
+        assert_eq!(sizes(&[letter(2 * 1024 * 1024)]), [1]);
+    }
+
+    #[test]
+    fn attributes_are_cut_between_characters() {
+        let [_, (name, detail), ..] = attributes(&letter(1));
+        assert_eq!((name, detail.len()), ("eventcast.detail", DETAIL_BYTES));
+    }
+}
