@@ -17,6 +17,9 @@
 // The edge.
 pub mod cli;
 
+// The parts.
+pub mod bridge;
+
 // The adapters and the seams.
 pub mod aws;
 pub mod mqtt;
@@ -28,3 +31,7 @@ pub mod route;
 
 pub mod channel;
 pub mod event;
+
+// Beside them: what every part may use.
+pub mod shutdown;
+pub mod telemetry;

@@ -151,10 +151,11 @@ pub enum QueueError {
 /// Where publications go.
 ///
 /// Order: publications to one topic leave in the order in which `publish` returned their [`Pending`](Self::Pending). An implementation
-/// neither drops nor repeats a publication silently: each `Pending` resolves, and a publication whose fate is unknown
-/// (the connection was lost before its acknowledgement) resolves as transient.
+/// never drops a publication silently: each `Pending` resolves. A publication whose fate is unknown (the connection was lost
+/// before its acknowledgement) is published again, before all later ones of its topic, for as long as its `Pending` is held;
+/// when the publisher closes first, it resolves as transient.
 pub trait Publisher: Send + Sync + 'static {
-    /// Resolves to the publication's fate. Dropping it does not take the publication back.
+    /// Resolves to the publication's fate. Dropping it does not take the publication back, but it is not published again.
     type Pending: Future<Output = Result<(), PublishError>> + Send + 'static;
 
     /// Hands one publication over, waiting while its connection is full or down. Once this returns, the publication's

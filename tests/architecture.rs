@@ -15,8 +15,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 8] = [
-    ("cli", &["config", "route", "channel", "event", "port"]),
+const MAY_USE: [(&str, &[&str]); 11] = [
+    (
+        "cli",
+        &[
+            "bridge",
+            "aws",
+            "mqtt",
+            "port",
+            "config",
+            "route",
+            "event",
+            "channel",
+            "telemetry",
+            "shutdown",
+        ],
+    ),
+    (
+        "bridge",
+        &["port", "route", "event", "channel", "telemetry", "shutdown"],
+    ),
+    ("telemetry", &[]),
+    ("shutdown", &[]),
     ("aws", &["port", "route", "event", "channel"]),
     ("mqtt", &["port", "route", "event", "channel"]),
     ("port", &["route", "event", "channel"]),

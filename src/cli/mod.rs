@@ -3,7 +3,9 @@
 //! Data goes to standard output, everything else to standard error. Exit status: 0 yes or clean, 1 no (no match, findings),
 //! 2 cannot answer (usage, configuration, input), 3 ran and failed.
 
+mod bridge;
 mod config;
+mod configuration;
 mod diagnostic;
 mod pattern;
 mod routes;
@@ -23,6 +25,8 @@ pub(crate) enum Status {
     No,
     /// The question cannot be answered: usage, configuration, input.
     CannotAnswer,
+    /// It ran and failed.
+    Failed,
 }
 
 impl From<Status> for ExitCode {
@@ -31,12 +35,10 @@ impl From<Status> for ExitCode {
             Status::Yes => Self::SUCCESS,
             Status::No => Self::from(1),
             Status::CannotAnswer => Self::from(2),
+            Status::Failed => Self::from(3),
         }
     }
 }
-
-/// Ran and failed.
-const FAILED: u8 = 3;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,6 +64,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the daemon: events from the queue become messages on the broker
+    Bridge(bridge::Command),
     /// Check routes, and explain what they do with an event
     #[command(subcommand)]
     Routes(routes::Command),
@@ -104,13 +108,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::from(FAILED)
+            Status::Failed.into()
         }
     }
 }
 
 fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
     match command {
+        Command::Bridge(command) => bridge::run(&command, &mut io::stderr()),
         Command::Pattern(command) => {
             let stdin = io::stdin();
             let piped = !stdin.is_terminal();

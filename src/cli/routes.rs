@@ -2,17 +2,17 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::configuration::Configuration;
 use super::diagnostic::render;
 use super::{Format, Status};
+use crate::config::Config;
 use crate::config::fault::Severity;
-use crate::config::{Config, Loaded, Source, load};
 use crate::event::envelope::{Decoder, Envelope};
 use crate::event::pattern::explain::{Explainer, Mismatch};
 use crate::route::publication::Publication;
@@ -47,17 +47,8 @@ be read.")]
 
 #[derive(Debug, Args)]
 pub(super) struct Input {
-    /// The configuration file
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "EVENTCAST_CONFIG",
-        default_value = "eventcast.yaml"
-    )]
-    config: PathBuf,
-    /// Set one value over file and environment, such as `environment=test` (repeatable)
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    configuration: Configuration,
     /// How results are written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -75,33 +66,8 @@ pub(super) fn run(
     }
 }
 
-/// The configuration with its text; `None` (and told) when the file cannot be read.
-fn read(input: &Input, messages: &mut impl Write) -> anyhow::Result<Option<(String, Loaded)>> {
-    let file = input.config.display().to_string();
-    let text = match fs::read_to_string(&input.config) {
-        Ok(text) => text,
-        Err(error) => {
-            writeln!(
-                messages,
-                "error: reading the configuration `{file}`: {error}\nhelp: name the file with --config or EVENTCAST_CONFIG"
-            )?;
-            return Ok(None);
-        }
-    };
-    let environment = std::env::vars()
-        .filter(|(name, _)| name.starts_with("EVENTCAST_"))
-        .collect();
-    let loaded = load(&Source {
-        file: &file,
-        text: &text,
-        environment,
-        flags: input.set.clone(),
-    });
-    Ok(Some((text, loaded)))
-}
-
 fn check(input: &Input, out: &mut impl Write, messages: &mut impl Write) -> anyhow::Result<Status> {
-    let Some((text, loaded)) = read(input, messages)? else {
+    let Some((text, loaded)) = input.configuration.read(messages)? else {
         return Ok(Status::CannotAnswer);
     };
     if input.format == Format::Json {
@@ -111,7 +77,7 @@ fn check(input: &Input, out: &mut impl Write, messages: &mut impl Write) -> anyh
         for fault in &loaded.faults {
             render(fault, &text, out)?;
         }
-        let file = input.config.display();
+        let file = input.configuration.file.display();
         let errors = loaded
             .faults
             .iter()
@@ -213,13 +179,7 @@ fn explain(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let Some((text, loaded)) = read(input, messages)? else {
-        return Ok(Status::CannotAnswer);
-    };
-    let Some(config) = loaded.config else {
-        for fault in &loaded.faults {
-            render(fault, &text, messages)?;
-        }
+    let Some(config) = input.configuration.read_checked(messages)? else {
         return Ok(Status::CannotAnswer);
     };
     let body = match event_body(event) {
@@ -379,6 +339,7 @@ fn write_text(explanation: &Explanation, out: &mut impl Write) -> anyhow::Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Source, load};
 
     const CONFIG: &str = r#"
 channels:

@@ -3,6 +3,7 @@
 //! A held [`Config`] is right: everything that can be wrong was reported before, all of it in one run. This module is pure:
 //! who calls it reads the file and the environment.
 
+pub mod bridge;
 mod check;
 pub mod fault;
 mod overrides;
@@ -50,6 +51,8 @@ pub struct Config {
     pub envelope: Envelope,
     /// The routes, in the order of the file.
     pub routes: Vec<Route>,
+    /// The daemon.
+    pub bridge: bridge::Bridge,
 }
 
 impl Config {
@@ -189,6 +192,7 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
             _ => Envelope::EventBridge,
         },
         routes,
+        bridge: bridge::read(root, faults),
     }
 }
 

@@ -100,6 +100,12 @@ fn variable_of(path: &str) -> String {
 /// The paths of all scalars that a file has or may have.
 fn scalars(node: &Node, shape: &Shape, path: &str, out: &mut Vec<String>) {
     match (shape, &node.value) {
+        // A section that the file leaves out can be set all the same.
+        (Shape::Section(keys), NodeValue::Null) => {
+            for key in *keys {
+                scalars(node, &key.shape, &join(path, key.name), out);
+            }
+        }
         (Shape::Section(keys), NodeValue::Object(members)) => {
             let empty = Node {
                 value: NodeValue::Null,
@@ -138,6 +144,16 @@ fn name_of(element: &Node) -> Option<String> {
     })
 }
 
+/// A section that the file leaves out, with one value in it.
+fn section_with(path: &str, value: Node) -> Node {
+    let mut section = Node {
+        at: value.at,
+        value: NodeValue::Object(Vec::new()),
+    };
+    put(&mut section, path, value);
+    section
+}
+
 /// Puts a value at a path that [`scalars`] gave.
 fn put(node: &mut Node, path: &str, value: Node) {
     match &mut node.value {
@@ -151,11 +167,20 @@ fn put(node: &mut Node, path: &str, value: Node) {
                 })
                 .max_by_key(|member| member.key.len());
             match below {
-                None => members.push(Member {
-                    key: path.into(),
-                    key_at: value.at,
-                    value,
-                }),
+                None => {
+                    let (key, rest) = path.split_once('.').unwrap_or((path, ""));
+                    let at = value.at;
+                    let value = if rest.is_empty() {
+                        value
+                    } else {
+                        section_with(rest, value)
+                    };
+                    members.push(Member {
+                        key: key.into(),
+                        key_at: at,
+                        value,
+                    });
+                }
                 Some(member) => {
                     let rest = path.get(member.key.len() + 1..).unwrap_or_default();
                     if rest.is_empty() {

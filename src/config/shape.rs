@@ -75,6 +75,97 @@ pub(super) const FILE: &[Key] = &[
         Shape::List(&Shape::Section(ROUTE)),
         "Which events go where. Every route is asked; one event may match many.",
     ),
+    optional(
+        "bridge",
+        Shape::Section(BRIDGE),
+        "The daemon: where events come from, where messages go, and how hard it works.",
+    ),
+];
+
+const BRIDGE: &[Key] = &[
+    optional(
+        "queue",
+        Shape::Text {
+            example: "https://sqs.eu-central-1.amazonaws.com/123456789012/events",
+        },
+        "URL of the SQS queue that a rule of the bus sends events to.",
+    ),
+    optional(
+        "dead_letter_queue",
+        Shape::Text {
+            example: "https://sqs.eu-central-1.amazonaws.com/123456789012/events-dlq",
+        },
+        "URL of the queue for what can never be published. Without it, such events are left to the queue's own redrive.",
+    ),
+    optional(
+        "publish",
+        Shape::Choice(PUBLISH),
+        "How messages are published: mqtt (the default), over MQTT 5.",
+    ),
+    optional(
+        "broker",
+        Shape::Text {
+            example: "mqtt://127.0.0.1:1883",
+        },
+        "The MQTT broker: mqtt://HOST:PORT, over TCP without TLS. The port is 1883 unless given.",
+    ),
+    optional(
+        "client_id",
+        Shape::Text {
+            example: "eventcast",
+        },
+        "What the daemon's MQTT client ids begin with; a random word and a number follow. Default eventcast.",
+    ),
+    optional(
+        "connections",
+        Shape::Integer {
+            least: 1,
+            most: 1_000,
+        },
+        "MQTT connections, each with up to 100 unacknowledged messages. A topic keeps to one of them. Default 4.",
+    ),
+    optional(
+        "in_flight",
+        Shape::Integer {
+            least: 10,
+            most: 100_000,
+        },
+        "The most events between receiving and settling. Default 1000.",
+    ),
+    optional(
+        "pollers",
+        Shape::Section(POLLERS),
+        "Long polls at a time: they grow with load and shrink when idle.",
+    ),
+    optional(
+        "wait",
+        Shape::Duration,
+        "How long a long poll waits for an event: 0s to 20s, which is the default.",
+    ),
+    optional(
+        "drain",
+        Shape::Duration,
+        "How long the daemon may take to finish after SIGTERM. Default 25s: ECS kills after 30s.",
+    ),
+];
+
+const POLLERS: &[Key] = &[
+    optional(
+        "min",
+        Shape::Integer {
+            least: 1,
+            most: 256,
+        },
+        "The least long polls. Default 1.",
+    ),
+    optional(
+        "max",
+        Shape::Integer {
+            least: 1,
+            most: 256,
+        },
+        "The most long polls. Default 16.",
+    ),
 ];
 
 const CHANNEL: &[Key] = &[required(
@@ -137,5 +228,6 @@ const ROUTE: &[Key] = &[
 ];
 
 pub(super) const ENVELOPES: &[&str] = &["eventbridge", "raw"];
+pub(super) const PUBLISH: &[&str] = &["mqtt"];
 pub(super) const PAYLOADS: &[&str] = &["event", "detail", "cloudevents"];
 pub(super) const ON_INVALID_TOPIC: &[&str] = &["dead_letter", "skip", "fail"];

@@ -159,27 +159,34 @@ fn properties(publication: &Publication) -> PublishProperties {
     }
 }
 
+/// What became of a publication on its connection.
+pub(super) enum Answer {
+    /// The broker has it.
+    Acknowledged,
+    /// The broker, or the client library for it, said no.
+    Refused(PublishError),
+    /// The connection ended first: the broker may have it or not.
+    Lost,
+    /// No word came in time: the connection is as good as lost.
+    Late,
+}
+
 /// Waits for a publication's own acknowledgement.
-pub(super) async fn acknowledged(
-    notice: PublishNotice,
-    within: Duration,
-) -> Result<(), PublishError> {
+pub(super) async fn acknowledged(notice: PublishNotice, within: Duration) -> Answer {
     match timeout(within, notice.wait_completion_async()).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(refusal(&error)),
-        Err(_) => Err(transient(
-            "the broker did not acknowledge the message in time",
-        )),
+        Ok(Ok(())) => Answer::Acknowledged,
+        Ok(Err(error)) => refusal(&error).map_or(Answer::Lost, Answer::Refused),
+        Err(_) => Answer::Late,
     }
 }
 
-/// What a refused publication means (MQTT 5.0, section 3.4.2.1).
-fn refusal(error: &PublishNoticeError) -> PublishError {
+/// What a refused publication means (MQTT 5.0, section 3.4.2.1); `None` when it was not refused but lost.
+fn refusal(error: &PublishNoticeError) -> Option<PublishError> {
     let permanent = |reason, what: &str| PublishError::Permanent {
         reason,
         what: what.to_owned(),
     };
-    match error {
+    Some(match error {
         PublishNoticeError::V5PubAck(PubAckReason::NotAuthorized) => permanent(
             "not_authorized",
             "the broker refused the message: not authorized (0x87)",
@@ -199,8 +206,8 @@ fn refusal(error: &PublishNoticeError) -> PublishError {
         PublishNoticeError::V5PubAck(reason) => PublishError::Transient {
             what: format!("the broker refused the message for now: {reason:?}"),
         },
-        _ => transient("the connection was lost before the broker acknowledged the message"),
-    }
+        _ => return None,
+    })
 }
 
 pub(super) fn transient(what: &str) -> PublishError {

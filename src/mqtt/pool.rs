@@ -1,17 +1,18 @@
 //! A pool of connections. A topic always goes by the same one, so that its publications keep their order.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Settings;
-use super::connection::{Connection, acknowledged, transient};
+use super::connection::{Answer, Connection, acknowledged, transient};
 use crate::channel::limits::PAYLOAD_BYTES;
 use crate::port::{PublishError, Publisher};
 use crate::route::publication::Publication;
@@ -21,11 +22,16 @@ type Outcome = Result<(), PublishError>;
 /// A publication on its way to a connection, and who waits for its fate.
 type Job = (Publication, oneshot::Sender<Outcome>);
 
+/// A publication's number on its lane, and what became of it on one connection.
+type Wait = (u64, Answer);
+
 /// The publisher of the daemon over MQTT.
 pub struct Pool {
     lanes: Vec<mpsc::Sender<Job>>,
     /// How many connections are up.
     up: watch::Receiver<usize>,
+    /// Why the latest attempt to connect failed.
+    failure: watch::Receiver<Option<String>>,
     closing: watch::Sender<Option<Instant>>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -36,6 +42,8 @@ impl Pool {
         let settings = Arc::new(settings);
         let (up_sender, up) = watch::channel(0);
         let up_sender = Arc::new(up_sender);
+        let (failure_sender, failure) = watch::channel(None);
+        let failure_sender = Arc::new(failure_sender);
         let (closing, closing_receiver) = watch::channel(None);
         let word = format!("{:08x}", fastrand::u32(..));
         let mut tasks = JoinSet::new();
@@ -46,7 +54,10 @@ impl Pool {
                     settings: Arc::clone(&settings),
                     client_id: format!("{}-{word}-{number}", settings.client_id),
                     jobs,
+                    unacknowledged: BTreeMap::new(),
+                    next: 0,
                     up: Arc::clone(&up_sender),
+                    failure: Arc::clone(&failure_sender),
                     closing: closing_receiver.clone(),
                 };
                 tasks.spawn(lane.run());
@@ -56,9 +67,15 @@ impl Pool {
         Self {
             lanes,
             up,
+            failure,
             closing,
             tasks: Mutex::new(tasks),
         }
+    }
+
+    /// Why the latest attempt to connect failed, in one line; `None` when none has.
+    pub fn last_error(&self) -> Option<String> {
+        self.failure.borrow().clone()
     }
 }
 
@@ -132,7 +149,12 @@ struct Lane {
     settings: Arc<Settings>,
     client_id: String,
     jobs: mpsc::Receiver<Job>,
+    /// What was taken from `jobs` and has no known fate yet, in the order in which it was handed over.
+    unacknowledged: BTreeMap<u64, Job>,
+    /// The number of the latest of them.
+    next: u64,
     up: Arc<watch::Sender<usize>>,
+    failure: Arc<watch::Sender<Option<String>>>,
     closing: watch::Receiver<Option<Instant>>,
 }
 
@@ -159,6 +181,7 @@ impl Lane {
                 }
                 Err(error) => {
                     tracing::warn!(client_id = %self.client_id, %error, "connecting to the broker failed");
+                    self.failure.send_replace(Some(error));
                 }
             }
             tokio::select! {
@@ -169,66 +192,90 @@ impl Lane {
         }
     }
 
-    /// Publishes until the connection is lost (false) or the pool is closed (true).
+    /// Publishes until the connection is lost (false) or the pool is closed and everything is acknowledged (true).
     async fn serve(&mut self, connection: Connection) -> bool {
         let mut waits = JoinSet::new();
-        let closing = self.feed(&connection, &mut waits).await;
-        if closing {
-            while waits.join_next().await.is_some() {}
+        let done = self.feed(&connection, &mut waits).await;
+        if done {
             connection.disconnect(Duration::from_secs(1)).await;
         } else {
-            // Without its connection every wait ends at once, with an error.
+            // Without its connection every wait ends at once; some of them with an acknowledgement that came before the loss.
             drop(connection);
-            while waits.join_next().await.is_some() {}
-        }
-        closing
-    }
-
-    /// Puts publications on a connection, until it is lost (false) or there is nothing more to publish (true).
-    async fn feed(&mut self, connection: &Connection, waits: &mut JoinSet<()>) -> bool {
-        let places = Arc::new(Semaphore::new(usize::from(connection.in_flight)));
-        let (stalled, mut stall) = mpsc::channel::<()>(1);
-        let mut closing = self.closing.clone();
-        loop {
-            while waits.try_join_next().is_some() {}
-            let place = tokio::select! {
-                () = connection.lost() => return false,
-                _ = stall.recv() => return false,
-                place = Arc::clone(&places).acquire_owned() => place,
-            };
-            let Ok(place) = place else {
-                return false;
-            };
-            let (publication, fate) = tokio::select! {
-                biased;
-                () = connection.lost() => return false,
-                _ = stall.recv() => return false,
-                job = self.jobs.recv() => match job {
-                    Some(job) => job,
-                    None => return true,
-                },
-                () = asked_to_close(&mut closing) => return true,
-            };
-            let within = self.settings.publish_timeout;
-            let stalled = stalled.clone();
-            match connection.publish(&publication).await {
-                Err(error) => {
-                    let _ = fate.send(Err(error));
-                }
-                Ok(notice) => {
-                    waits.spawn(async move {
-                        let begin = Instant::now();
-                        let outcome = acknowledged(notice, within).await;
-                        if outcome.is_err() && begin.elapsed() >= within {
-                            let _ = stalled.try_send(());
-                        }
-                        // Who waited may have gone; the publication is not taken back.
-                        let _ = fate.send(outcome);
-                        drop(place);
-                    });
-                }
+            while let Some(wait) = waits.join_next().await {
+                self.resolve(wait);
             }
         }
+        done
+    }
+
+    /// Puts publications on a connection: first, in their order, those that an earlier one did not see acknowledged.
+    async fn feed(&mut self, connection: &Connection, waits: &mut JoinSet<Wait>) -> bool {
+        // What nobody waits for any more is not sent again.
+        self.unacknowledged.retain(|_, (_, fate)| !fate.is_closed());
+        let mut again: VecDeque<u64> = self.unacknowledged.keys().copied().collect();
+        let mut closing = self.closing.clone();
+        let mut open = true;
+        loop {
+            let room = waits.len() < usize::from(connection.in_flight);
+            if room && let Some(number) = again.pop_front() {
+                if !self.send(number, connection, waits).await {
+                    return false;
+                }
+                continue;
+            }
+            if !open && again.is_empty() && waits.is_empty() {
+                return true;
+            }
+            tokio::select! {
+                () = connection.lost() => return false,
+                Some(wait) = waits.join_next() => if !self.resolve(wait) {
+                    return false;
+                },
+                job = self.jobs.recv(), if room && again.is_empty() && open => match job {
+                    Some(job) => {
+                        self.next += 1;
+                        self.unacknowledged.insert(self.next, job);
+                        if !self.send(self.next, connection, waits).await {
+                            return false;
+                        }
+                    }
+                    None => open = false,
+                },
+                // What was handed over before still comes out of the channel.
+                () = asked_to_close(&mut closing), if !self.jobs.is_closed() => self.jobs.close(),
+            }
+        }
+    }
+
+    /// Sends one publication; false when the connection is lost.
+    async fn send(&self, number: u64, connection: &Connection, waits: &mut JoinSet<Wait>) -> bool {
+        let Some((publication, _)) = self.unacknowledged.get(&number) else {
+            return true;
+        };
+        let Ok(notice) = connection.publish(publication).await else {
+            return false;
+        };
+        let within = self.settings.publish_timeout;
+        waits.spawn(async move { (number, acknowledged(notice, within).await) });
+        true
+    }
+
+    /// Tells whoever waits; false when the connection is not worth keeping.
+    fn resolve(&mut self, wait: Result<Wait, JoinError>) -> bool {
+        // A wait that panicked leaves its publication to be sent again.
+        let Ok((number, answer)) = wait else {
+            return false;
+        };
+        let outcome = match answer {
+            Answer::Acknowledged => Ok(()),
+            Answer::Refused(error) => Err(error),
+            Answer::Lost | Answer::Late => return false,
+        };
+        if let Some((_, fate)) = self.unacknowledged.remove(&number) {
+            // Who waited may have gone; the publication is not taken back.
+            let _ = fate.send(outcome);
+        }
+        true
     }
 }
 

@@ -1,0 +1,126 @@
+//! Long polls: as many as the load asks for, none that could bring more than there is room for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::dispose::back_off;
+use super::{Batch, Bridge};
+use crate::port::{Delivery, Publisher, Queue, QueueError};
+
+/// The most messages of one receive (SQS API reference, ReceiveMessage).
+const PER_RECEIVE: usize = 10;
+
+/// How long open polls are given to answer when the process is to end. A message that a dropped poll brings comes again when
+/// its lease ends, which takes longer than handing it back.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+type Poll = (OwnedSemaphorePermit, Result<Vec<Delivery>, QueueError>);
+
+impl<Q: Queue, P: Publisher> Bridge<Q, P> {
+    /// Receives until draining begins.
+    pub(super) async fn intake(&self, received: mpsc::Sender<Batch>) {
+        let (least, most) = self.settings.pollers;
+        let least = least.max(1);
+        let room = Arc::new(Semaphore::new(self.settings.in_flight.max(PER_RECEIVE)));
+        let mut polls: JoinSet<Poll> = JoinSet::new();
+        let mut wanted = least;
+        let mut failures = 0;
+        loop {
+            tokio::select! {
+                () = self.open(&mut polls, wanted, &room) => {}
+                _ = self.shutdown.draining() => break,
+            }
+            let poll = tokio::select! {
+                poll = polls.join_next() => poll,
+                _ = self.shutdown.draining() => break,
+            };
+            // A poll that panicked is gone with its places given back; the next turn opens another.
+            let Some(Ok((places, answer))) = poll else {
+                continue;
+            };
+            match answer {
+                Ok(deliveries) => {
+                    failures = 0;
+                    wanted = match deliveries.len() {
+                        PER_RECEIVE.. => (wanted * 2).min(most.max(least)),
+                        0 => (wanted - 1).max(least),
+                        _ => wanted,
+                    };
+                    self.pass_on(places, deliveries, &received).await;
+                }
+                Err(error) => {
+                    drop(places);
+                    failures += 1;
+                    wanted = least;
+                    self.counters.receive_errors.one();
+                    let wait = back_off(failures, fastrand::f64()) / 2;
+                    match error {
+                        QueueError::Permanent { what } => tracing::error!(
+                            error = what,
+                            ?wait,
+                            "receiving failed and needs an operator"
+                        ),
+                        error => tracing::warn!(%error, ?wait, "receiving failed"),
+                    }
+                    tokio::select! {
+                        () = sleep(wait) => {}
+                        _ = self.shutdown.draining() => break,
+                    }
+                }
+            }
+        }
+        let last = async {
+            while let Some(poll) = polls.join_next().await {
+                if let Ok((places, Ok(deliveries))) = poll {
+                    self.pass_on(places, deliveries, &received).await;
+                }
+            }
+        };
+        // Whoever has not answered by then is dropped.
+        let _ = timeout(LAST_CALL.min(self.settings.drain / 4), last).await;
+    }
+
+    /// Opens polls until as many are open as are wanted, or there is no room for what they may bring.
+    async fn open(&self, polls: &mut JoinSet<Poll>, wanted: usize, room: &Arc<Semaphore>) {
+        while polls.len() < wanted {
+            let room = Arc::clone(room);
+            let places = PER_RECEIVE as u32;
+            let places = if polls.is_empty() {
+                // Nothing is taken while nobody could be told.
+                self.publisher.ready().await;
+                room.acquire_many_owned(places).await.ok()
+            } else {
+                room.try_acquire_many_owned(places).ok()
+            };
+            let Some(places) = places else {
+                return;
+            };
+            let (queue, wait) = (Arc::clone(&self.queue), self.settings.wait);
+            polls.spawn(async move { (places, queue.receive(PER_RECEIVE, wait).await) });
+        }
+    }
+
+    async fn pass_on(
+        &self,
+        mut places: OwnedSemaphorePermit,
+        deliveries: Vec<Delivery>,
+        received: &mpsc::Sender<Batch>,
+    ) {
+        self.counters.received.add(deliveries.len());
+        let again = deliveries.iter().filter(|delivery| delivery.attempt > 1);
+        self.counters.redelivered.add(again.count());
+        let batch: Batch = deliveries
+            .into_iter()
+            // A queue never brings more than it was asked for; if it did, the rest would come again.
+            .filter_map(|delivery| Some((delivery, places.split(1)?)))
+            .collect();
+        if !batch.is_empty() {
+            // The receiver ends after this sender.
+            let _ = received.send(batch).await;
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Deletes, releases and buries deliveries in batches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::Bridge;
+use super::dispose::{Disposition, back_off};
+use crate::port::{DeadLetter, Delivery, Publisher, Queue, QueueError, Receipt};
+use crate::route::table::Refusal;
+use crate::telemetry::counters::Counters;
+
+/// The most entries of one batch (SQS API reference, DeleteMessageBatch).
+const PER_BATCH: usize = 10;
+
+/// How long an incomplete batch waits for company.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// The most batches under way at a time.
+const CONCURRENT: usize = 32;
+
+/// How often an entry is tried before its lease is left to end.
+const TRIES: u32 = 4;
+
+/// A delivery that was decided upon. It keeps its place among those in flight until it is settled.
+pub(super) struct Settlement {
+    pub(super) delivery: Delivery,
+    pub(super) disposition: Disposition,
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+impl<Q: Queue, P: Publisher> Bridge<Q, P> {
+    /// Settles until there is nothing more to settle.
+    pub(super) async fn settle(&self, mut settlements: mpsc::Receiver<Settlement>) {
+        let mut calls = JoinSet::new();
+        while let Some(first) = settlements.recv().await {
+            let mut batch = vec![first];
+            let until = Instant::now() + LINGER;
+            while batch.len() < PER_BATCH {
+                match timeout_at(until, settlements.recv()).await {
+                    Ok(Some(settlement)) => batch.push(settlement),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            if calls.len() >= CONCURRENT {
+                calls.join_next().await;
+            }
+            while calls.try_join_next().is_some() {}
+            let call = Call {
+                queue: Arc::clone(&self.queue),
+                counters: Arc::clone(&self.counters),
+            };
+            calls.spawn(call.settle(batch));
+        }
+        while calls.join_next().await.is_some() {}
+    }
+}
+
+/// One batch on its way.
+struct Call<Q> {
+    queue: Arc<Q>,
+    counters: Arc<Counters>,
+}
+
+impl<Q: Queue> Call<Q> {
+    async fn settle(self, batch: Vec<Settlement>) {
+        let mut delete = Vec::new();
+        let mut release = Vec::new();
+        let mut bury = Vec::new();
+        let mut places = Vec::with_capacity(batch.len());
+        for settlement in batch {
+            let Delivery { receipt, .. } = settlement.delivery;
+            places.push(settlement.place);
+            match settlement.disposition {
+                Disposition::Delete => delete.push(receipt),
+                Disposition::Release { after } => release.push((receipt, after)),
+                Disposition::Bury(refusal) => {
+                    let attempt = settlement.delivery.attempt;
+                    tracing::warn!(
+                        message_id = %settlement.delivery.id,
+                        reason = refusal.reason,
+                        route = refusal.route.as_deref(),
+                        attempt,
+                        detail = refusal.detail,
+                        "it can never be published"
+                    );
+                    let Refusal {
+                        reason,
+                        detail,
+                        route,
+                    } = refusal;
+                    let letter = DeadLetter {
+                        id: settlement.delivery.id,
+                        body: settlement.delivery.body,
+                        group: settlement.delivery.group,
+                        reason,
+                        detail,
+                        route: route.map(|route| route.as_ref().into()),
+                        attempt,
+                    };
+                    bury.push((letter, receipt));
+                }
+            }
+        }
+        if !bury.is_empty() {
+            self.bury(bury, &mut delete, &mut release).await;
+        }
+        self.delete(delete).await;
+        self.release(release).await;
+    }
+
+    /// Sends letters to the dead-letter queue. What arrived there may be deleted, the rest is released.
+    async fn bury(
+        &self,
+        mut letters: Vec<(DeadLetter, Receipt)>,
+        delete: &mut Vec<Receipt>,
+        release: &mut Vec<(Receipt, Duration)>,
+    ) {
+        let later = |letter: &DeadLetter| back_off(letter.attempt, fastrand::f64());
+        for attempt in 1..=TRIES {
+            let (bodies, receipts): (Vec<_>, Vec<_>) = letters.into_iter().unzip();
+            let Some(outcomes) = self.queue.bury(&bodies).await else {
+                self.counters.left_to_redrive.add(bodies.len());
+                release.extend(receipts.into_iter().zip(bodies.iter().map(later)));
+                return;
+            };
+            letters = Vec::new();
+            for ((letter, receipt), outcome) in bodies.into_iter().zip(receipts).zip(outcomes) {
+                match outcome {
+                    Ok(()) => {
+                        self.counters.dead_lettered.one();
+                        delete.push(receipt);
+                    }
+                    Err(QueueError::Transient { .. }) if attempt < TRIES => {
+                        letters.push((letter, receipt));
+                    }
+                    Err(error) => {
+                        tracing::error!(message_id = %letter.id, %error, "not taken by the dead-letter queue; it stays in the queue");
+                        release.push((receipt, later(&letter)));
+                    }
+                }
+            }
+            if letters.is_empty() {
+                return;
+            }
+            pause(attempt).await;
+        }
+    }
+
+    async fn delete(&self, mut receipts: Vec<Receipt>) {
+        for attempt in 1..=TRIES {
+            if receipts.is_empty() {
+                return;
+            }
+            let outcomes = self.queue.delete(&receipts).await;
+            let mut again = Vec::new();
+            for (receipt, outcome) in receipts.into_iter().zip(outcomes) {
+                match outcome {
+                    Ok(()) => self.counters.deleted.one(),
+                    Err(QueueError::Transient { .. }) if attempt < TRIES => again.push(receipt),
+                    Err(error) => {
+                        self.counters.possible_duplicates.one();
+                        tracing::warn!(%error, "a published message was not deleted: it may come again");
+                    }
+                }
+            }
+            receipts = again;
+            if !receipts.is_empty() {
+                pause(attempt).await;
+            }
+        }
+    }
+
+    async fn release(&self, mut receipts: Vec<(Receipt, Duration)>) {
+        for attempt in 1..=TRIES {
+            if receipts.is_empty() {
+                return;
+            }
+            let outcomes = self.queue.release(&receipts).await;
+            let mut again = Vec::new();
+            for (receipt, outcome) in receipts.into_iter().zip(outcomes) {
+                match outcome {
+                    // Whose lease has ended is visible already.
+                    Ok(()) | Err(QueueError::LeaseLost) => {}
+                    Err(QueueError::Transient { .. }) if attempt < TRIES => again.push(receipt),
+                    Err(error) => {
+                        tracing::warn!(%error, "a message was not handed back: it comes again when its lease ends");
+                    }
+                }
+            }
+            receipts = again;
+            if !receipts.is_empty() {
+                pause(attempt).await;
+            }
+        }
+    }
+}
+
+async fn pause(attempt: u32) {
+    sleep(back_off(attempt, fastrand::f64()) / 20).await;
+}
