@@ -1,0 +1,435 @@
+//! The main job on real software: events put on a bus with AWS's Python SDK, moto's rule and queue, the daemon's own process,
+//! mosquitto, and subscribers that others wrote: mosquitto_sub, and MQTT.js in Chromium.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails should say where"
+)]
+
+#[path = "support/gate.rs"]
+mod gate;
+#[path = "support/mosquitto.rs"]
+mod mosquitto;
+#[path = "support/moto.rs"]
+mod moto;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use gate::Gate;
+use mosquitto::Mosquitto;
+use moto::Moto;
+
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shop/eventcast.yaml");
+
+/// Looks at something until it is so; two minutes at most.
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    for _ in 0..1_200 {
+        if so() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    panic!("it did not come to be that {what}");
+}
+
+/// A process whose lines are kept; killed when dropped.
+struct Lines {
+    process: Child,
+    stdin: Option<ChildStdin>,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Lines {
+    fn of(command: &mut Command) -> Self {
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let stdout = process.stdout.take().unwrap();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                sink.lock().unwrap().push(line);
+            }
+        });
+        Self {
+            stdin: process.stdin.take(),
+            process,
+            lines,
+        }
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    fn has(&self, part: &str) -> bool {
+        self.all().iter().any(|line| line.contains(part))
+    }
+
+    /// Which event reached which topic, as `bus.py put` writes it.
+    fn messages(&self) -> Vec<String> {
+        let number = |line: &str| {
+            let rest = line.split("\"n\":").nth(1)?;
+            let digits = rest.trim_start().chars().take_while(char::is_ascii_digit);
+            Some(digits.collect::<String>())
+        };
+        let lines = self.all();
+        let told = lines.iter().filter_map(|line| {
+            let (topic, payload) = line.split_once(' ')?;
+            Some(format!("{topic} {}", number(payload)?))
+        });
+        told.collect()
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        // A browser closes properly when its input ends; the rest is killed.
+        drop(self.stdin.take());
+        for _ in 0..20 {
+            if matches!(self.process.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A platform: bus, queues, broker, and the daemon with a gate between it and the broker.
+struct Platform {
+    moto: Moto,
+    broker: Mosquitto,
+    gate: Gate,
+    queue: String,
+    dead_letter_queue: String,
+    log: PathBuf,
+    bridge: Option<Child>,
+}
+
+impl Platform {
+    fn start(name: &str) -> Self {
+        let moto = Moto::start();
+        let broker = Mosquitto::start();
+        let gate = Gate::to(broker.mqtt_port());
+        let urls = moto.bus(&["setup"]);
+        let (queue, dead_letter_queue) = urls.trim().split_once(' ').unwrap();
+        let log = std::env::temp_dir().join(format!("eventcast-{}-{name}.log", std::process::id()));
+        let mut platform = Self {
+            queue: queue.into(),
+            dead_letter_queue: dead_letter_queue.into(),
+            moto,
+            broker,
+            gate,
+            log,
+            bridge: None,
+        };
+        File::create(&platform.log).unwrap();
+        platform.start_bridge();
+        platform
+    }
+
+    fn start_bridge(&mut self) {
+        let before = self.log().matches("the bridge is up").count();
+        let log = File::options().append(true).open(&self.log).unwrap();
+        let set = |key: &str, value: &str| format!("--set=bridge.{key}={value}");
+        let bridge = Command::new(env!("CARGO_BIN_EXE_eventcast"))
+            .args(["bridge", "--config", CONFIG])
+            .arg(set("queue", &self.queue))
+            .arg(set("dead_letter_queue", &self.dead_letter_queue))
+            .arg(set(
+                "broker",
+                &format!("mqtt://127.0.0.1:{}", self.gate.port()),
+            ))
+            .arg(set("wait", "1s"))
+            .arg(set("drain", "10s"))
+            .envs(self.moto.environment())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.bridge = Some(bridge);
+        until("the bridge is up", || {
+            self.log().matches("the bridge is up").count() > before
+        });
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends the daemon as `kill -9` does.
+    fn kill_bridge(&mut self) {
+        let mut bridge = self.bridge.take().unwrap();
+        bridge.kill().unwrap();
+        bridge.wait().unwrap();
+    }
+
+    /// Sends SIGTERM and gives the exit status.
+    fn end_bridge(&mut self) -> i32 {
+        let mut bridge = self.bridge.take().unwrap();
+        let id = bridge.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        bridge.wait().unwrap().code().unwrap()
+    }
+
+    /// Subscribes to everything with mosquitto_sub; a probe shows that the subscription stands.
+    fn subscriber(&self) -> Lines {
+        let port = self.broker.mqtt_port().to_string();
+        let lines = Lines::of(
+            Command::new("mosquitto_sub")
+                .args([
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    &port,
+                    "-V",
+                    "mqttv5",
+                    "-q",
+                    "1",
+                    "-t",
+                    "#",
+                ])
+                .args(["-F", "%t %p"]),
+        );
+        self.probe(&lines, "probe-first");
+        lines
+    }
+
+    fn probe(&self, subscriber: &Lines, word: &str) {
+        let port = self.broker.mqtt_port().to_string();
+        until("the subscription stands", || {
+            let _ = Command::new("mosquitto_pub")
+                .args(["-h", "127.0.0.1", "-p", &port, "-t", "probe", "-m", word])
+                .stderr(Stdio::null())
+                .status();
+            subscriber.has(word)
+        });
+    }
+
+    fn state(&self) -> serde_json::Value {
+        serde_json::from_str(&self.moto.bus(&["state"])).unwrap()
+    }
+
+    fn queued(&self) -> u64 {
+        let state = self.state();
+        state["visible"].as_u64().unwrap() + state["invisible"].as_u64().unwrap()
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        if let Some(bridge) = &mut self.bridge {
+            let _ = bridge.kill();
+            let _ = bridge.wait();
+        }
+        if thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "the bridge's log:\n{}", self.log());
+        }
+        let _ = std::fs::remove_file(&self.log);
+    }
+}
+
+/// What a run of `bus.py put` says has to arrive.
+fn expected(text: &str) -> BTreeSet<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+fn missing(expected: &BTreeSet<String>, subscriber: &Lines) -> usize {
+    let seen: BTreeSet<String> = subscriber.messages().into_iter().collect();
+    expected.difference(&seen).count()
+}
+
+#[test]
+fn an_event_on_the_bus_reaches_a_browser_and_leaves_the_queue_after_its_acknowledgement() {
+    let mut platform = Platform::start("browser");
+    let modules = moto::cache().join("browser").join("node_modules");
+    let browser = Lines::of(
+        Command::new("node")
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/browser/watch.cjs"
+            ))
+            .arg(modules)
+            .arg(platform.broker.websocket_port().to_string())
+            .args(["order/+", "user/+"]),
+    );
+    until("the page has subscribed", || browser.has("subscribed"));
+    platform.gate.hold_answers();
+    let wanted = expected(&platform.moto.bus(&["put", "1", "1"]));
+    let shown: BTreeSet<String> = wanted
+        .iter()
+        .filter(|line| !line.starts_with("tenant/"))
+        .cloned()
+        .collect();
+    assert_eq!(shown.len(), 3);
+    until("the page shows the event", || {
+        browser.messages().into_iter().collect::<BTreeSet<_>>() == shown
+    });
+    // The broker has the messages, but its acknowledgements are held: the event stays.
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(platform.queued(), 1);
+    platform.gate.open();
+    until("the event has left the queue", || platform.queued() == 0);
+    assert_eq!(platform.end_bridge(), 0);
+}
+
+#[test]
+fn a_thousand_mixed_events_arrive_without_one_missing_or_repeated() {
+    let mut platform = Platform::start("thousand");
+    let subscriber = platform.subscriber();
+    let wanted = expected(&platform.moto.bus(&["put", "0", "1000"]));
+    until("all have arrived", || missing(&wanted, &subscriber) == 0);
+    until("the queue is empty", || platform.queued() == 0);
+    assert_eq!(subscriber.messages().len(), wanted.len());
+    assert_eq!(platform.state()["dead"], serde_json::json!([]));
+    assert_eq!(platform.end_bridge(), 0);
+    let log = platform.log();
+    assert!(
+        log.contains("received=1000") && log.contains("deleted=1000"),
+        "{log}"
+    );
+    assert!(log.contains("unrouted=100"), "{log}");
+}
+
+/// Starts putting events in the background; gives what says which messages must arrive.
+fn putting(platform: &Platform, count: &str) -> Child {
+    let mut command = platform.moto.bus_command(&["put", "0", count]);
+    command.stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn put(mut child: Child) -> BTreeSet<String> {
+    let mut text = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    expected(&text)
+}
+
+#[test]
+fn a_bridge_killed_in_mid_run_loses_nothing() {
+    let mut platform = Platform::start("killed");
+    let subscriber = platform.subscriber();
+    let feed = putting(&platform, "300");
+    for share in [40, 200] {
+        until("some have arrived", || subscriber.messages().len() > share);
+        // Acknowledgements under way are lost with it: events published but not deleted come again.
+        platform.gate.hold_answers();
+        thread::sleep(Duration::from_millis(100));
+        platform.kill_bridge();
+        platform.gate.open();
+        platform.start_bridge();
+    }
+    let wanted = put(feed);
+    until("all have arrived", || missing(&wanted, &subscriber) == 0);
+    until("the queue is empty", || platform.queued() == 0);
+    assert_eq!(platform.end_bridge(), 0);
+}
+
+#[test]
+fn a_broker_killed_in_mid_run_loses_nothing() {
+    let mut platform = Platform::start("broker");
+    let subscriber = platform.subscriber();
+    let feed = putting(&platform, "300");
+    until("some have arrived", || subscriber.messages().len() > 100);
+    // Nothing is published while the subscriber is away: a broker keeps nothing for those who were not there.
+    platform.gate.cut();
+    thread::sleep(Duration::from_millis(200));
+    platform.broker.restart();
+    platform.probe(&subscriber, "probe-again");
+    platform.gate.open();
+    let wanted = put(feed);
+    until("all have arrived", || missing(&wanted, &subscriber) == 0);
+    until("the queue is empty", || platform.queued() == 0);
+    assert!(
+        platform
+            .log()
+            .contains("the connection to the broker was lost")
+    );
+    assert_eq!(platform.end_bridge(), 0);
+}
+
+#[test]
+fn what_can_never_be_published_is_kept_aside_with_its_reason() {
+    let mut platform = Platform::start("bad");
+    let subscriber = platform.subscriber();
+    let event = |detail: &str| {
+        format!(
+            r#"{{"version":"0","id":"e1","source":"shop.orders","detail-type":"OrderPlaced","detail":{detail}}}"#
+        )
+    };
+    let order = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
+    let large = "x".repeat(128 * 1024);
+    let bodies = [
+        ("not JSON", "not_an_event", "nonsense".into()),
+        ("no order", "template_missing", event(r#"{"n":1}"#)),
+        (
+            "topic too long",
+            "topic_rejected",
+            format!(
+                r#"{{"version":"0","id":"e1","source":"shop.orders","detail-type":"Counted","region":"{}","detail":{{"total":1500}}}}"#,
+                "r".repeat(300)
+            ),
+        ),
+        (
+            "too large",
+            "too_large",
+            event(&format!(
+                r#"{{"orderId":"{order}","tenantId":"{order}","watchers":[{{"userId":"u1"}}],"text":"{large}"}}"#
+            )),
+        ),
+    ];
+    for (_, _, body) in &bodies {
+        let file = std::env::temp_dir().join(format!("eventcast-{}-body", std::process::id()));
+        std::fs::write(&file, body).unwrap();
+        platform.moto.bus(&["send", file.to_str().unwrap()]);
+        std::fs::remove_file(file).unwrap();
+    }
+    until("all four are kept aside", || {
+        platform.state()["dead"].as_array().unwrap().len() == bodies.len()
+    });
+    let dead = platform.state()["dead"].clone();
+    for (name, reason, body) in &bodies {
+        let letter = dead
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|letter| letter["body"] == **body)
+            .unwrap_or_else(|| panic!("{name} is not among the dead letters"));
+        let attributes = &letter["attributes"];
+        assert_eq!(
+            attributes["eventcast.reason"], *reason,
+            "{name}: {attributes}"
+        );
+        assert_eq!(attributes["eventcast.attempt"], "1");
+        assert!(!attributes["eventcast.detail"].as_str().unwrap().is_empty());
+    }
+    // The daemon is unharmed.
+    let wanted = expected(&platform.moto.bus(&["put", "0", "5"]));
+    until("good events arrive", || missing(&wanted, &subscriber) == 0);
+    until("the queue is empty", || platform.queued() == 0);
+    assert_eq!(platform.end_bridge(), 0);
+}

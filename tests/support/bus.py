@@ -1,0 +1,97 @@
+"""An event bus with a rule into a queue, driven with AWS's own Python SDK: an independent client for the tests.
+
+    bus.py setup             makes bus, rule, queue and dead-letter queue; prints the two queues' URLs
+    bus.py put FIRST COUNT   puts mixed events on the bus; prints "TOPIC N" for each message that a client must receive
+    bus.py send FILE...      puts what is in the files into the queue as it is
+    bus.py state             prints, as JSON, how full the queues are and what the dead-letter queue holds
+"""
+import json
+import sys
+import time
+import uuid
+
+import boto3
+
+BUS = "shop"
+events = boto3.client("events")
+sqs = boto3.client("sqs")
+
+
+def url(name):
+    return sqs.get_queue_url(QueueName=name)["QueueUrl"]
+
+
+def counts(queue):
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+    return [int(found[name]) for name in names]
+
+
+def setup():
+    queue = sqs.create_queue(QueueName="events", Attributes={"VisibilityTimeout": "6"})["QueueUrl"]
+    dead = sqs.create_queue(QueueName="events-dlq")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.create_event_bus(Name=BUS)
+    pattern = json.dumps({"source": [{"prefix": "shop."}]})
+    events.put_rule(Name="to-clients", EventBusName=BUS, EventPattern=pattern)
+    events.put_targets(Rule="to-clients", EventBusName=BUS, Targets=[{"Id": "1", "Arn": arn}])
+    print(queue, dead)
+
+
+def event(n):
+    """The n-th event, and the topics it must reach under tests/shop/eventcast.yaml."""
+    order, tenant = (str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}-{n % size}")) for kind, size in (("order", 50), ("tenant", 3)))
+    watchers = [f"user-{(n + k) % 20}" for k in range(1 + n % 3)]
+    if n % 10 == 9:
+        return "shop.stock", "Counted", {"n": n}, []
+    if n % 10 == 8:
+        return "shop.courier.north", "Moved", {"n": n, "orderId": order}, [f"order/{order}"]
+    total = 1500 if n % 10 == 7 else 20
+    detail = {"n": n, "orderId": order, "tenantId": tenant, "total": total, "watchers": [{"userId": u} for u in watchers]}
+    topics = [f"order/{order}", f"tenant/{tenant}"] + [f"user/{u}" for u in watchers]
+    if total >= 1000:
+        topics.append("board/us-east-1/large")
+    return "shop.orders", "OrderPlaced", detail, topics
+
+
+def put(first, count):
+    queue = url("events")
+    for start in range(first, first + count, 10):
+        # The stand-in's receive slows down with the queue's depth.
+        while counts(queue)[0] > 30:
+            time.sleep(0.05)
+        entries = []
+        for n in range(start, min(start + 10, first + count)):
+            source, detail_type, detail, topics = event(n)
+            entries.append({"EventBusName": BUS, "Source": source, "DetailType": detail_type, "Detail": json.dumps(detail)})
+            for topic in topics:
+                print(topic, n)
+        assert events.put_events(Entries=entries)["FailedEntryCount"] == 0
+
+
+def send(*files):
+    for name in files:
+        with open(name, encoding="utf-8") as file:
+            sqs.send_message(QueueUrl=url("events"), MessageBody=file.read())
+
+
+def state():
+    visible, invisible = counts(url("events"))
+    dead = []
+    while True:
+        got = sqs.receive_message(QueueUrl=url("events-dlq"), MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=0)
+        known = {letter["id"] for letter in dead}
+        new = [m for m in got.get("Messages", []) if m["MessageId"] not in known]
+        if not new:
+            break
+        for m in new:
+            attributes = {name: value["StringValue"] for name, value in m.get("MessageAttributes", {}).items()}
+            dead.append({"id": m["MessageId"], "body": m["Body"], "attributes": attributes})
+    print(json.dumps({"visible": visible, "invisible": invisible, "dead": dead}))
+
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    if name == "put":
+        arguments = map(int, arguments)
+    {"setup": setup, "put": put, "send": send, "state": state}[name](*arguments)

@@ -1,0 +1,117 @@
+//! A bus and a queue for tests: moto's server in a process of its own, driven with boto3 (`bus.py`).
+
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "each test uses a part of it, and a test that fails should say where"
+)]
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+/// How often, and how far apart, a start is looked at before it counts as failed: a minute in all.
+const LOOKS: u32 = 600;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// One running moto; killed when dropped.
+pub(crate) struct Moto {
+    port: u16,
+    process: Child,
+}
+
+impl Moto {
+    /// Starts a server and returns when it accepts connections.
+    ///
+    /// # Panics
+    /// When moto is not installed, or does not start.
+    pub(crate) fn start() -> Self {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| listener.local_addr())
+            .expect("the loopback interface has a free port")
+            .port();
+        let process = Command::new(program("moto_server"))
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("moto can be started; ./tests/run installs it");
+        let moto = Self { port, process };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        for _ in 0..LOOKS {
+            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+                return moto;
+            }
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        panic!("moto accepts no connections on {address}");
+    }
+
+    /// What makes an AWS SDK talk to it.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
+        [
+            (
+                "AWS_ENDPOINT_URL",
+                format!("http://127.0.0.1:{}", self.port),
+            ),
+            ("AWS_ACCESS_KEY_ID", "testing".into()),
+            ("AWS_SECRET_ACCESS_KEY", "testing".into()),
+            ("AWS_REGION", "us-east-1".into()),
+            ("AWS_DEFAULT_REGION", "us-east-1".into()),
+        ]
+    }
+
+    /// The command that does one thing with the bus; see `bus.py`.
+    pub(crate) fn bus_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("python"));
+        command
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/bus.py"))
+            .args(arguments)
+            .envs(self.environment());
+        command
+    }
+
+    /// Does one thing with the bus and gives what it printed.
+    pub(crate) fn bus(&self, arguments: &[&str]) -> String {
+        let output = self
+            .bus_command(arguments)
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("python can be started");
+        assert!(output.status.success(), "bus.py {arguments:?} failed");
+        String::from_utf8(output.stdout).expect("bus.py prints text")
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A program of the tests' Python environment.
+fn program(name: &str) -> PathBuf {
+    let folder =
+        std::env::var_os("EVENTCAST_VENV").map_or_else(|| cache().join("venv"), PathBuf::from);
+    folder.join("bin").join(name)
+}
+
+/// Where `tests/run` keeps what it installs.
+pub(crate) fn cache() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    std::env::var_os("EVENTCAST_CACHE").map_or_else(
+        || {
+            std::env::var_os("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(home)
+                .expect("a home folder")
+                .join("eventcast")
+        },
+        PathBuf::from,
+    )
+}
