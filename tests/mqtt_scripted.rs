@@ -1,0 +1,249 @@
+//! The MQTT adapter against a broker that misbehaves on command: what any replacement of the client library must pass.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails should say where"
+)]
+
+#[path = "support/scripted_broker.rs"]
+mod scripted_broker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use eventcast::channel::topic::Topic;
+use eventcast::mqtt::Settings;
+use eventcast::mqtt::pool::{Pending, Pool};
+use eventcast::port::{PublishError, Publisher};
+use eventcast::route::publication::{Facts, Publication, Qos};
+use scripted_broker::{Published, ScriptedBroker};
+use tokio::time::{Instant, timeout};
+
+const BOUND: Duration = Duration::from_secs(20);
+
+fn publication(topic: &str) -> Publication {
+    Publication {
+        topic: Topic::parse(topic).unwrap(),
+        payload: Bytes::from_static(b"{}"),
+        route: Arc::from("r"),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        expires: None,
+        content_type: "application/json",
+        facts: Arc::new(Facts::new("e1", [None; 3])),
+    }
+}
+
+fn pool(broker: &ScriptedBroker) -> Pool {
+    Pool::start(Settings {
+        port: broker.port(),
+        connections: 1,
+        back_off: (Duration::from_millis(20), Duration::from_millis(100)),
+        publish_timeout: Duration::from_secs(5),
+        ..Settings::default()
+    })
+}
+
+async fn publish(pool: &Pool, topics: impl IntoIterator<Item = usize>) -> Vec<Pending> {
+    let mut pendings = Vec::new();
+    for topic in topics {
+        let handed_over = pool.publish(publication(&format!("t/{topic}")));
+        pendings.push(timeout(BOUND, handed_over).await.expect("room").unwrap());
+    }
+    pendings
+}
+
+async fn fate(pending: Pending) -> Result<(), PublishError> {
+    timeout(BOUND, pending).await.expect("a fate")
+}
+
+fn topics(published: &[Published]) -> Vec<&str> {
+    published.iter().map(|p| p.topic.as_str()).collect()
+}
+
+#[tokio::test]
+async fn shuffled_acknowledgements_reach_their_own_publications() {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    let mut session = broker.accept(&[]).await;
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..20 {
+        let pendings = publish(&pool, 0..100).await;
+        let mut taken = session.take(100).await;
+        random.shuffle(&mut taken);
+        // Every third is refused, by its topic's number: a fate that belongs to another would show.
+        for published in &taken {
+            let number: usize = published.topic[2..].parse().unwrap();
+            let reason = if number.is_multiple_of(3) { 0x87 } else { 0 };
+            session.acknowledge(published.id, reason).await;
+        }
+        for (number, pending) in pendings.into_iter().enumerate() {
+            match fate(pending).await {
+                Ok(()) => assert_ne!(number % 3, 0, "seed {seed}"),
+                Err(PublishError::Permanent { reason, .. }) => {
+                    assert_eq!((number % 3, reason), (0, "not_authorized"), "seed {seed}");
+                }
+                other => panic!("{other:?}, seed {seed}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_late_acknowledgement_stalls_nobody() {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    let mut session = broker.accept(&[]).await;
+    let mut late = publish(&pool, [0]).await;
+    let held = session.next().await.unwrap();
+    // More than the window of 100, so that packet identifiers go round.
+    for number in 1..=400 {
+        let pending = publish(&pool, [number]).await.remove(0);
+        let published = session.next().await.unwrap();
+        assert_ne!(published.id, held.id);
+        session.acknowledge(published.id, 0).await;
+        assert_eq!(fate(pending).await, Ok(()));
+    }
+    session.acknowledge(held.id, 0).await;
+    assert_eq!(fate(late.remove(0)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn what_a_dropped_connection_left_unacknowledged_is_sent_again_in_order() {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    let mut session = broker.accept(&[]).await;
+    let mut pendings = publish(&pool, 0..100).await;
+    let first = session.take(100).await;
+    session.acknowledge(first[0].id, 0).await;
+    assert_eq!(fate(pendings.remove(0)).await, Ok(()));
+    // Nobody waits for the second any more: it is not sent again.
+    drop(pendings.remove(0));
+    drop(session);
+    let mut session = timeout(BOUND, broker.accept(&[]))
+        .await
+        .expect("a connection");
+    let later = publish(&pool, [100]).await;
+    let again = session.take(99).await;
+    let wanted: Vec<String> = (2..=100).map(|number| format!("t/{number}")).collect();
+    assert_eq!(topics(&again), wanted);
+    for published in &again {
+        session.acknowledge(published.id, 0).await;
+    }
+    for pending in pendings.into_iter().chain(later) {
+        assert_eq!(fate(pending).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn closing_without_a_connection_gives_every_publication_a_fate() {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    let mut session = broker.accept(&[]).await;
+    let pendings = publish(&pool, 0..100).await;
+    session.take(100).await;
+    drop((session, broker));
+    pool.close(Instant::now() + Duration::from_millis(500))
+        .await;
+    for pending in pendings {
+        assert!(matches!(
+            fate(pending).await,
+            Err(PublishError::Transient { .. })
+        ));
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart_by_whether_they_may_pass() {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    let mut session = broker.accept(&[]).await;
+    for (code, permanent) in [
+        (0x87, Some("not_authorized")),
+        (0x90, Some("topic_invalid")),
+        (0x99, Some("payload_invalid")),
+        (0x97, None),
+        (0x80, None),
+        (0x83, None),
+    ] {
+        let pending = publish(&pool, [1]).await.remove(0);
+        let published = session.next().await.unwrap();
+        session.acknowledge(published.id, code).await;
+        match (fate(pending).await, permanent) {
+            (Err(PublishError::Permanent { reason, .. }), Some(wanted)) => {
+                assert_eq!(reason, wanted);
+            }
+            (Err(PublishError::Transient { .. }), None) => {}
+            (other, _) => panic!("{code:#x}: {other:?}"),
+        }
+    }
+    // 0x10, no matching subscribers, is a success.
+    let pending = publish(&pool, [1]).await.remove(0);
+    let published = session.next().await.unwrap();
+    session.acknowledge(published.id, 0x10).await;
+    assert_eq!(fate(pending).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_brokers_receive_maximum_is_honoured() {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    // Property 0x21: receive maximum 7.
+    let mut session = broker.accept(&[0x21, 0, 7]).await;
+    let pendings = publish(&pool, 0..20).await;
+    let mut outstanding = session.take(7).await;
+    let more = timeout(Duration::from_millis(200), session.next()).await;
+    assert!(more.is_err(), "an eighth came: {more:?}");
+    for _ in 0..13 {
+        session.acknowledge(outstanding.remove(0).id, 0).await;
+        outstanding.extend(session.take(1).await);
+    }
+    for published in outstanding {
+        session.acknowledge(published.id, 0).await;
+    }
+    for pending in pendings {
+        assert_eq!(fate(pending).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_never_acknowledges_loses_its_connection() {
+    let broker = ScriptedBroker::start().await;
+    let pool = Pool::start(Settings {
+        port: broker.port(),
+        connections: 1,
+        back_off: (Duration::from_millis(20), Duration::from_millis(100)),
+        publish_timeout: Duration::from_millis(200),
+        ..Settings::default()
+    });
+    let mut silent = broker.accept(&[]).await;
+    let pending = publish(&pool, [1]).await.remove(0);
+    silent.next().await.unwrap();
+    let mut session = timeout(BOUND, broker.accept(&[]))
+        .await
+        .expect("a connection");
+    let published = session.next().await.unwrap();
+    session.acknowledge(published.id, 0).await;
+    assert_eq!(fate(pending).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_refused_connection_says_why_and_is_tried_again() {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    broker.refuse(0x87).await;
+    let mut session = timeout(BOUND, broker.accept(&[]))
+        .await
+        .expect("a connection");
+    let why = pool.last_error().expect("a reason");
+    assert!(why.contains("NotAuthorized"), "{why}");
+    let pending = publish(&pool, [1]).await.remove(0);
+    let published = session.next().await.unwrap();
+    session.acknowledge(published.id, 0).await;
+    assert_eq!(fate(pending).await, Ok(()));
+}

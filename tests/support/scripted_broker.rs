@@ -1,0 +1,116 @@
+//! A broker that does what a test tells it: it takes one MQTT 5 connection at a time and answers nothing by itself but CONNECT.
+//!
+//! It reads and writes the few packets that it needs by hand (MQTT 5.0, sections 2 and 3), so that it shares no code with the
+//! client under test.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "each test uses a part of it, and a test that fails should say where"
+)]
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const CONNECT: u8 = 1;
+const PUBLISH: u8 = 3;
+const PING: u8 = 12;
+
+/// The listener.
+pub(crate) struct ScriptedBroker(TcpListener);
+
+impl ScriptedBroker {
+    pub(crate) async fn start() -> Self {
+        Self(TcpListener::bind(("127.0.0.1", 0)).await.unwrap())
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+
+    /// Takes the next connection and accepts it, with properties of CONNACK as they stand on the wire.
+    pub(crate) async fn accept(&self, properties: &[u8]) -> Session {
+        let mut stream = self.0.accept().await.unwrap().0;
+        let (kind, _, _) = packet(&mut stream).await.expect("a CONNECT");
+        assert_eq!(kind, CONNECT);
+        let length = u8::try_from(properties.len()).unwrap();
+        let mut answer = vec![0x20, length + 3, 0, 0, length];
+        answer.extend_from_slice(properties);
+        stream.write_all(&answer).await.unwrap();
+        Session(stream)
+    }
+
+    /// Takes the next connection and refuses it.
+    pub(crate) async fn refuse(&self, reason: u8) {
+        let mut stream = self.0.accept().await.unwrap().0;
+        packet(&mut stream).await.expect("a CONNECT");
+        stream.write_all(&[0x20, 3, 0, reason, 0]).await.unwrap();
+    }
+}
+
+/// One accepted connection; dropping it drops the connection.
+pub(crate) struct Session(TcpStream);
+
+/// A publication as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub(crate) id: u16,
+    pub(crate) topic: String,
+}
+
+impl Session {
+    /// The next publication; `None` when the client has gone.
+    pub(crate) async fn next(&mut self) -> Option<Published> {
+        loop {
+            let (kind, flags, body) = packet(&mut self.0).await?;
+            match kind {
+                PUBLISH => {
+                    assert_eq!(flags & 0b110, 0b010, "QoS 1");
+                    let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
+                    let topic = String::from_utf8(body[2..2 + length].to_vec()).unwrap();
+                    let id = u16::from_be_bytes([body[2 + length], body[3 + length]]);
+                    return Some(Published { id, topic });
+                }
+                PING => self.0.write_all(&[0xd0, 0]).await.unwrap(),
+                _ => {}
+            }
+        }
+    }
+
+    /// Several publications.
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<Published> {
+        let mut taken = Vec::new();
+        while taken.len() < count {
+            taken.push(self.next().await.expect("more publications"));
+        }
+        taken
+    }
+
+    /// Acknowledges a publication with a reason code.
+    pub(crate) async fn acknowledge(&mut self, id: u16, reason: u8) {
+        let [high, low] = id.to_be_bytes();
+        self.0
+            .write_all(&[0x40, 4, high, low, reason, 0])
+            .await
+            .unwrap();
+    }
+}
+
+/// Kind, flags and body of one packet; `None` at the end of the connection.
+async fn packet(stream: &mut TcpStream) -> Option<(u8, u8, Vec<u8>)> {
+    let first = stream.read_u8().await.ok()?;
+    let mut length = 0;
+    for shift in [0, 7, 14, 21] {
+        let byte = stream.read_u8().await.ok()?;
+        length |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some((first >> 4, first & 0x0f, body))
+}
