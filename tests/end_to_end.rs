@@ -148,7 +148,7 @@ impl Platform {
         let log = File::options().append(true).open(&self.log).unwrap();
         let set = |key: &str, value: &str| format!("--set=bridge.{key}={value}");
         let bridge = Command::new(env!("CARGO_BIN_EXE_eventcast"))
-            .args(["bridge", "--config", CONFIG])
+            .args(["bridge", "--config", CONFIG, "--log-format", "json"])
             .arg(set("queue", &self.queue))
             .arg(set("dead_letter_queue", &self.dead_letter_queue))
             .arg(set(
@@ -178,18 +178,30 @@ impl Platform {
         bridge.wait().unwrap();
     }
 
-    /// Sends SIGTERM and gives the exit status.
+    fn signal_bridge(&self) {
+        let id = self.bridge.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for the daemon's end and gives its exit status. Its log is JSON, line by line, and has nothing of a payload.
+    fn ended_bridge(&mut self) -> i32 {
+        let status = self.bridge.take().unwrap().wait().unwrap().code().unwrap();
+        for line in self.log().lines() {
+            let read: serde_json::Value = serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("no JSON: {error}: {line}"));
+            assert!(read["level"].is_string() && read["timestamp"].is_string());
+            assert!(
+                !line.contains("tenantId") && !line.contains("watchers\":"),
+                "{line}"
+            );
+        }
+        status
+    }
+
     fn end_bridge(&mut self) -> i32 {
-        let mut bridge = self.bridge.take().unwrap();
-        let id = bridge.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-        bridge.wait().unwrap().code().unwrap()
+        self.signal_bridge();
+        self.ended_bridge()
     }
 
     /// Subscribes to everything with mosquitto_sub; a probe shows that the subscription stands.
@@ -347,6 +359,87 @@ fn a_bridge_killed_in_mid_run_loses_nothing() {
     until("all have arrived", || missing(&wanted, &subscriber) == 0);
     until("the queue is empty", || platform.queued() == 0);
     assert_eq!(platform.end_bridge(), 0);
+}
+
+#[test]
+fn a_signal_drains_and_a_second_one_stops_at_once() {
+    let mut platform = Platform::start("signals");
+    let subscriber = platform.subscriber();
+    for signals in 1..=2 {
+        platform.gate.hold_answers();
+        let first = (signals * 10).to_string();
+        let wanted = expected(&platform.moto.bus(&["put", &first, "3"]));
+        until("the broker has them", || missing(&wanted, &subscriber) == 0);
+        platform.signal_bridge();
+        if signals == 2 {
+            platform.signal_bridge();
+        }
+        // Drained: what was not acknowledged in time is handed back, and that is a proper end. Stopped: it is not.
+        assert_eq!(platform.ended_bridge(), [0, 3][signals - 1]);
+        assert_eq!(platform.queued(), 3);
+        platform.gate.open();
+        platform.start_bridge();
+        until("the queue is empty", || platform.queued() == 0);
+    }
+    assert_eq!(platform.end_bridge(), 0);
+    let log = platform.log();
+    assert!(log.contains("postponed=3"), "{log}");
+    assert!(
+        log.contains("the bridge ended\",\"ending\":\"Cut\""),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_start_that_cannot_succeed_says_why() {
+    let moto = Moto::start();
+    let urls = moto.bus(&["setup"]);
+    let queue = urls.split_whitespace().next().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_eventcast"))
+            .args(["bridge", "--config", CONFIG])
+            .args(arguments)
+            .envs(moto.environment())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), told)
+    };
+    let unset = run(&[]);
+    assert_eq!(unset.0, 2);
+    assert!(unset.1.contains("`bridge.queue` is not set"), "{}", unset.1);
+    assert!(
+        unset.1.contains("`bridge.broker` is not set"),
+        "{}",
+        unset.1
+    );
+    // A port that nobody listens on.
+    let nobody = "--set=bridge.broker=mqtt://127.0.0.1:1";
+    let no_queue = run(&[nobody, &format!("--set=bridge.queue={queue}-none")]);
+    assert_eq!(no_queue.0, 3);
+    assert!(no_queue.1.contains("events-none"), "{}", no_queue.1);
+    assert!(
+        no_queue.1.contains("check the queue's URL"),
+        "{}",
+        no_queue.1
+    );
+    let no_broker = run(&[nobody, &format!("--set=bridge.queue={queue}")]);
+    assert_eq!(no_broker.0, 3);
+    assert!(no_broker.1.contains("127.0.0.1:1: "), "{}", no_broker.1);
+    assert!(no_broker.1.contains("refused"), "{}", no_broker.1);
+    let bad = run(&[
+        "--set=bridge.broker=http://x",
+        "--set=bridge.connections=0",
+        "--set=bridge.qeue=x",
+    ]);
+    assert_eq!(bad.0, 2);
+    for part in [
+        "mqtt://HOST",
+        "from 1 to 1000",
+        "did you mean `bridge.queue`?",
+    ] {
+        assert!(bad.1.contains(part), "{part}: {}", bad.1);
+    }
 }
 
 #[test]
