@@ -9,6 +9,11 @@ mod dispose;
 mod intake;
 mod settle;
 
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

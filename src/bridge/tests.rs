@@ -1,0 +1,324 @@
+//! The daemon over a queue and a publisher in memory, on a paused clock.
+
+use std::sync::atomic::Ordering;
+
+use tokio::task::JoinSet;
+
+use super::fakes::{FakePublisher, FakeQueue, VISIBILITY, facts};
+use super::*;
+use crate::event::envelope::Envelope;
+use crate::event::pattern::Pattern;
+use crate::port::PublishError;
+use crate::route::payload::Payload;
+use crate::route::publication::Qos;
+use crate::route::table::{OnInvalidTopic, Route};
+use crate::route::target::{Kinds, Target};
+
+/// Events of type `One` make one publication, of type `Two` three, others none.
+fn routes() -> RouteTable {
+    let route = |name: &str, pattern: &str, targets: &[&str]| Route {
+        name: Arc::from(name),
+        pattern: Pattern::parse(pattern).unwrap(),
+        targets: targets
+            .iter()
+            .map(|target| Target::parse(target, &Kinds::new()).unwrap())
+            .collect(),
+        payload: Payload::default(),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        expires: None,
+        replay: false,
+        on_invalid_topic: OnInvalidTopic::default(),
+    };
+    let one = r#"{"source":["shop"],"detail-type":["One","Two"]}"#;
+    let two = r#"{"detail-type":["Two"]}"#;
+    let routes = vec![
+        route("one", one, &["one/{detail.n}"]),
+        route("two", two, &["two/{detail.n}", "also/{detail.n}"]),
+    ];
+    RouteTable::new(routes, Envelope::EventBridge, None)
+}
+
+fn event(kind: &str, n: usize) -> String {
+    format!(r#"{{"id":"e{n}","source":"shop","detail-type":"{kind}","detail":{{"n":{n}}}}}"#)
+}
+
+struct Run {
+    queue: Arc<FakeQueue>,
+    publisher: Arc<FakePublisher>,
+    shutdown: Shutdown,
+    counters: Arc<Counters>,
+    bridge: JoinSet<Ending>,
+}
+
+fn run(queue: FakeQueue, publisher: FakePublisher) -> Run {
+    let settings = Settings {
+        pollers: (1, 8),
+        wait: Duration::from_secs(20),
+        in_flight: 100,
+        drain: Duration::from_secs(10),
+    };
+    let (queue, publisher) = (Arc::new(queue), Arc::new(publisher));
+    let shutdown = Shutdown::default();
+    let bridge = Bridge::new(
+        (Arc::clone(&queue), facts()),
+        Arc::clone(&publisher),
+        Arc::new(routes()),
+        settings,
+        shutdown.clone(),
+    );
+    let counters = bridge.counters();
+    let mut task = JoinSet::new();
+    task.spawn(bridge.run());
+    Run {
+        queue,
+        publisher,
+        shutdown,
+        counters,
+        bridge: task,
+    }
+}
+
+impl Run {
+    async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
+        for _ in 0..100_000 {
+            if so(self) {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!(
+            "it did not come to be that {what}; {}",
+            self.counters.summary()
+        );
+    }
+
+    async fn end(mut self) -> Ending {
+        self.shutdown.step();
+        self.bridge.join_next().await.unwrap().unwrap()
+    }
+}
+
+fn transient() -> Result<(), PublishError> {
+    Err(PublishError::Transient {
+        what: "busy".into(),
+    })
+}
+
+fn permanent() -> Result<(), PublishError> {
+    Err(PublishError::Permanent {
+        reason: "not_authorized",
+        what: "no".into(),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_stays_until_its_last_publication_is_acknowledged() {
+    let run = run(FakeQueue::default(), FakePublisher::new(false));
+    run.queue.send(event("Two", 1));
+    run.until("three are handed over", |run| run.publisher.count() == 3)
+        .await;
+    run.publisher.decide(Ok(()));
+    run.publisher.decide(Ok(()));
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(run.queue.left(), 1);
+    run.publisher.decide(Ok(()));
+    run.until("it is deleted", |run| run.queue.left() == 0)
+        .await;
+    assert_eq!(run.counters.published.get(), 3);
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_succeed_later_comes_again() {
+    let run = run(FakeQueue::default(), FakePublisher::new(false));
+    run.queue.send(event("Two", 1));
+    run.until("three are handed over", |run| run.publisher.count() == 3)
+        .await;
+    // One that never can be published does not take it from the queue while another may.
+    for fate in [Ok(()), permanent(), transient()] {
+        run.publisher.decide(fate);
+    }
+    run.until("it came again", |run| run.publisher.count() == 6)
+        .await;
+    for _ in 0..3 {
+        run.publisher.decide(Ok(()));
+    }
+    run.until("it is deleted", |run| run.queue.left() == 0)
+        .await;
+    assert_eq!(run.counters.redelivered.get(), 1);
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_can_be_published_is_buried() {
+    let queue = FakeQueue {
+        buries: true,
+        ..FakeQueue::default()
+    };
+    let run = run(queue, FakePublisher::new(false));
+    run.queue.send("nonsense".into());
+    run.queue.send(event("One", 2));
+    run.until("one is handed over", |run| run.publisher.count() == 1)
+        .await;
+    run.publisher.decide(permanent());
+    run.until("both are gone", |run| run.queue.left() == 0)
+        .await;
+    let letters = run.queue.letters();
+    assert_eq!(letters.len(), 2, "{letters:?}");
+    assert!(letters.contains(&("1".into(), "not_an_event")));
+    assert!(letters.contains(&("2".into(), "not_authorized")));
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_dead_letter_queue_nothing_is_deleted() {
+    let run = run(FakeQueue::default(), FakePublisher::new(true));
+    run.queue.send("nonsense".into());
+    run.until("it came three times", |run| {
+        run.counters.left_to_redrive.get() == 3
+    })
+    .await;
+    assert_eq!(run.queue.left(), 1);
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_of_no_route_is_deleted_and_counted() {
+    let run = run(FakeQueue::default(), FakePublisher::new(true));
+    run.queue.send(event("Three", 1));
+    run.until("it is deleted", |run| run.queue.left() == 0)
+        .await;
+    assert_eq!(run.counters.unrouted.get(), 1);
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_beyond_the_lease() {
+    let run = run(FakeQueue::default(), FakePublisher::new(false));
+    run.queue.send(event("One", 1));
+    run.until("it is handed over", |run| run.publisher.count() == 1)
+        .await;
+    let handed_over = Instant::now();
+    run.until("it is given up", |run| run.counters.postponed.get() == 1)
+        .await;
+    assert!(handed_over.elapsed() < VISIBILITY, "the lease had ended");
+    assert!(handed_over.elapsed() > VISIBILITY / 2, "too soon");
+    run.until("it came again", |run| run.publisher.count() == 2)
+        .await;
+    assert_eq!(run.counters.redelivered.get(), 1);
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn part_of_a_batch_that_was_not_deleted_is_deleted_later() {
+    let queue = FakeQueue::default();
+    queue.failing_deletes.store(2, Ordering::SeqCst);
+    let run = run(queue, FakePublisher::new(true));
+    for n in 0..10 {
+        run.queue.send(event("One", n));
+    }
+    run.until("all are deleted", |run| run.queue.left() == 0)
+        .await;
+    assert_eq!(run.publisher.count(), 10, "none came again");
+    assert_eq!(run.counters.possible_duplicates.get(), 0);
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_keeps_failing_is_a_possible_duplicate() {
+    let queue = FakeQueue::default();
+    queue.failing_deletes.store(4, Ordering::SeqCst);
+    let run = run(queue, FakePublisher::new(true));
+    run.queue.send(event("One", 1));
+    run.until("it came again and is gone", |run| run.queue.left() == 0)
+        .await;
+    assert_eq!(run.counters.possible_duplicates.get(), 1);
+    assert_eq!(run.publisher.count(), 2);
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_grow_with_load_and_shrink_when_idle() {
+    let run = run(FakeQueue::default(), FakePublisher::new(true));
+    run.until("one poll is open", |run| {
+        run.queue.polling.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    for n in 0..2_000 {
+        run.queue.send(event("One", n));
+    }
+    run.until("all are deleted", |run| run.queue.left() == 0)
+        .await;
+    assert_eq!(run.queue.most_polling.load(Ordering::SeqCst), 8);
+    run.until("one poll is open", |run| {
+        run.queue.polling.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_received_than_there_is_room_for() {
+    let run = run(FakeQueue::default(), FakePublisher::new(false));
+    for n in 0..500 {
+        run.queue.send(event("One", n));
+    }
+    run.until("the room is taken", |run| run.publisher.count() == 100)
+        .await;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!((run.publisher.count(), run.queue.visible()), (100, 400));
+    run.shutdown.step();
+    assert_eq!(run.end().await, Ending::Cut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn publications_leave_in_the_order_of_the_queue() {
+    let run = run(FakeQueue::default(), FakePublisher::new(true));
+    for n in 0..30 {
+        run.queue.send(event("One", n));
+    }
+    run.until("all are deleted", |run| run.queue.left() == 0)
+        .await;
+    let handed_over = run.publisher.handed_over.lock().unwrap();
+    let topics = handed_over.iter().map(|p| p.topic.as_str().to_owned());
+    assert!(topics.eq((0..30).map(|n| format!("one/{n}"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_received_while_the_broker_is_away() {
+    let publisher = FakePublisher::new(true);
+    publisher.up.send_replace(false);
+    let run = run(FakeQueue::default(), publisher);
+    run.queue.send(event("One", 1));
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!(run.counters.received.get(), 0);
+    run.publisher.up.send_replace(true);
+    run.until("it is deleted", |run| run.queue.left() == 0)
+        .await;
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_finishes_what_it_can_and_hands_back_the_rest() {
+    let run = run(FakeQueue::default(), FakePublisher::new(false));
+    for n in 0..3 {
+        run.queue.send(event("One", n));
+    }
+    run.until("three are handed over", |run| run.publisher.count() == 3)
+        .await;
+    let began = Instant::now();
+    run.shutdown.step();
+    sleep(Duration::from_millis(100)).await;
+    // New ones are not taken any more, or handed back at once when an open poll brings them.
+    run.queue.send(event("One", 3));
+    run.publisher.decide(Ok(()));
+    let queue = Arc::clone(&run.queue);
+    let mut bridge = run.bridge;
+    assert_eq!(bridge.join_next().await.unwrap().unwrap(), Ending::Drained);
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(run.publisher.count(), 3);
+    assert_eq!(queue.left(), 3);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(queue.visible(), 3);
+}
