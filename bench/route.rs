@@ -56,6 +56,7 @@ fn table(mix: &str, count: usize) -> RouteTable {
             qos: Qos::AtLeastOnce,
             retain: false,
             expires: None,
+            conflate: false,
             replay: false,
             on_invalid_topic: OnInvalidTopic::DeadLetter,
         }

@@ -5,9 +5,11 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::route::publication::Publication;
@@ -20,12 +22,14 @@ pub struct Delivery {
     pub body: Bytes,
     /// The right to settle this delivery.
     pub receipt: Receipt,
-    /// When the queue will hand the message out again unless it was settled before.
+    /// When the queue will hand the message out again unless it was settled, or its lease extended, before.
     pub lease: Instant,
+    /// When it was sent to the queue, by the queue's clock.
+    pub sent: Option<Timestamp>,
     /// How often the queue has handed it out, this time included; 1 for the first time.
     pub attempt: u32,
     /// The message group (FIFO and fair queues).
-    pub group: Option<Box<str>>,
+    pub group: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Delivery {
@@ -42,12 +46,17 @@ impl fmt::Debug for Delivery {
 
 /// The right to settle one delivery. It is neither `Clone` nor `Copy`: settling consumes it, so that settling twice does
 /// not compile.
-pub struct Receipt(Box<str>);
+pub struct Receipt(Arc<str>);
 
 impl Receipt {
     /// Wraps what the queue calls a receipt handle.
-    pub fn new(handle: impl Into<Box<str>>) -> Self {
+    pub fn new(handle: impl Into<Arc<str>>) -> Self {
         Self(handle.into())
+    }
+
+    /// The lesser right that others may be given: to say for how long the message stays invisible.
+    pub fn hold(&self) -> Hold {
+        Hold(Arc::clone(&self.0))
     }
 
     /// The queue's receipt handle. It is a capability: never log it.
@@ -62,6 +71,23 @@ impl fmt::Debug for Receipt {
     }
 }
 
+/// The right to say for how long a received message stays invisible, which ends with the receipt it came from.
+#[derive(Clone)]
+pub struct Hold(Arc<str>);
+
+impl Hold {
+    /// The queue's receipt handle. It is a capability: never log it.
+    pub fn handle(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hold(…)")
+    }
+}
+
 /// A delivery on its way to the dead-letter queue: the body unchanged, and why it can never succeed.
 #[derive(Debug)]
 pub struct DeadLetter {
@@ -70,7 +96,7 @@ pub struct DeadLetter {
     /// The event as received.
     pub body: Bytes,
     /// The message group, kept so that a FIFO dead-letter queue keeps the order.
-    pub group: Option<Box<str>>,
+    pub group: Option<Arc<str>>,
     /// A word from a closed set, such as `not_an_event` or `too_large`.
     pub reason: &'static str,
     /// One line for a person, without the payload.
@@ -86,8 +112,8 @@ pub type BatchOutcome = Vec<Result<(), QueueError>>;
 
 /// Where events come from.
 ///
-/// A message is invisible to others from the moment it was received until its lease ends, unless it was deleted or
-/// released before. Implementations retry nothing themselves: the daemon decides by [`QueueError`]'s kind. All methods may
+/// A message is invisible to others from the moment it was received until its lease ends, unless it was deleted before or its
+/// visibility changed. Implementations retry nothing themselves: the daemon decides by [`QueueError`]'s kind. All methods may
 /// be called concurrently.
 pub trait Queue: Send + Sync + 'static {
     /// Waits up to `wait` for messages and takes at most `max` of them (1 to 10), in the queue's order. An empty vector
@@ -103,10 +129,11 @@ pub trait Queue: Send + Sync + 'static {
     /// refused: the message will come again.
     fn delete(&self, receipts: &[Receipt]) -> impl Future<Output = BatchOutcome> + Send;
 
-    /// Hands up to ten messages back: each becomes visible again after its delay (zero: at once).
-    fn release(
+    /// Says of up to ten messages when each becomes visible again, counted from now: later than its lease would end to extend
+    /// it, at once (zero) to hand it back.
+    fn change_visibility(
         &self,
-        receipts: &[(Receipt, Duration)],
+        holds: &[(Hold, Duration)],
     ) -> impl Future<Output = BatchOutcome> + Send;
 
     /// Sends up to ten messages to the dead-letter queue. `None` when there is no dead-letter queue.
@@ -155,7 +182,8 @@ pub enum QueueError {
 /// before its acknowledgement) is published again, before all later ones of its topic, for as long as its `Pending` is held;
 /// when the publisher closes first, it resolves as transient.
 pub trait Publisher: Send + Sync + 'static {
-    /// Resolves to the publication's fate. Dropping it does not take the publication back, but it is not published again.
+    /// Resolves to the publication's fate. Dropping it takes the publication back unless it was sent already; then it is at
+    /// least not sent again.
     type Pending: Future<Output = Result<(), PublishError>> + Send + 'static;
 
     /// Hands one publication over, waiting while its connection is full or down. Once this returns, the publication's

@@ -35,6 +35,7 @@ fn publication(topic: &str, payload: &str) -> Publication {
         qos: Qos::AtLeastOnce,
         retain: false,
         expires: Some(Duration::from_secs(60)),
+        conflate: false,
         content_type: "application/json",
         facts: Arc::new(Facts::new("e1", [Some("shop"), None, None])),
     }

@@ -33,6 +33,7 @@ fn publication(topic: &str) -> Publication {
         qos: Qos::AtLeastOnce,
         retain: false,
         expires: None,
+        conflate: false,
         content_type: "application/json",
         facts: Arc::new(Facts::new("e1", [None; 3])),
     }

@@ -9,10 +9,13 @@ use aws_sdk_sqs::types::{
     QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::error;
-use crate::port::{BatchOutcome, DeadLetter, Delivery, Queue, QueueError, QueueFacts, Receipt};
+use crate::port::{
+    BatchOutcome, DeadLetter, Delivery, Hold, Queue, QueueError, QueueFacts, Receipt,
+};
 
 /// All bodies and attributes of one batch together (SQS quotas, "Message batch": 1 MiB).
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -58,9 +61,13 @@ impl Sqs {
             .unwrap_or(1);
         let group = attribute(&MessageSystemAttributeName::MessageGroupId)
             .map(|group| group.as_str().into());
+        let sent = attribute(&MessageSystemAttributeName::SentTimestamp)
+            .and_then(|milliseconds| milliseconds.parse().ok())
+            .and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok());
         Some(Delivery {
             attempt,
             group,
+            sent,
             id: message.message_id?.into(),
             body: Bytes::from(message.body.unwrap_or_default()),
             // Without a receipt handle a message could not be settled; SQS always sends one.
@@ -80,6 +87,7 @@ impl Queue for Sqs {
             .wait_time_seconds(i32::try_from(wait.as_secs().min(20)).unwrap_or(20))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .send()
             .await
             .map_err(|error| error::queue(&format!("receiving from {}", self.queue), &error))?;
@@ -112,26 +120,23 @@ impl Queue for Sqs {
         }
     }
 
-    async fn release(&self, receipts: &[(Receipt, Duration)]) -> BatchOutcome {
-        let entries = receipts
-            .iter()
-            .enumerate()
-            .map(|(index, (receipt, after))| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .receipt_handle(receipt.handle())
-                    .visibility_timeout(i32::try_from(after.as_secs()).unwrap_or(43_200))
-                    .build()
-            });
+    async fn change_visibility(&self, holds: &[(Hold, Duration)]) -> BatchOutcome {
+        let entries = holds.iter().enumerate().map(|(index, (hold, after))| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(hold.handle())
+                .visibility_timeout(i32::try_from(after.as_secs()).unwrap_or(43_200))
+                .build()
+        });
         let call = self
             .client
             .change_message_visibility_batch()
             .queue_url(&self.queue)
             .set_entries(entries.collect::<Result<_, _>>().ok());
-        let doing = format!("releasing to {}", self.queue);
+        let doing = format!("changing the visibility of messages of {}", self.queue);
         match call.send().await {
-            Ok(answer) => outcome(receipts.len(), &doing, &answer.failed),
-            Err(error) => failed(receipts.len(), || error::queue(&doing, &error)),
+            Ok(answer) => outcome(holds.len(), &doing, &answer.failed),
+            Err(error) => failed(holds.len(), || error::queue(&doing, &error)),
         }
     }
 

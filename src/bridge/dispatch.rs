@@ -1,181 +1,422 @@
-//! Routes deliveries in the order in which they came, hands their publications over, and watches for the acknowledgements.
+//! Routes deliveries in the order in which they came and publishes what is made of them, one publication of a topic at a time.
+//!
+//! One task owns all that is under way and is told of every change by a [`Step`]. A topic has one unacknowledged publication:
+//! its order then holds whatever the broker refuses or a connection loses. IoT Core takes 100 publications a second on the
+//! connection that a topic keeps to, so waiting for each acknowledgement costs a topic nothing there.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use futures_util::future::{AbortHandle, Abortable, BoxFuture};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use rustc_hash::FxHashMap;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::dispose::{Outcome, dispose};
+use super::dispose::{Outcome, dispose, retry_after};
+use super::lane::Lanes;
 use super::settle::Settlement;
-use super::{Batch, Bridge, give_up};
-use crate::port::{Delivery, Publisher, Queue};
+use super::work::{Job, JobId, Step, Work, WorkId};
+use super::{Batch, Bridge};
+use crate::channel::topic::Topic;
+use crate::port::{Delivery, PublishError, Publisher, Queue};
 use crate::route::publication::Publication;
 
-/// Publications handed over, with the routes they are of.
-type Pendings<P> = Vec<(Arc<str>, <P as Publisher>::Pending)>;
+/// The part of the drain time that is kept for settling.
+const SETTLE_RESERVE: Duration = Duration::from_secs(2);
+
+/// IoT Core takes one retained publication a second for a topic (QUOTA, "Retained message inbound publish requests per second
+/// per topic").
+const BETWEEN_RETAINED: Duration = Duration::from_secs(1);
+
+/// Below this, what is left of a message's time cannot be written as MQTT 5 message expiry.
+const SHORTEST_EXPIRY: Duration = Duration::from_secs(1);
 
 impl<Q: Queue, P: Publisher> Bridge<Q, P> {
-    /// Takes batches until there are no more, then waits for what is still watched.
+    /// Works on batches until there are no more and nothing is under way.
     pub(super) async fn dispatch(
         &self,
         mut batches: mpsc::Receiver<Batch>,
         settlements: mpsc::Sender<Settlement>,
     ) {
-        let mut watched = JoinSet::new();
-        while let Some(batch) = batches.recv().await {
-            for (delivery, place) in batch {
-                self.begin(delivery, place, &settlements, &mut watched)
-                    .await;
+        let mut desk = Desk::new(self, settlements);
+        let mut looks = interval(self.leases.between_looks());
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let draining = self.shutdown.draining();
+        tokio::pin!(draining);
+        let cut = async {
+            let since = self.shutdown.draining().await;
+            let drain = self.settings.drain;
+            sleep_until(since + drain.saturating_sub(SETTLE_RESERVE).max(drain / 2)).await;
+        };
+        tokio::pin!(cut);
+        let (mut open, mut running, mut whole) = (true, true, true);
+        while open || !desk.works.is_empty() {
+            tokio::select! {
+                Some(step) = desk.steps.next() => desk.step(step),
+                batch = batches.recv(), if open => match batch {
+                    Some(batch) => for (delivery, place) in batch {
+                        desk.begin(delivery, place);
+                    },
+                    None => open = false,
+                },
+                _ = looks.tick() => desk.look(),
+                _ = &mut draining, if running => {
+                    running = false;
+                    desk.hand_back(|work| !work.started);
+                }
+                () = &mut cut, if whole => {
+                    whole = false;
+                    desk.hand_back(|_| true);
+                }
             }
-            while watched.try_join_next().is_some() {}
-        }
-        while watched.join_next().await.is_some() {}
-    }
-
-    /// Publishes one delivery; a task of its own waits for the rest.
-    async fn begin(
-        &self,
-        delivery: Delivery,
-        place: OwnedSemaphorePermit,
-        settlements: &mpsc::Sender<Settlement>,
-        watched: &mut JoinSet<()>,
-    ) {
-        let until = self.give_up_at(&delivery);
-        let (outcome, pendings) = if self.shutdown.is_draining() {
-            self.counters.handed_back.one();
-            (Outcome::NotStarted, Vec::new())
-        } else if Instant::now() >= until {
-            // It waited for too long in here: somebody else may have it already.
-            (postponed("the lease was about to end"), Vec::new())
-        } else {
-            self.publish(&delivery, until).await
-        };
-        let watch = Watch {
-            give_up: give_up(until, self.shutdown.clone(), self.settings.drain),
-            counters: Arc::clone(&self.counters),
-            settlements: settlements.clone(),
-        };
-        if pendings.is_empty() {
-            watch.settle(delivery, place, outcome).await;
-        } else {
-            watched.spawn(watch.run(delivery, place, outcome, pendings));
+            desk.go_on();
         }
     }
+}
 
-    /// Routes one delivery and hands its publications over, in order.
-    async fn publish(&self, delivery: &Delivery, until: Instant) -> (Outcome, Pendings<P>) {
-        let routed = match self.routes.route(&delivery.body, &delivery.id) {
+/// Everything that is under way.
+pub(super) struct Desk<'b, Q, P> {
+    pub(super) bridge: &'b Bridge<Q, P>,
+    pub(super) works: FxHashMap<WorkId, Work>,
+    jobs: FxHashMap<JobId, Job>,
+    topics: Lanes<Topic, JobId>,
+    groups: Lanes<Arc<str>, WorkId>,
+    /// Deliveries whose turn has come in their message group, or that have none.
+    begun: VecDeque<WorkId>,
+    /// Publications whose turn has come in their topic.
+    turn: VecDeque<JobId>,
+    pub(super) steps: FuturesUnordered<BoxFuture<'static, Step>>,
+    settlements: mpsc::Sender<Settlement>,
+    latest: u64,
+}
+
+impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
+    fn new(bridge: &'b Bridge<Q, P>, settlements: mpsc::Sender<Settlement>) -> Self {
+        Self {
+            bridge,
+            works: FxHashMap::default(),
+            jobs: FxHashMap::default(),
+            topics: Lanes::default(),
+            groups: Lanes::default(),
+            begun: VecDeque::new(),
+            turn: VecDeque::new(),
+            steps: FuturesUnordered::new(),
+            settlements,
+            latest: 0,
+        }
+    }
+
+    /// Begins work on a delivery, or lets it wait for the one before it in its message group.
+    fn begin(&mut self, delivery: Delivery, place: OwnedSemaphorePermit) {
+        self.latest += 1;
+        let id = self.latest;
+        let group = self.group(&delivery);
+        self.works.insert(id, Work::new(delivery, place));
+        self.begun.extend(match group {
+            Some(group) => self.groups.enter(&group, id),
+            None => Some(id),
+        });
+    }
+
+    /// The message group whose order counts.
+    fn group(&self, delivery: &Delivery) -> Option<Arc<str>> {
+        let group = delivery.group.as_ref();
+        group.filter(|_| self.bridge.facts.fifo).map(Arc::clone)
+    }
+
+    fn route(&mut self, id: WorkId) {
+        let Some(work) = self.works.get_mut(&id) else {
+            return;
+        };
+        if self.bridge.shutdown.is_draining() {
+            return self.end(id, Outcome::HandedBack);
+        }
+        let (routes, counters) = (&self.bridge.routes, &self.bridge.counters);
+        let routed = match routes.route(&work.delivery.body, &work.delivery.id) {
             Ok(routed) => routed,
-            Err(refusal) => return (Outcome::Refused(refusal), Vec::new()),
+            Err(refusal) => return self.end(id, Outcome::Refused(refusal)),
         };
-        self.counters.skipped.add(routed.skipped.len());
+        counters.skipped.add(routed.skipped.len());
         for refusal in &routed.skipped {
             tracing::warn!(
-                message_id = %delivery.id,
+                message_id = %work.delivery.id,
                 route = refusal.route.as_deref(),
                 reason = refusal.reason,
                 detail = refusal.detail,
                 "a route was left out"
             );
         }
-        let mut outcome = routed.dead_letter.map_or(Outcome::Done, Outcome::Refused);
-        if routed.publications.is_empty() && outcome == Outcome::Done && routed.skipped.is_empty() {
-            self.counters.unrouted.one();
+        work.outcome = routed.dead_letter.map_or(Outcome::Done, Outcome::Refused);
+        if routed.publications.is_empty() {
+            if work.outcome == Outcome::Done && routed.skipped.is_empty() {
+                counters.unrouted.one();
+            }
+            return self.end(id, Outcome::Done);
         }
-        let mut pendings = Vec::with_capacity(routed.publications.len());
-        let hand_over = async {
-            for publication in routed.publications {
-                let route = Arc::clone(&publication.route);
-                match self.hand_over(publication).await {
-                    Ok(pending) => pendings.push((route, pending)),
-                    Err(refused) => {
-                        outcome = std::mem::replace(&mut outcome, Outcome::Done).or(refused)
-                    }
+        let time = routed.publications.first().and_then(|one| one.facts.time());
+        work.read_age(time);
+        // All of them stand on the work before any may end.
+        for publication in routed.publications {
+            self.enter(id, publication);
+        }
+    }
+
+    /// Puts a publication into its topic's lane.
+    fn enter(&mut self, work: WorkId, publication: Publication) {
+        let last = self.topics.last(&publication.topic).copied();
+        if publication.conflate
+            && let Some(id) = last
+            && let Some(job) = self.jobs.get_mut(&id)
+            && job.publication.route == publication.route
+        {
+            self.bridge.counters.conflated.one();
+            job.publication = publication;
+            job.works.push(work);
+            self.note(work, id);
+            return;
+        }
+        self.latest += 1;
+        let id = self.latest;
+        self.note(work, id);
+        self.turn.extend(self.topics.enter(&publication.topic, id));
+        let job = Job {
+            publication,
+            works: smallvec::smallvec![work],
+            tries: 0,
+            abort: None,
+        };
+        self.jobs.insert(id, job);
+    }
+
+    fn note(&mut self, work: WorkId, job: JobId) {
+        if let Some(work) = self.works.get_mut(&work) {
+            work.jobs.push(job);
+        }
+    }
+
+    /// Goes on with whatever has its turn.
+    fn go_on(&mut self) {
+        loop {
+            if let Some(id) = self.begun.pop_front() {
+                self.route(id);
+            } else if let Some(id) = self.turn.pop_front() {
+                self.send(id);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let newest = job.works.last().and_then(|work| self.works.get(work));
+        let Some(age) = newest.map(Work::age_now) else {
+            // Whoever it was made for was given up while it waited.
+            return self.resolve(id, Outcome::Done);
+        };
+        let mut publication = job.publication.clone();
+        if let Some(expires) = &mut publication.expires {
+            *expires = expires.saturating_sub(age);
+            if *expires < SHORTEST_EXPIRY {
+                self.bridge.counters.expired.one();
+                return self.resolve(id, Outcome::Done);
+            }
+        }
+        for work in &job.works {
+            if let Some(work) = self.works.get_mut(work) {
+                work.started = true;
+            }
+        }
+        job.tries += 1;
+        let (abort, registration) = AbortHandle::new_pair();
+        job.abort = Some(abort);
+        let publisher = Arc::clone(&self.bridge.publisher);
+        let attempt = async move {
+            let pending = publisher.publish(publication).await?;
+            pending.await
+        };
+        self.steps.push(Box::pin(async move {
+            match Abortable::new(attempt, registration).await {
+                Ok(fate) => Step::Answered(id, fate),
+                Err(_) => Step::Withdrawn(id),
+            }
+        }));
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Answered(id, Ok(())) => {
+                self.bridge.counters.published.one();
+                self.resolve(id, Outcome::Done);
+            }
+            Step::Answered(id, Err(PublishError::Transient { what })) => self.try_again(id, &what),
+            Step::Answered(id, Err(PublishError::Permanent { reason, what })) => {
+                let route = self.jobs.get(&id).map(|job| &job.publication.route);
+                let refused = Outcome::refused(reason, what, route.map(Arc::clone));
+                self.resolve(id, refused);
+            }
+            Step::Again(id) => self.turn.push_back(id),
+            Step::Withdrawn(id) => self.resolve(id, Outcome::Done),
+            Step::Cooled(topic) => self.turn.extend(self.topics.next(&topic)),
+            Step::Extended(ids, asked, outcomes) => self.extended(&ids, asked, outcomes),
+            Step::Buried(group, true) => self.begun.extend(self.groups.next(&group)),
+            Step::Buried(group, false) => self.hand_back_group(&group),
+        }
+    }
+
+    /// A refusal that may not last: the publication keeps its topic's turn, so that nothing overtakes it.
+    fn try_again(&mut self, id: JobId, why: &str) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        self.bridge.counters.throttled.one();
+        let wait = retry_after(job.tries, fastrand::f64());
+        if job.tries.is_power_of_two() {
+            tracing::warn!(
+                route = %job.publication.route,
+                tries = job.tries,
+                ?wait,
+                why,
+                "a publication is tried again"
+            );
+        }
+        let (abort, registration) = AbortHandle::new_pair();
+        job.abort = Some(abort);
+        self.steps.push(Box::pin(async move {
+            match Abortable::new(sleep(wait), registration).await {
+                Ok(()) => Step::Again(id),
+                Err(_) => Step::Withdrawn(id),
+            }
+        }));
+    }
+
+    /// A publication's fate is known: its topic goes on, and so do the deliveries that waited for it.
+    fn resolve(&mut self, id: JobId, outcome: Outcome) {
+        let Some(job) = self.jobs.remove(&id) else {
+            return;
+        };
+        let topic = job.publication.topic;
+        if job.publication.retain && job.tries > 0 {
+            self.steps.push(Box::pin(async move {
+                sleep(BETWEEN_RETAINED).await;
+                Step::Cooled(topic)
+            }));
+        } else {
+            self.turn.extend(self.topics.next(&topic));
+        }
+        let newest = job.works.last().copied();
+        for work in job.works {
+            // What was refused is the newest one's publication. The others come again and meet their own fate.
+            let outcome = match &outcome {
+                Outcome::Refused(_) if Some(work) != newest => {
+                    Outcome::postponed("the newer event in its place was refused")
+                }
+                outcome => outcome.clone(),
+            };
+            self.credit(work, id, outcome);
+        }
+    }
+
+    /// Tells a delivery the fate of one of its publications.
+    fn credit(&mut self, id: WorkId, job: JobId, outcome: Outcome) {
+        let Some(work) = self.works.get_mut(&id) else {
+            return;
+        };
+        work.jobs.retain(|known| *known != job);
+        work.outcome = std::mem::replace(&mut work.outcome, Outcome::Done).or(outcome);
+        if work.jobs.is_empty() {
+            self.end(id, Outcome::Done);
+        }
+    }
+
+    /// Takes a delivery's publications back, as far as nobody else waits for them.
+    fn withdraw(&mut self, id: WorkId) {
+        let jobs = self
+            .works
+            .get_mut(&id)
+            .map(|work| std::mem::take(&mut work.jobs));
+        for job in jobs.into_iter().flatten() {
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.works.retain(|work| *work != id);
+                if job.works.is_empty()
+                    && let Some(abort) = &job.abort
+                {
+                    abort.abort();
                 }
             }
-        };
-        let handed_over = tokio::select! {
-            () = hand_over => true,
-            () = give_up(until, self.shutdown.clone(), self.settings.drain) => false,
-        };
-        if !handed_over {
-            // What was handed over already is taken back as far as it can be: nobody waits for it.
-            pendings.clear();
-            outcome = postponed("the publisher took no more in time");
         }
-        (outcome, pendings)
     }
 
-    async fn hand_over(&self, publication: Publication) -> Result<P::Pending, Outcome> {
-        let route = Arc::clone(&publication.route);
-        let handed_over = self.publisher.publish(publication).await;
-        handed_over.map_err(|error| Outcome::of(Err(error), &route))
+    /// Ends the work on a delivery before all of its publications have a fate.
+    pub(super) fn give_up(&mut self, id: WorkId, outcome: Outcome) {
+        self.withdraw(id);
+        self.end(id, outcome);
     }
-}
 
-fn postponed(why: &str) -> Outcome {
-    Outcome::Postponed { why: why.into() }
-}
+    /// Gives up those that fit, for others to take over at once.
+    fn hand_back(&mut self, fits: impl Fn(&Work) -> bool) {
+        let fitting = self.works.iter().filter(|(_, work)| fits(work));
+        let mut ids: Vec<WorkId> = fitting.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.give_up(id, Outcome::HandedBack);
+        }
+    }
 
-/// What waits for one delivery's acknowledgements.
-struct Watch<G> {
-    give_up: G,
-    counters: Arc<crate::telemetry::counters::Counters>,
-    settlements: mpsc::Sender<Settlement>,
-}
+    fn hand_back_group(&mut self, group: &Arc<str>) {
+        for id in self.groups.clear(group) {
+            self.end(id, Outcome::HandedBack);
+        }
+    }
 
-impl<G: Future<Output = ()>> Watch<G> {
-    async fn run<F>(
-        self,
-        delivery: Delivery,
-        place: OwnedSemaphorePermit,
-        mut outcome: Outcome,
-        pendings: Vec<(Arc<str>, F)>,
-    ) where
-        F: Future<Output = Result<(), crate::port::PublishError>>,
-    {
-        let Self {
-            give_up,
-            counters,
-            settlements,
-        } = self;
-        let all = async {
-            for (route, pending) in pendings {
-                let fate = Outcome::of(pending.await, &route);
-                counters.published.add(usize::from(fate == Outcome::Done));
-                outcome = std::mem::replace(&mut outcome, Outcome::Done).or(fate);
+    /// Ends the work on a delivery: it is settled, and its message group goes on or is handed back.
+    fn end(&mut self, id: WorkId, outcome: Outcome) {
+        let Some(work) = self.works.remove(&id) else {
+            return;
+        };
+        let outcome = work.outcome.or(outcome);
+        let group = self.group(&work.delivery);
+        let counters = &self.bridge.counters;
+        match &outcome {
+            Outcome::Postponed { why } => {
+                counters.postponed.one();
+                tracing::warn!(message_id = %work.delivery.id, attempt = work.delivery.attempt, why, "postponed");
             }
-        };
-        let known = tokio::select! {
-            () = all => true,
-            () = give_up => false,
-        };
-        if !known {
-            outcome = postponed("the broker did not acknowledge in time");
+            Outcome::HandedBack => counters.handed_back.one(),
+            Outcome::Lost => {
+                counters.leases_lost.one();
+                tracing::warn!(message_id = %work.delivery.id, attempt = work.delivery.attempt, "the lease had ended; the queue hands it out again");
+            }
+            Outcome::Done | Outcome::Refused(_) => {}
         }
-        let rest = Watch {
-            give_up: (),
-            counters: Arc::clone(&counters),
-            settlements,
-        };
-        rest.settle(delivery, place, outcome).await;
-    }
-}
-
-impl<G> Watch<G> {
-    async fn settle(self, delivery: Delivery, place: OwnedSemaphorePermit, outcome: Outcome) {
-        if let Outcome::Postponed { why } = &outcome {
-            self.counters.postponed.one();
-            tracing::warn!(message_id = %delivery.id, attempt = delivery.attempt, why, "postponed");
+        let mut left = None;
+        if let Some(group) = group {
+            match &outcome {
+                Outcome::Done => self.begun.extend(self.groups.next(&group)),
+                // Nothing may overtake it unless it leaves the queue.
+                Outcome::Refused(_) => {
+                    let (sender, receiver) = oneshot::channel();
+                    left = Some(sender);
+                    self.steps.push(Box::pin(async move {
+                        Step::Buried(group, receiver.await.unwrap_or(false))
+                    }));
+                }
+                _ => self.hand_back_group(&group),
+            }
         }
-        let disposition = dispose(outcome, delivery.attempt, fastrand::f64());
-        let settlement = Settlement {
-            delivery,
-            disposition,
-            place,
-        };
-        // The receiver ends after this sender.
-        let _ = self.settlements.send(settlement).await;
+        if let Some(disposition) = dispose(outcome, work.delivery.attempt, fastrand::f64()) {
+            let settlement = Settlement {
+                delivery: work.delivery,
+                disposition,
+                place: work.place,
+                left,
+            };
+            // There is room for as many as may be in flight, and the receiver ends after this sender.
+            let _ = self.settlements.try_send(settlement);
+        }
     }
 }

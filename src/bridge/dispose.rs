@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::port::PublishError;
 use crate::route::table::Refusal;
 
 /// How working on a delivery ended.
@@ -18,8 +17,10 @@ pub(super) enum Outcome {
         /// One line for the log.
         why: String,
     },
-    /// Nothing of it was begun.
-    NotStarted,
+    /// Others are to take it over at once.
+    HandedBack,
+    /// Its lease has ended: there is nothing to settle.
+    Lost,
 }
 
 impl Outcome {
@@ -30,7 +31,8 @@ impl Outcome {
             Self::Done => 0,
             Self::Refused(_) => 1,
             Self::Postponed { .. } => 2,
-            Self::NotStarted => 3,
+            Self::HandedBack => 3,
+            Self::Lost => 4,
         };
         if weight(&other) > weight(&self) {
             other
@@ -39,17 +41,17 @@ impl Outcome {
         }
     }
 
-    /// What one publication's fate means for its delivery.
-    pub(super) fn of(fate: Result<(), PublishError>, route: &Arc<str>) -> Self {
-        match fate {
-            Ok(()) => Self::Done,
-            Err(PublishError::Transient { what }) => Self::Postponed { why: what },
-            Err(PublishError::Permanent { reason, what }) => Self::Refused(Refusal {
-                reason,
-                detail: what,
-                route: Some(Arc::clone(route)),
-            }),
-        }
+    /// One publication was refused for good.
+    pub(super) fn refused(reason: &'static str, detail: String, route: Option<Arc<str>>) -> Self {
+        Self::Refused(Refusal {
+            reason,
+            detail,
+            route,
+        })
+    }
+
+    pub(super) fn postponed(why: &str) -> Self {
+        Self::Postponed { why: why.into() }
     }
 }
 
@@ -67,27 +69,43 @@ pub(super) enum Disposition {
 /// The longest wait before a delivery that failed is visible again.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 
-/// What to do with a delivery. `attempt` counts from 1; `chance` is a random number from 0 to 1.
-pub(super) fn dispose(outcome: Outcome, attempt: u32, chance: f64) -> Disposition {
-    match outcome {
+/// The longest wait before a publication is tried again.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// What to do with a delivery, if there is anything to do. `attempt` counts from 1; `chance` is a random number from 0 to 1.
+pub(super) fn dispose(outcome: Outcome, attempt: u32, chance: f64) -> Option<Disposition> {
+    Some(match outcome {
         Outcome::Done => Disposition::Delete,
         Outcome::Refused(refusal) => Disposition::Bury(refusal),
         Outcome::Postponed { .. } => Disposition::Release {
             after: back_off(attempt, chance),
         },
-        Outcome::NotStarted => Disposition::Release {
+        Outcome::HandedBack => Disposition::Release {
             after: Duration::ZERO,
         },
-    }
+        Outcome::Lost => return None,
+    })
 }
 
-/// 2 s, doubled with each attempt, up to five minutes; a random part of up to half is taken off, so that what failed
-/// together does not come back together.
+/// How long a delivery that failed stays invisible: 2 s, doubled with each attempt, up to five minutes.
 pub(super) fn back_off(attempt: u32, chance: f64) -> Duration {
-    let doubled = Duration::from_secs(1 << attempt.clamp(1, 9));
-    doubled
-        .min(LONGEST_BACK_OFF)
-        .mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
+    jittered(
+        Duration::from_secs(1 << attempt.clamp(1, 9)).min(LONGEST_BACK_OFF),
+        chance,
+    )
+}
+
+/// How long a publication that was refused for now waits: 200 ms, doubled with each try, up to half a minute.
+pub(super) fn retry_after(tries: u32, chance: f64) -> Duration {
+    jittered(
+        Duration::from_millis(100 << tries.clamp(1, 9)).min(LONGEST_RETRY),
+        chance,
+    )
+}
+
+/// Takes a random part of up to half off, so that what failed together does not come back together.
+fn jittered(wait: Duration, chance: f64) -> Duration {
+    wait.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
 }
 
 #[cfg(test)]
@@ -95,31 +113,35 @@ mod tests {
     use super::*;
 
     fn refused() -> Outcome {
-        Outcome::Refused(Refusal {
-            reason: "too_large",
-            detail: "x".into(),
-            route: None,
-        })
+        Outcome::refused("too_large", "x".into(), None)
     }
 
     fn postponed() -> Outcome {
-        Outcome::Postponed { why: "x".into() }
+        Outcome::postponed("x")
     }
 
     #[test]
     fn the_table() {
         let after = |outcome, attempt| match dispose(outcome, attempt, 0.0) {
-            Disposition::Release { after } => after.as_secs(),
+            Some(Disposition::Release { after }) => after.as_secs(),
             other => panic!("{other:?}"),
         };
-        assert_eq!(dispose(Outcome::Done, 1, 0.5), Disposition::Delete);
-        assert!(matches!(dispose(refused(), 1, 0.5), Disposition::Bury(_)));
-        assert_eq!(after(Outcome::NotStarted, 7), 0);
+        assert_eq!(dispose(Outcome::Done, 1, 0.5), Some(Disposition::Delete));
+        assert!(matches!(
+            dispose(refused(), 1, 0.5),
+            Some(Disposition::Bury(_))
+        ));
+        assert_eq!(dispose(Outcome::Lost, 1, 0.5), None);
+        assert_eq!(after(Outcome::HandedBack, 7), 0);
         let waits: Vec<u64> = [1, 2, 3, 8, 9, 4_000_000]
             .map(|n| after(postponed(), n))
             .into();
         assert_eq!(waits, [2, 4, 8, 256, 300, 300]);
         assert_eq!(back_off(1, 1.0), Duration::from_secs(1));
+        let waits: Vec<u128> = [1, 2, 8, 9, 4_000_000]
+            .map(|n| retry_after(n, 0.0).as_millis())
+            .into();
+        assert_eq!(waits, [200, 400, 25_600, 30_000, 30_000]);
     }
 
     #[test]

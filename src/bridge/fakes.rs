@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +10,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::port::{
-    BatchOutcome, DeadLetter, Delivery, PublishError, Publisher, Queue, QueueError, QueueFacts,
-    Receipt,
+    BatchOutcome, DeadLetter, Delivery, Hold, PublishError, Publisher, Queue, QueueError,
+    QueueFacts, Receipt,
 };
 use crate::route::publication::Publication;
 
@@ -42,9 +42,20 @@ pub(super) struct FakeQueue {
     pub(super) failing_deletes: AtomicUsize,
     /// Whether there is a dead-letter queue.
     pub(super) buries: bool,
+    /// Whether changes of visibility fail.
+    pub(super) refusing_changes: AtomicBool,
+    pub(super) max_receives: Option<u32>,
 }
 
 impl FakeQueue {
+    pub(super) fn facts(&self) -> QueueFacts {
+        QueueFacts {
+            visibility: VISIBILITY,
+            fifo: false,
+            max_receives: self.max_receives,
+        }
+    }
+
     pub(super) fn send(&self, body: String) {
         let mut messages = self.messages.lock().unwrap();
         messages.sent += 1;
@@ -92,6 +103,7 @@ impl FakeQueue {
                 receipt: Receipt::new(format!("{number} {}", stored.receives)),
                 lease: now + VISIBILITY,
                 attempt: stored.receives,
+                sent: None,
                 group: None,
             }
         });
@@ -99,8 +111,8 @@ impl FakeQueue {
     }
 
     /// The number behind a receipt, while its lease lasts.
-    fn leased(messages: &Messages, receipt: &Receipt) -> Result<u32, QueueError> {
-        let (number, receives) = receipt.handle().split_once(' ').unwrap();
+    fn leased(messages: &Messages, handle: &str) -> Result<u32, QueueError> {
+        let (number, receives) = handle.split_once(' ').unwrap();
         let number = number.parse().unwrap();
         let good = messages.stored.get(&number).is_some_and(|stored| {
             stored.receives.to_string() == receives
@@ -147,17 +159,23 @@ impl Queue for FakeQueue {
                     what: "busy".into(),
                 });
             }
-            let number = Self::leased(&messages, receipt)?;
+            let number = Self::leased(&messages, receipt.handle())?;
             messages.stored.remove(&number);
             Ok(())
         });
         each.collect()
     }
 
-    async fn release(&self, receipts: &[(Receipt, Duration)]) -> BatchOutcome {
+    async fn change_visibility(&self, holds: &[(Hold, Duration)]) -> BatchOutcome {
+        if self.refusing_changes.load(Ordering::SeqCst) {
+            let busy = || QueueError::Transient {
+                what: "busy".into(),
+            };
+            return holds.iter().map(|_| Err(busy())).collect();
+        }
         let mut messages = self.messages.lock().unwrap();
-        let each = receipts.iter().map(|(receipt, after)| {
-            let number = Self::leased(&messages, receipt)?;
+        let each = holds.iter().map(|(hold, after)| {
+            let number = Self::leased(&messages, hold.handle())?;
             if let Some(stored) = messages.stored.get_mut(&number) {
                 stored.visible_at = Some(Instant::now() + *after);
             }
@@ -180,15 +198,7 @@ impl Queue for FakeQueue {
     }
 
     async fn describe(&self) -> Result<QueueFacts, QueueError> {
-        Ok(facts())
-    }
-}
-
-pub(super) fn facts() -> QueueFacts {
-    QueueFacts {
-        visibility: VISIBILITY,
-        fifo: false,
-        max_receives: None,
+        Ok(self.facts())
     }
 }
 

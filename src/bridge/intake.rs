@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -12,7 +13,7 @@ use super::{Batch, Bridge};
 use crate::port::{Delivery, Publisher, Queue, QueueError};
 
 /// The most messages of one receive (SQS API reference, ReceiveMessage).
-const PER_RECEIVE: usize = 10;
+pub(super) const PER_RECEIVE: usize = 10;
 
 /// How long open polls are given to answer when the process is to end. A message that a dropped poll brings comes again when
 /// its lease ends, which takes longer than handing it back.
@@ -25,7 +26,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     pub(super) async fn intake(&self, received: mpsc::Sender<Batch>) {
         let (least, most) = self.settings.pollers;
         let least = least.max(1);
-        let room = Arc::new(Semaphore::new(self.settings.in_flight.max(PER_RECEIVE)));
+        let room = Arc::new(Semaphore::new(self.places()));
         let mut polls: JoinSet<Poll> = JoinSet::new();
         let mut wanted = least;
         let mut failures = 0;
@@ -89,12 +90,14 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         while polls.len() < wanted {
             let room = Arc::clone(room);
             let places = PER_RECEIVE as u32;
+            // Nothing is taken while nobody could be told.
             let places = if polls.is_empty() {
-                // Nothing is taken while nobody could be told.
                 self.publisher.ready().await;
                 room.acquire_many_owned(places).await.ok()
-            } else {
+            } else if self.publisher.ready().now_or_never().is_some() {
                 room.try_acquire_many_owned(places).ok()
+            } else {
+                None
             };
             let Some(places) = places else {
                 return;

@@ -1,13 +1,16 @@
 //! The daemon: receives events, routes them, publishes them, and settles them once every publication was acknowledged.
 //!
-//! `intake` keeps long polls open and hands what they bring, in order, to `dispatch`, which routes and publishes; what
-//! waits for its acknowledgements is watched by a task of its own; `settle` deletes, releases and buries in batches. A
-//! delivery occupies one of a bounded number of places from before it is received until it is settled.
+//! `intake` keeps long polls open and hands what they bring, in order, to `dispatch`, which owns everything that is under way: it
+//! routes, publishes in lanes (`lane`), and keeps leases (`lease`); `settle` deletes, releases and buries in batches. A delivery
+//! occupies one of a bounded number of places from before it is received until it is settled.
 
 mod dispatch;
 mod dispose;
 mod intake;
+mod lane;
+mod lease;
 mod settle;
+mod work;
 
 #[cfg(test)]
 mod fakes;
@@ -18,8 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 
+use self::lease::Leases;
 use crate::port::{Delivery, Publisher, Queue, QueueFacts};
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
@@ -34,6 +38,8 @@ pub struct Settings {
     pub wait: Duration,
     /// The most deliveries between receiving and settling.
     pub in_flight: usize,
+    /// How long a delivery may be worked on, its lease extended meanwhile, before it is handed back.
+    pub hold: Duration,
     /// How long draining may take.
     pub drain: Duration,
 }
@@ -50,9 +56,6 @@ pub enum Ending {
 /// Deliveries of one receive, each with its place among those in flight.
 type Batch = Vec<(Delivery, OwnedSemaphorePermit)>;
 
-/// The part of the drain time that is kept for settling.
-const SETTLE_RESERVE: Duration = Duration::from_secs(2);
-
 /// How often a summary is logged while something happens.
 const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 
@@ -63,6 +66,7 @@ pub struct Bridge<Q, P> {
     routes: Arc<RouteTable>,
     settings: Settings,
     facts: QueueFacts,
+    leases: Leases,
     counters: Arc<Counters>,
     shutdown: Shutdown,
 }
@@ -80,6 +84,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
             queue,
             publisher,
             routes,
+            leases: Leases::new(&facts, settings.hold),
             settings,
             facts,
             counters: Arc::default(),
@@ -115,12 +120,18 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     async fn work(&self) {
         // One batch may wait while another is being dispatched.
         let (received, batches) = mpsc::channel(1);
-        let (settlements, to_settle) = mpsc::channel(self.settings.in_flight);
+        // Room for all, so that handing a settlement on never waits.
+        let (settlements, to_settle) = mpsc::channel(self.places());
         tokio::join!(
             self.intake(received),
             self.dispatch(batches, settlements),
             self.settle(to_settle),
         );
+    }
+
+    /// How many deliveries may be in flight.
+    fn places(&self) -> usize {
+        self.settings.in_flight.max(intake::PER_RECEIVE)
     }
 
     /// Logs a summary now and then, for ever.
@@ -134,23 +145,5 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
                 told = counts;
             }
         }
-    }
-
-    /// Until when a delivery may be worked on: some time before its lease ends, so that it can still be settled.
-    fn give_up_at(&self, delivery: &Delivery) -> Instant {
-        let margin = (self.facts.visibility / 4).min(Duration::from_secs(3));
-        delivery.lease.checked_sub(margin).unwrap_or(delivery.lease)
-    }
-}
-
-/// Resolves when it is time to stop waiting for acknowledgements: the lease is about to end, or draining is.
-async fn give_up(at: Instant, shutdown: Shutdown, drain: Duration) {
-    let drained = async {
-        let since = shutdown.draining().await;
-        sleep_until(since + drain.saturating_sub(SETTLE_RESERVE).max(drain / 2)).await;
-    };
-    tokio::select! {
-        () = sleep_until(at) => {}
-        () = drained => {}
     }
 }

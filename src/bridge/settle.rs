@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -30,7 +30,12 @@ pub(super) struct Settlement {
     pub(super) delivery: Delivery,
     pub(super) disposition: Disposition,
     pub(super) place: OwnedSemaphorePermit,
+    /// Who waits to hear whether a dead letter left the queue.
+    pub(super) left: Option<oneshot::Sender<bool>>,
 }
+
+/// A dead letter, the right to settle it, and who waits to hear of it.
+type Burial = (DeadLetter, Receipt, Option<oneshot::Sender<bool>>);
 
 impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     /// Settles until there is nothing more to settle.
@@ -101,7 +106,7 @@ impl<Q: Queue> Call<Q> {
                         route: route.map(|route| route.as_ref().into()),
                         attempt,
                     };
-                    bury.push((letter, receipt));
+                    bury.push((letter, receipt, settlement.left));
                 }
             }
         }
@@ -112,30 +117,43 @@ impl<Q: Queue> Call<Q> {
         self.release(release).await;
     }
 
-    /// Sends letters to the dead-letter queue. What arrived there may be deleted, the rest is released.
+    /// Sends letters to the dead-letter queue. What arrived there may be deleted, the rest is released; dropping who waits to hear
+    /// of it says that it stays.
     async fn bury(
         &self,
-        mut letters: Vec<(DeadLetter, Receipt)>,
+        mut burials: Vec<Burial>,
         delete: &mut Vec<Receipt>,
         release: &mut Vec<(Receipt, Duration)>,
     ) {
         let later = |letter: &DeadLetter| back_off(letter.attempt, fastrand::f64());
+        let tell = |waits: Option<oneshot::Sender<bool>>, left| {
+            // Who waited may have gone.
+            let _ = waits.map(|waits| waits.send(left));
+        };
         for attempt in 1..=TRIES {
-            let (bodies, receipts): (Vec<_>, Vec<_>) = letters.into_iter().unzip();
-            let Some(outcomes) = self.queue.bury(&bodies).await else {
-                self.counters.left_to_redrive.add(bodies.len());
-                release.extend(receipts.into_iter().zip(bodies.iter().map(later)));
+            let mut letters = Vec::with_capacity(burials.len());
+            let mut rest = Vec::with_capacity(burials.len());
+            for (letter, receipt, waits) in burials {
+                letters.push(letter);
+                rest.push((receipt, waits));
+            }
+            let Some(outcomes) = self.queue.bury(&letters).await else {
+                self.counters.left_to_redrive.add(letters.len());
+                let receipts = rest.into_iter().map(|(receipt, _)| receipt);
+                release.extend(receipts.zip(letters.iter().map(later)));
                 return;
             };
-            letters = Vec::new();
-            for ((letter, receipt), outcome) in bodies.into_iter().zip(receipts).zip(outcomes) {
+            burials = Vec::new();
+            for ((letter, (receipt, waits)), outcome) in letters.into_iter().zip(rest).zip(outcomes)
+            {
                 match outcome {
                     Ok(()) => {
                         self.counters.dead_lettered.one();
+                        tell(waits, true);
                         delete.push(receipt);
                     }
                     Err(QueueError::Transient { .. }) if attempt < TRIES => {
-                        letters.push((letter, receipt));
+                        burials.push((letter, receipt, waits));
                     }
                     Err(error) => {
                         tracing::error!(message_id = %letter.id, %error, "not taken by the dead-letter queue; it stays in the queue");
@@ -143,7 +161,7 @@ impl<Q: Queue> Call<Q> {
                     }
                 }
             }
-            if letters.is_empty() {
+            if burials.is_empty() {
                 return;
             }
             pause(attempt).await;
@@ -174,25 +192,27 @@ impl<Q: Queue> Call<Q> {
         }
     }
 
-    async fn release(&self, mut receipts: Vec<(Receipt, Duration)>) {
+    async fn release(&self, receipts: Vec<(Receipt, Duration)>) {
+        let holds = |(receipt, after): (Receipt, Duration)| (receipt.hold(), after);
+        let mut holds: Vec<_> = receipts.into_iter().map(holds).collect();
         for attempt in 1..=TRIES {
-            if receipts.is_empty() {
+            if holds.is_empty() {
                 return;
             }
-            let outcomes = self.queue.release(&receipts).await;
+            let outcomes = self.queue.change_visibility(&holds).await;
             let mut again = Vec::new();
-            for (receipt, outcome) in receipts.into_iter().zip(outcomes) {
+            for (hold, outcome) in holds.into_iter().zip(outcomes) {
                 match outcome {
                     // Whose lease has ended is visible already.
                     Ok(()) | Err(QueueError::LeaseLost) => {}
-                    Err(QueueError::Transient { .. }) if attempt < TRIES => again.push(receipt),
+                    Err(QueueError::Transient { .. }) if attempt < TRIES => again.push(hold),
                     Err(error) => {
                         tracing::warn!(%error, "a message was not handed back: it comes again when its lease ends");
                     }
                 }
             }
-            receipts = again;
-            if !receipts.is_empty() {
+            holds = again;
+            if !holds.is_empty() {
                 pause(attempt).await;
             }
         }

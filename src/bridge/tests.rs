@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::fakes::{FakePublisher, FakeQueue, VISIBILITY, facts};
+use super::fakes::{FakePublisher, FakeQueue, VISIBILITY};
 use super::*;
 use crate::event::envelope::Envelope;
 use crate::event::pattern::Pattern;
@@ -27,6 +28,7 @@ fn routes() -> RouteTable {
         qos: Qos::AtLeastOnce,
         retain: false,
         expires: None,
+        conflate: false,
         replay: false,
         on_invalid_topic: OnInvalidTopic::default(),
     };
@@ -43,6 +45,9 @@ fn event(kind: &str, n: usize) -> String {
     format!(r#"{{"id":"e{n}","source":"shop","detail-type":"{kind}","detail":{{"n":{n}}}}}"#)
 }
 
+/// How long a delivery may be worked on in these tests.
+const HOLD: Duration = Duration::from_secs(60);
+
 struct Run {
     queue: Arc<FakeQueue>,
     publisher: Arc<FakePublisher>,
@@ -56,12 +61,13 @@ fn run(queue: FakeQueue, publisher: FakePublisher) -> Run {
         pollers: (1, 8),
         wait: Duration::from_secs(20),
         in_flight: 100,
+        hold: HOLD,
         drain: Duration::from_secs(10),
     };
     let (queue, publisher) = (Arc::new(queue), Arc::new(publisher));
     let shutdown = Shutdown::default();
     let bridge = Bridge::new(
-        (Arc::clone(&queue), facts()),
+        (Arc::clone(&queue), queue.facts()),
         Arc::clone(&publisher),
         Arc::new(routes()),
         settings,
@@ -130,8 +136,12 @@ async fn a_delivery_stays_until_its_last_publication_is_acknowledged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_succeed_later_comes_again() {
-    let run = run(FakeQueue::default(), FakePublisher::new(false));
+async fn what_may_succeed_later_is_tried_again_without_a_new_attempt() {
+    let queue = FakeQueue {
+        buries: true,
+        ..FakeQueue::default()
+    };
+    let run = run(queue, FakePublisher::new(false));
     run.queue.send(event("Two", 1));
     run.until("three are handed over", |run| run.publisher.count() == 3)
         .await;
@@ -139,14 +149,20 @@ async fn what_may_succeed_later_comes_again() {
     for fate in [Ok(()), permanent(), transient()] {
         run.publisher.decide(fate);
     }
-    run.until("it came again", |run| run.publisher.count() == 6)
-        .await;
-    for _ in 0..3 {
-        run.publisher.decide(Ok(()));
+    for tries in 4..9 {
+        run.until("one is tried again", |run| run.publisher.count() == tries)
+            .await;
+        assert_eq!(run.queue.left(), 1);
+        let last = run.publisher.handed_over.lock().unwrap().pop().unwrap();
+        assert_eq!(last.topic.as_str(), "also/1");
+        run.publisher.handed_over.lock().unwrap().push(last);
+        run.publisher
+            .decide(if tries == 8 { Ok(()) } else { transient() });
     }
-    run.until("it is deleted", |run| run.queue.left() == 0)
-        .await;
-    assert_eq!(run.counters.redelivered.get(), 1);
+    run.until("it is gone", |run| run.queue.left() == 0).await;
+    assert_eq!(run.queue.letters().len(), 1);
+    assert_eq!(run.counters.redelivered.get(), 0);
+    assert_eq!(run.counters.throttled.get(), 5);
     assert_eq!(run.end().await, Ending::Drained);
 }
 
@@ -194,7 +210,7 @@ async fn an_event_of_no_route_is_deleted_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_beyond_the_lease() {
+async fn a_lease_is_extended_while_there_is_work_but_not_for_ever() {
     let run = run(FakeQueue::default(), FakePublisher::new(false));
     run.queue.send(event("One", 1));
     run.until("it is handed over", |run| run.publisher.count() == 1)
@@ -202,11 +218,66 @@ async fn nobody_waits_beyond_the_lease() {
     let handed_over = Instant::now();
     run.until("it is given up", |run| run.counters.postponed.get() == 1)
         .await;
-    assert!(handed_over.elapsed() < VISIBILITY, "the lease had ended");
-    assert!(handed_over.elapsed() > VISIBILITY / 2, "too soon");
+    assert!(handed_over.elapsed() >= HOLD);
+    assert!(handed_over.elapsed() < HOLD + VISIBILITY / 2);
+    assert!(run.counters.leases_extended.get() >= 3);
+    assert_eq!(
+        run.counters.redelivered.get(),
+        0,
+        "it was hidden until then"
+    );
     run.until("it came again", |run| run.publisher.count() == 2)
         .await;
     assert_eq!(run.counters.redelivered.get(), 1);
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_attempt_before_redrive_is_held_for_longer() {
+    let queue = FakeQueue {
+        max_receives: Some(1),
+        ..FakeQueue::default()
+    };
+    let run = run(queue, FakePublisher::new(false));
+    run.queue.send(event("One", 1));
+    run.until("it is handed over", |run| run.publisher.count() == 1)
+        .await;
+    sleep(10 * HOLD).await;
+    run.publisher.decide(Ok(()));
+    run.until("it is deleted", |run| run.queue.left() == 0)
+        .await;
+    assert_eq!(run.counters.postponed.get(), 0);
+    assert_eq!(run.end().await, Ending::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_lease_publishes_nothing_new() {
+    let run = run(FakeQueue::default(), FakePublisher::new(false));
+    // Four events for one topic: the first is with the broker, the others wait for it.
+    for _ in 0..4 {
+        run.queue.send(event("One", 1));
+    }
+    run.until("one is handed over", |run| run.publisher.count() == 1)
+        .await;
+    run.until("all were received", |run| run.counters.received.get() == 4)
+        .await;
+    run.queue.refusing_changes.store(true, Ordering::SeqCst);
+    run.until("the leases are lost", |run| {
+        run.counters.leases_lost.get() == 4
+    })
+    .await;
+    run.publisher.decide(Ok(()));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(run.publisher.count(), 1);
+    run.queue.refusing_changes.store(false, Ordering::SeqCst);
+    for n in 2..=5 {
+        run.until("the next is handed over", |run| run.publisher.count() == n)
+            .await;
+        run.publisher.decide(Ok(()));
+    }
+    run.until("all are deleted", |run| run.queue.left() == 0)
+        .await;
+    assert_eq!(run.counters.redelivered.get(), 4);
     assert_eq!(run.end().await, Ending::Drained);
 }
 

@@ -163,6 +163,7 @@ async fn bridge(
         pollers: section.pollers,
         wait: section.wait,
         in_flight: section.in_flight,
+        hold: section.hold,
         drain: section.drain,
     };
     let bridge = Bridge::new(

@@ -25,6 +25,8 @@ pub struct Bridge {
     pub pollers: (usize, usize),
     /// How long a long poll waits.
     pub wait: Duration,
+    /// How long an event may be worked on.
+    pub hold: Duration,
     /// How long draining may take.
     pub drain: Duration,
 }
@@ -67,6 +69,7 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
         in_flight: number(node, "in_flight", 1_000),
         pollers: (number(pollers, "min", 1), number(pollers, "max", 16)),
         wait: duration("wait", 20),
+        hold: duration("hold", 600),
         drain: duration("drain", 25),
     };
     if bridge.pollers.0 > bridge.pollers.1 {

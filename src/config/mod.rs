@@ -289,6 +289,7 @@ fn read_route(node: &Node, key: &str, kinds: &Kinds, faults: &mut Faults<'_>) ->
         },
         retain: flag(node, "retain"),
         expires: read_expires(node, key, faults),
+        conflate: flag(node, "conflate"),
         replay: flag(node, "replay"),
         on_invalid_topic: match text(node, "on_invalid_topic").as_deref() {
             Some("skip") => OnInvalidTopic::Skip,

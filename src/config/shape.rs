@@ -143,6 +143,11 @@ const BRIDGE: &[Key] = &[
         "How long a long poll waits for an event: 0s to 20s, which is the default.",
     ),
     optional(
+        "hold",
+        Shape::Duration,
+        "How long an event may be worked on, its lease extended meanwhile, before it is handed back. Default 10m.",
+    ),
+    optional(
         "drain",
         Shape::Duration,
         "How long the daemon may take to finish after SIGTERM. Default 25s: ECS kills after 30s.",
@@ -207,7 +212,14 @@ const ROUTE: &[Key] = &[
     optional(
         "expires",
         Shape::Duration,
-        "How long a message is worth delivering: the MQTT 5 message expiry, 1s to 7d.",
+        "How long after its event a message is worth delivering, 1s to 7d: what is older is not published, and what is gets the \
+         rest of its time as MQTT 5 message expiry.",
+    ),
+    optional(
+        "conflate",
+        Shape::Bool,
+        "Whether only the newest message of a topic is published while several wait for it. Right for states, wrong for \
+         steps. Default false.",
     ),
     optional(
         "retain",

@@ -21,8 +21,10 @@ pub struct Publication {
     pub qos: Qos,
     /// Whether the broker keeps it as the topic's last value.
     pub retain: bool,
-    /// How long it is worth delivering, counted from the moment of publishing; `None` for ever.
+    /// How long it is worth delivering, counted from the event's time; `None` for ever.
     pub expires: Option<Duration>,
+    /// Whether a newer publication of the same route takes its place while both wait for the same topic.
+    pub conflate: bool,
     /// MQTT 5 content type, such as `application/json`.
     pub content_type: &'static str,
     /// What the event's envelope says, for MQTT 5 user properties.
@@ -62,6 +64,12 @@ impl Facts {
             text: text.into(),
             ends,
         }
+    }
+
+    /// When the event happened, as written; not trusted to be a date.
+    pub fn time(&self) -> Option<&str> {
+        let mut facts = self.iter();
+        facts.find_map(|(name, time)| (name == "eb-time").then_some(time))
     }
 
     fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {

@@ -34,8 +34,10 @@ pub struct Route {
     pub qos: Qos,
     /// Whether the broker keeps the message as the topic's last value.
     pub retain: bool,
-    /// How long a message is worth delivering; `None` for ever.
+    /// How long after its event a message is worth delivering; `None` for ever.
     pub expires: Option<Duration>,
+    /// Whether only the newest message of a topic is published while several wait.
+    pub conflate: bool,
     /// Whether deliveries that a version-2 bus replays from its archive are pushed too.
     pub replay: bool,
     /// What becomes of an event from which no right topic can be made.
@@ -219,6 +221,7 @@ impl RouteTable {
             qos: route.qos,
             retain: route.retain,
             expires: route.expires,
+            conflate: route.conflate,
             content_type: route.payload.content_type(),
             facts: Arc::clone(&facts),
         }));

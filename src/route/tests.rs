@@ -35,6 +35,7 @@ fn route(name: &str, targets: &[&str]) -> Route {
         qos: Qos::AtLeastOnce,
         retain: false,
         expires: None,
+        conflate: false,
         replay: false,
         on_invalid_topic: OnInvalidTopic::DeadLetter,
     }

@@ -1,0 +1,99 @@
+//! What is under way: deliveries, the publications made of them, and the steps that bring news of either.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::AbortHandle;
+use jiff::Timestamp;
+use smallvec::SmallVec;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::dispose::Outcome;
+use crate::channel::topic::Topic;
+use crate::port::{BatchOutcome, Delivery, PublishError};
+use crate::route::publication::Publication;
+
+/// A delivery's number while it is under way.
+pub(super) type WorkId = u64;
+
+/// A publication's number while it is under way.
+pub(super) type JobId = u64;
+
+/// One delivery under way.
+pub(super) struct Work {
+    pub(super) delivery: Delivery,
+    /// Its place among the deliveries in flight, given up when it is settled.
+    pub(super) place: OwnedSemaphorePermit,
+    /// When work on it began.
+    pub(super) since: Instant,
+    /// How old its event was then.
+    pub(super) age: Duration,
+    /// Its publications without a known fate.
+    pub(super) jobs: SmallVec<[JobId; 4]>,
+    /// What is known of its end so far.
+    pub(super) outcome: Outcome,
+    /// Whether anything of it was handed to the publisher.
+    pub(super) started: bool,
+    /// Whether a call that extends its lease is under way.
+    pub(super) extending: bool,
+}
+
+impl Work {
+    pub(super) fn new(delivery: Delivery, place: OwnedSemaphorePermit) -> Self {
+        Self {
+            delivery,
+            place,
+            since: Instant::now(),
+            age: Duration::ZERO,
+            jobs: SmallVec::new(),
+            outcome: Outcome::Done,
+            started: false,
+            extending: false,
+        }
+    }
+
+    /// Reads how old the event is: by its own time where that is one, or by when it was sent to the queue.
+    pub(super) fn read_age(&mut self, time: Option<&str>) {
+        let event = time.and_then(|time| time.parse::<Timestamp>().ok());
+        let age = |then: Timestamp| Duration::try_from(Timestamp::now().duration_since(then)).ok();
+        // An event of the future, by a clock that is ahead, is new.
+        self.age = event
+            .or(self.delivery.sent)
+            .and_then(age)
+            .unwrap_or_default();
+    }
+
+    /// How old its event is now.
+    pub(super) fn age_now(&self) -> Duration {
+        self.age + self.since.elapsed()
+    }
+}
+
+/// One publication under way, or waiting for its topic.
+pub(super) struct Job {
+    pub(super) publication: Publication,
+    /// The deliveries that wait for it: the one it was made of comes last, before it those whose own publication it took the
+    /// place of.
+    pub(super) works: SmallVec<[WorkId; 1]>,
+    /// How often it was handed to the publisher.
+    pub(super) tries: u32,
+    /// Ends what is under way for it.
+    pub(super) abort: Option<AbortHandle>,
+}
+
+/// News of something that was under way.
+pub(super) enum Step {
+    /// The publisher told a publication's fate.
+    Answered(JobId, Result<(), PublishError>),
+    /// It is time to try a publication again.
+    Again(JobId),
+    /// Nobody waits for a publication any more.
+    Withdrawn(JobId),
+    /// The next retained publication may be made to a topic.
+    Cooled(Topic),
+    /// The queue answered a call that extends leases, made at a moment.
+    Extended(Vec<WorkId>, Instant, BatchOutcome),
+    /// A delivery of a message group was settled as one that never can be published: whether it left the queue.
+    Buried(Arc<str>, bool),
+}
