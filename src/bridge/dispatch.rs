@@ -133,7 +133,8 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         if self.bridge.shutdown.is_draining() {
             return self.end(id, Outcome::HandedBack);
         }
-        let (routes, counters) = (&self.bridge.routes, &self.bridge.counters);
+        let routes = Arc::clone(&self.bridge.routes.borrow());
+        let counters = &self.bridge.counters;
         let routed = match routes.route(&work.delivery.body, &work.delivery.id) {
             Ok(routed) => routed,
             Err(refusal) => return self.end(id, Outcome::Refused(refusal)),

@@ -1,8 +1,9 @@
-//! A queue and a publisher in memory. They keep the ports' contracts, on tokio's clock, and fail on command.
+//! A queue and a publisher in memory. They keep the ports' contracts on tokio's clock: the queue redelivers, reorders what is not
+//! FIFO, and lets receipts go stale; the publisher refuses and takes its time. Both fail on command, or at random from a seed.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,21 +18,69 @@ use crate::route::publication::Publication;
 
 pub(super) const VISIBILITY: Duration = Duration::from_secs(30);
 
+/// Random trouble, the same for the same seed.
+pub(super) struct Mischief {
+    random: Mutex<fastrand::Rng>,
+    pub(super) on: AtomicBool,
+}
+
+impl Mischief {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            on: AtomicBool::new(true),
+        }
+    }
+
+    /// True once in `n` times, while there is trouble at all.
+    pub(super) fn once_in(&self, n: u32) -> bool {
+        self.on.load(Ordering::SeqCst) && self.below(n) == 0
+    }
+
+    pub(super) fn below(&self, n: u32) -> u32 {
+        self.random.lock().unwrap().u32(..n)
+    }
+
+    /// How long a call takes: some milliseconds as a rule, seconds now and then.
+    async fn delay(&self) {
+        let longest = if self.once_in(30) { 8_000 } else { 40 };
+        sleep(Duration::from_millis(self.below(longest).into())).await;
+    }
+}
+
+fn busy() -> QueueError {
+    QueueError::Transient {
+        what: "busy".into(),
+    }
+}
+
 #[derive(Default)]
-struct Stored {
-    body: Bytes,
+pub(super) struct Stored {
+    pub(super) body: Bytes,
+    group: Option<Arc<str>>,
+    /// Until when it is hidden.
     visible_at: Option<Instant>,
-    receives: u32,
+    pub(super) receives: u32,
+}
+
+impl Stored {
+    pub(super) fn is_visible(&self, now: Instant) -> bool {
+        self.visible_at.is_none_or(|at| at <= now)
+    }
 }
 
 #[derive(Default)]
 pub(super) struct Messages {
-    stored: BTreeMap<u32, Stored>,
+    pub(super) stored: BTreeMap<u32, Stored>,
     sent: u32,
-    letters: Vec<(String, &'static str)>,
+    /// Dead letters: the message, its body, and the reason.
+    pub(super) letters: Vec<(String, Bytes, &'static str)>,
+    /// Receives so far; and which of them, and which place in it, brought each message last.
+    pub(super) receives: usize,
+    pub(super) brought: BTreeMap<u32, (usize, usize)>,
 }
 
-/// A queue as SQS describes it: leases, receipts that go stale, redelivery.
+/// A queue as SQS describes it: leases, receipts that go stale, redelivery; message groups when it is FIFO.
 #[derive(Default)]
 pub(super) struct FakeQueue {
     pub(super) messages: Mutex<Messages>,
@@ -45,29 +94,36 @@ pub(super) struct FakeQueue {
     /// Whether changes of visibility fail.
     pub(super) refusing_changes: AtomicBool,
     pub(super) max_receives: Option<u32>,
+    pub(super) fifo: bool,
+    pub(super) mischief: Option<Arc<Mischief>>,
+    /// Told of each message that was deleted.
+    pub(super) on_delete: Option<Box<dyn Fn(u32) + Send + Sync>>,
 }
 
 impl FakeQueue {
     pub(super) fn facts(&self) -> QueueFacts {
         QueueFacts {
             visibility: VISIBILITY,
-            fifo: false,
+            fifo: self.fifo,
             max_receives: self.max_receives,
         }
     }
 
-    pub(super) fn send(&self, body: String) {
+    pub(super) fn send(&self, body: String) -> u32 {
+        self.send_to(None, body)
+    }
+
+    pub(super) fn send_to(&self, group: Option<&str>, body: String) -> u32 {
         let mut messages = self.messages.lock().unwrap();
         messages.sent += 1;
         let number = messages.sent;
-        let body = Bytes::from(body);
-        messages.stored.insert(
-            number,
-            Stored {
-                body,
-                ..Stored::default()
-            },
-        );
+        let stored = Stored {
+            body: Bytes::from(body),
+            group: group.map(Arc::from),
+            ..Stored::default()
+        };
+        messages.stored.insert(number, stored);
+        number
     }
 
     pub(super) fn left(&self) -> usize {
@@ -77,35 +133,65 @@ impl FakeQueue {
     pub(super) fn visible(&self) -> usize {
         let now = Instant::now();
         let messages = self.messages.lock().unwrap();
-        let visible = messages.stored.values();
-        visible
-            .filter(|stored| stored.visible_at.is_none_or(|at| at <= now))
-            .count()
+        let stored = messages.stored.values();
+        stored.filter(|stored| stored.is_visible(now)).count()
     }
 
     pub(super) fn letters(&self) -> Vec<(String, &'static str)> {
-        self.messages.lock().unwrap().letters.clone()
+        let messages = self.messages.lock().unwrap();
+        let letters = messages.letters.iter();
+        letters
+            .map(|(id, _, reason)| (id.clone(), *reason))
+            .collect()
     }
 
     fn take(&self, max: usize) -> Vec<Delivery> {
         let now = Instant::now();
         let mut messages = self.messages.lock().unwrap();
-        let visible = messages
-            .stored
-            .iter_mut()
-            .filter(|(_, stored)| stored.visible_at.is_none_or(|at| at <= now));
-        let taken = visible.take(max).map(|(number, stored)| {
+        let Messages {
+            stored,
+            receives,
+            brought,
+            ..
+        } = &mut *messages;
+        // A group of which a message is hidden hands out nothing.
+        let hidden = stored.values().filter(|stored| !stored.is_visible(now));
+        let locked: BTreeSet<Arc<str>> = if self.fifo {
+            hidden.filter_map(|stored| stored.group.clone()).collect()
+        } else {
+            BTreeSet::new()
+        };
+        let free = |stored: &Stored| {
+            let group = stored.group.as_ref();
+            stored.is_visible(now) && group.is_none_or(|group| !locked.contains(group))
+        };
+        let mut numbers: Vec<u32> = stored
+            .iter()
+            .filter(|(_, stored)| free(stored))
+            .map(|(number, _)| *number)
+            .collect();
+        if let Some(mischief) = &self.mischief
+            && !self.fifo
+            && mischief.once_in(5)
+        {
+            mischief.random.lock().unwrap().shuffle(&mut numbers);
+        }
+        *receives += 1;
+        let taken = numbers.into_iter().take(max).enumerate();
+        let taken = taken.filter_map(|(place, number)| {
+            let stored = stored.get_mut(&number)?;
             stored.receives += 1;
             stored.visible_at = Some(now + VISIBILITY);
-            Delivery {
+            brought.insert(number, (*receives, place));
+            Some(Delivery {
                 id: number.to_string().into(),
                 body: stored.body.clone(),
                 receipt: Receipt::new(format!("{number} {}", stored.receives)),
                 lease: now + VISIBILITY,
                 attempt: stored.receives,
                 sent: None,
-                group: None,
-            }
+                group: stored.group.clone(),
+            })
         });
         taken.collect()
     }
@@ -115,13 +201,25 @@ impl FakeQueue {
         let (number, receives) = handle.split_once(' ').unwrap();
         let number = number.parse().unwrap();
         let good = messages.stored.get(&number).is_some_and(|stored| {
-            stored.receives.to_string() == receives
-                && stored.visible_at.is_some_and(|at| at > Instant::now())
+            stored.receives.to_string() == receives && !stored.is_visible(Instant::now())
         });
         if good {
             Ok(number)
         } else {
             Err(QueueError::LeaseLost)
+        }
+    }
+
+    /// Whether a call, or an entry of one, fails.
+    fn trouble(&self, once_in: u32) -> bool {
+        let mischief = self.mischief.as_ref();
+        mischief.is_some_and(|mischief| mischief.once_in(once_in))
+    }
+
+    async fn way(&self) {
+        match &self.mischief {
+            Some(mischief) => mischief.delay().await,
+            None => sleep(Duration::from_millis(10)).await,
         }
     }
 }
@@ -133,7 +231,7 @@ impl Queue for FakeQueue {
         let until = Instant::now() + wait;
         let taken = loop {
             // A call over the network takes a while.
-            sleep(Duration::from_millis(10)).await;
+            self.way().await;
             let taken = self.take(max);
             if !taken.is_empty() || Instant::now() >= until {
                 break taken;
@@ -141,11 +239,16 @@ impl Queue for FakeQueue {
             sleep(Duration::from_millis(100)).await;
         };
         self.polling.fetch_sub(1, Ordering::SeqCst);
-        Ok(taken)
+        // The answer may be lost on its way: what was taken comes back when its lease ends.
+        if self.trouble(20) {
+            Err(busy())
+        } else {
+            Ok(taken)
+        }
     }
 
     async fn delete(&self, receipts: &[Receipt]) -> BatchOutcome {
-        sleep(Duration::from_millis(10)).await;
+        self.way().await;
         let fails = self
             .failing_deletes
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
@@ -154,27 +257,33 @@ impl Queue for FakeQueue {
         let mut messages = self.messages.lock().unwrap();
         let each = receipts.iter().enumerate().map(|(index, receipt)| {
             // The first half of a failing batch succeeds.
-            if fails.is_ok() && index >= receipts.len() / 2 {
-                return Err(QueueError::Transient {
-                    what: "busy".into(),
-                });
+            if self.trouble(15) || (fails.is_ok() && index >= receipts.len() / 2) {
+                return Err(busy());
             }
             let number = Self::leased(&messages, receipt.handle())?;
             messages.stored.remove(&number);
-            Ok(())
+            if let Some(told) = &self.on_delete {
+                told(number);
+            }
+            // Done, but the answer says otherwise.
+            if self.trouble(30) {
+                Err(busy())
+            } else {
+                Ok(())
+            }
         });
         each.collect()
     }
 
     async fn change_visibility(&self, holds: &[(Hold, Duration)]) -> BatchOutcome {
-        if self.refusing_changes.load(Ordering::SeqCst) {
-            let busy = || QueueError::Transient {
-                what: "busy".into(),
-            };
-            return holds.iter().map(|_| Err(busy())).collect();
+        if self.mischief.is_some() {
+            self.way().await;
         }
         let mut messages = self.messages.lock().unwrap();
         let each = holds.iter().map(|(hold, after)| {
+            if self.refusing_changes.load(Ordering::SeqCst) || self.trouble(10) {
+                return Err(busy());
+            }
             let number = Self::leased(&messages, hold.handle())?;
             if let Some(stored) = messages.stored.get_mut(&number) {
                 stored.visible_at = Some(Instant::now() + *after);
@@ -188,9 +297,15 @@ impl Queue for FakeQueue {
         if !self.buries {
             return None;
         }
+        if self.mischief.is_some() {
+            self.way().await;
+        }
         let mut messages = self.messages.lock().unwrap();
         let each = letters.iter().map(|letter| {
-            let letter = (letter.id.to_string(), letter.reason);
+            if self.trouble(10) {
+                return Err(busy());
+            }
+            let letter = (letter.id.to_string(), letter.body.clone(), letter.reason);
             messages.letters.push(letter);
             Ok(())
         });

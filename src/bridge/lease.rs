@@ -54,9 +54,10 @@ impl Leases {
         tenth.clamp(Duration::from_millis(100), Duration::from_secs(10))
     }
 
-    /// How long before its end a lease counts as gone: the answer to a receive took its way, too.
+    /// How long before its end a lease counts as gone: it must not end between two looks, and the answer to a receive took its
+    /// way, too.
     fn margin(&self) -> Duration {
-        (self.visibility / 10).min(Duration::from_secs(2))
+        self.between_looks() + (self.visibility / 20).min(Duration::from_secs(1))
     }
 
     fn need(&self, work: &Work, now: Instant) -> Need {

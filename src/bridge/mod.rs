@@ -15,12 +15,14 @@ mod work;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
 use self::lease::Leases;
@@ -63,7 +65,7 @@ const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 pub struct Bridge<Q, P> {
     queue: Arc<Q>,
     publisher: Arc<P>,
-    routes: Arc<RouteTable>,
+    routes: watch::Receiver<Arc<RouteTable>>,
     settings: Settings,
     facts: QueueFacts,
     leases: Leases,
@@ -72,11 +74,11 @@ pub struct Bridge<Q, P> {
 }
 
 impl<Q: Queue, P: Publisher> Bridge<Q, P> {
-    /// Puts the parts together. `facts` are the queue's own, read at start.
+    /// Puts the parts together. `facts` are the queue's own, read at start; each delivery is routed by the latest `routes`.
     pub fn new(
         (queue, facts): (Arc<Q>, QueueFacts),
         publisher: Arc<P>,
-        routes: Arc<RouteTable>,
+        routes: watch::Receiver<Arc<RouteTable>>,
         settings: Settings,
         shutdown: Shutdown,
     ) -> Self {

@@ -15,9 +15,8 @@ use crate::route::publication::Qos;
 use crate::route::table::{OnInvalidTopic, Route};
 use crate::route::target::{Kinds, Target};
 
-/// Events of type `One` make one publication, of type `Two` three, others none.
-fn routes() -> RouteTable {
-    let route = |name: &str, pattern: &str, targets: &[&str]| Route {
+pub(super) fn route(name: &str, pattern: &str, targets: &[&str]) -> Route {
+    Route {
         name: Arc::from(name),
         pattern: Pattern::parse(pattern).unwrap(),
         targets: targets
@@ -31,18 +30,26 @@ fn routes() -> RouteTable {
         conflate: false,
         replay: false,
         on_invalid_topic: OnInvalidTopic::default(),
-    };
-    let one = r#"{"source":["shop"],"detail-type":["One","Two"]}"#;
-    let two = r#"{"detail-type":["Two"]}"#;
-    let routes = vec![
-        route("one", one, &["one/{detail.n}"]),
-        route("two", two, &["two/{detail.n}", "also/{detail.n}"]),
-    ];
+    }
+}
+
+pub(super) fn table(routes: Vec<Route>) -> RouteTable {
     RouteTable::new(routes, Envelope::EventBridge, None)
 }
 
-fn event(kind: &str, n: usize) -> String {
-    format!(r#"{{"id":"e{n}","source":"shop","detail-type":"{kind}","detail":{{"n":{n}}}}}"#)
+/// Events of type `One` make one publication, of type `Two` three, others none.
+fn routes() -> RouteTable {
+    let one = r#"{"source":["shop"],"detail-type":["One","Two"]}"#;
+    let two = r#"{"detail-type":["Two"]}"#;
+    table(vec![
+        route("one", one, &["one/{detail.n}"]),
+        route("two", two, &["two/{detail.n}", "also/{detail.n}"]),
+    ])
+}
+
+/// An event with an id of its own, about the thing `n`.
+pub(super) fn event(kind: &str, id: u32, n: u32) -> String {
+    format!(r#"{{"id":"e{id}","source":"shop","detail-type":"{kind}","detail":{{"n":{n}}}}}"#)
 }
 
 /// How long a delivery may be worked on in these tests.
@@ -69,7 +76,7 @@ fn run(queue: FakeQueue, publisher: FakePublisher) -> Run {
     let bridge = Bridge::new(
         (Arc::clone(&queue), queue.facts()),
         Arc::clone(&publisher),
-        Arc::new(routes()),
+        watch::channel(Arc::new(routes())).1,
         settings,
         shutdown.clone(),
     );
@@ -121,7 +128,7 @@ fn permanent() -> Result<(), PublishError> {
 #[tokio::test(start_paused = true)]
 async fn a_delivery_stays_until_its_last_publication_is_acknowledged() {
     let run = run(FakeQueue::default(), FakePublisher::new(false));
-    run.queue.send(event("Two", 1));
+    run.queue.send(event("Two", 1, 1));
     run.until("three are handed over", |run| run.publisher.count() == 3)
         .await;
     run.publisher.decide(Ok(()));
@@ -142,7 +149,7 @@ async fn what_may_succeed_later_is_tried_again_without_a_new_attempt() {
         ..FakeQueue::default()
     };
     let run = run(queue, FakePublisher::new(false));
-    run.queue.send(event("Two", 1));
+    run.queue.send(event("Two", 1, 1));
     run.until("three are handed over", |run| run.publisher.count() == 3)
         .await;
     // One that never can be published does not take it from the queue while another may.
@@ -174,7 +181,7 @@ async fn what_never_can_be_published_is_buried() {
     };
     let run = run(queue, FakePublisher::new(false));
     run.queue.send("nonsense".into());
-    run.queue.send(event("One", 2));
+    run.queue.send(event("One", 2, 2));
     run.until("one is handed over", |run| run.publisher.count() == 1)
         .await;
     run.publisher.decide(permanent());
@@ -202,7 +209,7 @@ async fn without_a_dead_letter_queue_nothing_is_deleted() {
 #[tokio::test(start_paused = true)]
 async fn an_event_of_no_route_is_deleted_and_counted() {
     let run = run(FakeQueue::default(), FakePublisher::new(true));
-    run.queue.send(event("Three", 1));
+    run.queue.send(event("Three", 1, 1));
     run.until("it is deleted", |run| run.queue.left() == 0)
         .await;
     assert_eq!(run.counters.unrouted.get(), 1);
@@ -212,7 +219,7 @@ async fn an_event_of_no_route_is_deleted_and_counted() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_extended_while_there_is_work_but_not_for_ever() {
     let run = run(FakeQueue::default(), FakePublisher::new(false));
-    run.queue.send(event("One", 1));
+    run.queue.send(event("One", 1, 1));
     run.until("it is handed over", |run| run.publisher.count() == 1)
         .await;
     let handed_over = Instant::now();
@@ -239,7 +246,7 @@ async fn the_last_attempt_before_redrive_is_held_for_longer() {
         ..FakeQueue::default()
     };
     let run = run(queue, FakePublisher::new(false));
-    run.queue.send(event("One", 1));
+    run.queue.send(event("One", 1, 1));
     run.until("it is handed over", |run| run.publisher.count() == 1)
         .await;
     sleep(10 * HOLD).await;
@@ -255,7 +262,7 @@ async fn a_lost_lease_publishes_nothing_new() {
     let run = run(FakeQueue::default(), FakePublisher::new(false));
     // Four events for one topic: the first is with the broker, the others wait for it.
     for _ in 0..4 {
-        run.queue.send(event("One", 1));
+        run.queue.send(event("One", 1, 1));
     }
     run.until("one is handed over", |run| run.publisher.count() == 1)
         .await;
@@ -287,7 +294,7 @@ async fn part_of_a_batch_that_was_not_deleted_is_deleted_later() {
     queue.failing_deletes.store(2, Ordering::SeqCst);
     let run = run(queue, FakePublisher::new(true));
     for n in 0..10 {
-        run.queue.send(event("One", n));
+        run.queue.send(event("One", n, n));
     }
     run.until("all are deleted", |run| run.queue.left() == 0)
         .await;
@@ -301,7 +308,7 @@ async fn a_delete_that_keeps_failing_is_a_possible_duplicate() {
     let queue = FakeQueue::default();
     queue.failing_deletes.store(4, Ordering::SeqCst);
     let run = run(queue, FakePublisher::new(true));
-    run.queue.send(event("One", 1));
+    run.queue.send(event("One", 1, 1));
     run.until("it came again and is gone", |run| run.queue.left() == 0)
         .await;
     assert_eq!(run.counters.possible_duplicates.get(), 1);
@@ -317,7 +324,7 @@ async fn polls_grow_with_load_and_shrink_when_idle() {
     })
     .await;
     for n in 0..2_000 {
-        run.queue.send(event("One", n));
+        run.queue.send(event("One", n, n));
     }
     run.until("all are deleted", |run| run.queue.left() == 0)
         .await;
@@ -333,7 +340,7 @@ async fn polls_grow_with_load_and_shrink_when_idle() {
 async fn no_more_is_received_than_there_is_room_for() {
     let run = run(FakeQueue::default(), FakePublisher::new(false));
     for n in 0..500 {
-        run.queue.send(event("One", n));
+        run.queue.send(event("One", n, n));
     }
     run.until("the room is taken", |run| run.publisher.count() == 100)
         .await;
@@ -347,7 +354,7 @@ async fn no_more_is_received_than_there_is_room_for() {
 async fn publications_leave_in_the_order_of_the_queue() {
     let run = run(FakeQueue::default(), FakePublisher::new(true));
     for n in 0..30 {
-        run.queue.send(event("One", n));
+        run.queue.send(event("One", n, n));
     }
     run.until("all are deleted", |run| run.queue.left() == 0)
         .await;
@@ -361,7 +368,7 @@ async fn nothing_is_received_while_the_broker_is_away() {
     let publisher = FakePublisher::new(true);
     publisher.up.send_replace(false);
     let run = run(FakeQueue::default(), publisher);
-    run.queue.send(event("One", 1));
+    run.queue.send(event("One", 1, 1));
     sleep(Duration::from_secs(100)).await;
     assert_eq!(run.counters.received.get(), 0);
     run.publisher.up.send_replace(true);
@@ -374,7 +381,7 @@ async fn nothing_is_received_while_the_broker_is_away() {
 async fn draining_finishes_what_it_can_and_hands_back_the_rest() {
     let run = run(FakeQueue::default(), FakePublisher::new(false));
     for n in 0..3 {
-        run.queue.send(event("One", n));
+        run.queue.send(event("One", n, n));
     }
     run.until("three are handed over", |run| run.publisher.count() == 3)
         .await;
@@ -382,7 +389,7 @@ async fn draining_finishes_what_it_can_and_hands_back_the_rest() {
     run.shutdown.step();
     sleep(Duration::from_millis(100)).await;
     // New ones are not taken any more, or handed back at once when an open poll brings them.
-    run.queue.send(event("One", 3));
+    run.queue.send(event("One", 3, 3));
     run.publisher.decide(Ok(()));
     let queue = Arc::clone(&run.queue);
     let mut bridge = run.bridge;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::Status;
@@ -150,9 +151,9 @@ async fn bridge(
         },
         _ = shutdown.draining() => return Ok(Ending::Drained),
     }
-    let routes = Arc::new(config.route_table());
+    let (_, routes) = watch::channel(Arc::new(config.route_table()));
     tracing::info!(
-        routes = routes.routes().len(),
+        routes = routes.borrow().routes().len(),
         broker = address,
         visibility = ?facts.visibility,
         fifo = facts.fifo,
