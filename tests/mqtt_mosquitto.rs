@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use eventcast::channel::topic::Topic;
+use eventcast::mqtt::pace::Limits;
 use eventcast::mqtt::{Settings, pool::Pool};
 use eventcast::port::{PublishError, Publisher};
 use eventcast::route::publication::{Facts, Publication, Qos};
@@ -24,6 +25,13 @@ use mosquitto::Mosquitto;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
+
+/// What mosquitto and the scripted broker limit.
+const NO_LIMITS: Limits = Limits {
+    publishes: None,
+    bytes: None,
+    process: None,
+};
 
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -44,7 +52,8 @@ fn publication(topic: &str, payload: &str) -> Publication {
 fn pool(broker: &Mosquitto) -> Pool {
     Pool::start(Settings {
         port: broker.mqtt_port(),
-        connections: 3,
+        connections: (3, 3),
+        limits: NO_LIMITS,
         back_off: (Duration::from_millis(100), Duration::from_millis(400)),
         ..Settings::default()
     })

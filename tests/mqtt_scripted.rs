@@ -17,11 +17,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use eventcast::channel::topic::Topic;
 use eventcast::mqtt::Settings;
+use eventcast::mqtt::pace::Limits;
 use eventcast::mqtt::pool::{Pending, Pool};
 use eventcast::port::{PublishError, Publisher};
 use eventcast::route::publication::{Facts, Publication, Qos};
-use scripted_broker::{Published, ScriptedBroker};
+use scripted_broker::{PING, Published, ScriptedBroker};
 use tokio::time::{Instant, timeout};
+
+/// What mosquitto and the scripted broker limit.
+const NO_LIMITS: Limits = Limits {
+    publishes: None,
+    bytes: None,
+    process: None,
+};
 
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -39,14 +47,19 @@ fn publication(topic: &str) -> Publication {
     }
 }
 
-fn pool(broker: &ScriptedBroker) -> Pool {
-    Pool::start(Settings {
+fn settings(broker: &ScriptedBroker) -> Settings {
+    Settings {
         port: broker.port(),
-        connections: 1,
+        connections: (1, 1),
+        limits: NO_LIMITS,
         back_off: (Duration::from_millis(20), Duration::from_millis(100)),
         publish_timeout: Duration::from_secs(5),
         ..Settings::default()
-    })
+    }
+}
+
+fn pool(broker: &ScriptedBroker) -> Pool {
+    Pool::start(settings(broker))
 }
 
 async fn publish(pool: &Pool, topics: impl IntoIterator<Item = usize>) -> Vec<Pending> {
@@ -216,11 +229,8 @@ async fn the_brokers_receive_maximum_is_honoured() {
 async fn a_broker_that_never_acknowledges_loses_its_connection() {
     let broker = ScriptedBroker::start().await;
     let pool = Pool::start(Settings {
-        port: broker.port(),
-        connections: 1,
-        back_off: (Duration::from_millis(20), Duration::from_millis(100)),
         publish_timeout: Duration::from_millis(200),
-        ..Settings::default()
+        ..settings(&broker)
     });
     let mut silent = broker.accept(&[]).await;
     let pending = publish(&pool, [1]).await.remove(0);
@@ -247,4 +257,142 @@ async fn a_refused_connection_says_why_and_is_tried_again() {
     let published = session.next().await.unwrap();
     session.acknowledge(published.id, 0).await;
     assert_eq!(fate(pending).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_brokers_largest_packet_is_honoured() {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    // Property 0x27: a maximum packet size of 200 bytes.
+    let mut session = broker.accept(&[0x27, 0, 0, 0, 200]).await;
+    let mut large = publication("t/1");
+    large.payload = Bytes::from(vec![b' '; 190]);
+    let large = pool.publish(large).await.unwrap();
+    let small = publish(&pool, [2]).await.remove(0);
+    let Err(PublishError::Permanent { reason, what }) = fate(large).await else {
+        panic!("it was sent");
+    };
+    assert_eq!(reason, "too_large");
+    assert!(what.contains("the broker takes 200"), "{what}");
+    // The connection is the same, and goes on.
+    let published = session.next().await.unwrap();
+    assert_eq!(published.topic, "t/2");
+    session.acknowledge(published.id, 0).await;
+    assert_eq!(fate(small).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_brokers_keep_alive_is_kept() {
+    let broker = ScriptedBroker::start().await;
+    let _pool = pool(&broker);
+    // Property 0x13: a keep-alive of one second, where 30 were asked for.
+    let mut session = broker.accept(&[0x13, 0, 1]).await;
+    let kind = timeout(Duration::from_secs(10), session.next_kind()).await;
+    assert_eq!(kind.expect("a ping"), Some(PING));
+}
+
+#[tokio::test]
+async fn a_connection_that_was_taken_over_is_made_again_and_nothing_is_lost() {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    let mut session = broker.accept(&[]).await;
+    let pending = publish(&pool, [1]).await.remove(0);
+    session.next().await.unwrap();
+    session.disconnect(0x8e).await;
+    let mut session = timeout(BOUND, broker.accept(&[]))
+        .await
+        .expect("a connection");
+    let published = session.next().await.unwrap();
+    session.acknowledge(published.id, 0).await;
+    assert_eq!(fate(pending).await, Ok(()));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_sent() {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    let mut session = broker.accept(&[]).await;
+    let mut pendings = publish(&pool, 0..110).await;
+    let first = session.take(100).await;
+    // Those beyond the hundredth wait for room; one of them is taken back.
+    drop(pendings.remove(104));
+    for published in first {
+        session.acknowledge(published.id, 0).await;
+    }
+    let rest = session.take(9).await;
+    assert!(!topics(&rest).contains(&"t/104"), "{rest:?}");
+    for published in rest {
+        session.acknowledge(published.id, 0).await;
+    }
+    for pending in pendings {
+        assert_eq!(fate(pending).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_keeps_its_pace() {
+    let broker = ScriptedBroker::start().await;
+    let pool = Pool::start(Settings {
+        limits: Limits {
+            publishes: Some(20),
+            ..NO_LIMITS
+        },
+        ..settings(&broker)
+    });
+    let mut session = broker.accept(&[]).await;
+    let _pendings = publish(&pool, 0..100).await;
+    let mut sent = Vec::new();
+    while sent.len() < 60 {
+        session.take(1).await;
+        sent.push(Instant::now());
+    }
+    // What lies 20 apart lies a second apart, less what the way here may compress.
+    for (before, after) in sent.iter().zip(&sent[20..]) {
+        assert!(*after - *before > Duration::from_millis(900));
+    }
+}
+
+#[tokio::test]
+async fn the_pool_grows_while_publications_wait_and_a_topic_keeps_its_order() {
+    let broker = ScriptedBroker::start().await;
+    let pool = Arc::new(Pool::start(Settings {
+        connections: (1, 2),
+        in_flight: 5,
+        ..settings(&broker)
+    }));
+    let mut first = broker.accept(&[]).await;
+    // Each of forty topics twice, the second time retained, which tells them apart.
+    let mut publishing = tokio::task::JoinSet::new();
+    let publisher = Arc::clone(&pool);
+    publishing.spawn(async move {
+        let mut pendings = Vec::new();
+        for n in 0..80 {
+            let mut publication = publication(&format!("t/{}", n / 2));
+            publication.retain = n % 2 == 1;
+            pendings.push(publisher.publish(publication).await.unwrap());
+        }
+        pendings
+    });
+    let mut second = timeout(BOUND, broker.accept(&[]))
+        .await
+        .expect("another connection");
+    let (mut seen, mut on_second) = (Vec::new(), 0);
+    for _ in 0..80 {
+        let (session, published) = tokio::select! {
+            published = first.next() => (&mut first, published.unwrap()),
+            published = second.next() => {
+                on_second += 1;
+                (&mut second, published.unwrap())
+            }
+        };
+        session.acknowledge(published.id, 0).await;
+        seen.push((published.topic, published.retain));
+    }
+    assert!(on_second > 0, "all took the first connection");
+    for n in 0..40 {
+        let topic = format!("t/{n}");
+        let of_topic = seen.iter().filter(|(name, _)| *name == topic);
+        let order: Vec<bool> = of_topic.map(|(_, retain)| *retain).collect();
+        assert_eq!(order, [false, true], "{topic}");
+    }
 }

@@ -36,3 +36,11 @@ pub const KEEP_ALIVE_SECONDS: std::ops::RangeInclusive<u16> = 30..=1_200;
 
 /// CONNECT packets a second that IoT Core takes for one client id (QUOTA, "Connect requests per second per client ID").
 pub const CONNECTS_PER_SECOND_PER_CLIENT_ID: u32 = 1;
+
+/// Publishes a second on one connection, in both directions together (QUOTA, "Publish requests per second per connection"). What
+/// exceeds it is discarded without a word.
+pub const PUBLISHES_PER_SECOND_PER_CONNECTION: u32 = 100;
+
+/// Bytes a second on one connection, in both directions together (QUOTA, "Throughput per second per connection": 512 KB). What
+/// exceeds it is delayed.
+pub const BYTES_PER_SECOND_PER_CONNECTION: u32 = 512 * 1024;

@@ -142,6 +142,12 @@ async fn bridge(
         port: broker.port,
         client_id: section.client_id.clone(),
         connections: section.connections,
+        in_flight: section.pace.unacknowledged,
+        limits: mqtt::pace::Limits {
+            publishes: section.pace.publishes,
+            bytes: section.pace.bytes,
+            process: section.pace.task,
+        },
         ..mqtt::Settings::default()
     }));
     tokio::select! {

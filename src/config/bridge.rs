@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use super::check::{Faults, ParseDuration};
 use super::{member, text};
+use crate::channel::limits::{
+    BYTES_PER_SECOND_PER_CONNECTION, PUBLISHES_PER_SECOND_PER_CONNECTION,
+    UNACKNOWLEDGED_PER_CONNECTION,
+};
 use crate::event::pattern::tree::{Node, NodeValue};
 
 /// What the daemon is configured to do.
@@ -17,8 +21,10 @@ pub struct Bridge {
     pub broker: Option<Broker>,
     /// What the daemon's MQTT client ids begin with.
     pub client_id: String,
-    /// MQTT connections.
-    pub connections: usize,
+    /// The fewest and the most MQTT connections.
+    pub connections: (usize, usize),
+    /// What may be sent in a second.
+    pub pace: Pace,
     /// The most deliveries between receiving and settling.
     pub in_flight: usize,
     /// The least and the most long polls at a time.
@@ -29,6 +35,19 @@ pub struct Bridge {
     pub hold: Duration,
     /// How long draining may take.
     pub drain: Duration,
+}
+
+/// What may be sent in a second; `None` where nothing limits it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Publishes on one connection.
+    pub publishes: Option<u32>,
+    /// Bytes on one connection.
+    pub bytes: Option<u32>,
+    /// Unacknowledged messages on one connection.
+    pub unacknowledged: u16,
+    /// Publishes of this task: its part of what all tasks together may send.
+    pub task: Option<u32>,
 }
 
 /// Where the broker listens.
@@ -43,41 +62,51 @@ pub struct Broker {
 /// MQTT over TCP without TLS (IANA's registry of ports).
 const MQTT_PORT: u16 = 1883;
 
+fn number(node: &Node, key: &str, default: usize) -> usize {
+    match member(node, key).map(|node| &node.value) {
+        Some(NodeValue::Number(digits)) => digits.parse().unwrap_or(default),
+        _ => default,
+    }
+}
+
 pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
     let empty = Node {
         value: NodeValue::Object(Vec::new()),
         at: root.at,
     };
     let node = member(root, "bridge").unwrap_or(&empty);
-    let number = |node: &Node, key: &str, default: usize| match member(node, key).map(|n| &n.value)
-    {
-        Some(NodeValue::Number(digits)) => digits.parse().unwrap_or(default),
-        _ => default,
-    };
     let duration = |key: &str, default: u64| {
         text(node, key)
             .and_then(|text| text.parse_duration())
             .unwrap_or(Duration::from_secs(default))
     };
     let pollers = member(node, "pollers").unwrap_or(&empty);
+    let connections = member(node, "connections").unwrap_or(&empty);
     let bridge = Bridge {
         queue: url(node, "queue", faults),
         dead_letter_queue: url(node, "dead_letter_queue", faults),
         broker: broker(node, faults),
         client_id: text(node, "client_id").unwrap_or_else(|| "eventcast".into()),
-        connections: number(node, "connections", 4),
+        connections: (
+            number(connections, "min", 2),
+            number(connections, "max", 32),
+        ),
+        pace: pace(member(node, "pace").unwrap_or(&empty)),
         in_flight: number(node, "in_flight", 1_000),
         pollers: (number(pollers, "min", 1), number(pollers, "max", 16)),
         wait: duration("wait", 20),
         hold: duration("hold", 600),
         drain: duration("drain", 25),
     };
-    if bridge.pollers.0 > bridge.pollers.1 {
-        let (least, most) = bridge.pollers;
-        let message = format!("`bridge.pollers` has min {least} above max {most}");
-        faults
-            .error("out-of-range", "bridge.pollers", pollers.at, message)
-            .help = Some("raise max or lower min".into());
+    for (key, node, (least, most)) in [
+        ("bridge.pollers", pollers, bridge.pollers),
+        ("bridge.connections", connections, bridge.connections),
+    ] {
+        if least > most {
+            let message = format!("`{key}` has min {least} above max {most}");
+            faults.error("out-of-range", key, node.at, message).help =
+                Some("raise max or lower min".into());
+        }
     }
     if bridge.wait > Duration::from_secs(20) {
         let at = member(node, "wait").unwrap_or(node).at;
@@ -87,6 +116,22 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
             .accepted = Some("0s to 20s, which is what SQS takes".into());
     }
     bridge
+}
+
+fn pace(node: &Node) -> Pace {
+    let limit = |key, default: u32| {
+        let limit = number(node, key, default as usize);
+        u32::try_from(limit).ok().filter(|limit| *limit > 0)
+    };
+    let tasks = u32::try_from(number(node, "tasks", 1)).unwrap_or(1).max(1);
+    let unacknowledged = number(node, "unacknowledged", UNACKNOWLEDGED_PER_CONNECTION.into());
+    Pace {
+        publishes: limit("publishes", PUBLISHES_PER_SECOND_PER_CONNECTION),
+        bytes: limit("bytes", BYTES_PER_SECOND_PER_CONNECTION),
+        unacknowledged: u16::try_from(unacknowledged).unwrap_or(u16::MAX),
+        // Less than one for each task cannot be shared out.
+        task: limit("account", 0).map(|account| (account / tasks).max(1)),
+    }
 }
 
 fn url(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<String> {

@@ -118,11 +118,14 @@ const BRIDGE: &[Key] = &[
     ),
     optional(
         "connections",
-        Shape::Integer {
-            least: 1,
-            most: 1_000,
-        },
-        "MQTT connections, each with up to 100 unacknowledged messages. A topic keeps to one of them. Default 4.",
+        Shape::Section(CONNECTIONS),
+        "MQTT connections: more are opened while messages wait, up to a bound. A topic keeps to one of them.",
+    ),
+    optional(
+        "pace",
+        Shape::Section(PACE),
+        "What may be sent in a second. IoT Core discards without a word what exceeds 100 publishes on a connection; a broker \
+         without limits can have them lifted.",
     ),
     optional(
         "in_flight",
@@ -151,6 +154,69 @@ const BRIDGE: &[Key] = &[
         "drain",
         Shape::Duration,
         "How long the daemon may take to finish after SIGTERM. Default 25s: ECS kills after 30s.",
+    ),
+];
+
+const CONNECTIONS: &[Key] = &[
+    optional(
+        "min",
+        Shape::Integer {
+            least: 1,
+            most: 1_000,
+        },
+        "The fewest connections. Default 2.",
+    ),
+    optional(
+        "max",
+        Shape::Integer {
+            least: 1,
+            most: 1_000,
+        },
+        "The most connections. Default 32, which makes 3,200 publishes a second on IoT Core.",
+    ),
+];
+
+const PACE: &[Key] = &[
+    optional(
+        "publishes",
+        Shape::Integer {
+            least: 0,
+            most: 1_000_000,
+        },
+        "Publishes a second on one connection; 0 for no limit. Default 100, IoT Core's.",
+    ),
+    optional(
+        "bytes",
+        Shape::Integer {
+            least: 0,
+            most: 1_000_000_000,
+        },
+        "Bytes a second on one connection; 0 for no limit. Default 524288, IoT Core's.",
+    ),
+    optional(
+        "unacknowledged",
+        Shape::Integer {
+            least: 1,
+            most: 65_535,
+        },
+        "Unacknowledged messages on one connection. Default 100, IoT Core's.",
+    ),
+    optional(
+        "account",
+        Shape::Integer {
+            least: 0,
+            most: 1_000_000,
+        },
+        "Publishes a second of all running tasks together; 0, the default, for no limit. IoT Core's quota for an account is \
+         20,000, in small Regions 2,000.",
+    ),
+    optional(
+        "tasks",
+        Shape::Integer {
+            least: 1,
+            most: 10_000,
+        },
+        "How many tasks share `account`. Default 1.",
     ),
 ];
 

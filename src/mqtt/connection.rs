@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rumqttc::mqttbytes::v5::{Packet, PubAckReason, PublishProperties};
+use rumqttc::mqttbytes::v5::{DisconnectReasonCode, Packet, PubAckReason, PublishProperties};
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, PublishNotice,
     PublishNoticeError, PublishOptions,
@@ -23,6 +23,8 @@ pub(super) struct Connection {
     lost: watch::Receiver<bool>,
     /// How many publications may be unacknowledged: ours or the broker's bound, whichever is lower.
     pub(super) in_flight: u16,
+    /// The largest packet that the broker takes, in bytes.
+    largest: Option<u32>,
     _event_loop: JoinSet<()>,
 }
 
@@ -48,7 +50,7 @@ impl Connection {
         let (ended, lost) = watch::channel(false);
         let mut task = JoinSet::new();
         task.spawn(run(event_loop, connected, ended));
-        let broker_maximum = match timeout(settings.connect_timeout, connack).await {
+        let granted = match timeout(settings.connect_timeout, connack).await {
             Ok(Ok(result)) => result?,
             Ok(Err(_)) => return Err("the connection ended before the broker answered".into()),
             Err(_) => return Err("the broker did not answer in time".into()),
@@ -56,10 +58,12 @@ impl Connection {
         Ok(Self {
             client,
             lost,
-            in_flight: broker_maximum
+            in_flight: granted
+                .receive_maximum
                 .unwrap_or(u16::MAX)
                 .min(settings.in_flight)
                 .max(1),
+            largest: granted.packet_bytes,
             _event_loop: task,
         })
     }
@@ -76,6 +80,13 @@ impl Connection {
         &self,
         publication: &Publication,
     ) -> Result<PublishNotice, PublishError> {
+        let size = packet_bytes(publication);
+        if let Some(largest) = self.largest.filter(|largest| size > *largest as usize) {
+            return Err(PublishError::Permanent {
+                reason: "too_large",
+                what: format!("the packet has {size} bytes; the broker takes {largest}"),
+            });
+        }
         let options = match publication.qos {
             Qos::AtMostOnce => PublishOptions::at_most_once(),
             Qos::AtLeastOnce => PublishOptions::at_least_once(),
@@ -102,23 +113,34 @@ impl Connection {
     }
 }
 
+/// What the broker's CONNACK says of its limits.
+struct Granted {
+    receive_maximum: Option<u16>,
+    packet_bytes: Option<u32>,
+}
+
 /// Turns the event loop until its first error. It is the only one to poll: polling is not cancel safe.
 async fn run(
     mut event_loop: EventLoop,
-    connected: oneshot::Sender<Result<Option<u16>, String>>,
+    connected: oneshot::Sender<Result<Granted, String>>,
     ended: watch::Sender<bool>,
 ) {
     let mut connected = Some(connected);
     loop {
         match event_loop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(connack))) => {
-                let maximum = connack
-                    .properties
-                    .and_then(|properties| properties.receive_max);
                 if let Some(connected) = connected.take() {
+                    let properties = connack.properties.as_ref();
+                    let granted = Granted {
+                        receive_maximum: properties.and_then(|known| known.receive_max),
+                        packet_bytes: properties.and_then(|known| known.max_packet_size),
+                    };
                     // Who asked may have given up.
-                    let _ = connected.send(Ok(maximum));
+                    let _ = connected.send(Ok(granted));
                 }
+            }
+            Ok(Event::Incoming(Packet::Disconnect(disconnect))) => {
+                tell_why(disconnect.reason_code);
             }
             Ok(_) => {}
             Err(error) => {
@@ -136,6 +158,19 @@ async fn run(
     // The notices of what was not acknowledged resolve before anybody hears of the loss.
     drop(event_loop);
     let _ = ended.send(true);
+}
+
+/// Says what a broker's DISCONNECT means for whoever operates this (MQTT 5.0, section 3.14.2.1).
+fn tell_why(reason: DisconnectReasonCode) {
+    match reason {
+        DisconnectReasonCode::SessionTakenOver => tracing::error!(
+            "the broker ended the connection: another client connected with the same client id; give each program a bridge.client_id of its own"
+        ),
+        DisconnectReasonCode::NotAuthorized => tracing::error!(
+            "the broker ended the connection: not authorized; the policy must allow iot:Connect for the client id and iot:Publish for the topic"
+        ),
+        reason => tracing::warn!(?reason, "the broker ended the connection"),
+    }
 }
 
 fn properties(publication: &Publication) -> PublishProperties {
@@ -157,6 +192,21 @@ fn properties(publication: &Publication) -> PublishProperties {
         content_type: Some(publication.content_type.to_owned()),
         ..PublishProperties::default()
     }
+}
+
+/// How large a publication's packet is at most (MQTT 5.0, section 3.3): lengths are of two bytes, those of packet and properties of
+/// up to four, fixed properties and the packet's identifier take less than 32.
+fn packet_bytes(publication: &Publication) -> usize {
+    let properties = publication.user_properties();
+    let properties: usize = properties
+        .map(|(name, value)| 5 + name.len() + value.len())
+        .sum();
+    let fixed = 1 + 4 + 4 + 2 + 32;
+    fixed
+        + publication.topic.as_str().len()
+        + publication.content_type.len()
+        + properties
+        + publication.payload.len()
 }
 
 /// What became of a publication on its connection.

@@ -5,6 +5,7 @@
 //! loses publications silently: on every error client and event loop are thrown away.
 
 mod connection;
+pub mod pace;
 pub mod pool;
 
 use std::time::Duration;
@@ -18,8 +19,10 @@ pub struct Settings {
     pub port: u16,
     /// What client ids begin with; a random word and the connection's number follow, so that no two tasks share one.
     pub client_id: String,
-    /// How many connections are held.
-    pub connections: usize,
+    /// The fewest and the most connections that are held.
+    pub connections: (usize, usize),
+    /// What may be sent in a second.
+    pub limits: pace::Limits,
     /// Unacknowledged publications a connection may have; the broker's receive maximum lowers it.
     pub in_flight: u16,
     /// The keep-alive asked for; the broker may give another.
@@ -38,7 +41,8 @@ impl Default for Settings {
             host: "127.0.0.1".into(),
             port: 1883,
             client_id: "eventcast".into(),
-            connections: 4,
+            connections: (2, 32),
+            limits: pace::Limits::default(),
             in_flight: crate::channel::limits::UNACKNOWLEDGED_PER_CONNECTION,
             keep_alive: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),

@@ -1,19 +1,26 @@
 //! A pool of connections. A topic always goes by the same one, so that its publications keep their order.
+//!
+//! The pool sizes itself: it opens connections while publications wait for room, and closes them after a long quiet time. A
+//! topic whose connection changes with the pool's size stays with the old one until nothing of it is under way there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout_at};
 
 use super::Settings;
 use super::connection::{Answer, Connection, acknowledged, transient};
+use super::pace::{Pace, Shared};
 use crate::channel::limits::PAYLOAD_BYTES;
+use crate::channel::topic::Topic;
 use crate::port::{PublishError, Publisher};
 use crate::route::publication::Publication;
 
@@ -25,15 +32,61 @@ type Job = (Publication, oneshot::Sender<Outcome>);
 /// A publication's number on its lane, and what became of it on one connection.
 type Wait = (u64, Answer);
 
+/// How often the pool looks at whether it has the right size.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// How many looks without anybody waiting make a connection too many: five minutes.
+const QUIET_LOOKS: u32 = 300;
+
 /// The publisher of the daemon over MQTT.
 pub struct Pool {
-    lanes: Vec<mpsc::Sender<Job>>,
+    lanes: Arc<StdMutex<Lanes>>,
     /// How many connections are up.
     up: watch::Receiver<usize>,
     /// Why the latest attempt to connect failed.
     failure: watch::Receiver<Option<String>>,
     closing: watch::Sender<Option<Instant>>,
+    /// How often somebody had to wait for room since the last look.
+    waits: Arc<AtomicU32>,
     tasks: Mutex<JoinSet<()>>,
+}
+
+/// Where topics go.
+#[derive(Default)]
+struct Lanes {
+    open: Vec<mpsc::Sender<Job>>,
+    /// The lanes of topics of which something is under way, and how much.
+    busy: FxHashMap<Topic, (mpsc::Sender<Job>, usize)>,
+}
+
+impl Lanes {
+    /// The lane of a topic, for one more publication.
+    fn enter(&mut self, topic: &Topic) -> Option<mpsc::Sender<Job>> {
+        if let Some((lane, count)) = self.busy.get_mut(topic) {
+            *count += 1;
+            return Some(lane.clone());
+        }
+        let lane = self
+            .open
+            .get(lane_of(topic.as_str(), self.open.len()))?
+            .clone();
+        self.busy.insert(topic.clone(), (lane.clone(), 1));
+        Some(lane)
+    }
+
+    fn leave(&mut self, topic: &Topic) {
+        if let Some((_, count)) = self.busy.get_mut(topic) {
+            *count -= 1;
+            if *count == 0 {
+                self.busy.remove(topic);
+            }
+        }
+    }
+}
+
+fn lock(lanes: &StdMutex<Lanes>) -> MutexGuard<'_, Lanes> {
+    // Nothing in here panics half-way through a change.
+    lanes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pool {
@@ -41,34 +94,34 @@ impl Pool {
     pub fn start(settings: Settings) -> Self {
         let settings = Arc::new(settings);
         let (up_sender, up) = watch::channel(0);
-        let up_sender = Arc::new(up_sender);
         let (failure_sender, failure) = watch::channel(None);
-        let failure_sender = Arc::new(failure_sender);
         let (closing, closing_receiver) = watch::channel(None);
-        let word = format!("{:08x}", fastrand::u32(..));
+        let lanes = Arc::default();
+        let waits = Arc::default();
+        let mut keeper = Keeper {
+            shared: Shared::new(&settings.limits),
+            settings,
+            word: format!("{:08x}", fastrand::u32(..)),
+            lanes: Arc::clone(&lanes),
+            waits: Arc::clone(&waits),
+            up: Arc::new(up_sender),
+            failure: Arc::new(failure_sender),
+            closing: closing_receiver,
+            connections: JoinSet::new(),
+            started: 0,
+            quiet: 0,
+        };
+        for _ in 0..keeper.settings.connections.0.max(1) {
+            keeper.open();
+        }
         let mut tasks = JoinSet::new();
-        let lanes = (0..settings.connections.max(1))
-            .map(|number| {
-                let (sender, jobs) = mpsc::channel(usize::from(settings.in_flight.max(1)));
-                let lane = Lane {
-                    settings: Arc::clone(&settings),
-                    client_id: format!("{}-{word}-{number}", settings.client_id),
-                    jobs,
-                    unacknowledged: BTreeMap::new(),
-                    next: 0,
-                    up: Arc::clone(&up_sender),
-                    failure: Arc::clone(&failure_sender),
-                    closing: closing_receiver.clone(),
-                };
-                tasks.spawn(lane.run());
-                sender
-            })
-            .collect();
+        tasks.spawn(keeper.run());
         Self {
             lanes,
             up,
             failure,
             closing,
+            waits,
             tasks: Mutex::new(tasks),
         }
     }
@@ -77,32 +130,56 @@ impl Pool {
     pub fn last_error(&self) -> Option<String> {
         self.failure.borrow().clone()
     }
+
+    /// How many connections are up.
+    pub fn connections(&self) -> usize {
+        *self.up.borrow()
+    }
 }
 
-/// Which lane a topic takes: FNV-1a over its bytes, the same in every process and version.
+/// Which lane a topic takes: a jump hash (Lamping and Veach, 2014) of FNV-1a over its bytes, the same in every process and
+/// version. One more lane moves as few topics as can be.
 fn lane_of(topic: &str, lanes: usize) -> usize {
-    let hash = topic.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    let mut key = topic.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    usize::try_from(hash % lanes.max(1) as u64).unwrap_or(0)
+    let (mut lane, mut next) = (0_u64, 0_u64);
+    while next < lanes as u64 {
+        lane = next;
+        key = key.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(1);
+        // The next lane at which this topic would move, drawn from the key; 31 bits are exact in a float.
+        let draw = ((key >> 33) + 1) as f64 / (1_u64 << 31) as f64;
+        next = ((lane + 1) as f64 / draw) as u64;
+    }
+    usize::try_from(lane).unwrap_or(0)
 }
 
 /// Resolves to a publication's fate.
-pub struct Pending(oneshot::Receiver<Outcome>);
+pub struct Pending {
+    fate: oneshot::Receiver<Outcome>,
+    lanes: Arc<StdMutex<Lanes>>,
+    topic: Topic,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        lock(&self.lanes).leave(&self.topic);
+    }
+}
 
 impl Future for Pending {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let gone = |_| {
-            Err(transient(
-                "the connection was closed before the message was sent",
-            ))
-        };
-        Pin::new(&mut self.0)
+        let gone = |_| Err(closed());
+        Pin::new(&mut self.fate)
             .poll(context)
             .map(|outcome| outcome.unwrap_or_else(gone))
     }
+}
+
+fn closed() -> PublishError {
+    transient("the connection was closed before the message was sent")
 }
 
 impl Publisher for Pool {
@@ -118,16 +195,29 @@ impl Publisher for Pool {
                 ),
             });
         }
-        let closed = || transient("the publisher is closing");
         if self.closing.borrow().is_some() {
-            return Err(closed());
+            return Err(transient("the publisher is closing"));
         }
-        let lane = lane_of(publication.topic.as_str(), self.lanes.len());
-        let lane = self.lanes.get(lane).ok_or_else(closed)?;
-        let place = lane.reserve().await.map_err(|_| closed())?;
-        let (fate, pending) = oneshot::channel();
-        place.send((publication, fate));
-        Ok(Pending(pending))
+        let (sender, fate) = oneshot::channel();
+        let lane = lock(&self.lanes)
+            .enter(&publication.topic)
+            .ok_or_else(closed)?;
+        // From here on its drop gives up the topic.
+        let pending = Pending {
+            fate,
+            lanes: Arc::clone(&self.lanes),
+            topic: publication.topic.clone(),
+        };
+        let place = match lane.try_reserve() {
+            Ok(place) => place,
+            Err(mpsc::error::TrySendError::Closed(())) => return Err(closed()),
+            Err(mpsc::error::TrySendError::Full(())) => {
+                self.waits.fetch_add(1, Ordering::Relaxed);
+                lane.reserve().await.map_err(|_| closed())?
+            }
+        };
+        place.send((publication, sender));
+        Ok(pending)
     }
 
     async fn ready(&self) {
@@ -144,10 +234,93 @@ impl Publisher for Pool {
     }
 }
 
+/// Opens and closes connections as they are needed.
+struct Keeper {
+    settings: Arc<Settings>,
+    shared: Shared,
+    /// What sets this process's client ids apart.
+    word: String,
+    lanes: Arc<StdMutex<Lanes>>,
+    waits: Arc<AtomicU32>,
+    up: Arc<watch::Sender<usize>>,
+    failure: Arc<watch::Sender<Option<String>>>,
+    closing: watch::Receiver<Option<Instant>>,
+    connections: JoinSet<()>,
+    started: usize,
+    /// Looks since anybody had to wait.
+    quiet: u32,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let mut looks = interval(BETWEEN_LOOKS);
+        let mut closing = self.closing.clone();
+        loop {
+            tokio::select! {
+                _ = looks.tick() => self.look(),
+                () = asked_to_close(&mut closing) => break,
+            }
+        }
+        while self.connections.join_next().await.is_some() {}
+    }
+
+    fn open(&mut self) {
+        let (sender, jobs) = mpsc::channel(usize::from(self.settings.in_flight.max(1)));
+        let lane = Lane {
+            settings: Arc::clone(&self.settings),
+            client_id: format!("{}-{}-{}", self.settings.client_id, self.word, self.started),
+            shared: self.shared.clone(),
+            jobs,
+            unacknowledged: BTreeMap::new(),
+            next: 0,
+            up: Arc::clone(&self.up),
+            failure: Arc::clone(&self.failure),
+            closing: self.closing.clone(),
+        };
+        self.started += 1;
+        self.connections.spawn(lane.run());
+        lock(&self.lanes).open.push(sender);
+    }
+
+    /// Half as many again when somebody had to wait while all were up; one less after a long quiet time.
+    fn look(&mut self) {
+        while self.connections.try_join_next().is_some() {}
+        let (least, most) = self.settings.connections;
+        let waits = self.waits.swap(0, Ordering::Relaxed);
+        let open = lock(&self.lanes).open.len();
+        // While connections are down, more of them would not help.
+        if waits > 0 && *self.up.borrow() >= open {
+            self.quiet = 0;
+            let more = (open / 2).max(1).min(most.saturating_sub(open));
+            if more > 0 {
+                tracing::info!(
+                    connections = open + more,
+                    "publications waited: opening connections"
+                );
+            }
+            for _ in 0..more {
+                self.open();
+            }
+            return;
+        }
+        self.quiet += 1;
+        if self.quiet >= QUIET_LOOKS && open > least.max(1) {
+            self.quiet = 0;
+            // Its lane ends when the last topic that is busy there has left.
+            lock(&self.lanes).open.pop();
+            tracing::info!(
+                connections = open - 1,
+                "nothing waited for long: closing a connection"
+            );
+        }
+    }
+}
+
 /// One connection's supervisor: connects, publishes, and starts again after a loss.
 struct Lane {
     settings: Arc<Settings>,
     client_id: String,
+    shared: Shared,
     jobs: mpsc::Receiver<Job>,
     /// What was taken from `jobs` and has no known fate yet, in the order in which it was handed over.
     unacknowledged: BTreeMap<u64, Job>,
@@ -163,6 +336,9 @@ impl Lane {
         let (first, longest) = self.settings.back_off;
         let mut wait = first;
         loop {
+            if self.jobs.is_closed() && self.jobs.is_empty() && self.unacknowledged.is_empty() {
+                return;
+            }
             let mut closing = self.closing.clone();
             let attempt = tokio::select! {
                 attempt = Connection::open(&self.settings, &self.client_id) => attempt,
@@ -171,12 +347,16 @@ impl Lane {
             match attempt {
                 Ok(connection) => {
                     tracing::info!(client_id = %self.client_id, "connected to the broker");
-                    wait = first;
+                    let since = Instant::now();
                     self.up.send_modify(|up| *up += 1);
                     let done = self.serve(connection).await;
                     self.up.send_modify(|up| *up -= 1);
                     if done {
                         return;
+                    }
+                    // One that is ended as soon as it stands is not tried as eagerly as one that was lost.
+                    if since.elapsed() >= longest {
+                        wait = first;
                     }
                 }
                 Err(error) => {
@@ -210,20 +390,26 @@ impl Lane {
 
     /// Puts publications on a connection: first, in their order, those that an earlier one did not see acknowledged.
     async fn feed(&mut self, connection: &Connection, waits: &mut JoinSet<Wait>) -> bool {
-        // What nobody waits for any more is not sent again.
-        self.unacknowledged.retain(|_, (_, fate)| !fate.is_closed());
-        let mut again: VecDeque<u64> = self.unacknowledged.keys().copied().collect();
+        let mut turn: VecDeque<u64> = self.unacknowledged.keys().copied().collect();
+        let mut pace = Pace::new(&self.settings.limits, &self.shared);
         let mut closing = self.closing.clone();
         let mut open = true;
         loop {
             let room = waits.len() < usize::from(connection.in_flight);
-            if room && let Some(number) = again.pop_front() {
-                if !self.send(number, connection, waits).await {
-                    return false;
+            let mut due = None;
+            if room && let Some(number) = turn.front().copied() {
+                match self.may_send(number, &mut pace) {
+                    Ok(wanted) => {
+                        turn.pop_front();
+                        if wanted && !self.send(number, connection, waits).await {
+                            return false;
+                        }
+                        continue;
+                    }
+                    Err(later) => due = Some(later),
                 }
-                continue;
             }
-            if !open && again.is_empty() && waits.is_empty() {
+            if !open && turn.is_empty() && waits.is_empty() {
                 return true;
             }
             tokio::select! {
@@ -231,29 +417,55 @@ impl Lane {
                 Some(wait) = waits.join_next() => if !self.resolve(wait) {
                     return false;
                 },
-                job = self.jobs.recv(), if room && again.is_empty() && open => match job {
+                job = self.jobs.recv(), if room && turn.is_empty() && open => match job {
                     Some(job) => {
                         self.next += 1;
                         self.unacknowledged.insert(self.next, job);
-                        if !self.send(self.next, connection, waits).await {
-                            return false;
-                        }
+                        turn.push_back(self.next);
                     }
                     None => open = false,
                 },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 // What was handed over before still comes out of the channel.
                 () = asked_to_close(&mut closing), if !self.jobs.is_closed() => self.jobs.close(),
             }
         }
     }
 
+    /// Whether a publication is still wanted, once the pace lets it go; or when to ask again. What nobody waits for any more is
+    /// not sent.
+    fn may_send(&mut self, number: u64, pace: &mut Pace) -> Result<bool, Instant> {
+        match self.unacknowledged.get(&number) {
+            Some((publication, fate)) if !fate.is_closed() => {
+                pace.take(publication.payload.len()).map(|()| true)
+            }
+            _ => {
+                self.unacknowledged.remove(&number);
+                Ok(false)
+            }
+        }
+    }
+
     /// Sends one publication; false when the connection is lost.
-    async fn send(&self, number: u64, connection: &Connection, waits: &mut JoinSet<Wait>) -> bool {
+    async fn send(
+        &mut self,
+        number: u64,
+        connection: &Connection,
+        waits: &mut JoinSet<Wait>,
+    ) -> bool {
         let Some((publication, _)) = self.unacknowledged.get(&number) else {
             return true;
         };
-        let Ok(notice) = connection.publish(publication).await else {
-            return false;
+        let notice = match connection.publish(publication).await {
+            Ok(notice) => notice,
+            Err(PublishError::Transient { .. }) => return false,
+            Err(refused) => {
+                if let Some((_, fate)) = self.unacknowledged.remove(&number) {
+                    // Who waited may have gone.
+                    let _ = fate.send(Err(refused));
+                }
+                return true;
+            }
         };
         let within = self.settings.publish_timeout;
         waits.spawn(async move { (number, acknowledged(notice, within).await) });
@@ -284,7 +496,32 @@ async fn asked_to_close(closing: &mut watch::Receiver<Option<Instant>>) {
     let _ = closing.wait_for(Option::is_some).await;
 }
 
-/// A random wait between half of `wait` and all of it: tasks that lost a broker together must not come back together.
+/// A random wait between `wait` and half as much again: never less, since a client id may connect once a second, and tasks that
+/// lost a broker together must not come back together.
 fn jittered(wait: Duration) -> Duration {
-    wait.mul_f64(0.5 + fastrand::f64() / 2.0)
+    wait.mul_f64(1.0 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_more_lane_moves_few_topics() {
+        let topics: Vec<String> = (0..10_000).map(|n| format!("order/{n}")).collect();
+        for lanes in 1..20 {
+            let moved = |topic: &&String| lane_of(topic, lanes) != lane_of(topic, lanes + 1);
+            let count = topics.iter().filter(moved).count();
+            let fair = topics.len() / (lanes + 1);
+            assert!(count < fair * 5 / 4, "{count} of {lanes} lanes");
+            assert!(count > fair * 3 / 4, "{count} of {lanes} lanes");
+            let onto_new = topics.iter().filter(moved);
+            assert!(
+                onto_new
+                    .into_iter()
+                    .all(|topic| lane_of(topic, lanes + 1) == lanes)
+            );
+        }
+        assert_eq!(lane_of("order/1", 0), 0);
+    }
 }

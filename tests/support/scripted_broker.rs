@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
-const PING: u8 = 12;
+pub(crate) const PING: u8 = 12;
 
 /// The listener.
 pub(crate) struct ScriptedBroker(TcpListener);
@@ -59,6 +59,7 @@ pub(crate) struct Session(TcpStream);
 pub(crate) struct Published {
     pub(crate) id: u16,
     pub(crate) topic: String,
+    pub(crate) retain: bool,
 }
 
 impl Session {
@@ -72,7 +73,8 @@ impl Session {
                     let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
                     let topic = String::from_utf8(body[2..2 + length].to_vec()).unwrap();
                     let id = u16::from_be_bytes([body[2 + length], body[3 + length]]);
-                    return Some(Published { id, topic });
+                    let retain = flags & 1 == 1;
+                    return Some(Published { id, topic, retain });
                 }
                 PING => self.0.write_all(&[0xd0, 0]).await.unwrap(),
                 _ => {}
@@ -87,6 +89,16 @@ impl Session {
             taken.push(self.next().await.expect("more publications"));
         }
         taken
+    }
+
+    /// The client's next packet of any kind; `None` when the client has gone.
+    pub(crate) async fn next_kind(&mut self) -> Option<u8> {
+        Some(packet(&mut self.0).await?.0)
+    }
+
+    /// Ends the connection with a reason code.
+    pub(crate) async fn disconnect(mut self, reason: u8) {
+        self.0.write_all(&[0xe0, 2, reason, 0]).await.unwrap();
     }
 
     /// Acknowledges a publication with a reason code.
