@@ -12,6 +12,9 @@ use tokio::time::Instant;
 /// The part of a rate that may be sent at once.
 const BURST: f64 = 0.1;
 
+/// The least that a timer tells apart.
+const TICK: Duration = Duration::from_millis(1);
+
 /// Tokens that flow in steadily, up to a bound. Taking may overdraw it; then it is empty for longer.
 #[derive(Debug)]
 struct Bucket {
@@ -39,8 +42,9 @@ impl Bucket {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.tokens = (self.tokens + elapsed * self.per_second).min(self.capacity);
         self.at = now;
-        let lacking = least - self.tokens;
-        (lacking > 0.0).then(|| now + Duration::from_secs_f64(lacking / self.per_second))
+        let wait = (least - self.tokens) / self.per_second;
+        // Rounded up to what the clock can tell apart: rounding down would ask again at once, for ever.
+        (wait > 0.0).then(|| now + Duration::from_secs_f64(wait) + TICK)
     }
 
     fn take(&mut self, tokens: f64) {
