@@ -438,7 +438,7 @@ fn a_start_that_cannot_succeed_says_why() {
     assert!(no_broker.1.contains("refused"), "{}", no_broker.1);
     let bad = run(&[
         "--set=bridge.broker=http://x",
-        "--set=bridge.connections=0",
+        "--set=bridge.connections.min=0",
         "--set=bridge.qeue=x",
     ]);
     assert_eq!(bad.0, 2);
