@@ -29,6 +29,7 @@ pub mod port;
 pub mod config;
 pub mod route;
 
+pub mod broker;
 pub mod channel;
 pub mod event;
 

@@ -69,6 +69,11 @@ impl Shutdown {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            if self.is_draining() {
+                tracing::warn!("told again to end: stopping at once");
+            } else {
+                tracing::info!("told to end: draining; a second signal stops at once");
+            }
             self.step();
         }
     }

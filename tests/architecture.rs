@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     (
         "cli",
         &[
@@ -27,6 +27,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "route",
             "event",
             "channel",
+            "broker",
             "telemetry",
             "shutdown",
         ],
@@ -38,16 +39,17 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("telemetry", &[]),
     ("shutdown", &[]),
     ("aws", &["port", "route", "event", "channel"]),
-    ("mqtt", &["port", "route", "event", "channel"]),
+    ("mqtt", &["port", "route", "event", "channel", "broker"]),
     ("port", &["route", "event", "channel"]),
-    ("config", &["route", "event", "channel"]),
+    ("config", &["route", "event", "channel", "broker"]),
     ("route", &["event", "channel"]),
     ("event", &[]),
     ("channel", &[]),
+    ("broker", &[]),
 ];
 
 /// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.
-const CORE: [&str; 4] = ["config", "route", "event", "channel"];
+const CORE: [&str; 5] = ["config", "route", "event", "channel", "broker"];
 const IMPURE: [&str; 10] = [
     "tokio::",
     "std::net::Tcp",

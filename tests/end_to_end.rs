@@ -118,17 +118,18 @@ struct Platform {
     queue: String,
     dead_letter_queue: String,
     log: PathBuf,
+    config: PathBuf,
     set: Vec<String>,
     bridge: Option<Child>,
 }
 
 impl Platform {
     fn start(name: &str) -> Self {
-        Self::start_with(name, &[])
+        Self::start_with(name, CONFIG.into(), &[])
     }
 
     /// `set` are more settings of the daemon, such as `bridge.pollers.max=1`.
-    fn start_with(name: &str, set: &[&str]) -> Self {
+    fn start_with(name: &str, config: PathBuf, set: &[&str]) -> Self {
         let moto = Moto::start();
         let broker = Mosquitto::start();
         let gate = Gate::to(broker.mqtt_port());
@@ -142,6 +143,7 @@ impl Platform {
             broker,
             gate,
             log,
+            config,
             set: set.iter().map(|set| format!("--set={set}")).collect(),
             bridge: None,
         };
@@ -155,7 +157,8 @@ impl Platform {
         let log = File::options().append(true).open(&self.log).unwrap();
         let set = |key: &str, value: &str| format!("--set=bridge.{key}={value}");
         let bridge = Command::new(env!("CARGO_BIN_EXE_eventcast"))
-            .args(["bridge", "--config", CONFIG, "--log-format", "json"])
+            .args(["bridge", "--log-format", "json", "--config"])
+            .arg(&self.config)
             .arg(set("queue", &self.queue))
             .arg(set("dead_letter_queue", &self.dead_letter_queue))
             .arg(set(
@@ -187,8 +190,12 @@ impl Platform {
     }
 
     fn signal_bridge(&self) {
+        self.send_signal("-TERM");
+    }
+
+    fn send_signal(&self, signal: &str) {
         let id = self.bridge.as_ref().unwrap().id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status();
+        let sent = Command::new("kill").args([signal, &id]).status();
         assert!(sent.unwrap().success());
     }
 
@@ -316,7 +323,7 @@ fn an_event_on_the_bus_reaches_a_browser_and_leaves_the_queue_after_its_acknowle
 #[test]
 fn a_thousand_mixed_events_arrive_without_one_missing_or_repeated() {
     // moto hands a message to two polls that ask at the same moment: only one poll at a time shows that nothing is repeated.
-    let mut platform = Platform::start_with("thousand", &["bridge.pollers.max=1"]);
+    let mut platform = Platform::start_with("thousand", CONFIG.into(), &["bridge.pollers.max=1"]);
     let subscriber = platform.subscriber();
     let wanted = expected(&platform.moto.bus(&["put", "0", "1000"]));
     until("all have arrived", || missing(&wanted, &subscriber) == 0);
@@ -381,6 +388,9 @@ fn a_signal_drains_and_a_second_one_stops_at_once() {
         until("the broker has them", || missing(&wanted, &subscriber) == 0);
         platform.signal_bridge();
         if signals == 2 {
+            // Two signals of one kind that come together are one.
+            let drains = || platform.log().matches("told to end: draining").count();
+            until("the first signal has come", || drains() == 2);
             platform.signal_bridge();
         }
         // Drained: what was not acknowledged in time is handed back, and that is a proper end. Stopped: it is not.
@@ -417,10 +427,14 @@ fn a_start_that_cannot_succeed_says_why() {
     let unset = run(&[]);
     assert_eq!(unset.0, 2);
     assert!(unset.1.contains("`bridge.queue` is not set"), "{}", unset.1);
+    let nobody = run(&["--set=bridge.credentials=none"]);
+    assert_eq!(nobody.0, 2);
     assert!(
-        unset.1.contains("`bridge.broker` is not set"),
+        nobody
+            .1
+            .contains("IoT Core takes nobody without credentials"),
         "{}",
-        unset.1
+        nobody.1
     );
     // A port that nobody listens on.
     let nobody = "--set=bridge.broker=mqtt://127.0.0.1:1";
@@ -449,6 +463,45 @@ fn a_start_that_cannot_succeed_says_why() {
     ] {
         assert!(bad.1.contains(part), "{part}: {}", bad.1);
     }
+}
+
+#[test]
+fn routes_are_reloaded_all_or_nothing() {
+    let config = std::env::temp_dir().join(format!("eventcast-{}.yaml", std::process::id()));
+    let text = std::fs::read_to_string(CONFIG).unwrap();
+    std::fs::write(&config, &text).unwrap();
+    let mut platform = Platform::start_with("reload", config.clone(), &[]);
+    let subscriber = platform.subscriber();
+    let added = "  - name: everything\n    match: { source: [{ prefix: \"\" }] }\n    to: [\"everything/{id}\"]\n";
+    let told = |platform: &Platform, what: &str| platform.log().matches(what).count();
+    std::fs::write(&config, text.clone() + added).unwrap();
+    platform.send_signal("-HUP");
+    until("the routes are reloaded", || {
+        told(&platform, "the routes are reloaded") == 1
+    });
+    std::fs::write(
+        &config,
+        text.clone() + added + "  - name: faulty\n    mach: {}\n",
+    )
+    .unwrap();
+    platform.send_signal("-HUP");
+    until("the faults are told", || {
+        told(&platform, "the old routes stay") == 1
+    });
+    assert!(
+        platform.log().contains("did you mean `match`?"),
+        "{}",
+        platform.log()
+    );
+    platform.moto.bus(&["put", "70", "1"]);
+    until("the added route publishes", || {
+        subscriber
+            .all()
+            .iter()
+            .any(|line| line.contains("everything/"))
+    });
+    assert_eq!(platform.end_bridge(), 0);
+    std::fs::remove_file(&config).unwrap();
 }
 
 #[test]

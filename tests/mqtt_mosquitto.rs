@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use eventcast::channel::topic::Topic;
+use eventcast::mqtt::auth::Access;
 use eventcast::mqtt::pace::Limits;
 use eventcast::mqtt::{Settings, pool::Pool};
 use eventcast::port::{PublishError, Publisher};
@@ -51,7 +52,7 @@ fn publication(topic: &str, payload: &str) -> Publication {
 
 fn pool(broker: &Mosquitto) -> Pool {
     Pool::start(Settings {
-        port: broker.mqtt_port(),
+        access: Access::plain("127.0.0.1", broker.mqtt_port()),
         connections: (3, 3),
         limits: NO_LIMITS,
         back_off: (Duration::from_millis(100), Duration::from_millis(400)),

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use eventcast::channel::topic::Topic;
 use eventcast::mqtt::Settings;
+use eventcast::mqtt::auth::Access;
 use eventcast::mqtt::pace::Limits;
 use eventcast::mqtt::pool::{Pending, Pool};
 use eventcast::port::{PublishError, Publisher};
@@ -49,7 +50,7 @@ fn publication(topic: &str) -> Publication {
 
 fn settings(broker: &ScriptedBroker) -> Settings {
     Settings {
-        port: broker.port(),
+        access: Access::plain("127.0.0.1", broker.port()),
         connections: (1, 1),
         limits: NO_LIMITS,
         back_off: (Duration::from_millis(20), Duration::from_millis(100)),

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::Status;
 use super::configuration::Configuration;
+use super::{Status, broker};
 use crate::aws::client;
 use crate::aws::sqs::Sqs;
 use crate::bridge::{Bridge, Ending, Settings};
 use crate::config::Config;
-use crate::config::bridge::Broker;
 use crate::mqtt;
 use crate::mqtt::pool::Pool;
 use crate::port::{Publisher, Queue};
+use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
 use crate::telemetry::logs;
 
@@ -31,8 +32,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The queue and credentials are found as every AWS SDK finds them: AWS_REGION, AWS_ENDPOINT_URL, keys, profile,
-or the role of the task. SIGTERM or Ctrl-C finishes what is in flight and hands back the rest; a second one
-stops at once. EVENTCAST_LOG sets what is logged, such as info or eventcast::mqtt=debug.
+or the role of the task. Without bridge.broker IoT Core is asked for the account's endpoint. SIGTERM or Ctrl-C
+finishes what is in flight and hands back the rest; a second one stops at once. SIGHUP reads the routes anew: a
+configuration with a fault changes nothing, and the log says what is wrong. EVENTCAST_LOG sets what is logged, such as info or eventcast::mqtt=debug.
 
 Examples:
   eventcast bridge
@@ -69,21 +71,12 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
     let Some(config) = command.configuration.read_checked(messages)? else {
         return Ok(Status::CannotAnswer);
     };
-    let (Some(queue), Some(broker)) = (config.bridge.queue.clone(), config.bridge.broker.clone())
-    else {
+    let Some(queue) = config.bridge.queue.clone() else {
         let file = command.configuration.file.display();
-        for (key, set) in [
-            ("queue", config.bridge.queue.is_some()),
-            ("broker", config.bridge.broker.is_some()),
-        ] {
-            if !set {
-                let variable = format!("EVENTCAST_BRIDGE_{}", key.to_uppercase());
-                writeln!(
-                    messages,
-                    "error: {file}: `bridge.{key}` is not set\nhelp: set it there, by {variable}, or with --set bridge.{key}=…"
-                )?;
-            }
-        }
+        writeln!(
+            messages,
+            "error: {file}: `bridge.queue` is not set\nhelp: set it there, by EVENTCAST_BRIDGE_QUEUE, or with --set bridge.queue=…"
+        )?;
         return Ok(Status::CannotAnswer);
     };
     let filter = std::env::var("EVENTCAST_LOG").unwrap_or_else(|_| "info".into());
@@ -95,7 +88,7 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let ending = runtime.block_on(serve(&config, queue, broker));
+    let ending = runtime.block_on(serve(&command.configuration, config, queue));
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(match ending? {
         Ending::Drained => Status::Yes,
@@ -103,13 +96,50 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
     })
 }
 
-async fn serve(config: &Config, queue: String, broker: Broker) -> anyhow::Result<Ending> {
+async fn serve(source: &Configuration, config: Config, queue: String) -> anyhow::Result<Ending> {
     let shutdown = Shutdown::default();
+    let routes = watch::Sender::new(Arc::new(config.route_table()));
     tokio::select! {
-        ending = bridge(config, queue, broker, shutdown.clone()) => ending,
+        ending = bridge(&config, queue, routes.subscribe(), shutdown.clone()) => ending,
         failed = shutdown.on_signals() => {
             failed.context("listening to signals")?;
             Ok(Ending::Cut)
+        }
+        failed = reload_on_signals(source, &config, &routes) => Err(failed),
+    }
+}
+
+/// Reads the configuration anew at each SIGHUP. Its routes take the place of the old ones all at once; with any fault the old
+/// ones stay. Ends only when signals cannot be listened to.
+async fn reload_on_signals(
+    source: &Configuration,
+    running: &Config,
+    routes: &watch::Sender<Arc<RouteTable>>,
+) -> anyhow::Error {
+    let mut hang_up = match signal(SignalKind::hangup()) {
+        Ok(signals) => signals,
+        Err(error) => return anyhow::Error::new(error).context("listening to SIGHUP"),
+    };
+    loop {
+        hang_up.recv().await;
+        let mut faults = Vec::new();
+        match source.read_checked(&mut faults) {
+            Ok(Some(config)) => {
+                let table = config.route_table();
+                tracing::info!(routes = table.routes().len(), "the routes are reloaded");
+                if config.bridge != running.bridge {
+                    tracing::warn!("the `bridge` section has changed too: it takes a restart");
+                }
+                routes.send_replace(Arc::new(table));
+            }
+            Ok(None) => tracing::error!(
+                faults = %String::from_utf8_lossy(&faults),
+                "the configuration has faults: the old routes stay"
+            ),
+            Err(error) => tracing::error!(
+                error = format!("{error:#}"),
+                "the configuration cannot be read: the old routes stay"
+            ),
         }
     }
 }
@@ -117,7 +147,7 @@ async fn serve(config: &Config, queue: String, broker: Broker) -> anyhow::Result
 async fn bridge(
     config: &Config,
     queue: String,
-    broker: Broker,
+    routes: watch::Receiver<Arc<RouteTable>>,
     shutdown: Shutdown,
 ) -> anyhow::Result<Ending> {
     let section = &config.bridge;
@@ -136,10 +166,13 @@ async fn bridge(
             "neither bridge.dead_letter_queue nor a redrive policy on the queue: what can never be published comes again until it expires"
         );
     }
-    let address = format!("{}:{}", broker.host, broker.port);
+    let access = tokio::select! {
+        access = broker::access(section, &aws) => access?,
+        _ = shutdown.draining() => return Ok(Ending::Drained),
+    };
+    let address = access.broker.to_string();
     let pool = Arc::new(Pool::start(mqtt::Settings {
-        host: broker.host,
-        port: broker.port,
+        access,
         client_id: section.client_id.clone(),
         connections: section.connections,
         in_flight: section.pace.unacknowledged,
@@ -157,7 +190,6 @@ async fn bridge(
         },
         _ = shutdown.draining() => return Ok(Ending::Drained),
     }
-    let (_, routes) = watch::channel(Arc::new(config.route_table()));
     tracing::info!(
         routes = routes.borrow().routes().len(),
         broker = address,

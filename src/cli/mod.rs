@@ -4,6 +4,7 @@
 //! 2 cannot answer (usage, configuration, input), 3 ran and failed.
 
 mod bridge;
+mod broker;
 mod config;
 mod configuration;
 mod diagnostic;

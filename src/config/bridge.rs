@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::check::{Faults, ParseDuration};
 use super::{member, text};
+use crate::broker::Broker;
 use crate::channel::limits::{
     BYTES_PER_SECOND_PER_CONNECTION, PUBLISHES_PER_SECOND_PER_CONNECTION,
     UNACKNOWLEDGED_PER_CONNECTION,
@@ -17,8 +18,12 @@ pub struct Bridge {
     pub queue: Option<String>,
     /// The dead-letter queue's URL.
     pub dead_letter_queue: Option<String>,
-    /// The broker.
+    /// The broker; without it IoT Core is asked for the account's endpoint.
     pub broker: Option<Broker>,
+    /// Who to be to the broker.
+    pub credentials: Credentials,
+    /// How to protect the connection.
+    pub tls: Tls,
     /// What the daemon's MQTT client ids begin with.
     pub client_id: String,
     /// The fewest and the most MQTT connections.
@@ -50,17 +55,50 @@ pub struct Pace {
     pub task: Option<u32>,
 }
 
-/// Where the broker listens.
+/// Who the daemon says it is to the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broker {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
+pub enum Credentials {
+    /// Nobody, or whom the certificate of `tls` names.
+    None,
+    /// The role that every AWS SDK finds: it signs the WebSocket's address.
+    Aws,
+    /// The bearer of a token for an IoT custom authorizer.
+    Authorizer(Authorizer),
 }
 
-/// MQTT over TCP without TLS (IANA's registry of ports).
-const MQTT_PORT: u16 = 1883;
+/// A token for an IoT custom authorizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorizer {
+    /// The authorizer's name; without one the account's default decides.
+    pub name: Option<String>,
+    /// The name under which it looks for the token.
+    pub token_key: String,
+    /// The token.
+    pub token: Secret,
+    /// The token's signature, where the authorizer asks for one.
+    pub signature: Option<Secret>,
+}
+
+/// Text that no log and no message ever shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The files of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Authorities to trust; without them the system's are.
+    pub ca: Option<String>,
+    /// A certificate with its chain, and its key.
+    pub identity: Option<(String, String)>,
+    /// The application protocol to ask for (ALPN).
+    pub alpn: Option<String>,
+}
 
 fn number(node: &Node, key: &str, default: usize) -> usize {
     match member(node, key).map(|node| &node.value) {
@@ -82,10 +120,13 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
     };
     let pollers = member(node, "pollers").unwrap_or(&empty);
     let connections = member(node, "connections").unwrap_or(&empty);
+    let broker = broker(node, faults);
     let bridge = Bridge {
         queue: url(node, "queue", faults),
         dead_letter_queue: url(node, "dead_letter_queue", faults),
-        broker: broker(node, faults),
+        credentials: credentials(node, broker.as_ref(), faults),
+        tls: tls(node, broker.as_ref(), faults),
+        broker,
         client_id: text(node, "client_id").unwrap_or_else(|| "eventcast".into()),
         connections: (
             number(connections, "min", 2),
@@ -154,51 +195,127 @@ fn url(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<String> {
 
 fn broker(node: &Node, faults: &mut Faults<'_>) -> Option<Broker> {
     let url = text(node, "broker")?;
-    let broker = url.strip_prefix("mqtt://").and_then(address);
+    let broker = Broker::parse(&url);
     if broker.is_none() {
         let at = member(node, "broker").unwrap_or(node).at;
         let message = format!("`bridge.broker` is `{url}`");
         faults
             .error("bad-url", "bridge.broker", at, message)
-            .accepted = Some("mqtt://HOST or mqtt://HOST:PORT".into());
+            .accepted = Some(
+            "mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH] or wss://HOST[:PORT][/PATH]"
+                .into(),
+        );
     }
     broker
 }
 
-fn address(address: &str) -> Option<Broker> {
-    let address = address.strip_suffix('/').unwrap_or(address);
-    // An IPv6 address stands in brackets.
-    let (host, port) = match address.strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?,
-        None => address.split_at(address.find(':').unwrap_or(address.len())),
-    };
-    let port = match port.strip_prefix(':') {
-        Some(port) => port.parse().ok().filter(|port| *port > 0)?,
-        None if port.is_empty() => MQTT_PORT,
-        None => return None,
-    };
-    let odd = |c: char| c.is_whitespace() || matches!(c, '/' | '@' | '?' | '#');
-    (!host.is_empty() && !host.contains(odd)).then(|| Broker {
-        host: host.to_owned(),
-        port,
-    })
+/// Whether a broker is AWS IoT Core, by its name.
+fn is_iot_core(broker: &Broker) -> bool {
+    let host = broker.host.to_ascii_lowercase();
+    host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses() {
-        let told = |text: &str| address(text).map(|broker| (broker.host, broker.port));
-        assert_eq!(told("broker"), Some(("broker".into(), 1883)));
-        assert_eq!(told("127.0.0.1:1885/"), Some(("127.0.0.1".into(), 1885)));
-        assert_eq!(told("[::1]:1885"), Some(("::1".into(), 1885)));
-        assert_eq!(told("[::1]"), Some(("::1".into(), 1883)));
-        for bad in [
-            "", ":1883", "a:b", "a:0", "a:70000", "u@h", "a/b", "[::1", "[::1]x",
-        ] {
-            assert_eq!(told(bad), None, "{bad}");
+fn credentials(node: &Node, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Credentials {
+    let section = member(node, "authorizer");
+    let asked = text(node, "credentials");
+    let word = asked.as_deref().unwrap_or(match (section, broker) {
+        (Some(_), _) => "authorizer",
+        (None, None)
+            if member(node, "tls").is_some_and(|tls| text(tls, "certificate").is_some()) =>
+        {
+            "none"
+        }
+        (None, None) => "aws",
+        (None, Some(broker)) if is_iot_core(broker) && broker.transport.is_websocket() => "aws",
+        (None, Some(_)) => "none",
+    });
+    let at = member(node, "credentials").unwrap_or(node).at;
+    match word {
+        "aws" => {
+            if let Some(broker) = broker.filter(|broker| !broker.transport.is_websocket()) {
+                let message =
+                    format!("`bridge.credentials` is `aws`, and `bridge.broker` `{broker}`");
+                faults
+                    .error("does-not-fit", "bridge.credentials", at, message)
+                    .help = Some(
+                    "AWS credentials sign the address of a WebSocket: use wss://HOST; or a certificate by bridge.tls"
+                        .into(),
+                );
+            }
+            Credentials::Aws
+        }
+        "authorizer" => match section {
+            Some(section) => Credentials::Authorizer(Authorizer {
+                name: text(section, "name"),
+                token_key: text(section, "token_key").unwrap_or_else(|| "token".into()),
+                // A missing token is a fault already.
+                token: Secret(text(section, "token").unwrap_or_default()),
+                signature: text(section, "signature").map(Secret),
+            }),
+            None => {
+                let message =
+                    "`bridge.credentials` is `authorizer`, and there is no `bridge.authorizer`";
+                faults
+                    .error("does-not-fit", "bridge.credentials", at, message)
+                    .help =
+                    Some("name the token there, or by EVENTCAST_BRIDGE_AUTHORIZER_TOKEN".into());
+                Credentials::None
+            }
+        },
+        _ => {
+            let certificate = member(node, "tls").and_then(|tls| text(tls, "certificate"));
+            if broker.is_none() && certificate.is_none() && text(node, "broker").is_none() {
+                let message = "`bridge.credentials` is `none`, and there is no `bridge.broker`";
+                faults
+                    .error("does-not-fit", "bridge.credentials", at, message)
+                    .help = Some(
+                    "IoT Core takes nobody without credentials: leave it out, name a certificate in bridge.tls, or set bridge.broker"
+                        .into(),
+                );
+            }
+            Credentials::None
         }
     }
+}
+
+fn tls(node: &Node, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Tls {
+    let section = member(node, "tls");
+    let of = |key| section.and_then(|section| text(section, key));
+    let at = section.unwrap_or(node).at;
+    if section.is_some()
+        && let Some(broker) = broker.filter(|broker| !broker.transport.is_secure())
+    {
+        let message = format!("there is `bridge.tls`, and `bridge.broker` is `{broker}`");
+        faults.error("does-not-fit", "bridge.tls", at, message).help =
+            Some("use mqtts:// or wss://, or leave `tls` out".into());
+    }
+    let identity = match (of("certificate"), of("key")) {
+        (None, None) => None,
+        (certificate, key) => {
+            if certificate.is_none() || key.is_none() {
+                let message = "`bridge.tls` has only one of `certificate` and `key`";
+                faults.error("does-not-fit", "bridge.tls", at, message).help =
+                    Some("name both files, or neither".into());
+            }
+            certificate.zip(key)
+        }
+    };
+    let alpn = of("alpn").or_else(|| usual_alpn(broker?, node, identity.is_some()));
+    Tls {
+        ca: of("ca"),
+        identity,
+        alpn,
+    }
+}
+
+/// What IoT Core asks for where port 443 carries MQTT rather than HTTPS (developer guide, "Device communication protocols").
+fn usual_alpn(broker: &Broker, node: &Node, certificate: bool) -> Option<String> {
+    use crate::broker::Transport;
+    let mqtt_on_443 = broker.transport == Transport::Tls && broker.port == 443;
+    let protocol = match (certificate, member(node, "authorizer")) {
+        (_, Some(_)) => "mqtt",
+        (true, None) => "x-amzn-mqtt-ca",
+        (false, None) => return None,
+    };
+    (mqtt_on_443 && is_iot_core(broker)).then(|| protocol.to_owned())
 }

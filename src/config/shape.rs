@@ -105,9 +105,26 @@ const BRIDGE: &[Key] = &[
     optional(
         "broker",
         Shape::Text {
-            example: "mqtt://127.0.0.1:1883",
+            example: "wss://abc-ats.iot.eu-central-1.amazonaws.com/mqtt",
         },
-        "The MQTT broker: mqtt://HOST:PORT, over TCP without TLS. The port is 1883 unless given.",
+        "The MQTT broker: mqtt://HOST, mqtts://HOST (TLS), ws://HOST or wss://HOST (WebSocket, path /mqtt), each with :PORT unless it \
+         is 1883, 8883, 80 or 443. Without it IoT Core is asked for the account's endpoint, and wss:// is used.",
+    ),
+    optional(
+        "credentials",
+        Shape::Choice(CREDENTIALS),
+        "Who the daemon is to the broker: aws (the task's role signs the WebSocket's address; the default for IoT Core by wss://), \
+         authorizer (a token for a custom authorizer; the default with `authorizer`), none (nobody, or whom the certificate of `tls` names).",
+    ),
+    optional(
+        "tls",
+        Shape::Section(TLS),
+        "Files for TLS. Without them the system's certificate authorities are trusted.",
+    ),
+    optional(
+        "authorizer",
+        Shape::Section(AUTHORIZER),
+        "A token for an IoT custom authorizer.",
     ),
     optional(
         "client_id",
@@ -154,6 +171,65 @@ const BRIDGE: &[Key] = &[
         "drain",
         Shape::Duration,
         "How long the daemon may take to finish after SIGTERM. Default 25s: ECS kills after 30s.",
+    ),
+];
+
+const TLS: &[Key] = &[
+    optional(
+        "ca",
+        Shape::Text { example: "ca.pem" },
+        "PEM file with the certificate authorities to trust instead of the system's.",
+    ),
+    optional(
+        "certificate",
+        Shape::Text {
+            example: "bridge.pem",
+        },
+        "PEM file with the daemon's certificate and its chain, for mutual TLS.",
+    ),
+    optional(
+        "key",
+        Shape::Text {
+            example: "bridge.key",
+        },
+        "PEM file with the certificate's private key.",
+    ),
+    optional(
+        "alpn",
+        Shape::Text {
+            example: "x-amzn-mqtt-ca",
+        },
+        "The application protocol to ask for. Default on port 443 of IoT Core: x-amzn-mqtt-ca with a certificate, mqtt with a \
+         custom authorizer.",
+    ),
+];
+
+const AUTHORIZER: &[Key] = &[
+    optional(
+        "name",
+        Shape::Text {
+            example: "platform",
+        },
+        "The authorizer's name. Without it the account's default authorizer decides.",
+    ),
+    optional(
+        "token_key",
+        Shape::Text { example: "token" },
+        "The name under which the authorizer looks for the token. Default token.",
+    ),
+    required(
+        "token",
+        Shape::Text {
+            example: "eyJhbGciOi…",
+        },
+        "The token. Keep it out of the file: set EVENTCAST_BRIDGE_AUTHORIZER_TOKEN.",
+    ),
+    optional(
+        "signature",
+        Shape::Text {
+            example: "c2lnbmVk",
+        },
+        "The token's signature in Base64, for an authorizer that checks signatures.",
     ),
 ];
 
@@ -307,5 +383,6 @@ const ROUTE: &[Key] = &[
 
 pub(super) const ENVELOPES: &[&str] = &["eventbridge", "raw"];
 pub(super) const PUBLISH: &[&str] = &["mqtt"];
+pub(super) const CREDENTIALS: &[&str] = &["none", "aws", "authorizer"];
 pub(super) const PAYLOADS: &[&str] = &["event", "detail", "cloudevents"];
 pub(super) const ON_INVALID_TOPIC: &[&str] = &["dead_letter", "skip", "fail"];

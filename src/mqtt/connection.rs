@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rumqttc::mqttbytes::v5::{DisconnectReasonCode, Packet, PubAckReason, PublishProperties};
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, PublishNotice,
+    AsyncClient, ConnectionError, Event, EventLoop, NetworkOptions, PublishNotice,
     PublishNoticeError, PublishOptions,
 };
 use tokio::sync::{oneshot, watch};
@@ -31,8 +31,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects and waits for the broker's CONNACK. The error is one line for a log.
     pub(super) async fn open(settings: &Settings, client_id: &str) -> Result<Self, String> {
-        let address = (settings.host.clone(), settings.port);
-        let mut options = MqttOptions::new(client_id, address);
+        let mut options = settings.access.options(client_id).await?;
         options
             .set_clean_start(true)
             .set_keep_alive(settings.keep_alive.as_secs().try_into().unwrap_or(u16::MAX))

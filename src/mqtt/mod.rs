@@ -4,6 +4,7 @@
 //! of the daemon ([`pool`]). The client library stays inside this module; nothing is ever left to its own reconnect, which
 //! loses publications silently: on every error client and event loop are thrown away.
 
+pub mod auth;
 mod connection;
 pub mod pace;
 pub mod pool;
@@ -11,12 +12,10 @@ pub mod pool;
 use std::time::Duration;
 
 /// How to reach the broker and how hard to press it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
-    /// The broker's host name or address.
-    pub host: String,
-    /// Its port for MQTT over plain TCP.
-    pub port: u16,
+    /// How to reach the broker.
+    pub access: auth::Access,
     /// What client ids begin with; a random word and the connection's number follow, so that no two tasks share one.
     pub client_id: String,
     /// The fewest and the most connections that are held.
@@ -38,8 +37,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            host: "127.0.0.1".into(),
-            port: 1883,
+            access: auth::Access::plain("127.0.0.1", 1883),
             client_id: "eventcast".into(),
             connections: (2, 32),
             limits: pace::Limits::default(),

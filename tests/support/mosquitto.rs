@@ -1,4 +1,5 @@
-//! A real broker for tests: mosquitto with a plain and a WebSocket listener on free ports of the loopback interface.
+//! A real broker for tests: mosquitto with a plain and a WebSocket listener on free ports of the loopback interface, and on request
+//! with TLS.
 //!
 //! It speaks MQTT as the specification has it and knows nothing of IoT Core's limits. A machine without mosquitto fails
 //! the test with a sentence that says what to install; nothing is skipped in silence.
@@ -27,7 +28,23 @@ pub(crate) struct Mosquitto {
     folder: PathBuf,
     mqtt: u16,
     websocket: u16,
+    secure: Option<Secure>,
     process: Option<Child>,
+}
+
+/// Listeners with TLS.
+struct Secure {
+    mutual: u16,
+    websocket: u16,
+    files: Files,
+}
+
+/// PEM files of a broker with TLS.
+#[derive(Clone)]
+pub(crate) struct Files {
+    pub(crate) ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl Mosquitto {
@@ -36,13 +53,28 @@ impl Mosquitto {
     /// # Panics
     /// When mosquitto is not installed, or does not start; with its log.
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same with TLS as well: MQTT for clients with a certificate, and WebSocket.
+    pub(crate) fn start_secure(files: &Files) -> Self {
+        Self::start_with(Some(files))
+    }
+
+    fn start_with(files: Option<&Files>) -> Self {
         // Between the moment a free port is found and the moment mosquitto binds it, another process may take it.
         for _ in 0..5 {
-            let (mqtt, websocket) = two_free_ports();
+            let [mqtt, websocket, mutual, secure_websocket] = free_ports();
+            let secure = files.map(|files| Secure {
+                mutual,
+                websocket: secure_websocket,
+                files: files.clone(),
+            });
             let mut broker = Self {
                 folder: new_folder(),
                 mqtt,
                 websocket,
+                secure,
                 process: None,
             };
             broker.write_config();
@@ -66,6 +98,12 @@ impl Mosquitto {
     /// The port of the WebSocket listener on 127.0.0.1; it answers on every path.
     pub(crate) fn websocket_port(&self) -> u16 {
         self.websocket
+    }
+
+    /// The ports of the listeners with TLS on 127.0.0.1: MQTT, which asks for a certificate, and WebSocket, which does not.
+    pub(crate) fn secure_ports(&self) -> (u16, u16) {
+        let secure = self.secure.as_ref().expect("started with TLS");
+        (secure.mutual, secure.websocket)
     }
 
     /// What mosquitto has logged since it was first started.
@@ -108,6 +146,25 @@ impl Mosquitto {
              protocol websockets\n",
             self.mqtt, self.websocket
         );
+        let secure = self.secure.as_ref().map_or_else(String::new, |secure| {
+            let Files {
+                ca,
+                certificate,
+                key,
+            } = &secure.files;
+            let files = format!(
+                "cafile {}\ncertfile {}\nkeyfile {}\n",
+                ca.display(),
+                certificate.display(),
+                key.display()
+            );
+            format!(
+                "listener {} 127.0.0.1\nprotocol mqtt\n{files}require_certificate true\nuse_identity_as_username true\n\
+                 listener {} 127.0.0.1\nprotocol websockets\n{files}",
+                secure.mutual, secure.websocket
+            )
+        });
+        let config = config + &secure;
         fs::write(self.folder.join("mosquitto.conf"), config).expect("the folder is writable");
     }
 
@@ -136,7 +193,13 @@ impl Mosquitto {
                 self.process = None;
                 return false;
             }
-            if accepts(self.mqtt) && accepts(self.websocket) {
+            let secure = self.secure.iter();
+            let secure = secure.flat_map(|secure| [secure.mutual, secure.websocket]);
+            if [self.mqtt, self.websocket]
+                .into_iter()
+                .chain(secure)
+                .all(accepts)
+            {
                 return true;
             }
             thread::sleep(BETWEEN_LOOKS);
@@ -179,16 +242,14 @@ fn new_folder() -> PathBuf {
     folder
 }
 
-fn two_free_ports() -> (u16, u16) {
-    let listeners = [(); 2].map(|()| {
+fn free_ports() -> [u16; 4] {
+    let listeners = [(); 4].map(|()| {
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback interface has a free port")
     });
-    let [a, b] = listeners.map(|l| {
-        l.local_addr()
-            .expect("a bound socket has an address")
-            .port()
-    });
-    (a, b)
+    listeners.map(|listener| {
+        let address = listener.local_addr();
+        address.expect("a bound socket has an address").port()
+    })
 }
 
 fn accepts(port: u16) -> bool {

@@ -67,11 +67,8 @@ impl Moto {
 
     /// The command that does one thing with the bus; see `bus.py`.
     pub(crate) fn bus_command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program("python"));
-        command
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/bus.py"))
-            .args(arguments)
-            .envs(self.environment());
+        let mut command = python("bus.py");
+        command.args(arguments).envs(self.environment());
         command
     }
 
@@ -92,6 +89,16 @@ impl Drop for Moto {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Runs a script of this folder in the tests' Python environment.
+pub(crate) fn python(script: &str) -> Command {
+    let mut command = Command::new(program("python"));
+    command.arg(format!(
+        "{}/tests/support/{script}",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    command
 }
 
 /// A program of the tests' Python environment.

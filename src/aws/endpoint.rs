@@ -1,0 +1,180 @@
+//! Where an account's IoT Core listens: DescribeEndpoint, asked once at start.
+//!
+//! One signed GET rather than the SDK's client of the IoT control plane, which is nearly half of a release build and of no
+//! other use to the daemon.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::HttpConnector as _;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::byte_stream::ByteStream;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::sign::{SignError, Signer};
+
+/// The endpoint whose certificate Amazon Trust Services has signed (IoT API reference, DescribeEndpoint).
+const KIND: &str = "iot:Data-ATS";
+const SERVICE: &str = "iot";
+const CALL: Duration = Duration::from_secs(10);
+
+/// Why the endpoint is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// There is nothing to sign with.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The control plane cannot be reached.
+    #[error("{url}: {why}")]
+    Unreachable {
+        /// What was asked.
+        url: String,
+        /// One line.
+        why: String,
+    },
+    /// The control plane refuses.
+    #[error(
+        "{url}: HTTP {status}: {answer}; grant the task role iot:DescribeEndpoint, or set bridge.broker"
+    )]
+    Refused {
+        /// What was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The answer's beginning.
+        answer: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    endpoint_address: String,
+}
+
+/// Asks the IoT control plane for the host name of the account's data plane, such as `abc-ats.iot.eu-central-1.amazonaws.com`.
+///
+/// # Errors
+/// [`EndpointError`] when it cannot be asked or does not tell.
+pub async fn describe(config: &SdkConfig) -> Result<String, EndpointError> {
+    let signer = Signer::try_new(config)?;
+    let region = signer.region();
+    let base = config.endpoint_url().map_or_else(
+        || {
+            let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+            format!("https://iot.{region}.amazonaws.com{suffix}")
+        },
+        |url| url.trim_end_matches('/').to_owned(),
+    );
+    let url = format!("{base}/endpoint?endpointType={}", KIND.replace(':', "%3A"));
+    let unreachable = |why: String| EndpointError::Unreachable {
+        url: url.clone(),
+        why,
+    };
+    let host = base.split_once("://").map_or(&*base, |(_, host)| host);
+    let headers = signer
+        .headers(SERVICE, &url, host, SystemTime::now())
+        .await?;
+    let mut request = HttpRequest::get(&url).map_err(|error| unreachable(error.to_string()))?;
+    for (name, value) in headers {
+        request.headers_mut().insert(name, value);
+    }
+    let connector = Connector::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build();
+    let (status, body) = timeout(CALL, async {
+        let response = connector.call(request).await;
+        let response = response.map_err(|error| unreachable(causes(&error)))?;
+        let status = response.status().as_u16();
+        let body = ByteStream::new(response.into_body()).collect().await;
+        let body = body.map_err(|error| unreachable(causes(&error)))?;
+        Ok::<_, EndpointError>((status, body.into_bytes()))
+    })
+    .await
+    .map_err(|_| unreachable(format!("no answer in {CALL:?}")))??;
+    match serde_json::from_slice::<Answer>(&body) {
+        Ok(answer) if status == 200 => Ok(answer.endpoint_address),
+        _ => Err(EndpointError::Refused {
+            url,
+            status,
+            answer: String::from_utf8_lossy(&body).chars().take(300).collect(),
+        }),
+    }
+}
+
+/// An error with its causes, in one line.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::{BehaviorVersion, Region};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Asks a server that gives one answer, and tells what it was asked.
+    async fn asked(status: &str, body: &str) -> (Result<String, EndpointError>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "AKID",
+                "secret",
+                Some("session".into()),
+                None,
+                "test",
+            )))
+            .endpoint_url(format!("http://{}/", listener.local_addr().unwrap()))
+            .build();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(request).unwrap()
+        };
+        tokio::join!(describe(&config), server)
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_told() {
+        let (told, request) = asked("200 OK", r#"{"endpointAddress":"a-ats.iot.example"}"#).await;
+        assert_eq!(told.unwrap(), "a-ats.iot.example");
+        let request = request.to_lowercase();
+        for part in [
+            "get /endpoint?endpointtype=iot%3adata-ats http/1.1",
+            "/eu-central-1/iot/aws4_request",
+            "x-amz-security-token: session",
+            "signedheaders=host;x-amz-date;x-amz-security-token",
+        ] {
+            assert!(request.contains(part), "{part}: {request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_what_to_grant() {
+        let (told, _) = asked("403 Forbidden", r#"{"message":"no"}"#).await;
+        let told = told.unwrap_err().to_string();
+        assert!(
+            told.contains("HTTP 403") && told.contains("iot:DescribeEndpoint"),
+            "{told}"
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! From the configuration to a way to the broker: files are read, credentials found, the endpoint asked for.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use aws_config::SdkConfig;
+
+use crate::aws::{endpoint, sign::Signer};
+use crate::broker::{Broker, Transport};
+use crate::config::bridge::{self, Bridge};
+use crate::mqtt::auth::{Access, Credentials, Pem, Sign, Tls, TlsFiles, Token};
+
+/// How to reach the broker and who to be there.
+pub(super) async fn access(section: &Bridge, aws: &SdkConfig) -> anyhow::Result<Access> {
+    let broker = match &section.broker {
+        Some(broker) => broker.clone(),
+        None => endpoint_of_account(section, aws).await?,
+    };
+    let tls = if broker.transport.is_secure() {
+        Some(tls(&section.tls)?)
+    } else {
+        None
+    };
+    let credentials = match &section.credentials {
+        bridge::Credentials::None => Credentials::None,
+        bridge::Credentials::Aws => Credentials::Signed(signing(aws)?),
+        bridge::Credentials::Authorizer(authorizer) => Credentials::Token(Token {
+            authorizer: authorizer.name.clone(),
+            key: authorizer.token_key.clone(),
+            token: authorizer.token.0.clone(),
+            signature: authorizer
+                .signature
+                .as_ref()
+                .map(|signature| signature.0.clone()),
+        }),
+    };
+    Ok(Access {
+        broker,
+        tls,
+        credentials,
+    })
+}
+
+async fn endpoint_of_account(section: &Bridge, aws: &SdkConfig) -> anyhow::Result<Broker> {
+    let host = endpoint::describe(aws)
+        .await
+        .context("asking IoT Core for the account's endpoint, because bridge.broker is not set")?;
+    let transport = match &section.credentials {
+        bridge::Credentials::None => Transport::Tls,
+        _ => Transport::SecureWebSocket,
+    };
+    let url = format!("{}://{host}", transport.scheme());
+    Broker::parse(&url).with_context(|| format!("IoT Core's endpoint is `{host}`"))
+}
+
+fn signing(aws: &SdkConfig) -> anyhow::Result<Sign> {
+    let signer = Arc::new(Signer::try_new(aws)?);
+    Ok(Arc::new(move |host, path| {
+        let signer = Arc::clone(&signer);
+        Box::pin(async move {
+            let query = signer.query(&host, &path, SystemTime::now()).await;
+            query.map_err(|error| error.to_string())
+        })
+    }))
+}
+
+fn tls(files: &bridge::Tls) -> anyhow::Result<Tls> {
+    let read = |key: &str, file: &String| {
+        let name = format!("bridge.tls.{key} `{file}`");
+        let text = std::fs::read(file).with_context(|| name.clone())?;
+        anyhow::Ok(Pem { name, text })
+    };
+    let authorities = files.ca.as_ref().map(|file| read("ca", file));
+    let identity = files.identity.as_ref().map(|(certificate, key)| {
+        anyhow::Ok((read("certificate", certificate)?, read("key", key)?))
+    });
+    Ok(Tls::try_new(&TlsFiles {
+        authorities: authorities.transpose()?,
+        identity: identity.transpose()?,
+        protocol: files.alpn.clone(),
+    })?)
+}
