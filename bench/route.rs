@@ -52,6 +52,7 @@ fn table(mix: &str, count: usize) -> RouteTable {
             name: Arc::from(format!("route-{n}")),
             pattern: Pattern::parse(&pattern).expect("a pattern"),
             targets: vec![target.clone()],
+            oversize: eventcast::route::oversize::Oversize::DeadLetter,
             payload: Payload::Event,
             qos: Qos::AtLeastOnce,
             retain: false,

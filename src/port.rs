@@ -30,6 +30,8 @@ pub struct Delivery {
     pub attempt: u32,
     /// The message group (FIFO and fair queues).
     pub group: Option<Arc<str>>,
+    /// The W3C trace context of whoever sent it.
+    pub traceparent: Option<Box<str>>,
 }
 
 impl fmt::Debug for Delivery {

@@ -46,7 +46,8 @@ fn publication(topic: &str, payload: &str) -> Publication {
         expires: Some(Duration::from_secs(60)),
         conflate: false,
         content_type: "application/json",
-        facts: Arc::new(Facts::new("e1", [Some("shop"), None, None])),
+        oversize: None,
+        facts: Arc::new(Facts::new("e1", [Some("shop"), None, None, None])),
     }
 }
 

@@ -44,7 +44,8 @@ fn publication(topic: &str) -> Publication {
         expires: None,
         conflate: false,
         content_type: "application/json",
-        facts: Arc::new(Facts::new("e1", [None; 3])),
+        oversize: None,
+        facts: Arc::new(Facts::new("e1", [None; 4])),
     }
 }
 

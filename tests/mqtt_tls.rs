@@ -50,7 +50,8 @@ fn publication() -> Publication {
         expires: None,
         conflate: false,
         content_type: "application/json",
-        facts: Arc::new(Facts::new("e1", [None, None, None])),
+        oversize: None,
+        facts: Arc::new(Facts::new("e1", [None; 4])),
     }
 }
 

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::error;
+use crate::event::trace;
 use crate::port::{
     BatchOutcome, DeadLetter, Delivery, Hold, Queue, QueueError, QueueFacts, Receipt,
 };
@@ -64,8 +65,12 @@ impl Sqs {
         let sent = attribute(&MessageSystemAttributeName::SentTimestamp)
             .and_then(|milliseconds| milliseconds.parse().ok())
             .and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok());
+        let traceparent = attribute(&MessageSystemAttributeName::AwsTraceHeader)
+            .and_then(|header| trace::from_xray(header))
+            .map(String::into_boxed_str);
         Some(Delivery {
             attempt,
+            traceparent,
             group,
             sent,
             id: message.message_id?.into(),
@@ -88,6 +93,7 @@ impl Queue for Sqs {
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::AwsTraceHeader)
             .send()
             .await
             .map_err(|error| error::queue(&format!("receiving from {}", self.queue), &error))?;

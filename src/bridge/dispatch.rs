@@ -20,6 +20,7 @@ use super::settle::Settlement;
 use super::work::{Job, JobId, Step, Work, WorkId};
 use super::{Batch, Bridge};
 use crate::channel::topic::Topic;
+use crate::event::envelope::Origin;
 use crate::port::{Delivery, PublishError, Publisher, Queue};
 use crate::route::publication::Publication;
 
@@ -135,7 +136,11 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         }
         let routes = Arc::clone(&self.bridge.routes.borrow());
         let counters = &self.bridge.counters;
-        let routed = match routes.route(&work.delivery.body, &work.delivery.id) {
+        let origin = Origin {
+            message_id: &work.delivery.id,
+            traceparent: work.delivery.traceparent.as_deref(),
+        };
+        let routed = match routes.route(&work.delivery.body, origin) {
             Ok(routed) => routed,
             Err(refusal) => return self.end(id, Outcome::Refused(refusal)),
         };

@@ -184,6 +184,7 @@ impl FakeQueue {
             stored.visible_at = Some(now + VISIBILITY);
             brought.insert(number, (*receives, place));
             Some(Delivery {
+                traceparent: None,
                 id: number.to_string().into(),
                 body: stored.body.clone(),
                 receipt: Receipt::new(format!("{number} {}", stored.receives)),

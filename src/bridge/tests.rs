@@ -10,6 +10,7 @@ use super::*;
 use crate::event::envelope::Envelope;
 use crate::event::pattern::Pattern;
 use crate::port::PublishError;
+use crate::route::oversize::Oversize;
 use crate::route::payload::Payload;
 use crate::route::publication::Qos;
 use crate::route::table::{OnInvalidTopic, Route};
@@ -23,6 +24,7 @@ pub(super) fn route(name: &str, pattern: &str, targets: &[&str]) -> Route {
             .iter()
             .map(|target| Target::parse(target, &Kinds::new()).unwrap())
             .collect(),
+        oversize: Oversize::DeadLetter,
         payload: Payload::default(),
         qos: Qos::AtLeastOnce,
         retain: false,

@@ -24,6 +24,7 @@ use crate::channel::{IdFormat, Kind};
 use crate::event::envelope::Envelope;
 use crate::event::pattern::tree::{Node, NodeValue, Position};
 use crate::event::pattern::{Pattern, PatternError};
+use crate::route::oversize::{Oversize, Projection};
 use crate::route::payload::Payload;
 use crate::route::publication::Qos;
 use crate::route::table::{OnInvalidTopic, Route, RouteTable};
@@ -283,6 +284,7 @@ fn read_route(node: &Node, key: &str, kinds: &Kinds, faults: &mut Faults<'_>) ->
             .into_iter()
             .find(|(name, _)| Some(*name) == payload.as_deref())
             .map_or(Payload::default(), |(_, payload)| payload),
+        oversize: read_oversize(node, key, faults),
         qos: match member(node, "qos").map(|node| &node.value) {
             Some(NodeValue::Number(level)) if &**level == "0" => Qos::AtMostOnce,
             _ => Qos::AtLeastOnce,
@@ -297,6 +299,49 @@ fn read_route(node: &Node, key: &str, kinds: &Kinds, faults: &mut Faults<'_>) ->
             _ => OnInvalidTopic::DeadLetter,
         },
     })
+}
+
+fn read_oversize(node: &Node, key: &str, faults: &mut Faults<'_>) -> Oversize {
+    let fields = member(node, "project");
+    let paths: Vec<(String, Position)> = elements(node, "project")
+        .iter()
+        .filter_map(|path| match &path.value {
+            NodeValue::String(text) => Some((text_of(text), path.at)),
+            _ => None,
+        })
+        .collect();
+    let word = text(node, "oversize");
+    let at = member(node, "oversize").or(fields).unwrap_or(node).at;
+    match (word.as_deref(), fields) {
+        (Some("project"), None) => {
+            let message = format!("`{key}.oversize` is `project`, and there is no `project`");
+            faults
+                .error("does-not-fit", &format!("{key}.oversize"), at, message)
+                .help = Some("list the fields to send, such as project: [detail.orderId]".into());
+        }
+        (Some("project"), Some(_)) => {}
+        (_, Some(_)) => {
+            let message = format!("`{key}.project` stands without `oversize: project`");
+            faults
+                .error("does-not-fit", &format!("{key}.project"), at, message)
+                .help = Some("add `oversize: project`, or leave the list out".into());
+        }
+        (Some("pointer"), None) => return Oversize::Pointer,
+        _ => {}
+    }
+    match Projection::parse(paths.iter().map(|(path, _)| path.as_str())) {
+        Ok(projection) if word.as_deref() == Some("project") => Oversize::Project(projection),
+        Ok(_) => Oversize::DeadLetter,
+        Err(path) => {
+            let known = paths.iter().find(|(known, _)| known == path);
+            let at = known.map_or(at, |(_, at)| *at);
+            let key = format!("{key}.project");
+            faults
+                .error("bad-path", &key, at, format!("`{path}` in `{key}`"))
+                .accepted = Some("dotted paths such as `detail.order.id`".into());
+            Oversize::DeadLetter
+        }
+    }
 }
 
 fn read_expires(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<Duration> {

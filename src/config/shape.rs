@@ -347,6 +347,20 @@ const ROUTE: &[Key] = &[
         "What clients receive: the whole event (the default), its detail, or a CloudEvent in structured mode.",
     ),
     optional(
+        "oversize",
+        Shape::Choice(OVERSIZE),
+        "What becomes of an event whose payload is over IoT Core's 128 KB: dead_letter (the default), project (detail is cut to the \
+         fields listed in `project`), pointer (detail says the event's id and size, for the client to fetch). The user property \
+         eb-oversize marks both.",
+    ),
+    optional(
+        "project",
+        Shape::List(&Shape::Text {
+            example: "detail.orderId",
+        }),
+        "The fields of detail that an oversize event keeps.",
+    ),
+    optional(
         "qos",
         Shape::Integer { least: 0, most: 1 },
         "MQTT quality of service asked of the broker: 1 (the default) is acknowledged, 0 is not.",
@@ -384,5 +398,6 @@ const ROUTE: &[Key] = &[
 pub(super) const ENVELOPES: &[&str] = &["eventbridge", "raw"];
 pub(super) const PUBLISH: &[&str] = &["mqtt"];
 pub(super) const CREDENTIALS: &[&str] = &["none", "aws", "authorizer"];
+pub(super) const OVERSIZE: &[&str] = &["dead_letter", "project", "pointer"];
 pub(super) const PAYLOADS: &[&str] = &["event", "detail", "cloudevents"];
 pub(super) const ON_INVALID_TOPIC: &[&str] = &["dead_letter", "skip", "fail"];

@@ -1,5 +1,6 @@
 //! Configurations from end to end: text in, checked types or faults out.
 
+use super::bridge::Credentials;
 use super::*;
 
 const GOOD: &str = r#"
@@ -153,5 +154,106 @@ fn the_schema_knows_every_key() {
     assert_eq!(
         routes["properties"]["payload"]["enum"],
         serde_json::json!(["event", "detail", "cloudevents"])
+    );
+}
+
+/// The codes and messages of the faults of a configuration with these lines in its `bridge` section and in its only route.
+fn faults_of(bridge: &str, route: &str) -> Vec<String> {
+    let text = format!(
+        "routes:\n  - name: r\n    match: {{ source: [s] }}\n    to: [a]\n{route}bridge:\n  drain: 25s\n{bridge}"
+    );
+    let faults = loaded(&text, &[], &[]).faults;
+    faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.code, fault.message))
+        .collect()
+}
+
+#[test]
+fn ways_to_the_broker_that_do_not_fit() {
+    let check = |bridge: &str, expected: &[&str]| {
+        assert_eq!(faults_of(bridge, ""), expected, "{bridge}");
+    };
+    check("", &[]);
+    check("  broker: wss://h\n  credentials: aws\n", &[]);
+    check(
+        "  broker: mqtts://h\n  tls: { ca: a, certificate: b, key: c }\n",
+        &[],
+    );
+    check(
+        "  broker: mqtts://h\n  credentials: aws\n",
+        &["does-not-fit: `bridge.credentials` is `aws`, and `bridge.broker` `mqtts://h`"],
+    );
+    check(
+        "  broker: wss://h\n  credentials: authorizer\n",
+        &[
+            "does-not-fit: `bridge.credentials` is `authorizer`, and there is no `bridge.authorizer`",
+        ],
+    );
+    check(
+        "  credentials: none\n",
+        &["does-not-fit: `bridge.credentials` is `none`, and there is no `bridge.broker`"],
+    );
+    check(
+        "  broker: ws://h\n  tls: { ca: a }\n",
+        &["does-not-fit: there is `bridge.tls`, and `bridge.broker` is `ws://h/mqtt`"],
+    );
+    check(
+        "  broker: mqtts://h\n  tls: { key: a }\n",
+        &["does-not-fit: `bridge.tls` has only one of `certificate` and `key`"],
+    );
+    check(
+        "  broker: wss://h\n  authorizer: { name: a }\n",
+        &["missing-key: bridge.authorizer has no `token`"],
+    );
+}
+
+#[test]
+fn who_the_daemon_is_to_the_broker() {
+    let bridge = |lines: &str| {
+        let text = format!(
+            "routes:\n  - {{ name: r, match: {{ source: [s] }}, to: [a] }}\nbridge:\n{lines}"
+        );
+        loaded(&text, &[], &[]).config.unwrap().bridge
+    };
+    let iot = "abc-ats.iot.eu-central-1.amazonaws.com";
+    let certificate = "  tls: { certificate: c, key: k }\n";
+    let token = "  authorizer: { token: t }\n";
+    let signed = bridge(&format!("  broker: wss://{iot}\n"));
+    assert_eq!(signed.credentials, Credentials::Aws);
+    let local = bridge("  broker: ws://127.0.0.1\n");
+    assert_eq!(local.credentials, Credentials::None);
+    let mutual = bridge(&format!("  broker: mqtts://{iot}:443\n{certificate}"));
+    assert_eq!(mutual.credentials, Credentials::None);
+    assert_eq!(mutual.tls.alpn.as_deref(), Some("x-amzn-mqtt-ca"));
+    let authorized = bridge(&format!("  broker: mqtts://{iot}:443\n{token}"));
+    assert!(matches!(authorized.credentials, Credentials::Authorizer(_)));
+    assert_eq!(authorized.tls.alpn.as_deref(), Some("mqtt"));
+    assert!(!format!("{authorized:?}").contains("\"t\""));
+    let usual = bridge(&format!("  broker: mqtts://{iot}\n{certificate}"));
+    assert_eq!(usual.tls.alpn, None);
+}
+
+#[test]
+fn what_stands_in_for_oversize_events() {
+    let check = |route: &str, expected: &[&str]| {
+        assert_eq!(faults_of("", route), expected, "{route}");
+    };
+    check("    oversize: pointer\n", &[]);
+    check(
+        "    oversize: project\n    project: [detail.a, detail.b.c]\n",
+        &[],
+    );
+    check(
+        "    oversize: project\n",
+        &["does-not-fit: `routes[0].oversize` is `project`, and there is no `project`"],
+    );
+    check(
+        "    project: [detail.a]\n",
+        &["does-not-fit: `routes[0].project` stands without `oversize: project`"],
+    );
+    check(
+        "    oversize: project\n    project: [a]\n",
+        &["bad-path: `a` in `routes[0].project`"],
     );
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::fields::{FieldId, Fields};
 use super::scan::{Kind, ScanError, Scanned, Value, scan};
+use super::trace::is_traceparent;
 
 /// Version-2 names of the classic fields.
 const VERSION_2: [(&str, &str); 5] = [
@@ -53,6 +54,7 @@ struct FactIds {
     region: FieldId,
     detail: FieldId,
     delivery_type: FieldId,
+    traceparent: FieldId,
 }
 
 impl Decoder {
@@ -72,6 +74,7 @@ impl Decoder {
             region: fields.add("region"),
             detail: fields.add("detail"),
             delivery_type: fields.add(DELIVERY_TYPE),
+            traceparent: fields.add("detail.traceparent"),
         };
         Self {
             envelope,
@@ -80,21 +83,43 @@ impl Decoder {
         }
     }
 
-    /// Reads one body. `message_id` stands in for the event's id where the envelope has none (raw bodies).
+    /// Reads one body.
     ///
     /// # Errors
     /// [`DecodeError`] when the body is not JSON, or not an event of the expected envelope. Both are permanent.
-    pub fn decode<'m>(&self, body: &Bytes, message_id: &'m str) -> Result<Event<'m>, DecodeError> {
+    pub fn decode<'m>(
+        &self,
+        body: &Bytes,
+        origin: impl Into<Origin<'m>>,
+    ) -> Result<Event<'m>, DecodeError> {
         let scanned = scan(body, &self.fields)?;
         let event = Event {
             scanned,
             facts: self.facts,
-            message_id,
+            origin: origin.into(),
             envelope: self.envelope,
         };
         match self.envelope {
             Envelope::Raw => Ok(event),
             Envelope::EventBridge => event.checked(),
+        }
+    }
+}
+
+/// What the queue says of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'m> {
+    /// The queue's id of the message; it stands in for the event's id where the envelope has none (raw bodies).
+    pub message_id: &'m str,
+    /// The W3C trace context of whoever sent the message; the event's own comes before it.
+    pub traceparent: Option<&'m str>,
+}
+
+impl<'m> From<&'m str> for Origin<'m> {
+    fn from(message_id: &'m str) -> Self {
+        Self {
+            message_id,
+            traceparent: None,
         }
     }
 }
@@ -115,7 +140,7 @@ pub enum DecodeError {
 pub struct Event<'m> {
     scanned: Scanned,
     facts: FactIds,
-    message_id: &'m str,
+    origin: Origin<'m>,
     envelope: Envelope,
 }
 
@@ -148,8 +173,8 @@ impl Event<'_> {
     /// The event's own id, by which a client drops duplicates; for raw bodies the queue's message id.
     pub fn id(&self) -> &str {
         match self.envelope {
-            Envelope::EventBridge => self.text(self.facts.id).unwrap_or(self.message_id),
-            Envelope::Raw => self.message_id,
+            Envelope::EventBridge => self.text(self.facts.id).unwrap_or(self.origin.message_id),
+            Envelope::Raw => self.origin.message_id,
         }
     }
 
@@ -181,6 +206,13 @@ impl Event<'_> {
     /// The platform's own data: `detail`, or `Data` of a version-2 bus; for raw bodies the `detail` member, if any.
     pub fn detail(&self) -> Option<Value<'_>> {
         self.scanned.first(self.facts.detail)
+    }
+
+    /// The W3C trace context: `detail.traceparent` where that is one, or that of the message.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.text(self.facts.traceparent)
+            .filter(|text| is_traceparent(text))
+            .or(self.origin.traceparent)
     }
 
     /// Whether a version-2 bus delivers it again from its archive, on request.

@@ -8,3 +8,4 @@ pub mod fields;
 mod lex;
 pub mod pattern;
 pub mod scan;
+pub mod trace;

@@ -53,7 +53,28 @@ impl Payload {
                 let detail = event.detail().ok_or(Lacks("detail"))?;
                 Ok(event.scanned().slice(&detail))
             }
-            Self::CloudEvents => cloud_event(event),
+            Self::CloudEvents => {
+                let detail = event.detail().ok_or(Lacks("detail"))?;
+                cloud_event(event, &event.scanned().slice(&detail))
+            }
+        }
+    }
+
+    /// The bytes to publish with another `detail`.
+    ///
+    /// # Errors
+    /// [`Lacks`] as for [`of`](Self::of), and when there is no `detail` to take the place of.
+    pub fn with_detail(self, event: &Event<'_>, detail: Vec<u8>) -> Result<Bytes, Lacks> {
+        match self {
+            Self::Event => {
+                let (start, end) = event.detail().ok_or(Lacks("detail"))?.span;
+                let body = event.body();
+                let around = (body.get(..start), body.get(end..));
+                let (before, after) = (around.0.unwrap_or_default(), around.1.unwrap_or_default());
+                Ok([before, &detail, after].concat().into())
+            }
+            Self::Detail => Ok(detail.into()),
+            Self::CloudEvents => cloud_event(event, &detail),
         }
     }
 }
@@ -75,10 +96,8 @@ struct CloudEvent<'e> {
     data: &'e RawValue,
 }
 
-fn cloud_event(event: &Event<'_>) -> Result<Bytes, Lacks> {
-    let detail = event.detail().ok_or(Lacks("detail"))?;
-    let json = event.scanned().slice(&detail);
-    let data = serde_json::from_slice(&json).map_err(|_| Lacks("detail"))?;
+fn cloud_event(event: &Event<'_>, detail: &[u8]) -> Result<Bytes, Lacks> {
+    let data = serde_json::from_slice(detail).map_err(|_| Lacks("detail"))?;
     let cloud_event = CloudEvent {
         specversion: "1.0",
         id: event.id(),

@@ -27,14 +27,19 @@ pub struct Publication {
     pub conflate: bool,
     /// MQTT 5 content type, such as `application/json`.
     pub content_type: &'static str,
+    /// How the payload stands in for one that was too large: `project` or `pointer`.
+    pub oversize: Option<&'static str>,
     /// What the event's envelope says, for MQTT 5 user properties.
     pub facts: Arc<Facts>,
 }
 
 impl Publication {
-    /// MQTT 5 user properties, in order: the event's id, source, detail-type and time, as far as it has them, and the route.
+    /// MQTT 5 user properties, in order: the event's id, source, detail-type, time and trace context, as far as it has them, the
+    /// route, and how an oversize event was made smaller.
     pub fn user_properties(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.facts.iter().chain([("eb-route", &*self.route)])
+        let route = [("eb-route", &*self.route)];
+        let oversize = self.oversize.map(|how| ("eb-oversize", how));
+        self.facts.iter().chain(route).chain(oversize)
     }
 }
 
@@ -47,13 +52,19 @@ pub struct Facts {
 }
 
 /// The names of the facts as user properties.
-const FACTS: [&str; 4] = ["eb-id", "eb-source", "eb-detail-type", "eb-time"];
+const FACTS: [&str; 5] = [
+    "eb-id",
+    "eb-source",
+    "eb-detail-type",
+    "eb-time",
+    "traceparent",
+];
 
 impl Facts {
-    /// The facts of an event: its id, source, detail-type and time.
+    /// The facts of an event: its id, source, detail-type, time and W3C trace context.
     pub fn new(id: &str, others: [Option<&str>; FACTS.len() - 1]) -> Self {
-        let [source, detail_type, time] = others;
-        let facts = [Some(id), source, detail_type, time];
+        let [source, detail_type, time, traceparent] = others;
+        let facts = [Some(id), source, detail_type, time, traceparent];
         let mut text = String::with_capacity(facts.iter().flatten().map(|fact| fact.len()).sum());
         let ends = facts.map(|fact| {
             text.push_str(fact?);

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::oversize::Oversize;
 use super::payload::{Lacks, Payload};
 use super::publication::{Facts, Publication, Qos};
 use super::render::{Rejection, Renderer};
 use super::target::Target;
 use crate::channel::limits::PAYLOAD_BYTES;
 use crate::channel::topic::Topic;
-use crate::event::envelope::{DecodeError, Decoder, Envelope, Event};
+use crate::event::envelope::{DecodeError, Decoder, Envelope, Event, Origin};
 use crate::event::fields::Fields;
 use crate::event::pattern::Pattern;
 use crate::event::pattern::matching::{BudgetExceeded, PatternSet};
@@ -30,6 +31,8 @@ pub struct Route {
     pub targets: Vec<Target>,
     /// What it sends.
     pub payload: Payload,
+    /// What it sends of events that are too large.
+    pub oversize: Oversize,
     /// The delivery guarantee asked of the broker.
     pub qos: Qos,
     /// Whether the broker keeps the message as the topic's last value.
@@ -149,12 +152,16 @@ impl RouteTable {
         self.routes.iter().map(|(route, _)| route)
     }
 
-    /// What to publish of one body. `message_id` stands in for the event's id where the body has none.
+    /// What to publish of one body.
     ///
     /// # Errors
     /// [`Refusal`] when the body is no event, or nothing of it may be published.
-    pub fn route(&self, body: &Bytes, message_id: &str) -> Result<Routed, Refusal> {
-        let event = self.decoder.decode(body, message_id)?;
+    pub fn route<'m>(
+        &self,
+        body: &Bytes,
+        origin: impl Into<Origin<'m>>,
+    ) -> Result<Routed, Refusal> {
+        let event = self.decoder.decode(body, origin)?;
         let mut matched = Vec::new();
         self.patterns.matching(event.scanned(), &mut matched)?;
         let mut routed = Routed::default();
@@ -202,17 +209,7 @@ impl RouteTable {
                     Refusal::of(route, rejection.problem.reason(), &rejection)
                 })?;
         }
-        let payload = route
-            .payload
-            .of(event)
-            .map_err(|lacks: Lacks| Refusal::of(route, "payload", lacks))?;
-        if payload.len() > PAYLOAD_BYTES {
-            let detail = format!(
-                "the payload has {} bytes; IoT Core takes {PAYLOAD_BYTES}",
-                payload.len()
-            );
-            return Err(Refusal::of(route, "too_large", detail));
-        }
+        let (payload, oversize) = payload(route, event)?;
         let facts = Arc::new(facts(event));
         out.extend(topics.into_iter().map(|topic| Publication {
             topic,
@@ -223,6 +220,7 @@ impl RouteTable {
             expires: route.expires,
             conflate: route.conflate,
             content_type: route.payload.content_type(),
+            oversize,
             facts: Arc::clone(&facts),
         }));
         Ok(())
@@ -232,8 +230,12 @@ impl RouteTable {
     ///
     /// # Errors
     /// [`Refusal`] when the body is no event.
-    pub fn decode<'m>(&self, body: &Bytes, message_id: &'m str) -> Result<Event<'m>, Refusal> {
-        Ok(self.decoder.decode(body, message_id)?)
+    pub fn decode<'m>(
+        &self,
+        body: &Bytes,
+        origin: impl Into<Origin<'m>>,
+    ) -> Result<Event<'m>, Refusal> {
+        Ok(self.decoder.decode(body, origin)?)
     }
 
     /// One route's publications of one event, whether its pattern matches or not.
@@ -253,8 +255,38 @@ impl RouteTable {
     }
 }
 
+/// What a route sends of an event, and how it stands in for something too large.
+fn payload(route: &Route, event: &Event<'_>) -> Result<(Bytes, Option<&'static str>), Refusal> {
+    let lacking = |lacks: Lacks| Refusal::of(route, "payload", lacks);
+    let whole = route.payload.of(event).map_err(lacking)?;
+    if whole.len() <= PAYLOAD_BYTES {
+        return Ok((whole, None));
+    }
+    let too_large = |what: &str, bytes: usize| {
+        let detail = format!("{what} has {bytes} bytes; IoT Core takes {PAYLOAD_BYTES}");
+        Refusal::of(route, "too_large", detail)
+    };
+    let detail = event.detail().map(|detail| event.scanned().slice(&detail));
+    let stand = detail.and_then(|detail| route.oversize.replace(event.id(), &detail, whole.len()));
+    let Some(stand) = stand else {
+        return Err(too_large("the payload", whole.len()));
+    };
+    let how = stand.how;
+    let small = route.payload.with_detail(event, stand.detail);
+    let small = small.map_err(lacking)?;
+    if small.len() > PAYLOAD_BYTES {
+        return Err(too_large("what stands in for the payload", small.len()));
+    }
+    Ok((small, Some(how)))
+}
+
 /// What a client may want to know of a message without reading its payload.
 fn facts(event: &Event<'_>) -> Facts {
-    let others = [event.source(), event.detail_type(), event.time()];
+    let others = [
+        event.source(),
+        event.detail_type(),
+        event.time(),
+        event.traceparent(),
+    ];
     Facts::new(event.id(), others)
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::oversize::{Oversize, Projection};
 use super::payload::Payload;
 use super::publication::Qos;
 use super::table::{OnInvalidTopic, Refusal, Route, RouteTable, Routed};
 use super::target::{Kinds, Target};
 use crate::channel::{IdFormat, Kind};
-use crate::event::envelope::Envelope;
+use crate::event::envelope::{Envelope, Origin};
 use crate::event::pattern::Pattern;
 
 const UUID: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
@@ -32,6 +33,7 @@ fn route(name: &str, targets: &[&str]) -> Route {
             .map(|text| Target::parse(text, &kinds()).unwrap())
             .collect(),
         payload: Payload::Event,
+        oversize: Oversize::DeadLetter,
         qos: Qos::AtLeastOnce,
         retain: false,
         expires: None,
@@ -268,4 +270,94 @@ fn the_environment_is_the_first_level() {
 fn what_is_no_event_is_refused() {
     let refused = routed(vec![], &Bytes::from("hello")).unwrap_err();
     assert_eq!(refused.reason, "not_an_event");
+}
+
+fn large() -> Bytes {
+    let blob = "x".repeat(130 * 1024);
+    event(&format!(
+        r#"{{"orderId":"{UUID}","blob":"{blob}","total":1.50}}"#
+    ))
+}
+
+/// What a route with a payload shape sends of an event that is too large.
+fn stands_in(payload: Payload, oversize: Oversize) -> serde_json::Value {
+    let route = Route {
+        payload,
+        oversize,
+        ..route("r", &["a"])
+    };
+    let routed = routed(vec![route], &large()).unwrap();
+    assert_eq!(routed.dead_letter, None);
+    let publication = &routed.publications[0];
+    let marks: Vec<_> = publication
+        .user_properties()
+        .filter(|(name, _)| *name == "eb-oversize")
+        .collect();
+    assert_eq!(marks.len(), 1);
+    serde_json::from_slice(&publication.payload).unwrap()
+}
+
+#[test]
+fn an_oversize_event_is_cut_to_named_fields() {
+    let project = || {
+        let paths = ["detail.orderId", "detail.total"];
+        Oversize::Project(Projection::parse(paths).unwrap())
+    };
+    let detail = serde_json::json!({ "orderId": UUID, "total": 1.5 });
+    let event = stands_in(Payload::Event, project());
+    assert_eq!((&event["detail"], &event["id"]), (&detail, &"e1".into()));
+    assert_eq!(stands_in(Payload::Detail, project()), detail);
+    let cloud_event = stands_in(Payload::CloudEvents, project());
+    assert_eq!(
+        (&cloud_event["data"], &cloud_event["type"]),
+        (&detail, &"T".into())
+    );
+}
+
+#[test]
+fn an_oversize_event_becomes_a_pointer() {
+    let bytes = large().len();
+    let pointer = serde_json::json!({ "oversize": { "id": "e1", "bytes": bytes } });
+    assert_eq!(
+        stands_in(Payload::Event, Oversize::Pointer)["detail"],
+        pointer
+    );
+}
+
+#[test]
+fn what_stays_too_large_is_a_dead_letter() {
+    let blob = Oversize::Project(Projection::parse(["detail.blob"]).unwrap());
+    for (oversize, told) in [
+        (Oversize::DeadLetter, "the payload has"),
+        (blob, "what stands in for the payload has"),
+    ] {
+        let route = Route {
+            oversize,
+            ..route("r", &["a"])
+        };
+        let refusal = routed(vec![route], &large()).unwrap().dead_letter.unwrap();
+        assert_eq!(refusal.reason, "too_large");
+        assert!(refusal.detail.starts_with(told), "{}", refusal.detail);
+    }
+}
+
+#[test]
+fn trace_context_of_the_event_comes_before_the_message_s() {
+    let table = RouteTable::new(vec![route("r", &["a"])], Envelope::EventBridge, None);
+    let message = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let own = "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let origin = Origin {
+        message_id: "m1",
+        traceparent: Some(message),
+    };
+    for (detail, expected) in [
+        ("{}".to_owned(), message),
+        (r#"{"traceparent":"nonsense"}"#.to_owned(), message),
+        (format!(r#"{{"traceparent":"{own}"}}"#), own),
+    ] {
+        let routed = table.route(&event(&detail), origin).unwrap();
+        let mut properties = routed.publications[0].user_properties();
+        let traceparent = properties.find(|(name, _)| *name == "traceparent");
+        assert_eq!(traceparent, Some(("traceparent", expected)), "{detail}");
+    }
 }
