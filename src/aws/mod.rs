@@ -3,5 +3,6 @@
 pub mod client;
 pub mod endpoint;
 mod error;
+pub mod letters;
 pub mod sign;
 pub mod sqs;

@@ -18,6 +18,9 @@ use crate::port::{
     BatchOutcome, DeadLetter, Delivery, Hold, Queue, QueueError, QueueFacts, Receipt,
 };
 
+/// The most entries of one batch (SQS API reference, SendMessageBatch).
+pub(super) const PER_BATCH: usize = 10;
+
 /// All bodies and attributes of one batch together (SQS quotas, "Message batch": 1 MiB).
 const BATCH_BYTES: usize = 1024 * 1024;
 
@@ -257,18 +260,22 @@ fn text_attribute(value: String) -> MessageAttributeValue {
     builder.build().expect("a data type")
 }
 
-/// Splits letters into batches that SQS takes.
 fn batches(letters: &[DeadLetter]) -> Vec<&[DeadLetter]> {
+    batches_of(letters, |letter| letter.body.len())
+}
+
+/// Splits letters into batches that SQS takes.
+pub(super) fn batches_of<L>(letters: &[L], body_bytes: impl Fn(&L) -> usize) -> Vec<&[L]> {
     let mut batches = Vec::new();
     let mut rest = letters;
     while !rest.is_empty() {
         let mut bytes = 0;
         let fits = rest
             .iter()
-            .take(10)
+            .take(PER_BATCH)
             .take_while(|letter| {
                 // Attributes count as well; names, types and values are well below 4 KiB together.
-                bytes += letter.body.len() + 4 * 1024;
+                bytes += body_bytes(letter) + 4 * 1024;
                 bytes <= BATCH_BYTES
             })
             .count();
@@ -281,7 +288,11 @@ fn batches(letters: &[DeadLetter]) -> Vec<&[DeadLetter]> {
 }
 
 /// Each entry's outcome, from the list of those that failed.
-fn outcome(count: usize, doing: &str, failures: &[BatchResultErrorEntry]) -> BatchOutcome {
+pub(super) fn outcome(
+    count: usize,
+    doing: &str,
+    failures: &[BatchResultErrorEntry],
+) -> BatchOutcome {
     let mut outcomes: BatchOutcome = (0..count).map(|_| Ok(())).collect();
     for failure in failures {
         let place = failure.id.parse::<usize>().ok();
@@ -294,7 +305,7 @@ fn outcome(count: usize, doing: &str, failures: &[BatchResultErrorEntry]) -> Bat
 }
 
 /// The same failure for every entry of a call that failed as a whole.
-fn failed(count: usize, error: impl Fn() -> QueueError) -> BatchOutcome {
+pub(super) fn failed(count: usize, error: impl Fn() -> QueueError) -> BatchOutcome {
     (0..count).map(|_| Err(error())).collect()
 }
 

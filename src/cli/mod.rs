@@ -8,6 +8,7 @@ mod broker;
 mod config;
 mod configuration;
 mod diagnostic;
+mod dlq;
 mod pattern;
 mod routes;
 
@@ -67,6 +68,9 @@ struct Arguments {
 enum Command {
     /// Run the daemon: events from the queue become messages on the broker
     Bridge(bridge::Command),
+    /// Look at dead letters, and send them back
+    #[command(subcommand)]
+    Dlq(dlq::Command),
     /// Check routes, and explain what they do with an event
     #[command(subcommand)]
     Routes(routes::Command),
@@ -122,6 +126,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
             let piped = !stdin.is_terminal();
             pattern::run(command, piped.then(|| stdin.lock()), out, &mut io::stderr())
         }
+        Command::Dlq(command) => dlq::run(&command, out, &mut io::stderr()),
         Command::Routes(command) => routes::run(command, out, &mut io::stderr()),
         Command::Config(command) => config::run(&command, out),
         Command::Completions { shell } => {

@@ -126,6 +126,11 @@ pub fn load(source: &Source<'_>) -> Loaded {
     }
 }
 
+/// A time such as `30s`, `5m`, `1h`, `2d`.
+pub fn duration(text: &str) -> Option<Duration> {
+    text.to_owned().parse_duration()
+}
+
 /// The last value of a key, as the check reports repeated ones.
 fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     let NodeValue::Object(members) = &node.value else {

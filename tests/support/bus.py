@@ -3,6 +3,8 @@
     bus.py setup             makes bus, rule, queue and dead-letter queue; prints the two queues' URLs
     bus.py put FIRST COUNT   puts mixed events on the bus; prints "TOPIC N" for each message that a client must receive
     bus.py send FILE...      puts what is in the files into the queue as it is
+    bus.py letters COUNT [REASON ROUTE]   puts letters into the dead-letter queue; prints their ids
+    bus.py drain             takes everything out of the queue; prints each body
     bus.py state             prints, as JSON, how full the queues are and what the dead-letter queue holds
 """
 import json
@@ -75,6 +77,23 @@ def send(*files):
             sqs.send_message(QueueUrl=url("events"), MessageBody=file.read())
 
 
+def letters(count, *why):
+    known = zip(("reason", "route", "detail", "attempt"), (*why, "no such field", "2")) if why else ()
+    attributes = {f"eventcast.{name}": {"DataType": "String", "StringValue": value} for name, value in known}
+    attributes["tenant"] = {"DataType": "String", "StringValue": "t1"}
+    for n in range(int(count)):
+        body = json.dumps({"id": f"event-{'-'.join(why)}-{n}", "n": n})
+        sent = sqs.send_message(QueueUrl=url("events-dlq"), MessageBody=body, MessageAttributes=attributes)
+        print(sent["MessageId"])
+
+
+def drain():
+    while got := sqs.receive_message(QueueUrl=url("events"), MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages"):
+        for m in got:
+            print(m["Body"], sorted(m.get("MessageAttributes", {})))
+            sqs.delete_message(QueueUrl=url("events"), ReceiptHandle=m["ReceiptHandle"])
+
+
 def state():
     visible, invisible = counts(url("events"))
     dead = []
@@ -94,4 +113,4 @@ if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     if name == "put":
         arguments = map(int, arguments)
-    {"setup": setup, "put": put, "send": send, "state": state}[name](*arguments)
+    {"setup": setup, "put": put, "send": send, "letters": letters, "drain": drain, "state": state}[name](*arguments)
