@@ -36,7 +36,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
         "bridge",
         &["port", "route", "event", "channel", "telemetry", "shutdown"],
     ),
-    ("telemetry", &[]),
+    ("telemetry", &["shutdown"]),
     ("shutdown", &[]),
     ("aws", &["port", "route", "event", "channel"]),
     ("mqtt", &["port", "route", "event", "channel", "broker"]),

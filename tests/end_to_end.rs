@@ -114,7 +114,7 @@ impl Drop for Lines {
 struct Platform {
     moto: Moto,
     broker: Mosquitto,
-    gate: Gate,
+    gate: Arc<Gate>,
     queue: String,
     dead_letter_queue: String,
     log: PathBuf,
@@ -132,7 +132,7 @@ impl Platform {
     fn start_with(name: &str, config: PathBuf, set: &[&str]) -> Self {
         let moto = Moto::start();
         let broker = Mosquitto::start();
-        let gate = Gate::to(broker.mqtt_port());
+        let gate = Arc::new(Gate::to(broker.mqtt_port()));
         let urls = moto.bus(&["setup"]);
         let (queue, dead_letter_queue) = urls.trim().split_once(' ').unwrap();
         let log = std::env::temp_dir().join(format!("eventcast-{}-{name}.log", std::process::id()));
@@ -463,6 +463,102 @@ fn a_start_that_cannot_succeed_says_why() {
     ] {
         assert!(bad.1.contains(part), "{part}: {}", bad.1);
     }
+}
+
+/// A port that nobody listens on now.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// What `eventcast healthcheck` answers, and what stands at a path.
+fn healthcheck(port: u16, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_eventcast"))
+        .args(["healthcheck", "--listen", &format!("0.0.0.0:{port}")])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(told).unwrap(),
+    )
+}
+
+fn get(port: u16, path: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn health_and_metrics_are_served() {
+    let port = free_port();
+    let listen = format!("bridge.listen=127.0.0.1:{port}");
+    let mut platform = Platform::start_with("health", CONFIG.into(), &[&listen]);
+    let subscriber = platform.subscriber();
+    assert_eq!(healthcheck(port, &[]), (0, "live\n".into()));
+    until("it is ready", || healthcheck(port, &["--ready"]).0 == 0);
+    let wanted = expected(&platform.moto.bus(&["put", "0", "10"]));
+    until("they have arrived", || missing(&wanted, &subscriber) == 0);
+    until("the queue is empty", || platform.queued() == 0);
+    let metrics = get(port, "/metrics");
+    for line in [
+        "eventcast_received_total 10",
+        "eventcast_decoded_total 10",
+        "eventcast_routed_total 9",
+        "eventcast_unrouted_total 1",
+        &format!("eventcast_published_total {}", wanted.len()),
+        &format!("eventcast_publish_seconds_count {}", wanted.len()),
+        &format!("eventcast_end_to_end_seconds_count {}", wanted.len()),
+        "eventcast_in_flight 0",
+        "eventcast_connections 2",
+    ] {
+        assert!(
+            metrics.contains(&format!("\n{line}\n")),
+            "{line}: {metrics}"
+        );
+    }
+    assert!(get(port, "/").starts_with("HTTP/1.1 404"));
+
+    // Without a broker it lives on, but is not ready.
+    platform.gate.cut();
+    until("it is not ready", || healthcheck(port, &["--ready"]).0 == 1);
+    let (_, told) = healthcheck(port, &["--ready"]);
+    assert!(told.contains("no connection to the broker is up"), "{told}");
+    assert_eq!(healthcheck(port, &[]).0, 0);
+    platform.gate.open();
+    until("it is ready again", || {
+        healthcheck(port, &["--ready"]).0 == 0
+    });
+    assert_eq!(platform.end_bridge(), 0);
+    let (status, told) = healthcheck(port, &[]);
+    assert_eq!((status, told.contains("refused")), (1, true), "{told}");
+}
+
+#[test]
+fn with_wait_it_begins_once_it_can() {
+    let mut platform = Platform::start("wait");
+    assert_eq!(platform.end_bridge(), 0);
+    platform.gate.cut();
+    platform.set.push("--wait".into());
+    let gate = Arc::clone(&platform.gate);
+    let log = platform.log.clone();
+    let opener = thread::spawn(move || {
+        let told = || std::fs::read_to_string(&log).unwrap_or_default();
+        until("it waits", || told().contains("cannot begin yet"));
+        gate.open();
+    });
+    platform.start_bridge();
+    opener.join().unwrap();
+    assert_eq!(platform.end_bridge(), 0);
 }
 
 #[test]

@@ -11,18 +11,19 @@ use std::time::Duration;
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use rustc_hash::FxHashMap;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::dispose::{Outcome, dispose, retry_after};
 use super::lane::Lanes;
 use super::settle::Settlement;
 use super::work::{Job, JobId, Step, Work, WorkId};
-use super::{Batch, Bridge};
+use super::{Batch, Bridge, Place};
 use crate::channel::topic::Topic;
 use crate::event::envelope::Origin;
 use crate::port::{Delivery, PublishError, Publisher, Queue};
 use crate::route::publication::Publication;
+use crate::route::table::NOT_AN_EVENT;
 
 /// The part of the drain time that is kept for settling.
 const SETTLE_RESERVE: Duration = Duration::from_secs(2);
@@ -62,7 +63,10 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
                     },
                     None => open = false,
                 },
-                _ = looks.tick() => desk.look(),
+                _ = looks.tick() => {
+                    self.health.turned();
+                    desk.look();
+                }
                 _ = &mut draining, if running => {
                     running = false;
                     desk.hand_back(|work| !work.started);
@@ -110,7 +114,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
     }
 
     /// Begins work on a delivery, or lets it wait for the one before it in its message group.
-    fn begin(&mut self, delivery: Delivery, place: OwnedSemaphorePermit) {
+    fn begin(&mut self, delivery: Delivery, place: Place) {
         self.latest += 1;
         let id = self.latest;
         let group = self.group(&delivery);
@@ -135,16 +139,21 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             return self.end(id, Outcome::HandedBack);
         }
         let routes = Arc::clone(&self.bridge.routes.borrow());
-        let counters = &self.bridge.counters;
+        let metrics = &self.bridge.metrics;
         let origin = Origin {
             message_id: &work.delivery.id,
             traceparent: work.delivery.traceparent.as_deref(),
         };
         let routed = match routes.route(&work.delivery.body, origin) {
             Ok(routed) => routed,
-            Err(refusal) => return self.end(id, Outcome::Refused(refusal)),
+            Err(refusal) => {
+                metrics.decoded.add((refusal.reason != NOT_AN_EVENT).into());
+                return self.end(id, Outcome::Refused(refusal));
+            }
         };
-        counters.skipped.add(routed.skipped.len());
+        metrics.decoded.one();
+        metrics.routed.add((!routed.publications.is_empty()).into());
+        metrics.skipped.add(routed.skipped.len());
         for refusal in &routed.skipped {
             tracing::warn!(
                 message_id = %work.delivery.id,
@@ -157,7 +166,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         work.outcome = routed.dead_letter.map_or(Outcome::Done, Outcome::Refused);
         if routed.publications.is_empty() {
             if work.outcome == Outcome::Done && routed.skipped.is_empty() {
-                counters.unrouted.one();
+                metrics.unrouted.one();
             }
             return self.end(id, Outcome::Done);
         }
@@ -177,7 +186,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             && let Some(job) = self.jobs.get_mut(&id)
             && job.publication.route == publication.route
         {
-            self.bridge.counters.conflated.one();
+            self.bridge.metrics.conflated.one();
             job.publication = publication;
             job.works.push(work);
             self.note(work, id);
@@ -191,6 +200,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             publication,
             works: smallvec::smallvec![work],
             tries: 0,
+            sent: Instant::now(),
             abort: None,
         };
         self.jobs.insert(id, job);
@@ -228,7 +238,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         if let Some(expires) = &mut publication.expires {
             *expires = expires.saturating_sub(age);
             if *expires < SHORTEST_EXPIRY {
-                self.bridge.counters.expired.one();
+                self.bridge.metrics.expired.one();
                 return self.resolve(id, Outcome::Done);
             }
         }
@@ -238,6 +248,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             }
         }
         job.tries += 1;
+        job.sent = Instant::now();
         let (abort, registration) = AbortHandle::new_pair();
         job.abort = Some(abort);
         let publisher = Arc::clone(&self.bridge.publisher);
@@ -256,7 +267,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
     fn step(&mut self, step: Step) {
         match step {
             Step::Answered(id, Ok(())) => {
-                self.bridge.counters.published.one();
+                self.published(id);
                 self.resolve(id, Outcome::Done);
             }
             Step::Answered(id, Err(PublishError::Transient { what })) => self.try_again(id, &what),
@@ -274,12 +285,25 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         }
     }
 
+    fn published(&self, id: JobId) {
+        let metrics = &self.bridge.metrics;
+        metrics.published.one();
+        let Some(job) = self.jobs.get(&id) else {
+            return;
+        };
+        metrics.publish_seconds.observe(job.sent.elapsed());
+        let newest = job.works.last().and_then(|work| self.works.get(work));
+        if let Some(work) = newest {
+            metrics.end_to_end_seconds.observe(work.age_now());
+        }
+    }
+
     /// A refusal that may not last: the publication keeps its topic's turn, so that nothing overtakes it.
     fn try_again(&mut self, id: JobId, why: &str) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        self.bridge.counters.throttled.one();
+        self.bridge.metrics.throttled.one();
         let wait = retry_after(job.tries, fastrand::f64());
         if job.tries.is_power_of_two() {
             tracing::warn!(
@@ -386,15 +410,15 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         };
         let outcome = work.outcome.or(outcome);
         let group = self.group(&work.delivery);
-        let counters = &self.bridge.counters;
+        let metrics = &self.bridge.metrics;
         match &outcome {
             Outcome::Postponed { why } => {
-                counters.postponed.one();
+                metrics.postponed.one();
                 tracing::warn!(message_id = %work.delivery.id, attempt = work.delivery.attempt, why, "postponed");
             }
-            Outcome::HandedBack => counters.handed_back.one(),
+            Outcome::HandedBack => metrics.handed_back.one(),
             Outcome::Lost => {
-                counters.leases_lost.one();
+                metrics.leases_lost.one();
                 tracing::warn!(message_id = %work.delivery.id, attempt = work.delivery.attempt, "the lease had ended; the queue hands it out again");
             }
             Outcome::Done | Outcome::Refused(_) => {}

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::dispose::back_off;
-use super::{Batch, Bridge};
+use super::{Batch, Bridge, Place};
 use crate::port::{Delivery, Publisher, Queue, QueueError};
 
 /// The most messages of one receive (SQS API reference, ReceiveMessage).
@@ -46,6 +47,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
             match answer {
                 Ok(deliveries) => {
                     failures = 0;
+                    self.health.queue_answered();
                     wanted = match deliveries.len() {
                         PER_RECEIVE.. => (wanted * 2).min(most.max(least)),
                         0 => (wanted - 1).max(least),
@@ -57,7 +59,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
                     drop(places);
                     failures += 1;
                     wanted = least;
-                    self.counters.receive_errors.one();
+                    self.metrics.receive_errors.one();
                     let wait = back_off(failures, fastrand::f64()) / 2;
                     match error {
                         QueueError::Permanent { what } => tracing::error!(
@@ -113,13 +115,21 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         deliveries: Vec<Delivery>,
         received: &mpsc::Sender<Batch>,
     ) {
-        self.counters.received.add(deliveries.len());
+        self.metrics.received.add(deliveries.len());
         let again = deliveries.iter().filter(|delivery| delivery.attempt > 1);
-        self.counters.redelivered.add(again.count());
+        self.metrics.redelivered.add(again.count());
+        if let Some(sent) = deliveries.last().and_then(|delivery| delivery.sent) {
+            let age = Timestamp::now().duration_since(sent).as_secs();
+            self.metrics
+                .queue_age_seconds
+                .set(usize::try_from(age).unwrap_or(0));
+        } else {
+            self.metrics.queue_age_seconds.set(0);
+        }
         let batch: Batch = deliveries
             .into_iter()
             // A queue never brings more than it was asked for; if it did, the rest would come again.
-            .filter_map(|delivery| Some((delivery, places.split(1)?)))
+            .filter_map(|delivery| Some((delivery, Place::new(places.split(1)?, &self.metrics))))
             .collect();
         if !batch.is_empty() {
             // The receiver ends after this sender.

@@ -143,7 +143,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
             match outcome {
                 Some(Ok(())) => {
                     work.delivery.lease = asked + self.bridge.leases.visibility;
-                    self.bridge.counters.leases_extended.one();
+                    self.bridge.metrics.leases_extended.one();
                 }
                 Some(Err(QueueError::LeaseLost)) => self.give_up(*id, Outcome::Lost),
                 // The next look asks again, as long as the lease lasts.

@@ -29,7 +29,8 @@ use self::lease::Leases;
 use crate::port::{Delivery, Publisher, Queue, QueueFacts};
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
-use crate::telemetry::counters::Counters;
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
 
 /// How hard the daemon works.
 #[derive(Clone, Debug)]
@@ -56,7 +57,29 @@ pub enum Ending {
 }
 
 /// Deliveries of one receive, each with its place among those in flight.
-type Batch = Vec<(Delivery, OwnedSemaphorePermit)>;
+type Batch = Vec<(Delivery, Place)>;
+
+/// A delivery's place among those in flight, given up when it is dropped.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    metrics: Arc<Metrics>,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, metrics: &Arc<Metrics>) -> Self {
+        metrics.in_flight.change(1);
+        Self {
+            _permit: permit,
+            metrics: Arc::clone(metrics),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.in_flight.change(-1);
+    }
+}
 
 /// How often a summary is logged while something happens.
 const SUMMARY_EVERY: Duration = Duration::from_secs(60);
@@ -69,7 +92,8 @@ pub struct Bridge<Q, P> {
     settings: Settings,
     facts: QueueFacts,
     leases: Leases,
-    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
     shutdown: Shutdown,
 }
 
@@ -89,14 +113,20 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
             leases: Leases::new(&facts, settings.hold),
             settings,
             facts,
-            counters: Arc::default(),
+            metrics: Arc::default(),
+            health: Health::new(shutdown.clone()),
             shutdown,
         }
     }
 
-    /// What was counted so far.
-    pub fn counters(&self) -> Arc<Counters> {
-        Arc::clone(&self.counters)
+    /// What it measures.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// The signs of life that it gives.
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health)
     }
 
     /// Works until it is told to shut down and everything in flight is settled.
@@ -111,11 +141,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
             () = deadline => Ending::Cut,
             () = self.tell() => Ending::Cut,
         };
-        tracing::info!(
-            ?ending,
-            counts = self.counters.summary(),
-            "the bridge ended"
-        );
+        tracing::info!(?ending, counts = self.metrics.summary(), "the bridge ended");
         ending
     }
 
@@ -141,7 +167,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         let mut told = String::new();
         loop {
             sleep(SUMMARY_EVERY).await;
-            let counts = self.counters.summary();
+            let counts = self.metrics.summary();
             if counts != told {
                 tracing::info!(counts, "so far");
                 told = counts;

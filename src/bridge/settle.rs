@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Bridge;
 use super::dispose::{Disposition, back_off};
+use super::{Bridge, Place};
 use crate::port::{DeadLetter, Delivery, Publisher, Queue, QueueError, Receipt};
 use crate::route::table::Refusal;
-use crate::telemetry::counters::Counters;
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
 
 /// The most entries of one batch (SQS API reference, DeleteMessageBatch).
 const PER_BATCH: usize = 10;
@@ -29,7 +30,7 @@ const TRIES: u32 = 4;
 pub(super) struct Settlement {
     pub(super) delivery: Delivery,
     pub(super) disposition: Disposition,
-    pub(super) place: OwnedSemaphorePermit,
+    pub(super) place: Place,
     /// Who waits to hear whether a dead letter left the queue.
     pub(super) left: Option<oneshot::Sender<bool>>,
 }
@@ -56,7 +57,8 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
             while calls.try_join_next().is_some() {}
             let call = Call {
                 queue: Arc::clone(&self.queue),
-                counters: Arc::clone(&self.counters),
+                metrics: Arc::clone(&self.metrics),
+                health: Arc::clone(&self.health),
             };
             calls.spawn(call.settle(batch));
         }
@@ -67,7 +69,8 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
 /// One batch on its way.
 struct Call<Q> {
     queue: Arc<Q>,
-    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
 }
 
 impl<Q: Queue> Call<Q> {
@@ -138,7 +141,7 @@ impl<Q: Queue> Call<Q> {
                 rest.push((receipt, waits));
             }
             let Some(outcomes) = self.queue.bury(&letters).await else {
-                self.counters.left_to_redrive.add(letters.len());
+                self.metrics.left_to_redrive.add(letters.len());
                 let receipts = rest.into_iter().map(|(receipt, _)| receipt);
                 release.extend(receipts.zip(letters.iter().map(later)));
                 return;
@@ -148,7 +151,7 @@ impl<Q: Queue> Call<Q> {
             {
                 match outcome {
                     Ok(()) => {
-                        self.counters.dead_lettered.one();
+                        self.metrics.dead_lettered.one(letter.reason);
                         tell(waits, true);
                         delete.push(receipt);
                     }
@@ -177,10 +180,13 @@ impl<Q: Queue> Call<Q> {
             let mut again = Vec::new();
             for (receipt, outcome) in receipts.into_iter().zip(outcomes) {
                 match outcome {
-                    Ok(()) => self.counters.deleted.one(),
+                    Ok(()) => {
+                        self.metrics.deleted.one();
+                        self.health.queue_answered();
+                    }
                     Err(QueueError::Transient { .. }) if attempt < TRIES => again.push(receipt),
                     Err(error) => {
-                        self.counters.possible_duplicates.one();
+                        self.metrics.possible_duplicates.one();
                         tracing::warn!(%error, "a published message was not deleted: it may come again");
                     }
                 }

@@ -61,7 +61,7 @@ struct Run {
     queue: Arc<FakeQueue>,
     publisher: Arc<FakePublisher>,
     shutdown: Shutdown,
-    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
     bridge: JoinSet<Ending>,
 }
 
@@ -82,14 +82,14 @@ fn run(queue: FakeQueue, publisher: FakePublisher) -> Run {
         settings,
         shutdown.clone(),
     );
-    let counters = bridge.counters();
+    let metrics = bridge.metrics();
     let mut task = JoinSet::new();
     task.spawn(bridge.run());
     Run {
         queue,
         publisher,
         shutdown,
-        counters,
+        metrics,
         bridge: task,
     }
 }
@@ -104,7 +104,7 @@ impl Run {
         }
         panic!(
             "it did not come to be that {what}; {}",
-            self.counters.summary()
+            self.metrics.summary()
         );
     }
 
@@ -140,7 +140,7 @@ async fn a_delivery_stays_until_its_last_publication_is_acknowledged() {
     run.publisher.decide(Ok(()));
     run.until("it is deleted", |run| run.queue.left() == 0)
         .await;
-    assert_eq!(run.counters.published.get(), 3);
+    assert_eq!(run.metrics.published.get(), 3);
     assert_eq!(run.end().await, Ending::Drained);
 }
 
@@ -170,8 +170,8 @@ async fn what_may_succeed_later_is_tried_again_without_a_new_attempt() {
     }
     run.until("it is gone", |run| run.queue.left() == 0).await;
     assert_eq!(run.queue.letters().len(), 1);
-    assert_eq!(run.counters.redelivered.get(), 0);
-    assert_eq!(run.counters.throttled.get(), 5);
+    assert_eq!(run.metrics.redelivered.get(), 0);
+    assert_eq!(run.metrics.throttled.get(), 5);
     assert_eq!(run.end().await, Ending::Drained);
 }
 
@@ -201,7 +201,7 @@ async fn without_a_dead_letter_queue_nothing_is_deleted() {
     let run = run(FakeQueue::default(), FakePublisher::new(true));
     run.queue.send("nonsense".into());
     run.until("it came three times", |run| {
-        run.counters.left_to_redrive.get() == 3
+        run.metrics.left_to_redrive.get() == 3
     })
     .await;
     assert_eq!(run.queue.left(), 1);
@@ -214,7 +214,7 @@ async fn an_event_of_no_route_is_deleted_and_counted() {
     run.queue.send(event("Three", 1, 1));
     run.until("it is deleted", |run| run.queue.left() == 0)
         .await;
-    assert_eq!(run.counters.unrouted.get(), 1);
+    assert_eq!(run.metrics.unrouted.get(), 1);
     assert_eq!(run.end().await, Ending::Drained);
 }
 
@@ -225,19 +225,15 @@ async fn a_lease_is_extended_while_there_is_work_but_not_for_ever() {
     run.until("it is handed over", |run| run.publisher.count() == 1)
         .await;
     let handed_over = Instant::now();
-    run.until("it is given up", |run| run.counters.postponed.get() == 1)
+    run.until("it is given up", |run| run.metrics.postponed.get() == 1)
         .await;
     assert!(handed_over.elapsed() >= HOLD);
     assert!(handed_over.elapsed() < HOLD + VISIBILITY / 2);
-    assert!(run.counters.leases_extended.get() >= 3);
-    assert_eq!(
-        run.counters.redelivered.get(),
-        0,
-        "it was hidden until then"
-    );
+    assert!(run.metrics.leases_extended.get() >= 3);
+    assert_eq!(run.metrics.redelivered.get(), 0, "it was hidden until then");
     run.until("it came again", |run| run.publisher.count() == 2)
         .await;
-    assert_eq!(run.counters.redelivered.get(), 1);
+    assert_eq!(run.metrics.redelivered.get(), 1);
     assert_eq!(run.end().await, Ending::Drained);
 }
 
@@ -255,7 +251,7 @@ async fn the_last_attempt_before_redrive_is_held_for_longer() {
     run.publisher.decide(Ok(()));
     run.until("it is deleted", |run| run.queue.left() == 0)
         .await;
-    assert_eq!(run.counters.postponed.get(), 0);
+    assert_eq!(run.metrics.postponed.get(), 0);
     assert_eq!(run.end().await, Ending::Drained);
 }
 
@@ -268,11 +264,11 @@ async fn a_lost_lease_publishes_nothing_new() {
     }
     run.until("one is handed over", |run| run.publisher.count() == 1)
         .await;
-    run.until("all were received", |run| run.counters.received.get() == 4)
+    run.until("all were received", |run| run.metrics.received.get() == 4)
         .await;
     run.queue.refusing_changes.store(true, Ordering::SeqCst);
     run.until("the leases are lost", |run| {
-        run.counters.leases_lost.get() == 4
+        run.metrics.leases_lost.get() == 4
     })
     .await;
     run.publisher.decide(Ok(()));
@@ -286,7 +282,7 @@ async fn a_lost_lease_publishes_nothing_new() {
     }
     run.until("all are deleted", |run| run.queue.left() == 0)
         .await;
-    assert_eq!(run.counters.redelivered.get(), 4);
+    assert_eq!(run.metrics.redelivered.get(), 4);
     assert_eq!(run.end().await, Ending::Drained);
 }
 
@@ -301,7 +297,7 @@ async fn part_of_a_batch_that_was_not_deleted_is_deleted_later() {
     run.until("all are deleted", |run| run.queue.left() == 0)
         .await;
     assert_eq!(run.publisher.count(), 10, "none came again");
-    assert_eq!(run.counters.possible_duplicates.get(), 0);
+    assert_eq!(run.metrics.possible_duplicates.get(), 0);
     assert_eq!(run.end().await, Ending::Drained);
 }
 
@@ -313,7 +309,7 @@ async fn a_delete_that_keeps_failing_is_a_possible_duplicate() {
     run.queue.send(event("One", 1, 1));
     run.until("it came again and is gone", |run| run.queue.left() == 0)
         .await;
-    assert_eq!(run.counters.possible_duplicates.get(), 1);
+    assert_eq!(run.metrics.possible_duplicates.get(), 1);
     assert_eq!(run.publisher.count(), 2);
     assert_eq!(run.end().await, Ending::Drained);
 }
@@ -372,7 +368,7 @@ async fn nothing_is_received_while_the_broker_is_away() {
     let run = run(FakeQueue::default(), publisher);
     run.queue.send(event("One", 1, 1));
     sleep(Duration::from_secs(100)).await;
-    assert_eq!(run.counters.received.get(), 0);
+    assert_eq!(run.metrics.received.get(), 0);
     run.publisher.up.send_replace(true);
     run.until("it is deleted", |run| run.queue.left() == 0)
         .await;

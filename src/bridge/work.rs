@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::AbortHandle;
 use jiff::Timestamp;
 use smallvec::SmallVec;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::Place;
 use super::dispose::Outcome;
 use crate::channel::topic::Topic;
 use crate::port::{BatchOutcome, Delivery, PublishError};
@@ -24,7 +24,7 @@ pub(super) type JobId = u64;
 pub(super) struct Work {
     pub(super) delivery: Delivery,
     /// Its place among the deliveries in flight, given up when it is settled.
-    pub(super) place: OwnedSemaphorePermit,
+    pub(super) place: Place,
     /// When work on it began.
     pub(super) since: Instant,
     /// How old its event was then.
@@ -40,7 +40,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(delivery: Delivery, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(delivery: Delivery, place: Place) -> Self {
         Self {
             delivery,
             place,
@@ -78,6 +78,8 @@ pub(super) struct Job {
     pub(super) works: SmallVec<[WorkId; 1]>,
     /// How often it was handed to the publisher.
     pub(super) tries: u32,
+    /// When it was handed to the publisher last.
+    pub(super) sent: Instant,
     /// Ends what is under way for it.
     pub(super) abort: Option<AbortHandle>,
 }

@@ -1,14 +1,17 @@
 //! `eventcast bridge`: the daemon.
 
+use std::future::pending;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::configuration::Configuration;
 use super::{Status, broker};
@@ -18,13 +21,21 @@ use crate::bridge::{Bridge, Ending, Settings};
 use crate::config::Config;
 use crate::mqtt;
 use crate::mqtt::pool::Pool;
-use crate::port::{Publisher, Queue};
+use crate::port::{Publisher, Queue, QueueFacts};
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
+use crate::telemetry::exposition::Embedded;
+use crate::telemetry::http::{self, Vitals};
 use crate::telemetry::logs;
 
 /// How long the broker may take to be reached at start.
 const BROKER_START: Duration = Duration::from_secs(10);
+
+/// How long to wait before trying again with `--wait`: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// How often embedded metrics are written.
+const EMBEDDED_EVERY: Duration = Duration::from_secs(60);
 
 /// How long acknowledgements that nobody waits for are given when the process ends.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -38,12 +49,16 @@ configuration with a fault changes nothing, and the log says what is wrong. EVEN
 
 Examples:
   eventcast bridge
+  eventcast bridge --wait
   eventcast bridge --config shop.yaml --set bridge.broker=mqtt://127.0.0.1:1883 --log-format json
 
 Exit status: 0 told to end and drained, 2 the configuration is not right, 3 failed or cut short.")]
 pub(super) struct Command {
     #[command(flatten)]
     configuration: Configuration,
+    /// Keep trying until queue and broker can be reached, instead of failing at once
+    #[arg(long)]
+    wait: bool,
     /// How log lines are written
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -88,7 +103,7 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let ending = runtime.block_on(serve(&command.configuration, config, queue));
+    let ending = runtime.block_on(serve(command, config, queue));
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(match ending? {
         Ending::Drained => Status::Yes,
@@ -96,16 +111,16 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
     })
 }
 
-async fn serve(source: &Configuration, config: Config, queue: String) -> anyhow::Result<Ending> {
+async fn serve(command: &Command, config: Config, queue: String) -> anyhow::Result<Ending> {
     let shutdown = Shutdown::default();
     let routes = watch::Sender::new(Arc::new(config.route_table()));
     tokio::select! {
-        ending = bridge(&config, queue, routes.subscribe(), shutdown.clone()) => ending,
+        ending = bridge(command, &config, queue, routes.subscribe(), shutdown.clone()) => ending,
         failed = shutdown.on_signals() => {
             failed.context("listening to signals")?;
             Ok(Ending::Cut)
         }
-        failed = reload_on_signals(source, &config, &routes) => Err(failed),
+        failed = reload_on_signals(&command.configuration, &config, &routes) => Err(failed),
     }
 }
 
@@ -145,54 +160,38 @@ async fn reload_on_signals(
 }
 
 async fn bridge(
+    command: &Command,
     config: &Config,
     queue: String,
     routes: watch::Receiver<Arc<RouteTable>>,
     shutdown: Shutdown,
 ) -> anyhow::Result<Ending> {
     let section = &config.bridge;
-    let aws = client::environment().await;
-    let sqs = Sqs::open(&aws, queue.clone(), section.dead_letter_queue.clone());
-    let queue = tokio::select! {
-        queue = sqs => Arc::new(queue.context("opening the queue")?),
-        _ = shutdown.draining() => return Ok(Ending::Drained),
+    let listener = match section.listen {
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("listening on {address} (bridge.listen)"))?,
+        ),
+        None => None,
     };
-    let facts = queue
-        .describe()
-        .await
-        .context("reading the queue's settings")?;
+    let Some(parts) = begin(command.wait, config, &queue, &shutdown).await? else {
+        return Ok(Ending::Drained);
+    };
+    let Parts {
+        queue,
+        facts,
+        pool,
+        broker,
+    } = parts;
     if section.dead_letter_queue.is_none() && facts.max_receives.is_none() {
         tracing::warn!(
             "neither bridge.dead_letter_queue nor a redrive policy on the queue: what can never be published comes again until it expires"
         );
     }
-    let access = tokio::select! {
-        access = broker::access(section, &aws) => access?,
-        _ = shutdown.draining() => return Ok(Ending::Drained),
-    };
-    let address = access.broker.to_string();
-    let pool = Arc::new(Pool::start(mqtt::Settings {
-        access,
-        client_id: section.client_id.clone(),
-        connections: section.connections,
-        in_flight: section.pace.unacknowledged,
-        limits: mqtt::pace::Limits {
-            publishes: section.pace.publishes,
-            bytes: section.pace.bytes,
-            process: section.pace.task,
-        },
-        ..mqtt::Settings::default()
-    }));
-    tokio::select! {
-        ready = timeout(BROKER_START, pool.ready()) => if ready.is_err() {
-            let why = pool.last_error().unwrap_or_else(|| "it does not answer".into());
-            anyhow::bail!("connecting to the broker {address}: {why}");
-        },
-        _ = shutdown.draining() => return Ok(Ending::Drained),
-    }
     tracing::info!(
         routes = routes.borrow().routes().len(),
-        broker = address,
+        broker,
         visibility = ?facts.visibility,
         fifo = facts.fifo,
         dead_letter_queue = section.dead_letter_queue.is_some(),
@@ -212,7 +211,18 @@ async fn bridge(
         settings,
         shutdown,
     );
-    let ending = bridge.run().await;
+    let vitals = Vitals {
+        metrics: bridge.metrics(),
+        health: bridge.health(),
+        connections: pool.up(),
+    };
+    let embedded = section.embedded_metrics.clone();
+    let embedded = embedded.map(|namespace| Embedded::new(namespace, bridge.metrics()));
+    let ending = tokio::select! {
+        ending = bridge.run() => ending,
+        failed = answer(listener, vitals.clone()) => return Err(failed),
+        failed = write_embedded(embedded, vitals) => return Err(failed),
+    };
     let goodbye = if ending == Ending::Drained {
         GOODBYE
     } else {
@@ -220,4 +230,108 @@ async fn bridge(
     };
     pool.close(Instant::now() + goodbye).await;
     Ok(ending)
+}
+
+/// What the daemon works with, tried.
+struct Parts {
+    queue: Arc<Sqs>,
+    facts: QueueFacts,
+    pool: Arc<Pool>,
+    /// Where the broker listens.
+    broker: String,
+}
+
+/// Reaches queue and broker: once, or until it succeeds. `None` when the process is told to end meanwhile.
+async fn begin(
+    wait: bool,
+    config: &Config,
+    queue: &str,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Parts>> {
+    let mut pause = PAUSES.0;
+    loop {
+        let error = tokio::select! {
+            parts = reach(config, queue) => match parts {
+                Ok(parts) => return Ok(Some(parts)),
+                Err(error) => error,
+            },
+            _ = shutdown.draining() => return Ok(None),
+        };
+        if !wait {
+            return Err(error);
+        }
+        tracing::warn!(error = format!("{error:#}"), again_in = ?pause, "cannot begin yet");
+        tokio::select! {
+            () = sleep(pause) => {}
+            _ = shutdown.draining() => return Ok(None),
+        }
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+async fn reach(config: &Config, queue: &str) -> anyhow::Result<Parts> {
+    let section = &config.bridge;
+    let aws = client::environment().await;
+    let queue = Sqs::open(&aws, queue.to_owned(), section.dead_letter_queue.clone()).await;
+    let queue = Arc::new(queue.context("opening the queue")?);
+    let facts = queue
+        .describe()
+        .await
+        .context("reading the queue's settings")?;
+    if facts.visibility.is_zero() {
+        anyhow::bail!(
+            "the queue's VisibilityTimeout is 0: every event would be handed out again while it is published; set it to 30 seconds"
+        );
+    }
+    let access = broker::access(section, &aws).await?;
+    let address = access.broker.to_string();
+    let pool = Arc::new(Pool::start(mqtt::Settings {
+        access,
+        client_id: section.client_id.clone(),
+        connections: section.connections,
+        in_flight: section.pace.unacknowledged,
+        limits: mqtt::pace::Limits {
+            publishes: section.pace.publishes,
+            bytes: section.pace.bytes,
+            process: section.pace.task,
+        },
+        ..mqtt::Settings::default()
+    }));
+    if timeout(BROKER_START, pool.ready()).await.is_err() {
+        let why = pool.last_error();
+        pool.close(Instant::now()).await;
+        let why = why.unwrap_or_else(|| "it does not answer".into());
+        anyhow::bail!("connecting to the broker {address}: {why}");
+    }
+    Ok(Parts {
+        queue,
+        facts,
+        pool,
+        broker: address,
+    })
+}
+
+/// Serves health and metrics for ever.
+async fn answer(listener: Option<TcpListener>, vitals: Vitals) -> anyhow::Error {
+    let Some(listener) = listener else {
+        return pending().await;
+    };
+    match http::serve(listener, vitals).await {
+        Ok(()) => anyhow::anyhow!("the server of health and metrics ended"),
+        Err(error) => anyhow::Error::new(error).context("serving health and metrics"),
+    }
+}
+
+/// Writes embedded metrics for ever.
+async fn write_embedded(embedded: Option<Embedded>, vitals: Vitals) -> anyhow::Error {
+    let Some(mut embedded) = embedded else {
+        return pending().await;
+    };
+    loop {
+        sleep(EMBEDDED_EVERY).await;
+        vitals.metrics.connections.set(*vitals.connections.borrow());
+        let line = embedded.line(Timestamp::now().as_millisecond());
+        // A closed pipe means that nobody reads them.
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
 }

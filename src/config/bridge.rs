@@ -1,5 +1,6 @@
 //! The `bridge` section: where events come from, where publications go, and how hard the daemon works.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::check::{Faults, ParseDuration};
@@ -40,6 +41,10 @@ pub struct Bridge {
     pub hold: Duration,
     /// How long draining may take.
     pub drain: Duration,
+    /// Where health and metrics are served.
+    pub listen: Option<SocketAddr>,
+    /// The namespace of CloudWatch embedded metrics, where they are wanted.
+    pub embedded_metrics: Option<String>,
 }
 
 /// What may be sent in a second; `None` where nothing limits it.
@@ -138,6 +143,8 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
         wait: duration("wait", 20),
         hold: duration("hold", 600),
         drain: duration("drain", 25),
+        listen: listen(node, faults),
+        embedded_metrics: text(node, "embedded_metrics"),
     };
     for (key, node, (least, most)) in [
         ("bridge.pollers", pollers, bridge.pollers),
@@ -173,6 +180,19 @@ fn pace(node: &Node) -> Pace {
         // Less than one for each task cannot be shared out.
         task: limit("account", 0).map(|account| (account / tasks).max(1)),
     }
+}
+
+fn listen(node: &Node, faults: &mut Faults<'_>) -> Option<SocketAddr> {
+    let written = text(node, "listen")?;
+    let address = written.parse().ok();
+    if address.is_none() {
+        let at = member(node, "listen").unwrap_or(node).at;
+        let message = format!("`bridge.listen` is `{written}`");
+        faults
+            .error("bad-address", "bridge.listen", at, message)
+            .accepted = Some("an address with a port such as `0.0.0.0:9464`".into());
+    }
+    address
 }
 
 fn url(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<String> {

@@ -172,6 +172,18 @@ const BRIDGE: &[Key] = &[
         Shape::Duration,
         "How long the daemon may take to finish after SIGTERM. Default 25s: ECS kills after 30s.",
     ),
+    optional(
+        "listen",
+        Shape::Text {
+            example: "0.0.0.0:9464",
+        },
+        "Where /livez, /readyz and /metrics are served over HTTP. Without it they are not.",
+    ),
+    optional(
+        "embedded_metrics",
+        Shape::Text { example: "shop" },
+        "A namespace: metrics are written to standard output once a minute in CloudWatch's embedded metric format.",
+    ),
 ];
 
 const TLS: &[Key] = &[

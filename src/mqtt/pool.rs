@@ -182,6 +182,13 @@ fn closed() -> PublishError {
     transient("the connection was closed before the message was sent")
 }
 
+impl Pool {
+    /// How many connections are up, now and later.
+    pub fn up(&self) -> watch::Receiver<usize> {
+        self.up.clone()
+    }
+}
+
 impl Publisher for Pool {
     type Pending = Pending;
 

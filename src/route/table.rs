@@ -20,6 +20,9 @@ use crate::event::pattern::matching::{BudgetExceeded, PatternSet};
 /// The most topics that all routes together may make of one event.
 pub const MAX_TOPICS_PER_EVENT: usize = 256;
 
+/// The reason of a body that is no event at all.
+pub const NOT_AN_EVENT: &str = "not_an_event";
+
 /// One route, as configured.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -111,7 +114,7 @@ impl Refusal {
 
 impl From<DecodeError> for Refusal {
     fn from(error: DecodeError) -> Self {
-        Self::new("not_an_event", error)
+        Self::new(NOT_AN_EVENT, error)
     }
 }
 

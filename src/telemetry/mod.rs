@@ -1,4 +1,7 @@
-//! What the process tells of itself: logs and counters. Never a payload, a receipt or a token.
+//! What the process tells of itself: logs, metrics, health. Never a payload, a receipt or a token.
 
-pub mod counters;
+pub mod exposition;
+pub mod health;
+pub mod http;
 pub mod logs;
+pub mod metrics;

@@ -1,0 +1,135 @@
+//! `eventcast healthcheck`: asks a running daemon how it is, for images without a shell.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Status;
+use super::configuration::Configuration;
+
+/// Less than what ECS gives a health check.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The daemon is asked on this machine, at the port of bridge.listen.
+
+Examples:
+  eventcast healthcheck
+  eventcast healthcheck --ready --listen 127.0.0.1:9464
+
+In an ECS task definition: \"healthCheck\": { \"command\": [\"CMD\", \"/eventcast\", \"healthcheck\"] }
+
+Exit status: 0 well, 1 not well or no answer, 2 the configuration is not right.")]
+pub(super) struct Command {
+    #[command(flatten)]
+    configuration: Configuration,
+    /// Ask whether it is ready to work instead of whether it lives
+    #[arg(long)]
+    ready: bool,
+    /// Where the daemon listens, instead of the configuration's bridge.listen
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+/// Runs the command.
+pub(super) fn run(
+    command: &Command,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    let listen = match command.listen {
+        Some(listen) => listen,
+        None => {
+            let Some(config) = command.configuration.read_checked(messages)? else {
+                return Ok(Status::CannotAnswer);
+            };
+            let Some(listen) = config.bridge.listen else {
+                let file = command.configuration.file.display();
+                writeln!(
+                    messages,
+                    "error: {file}: `bridge.listen` is not set\nhelp: set it for the daemon too, or name the address with --listen"
+                )?;
+                return Ok(Status::CannotAnswer);
+            };
+            listen
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let path = if command.ready { "/readyz" } else { "/livez" };
+    let asked = runtime.block_on(async {
+        timeout(PATIENCE, ask(reachable(listen), path))
+            .await
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")))
+    });
+    match asked {
+        Ok((true, said)) => {
+            out.write_all(&said)?;
+            Ok(Status::Yes)
+        }
+        Ok((false, said)) => {
+            messages.write_all(&said)?;
+            Ok(Status::No)
+        }
+        Err(error) => {
+            writeln!(messages, "error: asking {}: {error:#}", reachable(listen))?;
+            Ok(Status::No)
+        }
+    }
+}
+
+/// Who listens on all addresses is asked on the loopback one.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(bool, Bytes)> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path)
+        .header("host", address.to_string())
+        .body(Empty::<Bytes>::new())?;
+    let answer = async {
+        let answer = sender.send_request(request).await?;
+        let well = answer.status().is_success();
+        anyhow::Ok((well, answer.into_body().collect().await?.to_bytes()))
+    };
+    tokio::select! {
+        answer = answer => answer,
+        ended = connection => {
+            ended?;
+            anyhow::bail!("it hung up")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_ask() {
+        let told = |address: &str| reachable(address.parse().unwrap()).to_string();
+        assert_eq!(told("0.0.0.0:1"), "127.0.0.1:1");
+        assert_eq!(told("[::]:1"), "[::1]:1");
+        assert_eq!(told("10.0.0.1:1"), "10.0.0.1:1");
+    }
+}
