@@ -34,5 +34,6 @@ pub mod channel;
 pub mod event;
 
 // Beside them: what every part may use.
+pub mod pace;
 pub mod shutdown;
 pub mod telemetry;

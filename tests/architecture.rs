@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     (
         "cli",
         &[
@@ -28,6 +28,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "event",
             "channel",
             "broker",
+            "pace",
             "telemetry",
             "shutdown",
         ],
@@ -38,14 +39,18 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ),
     ("telemetry", &["shutdown"]),
     ("shutdown", &[]),
-    ("aws", &["port", "route", "event", "channel"]),
-    ("mqtt", &["port", "route", "event", "channel", "broker"]),
+    ("aws", &["port", "route", "event", "channel", "pace"]),
+    (
+        "mqtt",
+        &["port", "route", "event", "channel", "broker", "pace"],
+    ),
     ("port", &["route", "event", "channel"]),
     ("config", &["route", "event", "channel", "broker"]),
     ("route", &["event", "channel"]),
     ("event", &[]),
     ("channel", &[]),
     ("broker", &[]),
+    ("pace", &["channel"]),
 ];
 
 /// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.

@@ -544,6 +544,38 @@ fn health_and_metrics_are_served() {
 }
 
 #[test]
+fn over_https_the_queue_empties_as_well() {
+    let moto = Moto::start();
+    let urls = moto.bus(&["setup"]);
+    let (queue, dead_letter_queue) = urls.trim().split_once(' ').unwrap();
+    let port = free_port();
+    let mut bridge = Command::new(env!("CARGO_BIN_EXE_eventcast"))
+        .args(["bridge", "--config", CONFIG, "--set=bridge.publish=https"])
+        .arg(format!("--set=bridge.queue={queue}"))
+        .arg(format!(
+            "--set=bridge.dead_letter_queue={dead_letter_queue}"
+        ))
+        .arg(format!("--set=bridge.listen=127.0.0.1:{port}"))
+        .args(["--set=bridge.wait=1s", "--wait"])
+        .envs(moto.environment())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it is ready", || healthcheck(port, &["--ready"]).0 == 0);
+    let wanted = expected(&moto.bus(&["put", "0", "30"]));
+    let published = format!("eventcast_published_total {}\n", wanted.len());
+    until("all is published", || {
+        get(port, "/metrics").contains(&published)
+    });
+    until("all is deleted", || {
+        get(port, "/metrics").contains("eventcast_deleted_total 30\n")
+    });
+    let id = bridge.id().to_string();
+    Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    assert_eq!(bridge.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn with_wait_it_begins_once_it_can() {
     let mut platform = Platform::start("wait");
     assert_eq!(platform.end_bridge(), 0);

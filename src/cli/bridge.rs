@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use aws_config::SdkConfig;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -15,12 +16,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::configuration::Configuration;
 use super::{Status, broker};
-use crate::aws::client;
+use crate::aws::data_plane::DataPlane;
 use crate::aws::sqs::Sqs;
+use crate::aws::{client, endpoint};
 use crate::bridge::{Bridge, Ending, Settings};
 use crate::config::Config;
+use crate::config::bridge::{self as config, Publish};
 use crate::mqtt;
 use crate::mqtt::pool::Pool;
+use crate::pace::Limits;
 use crate::port::{Publisher, Queue, QueueFacts};
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
@@ -175,13 +179,50 @@ async fn bridge(
         ),
         None => None,
     };
-    let Some(parts) = begin(command.wait, config, &queue, &shutdown).await? else {
-        return Ok(Ending::Drained);
-    };
+    // One future for each kind of publisher: they are types, not objects.
+    match &section.publish {
+        Publish::Mqtt => {
+            let reach = async || over_mqtt(section, &queue).await;
+            match begin(command.wait, reach, &shutdown).await? {
+                Some(parts) => work(config, parts, routes, shutdown, listener).await,
+                None => Ok(Ending::Drained),
+            }
+        }
+        Publish::Https { endpoint, calls } => {
+            let reach = async || over_https(section, &queue, endpoint.as_deref(), *calls).await;
+            match begin(command.wait, reach, &shutdown).await? {
+                Some(parts) => work(config, parts, routes, shutdown, listener).await,
+                None => Ok(Ending::Drained),
+            }
+        }
+    }
+}
+
+/// What the daemon works with, tried.
+struct Parts<P> {
+    queue: Arc<Sqs>,
+    facts: QueueFacts,
+    publisher: Arc<P>,
+    /// How many of its connections are up.
+    up: watch::Receiver<usize>,
+    /// Where it publishes.
+    broker: String,
+}
+
+/// Works until the end.
+async fn work<P: Publisher>(
+    config: &Config,
+    parts: Parts<P>,
+    routes: watch::Receiver<Arc<RouteTable>>,
+    shutdown: Shutdown,
+    listener: Option<TcpListener>,
+) -> anyhow::Result<Ending> {
+    let section = &config.bridge;
     let Parts {
         queue,
         facts,
-        pool,
+        publisher,
+        up,
         broker,
     } = parts;
     if section.dead_letter_queue.is_none() && facts.max_receives.is_none() {
@@ -206,7 +247,7 @@ async fn bridge(
     };
     let bridge = Bridge::new(
         (queue, facts),
-        Arc::clone(&pool),
+        Arc::clone(&publisher),
         routes,
         settings,
         shutdown,
@@ -214,7 +255,7 @@ async fn bridge(
     let vitals = Vitals {
         metrics: bridge.metrics(),
         health: bridge.health(),
-        connections: pool.up(),
+        connections: up,
     };
     let embedded = section.embedded_metrics.clone();
     let embedded = embedded.map(|namespace| Embedded::new(namespace, bridge.metrics()));
@@ -228,30 +269,20 @@ async fn bridge(
     } else {
         Duration::ZERO
     };
-    pool.close(Instant::now() + goodbye).await;
+    publisher.close(Instant::now() + goodbye).await;
     Ok(ending)
 }
 
-/// What the daemon works with, tried.
-struct Parts {
-    queue: Arc<Sqs>,
-    facts: QueueFacts,
-    pool: Arc<Pool>,
-    /// Where the broker listens.
-    broker: String,
-}
-
 /// Reaches queue and broker: once, or until it succeeds. `None` when the process is told to end meanwhile.
-async fn begin(
+async fn begin<P>(
     wait: bool,
-    config: &Config,
-    queue: &str,
+    reach: impl AsyncFn() -> anyhow::Result<Parts<P>>,
     shutdown: &Shutdown,
-) -> anyhow::Result<Option<Parts>> {
+) -> anyhow::Result<Option<Parts<P>>> {
     let mut pause = PAUSES.0;
     loop {
         let error = tokio::select! {
-            parts = reach(config, queue) => match parts {
+            parts = reach() => match parts {
                 Ok(parts) => return Ok(Some(parts)),
                 Err(error) => error,
             },
@@ -269,10 +300,12 @@ async fn begin(
     }
 }
 
-async fn reach(config: &Config, queue: &str) -> anyhow::Result<Parts> {
-    let section = &config.bridge;
-    let aws = client::environment().await;
-    let queue = Sqs::open(&aws, queue.to_owned(), section.dead_letter_queue.clone()).await;
+async fn open_queue(
+    section: &config::Bridge,
+    aws: &SdkConfig,
+    queue: &str,
+) -> anyhow::Result<(Arc<Sqs>, QueueFacts)> {
+    let queue = Sqs::open(aws, queue.to_owned(), section.dead_letter_queue.clone()).await;
     let queue = Arc::new(queue.context("opening the queue")?);
     let facts = queue
         .describe()
@@ -283,14 +316,20 @@ async fn reach(config: &Config, queue: &str) -> anyhow::Result<Parts> {
             "the queue's VisibilityTimeout is 0: every event would be handed out again while it is published; set it to 30 seconds"
         );
     }
+    Ok((queue, facts))
+}
+
+async fn over_mqtt(section: &config::Bridge, queue: &str) -> anyhow::Result<Parts<Pool>> {
+    let aws = client::environment().await;
+    let (queue, facts) = open_queue(section, &aws, queue).await?;
     let access = broker::access(section, &aws).await?;
-    let address = access.broker.to_string();
+    let broker = access.broker.to_string();
     let pool = Arc::new(Pool::start(mqtt::Settings {
         access,
         client_id: section.client_id.clone(),
         connections: section.connections,
         in_flight: section.pace.unacknowledged,
-        limits: mqtt::pace::Limits {
+        limits: Limits {
             publishes: section.pace.publishes,
             bytes: section.pace.bytes,
             process: section.pace.task,
@@ -301,13 +340,41 @@ async fn reach(config: &Config, queue: &str) -> anyhow::Result<Parts> {
         let why = pool.last_error();
         pool.close(Instant::now()).await;
         let why = why.unwrap_or_else(|| "it does not answer".into());
-        anyhow::bail!("connecting to the broker {address}: {why}");
+        anyhow::bail!("connecting to the broker {broker}: {why}");
     }
     Ok(Parts {
         queue,
         facts,
-        pool,
-        broker: address,
+        up: pool.up(),
+        publisher: pool,
+        broker,
+    })
+}
+
+async fn over_https(
+    section: &config::Bridge,
+    queue: &str,
+    endpoint: Option<&str>,
+    calls: u16,
+) -> anyhow::Result<Parts<DataPlane>> {
+    let aws = client::environment().await;
+    let (queue, facts) = open_queue(section, &aws, queue).await?;
+    let endpoint = match endpoint.or(aws.endpoint_url()) {
+        Some(endpoint) => endpoint.to_owned(),
+        None => {
+            let host = endpoint::describe(&aws).await.context(
+                "asking IoT Core for the account's endpoint, because bridge.endpoint is not set",
+            )?;
+            format!("https://{host}")
+        }
+    };
+    let publisher = DataPlane::new(&aws, &endpoint, calls, section.pace.task);
+    Ok(Parts {
+        queue,
+        facts,
+        up: publisher.up(),
+        publisher: Arc::new(publisher),
+        broker: endpoint,
     })
 }
 

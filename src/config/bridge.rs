@@ -21,6 +21,8 @@ pub struct Bridge {
     pub dead_letter_queue: Option<String>,
     /// The broker; without it IoT Core is asked for the account's endpoint.
     pub broker: Option<Broker>,
+    /// How to publish.
+    pub publish: Publish,
     /// Who to be to the broker.
     pub credentials: Credentials,
     /// How to protect the connection.
@@ -58,6 +60,20 @@ pub struct Pace {
     pub unacknowledged: u16,
     /// Publishes of this task: its part of what all tasks together may send.
     pub task: Option<u32>,
+}
+
+/// How messages are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Publish {
+    /// Over MQTT connections to the broker.
+    Mqtt,
+    /// By calls of IoT Core's data plane.
+    Https {
+        /// Its URL; without it the environment or IoT Core says it.
+        endpoint: Option<String>,
+        /// The most calls under way at a time.
+        calls: u16,
+    },
 }
 
 /// Who the daemon says it is to the broker.
@@ -131,6 +147,7 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
         dead_letter_queue: url(node, "dead_letter_queue", faults),
         credentials: credentials(node, broker.as_ref(), faults),
         tls: tls(node, broker.as_ref(), faults),
+        publish: publish(node, faults),
         broker,
         client_id: text(node, "client_id").unwrap_or_else(|| "eventcast".into()),
         connections: (
@@ -179,6 +196,46 @@ fn pace(node: &Node) -> Pace {
         unacknowledged: u16::try_from(unacknowledged).unwrap_or(u16::MAX),
         // Less than one for each task cannot be shared out.
         task: limit("account", 0).map(|account| (account / tasks).max(1)),
+    }
+}
+
+/// The keys that only one way of publishing knows.
+const ONLY_MQTT: [&str; 5] = ["broker", "credentials", "tls", "authorizer", "connections"];
+const ONLY_HTTPS: [&str; 2] = ["endpoint", "calls"];
+
+fn publish(node: &Node, faults: &mut Faults<'_>) -> Publish {
+    let https = text(node, "publish").as_deref() == Some("https");
+    let idle: &[&str] = if https { &ONLY_MQTT } else { &ONLY_HTTPS };
+    for key in idle {
+        if let Some(member) = member(node, key) {
+            let (way, other) = if https {
+                ("https", "mqtt")
+            } else {
+                ("mqtt", "https")
+            };
+            let key = format!("bridge.{key}");
+            let message = format!("`{key}` does nothing with `publish: {way}`");
+            faults.error("does-not-fit", &key, member.at, message).help =
+                Some(format!("leave it out, or set `publish: {other}`"));
+        }
+    }
+    if !https {
+        return Publish::Mqtt;
+    }
+    let endpoint = text(node, "endpoint");
+    if let Some(url) = &endpoint
+        && !url.starts_with("https://")
+        && !url.starts_with("http://")
+    {
+        let at = member(node, "endpoint").unwrap_or(node).at;
+        let message = format!("`bridge.endpoint` is `{url}`");
+        faults
+            .error("bad-url", "bridge.endpoint", at, message)
+            .accepted = Some("https://HOST".into());
+    }
+    Publish::Https {
+        endpoint,
+        calls: u16::try_from(number(node, "calls", 64)).unwrap_or(u16::MAX),
     }
 }
 

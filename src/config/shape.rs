@@ -100,7 +100,8 @@ const BRIDGE: &[Key] = &[
     optional(
         "publish",
         Shape::Choice(PUBLISH),
-        "How messages are published: mqtt (the default), over MQTT 5.",
+        "How messages are published: mqtt (the default), over MQTT 5 connections; https, by a call of IoT Core's data plane for each: no \
+         limit for a connection, and dearer in CPU and latency.",
     ),
     optional(
         "broker",
@@ -109,6 +110,21 @@ const BRIDGE: &[Key] = &[
         },
         "The MQTT broker: mqtt://HOST, mqtts://HOST (TLS), ws://HOST or wss://HOST (WebSocket, path /mqtt), each with :PORT unless it \
          is 1883, 8883, 80 or 443. Without it IoT Core is asked for the account's endpoint, and wss:// is used.",
+    ),
+    optional(
+        "endpoint",
+        Shape::Text {
+            example: "https://abc-ats.iot.eu-central-1.amazonaws.com",
+        },
+        "IoT Core's data plane, for publish: https. Without it AWS_ENDPOINT_URL is used, or IoT Core is asked for the account's endpoint.",
+    ),
+    optional(
+        "calls",
+        Shape::Integer {
+            least: 1,
+            most: 10_000,
+        },
+        "The most calls under way at a time, for publish: https. Default 64.",
     ),
     optional(
         "credentials",
@@ -408,7 +424,7 @@ const ROUTE: &[Key] = &[
 ];
 
 pub(super) const ENVELOPES: &[&str] = &["eventbridge", "raw"];
-pub(super) const PUBLISH: &[&str] = &["mqtt"];
+pub(super) const PUBLISH: &[&str] = &["mqtt", "https"];
 pub(super) const CREDENTIALS: &[&str] = &["none", "aws", "authorizer"];
 pub(super) const OVERSIZE: &[&str] = &["dead_letter", "project", "pointer"];
 pub(super) const PAYLOADS: &[&str] = &["event", "detail", "cloudevents"];

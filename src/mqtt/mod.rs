@@ -6,7 +6,6 @@
 
 pub mod auth;
 mod connection;
-pub mod pace;
 pub mod pool;
 
 use std::time::Duration;
@@ -21,7 +20,7 @@ pub struct Settings {
     /// The fewest and the most connections that are held.
     pub connections: (usize, usize),
     /// What may be sent in a second.
-    pub limits: pace::Limits,
+    pub limits: crate::pace::Limits,
     /// Unacknowledged publications a connection may have; the broker's receive maximum lowers it.
     pub in_flight: u16,
     /// The keep-alive asked for; the broker may give another.
@@ -40,7 +39,7 @@ impl Default for Settings {
             access: auth::Access::plain("127.0.0.1", 1883),
             client_id: "eventcast".into(),
             connections: (2, 32),
-            limits: pace::Limits::default(),
+            limits: crate::pace::Limits::default(),
             in_flight: crate::channel::limits::UNACKNOWLEDGED_PER_CONNECTION,
             keep_alive: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),

@@ -18,9 +18,9 @@ use tokio::time::{Instant, interval, sleep, sleep_until, timeout_at};
 
 use super::Settings;
 use super::connection::{Answer, Connection, acknowledged, transient};
-use super::pace::{Pace, Shared};
 use crate::channel::limits::PAYLOAD_BYTES;
 use crate::channel::topic::Topic;
+use crate::pace::{Pace, Shared};
 use crate::port::{PublishError, Publisher};
 use crate::route::publication::Publication;
 

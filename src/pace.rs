@@ -76,10 +76,10 @@ impl Default for Limits {
 
 /// What all connections of a process share.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shared(Option<Arc<Mutex<Bucket>>>);
+pub(crate) struct Shared(Option<Arc<Mutex<Bucket>>>);
 
 impl Shared {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self(
             limits
                 .process
@@ -90,14 +90,14 @@ impl Shared {
 
 /// One connection's pace. A new connection has a new pace: the limits are the connection's.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     publishes: Option<Bucket>,
     bytes: Option<Bucket>,
     shared: Shared,
 }
 
 impl Pace {
-    pub(super) fn new(limits: &Limits, shared: &Shared) -> Self {
+    pub(crate) fn new(limits: &Limits, shared: &Shared) -> Self {
         let bucket = |rate: u32| Bucket::new(rate.into());
         Self {
             publishes: limits.publishes.map(bucket),
@@ -107,7 +107,7 @@ impl Pace {
     }
 
     /// Takes what one publication of so many bytes costs, or says when to ask again.
-    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Instant> {
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Instant> {
         if self.publishes.is_none() && self.bytes.is_none() && self.shared.0.is_none() {
             return Ok(());
         }

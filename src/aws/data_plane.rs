@@ -1,0 +1,321 @@
+//! IoT Core's HTTPS data plane as the daemon's publisher: one call for each message, and every refusal is told.
+//!
+//! A call that is throttled makes all wait for a moment. A call whose fate is unknown (no answer, a server error) is made again
+//! before any other of its topic.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_iotdataplane::Client;
+use aws_sdk_iotdataplane::config::Builder;
+use aws_sdk_iotdataplane::error::{DisplayErrorContext, ProvideErrorMetadata as _, SdkError};
+use aws_sdk_iotdataplane::operation::publish::PublishError as Failure;
+use aws_sdk_iotdataplane::primitives::Blob;
+use aws_sdk_iotdataplane::types::PayloadFormatIndicator;
+use rustc_hash::FxHashMap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::channel::limits::{MESSAGE_EXPIRY_SECONDS, PAYLOAD_BYTES};
+use crate::channel::topic::Topic;
+use crate::pace::{Limits, Pace, Shared};
+use crate::port::{PublishError, Publisher};
+use crate::route::publication::Publication;
+
+/// How long before a call whose fate is unknown is made again: at first, and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// How long everybody waits after one call was throttled.
+const THROTTLED: Duration = Duration::from_millis(500);
+
+/// How long nothing is taken on after the data plane could not be reached, unless it is reached before.
+const DOWN: Duration = Duration::from_secs(5);
+
+type Fate = Result<(), PublishError>;
+
+/// The publisher over HTTPS.
+pub struct DataPlane {
+    shared: Arc<Ours>,
+    calls: Arc<Semaphore>,
+    most: u32,
+    pace: Mutex<Pace>,
+    closing: watch::Sender<bool>,
+}
+
+/// What all calls share.
+struct Ours {
+    client: Client,
+    /// The latest call of each topic that is under way: resolves when it is over.
+    topics: Mutex<FxHashMap<Topic, (u64, oneshot::Receiver<()>)>>,
+    /// 1 while the data plane answers.
+    up: watch::Sender<usize>,
+    /// Until when nothing is sent.
+    pause: watch::Sender<Instant>,
+}
+
+impl DataPlane {
+    /// A publisher to an endpoint such as `https://abc-ats.iot.eu-central-1.amazonaws.com`, with at most so many calls under way
+    /// and so many a second.
+    pub fn new(config: &SdkConfig, endpoint: &str, calls: u16, rate: Option<u32>) -> Self {
+        let config = Builder::from(config).endpoint_url(endpoint).build();
+        let limits = Limits {
+            publishes: None,
+            bytes: None,
+            process: rate,
+        };
+        let most = calls.max(1).into();
+        Self {
+            shared: Arc::new(Ours {
+                client: Client::from_conf(config),
+                topics: Mutex::default(),
+                up: watch::Sender::new(1),
+                pause: watch::Sender::new(Instant::now()),
+            }),
+            calls: Arc::new(Semaphore::new(calls.max(1).into())),
+            most,
+            pace: Mutex::new(Pace::new(&limits, &Shared::new(&limits))),
+            closing: watch::Sender::new(false),
+        }
+    }
+
+    /// 1 while the data plane answers, 0 otherwise.
+    pub fn up(&self) -> watch::Receiver<usize> {
+        self.shared.up.subscribe()
+    }
+
+    /// Waits for the rate's next turn.
+    async fn turn(&self) {
+        loop {
+            let due = {
+                let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+                pace.take(0)
+            };
+            match due {
+                Ok(()) => return,
+                Err(due) => sleep_until(due).await,
+            }
+        }
+    }
+}
+
+/// A call, under way once it is polled.
+pub struct Pending(Pin<Box<dyn Future<Output = Fate> + Send>>);
+
+impl Future for Pending {
+    type Output = Fate;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Fate> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl Publisher for DataPlane {
+    type Pending = Pending;
+
+    async fn publish(&self, publication: Publication) -> Result<Pending, PublishError> {
+        if publication.payload.len() > PAYLOAD_BYTES {
+            return Err(PublishError::Permanent {
+                reason: "too_large",
+                what: format!(
+                    "the payload has {} bytes; IoT Core takes {PAYLOAD_BYTES}",
+                    publication.payload.len()
+                ),
+            });
+        }
+        // Closed only with the publisher itself.
+        let Ok(call) = Arc::clone(&self.calls).acquire_owned().await else {
+            return Err(transient("the publisher is closing"));
+        };
+        self.turn().await;
+        if *self.closing.borrow() {
+            return Err(transient("the publisher is closing"));
+        }
+        let place = self.shared.enter(&publication.topic);
+        let shared = Arc::clone(&self.shared);
+        let closing = self.closing.subscribe();
+        Ok(Pending(Box::pin(async move {
+            shared.send(publication, place, call, closing).await
+        })))
+    }
+
+    async fn ready(&self) {
+        let mut up = self.shared.up.subscribe();
+        tokio::select! {
+            // The sender lives as long as `self`.
+            _ = up.wait_for(|up| *up > 0) => {}
+            () = sleep(DOWN) => {}
+        }
+        self.shared.paused().await;
+    }
+
+    async fn close(&self, deadline: Instant) {
+        let all = self.calls.acquire_many(self.most);
+        let _ = timeout_at(deadline, all).await;
+        self.closing.send_replace(true);
+    }
+}
+
+/// A call's place in its topic's order: it gives way to the next when it is dropped.
+struct Place {
+    before: Option<oneshot::Receiver<()>>,
+    shared: Arc<Ours>,
+    topic: Topic,
+    number: u64,
+    _done: oneshot::Sender<()>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut topics = self.shared.topics();
+        if topics
+            .get(&self.topic)
+            .is_some_and(|(last, _)| *last == self.number)
+        {
+            topics.remove(&self.topic);
+        }
+    }
+}
+
+impl Ours {
+    fn topics(&self) -> std::sync::MutexGuard<'_, FxHashMap<Topic, (u64, oneshot::Receiver<()>)>> {
+        // Nothing in here panics half-way through a change.
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until calls may be made again.
+    async fn paused(&self) {
+        let until = *self.pause.borrow();
+        sleep_until(until).await;
+    }
+
+    fn enter(self: &Arc<Self>, topic: &Topic) -> Place {
+        let (done, over) = oneshot::channel();
+        let mut topics = self.topics();
+        let number = topics.get(topic).map_or(0, |(last, _)| last + 1);
+        let before = topics.insert(topic.clone(), (number, over));
+        Place {
+            before: before.map(|(_, over)| over),
+            shared: Arc::clone(self),
+            topic: topic.clone(),
+            number,
+            _done: done,
+        }
+    }
+
+    async fn send(
+        &self,
+        publication: Publication,
+        mut place: Place,
+        _call: OwnedSemaphorePermit,
+        mut closing: watch::Receiver<bool>,
+    ) -> Fate {
+        if let Some(before) = place.before.take() {
+            // An error means the same: the one before is over.
+            let _ = before.await;
+        }
+        let mut pause = AGAIN.0;
+        loop {
+            self.paused().await;
+            let unknown = match self.call(&publication).await {
+                Answer::Fate(fate) => {
+                    self.up.send_replace(1);
+                    return fate;
+                }
+                Answer::Unknown(what) => what,
+            };
+            if self.up.send_replace(0) > 0 {
+                tracing::warn!(error = unknown, "IoT Core's data plane does not answer");
+            }
+            let wait = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+            tokio::select! {
+                () = sleep(wait) => {}
+                _ = closing.wait_for(|closing| *closing) => return Err(PublishError::Transient { what: unknown }),
+            }
+            pause = (pause * 2).min(AGAIN.1);
+        }
+    }
+
+    async fn call(&self, publication: &Publication) -> Answer {
+        let properties = publication.user_properties();
+        let properties: Vec<_> = properties
+            .map(|(name, value)| serde_json::json!({ name: value }))
+            .collect();
+        let expiry = publication.expires.map(|expires| {
+            let bounds = MESSAGE_EXPIRY_SECONDS;
+            let seconds = u32::try_from(expires.as_secs()).unwrap_or(*bounds.end());
+            i64::from(seconds.clamp(*bounds.start(), *bounds.end()))
+        });
+        let answer = self
+            .client
+            .publish()
+            .topic(publication.topic.as_str())
+            .qos(publication.qos.level().into())
+            .retain(publication.retain)
+            .payload(Blob::new(publication.payload.to_vec()))
+            .content_type(publication.content_type)
+            .payload_format_indicator(PayloadFormatIndicator::Utf8Data)
+            .user_properties(serde_json::Value::Array(properties).to_string())
+            .set_message_expiry(expiry)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Answer::Fate(Ok(())),
+            Err(error) => self.meaning(&error),
+        }
+    }
+
+    /// What a failed call means (IoT API reference, Publish, "Errors").
+    fn meaning(&self, error: &SdkError<Failure>) -> Answer {
+        let SdkError::ServiceError(service) = error else {
+            return Answer::Unknown(DisplayErrorContext(error).to_string());
+        };
+        let status = service.raw().status().as_u16();
+        let code = service.err().code().unwrap_or("Unknown");
+        let message = service.err().message().unwrap_or_default();
+        let what = format!("HTTP {status}: {code}: {message}");
+        let permanent = |reason| {
+            Answer::Fate(Err(PublishError::Permanent {
+                reason,
+                what: what.clone(),
+            }))
+        };
+        match (status, code) {
+            (429, _) => {
+                let wait = THROTTLED.mul_f64(0.5 + fastrand::f64());
+                self.pause.send_replace(Instant::now() + wait);
+                Answer::Fate(Err(PublishError::Transient { what }))
+            }
+            // The process's credentials are at fault, not the message: they may be renewed.
+            (
+                401 | 403,
+                "ExpiredTokenException"
+                | "InvalidSignatureException"
+                | "MissingAuthenticationTokenException"
+                | "UnrecognizedClientException",
+            ) => {
+                tracing::error!(error = what, "IoT Core does not take the credentials");
+                Answer::Unknown(what)
+            }
+            (401 | 403, _) => permanent("not_authorized"),
+            (413, _) => permanent("too_large"),
+            (400..=499, _) => permanent("refused"),
+            _ => Answer::Unknown(what),
+        }
+    }
+}
+
+/// What is known after a call.
+enum Answer {
+    Fate(Fate),
+    /// Nobody knows whether the message was published.
+    Unknown(String),
+}
+
+fn transient(what: &str) -> PublishError {
+    PublishError::Transient { what: what.into() }
+}
