@@ -6,14 +6,13 @@
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::client::connector;
 use super::sign::{SignError, Signer};
 
 /// The endpoint whose certificate Amazon Trust Services has signed (IoT API reference, DescribeEndpoint).
@@ -82,11 +81,8 @@ pub async fn describe(config: &SdkConfig) -> Result<String, EndpointError> {
     for (name, value) in headers {
         request.headers_mut().insert(name, value);
     }
-    let connector = Connector::builder()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build();
     let (status, body) = timeout(CALL, async {
-        let response = connector.call(request).await;
+        let response = connector().call(request).await;
         let response = response.map_err(|error| unreachable(causes(&error)))?;
         let status = response.status().as_u16();
         let body = ByteStream::new(response.into_body()).collect().await;

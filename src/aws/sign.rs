@@ -98,6 +98,14 @@ impl Signer {
         Ok(pairs.join("&"))
     }
 
+    /// Until when the credentials are good; `None` for ever.
+    ///
+    /// # Errors
+    /// [`SignError`] when they cannot be had.
+    pub async fn expiry(&self) -> Result<Option<SystemTime>, SignError> {
+        Ok(self.credentials().await?.expiry())
+    }
+
     /// The headers that sign a GET of `url` for a service.
     pub(super) async fn headers(
         &self,

@@ -1,5 +1,6 @@
 //! SQS as the daemon's queue.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -159,26 +160,14 @@ impl Queue for Sqs {
     }
 
     async fn describe(&self) -> Result<QueueFacts, QueueError> {
-        let answer = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&self.queue)
-            .attribute_names(QueueAttributeName::All)
-            .send()
-            .await
-            .map_err(|error| {
-                error::queue(&format!("reading the attributes of {}", self.queue), &error)
-            })?;
-        let attributes = answer.attributes.unwrap_or_default();
-        let value = |name: QueueAttributeName| attributes.get(&name).map(String::as_str);
-        let redrive: Option<Redrive> = value(QueueAttributeName::RedrivePolicy)
-            .and_then(|policy| serde_json::from_str(policy).ok());
+        let attributes = read_attributes(&self.client, &self.queue).await?;
+        let value = |name: QueueAttributeName| attributes.get(name.as_str()).map(String::as_str);
         Ok(QueueFacts {
             visibility: value(QueueAttributeName::VisibilityTimeout)
                 .and_then(|seconds| seconds.parse().ok())
                 .map_or(Duration::from_secs(30), Duration::from_secs),
             fifo: value(QueueAttributeName::FifoQueue) == Some("true"),
-            max_receives: redrive.and_then(|redrive| redrive.max_receives()),
+            max_receives: value(QueueAttributeName::RedrivePolicy).and_then(max_receives),
         })
     }
 }
@@ -192,7 +181,7 @@ impl Sqs {
                 .set_message_group_id(letter.group.as_deref().map(str::to_owned))
                 // Burying twice, after a crash in between, leaves one message where the queue can tell.
                 .set_message_deduplication_id(letter.group.as_ref().map(|_| letter.id.to_string()));
-            attributes(letter)
+            letter_attributes(letter)
                 .into_iter()
                 .filter(|(_, value)| !value.is_empty())
                 .fold(entry, |entry, (name, value)| {
@@ -220,17 +209,45 @@ struct Redrive {
     max_receive_count: serde_json::Value,
 }
 
-impl Redrive {
-    fn max_receives(&self) -> Option<u32> {
-        match &self.max_receive_count {
-            serde_json::Value::String(text) => text.parse().ok(),
-            number => number.as_u64().and_then(|number| number.try_into().ok()),
-        }
+/// How often a redrive policy lets a message be handed out.
+pub fn max_receives(policy: &str) -> Option<u32> {
+    let redrive: Redrive = serde_json::from_str(policy).ok()?;
+    match &redrive.max_receive_count {
+        serde_json::Value::String(text) => text.parse().ok(),
+        number => number.as_u64().and_then(|number| number.try_into().ok()),
     }
 }
 
+/// All attributes of a queue, by SQS's names.
+///
+/// # Errors
+/// [`QueueError`] when the queue does not exist, may not be read, or cannot be reached.
+pub async fn attributes(
+    config: &aws_config::SdkConfig,
+    queue: &str,
+) -> Result<HashMap<String, String>, QueueError> {
+    read_attributes(&Client::new(config), queue).await
+}
+
+async fn read_attributes(
+    client: &Client,
+    queue: &str,
+) -> Result<HashMap<String, String>, QueueError> {
+    let answer = client
+        .get_queue_attributes()
+        .queue_url(queue)
+        .attribute_names(QueueAttributeName::All)
+        .send()
+        .await
+        .map_err(|error| error::queue(&format!("reading the attributes of {queue}"), &error))?;
+    let attributes = answer.attributes.unwrap_or_default().into_iter();
+    Ok(attributes
+        .map(|(name, value)| (name.as_str().to_owned(), value))
+        .collect())
+}
+
 /// What a dead letter says of itself.
-fn attributes(letter: &DeadLetter) -> [(&'static str, String); 5] {
+fn letter_attributes(letter: &DeadLetter) -> [(&'static str, String); 5] {
     let mut detail = letter.detail.clone();
     let mut end = detail.len().min(DETAIL_BYTES);
     while !detail.is_char_boundary(end) {
@@ -338,7 +355,7 @@ mod tests {
 
     #[test]
     fn attributes_are_cut_between_characters() {
-        let [_, (name, detail), ..] = attributes(&letter(1));
+        let [_, (name, detail), ..] = letter_attributes(&letter(1));
         assert_eq!((name, detail.len()), ("eventcast.detail", DETAIL_BYTES));
     }
 }

@@ -44,3 +44,7 @@ pub const PUBLISHES_PER_SECOND_PER_CONNECTION: u32 = 100;
 /// Bytes a second on one connection, in both directions together (QUOTA, "Throughput per second per connection": 512 KB). What
 /// exceeds it is delayed.
 pub const BYTES_PER_SECOND_PER_CONNECTION: u32 = 512 * 1024;
+
+/// The most publishes a second that all clients of an account send (QUOTA, "Inbound publish requests per second per account"): the
+/// default, which can be raised; in small Regions it is a tenth.
+pub const INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT: u32 = 20_000;

@@ -9,6 +9,7 @@ mod config;
 mod configuration;
 mod diagnostic;
 mod dlq;
+mod doctor;
 mod healthcheck;
 mod pattern;
 mod routes;
@@ -69,6 +70,8 @@ struct Arguments {
 enum Command {
     /// Run the daemon: events from the queue become messages on the broker
     Bridge(bridge::Command),
+    /// Try everything the daemon needs, and say what is missing
+    Doctor(doctor::Command),
     /// Ask a running daemon how it is
     Healthcheck(healthcheck::Command),
     /// Look at dead letters, and send them back
@@ -129,6 +132,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
             let piped = !stdin.is_terminal();
             pattern::run(command, piped.then(|| stdin.lock()), out, &mut io::stderr())
         }
+        Command::Doctor(command) => doctor::run(&command, out, &mut io::stderr()),
         Command::Healthcheck(command) => healthcheck::run(&command, out, &mut io::stderr()),
         Command::Dlq(command) => dlq::run(&command, out, &mut io::stderr()),
         Command::Routes(command) => routes::run(command, out, &mut io::stderr()),
