@@ -14,11 +14,17 @@
     )
 )]
 
+// The contract suites name the library as those outside do.
+#[cfg(test)]
+extern crate self as eventcast;
+
 // The edge.
 pub mod cli;
 
 // The parts.
 pub mod bridge;
+#[cfg(feature = "dev")]
+pub mod dev;
 
 // The adapters and the seams.
 pub mod aws;

@@ -13,6 +13,10 @@ mod settle;
 mod work;
 
 #[cfg(test)]
+#[path = "../../tests/support/queue_contract.rs"]
+mod queue_contract;
+
+#[cfg(test)]
 mod fakes;
 #[cfg(test)]
 mod model;

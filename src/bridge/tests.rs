@@ -398,3 +398,18 @@ async fn draining_finishes_what_it_can_and_hands_back_the_rest() {
     sleep(Duration::from_secs(5)).await;
     assert_eq!(queue.visible(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_fake_queue_keeps_the_contract() {
+    for fifo in [false, true] {
+        let queue = FakeQueue {
+            buries: true,
+            fifo,
+            ..FakeQueue::default()
+        };
+        let send = async |body: &str, group: Option<&str>| {
+            queue.send_to(group, body.to_owned());
+        };
+        queue_contract::keep(&queue, send, VISIBILITY, fifo).await;
+    }
+}

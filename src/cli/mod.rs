@@ -7,6 +7,8 @@ mod bridge;
 mod broker;
 mod config;
 mod configuration;
+#[cfg(feature = "dev")]
+mod dev;
 mod diagnostic;
 mod dlq;
 mod doctor;
@@ -70,6 +72,9 @@ struct Arguments {
 enum Command {
     /// Run the daemon: events from the queue become messages on the broker
     Bridge(bridge::Command),
+    /// Serve a queue on this machine, for development and tests
+    #[cfg(feature = "dev")]
+    Dev(dev::Command),
     /// Try everything the daemon needs, and say what is missing
     Doctor(doctor::Command),
     /// Ask a running daemon how it is
@@ -132,6 +137,8 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
             let piped = !stdin.is_terminal();
             pattern::run(command, piped.then(|| stdin.lock()), out, &mut io::stderr())
         }
+        #[cfg(feature = "dev")]
+        Command::Dev(command) => dev::run(&command, out),
         Command::Doctor(command) => doctor::run(&command, out, &mut io::stderr()),
         Command::Healthcheck(command) => healthcheck::run(&command, out, &mut io::stderr()),
         Command::Dlq(command) => dlq::run(&command, out, &mut io::stderr()),
