@@ -1,4 +1,4 @@
-//! The SQS adapter keeps its port's contract on moto and on `eventcast dev`; boto3 is content with the latter.
+//! The SQS adapter keeps its port's contract on moto, on LocalStack and on `eventcast dev`; boto3 is content with the latter.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +9,8 @@
 
 #[path = "support/dev.rs"]
 mod dev;
+#[path = "support/localstack.rs"]
+mod localstack;
 #[path = "support/moto.rs"]
 mod moto;
 #[path = "support/queue_contract.rs"]
@@ -27,6 +29,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use dev::Dev;
 use eventcast::aws::sqs::Sqs;
 use eventcast::port::Queue;
+use localstack::LocalStack;
 use moto::Moto;
 
 const VISIBILITY: Duration = Duration::from_secs(2);
@@ -92,6 +95,17 @@ async fn on_dev() {
 #[tokio::test]
 async fn on_dev_with_message_groups() {
     contract(Dev::start(&[]).endpoint(), true).await;
+}
+
+/// The order within message groups is LocalStack's and ours alike: the suite that `dev` passes is no invention of its own.
+#[tokio::test]
+async fn on_localstack_with_message_groups() {
+    contract(&LocalStack::start().endpoint(), true).await;
+}
+
+#[tokio::test]
+async fn on_localstack() {
+    contract(&LocalStack::start().endpoint(), false).await;
 }
 
 #[test]

@@ -1,0 +1,90 @@
+//! Queues for tests: LocalStack's community edition in a process of its own. Unlike moto it keeps the order of message groups.
+
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "each test uses a part of it, and a test that fails should say where"
+)]
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::moto::cache;
+
+/// How often, and how far apart, a start is looked at before it counts as failed: a minute in all.
+const LOOKS: u32 = 600;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// One running LocalStack; ended when dropped.
+pub(crate) struct LocalStack {
+    port: u16,
+    process: Child,
+    folder: PathBuf,
+}
+
+impl LocalStack {
+    /// Starts a server and returns when it accepts connections.
+    ///
+    /// # Panics
+    /// When LocalStack is not installed, or does not start; with its log.
+    pub(crate) fn start() -> Self {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| listener.local_addr())
+            .expect("the loopback interface has a free port")
+            .port();
+        let folder = std::env::temp_dir().join(format!("eventcast-localstack-{port}"));
+        std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
+        let log = File::create(folder.join("log")).expect("the temporary folder is writable");
+        let process = Command::new(cache().join("localstack/bin/python"))
+            .args(["-m", "localstack.runtime.main"])
+            .envs([
+                ("GATEWAY_LISTEN", format!("127.0.0.1:{port}")),
+                ("SERVICES", "sqs".into()),
+                ("EAGER_SERVICE_LOADING", "0".into()),
+                ("DISABLE_EVENTS", "1".into()),
+                ("SKIP_SSL_CERT_DOWNLOAD", "1".into()),
+                ("LOCALSTACK_VOLUME_DIR", folder.display().to_string()),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            // Whatever it starts ends with it.
+            .process_group(0)
+            .spawn()
+            .expect("LocalStack can be started; ./tests/run installs it");
+        let localstack = Self {
+            port,
+            process,
+            folder,
+        };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        for _ in 0..LOOKS {
+            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+                return localstack;
+            }
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        let log = std::fs::read_to_string(localstack.folder.join("log")).unwrap_or_default();
+        panic!("LocalStack accepts no connections on {address}; its log:\n{log}");
+    }
+
+    /// Where it is reached.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for LocalStack {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.process.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
