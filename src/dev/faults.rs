@@ -1,7 +1,7 @@
 //! Faults on request: what goes wrong between a client and a service.
 //!
 //! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds one, `DELETE` removes all. Without an
-//! action it hits every one; `times` bounds how often.
+//! action it hits every one but the one named by `except`; `times` bounds how often.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +28,9 @@ pub(super) struct Fault {
     /// Which action it hits; every one without.
     #[serde(default)]
     action: Option<String>,
+    /// Which action it never hits.
+    #[serde(default)]
+    except: Option<String>,
     fault: Kind,
     /// How likely it is, from 0 to 1.
     #[serde(default = "always")]
@@ -62,7 +65,8 @@ impl Faults {
         let mut faults = self.lock();
         let struck = faults.iter_mut().find(|fault| {
             let meant = fault.action.as_deref().is_none_or(|meant| meant == action);
-            meant && fault.times != Some(0) && fastrand::f64() < fault.rate
+            let spared = fault.except.as_deref() == Some(action);
+            meant && !spared && fault.times != Some(0) && fastrand::f64() < fault.rate
         })?;
         if let Some(times) = &mut struck.times {
             *times -= 1;
