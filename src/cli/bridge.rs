@@ -329,6 +329,7 @@ async fn over_mqtt(section: &config::Bridge, queue: &str) -> anyhow::Result<Part
         client_id: section.client_id.clone(),
         connections: section.connections,
         in_flight: section.pace.unacknowledged,
+        publish_timeout: section.publish_timeout,
         limits: Limits {
             publishes: section.pace.publishes,
             bytes: section.pace.bytes,

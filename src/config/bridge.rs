@@ -41,6 +41,8 @@ pub struct Bridge {
     pub wait: Duration,
     /// How long an event may be worked on.
     pub hold: Duration,
+    /// How long an acknowledgement over MQTT may take before its connection counts as lost.
+    pub publish_timeout: Duration,
     /// How long draining may take.
     pub drain: Duration,
     /// Where health and metrics are served.
@@ -159,6 +161,7 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
         pollers: (number(pollers, "min", 1), number(pollers, "max", 16)),
         wait: duration("wait", 20),
         hold: duration("hold", 600),
+        publish_timeout: duration("publish_timeout", 30),
         drain: duration("drain", 25),
         listen: listen(node, faults),
         embedded_metrics: text(node, "embedded_metrics"),
@@ -200,7 +203,14 @@ fn pace(node: &Node) -> Pace {
 }
 
 /// The keys that only one way of publishing knows.
-const ONLY_MQTT: [&str; 5] = ["broker", "credentials", "tls", "authorizer", "connections"];
+const ONLY_MQTT: [&str; 6] = [
+    "broker",
+    "credentials",
+    "tls",
+    "authorizer",
+    "connections",
+    "publish_timeout",
+];
 const ONLY_HTTPS: [&str; 2] = ["endpoint", "calls"];
 
 fn publish(node: &Node, faults: &mut Faults<'_>) -> Publish {

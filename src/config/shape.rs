@@ -184,6 +184,11 @@ const BRIDGE: &[Key] = &[
         "How long an event may be worked on, its lease extended meanwhile, before it is handed back. Default 10m.",
     ),
     optional(
+        "publish_timeout",
+        Shape::Duration,
+        "How long the broker may take to acknowledge a message before its connection counts as lost. Default 30s.",
+    ),
+    optional(
         "drain",
         Shape::Duration,
         "How long the daemon may take to finish after SIGTERM. Default 25s: ECS kills after 30s.",

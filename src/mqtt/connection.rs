@@ -216,16 +216,13 @@ pub(super) enum Answer {
     Refused(PublishError),
     /// The connection ended first: the broker may have it or not.
     Lost,
-    /// No word came in time: the connection is as good as lost.
-    Late,
 }
 
 /// Waits for a publication's own acknowledgement.
-pub(super) async fn acknowledged(notice: PublishNotice, within: Duration) -> Answer {
-    match timeout(within, notice.wait_completion_async()).await {
-        Ok(Ok(())) => Answer::Acknowledged,
-        Ok(Err(error)) => refusal(&error).map_or(Answer::Lost, Answer::Refused),
-        Err(_) => Answer::Late,
+pub(super) async fn acknowledged(notice: PublishNotice) -> Answer {
+    match notice.wait_completion_async().await {
+        Ok(()) => Answer::Acknowledged,
+        Err(error) => refusal(&error).map_or(Answer::Lost, Answer::Refused),
     }
 }
 

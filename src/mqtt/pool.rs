@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use rustc_hash::FxHashMap;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, interval, sleep, sleep_until, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, interval_at, sleep, sleep_until, timeout_at};
 
 use super::Settings;
 use super::connection::{Answer, Connection, acknowledged, transient};
@@ -29,8 +31,8 @@ type Outcome = Result<(), PublishError>;
 /// A publication on its way to a connection, and who waits for its fate.
 type Job = (Publication, oneshot::Sender<Outcome>);
 
-/// A publication's number on its lane, and what became of it on one connection.
-type Wait = (u64, Answer);
+/// The wait for what becomes of a publication on one connection. It names the publication by its number on the lane.
+type Wait = BoxFuture<'static, (u64, Answer)>;
 
 /// How often the pool looks at whether it has the right size.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -323,6 +325,15 @@ impl Keeper {
     }
 }
 
+/// What was sent on one connection.
+#[derive(Default)]
+struct Sent {
+    /// What has no answer yet.
+    waits: FuturesUnordered<Wait>,
+    /// Numbers and times in the order of sending, from the oldest that has no answer.
+    times: VecDeque<(u64, Instant)>,
+}
+
 /// One connection's supervisor: connects, publishes, and starts again after a loss.
 struct Lane {
     settings: Arc<Settings>,
@@ -381,34 +392,47 @@ impl Lane {
 
     /// Publishes until the connection is lost (false) or the pool is closed and everything is acknowledged (true).
     async fn serve(&mut self, connection: Connection) -> bool {
-        let mut waits = JoinSet::new();
-        let done = self.feed(&connection, &mut waits).await;
+        let mut sent = Sent::default();
+        let done = self.feed(&connection, &mut sent).await;
         if done {
             connection.disconnect(Duration::from_secs(1)).await;
         } else {
             // Without its connection every wait ends at once; some of them with an acknowledgement that came before the loss.
             drop(connection);
-            while let Some(wait) = waits.join_next().await {
-                self.resolve(wait);
+            while let Some(answer) = sent.waits.next().await {
+                self.resolve(answer);
             }
         }
         done
     }
 
     /// Puts publications on a connection: first, in their order, those that an earlier one did not see acknowledged.
-    async fn feed(&mut self, connection: &Connection, waits: &mut JoinSet<Wait>) -> bool {
+    async fn feed(&mut self, connection: &Connection, sent: &mut Sent) -> bool {
         let mut turn: VecDeque<u64> = self.unacknowledged.keys().copied().collect();
         let mut pace = Pace::new(&self.settings.limits, &self.shared);
+        let within = self.settings.publish_timeout;
+        let between = (within / 4).max(Duration::from_millis(1));
+        let mut looks = interval_at(Instant::now() + between, between);
+        // Made once: asking anew on each turn would cost more than the turn.
+        let lost = connection.lost();
         let mut closing = self.closing.clone();
+        let closing = asked_to_close(&mut closing);
+        tokio::pin!(lost, closing);
         let mut open = true;
         loop {
-            let room = waits.len() < usize::from(connection.in_flight);
+            let room = sent.waits.len() < usize::from(connection.in_flight);
+            if room
+                && turn.is_empty()
+                && let Ok(job) = self.jobs.try_recv()
+            {
+                turn.push_back(self.take(job));
+            }
             let mut due = None;
             if room && let Some(number) = turn.front().copied() {
                 match self.may_send(number, &mut pace) {
                     Ok(wanted) => {
                         turn.pop_front();
-                        if wanted && !self.send(number, connection, waits).await {
+                        if wanted && !self.send(number, connection, sent).await {
                             return false;
                         }
                         continue;
@@ -416,26 +440,45 @@ impl Lane {
                     Err(later) => due = Some(later),
                 }
             }
-            if !open && turn.is_empty() && waits.is_empty() {
+            if !open && turn.is_empty() && sent.waits.is_empty() {
                 return true;
             }
             tokio::select! {
-                () = connection.lost() => return false,
-                Some(wait) = waits.join_next() => if !self.resolve(wait) {
-                    return false;
-                },
-                job = self.jobs.recv(), if room && turn.is_empty() && open => match job {
-                    Some(job) => {
-                        self.next += 1;
-                        self.unacknowledged.insert(self.next, job);
-                        turn.push_back(self.next);
+                () = &mut lost => return false,
+                Some(answer) = sent.waits.next() => {
+                    if !self.resolve(answer) {
+                        return false;
                     }
+                    self.trim(sent);
+                }
+                job = self.jobs.recv(), if room && turn.is_empty() && open => match job {
+                    Some(job) => turn.push_back(self.take(job)),
                     None => open = false,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+                _ = looks.tick() => if sent.times.front().is_some_and(|(_, since)| since.elapsed() >= within) {
+                    tracing::warn!(client_id = %self.client_id, ?within, "no acknowledgement came in time: connecting anew");
+                    return false;
+                },
                 // What was handed over before still comes out of the channel.
-                () = asked_to_close(&mut closing), if !self.jobs.is_closed() => self.jobs.close(),
+                () = &mut closing, if !self.jobs.is_closed() => self.jobs.close(),
             }
+        }
+    }
+
+    /// Gives a publication its number.
+    fn take(&mut self, job: Job) -> u64 {
+        self.next += 1;
+        self.unacknowledged.insert(self.next, job);
+        self.next
+    }
+
+    /// Forgets the times of what has its answer, up to the oldest that has none.
+    fn trim(&self, sent: &mut Sent) {
+        while let Some((number, _)) = sent.times.front()
+            && !self.unacknowledged.contains_key(number)
+        {
+            sent.times.pop_front();
         }
     }
 
@@ -454,12 +497,7 @@ impl Lane {
     }
 
     /// Sends one publication; false when the connection is lost.
-    async fn send(
-        &mut self,
-        number: u64,
-        connection: &Connection,
-        waits: &mut JoinSet<Wait>,
-    ) -> bool {
+    async fn send(&mut self, number: u64, connection: &Connection, sent: &mut Sent) -> bool {
         let Some((publication, _)) = self.unacknowledged.get(&number) else {
             return true;
         };
@@ -474,21 +512,19 @@ impl Lane {
                 return true;
             }
         };
-        let within = self.settings.publish_timeout;
-        waits.spawn(async move { (number, acknowledged(notice, within).await) });
+        sent.times.push_back((number, Instant::now()));
+        sent.waits.push(Box::pin(
+            async move { (number, acknowledged(notice).await) },
+        ));
         true
     }
 
     /// Tells whoever waits; false when the connection is not worth keeping.
-    fn resolve(&mut self, wait: Result<Wait, JoinError>) -> bool {
-        // A wait that panicked leaves its publication to be sent again.
-        let Ok((number, answer)) = wait else {
-            return false;
-        };
+    fn resolve(&mut self, (number, answer): (u64, Answer)) -> bool {
         let outcome = match answer {
             Answer::Acknowledged => Ok(()),
             Answer::Refused(error) => Err(error),
-            Answer::Lost | Answer::Late => return false,
+            Answer::Lost => return false,
         };
         if let Some((_, fate)) = self.unacknowledged.remove(&number) {
             // Who waited may have gone; the publication is not taken back.
