@@ -11,6 +11,8 @@
 
 #[path = "support/gate.rs"]
 mod gate;
+#[path = "support/lines.rs"]
+mod lines;
 #[path = "support/mosquitto.rs"]
 mod mosquitto;
 #[path = "support/moto.rs"]
@@ -18,97 +20,19 @@ mod moto;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use gate::Gate;
+use lines::{Lines, until};
 use mosquitto::Mosquitto;
 use moto::Moto;
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shop/eventcast.yaml");
-
-/// Looks at something until it is so; two minutes at most.
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    for _ in 0..1_200 {
-        if so() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    panic!("it did not come to be that {what}");
-}
-
-/// A process whose lines are kept; killed when dropped.
-struct Lines {
-    process: Child,
-    stdin: Option<ChildStdin>,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Lines {
-    fn of(command: &mut Command) -> Self {
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&lines);
-        let stdout = process.stdout.take().unwrap();
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                sink.lock().unwrap().push(line);
-            }
-        });
-        Self {
-            stdin: process.stdin.take(),
-            process,
-            lines,
-        }
-    }
-
-    fn all(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
-    }
-
-    fn has(&self, part: &str) -> bool {
-        self.all().iter().any(|line| line.contains(part))
-    }
-
-    /// Which event reached which topic, as `bus.py put` writes it.
-    fn messages(&self) -> Vec<String> {
-        let number = |line: &str| {
-            let rest = line.split("\"n\":").nth(1)?;
-            let digits = rest.trim_start().chars().take_while(char::is_ascii_digit);
-            Some(digits.collect::<String>())
-        };
-        let lines = self.all();
-        let told = lines.iter().filter_map(|line| {
-            let (topic, payload) = line.split_once(' ')?;
-            Some(format!("{topic} {}", number(payload)?))
-        });
-        told.collect()
-    }
-}
-
-impl Drop for Lines {
-    fn drop(&mut self) {
-        // A browser closes properly when its input ends; the rest is killed.
-        drop(self.stdin.take());
-        for _ in 0..20 {
-            if matches!(self.process.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// A platform: bus, queues, broker, and the daemon with a gate between it and the broker.
 struct Platform {
@@ -219,38 +143,8 @@ impl Platform {
         self.ended_bridge()
     }
 
-    /// Subscribes to everything with mosquitto_sub; a probe shows that the subscription stands.
     fn subscriber(&self) -> Lines {
-        let port = self.broker.mqtt_port().to_string();
-        let lines = Lines::of(
-            Command::new("mosquitto_sub")
-                .args([
-                    "-h",
-                    "127.0.0.1",
-                    "-p",
-                    &port,
-                    "-V",
-                    "mqttv5",
-                    "-q",
-                    "1",
-                    "-t",
-                    "#",
-                ])
-                .args(["-F", "%t %p"]),
-        );
-        self.probe(&lines, "probe-first");
-        lines
-    }
-
-    fn probe(&self, subscriber: &Lines, word: &str) {
-        let port = self.broker.mqtt_port().to_string();
-        until("the subscription stands", || {
-            let _ = Command::new("mosquitto_pub")
-                .args(["-h", "127.0.0.1", "-p", &port, "-t", "probe", "-m", word])
-                .stderr(Stdio::null())
-                .status();
-            subscriber.has(word)
-        });
+        lines::subscriber(self.broker.mqtt_port())
     }
 
     fn state(&self) -> serde_json::Value {
@@ -703,7 +597,7 @@ fn a_broker_killed_in_mid_run_loses_nothing() {
     platform.gate.cut();
     thread::sleep(Duration::from_millis(200));
     platform.broker.restart();
-    platform.probe(&subscriber, "probe-again");
+    lines::probe(&subscriber, platform.broker.mqtt_port(), "probe-again");
     platform.gate.open();
     let wanted = put(feed);
     until("all have arrived", || missing(&wanted, &subscriber) == 0);

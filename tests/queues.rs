@@ -18,7 +18,6 @@ mod queue_contract;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -168,13 +167,7 @@ async fn faults_are_had_on_request() {
         ("throttle", "RequestThrottled"),
         ("drop", "receiving"),
     ] {
-        let fault = format!(r#"{{"action": "ReceiveMessage", "fault": "{fault}", "times": 1}}"#);
-        let url = format!("{}/_dev/faults", dev.endpoint());
-        let added = Command::new("python3")
-            .args(["-c", "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], sys.argv[2].encode())"])
-            .args([&url, &fault])
-            .status();
-        assert!(added.unwrap().success());
+        dev.fault(&serde_json::json!({ "action": "ReceiveMessage", "fault": fault, "times": 1 }));
         let error = sqs.receive(1, Duration::ZERO).await.unwrap_err();
         assert!(error.to_string().contains(told), "{error}");
         assert!(

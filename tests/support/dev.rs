@@ -6,7 +6,8 @@
     reason = "each test uses a part of it, and a test that fails should say where"
 )]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 /// A running `eventcast dev`; killed when dropped.
@@ -36,6 +37,29 @@ impl Dev {
     /// Where it is reached.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// Asks for a fault.
+    pub(crate) fn fault(&self, fault: &serde_json::Value) {
+        self.ask_faults("POST", &fault.to_string());
+    }
+
+    /// Ends all faults.
+    pub(crate) fn no_faults(&self) {
+        self.ask_faults("DELETE", "");
+    }
+
+    fn ask_faults(&self, method: &str, body: &str) {
+        let mut stream = TcpStream::connect(self.endpoint.trim_start_matches("http://")).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} /_dev/faults HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     }
 
     /// What makes an AWS SDK talk to it.

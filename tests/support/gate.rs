@@ -18,6 +18,7 @@ use std::time::Duration;
 const OPEN: u8 = 0;
 const HOLD: u8 = 1;
 const CUT: u8 = 2;
+const DARK: u8 = 3;
 
 #[derive(Default)]
 struct Shared {
@@ -75,6 +76,11 @@ impl Gate {
         self.shared.state.store(HOLD, Ordering::SeqCst);
     }
 
+    /// Lets nothing pass either way and ends nothing, as a network that drops every packet does.
+    pub(crate) fn darken(&self) {
+        self.shared.state.store(DARK, Ordering::SeqCst);
+    }
+
     /// Ends all connections and lets no new one through until the gate is opened.
     pub(crate) fn cut(&self) {
         self.shared.state.store(CUT, Ordering::SeqCst);
@@ -87,7 +93,12 @@ impl Gate {
 fn copy(mut from: TcpStream, mut to: TcpStream, holds: bool, shared: &Shared) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        while holds && shared.state.load(Ordering::SeqCst) == HOLD {
+        loop {
+            match shared.state.load(Ordering::SeqCst) {
+                HOLD if holds => {}
+                DARK => {}
+                _ => break,
+            }
             thread::sleep(Duration::from_millis(5));
         }
         if to.write_all(&buffer[..count]).is_err() {
