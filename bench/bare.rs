@@ -63,7 +63,9 @@ async fn sqs(queue: &str, count: usize, pollers: usize) {
 
 async fn mqtt(port: u16, count: usize) {
     let mut options = MqttOptions::new("bare", ("127.0.0.1", port));
-    options.set_outgoing_inflight_upper_limit(1_000);
+    options
+        .set_outgoing_inflight_upper_limit(1_000)
+        .set_max_request_batch(64);
     let (client, mut event_loop) = AsyncClient::builder(options)
         .capacity(1_000)
         .try_build()

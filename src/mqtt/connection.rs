@@ -16,6 +16,10 @@ use crate::channel::limits::{MESSAGE_EXPIRY_SECONDS, PACKET_BYTES};
 use crate::port::PublishError;
 use crate::route::publication::{Publication, Qos};
 
+/// The most publications that one write carries, as far as they are there already: nothing is waited for. A write of its own for
+/// each costs more than all that the client does besides (`bench/peers`).
+const WRITTEN_TOGETHER: usize = 64;
+
 /// A live connection. Dropping it ends its event loop; what was not acknowledged then resolves with an error.
 pub(super) struct Connection {
     client: AsyncClient,
@@ -37,6 +41,7 @@ impl Connection {
             .set_keep_alive(settings.keep_alive.as_secs().try_into().unwrap_or(u16::MAX))
             .set_connect_timeout(settings.connect_timeout)
             .set_max_packet_size(Some(PACKET_BYTES))
+            .set_max_request_batch(WRITTEN_TOGETHER)
             .set_outgoing_inflight_upper_limit(settings.in_flight);
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
