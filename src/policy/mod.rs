@@ -12,6 +12,7 @@ pub mod condition;
 pub mod context;
 pub mod document;
 pub mod evaluate;
+pub mod facts;
 mod glob;
 mod read;
 pub mod variable;
