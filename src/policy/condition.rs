@@ -279,6 +279,30 @@ impl Condition {
             .chain(arns.iter().flat_map(|pattern| pattern.unresolved(context)))
     }
 
+    /// What it wants and what it finds, for a person.
+    pub(super) fn described(&self, context: &Context) -> String {
+        let list = |values: &mut dyn Iterator<Item = &str>| {
+            let quoted: Vec<String> = values.map(|value| format!("`{value}`")).collect();
+            quoted.join(", ")
+        };
+        let found = match context.values(&self.key) {
+            Values::Absent => "absent".to_owned(),
+            Values::Many([]) => "an empty set".to_owned(),
+            values => list(&mut values.iter()),
+        };
+        let wanted = list(&mut self.values.iter().map(|value| &**value));
+        format!(
+            "`{}` is {found}; `{}` wants {}",
+            self.key,
+            self.operator,
+            if wanted.is_empty() {
+                "no value"
+            } else {
+                &wanted
+            }
+        )
+    }
+
     /// The keys of the variables in its values.
     pub fn variables(&self) -> impl Iterator<Item = &Key> {
         let (texts, arns): (&[Glob], &[ArnPattern]) = match &self.test {

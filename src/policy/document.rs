@@ -131,6 +131,11 @@ impl Resource {
         self.pattern.matches(resource, context)
     }
 
+    /// The keys of its variables that have no value in this request.
+    pub(super) fn unresolved<'r>(&'r self, context: &'r Context) -> impl Iterator<Item = &'r Key> {
+        self.pattern.unresolved(context)
+    }
+
     /// The keys of its variables.
     pub fn variables(&self) -> impl Iterator<Item = &Key> {
         self.pattern.keys()
