@@ -7,6 +7,7 @@
 //! This module is pure: no sockets, clock or environment.
 
 pub mod arn;
+pub mod ask;
 mod compare;
 pub mod condition;
 pub mod context;
