@@ -1,6 +1,8 @@
 //! `eventcast policy`: who may listen to what, asked offline.
 
 mod answer;
+mod junit;
+mod lines;
 mod simulate;
 mod test;
 
