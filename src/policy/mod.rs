@@ -16,6 +16,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod facts;
 mod glob;
+mod operator;
 mod read;
 pub mod scope;
 pub mod simulate;
