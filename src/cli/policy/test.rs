@@ -30,17 +30,18 @@ A file of tests is YAML:
         - { publish: order/1, expect: implicit_deny, context: { aws:SourceIp: 203.0.113.7 } }
         - { action: iot:GetRetainedMessage, resource: topic/order/1, expect: denied }
 
-Without a file, or with `-`, JSON lines are read from standard input, each {\"id\", \"policies\", \"action\", \"resource\",
-\"context\"}, and each is answered, in order, by a line {\"id\", \"decision\", \"statements\", \"missing\"} with a decision in the
-words of iot:TestAuthorization, or by {\"id\", \"error\"}.
+Without a file, or with `-`, JSON lines are read from standard input, each {\"id\", \"policies\",
+\"action\", \"resource\", \"context\"}, and each is answered, in order, by a line {\"id\", \"decision\",
+\"statements\", \"missing\"} with a decision in the words of iot:TestAuthorization, or by
+{\"id\", \"error\"}.
 
 Examples:
   eventcast policy test policies/*.test.yaml
   eventcast policy test policies/customer.test.yaml --format junit > results.xml
   eventcast policy test - < questions.jsonl
 
-Exit status: 0 all is as expected (or every line was answered), 1 something is not, 2 a file, a policy or a line is not
-right.";
+Exit status: 0 all is as expected (or every line was answered), 1 something is not, 2 a file, a
+policy or a line is not right.";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Test {
