@@ -108,6 +108,12 @@ fn files_of_tests() {
 
 #[test]
 fn lines_on_standard_input() {
+    check(&["test"], "", 2, "", "error: no tests");
+    let output = eventcast(&["test", "-"], "");
+    assert!(
+        output.status.success() && output.stdout.is_empty(),
+        "{output:?}"
+    );
     let question = r#"{"id":1,"policies":[],"action":"iot:Connect","resource":"arn:aws:iot:r:1:client/c","context":{}}"#;
     check(
         &["test"],
