@@ -13,12 +13,9 @@
 //! As with the configuration, all faults of a file are told at once. Documents in files of their own are named here and read
 //! by who asked for the tests.
 
-mod shape;
-
-use self::shape::{ACCOUNT, CLIENT, CONTEXT, DOCUMENT, FILE, QUESTIONS};
 use super::check::{self, Faults, text_of};
 use super::fault::{Fault, Place, Severity};
-use super::shape::Shape;
+use super::shape::{Key, Shape, optional, required};
 use super::{elements, member, text, yaml};
 use crate::channel::filter::Filter;
 use crate::event::pattern::tree::{Node, NodeValue, Position};
@@ -26,6 +23,126 @@ use crate::policy::ask::Ask;
 use crate::policy::context::Context;
 use crate::policy::document::Document;
 use crate::policy::evaluate::Verdict;
+
+/// The file as a whole.
+const FILE: &[Key] = &[
+    optional(
+        "partition",
+        Shape::Text { example: "aws" },
+        "The partition in ARNs. Without it, what the documents name.",
+    ),
+    optional(
+        "region",
+        Shape::Text {
+            example: "eu-central-1",
+        },
+        "The Region in ARNs. Without it, what the documents name.",
+    ),
+    optional(
+        "account",
+        Shape::Read { accepts: ACCOUNT },
+        "The account in ARNs. Without it, what the documents name.",
+    ),
+    required(
+        "tests",
+        Shape::List(&Shape::Section(TEST)),
+        "The tests: each a client, its policies, and cases.",
+    ),
+];
+
+const TEST: &[Key] = &[
+    required(
+        "name",
+        Shape::Text {
+            example: "a customer hears its own order",
+        },
+        "What the test is about.",
+    ),
+    required(
+        "client",
+        Shape::Read { accepts: CLIENT },
+        "The client id, or everything that is known of the client.",
+    ),
+    required(
+        "documents",
+        Shape::List(&Shape::Read { accepts: DOCUMENT }),
+        "The client's policies: files, beside this one, or documents written out.",
+    ),
+    required(
+        "cases",
+        Shape::List(&Shape::Section(CASE)),
+        "What is asked, and what is expected.",
+    ),
+];
+
+const CASE: &[Key] = &[
+    optional(
+        "connect",
+        Shape::Text {
+            example: "customer-7",
+        },
+        "May it connect under this client id?",
+    ),
+    optional(
+        "subscribe",
+        Shape::Text { example: "order/+" },
+        "May it subscribe to this filter?",
+    ),
+    optional(
+        "publish",
+        Shape::Text { example: "order/1" },
+        "May it publish to this topic?",
+    ),
+    optional(
+        "receive",
+        Shape::Text { example: "order/1" },
+        "Would a message on this topic be delivered to it?",
+    ),
+    optional(
+        "hear",
+        Shape::Text { example: "order/1" },
+        "May it hear this topic: subscribe to some filter that matches it, and receive?",
+    ),
+    optional(
+        "action",
+        Shape::Text {
+            example: "iot:GetRetainedMessage",
+        },
+        "Any other action, with `resource`.",
+    ),
+    optional(
+        "resource",
+        Shape::Text {
+            example: "topic/order/1",
+        },
+        "What `action` is about: an ARN, or its part behind the fifth colon.",
+    ),
+    optional(
+        "context",
+        Shape::Read { accepts: CONTEXT },
+        "Values of context keys in this case only.",
+    ),
+    required(
+        "expect",
+        Shape::Choice(EXPECTATIONS),
+        "The expected decision; denied is either kind of it.",
+    ),
+];
+
+const EXPECTATIONS: &[&str] = &["allowed", "denied", "explicit_deny", "implicit_deny"];
+const QUESTIONS: [&str; 6] = [
+    "connect",
+    "subscribe",
+    "publish",
+    "receive",
+    "hear",
+    "action",
+];
+const ACCOUNT: &str = "an account number such as \"123456789012\"";
+const CLIENT: &str =
+    "a client id, or a mapping with clientId, principal, thing, certificate, conditions";
+const DOCUMENT: &str = "a file's name, or a policy document";
+const CONTEXT: &str = "a mapping of context keys, such as aws:SourceIp: 203.0.113.7";
 
 /// A file of tests, checked.
 #[derive(Clone, Debug)]
