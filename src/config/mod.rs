@@ -20,7 +20,7 @@ use shape::Shape;
 
 use crate::channel::limits::MESSAGE_EXPIRY_SECONDS;
 use crate::channel::topic::check_value;
-use crate::channel::{IdFormat, Kind};
+use crate::channel::{IdFormat, Kind, Kinds};
 use crate::event::envelope::Envelope;
 use crate::event::pattern::tree::{Node, NodeValue, Position};
 use crate::event::pattern::{Pattern, PatternError};
@@ -28,7 +28,7 @@ use crate::route::oversize::{Oversize, Projection};
 use crate::route::payload::Payload;
 use crate::route::publication::Qos;
 use crate::route::table::{OnInvalidTopic, Route, RouteTable};
-use crate::route::target::{Kinds, Target};
+use crate::route::target::Target;
 
 /// What a configuration is read from.
 #[derive(Clone, Debug, Default)]

@@ -1,14 +1,10 @@
 //! Where a route sends: a channel (`order:{detail.orderId}`) or a plain topic (`status/{detail.region}`).
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::template::{Template, TemplateError};
-use crate::channel::Kind;
 use crate::channel::limits::{TOPIC_BYTES, TOPIC_SLASHES};
-
-/// The declared kinds of channels, by name.
-pub type Kinds = BTreeMap<Box<str>, Kind>;
+use crate::channel::template::{Part, Template, TemplateError};
+use crate::channel::{Kind, Kinds};
 
 /// One target of a route.
 #[derive(Clone, Debug)]
@@ -75,7 +71,7 @@ impl Target {
             .parts()
             .iter()
             .filter_map(|part| match part {
-                super::template::Part::Literal(text) => Some(&**text),
+                Part::Literal(text) => Some(&**text),
                 _ => None,
             })
             .collect();
