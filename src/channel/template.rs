@@ -11,6 +11,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::{Kind, Kinds};
+
 /// A template as written: literal text and placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
@@ -54,6 +56,44 @@ pub(crate) struct Filters {
     pub(crate) encode: bool,
     pub(crate) path: bool,
     pub(crate) default: Option<Box<str>>,
+}
+
+/// The kind and the id of text that names a channel; `None` for a topic. Text that begins with a word and a colon is a channel,
+/// everything else is a topic.
+///
+/// # Errors
+/// [`TemplateError`] when the channel is not declared.
+pub(crate) fn channel<'k, 't>(
+    text: &'t str,
+    kinds: &'k Kinds,
+) -> Result<Option<(&'k Kind, &'t str)>, TemplateError> {
+    let word = |name: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        !name.is_empty() && name.chars().all(fits)
+    };
+    let Some((name, id)) = text.split_once(':').filter(|(name, _)| word(name)) else {
+        return Ok(None);
+    };
+    match kinds.get(name) {
+        Some(kind) => Ok(Some((kind, id))),
+        None => Err(undeclared(name, kinds)),
+    }
+}
+
+fn undeclared(name: &str, kinds: &Kinds) -> TemplateError {
+    let near = kinds
+        .keys()
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    TemplateError {
+        message: format!("channel `{name}` is not declared"),
+        offset: 0,
+        help: Some(match near {
+            Some((_, known)) => format!("did you mean `{known}`?"),
+            None => format!("declare it: channels: {{ {name}: {{ id: uuid }} }}"),
+        }),
+    }
 }
 
 impl Filters {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::channel::limits::{TOPIC_BYTES, TOPIC_SLASHES};
-use crate::channel::template::{Part, Template, TemplateError};
+use crate::channel::template::{self, Part, Template, TemplateError};
 use crate::channel::{Kind, Kinds};
 
 /// One target of a route.
@@ -20,16 +20,10 @@ impl Target {
     /// [`TemplateError`] when the template cannot be read, the channel is not declared, or no event could ever make a topic
     /// of it that IoT Core takes.
     pub fn parse(text: &str, kinds: &Kinds) -> Result<Self, TemplateError> {
-        let word = |name: &str| {
-            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            !name.is_empty() && name.chars().all(fits)
-        };
-        let Some((name, id)) = text.split_once(':').filter(|(name, _)| word(name)) else {
+        let Some((kind, id)) = template::channel(text, kinds)? else {
             return Self::topic(text);
         };
-        let Some(kind) = kinds.get(name) else {
-            return Err(undeclared(name, kinds));
-        };
+        let name = kind.name();
         let template = Template::parse(id).map_err(|error| TemplateError {
             offset: error.offset + name.len() + 1,
             ..error
@@ -117,22 +111,6 @@ impl fmt::Display for Target {
             Some(kind) => write!(f, "{}:{}", kind.name(), self.template),
             None => write!(f, "{}", self.template),
         }
-    }
-}
-
-fn undeclared(name: &str, kinds: &Kinds) -> TemplateError {
-    let near = kinds
-        .keys()
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b));
-    TemplateError {
-        message: format!("channel `{name}` is not declared"),
-        offset: 0,
-        help: Some(match near {
-            Some((_, known)) => format!("did you mean `{known}`?"),
-            None => format!("declare it: channels: {{ {name}: {{ id: uuid }} }}"),
-        }),
     }
 }
 
