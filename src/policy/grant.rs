@@ -184,6 +184,13 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// The text as it stands in the grant: a topic, a filter, or what they begin with.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Topic(text) | Self::Filter(text) | Self::Under(text) => text,
+        }
+    }
+
     /// The filters that may be subscribed to, as the name in a policy's `topicfilter/` resource.
     pub fn filter_glob(&self) -> String {
         match self {
