@@ -4,6 +4,7 @@
 //! a channel away ends its deliveries. Client ids are bound to the principal. Documents only allow: what is not granted is denied.
 
 use super::account::Account;
+use super::check::{Unsound, check};
 use super::draft::{Draft, Permissions};
 use super::grant::{Grants, Reach};
 use super::pack::{Overflow, pack};
@@ -35,9 +36,9 @@ impl Form {
 
     const fn holder(self) -> &'static str {
         match self {
-            Self::Authorizer => "a custom authorizer may answer with",
-            Self::Named => "a named policy is",
-            Self::Session => "a session policy is",
+            Self::Authorizer => "a custom authorizer may answer with 10",
+            Self::Named => "a named policy is one",
+            Self::Session => "a session policy is one",
         }
     }
 }
@@ -75,6 +76,7 @@ pub fn generate(
             overflow,
             resources: permissions.resources(),
         })?;
+    check(&documents, &permissions)?;
     Ok(Generated {
         documents,
         notes: notes(grants),
@@ -163,10 +165,13 @@ pub enum GenerateError {
         /// How many resources there are.
         resources: usize,
     },
+    /// The documents do not say what they should.
+    #[error(transparent)]
+    Unsound(#[from] Unsound),
 }
 
 fn no_room(form: Form, overflow: &Overflow, resources: usize) -> String {
-    let (documents, characters) = form.room();
+    let (_, characters) = form.room();
     let Overflow {
         documents: needed,
         characters: total,
@@ -176,7 +181,7 @@ fn no_room(form: Form, overflow: &Overflow, resources: usize) -> String {
         None => format!("more than {characters} for one resource alone"),
     };
     format!(
-        "{resources} resources make {total} characters, which need {needed}; {} {documents}",
+        "{resources} resources make {total} characters, which need {needed}; {}",
         form.holder()
     )
 }

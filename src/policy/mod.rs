@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod arn;
+mod check;
 pub mod claims;
 mod compare;
 pub mod condition;
