@@ -57,6 +57,9 @@ pub const POLICY_CHARACTERS: usize = 2_048;
 /// whose size only STS knows.
 pub const SESSION_POLICY_CHARACTERS: usize = 2_048;
 
+/// The longest managed policy of IAM, in characters, white space not counted (IAM user guide, "IAM and AWS STS quotas").
+pub const ROLE_POLICY_CHARACTERS: usize = 6_144;
+
 /// The most documents that a custom authorizer may answer with (DG, "Defining your Lambda function").
 pub const AUTHORIZER_DOCUMENTS: usize = 10;
 

@@ -33,6 +33,11 @@ impl Account {
         })
     }
 
+    /// The Region's name.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
     /// The ARN of a resource, such as `arn:aws:iot:eu-central-1:123456789012:topic/a` for `iot` and `topic/a`.
     pub fn arn(&self, service: &str, resource: &str) -> String {
         let Self {

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
+use super::context::Context;
+use super::glob::{Glob, Syntax};
+
 /// A document of allowing statements.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Draft {
@@ -105,6 +108,43 @@ impl Permissions {
         }
     }
 
+    /// Adds what others allow.
+    pub fn extend(&mut self, others: &Self) {
+        for (action, resource) in others.iter() {
+            self.allow(action, resource.to_owned());
+        }
+    }
+
+    /// The same permissions, without those that another one with `*` includes.
+    pub fn without_included(&self) -> Self {
+        let mut needed = Self::default();
+        for (action, resource) in self.iter() {
+            // A star in the included one is a character that only a star of the other can match.
+            let includes = |other: &str, glob: &Glob| {
+                other != resource && glob.matches(resource, &Context::default())
+            };
+            let included = self.iter().any(|(known, other)| {
+                let syntax = Syntax {
+                    wildcards: true,
+                    variables: false,
+                };
+                let has_escapes = other.contains("${");
+                known == action
+                    && !has_escapes
+                    && Glob::parse(other, syntax).is_ok_and(|glob| includes(other, &glob))
+            });
+            if !included {
+                needed.allow(action, resource.to_owned());
+            }
+        }
+        needed
+    }
+
+    /// Whether nothing is allowed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// One statement for each set of actions, which is the shortest way to say it.
     pub fn statements(&self) -> Vec<Allow> {
         let mut by_actions: BTreeMap<&[&'static str], Vec<String>> = BTreeMap::new();
@@ -131,5 +171,64 @@ impl Permissions {
                 .iter()
                 .map(move |action| (*action, resource.as_str()))
         })
+    }
+}
+
+/// Text as it stands in a resource to mean itself (IAM user guide, "Variables and tags": `${*}`, `${?}`, `${$}`).
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '*' | '?' | '$' => out.extend(['$', '{', c, '}']),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_written_in_one_order() {
+        let mut permissions = Permissions::default();
+        permissions.allow("iot:Receive", "b".into());
+        permissions.allow("iot:Publish", "b".into());
+        permissions.allow("iot:Publish", "b".into());
+        permissions.allow("iot:Publish", "a\"".into());
+        permissions.allow("iot:Publish", "c".into());
+        let draft = Draft::new(permissions.statements());
+        insta::assert_snapshot!(draft.minified());
+        insta::assert_snapshot!(draft.pretty());
+    }
+
+    #[test]
+    fn what_is_included_is_left_out() {
+        let of = |resources: &[&str]| {
+            let mut permissions = Permissions::default();
+            for resource in resources {
+                permissions.allow("iot:Publish", (*resource).to_owned());
+            }
+            permissions.allow("iot:Connect", "a/b".into());
+            let kept = permissions.without_included();
+            let kept: Vec<&str> = kept
+                .iter()
+                .filter(|(action, _)| *action == "iot:Publish")
+                .map(|(_, resource)| resource)
+                .collect();
+            kept.join(" ")
+        };
+        assert_eq!(of(&["a/*", "a/b", "a/*/c", "b"]), "a/* b");
+        assert_eq!(of(&["a/*/c", "a/b", "a/b/c"]), "a/*/c a/b");
+        // A star of its own is more than a star as a character.
+        assert_eq!(of(&["a/${*}", "a/*"]), "a/*");
+        assert_eq!(of(&["a/${*}b", "a/*b*"]), "a/*b*");
+        assert_eq!(of(&["a/${*}", "a/b*"]), "a/${*} a/b*");
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(escaped("a*b?c$d{e"), "a${*}b${?}c${$}d{e");
     }
 }

@@ -9,7 +9,7 @@ use super::draft::{Draft, Permissions};
 use super::grant::{Grants, Reach};
 use super::pack::{Overflow, pack};
 use crate::channel::limits::{
-    AUTHORIZER_DOCUMENTS, POLICY_CHARACTERS, SESSION_POLICY_CHARACTERS,
+    AUTHORIZER_DOCUMENTS, POLICY_CHARACTERS, ROLE_POLICY_CHARACTERS, SESSION_POLICY_CHARACTERS,
     SUBSCRIPTIONS_PER_CONNECTION, SUBSCRIPTIONS_PER_SUBSCRIBE,
 };
 
@@ -22,6 +22,8 @@ pub enum Form {
     Named,
     /// The session policy of an STS call, which narrows what the role allows.
     Session,
+    /// A managed policy of an IAM role.
+    Role,
 }
 
 impl Form {
@@ -31,6 +33,7 @@ impl Form {
             Self::Authorizer => (AUTHORIZER_DOCUMENTS, POLICY_CHARACTERS),
             Self::Named => (1, POLICY_CHARACTERS),
             Self::Session => (1, SESSION_POLICY_CHARACTERS),
+            Self::Role => (1, ROLE_POLICY_CHARACTERS),
         }
     }
 
@@ -39,6 +42,7 @@ impl Form {
             Self::Authorizer => "a custom authorizer may answer with 10",
             Self::Named => "a named policy is one",
             Self::Session => "a session policy is one",
+            Self::Role => "a role's policy is one",
         }
     }
 }
@@ -67,20 +71,27 @@ pub fn generate(
     if count > quota {
         return Err(GenerateError::Subscriptions { count, quota });
     }
+    Ok(Generated {
+        documents: documents(&permissions(grants, account), form)?,
+        notes: notes(grants),
+    })
+}
+
+/// Makes the documents for some permissions, and asks them whether they say the same.
+///
+/// # Errors
+/// [`GenerateError`] when the form has no room for them.
+pub fn documents(permissions: &Permissions, form: Form) -> Result<Vec<Draft>, GenerateError> {
     let (documents, characters) = form.room();
-    let permissions = permissions(grants, account);
-    let statements = permissions.statements();
-    let documents =
-        pack(&statements, documents, characters).map_err(|overflow| GenerateError::Room {
+    let documents = pack(&permissions.statements(), documents, characters).map_err(|overflow| {
+        GenerateError::Room {
             form,
             overflow,
             resources: permissions.resources(),
-        })?;
-    check(&documents, &permissions)?;
-    Ok(Generated {
-        documents,
-        notes: notes(grants),
-    })
+        }
+    })?;
+    check(&documents, permissions)?;
+    Ok(documents)
 }
 
 /// Each action with each resource that some grants come to.
