@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 
 use eventcast::channel::filter::Filter;
 use eventcast::channel::{IdFormat, Kind, Kinds};
-use eventcast::policy::account::Account;
 use eventcast::policy::arn::Arn;
 use eventcast::policy::context::Context;
 use eventcast::policy::document::Document;
@@ -21,13 +20,14 @@ use eventcast::policy::evaluate::{Request, decide};
 use eventcast::policy::generate::{Form, GenerateError, generate};
 use eventcast::policy::grant::{Grants, Reach};
 use eventcast::policy::role::{Entry, Role, Use};
+use eventcast::policy::scope::Scope;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const ARN: &str = "arn:aws:iot:eu-central-1:123456789012:";
 
-fn account() -> Account {
-    Account::try_new("eu-central-1", "123456789012").unwrap()
+fn scope() -> Scope {
+    Scope::try_new("eu-central-1", "123456789012").unwrap()
 }
 
 fn kinds() -> Kinds {
@@ -237,7 +237,7 @@ proptest! {
     #[test]
     fn documents_allow_exactly_the_grants(case in cases()) {
         let grants = case.grants();
-        let generated = generate(&grants, &account(), Form::Authorizer, None).unwrap();
+        let generated = generate(&grants, &scope(), Form::Authorizer, None).unwrap();
         prop_assert!(generated.documents.len() <= 10);
         let documents: Vec<Document> = generated
             .documents
@@ -274,7 +274,7 @@ proptest! {
     #[test]
     fn what_arrives_is_what_was_granted(case in cases()) {
         let grants = case.grants();
-        let generated = generate(&grants, &account(), Form::Authorizer, None).unwrap();
+        let generated = generate(&grants, &scope(), Form::Authorizer, None).unwrap();
         let read = |text: String| Document::parse(&text).unwrap();
         let documents: Vec<Document> = generated.documents.iter().map(|draft| read(draft.minified())).collect();
         let mut names = BTreeSet::new();
@@ -319,7 +319,7 @@ fn uuid_grants(orders: usize) -> Grants {
 
 #[test]
 fn ten_channels_fit_a_document_and_what_does_not_fit_is_reckoned_out() {
-    let of = |orders, form, quota| generate(&uuid_grants(orders), &account(), form, quota);
+    let of = |orders, form, quota| generate(&uuid_grants(orders), &scope(), form, quota);
     let documents = |orders| {
         of(orders, Form::Authorizer, Some(1_000))
             .unwrap()

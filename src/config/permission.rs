@@ -5,8 +5,8 @@
 
 use super::Config;
 use super::bridge::{Credentials, Publish, is_iot_core};
-use crate::policy::account::{Account, AccountError};
 use crate::policy::draft::{Permissions, escaped};
+use crate::policy::scope::{Scope, ScopeError};
 use crate::route::table::Route;
 use crate::route::target::{Piece, Target};
 
@@ -48,15 +48,15 @@ impl<'u> Queue<'u> {
             _ => None,
         });
         Some(Self {
-            region: region.filter(|region| Account::try_new(region, account).is_ok()),
+            region: region.filter(|region| Scope::try_new(region, account).is_ok()),
             account,
             name,
         })
     }
 
-    fn arn(&self, usual: &Account) -> Result<String, AccountError> {
-        let region = self.region.unwrap_or(usual.region());
-        Ok(Account::try_new(region, self.account)?.arn("sqs", self.name))
+    fn arn(&self, usual: &Scope) -> Result<String, ScopeError> {
+        let region = self.region.unwrap_or(&usual.region);
+        Ok(Scope::try_new(region, self.account)?.arn_in("sqs", self.name))
     }
 }
 
@@ -76,17 +76,17 @@ pub enum NeedsError {
     },
     /// What cannot be part of an ARN.
     #[error(transparent)]
-    Account(#[from] AccountError),
+    Scope(#[from] ScopeError),
 }
 
 impl Config {
-    /// What the daemon of this configuration has to be allowed, where IoT Core is that of `account`.
+    /// What the daemon of this configuration has to be allowed, where IoT Core is that of `scope`.
     ///
     /// # Errors
     /// [`NeedsError`] when the queues' URLs do not say which queues they are.
-    pub fn needs(&self, account: &Account) -> Result<Needs, NeedsError> {
+    pub fn needs(&self, scope: &Scope) -> Result<Needs, NeedsError> {
         let mut needs = Needs::default();
-        self.needs_of_queues(account, &mut needs)?;
+        self.needs_of_queues(scope, &mut needs)?;
         let bridge = &self.bridge;
         let (signed, asks) = match &bridge.publish {
             Publish::Https { endpoint, .. } => (true, endpoint.is_none()),
@@ -98,10 +98,10 @@ impl Config {
         if asks {
             needs.role.allow("iot:DescribeEndpoint", "*".into());
         }
-        let mut publishing = self.publishing(account, &mut needs.notes);
+        let mut publishing = self.publishing(scope, &mut needs.notes);
         if bridge.publish == Publish::Mqtt {
             let clients = format!("client/{}-*", escaped(&bridge.client_id));
-            publishing.allow("iot:Connect", account.arn("iot", &clients));
+            publishing.allow("iot:Connect", scope.arn_in("iot", &clients));
         }
         if signed {
             needs.role.extend(&publishing);
@@ -115,9 +115,9 @@ impl Config {
         Ok(needs)
     }
 
-    fn needs_of_queues(&self, account: &Account, needs: &mut Needs) -> Result<(), NeedsError> {
+    fn needs_of_queues(&self, scope: &Scope, needs: &mut Needs) -> Result<(), NeedsError> {
         let queue = |key, url: &str| match Queue::of_url(url) {
-            Some(queue) => Ok(queue.arn(account)?),
+            Some(queue) => Ok(queue.arn(scope)?),
             None => Err(NeedsError::Queue {
                 key,
                 url: url.into(),
@@ -143,12 +143,12 @@ impl Config {
         Ok(())
     }
 
-    fn publishing(&self, account: &Account, notes: &mut Vec<String>) -> Permissions {
+    fn publishing(&self, scope: &Scope, notes: &mut Vec<String>) -> Permissions {
         let mut permissions = Permissions::default();
         for route in &self.routes {
             for target in &route.targets {
                 let glob = self.glob(route, target);
-                let resource = account.arn("iot", &format!("topic/{glob}"));
+                let resource = scope.arn_in("iot", &format!("topic/{glob}"));
                 permissions.allow("iot:Publish", resource.clone());
                 if route.retain {
                     permissions.allow("iot:RetainPublish", resource);
@@ -207,8 +207,8 @@ bridge:
   dead_letter_queue: https://sqs.eu-west-1.amazonaws.com/210987654321/events-dlq
 "#;
 
-    fn account() -> Account {
-        Account::try_new("eu-central-1", "123456789012").unwrap()
+    fn scope() -> Scope {
+        Scope::try_new("eu-central-1", "123456789012").unwrap()
     }
 
     fn config(bridge: &str) -> Config {
@@ -231,7 +231,7 @@ bridge:
 
     #[test]
     fn signed_over_mqtt() {
-        let needs = config("").needs(&account()).unwrap();
+        let needs = config("").needs(&scope()).unwrap();
         assert!(needs.broker.is_empty());
         insta::assert_snapshot!(lines(&needs.role));
         insta::assert_snapshot!(needs.notes.join("\n"));
@@ -240,7 +240,7 @@ bridge:
     #[test]
     fn who_has_to_be_allowed() {
         let told = |bridge: &str| {
-            let Needs { role, broker, .. } = config(bridge).needs(&account()).unwrap();
+            let Needs { role, broker, .. } = config(bridge).needs(&scope()).unwrap();
             let actions = |permissions: &Permissions| {
                 let actions = permissions
                     .iter()
@@ -288,7 +288,7 @@ bridge:
     #[test]
     fn what_routes_reach_is_allowed() {
         let config = config("");
-        let needs = config.needs(&account()).unwrap();
+        let needs = config.needs(&scope()).unwrap();
         let drafts = documents(&needs.role, Form::Role).unwrap();
         let documents: Vec<Document> = drafts
             .iter()
@@ -296,7 +296,7 @@ bridge:
             .collect();
         let context = Context::default();
         let allowed = |action: &str, topic: &str| {
-            let resource = account().arn("iot", &format!("topic/{topic}"));
+            let resource = scope().arn_in("iot", &format!("topic/{topic}"));
             let request = Request {
                 action,
                 resource: Arn::new(&resource),
@@ -335,7 +335,7 @@ bridge:
 
     #[test]
     fn queues_are_known_by_their_urls() {
-        let told = |url| Queue::of_url(url).map(|queue| queue.arn(&account()).unwrap());
+        let told = |url| Queue::of_url(url).map(|queue| queue.arn(&scope()).unwrap());
         for (url, arn) in [
             (
                 "https://sqs.eu-west-1.amazonaws.com/210987654321/q",
@@ -370,6 +370,6 @@ bridge:
             },
             ..config
         };
-        assert_eq!(other.needs(&account()), Err(NeedsError::NoQueue));
+        assert_eq!(other.needs(&scope()), Err(NeedsError::NoQueue));
     }
 }

@@ -3,11 +3,11 @@
 //! A delivery is checked against `iot:Receive` on its topic, each time; so Receive is granted for each channel, and a refresh that takes
 //! a channel away ends its deliveries. Client ids are bound to the principal. Documents only allow: what is not granted is denied.
 
-use super::account::Account;
 use super::check::{Unsound, check};
 use super::draft::{Draft, Permissions};
 use super::grant::{Grants, Reach};
 use super::pack::{Overflow, pack};
+use super::scope::{Kind, Scope};
 use crate::channel::limits::{
     AUTHORIZER_DOCUMENTS, POLICY_CHARACTERS, ROLE_POLICY_CHARACTERS, SESSION_POLICY_CHARACTERS,
     SUBSCRIPTIONS_PER_CONNECTION, SUBSCRIPTIONS_PER_SUBSCRIBE,
@@ -62,7 +62,7 @@ pub struct Generated {
 /// [`GenerateError`] when the grants are more than a connection may use, or more than the form has room for.
 pub fn generate(
     grants: &Grants,
-    account: &Account,
+    scope: &Scope,
     form: Form,
     subscriptions: Option<usize>,
 ) -> Result<Generated, GenerateError> {
@@ -72,7 +72,7 @@ pub fn generate(
         return Err(GenerateError::Subscriptions { count, quota });
     }
     Ok(Generated {
-        documents: documents(&permissions(grants, account), form)?,
+        documents: documents(&permissions(grants, scope), form)?,
         notes: notes(grants),
     })
 }
@@ -95,17 +95,14 @@ pub fn documents(permissions: &Permissions, form: Form) -> Result<Vec<Draft>, Ge
 }
 
 /// Each action with each resource that some grants come to.
-pub fn permissions(grants: &Grants, account: &Account) -> Permissions {
+pub fn permissions(grants: &Grants, scope: &Scope) -> Permissions {
     let mut permissions = Permissions::default();
     for client in grants.principal.client_globs() {
-        permissions.allow(
-            "iot:Connect",
-            account.arn("iot", &format!("client/{client}")),
-        );
+        permissions.allow("iot:Connect", scope.arn(Kind::Client, &client));
     }
-    let topic = |reach: &Reach| account.arn("iot", &format!("topic/{}", reach.topic_glob()));
+    let topic = |reach: &Reach| scope.arn(Kind::Topic, &reach.topic_glob());
     for reach in needed(&grants.subscriptions) {
-        let filter = account.arn("iot", &format!("topicfilter/{}", reach.filter_glob()));
+        let filter = scope.arn(Kind::TopicFilter, &reach.filter_glob());
         permissions.allow("iot:Subscribe", filter);
         permissions.allow("iot:Receive", topic(reach));
     }

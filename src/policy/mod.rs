@@ -8,7 +8,6 @@
 //!
 //! This module is pure: no sockets, clock or environment.
 
-pub mod account;
 pub mod arn;
 mod check;
 pub mod claims;
@@ -18,9 +17,9 @@ pub mod context;
 pub mod document;
 pub mod draft;
 pub mod evaluate;
-pub mod generate;
 pub mod explain;
 pub mod facts;
+pub mod generate;
 mod glob;
 pub mod grant;
 pub mod pack;
