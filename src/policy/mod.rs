@@ -11,6 +11,7 @@
 pub mod arn;
 mod check;
 pub mod claims;
+pub mod ask;
 mod compare;
 pub mod condition;
 pub mod context;

@@ -268,7 +268,11 @@ impl Reader {
             (None, None) => {
                 let message = format!("`{path}` has no `{name}`");
                 let accepted = format!("`{name}` or `{negated}`: text or a list of it");
-                let help = format!("add it; \"{name}\": \"*\" means all");
+                let example = match name {
+                    "Action" => "iot:Connect",
+                    _ => "arn:aws:iot:us-east-1:123456789012:client/a",
+                };
+                let help = format!("say what it is about, such as \"{name}\": \"{example}\"");
                 let key = join(path, name);
                 self.fault("missing-key", &key, statement.at, message, accepted, help);
                 return None;

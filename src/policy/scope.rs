@@ -87,7 +87,13 @@ impl Scope {
         format!("{}:{}/{name}", self.prefix(), kind.as_str())
     }
 
-    fn prefix(&self) -> String {
+    /// The ARN of a resource such as `topic/order/1`.
+    pub fn arn_of(&self, resource: &str) -> String {
+        format!("{}:{resource}", self.prefix())
+    }
+
+    /// What all ARNs of the scope begin with, without the fifth colon.
+    pub fn prefix(&self) -> String {
         let Self {
             partition,
             region,

@@ -34,8 +34,6 @@ pub struct Simulation<'s> {
 pub struct Hearing {
     /// The decision on iot:Receive.
     pub receive: Decision,
-    /// The decision on iot:Subscribe to the topic itself as a filter.
-    pub exact: Decision,
     /// The filters that the client may subscribe to and that match the topic: the topic itself first, if it is one, then only
     /// those that no other covers.
     pub filters: Vec<Way>,
@@ -129,7 +127,6 @@ impl Simulation<'_> {
         }
         Hearing {
             receive: self.receive(topic.as_str()),
-            exact: self.subscribe(topic),
             filters: ways,
         }
     }

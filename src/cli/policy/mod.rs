@@ -1,0 +1,111 @@
+//! `eventcast policy`: who may listen to what, asked offline.
+
+mod answer;
+mod simulate;
+mod test;
+
+use std::fs;
+use std::io::{BufRead, Write};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+
+use super::Status;
+use super::diagnostic::render;
+use crate::config::fault::{Fault, Place, Severity};
+use crate::policy::document::{Document, DocumentFault};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Ask what one client may do, and why
+    #[command(after_help = simulate::HELP)]
+    Simulate(simulate::Simulate),
+    /// Check policies against a table of expected decisions, or answer JSON lines from standard input
+    #[command(after_help = test::HELP)]
+    Test(test::Test),
+}
+
+/// Runs a command of this folder. `input` is standard input unless it is a terminal.
+pub(super) fn run(
+    command: Command,
+    input: Option<impl BufRead>,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    match command {
+        Command::Simulate(command) => simulate::run(&command, out, messages),
+        Command::Test(command) => test::run(&command, input, out, messages),
+    }
+}
+
+/// Policy documents, and how a person calls them.
+#[derive(Debug, Default)]
+struct Policies {
+    documents: Vec<Document>,
+    /// The files' names, one for each document.
+    names: Vec<String>,
+}
+
+impl Policies {
+    /// Reads documents from literal JSON and files. `None` when one of them is not right, which has been told then.
+    fn read(arguments: &[String], messages: &mut impl Write) -> anyhow::Result<Option<Self>> {
+        let mut policies = Self::default();
+        let mut sound = true;
+        for (index, argument) in arguments.iter().enumerate() {
+            let is_literal = argument.trim_start().starts_with('{');
+            let name = match is_literal {
+                true if arguments.len() == 1 => "policy".to_owned(),
+                true => format!("policy {}", index + 1),
+                false => argument.clone(),
+            };
+            let text = if is_literal {
+                argument.clone()
+            } else {
+                match fs::read_to_string(argument).with_context(|| format!("reading `{argument}`"))
+                {
+                    Ok(text) => text,
+                    Err(error) => {
+                        writeln!(
+                            messages,
+                            "error: {error:#}\nhelp: give a policy document, a file or JSON text"
+                        )?;
+                        sound = false;
+                        continue;
+                    }
+                }
+            };
+            match Document::parse(&text) {
+                Ok(document) => policies.push(name, document),
+                Err(error) => {
+                    sound = false;
+                    for fault in error.faults {
+                        render(&document_fault(&name, fault), &text, messages)?;
+                    }
+                }
+            }
+        }
+        Ok(sound.then_some(policies))
+    }
+
+    fn push(&mut self, name: String, document: Document) {
+        self.names.push(name);
+        self.documents.push(document);
+    }
+}
+
+/// A document's fault as all faults are shown.
+fn document_fault(file: &str, fault: DocumentFault) -> Fault {
+    Fault {
+        severity: Severity::Error,
+        code: fault.code,
+        message: fault.message,
+        place: Place::File {
+            file: file.to_owned(),
+            line: fault.at.line,
+            column: fault.at.column,
+        },
+        key: fault.key,
+        accepted: Some(fault.accepted),
+        help: Some(fault.help),
+    }
+}
