@@ -9,9 +9,9 @@
 //! This module is pure: no sockets, clock or environment.
 
 pub mod arn;
+pub mod ask;
 mod check;
 pub mod claims;
-pub mod ask;
 mod compare;
 pub mod condition;
 pub mod context;

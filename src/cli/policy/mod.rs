@@ -1,6 +1,7 @@
 //! `eventcast policy`: who may listen to what, asked offline.
 
 mod answer;
+mod generate;
 mod simulate;
 mod test;
 
@@ -17,6 +18,9 @@ use crate::policy::document::{Document, DocumentFault};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Generate the documents for a role and claims, for grants spelled out, or for the daemon
+    #[command(after_help = generate::HELP)]
+    Generate(generate::Generate),
     /// Ask what one client may do, and why
     #[command(after_help = simulate::HELP)]
     Simulate(simulate::Simulate),
@@ -33,6 +37,7 @@ pub(super) fn run(
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     match command {
+        Command::Generate(command) => generate::run(&command, out, messages),
         Command::Simulate(command) => simulate::run(&command, out, messages),
         Command::Test(command) => test::run(&command, input, out, messages),
     }
