@@ -181,6 +181,13 @@ impl Context {
         }
     }
 
+    /// Takes over the values of keys that were set in another context.
+    pub fn extend(&mut self, other: Self) {
+        for (key, values) in other.conditions {
+            self.set(&key, values);
+        }
+    }
+
     /// The values of a key.
     pub(super) fn values(&self, key: &Key) -> Values<'_> {
         if let Some((_, values)) = self

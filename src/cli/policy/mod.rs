@@ -2,6 +2,8 @@
 
 mod answer;
 mod generate;
+mod junit;
+mod lines;
 mod simulate;
 mod test;
 
