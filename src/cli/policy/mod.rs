@@ -4,6 +4,7 @@ mod answer;
 mod generate;
 mod junit;
 mod lines;
+mod lint;
 mod simulate;
 mod test;
 
@@ -23,6 +24,9 @@ pub(super) enum Command {
     /// Generate the documents for a role and claims, for grants spelled out, or for the daemon
     #[command(after_help = generate::HELP)]
     Generate(generate::Generate),
+    /// Look for what policies say and probably do not mean
+    #[command(after_help = lint::HELP)]
+    Lint(lint::Lint),
     /// Ask what one client may do, and why
     #[command(after_help = simulate::HELP)]
     Simulate(simulate::Simulate),
@@ -40,6 +44,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Status> {
     match command {
         Command::Generate(command) => generate::run(&command, out, messages),
+        Command::Lint(command) => lint::run(&command, out, messages),
         Command::Simulate(command) => simulate::run(&command, out, messages),
         Command::Test(command) => test::run(&command, input, out, messages),
     }
@@ -51,6 +56,8 @@ struct Policies {
     documents: Vec<Document>,
     /// The files' names, one for each document.
     names: Vec<String>,
+    /// Their texts; empty for documents inside other files.
+    texts: Vec<String>,
 }
 
 impl Policies {
@@ -82,7 +89,7 @@ impl Policies {
                 }
             };
             match Document::parse(&text) {
-                Ok(document) => policies.push(name, document),
+                Ok(document) => policies.push(name, text, document),
                 Err(error) => {
                     sound = false;
                     for fault in error.faults {
@@ -94,8 +101,9 @@ impl Policies {
         Ok(sound.then_some(policies))
     }
 
-    fn push(&mut self, name: String, document: Document) {
+    fn push(&mut self, name: String, text: String, document: Document) {
         self.names.push(name);
+        self.texts.push(text);
         self.documents.push(document);
     }
 }
