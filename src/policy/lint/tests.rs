@@ -309,3 +309,46 @@ fn rules_are_complete() {
         }
     }
 }
+
+/// The page of the manual: a section for each rule, in order, whose first example is found and whose second is clean.
+#[test]
+fn the_manual_explains_every_rule() {
+    let manual = include_str!("../../../docs/lints.md");
+    let sections: Vec<&str> = manual.split("\n## `").skip(1).collect();
+    let titles = sections
+        .iter()
+        .map(|section| section.split('`').next().unwrap());
+    assert!(titles.eq(RULES.iter().map(|rule| rule.code)));
+    for (rule, section) in RULES.iter().zip(sections) {
+        let level = match rule.level {
+            Level::Error => "\n\nError",
+            Level::Warning => "\n\nWarning",
+        };
+        assert!(section.contains(level), "{}", rule.code);
+        let principal = section
+            .contains("With `--principal custom-authorizer`:")
+            .then_some(Principal::CustomAuthorizer);
+        let examples = section.split("```json\n").skip(1);
+        let examples: Vec<String> = examples
+            .map(|example| {
+                let example = example.split("```").next().unwrap();
+                match example.starts_with('[') {
+                    true => format!("{{\"Version\":\"2012-10-17\",\"Statement\":{example}}}"),
+                    false => example.to_owned(),
+                }
+            })
+            .collect();
+        match examples.as_slice() {
+            [] => assert_eq!(rule.code, "too-large"),
+            [found, clean] => {
+                let codes: Vec<&str> = linted(found, principal)
+                    .iter()
+                    .map(|finding| finding.rule.code)
+                    .collect();
+                assert!(codes.contains(&rule.code), "{}: {codes:?}", rule.code);
+                assert_eq!(told(&linted(clean, principal)), [""; 0], "{}", rule.code);
+            }
+            other => panic!("{}: {} examples", rule.code, other.len()),
+        }
+    }
+}
