@@ -16,6 +16,7 @@ pub mod claims;
 mod compare;
 pub mod condition;
 pub mod context;
+pub mod diff;
 pub mod document;
 pub mod draft;
 pub mod evaluate;
