@@ -13,10 +13,13 @@
 
 use std::collections::BTreeMap;
 
+use eventcast::channel::filter::Filter;
 use eventcast::policy::arn::Arn;
 use eventcast::policy::context::Context;
 use eventcast::policy::document::Document;
 use eventcast::policy::evaluate::{Request, decide};
+use eventcast::policy::scope::Scope;
+use eventcast::policy::simulate::Simulation;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -204,6 +207,12 @@ fn pattern() -> impl Strategy<Value = String> {
     prop::collection::vec(piece(), 1..5).prop_map(|pieces| pieces.concat())
 }
 
+/// A pattern of short topics and filters.
+fn resource_name() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec!["a", "b", "/", "/", "*", "?", "+", "#"]);
+    prop::collection::vec(piece, 1..5).prop_map(|pieces| pieces.concat())
+}
+
 fn resource_pattern() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => (prop::sample::select(vec!["arn:aws:iot:r:1", "arn:aws:iot:*:*", "arn:*:iot:r?:1", "arn:aws:iot:r:2"]), pattern())
@@ -335,6 +344,69 @@ fn evaluated(pattern: &str, text: &str, facts: &Facts) -> bool {
         context: &context(facts),
     };
     decide([&document], &request).is_allowed()
+}
+
+/// Every filter of up to three levels over a few names, as text.
+fn small_filters() -> Vec<String> {
+    let levels = ["a", "b", "+", "#"];
+    let mut filters: Vec<String> = levels.map(str::to_owned).to_vec();
+    for _ in 0..2 {
+        let longer: Vec<String> = filters
+            .iter()
+            .flat_map(|filter| levels.map(|level| format!("{filter}/{level}")))
+            .collect();
+        filters.extend(longer);
+    }
+    filters
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Whether a topic can be heard, against trying every filter there is.
+    #[test]
+    fn hearing_agrees(
+        allowed in prop::collection::vec(resource_name(), 1..4),
+        denied in prop::collection::vec(resource_name(), 0..3),
+        receive in resource_name(),
+        topic in prop::sample::select(vec!["a", "a/b", "b/a", "a/b/a", "a/a/b"]),
+    ) {
+        let list = |kind: &str, names: &[String]| -> Vec<String> {
+            names.iter().map(|name| format!("arn:aws:iot:r:1:{kind}/{name}")).collect()
+        };
+        let mut statements = vec![
+            json!({"Effect": "Allow", "Action": "iot:Subscribe", "Resource": list("topicfilter", &allowed)}),
+            json!({"Effect": "Allow", "Action": "iot:Receive", "Resource": list("topic", &[receive])}),
+        ];
+        if !denied.is_empty() {
+            statements.push(json!({"Effect": "Deny", "Action": "iot:Subscribe", "Resource": list("topicfilter", &denied)}));
+        }
+        let policy = json!({"Statement": statements});
+        let document = Document::parse(&policy.to_string()).unwrap();
+        let facts = Facts::new();
+        let may = |action: &str, kind: &str, name: &str| {
+            reference(std::slice::from_ref(&policy), action, &format!("arn:aws:iot:r:1:{kind}/{name}"), &facts) == "ALLOWED"
+        };
+        let heard = may("iot:Receive", "topic", topic)
+            && small_filters().iter().any(|text| {
+                may("iot:Subscribe", "topicfilter", text)
+                    && Filter::parse(text).is_ok_and(|filter| filter.matches(topic))
+            });
+        let simulation = Simulation {
+            documents: &[document],
+            scope: &Scope { partition: "aws".into(), region: "r".into(), account: "1".into() },
+            context: &Context::of_client("c"),
+        };
+        let hearing = simulation.hear(&Filter::exact(topic).unwrap());
+        prop_assert_eq!(hearing.is_possible(), heard);
+        for way in &hearing.filters {
+            prop_assert!(may("iot:Subscribe", "topicfilter", way.filter.as_str()));
+            prop_assert!(way.filter.matches(topic));
+            if let Some(also) = &way.also {
+                prop_assert!(way.filter.matches(also) && also != topic && may("iot:Receive", "topic", also));
+            }
+        }
+    }
 }
 
 proptest! {

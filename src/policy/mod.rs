@@ -28,6 +28,7 @@ pub mod grant;
 pub mod lint;
 pub mod pack;
 pub mod principal;
+mod operator;
 mod read;
 pub mod role;
 pub mod scope;

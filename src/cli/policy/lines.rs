@@ -111,7 +111,7 @@ fn decided(number: usize, line: &[u8]) -> Result<(Decision, Vec<Document>), Prob
         }
     }
     if !faults.is_empty() {
-        let message = format!("line {number}: the policies have {} faults", faults.len());
+        let message = format!("line {number}: its policies are not right");
         return Err(problem(message, faults));
     }
     let request = Request {

@@ -29,7 +29,7 @@ pub(super) enum Command {
     Lint(lint::Lint),
     /// Ask what one client may do, and why
     #[command(after_help = simulate::HELP)]
-    Simulate(simulate::Simulate),
+    Simulate(Box<simulate::Simulate>),
     /// Check policies against a table of expected decisions, or answer JSON lines from standard input
     #[command(after_help = test::HELP)]
     Test(test::Test),

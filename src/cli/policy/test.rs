@@ -30,17 +30,18 @@ A file of tests is YAML:
         - { publish: order/1, expect: implicit_deny, context: { aws:SourceIp: 203.0.113.7 } }
         - { action: iot:GetRetainedMessage, resource: topic/order/1, expect: denied }
 
-Without a file, or with `-`, JSON lines are read from standard input, each {\"id\", \"policies\", \"action\", \"resource\",
-\"context\"}, and each is answered, in order, by a line {\"id\", \"decision\", \"statements\", \"missing\"} with a decision in the
-words of iot:TestAuthorization, or by {\"id\", \"error\"}.
+Without a file, or with `-`, JSON lines are read from standard input, each {\"id\", \"policies\",
+\"action\", \"resource\", \"context\"}, and each is answered, in order, by a line {\"id\", \"decision\",
+\"statements\", \"missing\"} with a decision in the words of iot:TestAuthorization, or by
+{\"id\", \"error\"}.
 
 Examples:
   eventcast policy test policies/*.test.yaml
   eventcast policy test policies/customer.test.yaml --format junit > results.xml
   eventcast policy test - < questions.jsonl
 
-Exit status: 0 all is as expected (or every line was answered), 1 something is not, 2 a file, a policy or a line is not
-right.";
+Exit status: 0 all is as expected (or every line was answered), 1 something is not, 2 a file, a
+policy or a line is not right.";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Test {
@@ -132,16 +133,18 @@ pub(super) fn run(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    match (command.files.as_slice(), input) {
-        ([], Some(input)) => lines::answer(input, out),
-        ([dash], Some(input)) if dash == "-" => lines::answer(input, out),
-        ([], None) => {
-            writeln!(
-                messages,
-                "error: no tests\nhelp: name files of tests, or pipe JSON lines to standard input; see --help"
-            )?;
-            Ok(Status::CannotAnswer)
+    let files = command.files.as_slice();
+    // Standard input is not touched when files are named: it may be a pipe that nobody closes.
+    match (files, input) {
+        ([], Some(mut input)) => {
+            // Nothing at all is no test that passed: whoever forgets the files in CI is told.
+            if input.fill_buf()?.is_empty() {
+                return nothing(messages);
+            }
+            lines::answer(input, out)
         }
+        ([dash], Some(input)) if dash == "-" => lines::answer(input, out),
+        ([], None) => nothing(messages),
         (files, _) if files.iter().any(|file| file == "-") => {
             writeln!(
                 messages,
@@ -151,6 +154,14 @@ pub(super) fn run(
         }
         (files, _) => run_files(files, command.format, out, messages),
     }
+}
+
+fn nothing(messages: &mut impl Write) -> anyhow::Result<Status> {
+    writeln!(
+        messages,
+        "error: no tests\nhelp: name files of tests, or pipe JSON lines to standard input; see --help"
+    )?;
+    Ok(Status::CannotAnswer)
 }
 
 fn run_files(
@@ -342,13 +353,13 @@ fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
             let failed = test.cases.iter().filter(|case| !case.passed).count();
             let (place, name) = (format!("{}:{}", file.file, test.line), &test.name);
             if failed == 0 {
-                writeln!(out, "ok    {place} {name}: {} cases", test.cases.len())?;
+                writeln!(out, "ok    {place} {name}: {}", cases(test.cases.len()))?;
                 continue;
             }
             writeln!(
                 out,
-                "FAIL  {place} {name}: {failed} of {} cases",
-                test.cases.len()
+                "FAIL  {place} {name}: {failed} of {}",
+                cases(test.cases.len())
             )?;
             for case in test.cases.iter().filter(|case| !case.passed) {
                 let (line, headline, expected) = (case.line, case.headline(), case.expected);
@@ -357,7 +368,14 @@ fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
             }
         }
     }
-    writeln!(out, "{} cases, {} failed", report.cases, report.failed)
+    writeln!(out, "{}, {} failed", cases(report.cases), report.failed)
+}
+
+fn cases(count: usize) -> String {
+    match count {
+        1 => "1 case".into(),
+        count => format!("{count} cases"),
+    }
 }
 
 #[cfg(test)]
