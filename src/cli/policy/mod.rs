@@ -4,6 +4,7 @@ mod answer;
 mod diff;
 mod documents;
 mod generate;
+mod granted;
 mod junit;
 mod lines;
 mod lint;
