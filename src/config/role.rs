@@ -103,6 +103,9 @@ fn entry(
     }
 }
 
+/// Where ids that look like this one fit, those of a uuid fit.
+const A_UUID: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
+
 /// Client ids are bound to the id alone: user 7 and courier 7 would have the same ones.
 fn warn_of_shared_client_ids(
     role: &Role,
@@ -115,8 +118,12 @@ fn warn_of_shared_client_ids(
     };
     let shared = before.iter().find(|known| {
         known.bind.kind().is_some_and(|other| {
-            // UUIDs are given out once.
-            let unique = matches!((kind.id(), other.id()), (IdFormat::Uuid, IdFormat::Uuid));
+            let unique = match (kind.id(), other.id()) {
+                // UUIDs are given out once.
+                (IdFormat::Uuid, IdFormat::Uuid) => true,
+                (IdFormat::Uuid, pattern) | (pattern, IdFormat::Uuid) => !pattern.accepts(A_UUID),
+                (IdFormat::Pattern(_), IdFormat::Pattern(_)) => false,
+            };
             kind.name() != other.name() && !unique
         })
     });

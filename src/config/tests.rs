@@ -263,6 +263,7 @@ channels:
   user: { id: uuid }
   order: { id: uuid }
   depot: { id: { pattern: "[a-z]+" } }
+  word: { id: { pattern: "[0-9a-z-]+" } }
 routes: [{ name: r, match: { source: [s] }, to: [a] }]
 roles:
 "#;
@@ -293,6 +294,20 @@ fn roles() {
 }
 
 #[test]
+fn client_ids_of_different_channels() {
+    let told = |binds: [&str; 2]| {
+        let [a, b] =
+            binds.map(|kind| format!("{{ bind: \"{kind}:{{claims.sub}}\", publish: [a] }}"));
+        told_of_roles(&format!("  a: {a}\n  b: {b}\n"))
+    };
+    assert_eq!(told(["user", "order"]), "");
+    assert_eq!(told(["depot", "depot"]), "");
+    assert_eq!(told(["user", "depot"]), "");
+    assert!(told(["depot", "word"]).contains("shared-client-ids: `a` and `b` bind"));
+    assert!(told(["user", "word"]).contains("shared-client-ids: `a` and `b` bind"));
+}
+
+#[test]
 fn faults_of_roles_are_told_at_once() {
     insta::assert_snapshot!(told_of_roles(
         r#"
@@ -301,7 +316,7 @@ fn faults_of_roles_are_told_at_once() {
     publish: ["a/+"]
   no body: { bind: "user:{claims.sub}" }
   service:
-    bind: depot:{claims.depot}
+    bind: word:{claims.depot}
     subscribe: ["order:*"]
     retain: true
     pubish: [a]
