@@ -144,14 +144,35 @@ impl ArnPattern {
         rest.is_some_and(|rest| self.rest.matches(rest, context))
     }
 
+    /// Resource parts that the pattern matches and that may begin with `prefix`, with each of `runs` for `*`. None for a pattern
+    /// of fewer parts, which says nothing of the resource.
+    pub(super) fn samples(
+        &self,
+        prefix: &str,
+        runs: &[&str],
+        context: &Context,
+    ) -> impl Iterator<Item = String> {
+        let is_whole = match &self.head {
+            Head::Exact(_) => true,
+            Head::Parts(parts) => parts.len() == HEAD,
+        };
+        let runs = if is_whole && self.rest.may_begin_with(prefix) {
+            runs
+        } else {
+            &[]
+        };
+        runs.iter()
+            .filter_map(|run| self.rest.sample(run, "x", context))
+    }
+
     /// The keys of its variables that have no value in this request.
     pub(super) fn unresolved<'g>(&'g self, context: &'g Context) -> impl Iterator<Item = &'g Key> {
         self.rest.unresolved(context)
     }
 
-    /// The resource part with its variables replaced; `None` when one has no value.
-    pub(super) fn expanded(&self, context: &Context) -> Option<String> {
-        self.rest.expanded(context)
+    /// Text that the resource part matches: `run` for each `*`, variables replaced; `None` when one has no value.
+    pub(super) fn sample(&self, run: &str, context: &Context) -> Option<String> {
+        self.rest.sample(run, "x", context)
     }
 
     /// The resource part as tokens, its variables replaced; `None` when one has no value.

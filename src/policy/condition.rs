@@ -224,7 +224,7 @@ impl Test {
                 let value = value.to_lowercase();
                 globs
                     .iter()
-                    .filter_map(|glob| glob.expanded(context))
+                    .filter_map(|glob| glob.sample("", "", context))
                     .any(|text| text.to_lowercase() == value)
             }
             Self::Arn(patterns) => {

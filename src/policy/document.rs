@@ -136,9 +136,9 @@ impl Resource {
         self.pattern.unresolved(context)
     }
 
-    /// The part behind the fifth colon with its variables replaced; `None` when one has no value.
-    pub(super) fn expanded(&self, context: &Context) -> Option<String> {
-        self.pattern.expanded(context)
+    /// Text that the part behind the fifth colon matches: `run` for each `*`, variables replaced; `None` when one has no value.
+    pub(super) fn sample(&self, run: &str, context: &Context) -> Option<String> {
+        self.pattern.sample(run, context)
     }
 
     /// The pattern behind the fifth colon, its variables replaced; `None` when one has no value.

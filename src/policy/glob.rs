@@ -194,18 +194,28 @@ impl Glob {
         Some(tokens)
     }
 
-    /// The text with its variables replaced, for patterns without wildcards; `None` when a variable has no value.
-    pub(super) fn expanded(&self, context: &Context) -> Option<String> {
+    /// Text that the pattern matches: `run` for each `*`, `one` for each `?`, variables replaced; `None` when a variable has no
+    /// value.
+    pub(super) fn sample(&self, run: &str, one: &str, context: &Context) -> Option<String> {
         let mut text = String::new();
         for piece in &self.pieces {
             text.push_str(match piece {
                 Piece::Text(text) => text,
-                Piece::Run => "*",
-                Piece::One => "?",
+                Piece::Run => run,
+                Piece::One => one,
                 Piece::Variable(variable) => variable.value(context)?,
             });
         }
         Some(text)
+    }
+
+    /// Whether it may match some text that begins with `prefix`; what is no text in it counts as anything.
+    pub(super) fn may_begin_with(&self, prefix: &str) -> bool {
+        match self.pieces.first() {
+            Some(Piece::Text(text)) => text.starts_with(prefix) || prefix.starts_with(&**text),
+            Some(_) => true,
+            None => prefix.is_empty(),
+        }
     }
 }
 

@@ -228,9 +228,8 @@ fn scope_of(resource: &Resource) -> Scope {
 
 /// A name that a resource means, its variables as in `context` and its wildcards filled; without what stands before the first slash.
 fn instance(resource: &Resource, context: &Context) -> Option<String> {
-    let text = resource.expanded(context)?;
-    let (_, name) = text.split_once('/')?;
-    Some(name.replace('*', ANY).replace('?', "x"))
+    let text = resource.sample(ANY, context)?;
+    text.split_once('/').map(|(_, name)| name.to_owned())
 }
 
 #[cfg(test)]
