@@ -23,7 +23,10 @@ use serde_json::{Value, json};
 /// What parliament finds in each document.
 fn findings(documents: &[String]) -> Vec<Vec<(String, String)>> {
     let python = moto::cache().join("parliament/bin/python");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/second_opinion.py");
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/support/second_opinion.py"
+    );
     let mut process = Command::new(python)
         .arg(script)
         .stdin(Stdio::piped())
