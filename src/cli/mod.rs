@@ -17,6 +17,7 @@ mod lines;
 mod pattern;
 mod policy;
 mod routes;
+mod sarif;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};

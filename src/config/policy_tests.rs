@@ -10,6 +10,9 @@
 //!       - { subscribe: "order/+", expect: denied }
 //! ```
 //!
+//! In place of `documents` a test may name a `role` of the configuration and the `claims` of a token, and is then about the documents
+//! that are generated for them.
+//!
 //! As with the configuration, all faults of a file are told at once. Documents in files of their own are named here and read
 //! by who asked for the tests.
 
@@ -20,12 +23,19 @@ use super::{elements, member, text, yaml};
 use crate::channel::filter::Filter;
 use crate::event::pattern::tree::{Node, NodeValue, Position};
 use crate::policy::ask::Ask;
-use crate::policy::context::Context;
+use crate::policy::context::{Context, Principal};
 use crate::policy::document::Document;
 use crate::policy::evaluate::Verdict;
 
 /// The file as a whole.
 const FILE: &[Key] = &[
+    optional(
+        "config",
+        Shape::Text {
+            example: "eventcast.yaml",
+        },
+        "The configuration whose roles tests name, beside this file. Default eventcast.yaml.",
+    ),
     optional(
         "partition",
         Shape::Text { example: "aws" },
@@ -58,15 +68,27 @@ const TEST: &[Key] = &[
         },
         "What the test is about.",
     ),
-    required(
+    optional(
         "client",
         Shape::Read { accepts: CLIENT },
-        "The client id, or everything that is known of the client.",
+        "The client id, or everything that is known of the client. With `role`, the principal's name unless it is said.",
     ),
-    required(
+    optional(
         "documents",
         Shape::List(&Shape::Read { accepts: DOCUMENT }),
         "The client's policies: files, beside this one, or documents written out.",
+    ),
+    optional(
+        "role",
+        Shape::Text {
+            example: "customer",
+        },
+        "A role of the configuration, in place of documents.",
+    ),
+    optional(
+        "claims",
+        Shape::Read { accepts: CLAIMS },
+        "The claims of the token that has the role.",
     ),
     required(
         "cases",
@@ -142,11 +164,14 @@ const ACCOUNT: &str = "an account number such as \"123456789012\"";
 const CLIENT: &str =
     "a client id, or a mapping with clientId, principal, thing, certificate, conditions";
 const DOCUMENT: &str = "a file's name, or a policy document";
+const CLAIMS: &str = "a mapping of claims, such as { sub: 7, orders: [1, 2] }";
 const CONTEXT: &str = "a mapping of context keys, such as aws:SourceIp: 203.0.113.7";
 
 /// A file of tests, checked.
 #[derive(Clone, Debug)]
 pub struct PolicyTests {
+    /// The configuration with the roles, if the file names one.
+    pub config: Option<String>,
     /// The partition in ARNs, if the file says so.
     pub partition: Option<String>,
     /// The Region.
@@ -164,12 +189,25 @@ pub struct PolicyTest {
     pub name: String,
     /// The client.
     pub context: Context,
-    /// Its policies.
+    /// Its policies; none when there is a role.
     pub documents: Vec<PolicySource>,
+    /// What its policies are generated from.
+    pub role: Option<PolicyRole>,
     /// The table.
     pub cases: Vec<PolicyCase>,
     /// The line where the test begins.
     pub line: usize,
+}
+
+/// A role and a token, in place of policies.
+#[derive(Clone, Debug)]
+pub struct PolicyRole {
+    /// The role's name.
+    pub name: String,
+    /// The token's claims.
+    pub claims: serde_json::Value,
+    /// Where the role is named.
+    pub at: Position,
 }
 
 /// Where a policy comes from.
@@ -256,6 +294,7 @@ pub fn load(file: &str, source: &str) -> Result<PolicyTests, Vec<Fault>> {
     };
     check::check(&root, &Shape::Section(FILE), "", &mut faults);
     let tests = PolicyTests {
+        config: text(&root, "config"),
         partition: text(&root, "partition"),
         region: text(&root, "region"),
         account: member(&root, "account").and_then(|node| account(node, &mut faults)),
@@ -294,10 +333,20 @@ fn account(node: &Node, faults: &mut Faults<'_>) -> Option<String> {
 }
 
 fn test(node: &Node, key: &str, faults: &mut Faults<'_>) -> PolicyTest {
-    let context = match member(node, "client") {
+    let role = role(node, key, faults);
+    let mut context = match member(node, "client") {
         Some(client) => client_context(client, &format!("{key}.client"), faults),
         None => Context::default(),
     };
+    if role.is_some() {
+        context.principal = context.principal.or(Some(Principal::CustomAuthorizer));
+    } else if member(node, "client").is_none() {
+        let message = format!("{key} has no `client`");
+        let fault = faults.error("missing-key", &format!("{key}.client"), node.at, message);
+        fault.accepted = Some(CLIENT.into());
+        fault.help =
+            Some("say who asks; a client id is enough where policies ask for no more".into());
+    }
     let documents = elements(node, "documents").iter().enumerate();
     let documents = documents.filter_map(|(index, source)| {
         document(source, &format!("{key}.documents[{index}]"), faults)
@@ -310,9 +359,60 @@ fn test(node: &Node, key: &str, faults: &mut Faults<'_>) -> PolicyTest {
         name: text(node, "name").unwrap_or_default(),
         documents,
         cases: cases.collect(),
+        role,
         context,
         line: node.at.line,
     }
+}
+
+/// The role of a test, which has either that or documents.
+fn role(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<PolicyRole> {
+    let (role, claims) = (member(node, "role"), member(node, "claims"));
+    let documents = member(node, "documents");
+    let mut unfit = |key: &str, at, message: String, help: &str| {
+        faults.error("does-not-fit", key, at, message).help = Some(help.to_owned());
+    };
+    match (documents, role, claims) {
+        (None, None, _) => unfit(
+            key,
+            node.at,
+            format!("{key} has no policies"),
+            "list them in `documents`, or name a `role` of the configuration",
+        ),
+        (Some(documents), Some(_), _) => unfit(
+            key,
+            documents.at,
+            format!("{key} has both `documents` and `role`"),
+            "leave one of them out",
+        ),
+        (Some(_), None, Some(claims)) => unfit(
+            &format!("{key}.claims"),
+            claims.at,
+            format!("`{key}.claims` stands without `role`"),
+            "name the role, or leave the claims out",
+        ),
+        _ => {}
+    }
+    let value = match claims {
+        None => Ok(serde_json::Value::Object(serde_json::Map::new())),
+        Some(claims) => match &claims.value {
+            NodeValue::Object(_) => serde_json::from_str(&claims.to_json()).map_err(|_| claims),
+            _ => Err(claims),
+        },
+    };
+    let claims = value.unwrap_or_else(|claims| {
+        let key = format!("{key}.claims");
+        let message = format!("`{key}` is {}", claims.to_json());
+        faults
+            .error("bad-claims", &key, claims.at, message)
+            .accepted = Some(CLAIMS.into());
+        serde_json::Value::Null
+    });
+    Some(PolicyRole {
+        name: text(node, "role")?,
+        at: role?.at,
+        claims,
+    })
 }
 
 /// A client id alone, or the facts that `policy` reads from JSON.

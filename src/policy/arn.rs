@@ -5,7 +5,7 @@
 //! fewer parts that ends in `*`, such as `*` or `arn:aws:iot:*`, goes on past the colons.
 
 use super::context::Context;
-use super::glob::{Glob, GlobError, Syntax};
+use super::glob::{Glob, GlobError, Syntax, Token};
 use super::variable::Key;
 
 /// The parts before the resource.
@@ -168,6 +168,16 @@ impl ArnPattern {
     /// The keys of its variables that have no value in this request.
     pub(super) fn unresolved<'g>(&'g self, context: &'g Context) -> impl Iterator<Item = &'g Key> {
         self.rest.unresolved(context)
+    }
+
+    /// Text that the resource part matches: `run` for each `*`, variables replaced; `None` when one has no value.
+    pub(super) fn sample(&self, run: &str, context: &Context) -> Option<String> {
+        self.rest.sample(run, "x", context)
+    }
+
+    /// The resource part as tokens, its variables replaced; `None` when one has no value.
+    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
+        self.rest.tokens(context)
     }
 
     /// The keys of its variables.

@@ -8,10 +8,14 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::answer::Told;
+use super::granted::Roles;
 use super::{Policies, document_fault, junit, lines};
 use crate::cli::Status;
 use crate::cli::diagnostic::render;
-use crate::config::policy_tests::{PolicyCase, PolicySource, PolicyTest, PolicyTests, load};
+use crate::config::policy_tests::{
+    PolicyCase, PolicyRole, PolicySource, PolicyTest, PolicyTests, load,
+};
+use crate::policy::context::Context;
 use crate::policy::document::Document;
 use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
@@ -29,6 +33,11 @@ A file of tests is YAML:
         - { subscribe: \"order/+\", expect: denied }
         - { publish: order/1, expect: implicit_deny, context: { aws:SourceIp: 203.0.113.7 } }
         - { action: iot:GetRetainedMessage, resource: topic/order/1, expect: denied }
+    - name: what is generated for a customer
+      role: customer                    # of eventcast.yaml beside this file, or of `config: FILE` at its top
+      claims: { sub: 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11, orders: [] }
+      cases:
+        - { subscribe: \"order/+\", expect: denied }
 
 Without a file, or with `-`, JSON lines are read from standard input, each {\"id\", \"policies\",
 \"action\", \"resource\", \"context\"}, and each is answered, in order, by a line {\"id\", \"decision\",
@@ -218,12 +227,21 @@ fn run_file(file: &str, messages: &mut impl Write) -> anyhow::Result<Option<File
             return Ok(None);
         }
     };
+    let Some(roles) = Roles::read(file, &tests, messages)? else {
+        return Ok(None);
+    };
     let mut results = Vec::new();
     let mut sound = true;
     for test in &tests.tests {
-        let run = match policies(file, test, messages)? {
-            Some(policies) => run_test(file, &tests, test, &policies, messages)?,
-            None => None,
+        let run = match &test.role {
+            Some(role) => run_role(file, &tests, test, role, &roles, messages)?,
+            None => match policies(file, test, messages)? {
+                Some(policies) => match scope(file, &tests, test, &policies, messages)? {
+                    Some(scope) => Some(run_test(test, &policies, &scope, Context::clone)),
+                    None => None,
+                },
+                None => None,
+            },
         };
         sound &= run.is_some();
         results.extend(run);
@@ -245,7 +263,7 @@ fn policies(
     for source in &test.documents {
         let (path, at) = match source {
             PolicySource::Inline(document) => {
-                policies.push(file.to_owned(), document.clone());
+                policies.push(file.to_owned(), String::new(), document.clone());
                 continue;
             }
             PolicySource::File { path, at } => (path, at),
@@ -265,7 +283,7 @@ fn policies(
             }
         };
         match Document::parse(&text) {
-            Ok(document) => policies.push(name, document),
+            Ok(document) => policies.push(name, text, document),
             Err(error) => {
                 sound = false;
                 for fault in error.faults {
@@ -277,21 +295,36 @@ fn policies(
     Ok(sound.then_some(policies))
 }
 
-fn run_test(
+/// A test of what is generated for a role, in the scope that the file names or that of AWS's examples.
+fn run_role(
     file: &str,
     tests: &PolicyTests,
     test: &PolicyTest,
-    policies: &Policies,
+    role: &PolicyRole,
+    roles: &Roles,
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<TestResult>> {
-    let Some(scope) = scope(file, tests, test, policies, messages)? else {
+    let Some(scope) = scope(file, tests, test, &Policies::default(), messages)? else {
         return Ok(None);
     };
+    let Some(granted) = roles.granted(file, role, &scope, messages)? else {
+        return Ok(None);
+    };
+    let context = |case: &Context| granted.context(case);
+    Ok(Some(run_test(test, &granted.policies, &scope, context)))
+}
+
+fn run_test(
+    test: &PolicyTest,
+    policies: &Policies,
+    scope: &Scope,
+    context: impl Fn(&Context) -> Context,
+) -> TestResult {
     let result = |case: &PolicyCase| {
         let simulation = Simulation {
             documents: &policies.documents,
-            scope: &scope,
-            context: &case.context,
+            scope,
+            context: &context(&case.context),
         };
         let answer = simulation.ask(&case.ask);
         CaseResult {
@@ -301,11 +334,11 @@ fn run_test(
             told: Told::new(&case.ask, answer, policies),
         }
     };
-    Ok(Some(TestResult {
+    TestResult {
         name: test.name.clone(),
         line: test.line,
         cases: test.cases.iter().map(result).collect(),
-    }))
+    }
 }
 
 /// What ARNs of a test begin with: as the file says, or else as the policies do.

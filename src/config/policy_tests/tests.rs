@@ -92,3 +92,38 @@ fn empty_and_broken_files() {
     assert_eq!(first(""), "the file has no `tests`");
     assert!(first("a: [").starts_with("not YAML: "));
 }
+
+#[test]
+fn roles_in_place_of_documents() {
+    let text = r#"
+config: shop.yaml
+tests:
+  - name: a customer
+    role: customer
+    claims: { sub: 7, orders: [a, b] }
+    cases: [{ connect: c, expect: denied }]
+"#;
+    let tests = load("t.yaml", text).unwrap();
+    assert_eq!(tests.config.as_deref(), Some("shop.yaml"));
+    let role = tests.tests[0].role.as_ref().unwrap();
+    assert_eq!((&*role.name, role.at.line), ("customer", 5));
+    assert_eq!(
+        role.claims,
+        serde_json::json!({"sub": 7, "orders": ["a", "b"]})
+    );
+    let faults = load(
+        "t.yaml",
+        r#"
+tests:
+  - { name: none, cases: [{ connect: c, expect: denied }] }
+  - { name: both, client: c, role: r, documents: [a.json], cases: [{ connect: c, expect: denied }] }
+  - { name: claims, client: c, claims: {}, documents: [a.json], cases: [{ connect: c, expect: denied }] }
+  - { name: claims, role: r, claims: [7], cases: [{ connect: c, expect: denied }] }
+"#,
+    )
+    .unwrap_err();
+    let lines = faults
+        .iter()
+        .map(|fault| format!("{} {}: {}\n", fault.place, fault.code, fault.message));
+    insta::assert_snapshot!(lines.collect::<String>());
+}

@@ -137,3 +137,72 @@ fn nothing_to_test() {
     };
     insta::assert_snapshot!([told(&[]), told(&["-"]), told(&["no-such.yaml"])].join("\n"));
 }
+
+const CONFIG: &str = r#"
+environment: prod
+channels: { user: { id: uuid }, order: { id: uuid } }
+routes: [{ name: r, match: { source: [s] }, to: [a] }]
+roles:
+  customer:
+    bind: user:{claims.sub}
+    subscribe: ["order:{claims.orders[*]}"]
+"#;
+
+/// Tests of the role, the last with an expectation that is wrong.
+const ROLES: &str = r#"
+config: shop.yml
+region: eu-central-1
+account: "123456789012"
+tests:
+  - name: a customer
+    role: customer
+    claims: { sub: 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11, orders: [11111111-4f0b-4d3e-9f51-6a4f0c6c2a11] }
+    cases:
+      - { connect: 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11, expect: allowed }
+      - { connect: 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11-phone, expect: allowed }
+      - { connect: 11111111-4f0b-4d3e-9f51-6a4f0c6c2a11, expect: implicit_deny }
+      - { hear: prod/order/11111111-4f0b-4d3e-9f51-6a4f0c6c2a11, expect: allowed }
+      - { hear: prod/order/5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11, expect: denied }
+  - name: a customer without orders
+    role: customer
+    claims: { sub: 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11, orders: [] }
+    cases:
+      - { subscribe: "prod/order/+", expect: allowed }
+"#;
+
+#[test]
+fn roles() {
+    let (status, told) = tested(
+        "roles",
+        &[("shop.yml", CONFIG), ("t.yaml", ROLES)],
+        ReportFormat::Text,
+    );
+    assert_eq!(status, Status::No);
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn roles_that_cannot_be_tested() {
+    let tests = r#"
+config: shop.yml
+tests:
+  - { name: unknown, role: courier, cases: [{ connect: c, expect: denied }] }
+  - { name: claims, role: customer, claims: { sub: "*" }, cases: [{ connect: c, expect: denied }] }
+"#;
+    let (status, told) = tested(
+        "norole",
+        &[("shop.yml", CONFIG), ("t.yaml", tests)],
+        ReportFormat::Text,
+    );
+    assert_eq!(status, Status::CannotAnswer);
+    let (status, missing) = tested("noconfig", &[("t.yaml", tests)], ReportFormat::Text);
+    assert_eq!(status, Status::CannotAnswer);
+    let broken = CONFIG.replace("subscribe:", "subscrib:");
+    let (status, faulty) = tested(
+        "faulty",
+        &[("shop.yml", &broken), ("t.yaml", tests)],
+        ReportFormat::Text,
+    );
+    assert_eq!(status, Status::CannotAnswer);
+    insta::assert_snapshot!([told, missing, faulty].join("\n"));
+}
