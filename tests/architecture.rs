@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     (
         "cli",
         &[
@@ -26,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "port",
             "config",
             "route",
+            "policy",
             "event",
             "channel",
             "broker",
@@ -41,7 +42,10 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("dev", &["event"]),
     ("telemetry", &["shutdown"]),
     ("shutdown", &[]),
-    ("aws", &["port", "route", "event", "channel", "pace"]),
+    (
+        "aws",
+        &["port", "route", "policy", "event", "channel", "pace"],
+    ),
     (
         "mqtt",
         &["port", "route", "event", "channel", "broker", "pace"],
@@ -49,6 +53,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("port", &["route", "event", "channel"]),
     ("config", &["route", "event", "channel", "broker"]),
     ("route", &["event", "channel"]),
+    ("policy", &["event", "channel"]),
     ("event", &[]),
     ("channel", &[]),
     ("broker", &[]),
@@ -56,7 +61,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 ];
 
 /// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.
-const CORE: [&str; 5] = ["config", "route", "event", "channel", "broker"];
+const CORE: [&str; 6] = ["config", "route", "policy", "event", "channel", "broker"];
 const IMPURE: [&str; 10] = [
     "tokio::",
     "std::net::Tcp",

@@ -1,0 +1,3 @@
+//! IoT policies.
+
+pub mod deploy;
