@@ -51,7 +51,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
         &["port", "route", "event", "channel", "broker", "pace"],
     ),
     ("port", &["route", "event", "channel"]),
-    ("config", &["route", "event", "channel", "broker"]),
+    ("config", &["route", "policy", "event", "channel", "broker"]),
     ("route", &["event", "channel"]),
     ("policy", &["event", "channel"]),
     ("event", &[]),

@@ -48,3 +48,17 @@ pub const BYTES_PER_SECOND_PER_CONNECTION: u32 = 512 * 1024;
 /// The most publishes a second that all clients of an account send (QUOTA, "Inbound publish requests per second per account"): the
 /// default, which can be raised; in small Regions it is a tenth.
 pub const INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT: u32 = 20_000;
+
+/// The longest IoT policy document, in characters, white space not counted (QUOTA, "Maximum policy document size"). It holds for named
+/// policies and for each document of a custom authorizer.
+pub const POLICY_CHARACTERS: usize = 2_048;
+
+/// The most documents that a custom authorizer may answer with (DG, "Defining your Lambda function").
+pub const AUTHORIZER_DOCUMENTS: usize = 10;
+
+/// The most filters that one connection may be subscribed to (QUOTA, "Subscriptions per connection"): the default, which can be
+/// raised.
+pub const SUBSCRIPTIONS_PER_CONNECTION: usize = 50;
+
+/// The most filters of one SUBSCRIBE packet (QUOTA, "Maximum subscriptions per subscribe request").
+pub const SUBSCRIPTIONS_PER_SUBSCRIBE: usize = 8;

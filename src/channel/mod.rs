@@ -6,8 +6,10 @@
 //! This module is pure: no sockets, clock or environment.
 
 pub mod limits;
+pub mod template;
 pub mod topic;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use regex::Regex;
@@ -46,6 +48,9 @@ impl Kind {
         &self.id
     }
 }
+
+/// The declared kinds of channels, by name.
+pub type Kinds = BTreeMap<Box<str>, Kind>;
 
 /// What the ids of one kind of channel look like.
 #[derive(Clone, Debug)]

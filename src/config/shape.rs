@@ -76,6 +76,11 @@ pub(super) const FILE: &[Key] = &[
         "Which events go where. Every route is asked; one event may match many.",
     ),
     optional(
+        "roles",
+        Shape::Map(&Shape::Section(ROLE)),
+        "What kinds of clients may subscribe and publish to, by name. Policies are generated from them.",
+    ),
+    optional(
         "bridge",
         Shape::Section(BRIDGE),
         "The daemon: where events come from, where messages go, and how hard it works.",
@@ -348,6 +353,36 @@ const CHANNEL: &[Key] = &[required(
     Shape::IdFormat,
     "The format of the channel's ids: uuid, or { pattern: REGEX } which must match the whole id.",
 )];
+
+const ROLE: &[Key] = &[
+    required(
+        "bind",
+        Shape::Text {
+            example: "user:{claims.sub}",
+        },
+        "The channel whose id is the principal: client ids are this id, alone or followed by `-` and anything.",
+    ),
+    optional(
+        "subscribe",
+        Shape::List(&Shape::Text {
+            example: "order:{claims.orders[*]}",
+        }),
+        "What may be subscribed to and received: channels (order:{claims.orders[*]}, an array grants each), all channels of a kind \
+         (order:*), or topic filters (tenant/+/alerts). Wildcards are granted only where they are written.",
+    ),
+    optional(
+        "publish",
+        Shape::List(&Shape::Text {
+            example: "position:{claims.sub}",
+        }),
+        "What may be published to: channels or topics, as in `subscribe`, without MQTT wildcards.",
+    ),
+    optional(
+        "retain",
+        Shape::Bool,
+        "Whether what is published may be retained. Default false.",
+    ),
+];
 
 const ROUTE: &[Key] = &[
     required(

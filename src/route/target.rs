@@ -1,14 +1,10 @@
 //! Where a route sends: a channel (`order:{detail.orderId}`) or a plain topic (`status/{detail.region}`).
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::template::{Template, TemplateError};
-use crate::channel::Kind;
 use crate::channel::limits::{TOPIC_BYTES, TOPIC_SLASHES};
-
-/// The declared kinds of channels, by name.
-pub type Kinds = BTreeMap<Box<str>, Kind>;
+use crate::channel::template::{self, Part, Template, TemplateError};
+use crate::channel::{Kind, Kinds};
 
 /// One target of a route.
 #[derive(Clone, Debug)]
@@ -24,16 +20,10 @@ impl Target {
     /// [`TemplateError`] when the template cannot be read, the channel is not declared, or no event could ever make a topic
     /// of it that IoT Core takes.
     pub fn parse(text: &str, kinds: &Kinds) -> Result<Self, TemplateError> {
-        let word = |name: &str| {
-            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            !name.is_empty() && name.chars().all(fits)
-        };
-        let Some((name, id)) = text.split_once(':').filter(|(name, _)| word(name)) else {
+        let Some((kind, id)) = template::channel(text, kinds)? else {
             return Self::topic(text);
         };
-        let Some(kind) = kinds.get(name) else {
-            return Err(undeclared(name, kinds));
-        };
+        let name = kind.name();
         let template = Template::parse(id).map_err(|error| TemplateError {
             offset: error.offset + name.len() + 1,
             ..error
@@ -75,7 +65,7 @@ impl Target {
             .parts()
             .iter()
             .filter_map(|part| match part {
-                super::template::Part::Literal(text) => Some(&**text),
+                Part::Literal(text) => Some(&**text),
                 _ => None,
             })
             .collect();
@@ -121,22 +111,6 @@ impl fmt::Display for Target {
             Some(kind) => write!(f, "{}:{}", kind.name(), self.template),
             None => write!(f, "{}", self.template),
         }
-    }
-}
-
-fn undeclared(name: &str, kinds: &Kinds) -> TemplateError {
-    let near = kinds
-        .keys()
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b));
-    TemplateError {
-        message: format!("channel `{name}` is not declared"),
-        offset: 0,
-        help: Some(match near {
-            Some((_, known)) => format!("did you mean `{known}`?"),
-            None => format!("declare it: channels: {{ {name}: {{ id: uuid }} }}"),
-        }),
     }
 }
 
