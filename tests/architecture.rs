@@ -25,8 +25,8 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "mqtt",
             "port",
             "config",
-            "route",
             "policy",
+            "route",
             "event",
             "channel",
             "broker",
@@ -51,9 +51,9 @@ const MAY_USE: [(&str, &[&str]); 15] = [
         &["port", "route", "event", "channel", "broker", "pace"],
     ),
     ("port", &["route", "event", "channel"]),
-    ("config", &["route", "policy", "event", "channel", "broker"]),
-    ("route", &["event", "channel"]),
+    ("config", &["policy", "route", "event", "channel", "broker"]),
     ("policy", &["event", "channel"]),
+    ("route", &["event", "channel"]),
     ("event", &[]),
     ("channel", &[]),
     ("broker", &[]),
@@ -61,7 +61,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
 ];
 
 /// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.
-const CORE: [&str; 6] = ["config", "route", "policy", "event", "channel", "broker"];
+const CORE: [&str; 6] = ["config", "policy", "route", "event", "channel", "broker"];
 const IMPURE: [&str; 10] = [
     "tokio::",
     "std::net::Tcp",
