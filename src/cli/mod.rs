@@ -14,6 +14,9 @@ mod dlq;
 mod doctor;
 mod healthcheck;
 mod pattern;
+#[cfg(feature = "admin")]
+mod policy;
+mod progress;
 mod routes;
 
 use std::ffi::OsString;
@@ -88,6 +91,10 @@ enum Command {
     /// Try EventBridge event patterns
     #[command(subcommand)]
     Pattern(pattern::Command),
+    /// Deploy IoT policies
+    #[cfg(feature = "admin")]
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Help with the configuration file
     #[command(subcommand)]
     Config(config::Command),
@@ -143,6 +150,8 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         Command::Healthcheck(command) => healthcheck::run(&command, out, &mut io::stderr()),
         Command::Dlq(command) => dlq::run(&command, out, &mut io::stderr()),
         Command::Routes(command) => routes::run(command, out, &mut io::stderr()),
+        #[cfg(feature = "admin")]
+        Command::Policy(command) => policy::run(&command, out, &mut io::stderr()),
         Command::Config(command) => config::run(&command, out),
         Command::Completions { shell } => {
             let mut script = Vec::new();

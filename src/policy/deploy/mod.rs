@@ -6,3 +6,4 @@
 pub mod canonical;
 pub mod plan;
 pub mod target;
+pub mod text;

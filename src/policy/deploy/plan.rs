@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::target::{PolicyName, Target};
+use super::text::PolicyText;
 
 /// The most versions of a policy that IoT Core keeps (AWS General Reference, "AWS IoT Core endpoints and quotas").
 pub const VERSIONS: usize = 5;
@@ -17,8 +18,8 @@ pub const VERSIONS: usize = 5;
 pub struct Wanted {
     /// Its name.
     pub name: PolicyName,
-    /// The canonical form of its document.
-    pub canonical: String,
+    /// Its document.
+    pub text: PolicyText,
     /// What it is to be attached to.
     pub targets: BTreeSet<Target>,
     /// Whether it is to be detached from everything else.
@@ -70,7 +71,7 @@ pub fn apply(wanted: &Wanted, current: Option<&Current>) -> Vec<Step> {
     let mut steps = Vec::new();
     match current {
         None => steps.push(Step::Create),
-        Some(current) if current.canonical.as_ref() != Some(&wanted.canonical) => {
+        Some(current) if current.canonical.as_deref() != Some(wanted.text.canonical()) => {
             steps.extend(room(&current.versions).map(Step::DeleteVersion));
             steps.push(Step::CreateVersion);
         }
@@ -173,6 +174,20 @@ mod tests {
         PolicyName::parse("p").unwrap()
     }
 
+    const TEXT: &str = r#"{"Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
+
+    /// The wanted document, which is `d` for short.
+    fn text() -> PolicyText {
+        PolicyText::parse(TEXT).unwrap()
+    }
+
+    fn canonical(document: &str) -> String {
+        match document {
+            "d" => text().canonical().to_owned(),
+            other => other.to_owned(),
+        }
+    }
+
     fn targets(targets: &[&str]) -> BTreeSet<Target> {
         targets.iter().map(|t| Target::parse(t).unwrap()).collect()
     }
@@ -185,7 +200,7 @@ mod tests {
             default: word.ends_with('*'),
         };
         Current {
-            canonical: Some(document.into()),
+            canonical: Some(canonical(document)),
             versions: versions.split_whitespace().map(version).collect(),
             targets: targets.iter().map(|t| (*t).to_owned()).collect(),
         }
@@ -242,7 +257,7 @@ mod tests {
         ] {
             let wanted = Wanted {
                 name: name(),
-                canonical: "d".into(),
+                text: text(),
                 targets: targets(wanted),
                 only_these,
             };
@@ -256,7 +271,7 @@ mod tests {
         };
         let wanted = Wanted {
             name: name(),
-            canonical: "d".into(),
+            text: text(),
             targets: BTreeSet::new(),
             only_these: false,
         };
@@ -347,7 +362,7 @@ mod tests {
                         created: None,
                         default: true,
                     });
-                    there.canonical = Some(document.into());
+                    there.canonical = Some(canonical(document));
                 }
                 Step::DeleteVersion(id) => {
                     let at = there.versions.iter().position(|v| v.id == *id);
@@ -400,13 +415,13 @@ mod tests {
         fn a_plan_leads_to_what_is_wanted(there in something(), targets in some_targets(), only_these: bool) {
             let wanted = Wanted {
                 name: name(),
-                canonical: "d".into(),
+                text: text(),
                 targets: super::tests::targets(&targets),
                 only_these,
             };
             let steps = apply(&wanted, there.as_ref());
             let after = carry_out(&steps, "d", there.clone()).unwrap().unwrap();
-            prop_assert_eq!(after.canonical.as_deref(), Some("d"));
+            prop_assert_eq!(&after.canonical, &Some(canonical("d")));
             let before = there.as_ref().map(|there| there.targets.clone()).unwrap_or_default();
             let mut expected: BTreeSet<String> = targets.iter().map(|t| (*t).to_owned()).collect();
             if !only_these {
