@@ -198,9 +198,9 @@ const TOO_LONG: &str = "divide it into policies of their own, or grant by patter
 /// The policies of a list, each checked by itself and against those before it.
 fn from_list(
     path: &Path,
-    rows: Vec<Result<Row, Failure>>,
+    rows: Vec<Result<Row, Box<Failure>>>,
     only_these: bool,
-) -> Vec<Result<Item, Failure>> {
+) -> Vec<Result<Item, Box<Failure>>> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut texts: HashMap<String, Result<PolicyText, (String, String)>> = HashMap::new();
     let mut lines: HashMap<PolicyName, u64> = HashMap::new();
@@ -264,7 +264,7 @@ fn shortened(policy: &str) -> String {
     shown
 }
 
-fn item(row: &Row, text: PolicyText, only_these: bool) -> Result<Item, Failure> {
+fn item(row: &Row, text: PolicyText, only_these: bool) -> Result<Item, Box<Failure>> {
     let name = PolicyName::parse(&row.name)
         .map_err(|bad| unfit(&bad, &row.name, &row.name, &row.place))?;
     Ok(Item {
@@ -280,7 +280,7 @@ fn item(row: &Row, text: PolicyText, only_these: bool) -> Result<Item, Failure> 
 
 async fn deploy(
     command: &Apply,
-    asked: Vec<Result<Item, Failure>>,
+    asked: Vec<Result<Item, Box<Failure>>>,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -321,7 +321,7 @@ async fn deploy(
             Ok(item) => items.push(item),
             Err(failure) => {
                 report.count("failed", 1);
-                report.fail(failure, messages)?;
+                report.fail(*failure, messages)?;
             }
         }
     }
@@ -333,7 +333,7 @@ async fn deploy(
     report.finish(changes.format, out)
 }
 
-fn here(item: Item, region: &str) -> Result<Item, Failure> {
+fn here(item: Item, region: &str) -> Result<Item, Box<Failure>> {
     let name = item.wanted.name.as_str();
     match elsewhere(item.wanted.targets.iter(), name, region, &item.place) {
         Some(failure) => Err(failure),

@@ -24,15 +24,21 @@ pub(super) struct Place {
 
 impl Place {
     /// A failure at this place.
-    pub(super) fn failure(&self, name: &str, value: &str, error: String, help: &str) -> Failure {
-        Failure {
+    pub(super) fn failure(
+        &self,
+        name: &str,
+        value: &str,
+        error: String,
+        help: &str,
+    ) -> Box<Failure> {
+        Box::new(Failure {
             file: self.file.clone(),
             line: self.line,
             name: (!name.is_empty()).then(|| name.to_owned()),
             value: (!value.is_empty()).then(|| value.to_owned()),
             error,
             help: (!help.is_empty()).then(|| help.to_owned()),
-        }
+        })
     }
 }
 
@@ -65,7 +71,10 @@ pub(super) struct Unreadable {
 }
 
 /// Reads a list: a row or a failure for each line.
-pub(super) fn read(path: &Path, columns: Columns) -> Result<Vec<Result<Row, Failure>>, Unreadable> {
+pub(super) fn read(
+    path: &Path,
+    columns: Columns,
+) -> Result<Vec<Result<Row, Box<Failure>>>, Unreadable> {
     let file = path.display().to_string();
     let unreadable = |what: String, help: &str| Unreadable {
         what,
@@ -94,7 +103,7 @@ fn csv_rows(
     text: &[u8],
     file: &str,
     columns: Columns,
-) -> Result<Vec<Result<Row, Failure>>, Unreadable> {
+) -> Result<Vec<Result<Row, Box<Failure>>>, Unreadable> {
     // A mark at the beginning is what spreadsheets write.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
@@ -198,7 +207,7 @@ fn csv_row(heading: &StringRecord, record: &StringRecord, place: Place) -> Row {
     }
 }
 
-fn bad_record(error: &csv::Error, heading: &StringRecord, place: &Place) -> Failure {
+fn bad_record(error: &csv::Error, heading: &StringRecord, place: &Place) -> Box<Failure> {
     let (what, help) = match error.kind() {
         csv::ErrorKind::UnequalLengths { len, .. } => (
             format!(
@@ -224,7 +233,7 @@ struct JsonRow {
     disconnect: Vec<String>,
 }
 
-fn json_rows(text: &[u8], file: &str, columns: Columns) -> Vec<Result<Row, Failure>> {
+fn json_rows(text: &[u8], file: &str, columns: Columns) -> Vec<Result<Row, Box<Failure>>> {
     let lines = text.split(|byte| *byte == b'\n').zip(1..);
     lines
         .filter(|(line, _)| !line.trim_ascii().is_empty())
@@ -232,7 +241,7 @@ fn json_rows(text: &[u8], file: &str, columns: Columns) -> Vec<Result<Row, Failu
         .collect()
 }
 
-fn json_row(line: &[u8], place: Place, columns: Columns) -> Result<Row, Failure> {
+fn json_row(line: &[u8], place: Place, columns: Columns) -> Result<Row, Box<Failure>> {
     let shown = || -> String {
         let line = String::from_utf8_lossy(line);
         line.trim().chars().take(SHOWN).collect()
@@ -288,8 +297,8 @@ mod tests {
         needed: &["name", "policy"],
     };
 
-    fn told(rows: Vec<Result<Row, Failure>>) -> String {
-        let row = |row: Result<Row, Failure>| match row {
+    fn told(rows: Vec<Result<Row, Box<Failure>>>) -> String {
+        let row = |row: Result<Row, Box<Failure>>| match row {
             Ok(row) => format!(
                 "{} {:?} {:?} {:?}",
                 row.place.line.unwrap(),

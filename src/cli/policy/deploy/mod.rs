@@ -110,14 +110,14 @@ fn targets(
     texts: &[String],
     name: &str,
     place: &Place,
-) -> Result<std::collections::BTreeSet<Target>, Failure> {
+) -> Result<std::collections::BTreeSet<Target>, Box<Failure>> {
     texts
         .iter()
         .map(|text| Target::parse(text).map_err(|bad| unfit(&bad, name, text, place)))
         .collect()
 }
 
-fn unfit(bad: &BadText, name: &str, value: &str, place: &Place) -> Failure {
+fn unfit(bad: &BadText, name: &str, value: &str, place: &Place) -> Box<Failure> {
     place.failure(name, value, bad.what.clone(), bad.help)
 }
 
@@ -127,7 +127,7 @@ fn elsewhere<'t>(
     name: &str,
     region: &str,
     place: &Place,
-) -> Option<Failure> {
+) -> Option<Box<Failure>> {
     let target = targets.find(|target| target.region() != region)?;
     let what = format!("the target `{target}` is not in the Region `{region}`");
     let help = "set AWS_REGION to the target's Region: a policy is attached within its own";

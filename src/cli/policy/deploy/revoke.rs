@@ -156,7 +156,10 @@ pub(in crate::cli::policy) fn run(
     block_on(revoke_all(command, asked, out, messages))
 }
 
-fn from_list(rows: Vec<Result<Row, Failure>>, delete: bool) -> Vec<Result<Item, Failure>> {
+fn from_list(
+    rows: Vec<Result<Row, Box<Failure>>>,
+    delete: bool,
+) -> Vec<Result<Item, Box<Failure>>> {
     let mut lines: HashMap<String, u64> = HashMap::new();
     let mut checked = |row: Row| {
         let item = item(&row, delete)?;
@@ -174,7 +177,7 @@ fn from_list(rows: Vec<Result<Row, Failure>>, delete: bool) -> Vec<Result<Item, 
         .collect()
 }
 
-fn item(row: &Row, delete: bool) -> Result<Item, Failure> {
+fn item(row: &Row, delete: bool) -> Result<Item, Box<Failure>> {
     let place = &row.place;
     if row.name.is_empty() && row.disconnect.is_empty() {
         let help = "name a policy to revoke, or a client to disconnect";
@@ -207,7 +210,7 @@ fn item(row: &Row, delete: bool) -> Result<Item, Failure> {
 
 async fn revoke_all(
     command: &Revoke,
-    asked: Vec<Result<Item, Failure>>,
+    asked: Vec<Result<Item, Box<Failure>>>,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -261,7 +264,7 @@ async fn revoke_all(
             Ok(item) => items.push(item),
             Err(failure) => {
                 report.count("failed", 1);
-                report.fail(failure, messages)?;
+                report.fail(*failure, messages)?;
             }
         }
     }
@@ -283,7 +286,7 @@ async fn revoke_all(
     Ok(status)
 }
 
-fn here(item: Item, region: &str) -> Result<Item, Failure> {
+fn here(item: Item, region: &str) -> Result<Item, Box<Failure>> {
     let targets = item
         .revocation
         .iter()
@@ -411,7 +414,7 @@ async fn once(
         Err(stays) => {
             let help = "leave out the targets to detach it from all, or do not delete it";
             let failure = place.failure(name, name, stays.to_string(), help);
-            outcome.failures.push(failure);
+            outcome.failures.push(*failure);
             return Ok(());
         }
     };

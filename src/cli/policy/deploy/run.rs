@@ -81,7 +81,7 @@ pub(super) async fn all<I, F: Future<Output = Outcome>>(
     }
     progress.finish_and_clear();
     if let Some((Told { what, help }, name)) = hopeless {
-        report.fail(Place::default().failure(&name, "", what, &help), messages)?;
+        report.fail(*Place::default().failure(&name, "", what, &help), messages)?;
     }
     report.count("not tried", total - done);
     report.complete = done == total;
@@ -140,6 +140,6 @@ pub(super) fn fail(
         outcome.hopeless = Some(told);
     } else {
         let failure = place.failure(name, value, told.what.clone(), &told.help);
-        outcome.failures.push(failure);
+        outcome.failures.push(*failure);
     }
 }

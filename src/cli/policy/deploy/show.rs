@@ -26,6 +26,8 @@ Examples:
 Exit status: 0 shown, 1 there is no such policy or version, 2 the question is not right, 3 failed.";
 
 #[derive(Debug, Args)]
+// A policy's version is what is asked for here.
+#[command(disable_version_flag = true)]
 pub(in crate::cli) struct Show {
     /// Show this policy: its document, versions and targets
     #[arg(long, value_name = "NAME", conflicts_with = "target")]
