@@ -128,7 +128,7 @@ fn a_policy_is_made_once() {
     assert_eq!((status, &*errors), (0, ""));
     assert_eq!(
         out,
-        "created customer: version 1\n1 policy in us-east-1: 1 created; 2 calls\n"
+        "created customer: version 1\n1 asked for in us-east-1: 1 created; 2 calls\n"
     );
     assert_eq!(plane.state()["customer"]["document"], document("a"));
     // The same document in another layout costs one call, which reads.
@@ -273,7 +273,7 @@ fn a_dry_run_changes_nothing() {
         out,
         format!(
             "would delete p: version 2\nwould update p\nwould attach p to {group}\nwould detach p from {certificate}\n\
-            1 policy in us-east-1: 1 updated, 1 versions deleted, 1 attached, 1 detached; 3 calls that only read: this was a dry run\n"
+            1 asked for in us-east-1: 1 updated, 1 versions deleted, 1 attached, 1 detached; 3 calls that only read: this was a dry run\n"
         )
     );
     let (status, out, _) = plane.run(&["revoke", "--name", "p", "--delete", "--dry-run"]);
@@ -516,7 +516,9 @@ fn policies_are_taken_back() {
         (status, &*out),
         (
             0,
-            &*format!("detached p from {identity}\n1 policy in us-east-1: 1 detached; 2 calls\n")
+            &*format!(
+                "detached p from {identity}\n1 asked for in us-east-1: 1 detached; 2 calls\n"
+            )
         )
     );
     assert!(
@@ -795,7 +797,7 @@ fn nothing_more_is_tried_with_credentials_that_are_not_taken() {
         "{errors}"
     );
     assert!(
-        out.starts_with("100 policies in us-east-1: 100 not tried"),
+        out.starts_with("100 asked for in us-east-1: 100 not tried"),
         "{out}"
     );
     assert!(server.calls().len() <= 16, "{}", server.calls().len());
@@ -840,7 +842,7 @@ fn live_connections_are_ended() {
     assert_eq!(status, 0, "{errors}");
     assert_eq!(
         out,
-        "disconnected courier/17\n1 policy in us-east-1: 1 disconnected; 2 calls\n"
+        "disconnected courier/17\n1 asked for in us-east-1: 1 disconnected; 2 calls\n"
     );
     assert!(
         errors.contains("note: client `courier-18` was not connected\n"),

@@ -53,6 +53,13 @@ pub const INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT: u32 = 20_000;
 /// policies and for each document of a custom authorizer.
 pub const POLICY_CHARACTERS: usize = 2_048;
 
+/// The longest session policy, in characters of its plain text (IAM user guide, "IAM and AWS STS quotas"). STS also bounds a packed form
+/// whose size only STS knows.
+pub const SESSION_POLICY_CHARACTERS: usize = 2_048;
+
+/// The longest managed policy of IAM, in characters, white space not counted (IAM user guide, "IAM and AWS STS quotas").
+pub const ROLE_POLICY_CHARACTERS: usize = 6_144;
+
 /// The most documents that a custom authorizer may answer with (DG, "Defining your Lambda function").
 pub const AUTHORIZER_DOCUMENTS: usize = 10;
 

@@ -14,7 +14,6 @@ mod dlq;
 mod doctor;
 mod healthcheck;
 mod pattern;
-#[cfg(feature = "admin")]
 mod policy;
 mod progress;
 mod routes;
@@ -91,8 +90,7 @@ enum Command {
     /// Try EventBridge event patterns
     #[command(subcommand)]
     Pattern(pattern::Command),
-    /// Deploy IoT policies
-    #[cfg(feature = "admin")]
+    /// Ask IoT policies who may listen to what, and put them into force
     #[command(subcommand)]
     Policy(policy::Command),
     /// Help with the configuration file
@@ -139,19 +137,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
     match command {
         Command::Bridge(command) => bridge::run(&command, &mut io::stderr()),
-        Command::Pattern(command) => {
-            let stdin = io::stdin();
-            let piped = !stdin.is_terminal();
-            pattern::run(command, piped.then(|| stdin.lock()), out, &mut io::stderr())
-        }
+        Command::Pattern(command) => pattern::run(command, piped(), out, &mut io::stderr()),
+        Command::Policy(command) => policy::run(command, piped(), out, &mut io::stderr()),
         #[cfg(feature = "dev")]
         Command::Dev(command) => dev::run(&command, out),
         Command::Doctor(command) => doctor::run(&command, out, &mut io::stderr()),
         Command::Healthcheck(command) => healthcheck::run(&command, out, &mut io::stderr()),
         Command::Dlq(command) => dlq::run(&command, out, &mut io::stderr()),
         Command::Routes(command) => routes::run(command, out, &mut io::stderr()),
-        #[cfg(feature = "admin")]
-        Command::Policy(command) => policy::run(&command, out, &mut io::stderr()),
         Command::Config(command) => config::run(&command, out),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -160,6 +153,12 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
             Ok(Status::Yes)
         }
     }
+}
+
+/// Standard input, unless a person sits at it.
+fn piped() -> Option<io::StdinLock<'static>> {
+    let stdin = io::stdin();
+    (!stdin.is_terminal()).then(|| stdin.lock())
 }
 
 /// Whether the reader of our output has gone, as `| head` does: no failure of ours.

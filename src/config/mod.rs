@@ -7,6 +7,7 @@ pub mod bridge;
 mod check;
 pub mod fault;
 mod overrides;
+pub mod permission;
 mod role;
 pub mod schema;
 mod shape;

@@ -9,10 +9,11 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::arn::{Arn, ArnPattern};
+use super::arn::{Arn, ArnError, ArnPattern};
 use super::compare::{Block, Relation, date, number, truth};
 use super::context::{Context, Values};
 use super::glob::{Glob, Syntax};
+use super::read::VARIABLES;
 use super::variable::Key;
 use crate::event::pattern::tree::Position;
 
@@ -177,7 +178,17 @@ impl Operator {
 pub(super) struct BadValue {
     pub(super) index: usize,
     pub(super) reason: Option<String>,
+    pub(super) help: &'static str,
 }
+
+/// What is wrong with one value, and what to do about it.
+type Wrong = (Option<String>, &'static str);
+
+/// A value of another type.
+const UNFIT: Wrong = (
+    None,
+    "correct the value, or take an operator of another type",
+);
 
 impl Condition {
     /// Compiles a condition; all bad values are told.
@@ -195,27 +206,33 @@ impl Condition {
                 variables,
             };
             each(&values, |value| {
-                Glob::parse(value, syntax).map_err(|error| Some(error.to_string()))
+                Glob::parse(value, syntax).map_err(|error| (Some(error.to_string()), VARIABLES))
             })
         };
-        let plain = |value: &str| Ok::<_, Option<String>>(Box::from(value));
+        let plain = |value: &str| Ok::<_, Wrong>(Box::from(value));
         let test = match operator.family {
             Family::Text => Test::Text(texts(false)?),
             Family::TextIgnoringCase => Test::TextIgnoringCase(texts(false)?),
             Family::TextLike => Test::Text(texts(true)?),
             Family::Arn => Test::Arn(each(&values, |value| {
-                ArnPattern::parse(value, variables).map_err(|error| Some(error.to_string()))
+                ArnPattern::parse(value, variables).map_err(|error| {
+                    let help = match error {
+                        ArnError::Glob(_) => VARIABLES,
+                        _ => "write the whole ARN, with `*` for the parts that may be anything",
+                    };
+                    (Some(error.to_string()), help)
+                })
             })?),
             Family::Number(relation) => {
-                Test::Number(relation, each(&values, |value| number(value).ok_or(None))?)
+                Test::Number(relation, each(&values, |value| number(value).ok_or(UNFIT))?)
             }
             Family::Date(relation) => {
-                Test::Date(relation, each(&values, |value| date(value).ok_or(None))?)
+                Test::Date(relation, each(&values, |value| date(value).ok_or(UNFIT))?)
             }
-            Family::Bool => Test::Bool(each(&values, |value| truth(value).ok_or(None))?),
-            Family::Null => Test::Null(each(&values, |value| truth(value).ok_or(None))?),
+            Family::Bool => Test::Bool(each(&values, |value| truth(value).ok_or(UNFIT))?),
+            Family::Null => Test::Null(each(&values, |value| truth(value).ok_or(UNFIT))?),
             Family::Address => {
-                Test::Address(each(&values, |value| Block::parse(value).ok_or(None))?)
+                Test::Address(each(&values, |value| Block::parse(value).ok_or(UNFIT))?)
             }
             Family::Binary => Test::Binary(each(&values, plain)?),
         };
@@ -262,6 +279,30 @@ impl Condition {
             .chain(arns.iter().flat_map(|pattern| pattern.unresolved(context)))
     }
 
+    /// What it wants and what it finds, for a person.
+    pub(super) fn described(&self, context: &Context) -> String {
+        let list = |values: &mut dyn Iterator<Item = &str>| {
+            let quoted: Vec<String> = values.map(|value| format!("`{value}`")).collect();
+            quoted.join(", ")
+        };
+        let found = match context.values(&self.key) {
+            Values::Absent => "absent".to_owned(),
+            Values::Many([]) => "an empty set".to_owned(),
+            values => list(&mut values.iter()),
+        };
+        let wanted = list(&mut self.values.iter().map(|value| &**value));
+        format!(
+            "`{}` is {found}; `{}` wants {}",
+            self.key,
+            self.operator,
+            if wanted.is_empty() {
+                "no value"
+            } else {
+                &wanted
+            }
+        )
+    }
+
     /// The keys of the variables in its values.
     pub fn variables(&self) -> impl Iterator<Item = &Key> {
         let (texts, arns): (&[Glob], &[ArnPattern]) = match &self.test {
@@ -279,13 +320,17 @@ impl Condition {
 /// Compiles each value, or tells all that do not compile.
 fn each<T>(
     values: &[Box<str>],
-    compile: impl Fn(&str) -> Result<T, Option<String>>,
+    compile: impl Fn(&str) -> Result<T, Wrong>,
 ) -> Result<Vec<T>, Vec<BadValue>> {
     let (mut compiled, mut bad) = (Vec::new(), Vec::new());
     for (index, value) in values.iter().enumerate() {
         match compile(value) {
             Ok(value) => compiled.push(value),
-            Err(reason) => bad.push(BadValue { index, reason }),
+            Err((reason, help)) => bad.push(BadValue {
+                index,
+                reason,
+                help,
+            }),
         }
     }
     if bad.is_empty() {

@@ -4,13 +4,17 @@
 //! attached to the principal and whose name is the client id (or that is attached exclusively): developer guide, "Thing policy
 //! variables". Certificate variables count from 0, arrays end at five values: "X.509 Certificate AWS IoT Core policy variables".
 
+use serde::Deserialize;
+
+use super::facts::Facts;
 use super::variable::{Fact, Key, Which};
 
 /// The most values of one certificate field; IoT Core ignores the others.
 const CERTIFICATE_VALUES: usize = 5;
 
-/// Who asks, and over which connection.
-#[derive(Clone, Debug, Default)]
+/// Who asks, and over which connection. It can be read from JSON, whose shape is described in [`facts`](super::facts).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "Facts")]
 pub struct Context {
     /// The MQTT client id.
     pub client_id: Option<Box<str>>,
@@ -48,6 +52,14 @@ impl Principal {
         ("iam", Self::Iam),
         ("custom-authorizer", Self::CustomAuthorizer),
     ];
+
+    /// The kind of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::NAMES
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, kind)| kind)
+    }
 
     fn has_things(self) -> bool {
         matches!(self, Self::Certificate | Self::CognitoAuthenticated)

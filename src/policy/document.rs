@@ -131,6 +131,11 @@ impl Resource {
         self.pattern.matches(resource, context)
     }
 
+    /// The keys of its variables that have no value in this request.
+    pub(super) fn unresolved<'r>(&'r self, context: &'r Context) -> impl Iterator<Item = &'r Key> {
+        self.pattern.unresolved(context)
+    }
+
     /// The keys of its variables.
     pub fn variables(&self) -> impl Iterator<Item = &Key> {
         self.pattern.keys()
@@ -149,8 +154,8 @@ impl Document {
                 message: error.to_string(),
                 at: error.at,
                 key: String::new(),
-                accepted: None,
-                help: None,
+                accepted: "a policy document as JSON".into(),
+                help: "see what stands before this place: a comma, a quote or a bracket".into(),
             }],
         })?;
         Self::from_tree(&node)
@@ -196,7 +201,10 @@ pub struct DocumentFault {
     /// The element's path, such as `Statement[0].Action[1]`.
     pub key: String,
     /// What would be right.
-    pub accepted: Option<String>,
+    pub accepted: String,
     /// What to do about it.
-    pub help: Option<String>,
+    pub help: String,
 }
+
+#[cfg(test)]
+mod tests;

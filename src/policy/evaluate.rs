@@ -151,3 +151,106 @@ fn note<'k>(missing: &mut Vec<Box<str>>, keys: impl Iterator<Item = &'k Key>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPIC: &str = "arn:aws:iot:us-east-1:1:topic/";
+
+    fn document(statements: &str) -> Document {
+        let statements = statements.replace("topic/", TOPIC);
+        Document::parse(&format!(
+            r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#
+        ))
+        .unwrap()
+    }
+
+    /// The decision on `iot:Publish` to a topic: verdict, statements as `document.statement`, missing keys.
+    fn decided(documents: &[Document], topic: &str, context: &Context) -> String {
+        let resource = format!("{TOPIC}{topic}");
+        let request = Request {
+            action: "iot:Publish",
+            resource: Arn::new(&resource),
+            context,
+        };
+        let decision = decide(documents, &request);
+        let statements: Vec<String> = decision
+            .statements
+            .iter()
+            .map(|at| format!("{}.{}", at.document, at.statement))
+            .collect();
+        format!(
+            "{} [{}] [{}]",
+            decision.verdict.as_str(),
+            statements.join(","),
+            decision.missing.join(",")
+        )
+    }
+
+    #[test]
+    fn documents_are_pooled_and_deny_wins() {
+        let documents = [
+            document(
+                r#"{"Effect":"Allow","Action":"iot:*","Resource":"topic/*"},
+                   {"Effect":"Allow","Action":"iot:Publish","Resource":["topic/a","topic/b"]}"#,
+            ),
+            document(r#"{"Effect":"Deny","Action":"iot:publish","Resource":"topic/b"}"#),
+        ];
+        let context = Context::of_client("c");
+        assert_eq!(decided(&documents, "a", &context), "ALLOWED [0.0,0.1] []");
+        assert_eq!(decided(&documents, "b", &context), "EXPLICIT_DENY [1.0] []");
+        assert_eq!(
+            decided(&documents[1..], "a", &context),
+            "IMPLICIT_DENY [] []"
+        );
+        assert_eq!(decided(&[], "a", &context), "IMPLICIT_DENY [] []");
+    }
+
+    #[test]
+    fn lists_of_what_is_not_meant() {
+        let documents = [document(
+            r#"{"Effect":"Allow","NotAction":"iot:Connect","NotResource":["topic/secret/*"]}"#,
+        )];
+        let context = Context::of_client("c");
+        assert_eq!(decided(&documents, "a", &context), "ALLOWED [0.0] []");
+        assert_eq!(
+            decided(&documents, "secret/a", &context),
+            "IMPLICIT_DENY [] []"
+        );
+    }
+
+    #[test]
+    fn missing_keys_are_told_once() {
+        let documents = [document(
+            r#"{"Effect":"Allow","Action":"iot:Publish","Resource":["topic/${iot:Connection.Thing.ThingName}","topic/a"],
+                "Condition":{"StringEquals":{"aws:SourceIp":"x"},"StringNotEquals":{"AWS:SOURCEIP":"y"},"Null":{"k":"true"},
+                             "StringLike":{"iot:ClientId":"${iot:DomainName}"}}},
+               {"Effect":"Allow","Action":"iot:Connect","Resource":"topic/${iot:Nothing}"}"#,
+        )];
+        let context = Context::of_client("c");
+        assert_eq!(
+            decided(&documents, "a", &context),
+            "IMPLICIT_DENY [] [iot:Connection.Thing.ThingName,aws:SourceIp,iot:DomainName]"
+        );
+        assert_eq!(
+            decided(&documents, "b", &context),
+            "IMPLICIT_DENY [] [iot:Connection.Thing.ThingName]"
+        );
+    }
+
+    #[test]
+    fn a_deny_with_an_unresolved_variable_denies_nothing() {
+        let documents = [
+            document(r#"{"Effect":"Allow","Action":"iot:Publish","Resource":"*"}"#),
+            document(
+                r#"{"Effect":"Deny","Action":"iot:Publish","Resource":"topic/${iot:Nothing}"}"#,
+            ),
+        ];
+        let context = Context::of_client("c");
+        assert_eq!(
+            decided(&documents, "a", &context),
+            "ALLOWED [0.0] [iot:Nothing]"
+        );
+    }
+}

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::claims::{ClaimError, check_literal, texts};
-use super::principal::{Principal, PrincipalError};
+use super::principal::{PrincipalError, PrincipalName};
 use super::role::{Entry, Form, Role};
 use crate::channel::Kind;
+use crate::channel::filter::{Filter, FilterError};
 use crate::channel::template::Template;
 use crate::channel::topic::{Topic, TopicError};
 
@@ -18,7 +19,7 @@ use crate::channel::topic::{Topic, TopicError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
     /// Whose client ids it may connect with.
-    pub principal: Principal,
+    pub principal: PrincipalName,
     /// What it may subscribe to, and receive.
     pub subscriptions: BTreeSet<Reach>,
     /// What it may publish to.
@@ -63,7 +64,7 @@ impl Grants {
     /// # Errors
     /// One [`GrantError`] for each entry that no topic can be made of.
     pub fn explicit(
-        principal: Principal,
+        principal: PrincipalName,
         subscribe: &[Entry],
         publish: &[Entry],
         retain: bool,
@@ -125,26 +126,24 @@ impl Reached<'_> {
         }
     }
 
-    fn topic(&self, text: &str) -> Result<Box<str>, TopicError> {
-        let text = match self.environment {
+    fn within(&self, text: &str) -> String {
+        match self.environment {
             Some(environment) => format!("{environment}/{text}"),
             None => text.to_owned(),
-        };
-        Topic::parse(&text)?;
-        Ok(text.into())
+        }
+    }
+
+    fn topic(&self, text: &str) -> Result<Box<str>, TopicError> {
+        let topic = Topic::parse(&self.within(text))?;
+        Ok(topic.as_str().into())
     }
 
     fn filter(&self, text: &str) -> Result<Reach, Problem> {
         if !text.contains(['+', '#']) {
             return Ok(Reach::Topic(self.topic(text)?));
         }
-        // The wildcards stand where they may: the entry was checked, and values have none. Limits are those of topics.
-        self.topic(&text.replace(['+', '#'], "x"))?;
-        let text = match self.environment {
-            Some(environment) => format!("{environment}/{text}"),
-            None => text.to_owned(),
-        };
-        Ok(Reach::Filter(text.into()))
+        let filter = Filter::parse(&self.within(text))?;
+        Ok(Reach::Filter(filter.as_str().into()))
     }
 }
 
@@ -161,13 +160,13 @@ fn ids(kind: &Kind, template: &Template, claims: &Value) -> Result<Vec<String>, 
     }
 }
 
-fn principal(bind: &Entry, claims: &Value) -> Result<Principal, Problem> {
+fn principal(bind: &Entry, claims: &Value) -> Result<PrincipalName, Problem> {
     // Where roles are read, nothing but a channel is taken.
     let Form::Channel(kind, template) = &bind.form else {
         return Err(Problem::NotOne(0));
     };
     match ids(kind, template, claims)?.as_slice() {
-        [id] => Ok(Principal::parse(id)?),
+        [id] => Ok(PrincipalName::parse(id)?),
         ids => Err(Problem::NotOne(ids.len())),
     }
 }
@@ -184,6 +183,13 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// The text as it stands in the grant: a topic, a filter, or what they begin with.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Topic(text) | Self::Filter(text) | Self::Under(text) => text,
+        }
+    }
+
     /// The filters that may be subscribed to, as the name in a policy's `topicfilter/` resource.
     pub fn filter_glob(&self) -> String {
         match self {
@@ -238,9 +244,12 @@ pub enum Problem {
         /// The id.
         id: Box<str>,
     },
-    /// The topic or filter as a whole breaks a rule.
+    /// The topic as a whole breaks a rule.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// The filter as a whole breaks a rule.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// Client ids are bound to one principal.
     #[error("the claims name {0} principals; a client has one")]
     NotOne(usize),

@@ -13,9 +13,9 @@ use crate::channel::limits::CLIENT_ID_BYTES;
 ///
 /// No principal's client ids contain another's: a principal is a UUID, or has no `-`, and is not the first group of a UUID either.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Principal(Box<str>);
+pub struct PrincipalName(Box<str>);
 
-impl Principal {
+impl PrincipalName {
     /// Checks a principal's name.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Principal {
     }
 }
 
-impl fmt::Display for Principal {
+impl fmt::Display for PrincipalName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn names() {
-        let fault = |name: &str| match Principal::parse(name) {
+        let fault = |name: &str| match PrincipalName::parse(name) {
             Ok(principal) => format!("ok: {}", principal.client_globs().join(", ")),
             Err(error) => error.to_string(),
         };
@@ -117,10 +117,10 @@ mod tests {
             // Near each other, as only near ones can collide.
             let near = a.get(..cut).unwrap_or(&b).to_owned();
             for b in [near, b] {
-                let (Ok(first), Ok(second)) = (Principal::parse(&a), Principal::parse(&b)) else {
+                let (Ok(first), Ok(second)) = (PrincipalName::parse(&a), PrincipalName::parse(&b)) else {
                     continue;
                 };
-                let owns = |principal: &Principal, id: &str| {
+                let owns = |principal: &PrincipalName, id: &str| {
                     id == principal.as_str() || id.starts_with(&format!("{principal}-"))
                 };
                 let id = format!("{first}{suffix}");

@@ -9,6 +9,10 @@ use super::glob::{Glob, Syntax};
 use super::variable::Key;
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
+/// How variables are written.
+pub(super) const VARIABLES: &str =
+    "write `${iot:ClientId}` for a variable, and `${$}` for the character `$`";
+
 const DOCUMENT: [&str; 3] = ["Version", "Id", "Statement"];
 const STATEMENT: [&str; 7] = [
     "Sid",
@@ -50,25 +54,25 @@ impl Reader {
         at: Position,
         message: String,
         accepted: impl Into<String>,
-        help: Option<String>,
+        help: impl Into<String>,
     ) {
         self.faults.push(DocumentFault {
             code,
             message,
             at,
             key: key.to_owned(),
-            accepted: Some(accepted.into()),
-            help,
+            accepted: accepted.into(),
+            help: help.into(),
         });
     }
 
-    fn wrong_type(&mut self, key: &str, node: &Node, accepted: &str) {
+    fn wrong_type(&mut self, key: &str, node: &Node, accepted: &str, help: &str) {
         let message = if key.is_empty() {
             format!("the document is {}", described(node))
         } else {
             format!("`{key}` is {}", described(node))
         };
-        self.fault("wrong-type", key, node.at, message, accepted, None);
+        self.fault("wrong-type", key, node.at, message, accepted, help);
     }
 
     fn document(&mut self, node: &Node) -> Document {
@@ -77,7 +81,12 @@ impl Reader {
             statements: Vec::new(),
         };
         let NodeValue::Object(members) = &node.value else {
-            self.wrong_type("", node, "an object with Version and Statement");
+            self.wrong_type(
+                "",
+                node,
+                "an object with Version and Statement",
+                "write {\"Version\": \"2012-10-17\", \"Statement\": [ … ]}",
+            );
             return document;
         };
         self.members(members, "", &DOCUMENT);
@@ -92,7 +101,7 @@ impl Reader {
                 node.at,
                 "the document has no `Statement`".into(),
                 "a statement, or a list of them",
-                Some("add what the policy grants: Effect, Action, Resource".into()),
+                "add what the policy grants: Effect, Action, Resource",
             ),
             Some(Node {
                 value: NodeValue::Array(elements),
@@ -126,7 +135,7 @@ impl Reader {
                     node.at,
                     message,
                     "`2012-10-17` or `2008-10-17`",
-                    Some("write `2012-10-17`: variables need it".into()),
+                    "write `2012-10-17`: variables need it",
                 );
                 // So that variables are checked all the same.
                 Version::Of2012
@@ -148,16 +157,16 @@ impl Reader {
                     member.key_at,
                     message,
                     "each key once",
-                    Some(help),
+                    help,
                 );
             }
             if !known.is_empty() && !known.contains(&&*member.key) {
                 let message = format!("there is no element `{}` here", member.key);
                 let help = match &*member.key {
                     "Principal" | "NotPrincipal" => {
-                        Some("leave it out: whom a policy concerns is said by attaching it".into())
+                        "leave it out: whom a policy concerns is said by attaching it".into()
                     }
-                    other => nearest(other, known.iter().copied()),
+                    other => nearest(other, known.iter().copied()).unwrap_or("leave it out".into()),
                 };
                 self.fault(
                     "unknown-key",
@@ -173,14 +182,24 @@ impl Reader {
 
     fn statement(&mut self, node: &Node, path: &str) -> Option<Statement> {
         let NodeValue::Object(members) = &node.value else {
-            self.wrong_type(path, node, "an object with Effect, Action and Resource");
+            self.wrong_type(
+                path,
+                node,
+                "an object with Effect, Action and Resource",
+                "write {\"Effect\": \"Allow\", \"Action\": …, \"Resource\": …}",
+            );
             return None;
         };
         self.members(members, path, &STATEMENT);
         let sid = find(members, "Sid").and_then(|member| {
             let sid = text(&member.value);
             if sid.is_none() {
-                self.wrong_type(&join(path, "Sid"), &member.value, "text");
+                self.wrong_type(
+                    &join(path, "Sid"),
+                    &member.value,
+                    "text",
+                    "give it a name in quotes, or leave it out",
+                );
             }
             sid.map(Box::from)
         });
@@ -206,7 +225,7 @@ impl Reader {
         let accepted = "`Allow` or `Deny`";
         let Some(member) = find(members, "Effect") else {
             let message = format!("`{path}` has no `Effect`");
-            let help = Some("say what it does: \"Effect\": \"Allow\"".into());
+            let help = "say what it does: \"Effect\": \"Allow\"";
             self.fault("missing-key", &key, statement.at, message, accepted, help);
             return None;
         };
@@ -215,7 +234,9 @@ impl Reader {
             Some("Deny") => Some(Effect::Deny),
             word => {
                 let message = format!("`{key}` is {}", described(&member.value));
-                let help = word.and_then(|word| nearest(word, ["Allow", "Deny"].into_iter()));
+                let help = word
+                    .and_then(|word| nearest(word, ["Allow", "Deny"].into_iter()))
+                    .unwrap_or("what no statement allows is denied anyway".into());
                 let at = member.value.at;
                 self.fault("unknown-word", &key, at, message, accepted, help);
                 None
@@ -239,7 +260,7 @@ impl Reader {
             (Some(_), Some(member)) => {
                 let message = format!("`{path}` has both `{name}` and `{negated}`");
                 let accepted = "one of the two";
-                let help = Some("write two statements".into());
+                let help = "write two statements";
                 let key = join(path, &negated);
                 self.fault("does-not-fit", &key, member.key_at, message, accepted, help);
                 return None;
@@ -247,8 +268,13 @@ impl Reader {
             (None, None) => {
                 let message = format!("`{path}` has no `{name}`");
                 let accepted = format!("`{name}` or `{negated}`: text or a list of it");
+                let example = match name {
+                    "Action" => "iot:Connect",
+                    _ => "arn:aws:iot:us-east-1:123456789012:client/a",
+                };
+                let help = format!("say what it is about, such as \"{name}\": \"{example}\"");
                 let key = join(path, name);
-                self.fault("missing-key", &key, statement.at, message, accepted, None);
+                self.fault("missing-key", &key, statement.at, message, accepted, help);
                 return None;
             }
         };
@@ -260,7 +286,7 @@ impl Reader {
         let is_list = matches!(member.value.value, NodeValue::Array(_));
         if elements.is_empty() {
             let message = format!("`{key}` is empty");
-            let help = Some("add an entry, or take the statement out".into());
+            let help = "add an entry, or take the statement out";
             let at = member.value.at;
             self.fault("empty-list", &key, at, message, "at least one entry", help);
             return None;
@@ -274,7 +300,7 @@ impl Reader {
             };
             match text(element) {
                 Some(text) => listed.extend(read(self, text, element, &key)),
-                None => self.wrong_type(&key, element, "text"),
+                None => self.wrong_type(&key, element, "text", "put it in quotes"),
             }
         }
         Some(if is_negated {
@@ -296,8 +322,11 @@ impl Reader {
         if !has_name && !pattern.ends_in_run() {
             let message = format!("action `{text}` does not name a service");
             let accepted = "`*`, or `service:Name` such as `iot:Publish`";
-            let help = (!text.is_empty() && !text.contains(':'))
-                .then(|| format!("did you mean `iot:{text}`?"));
+            let help = match text.trim_matches(':') {
+                "" => "name an action of AWS IoT".into(),
+                "iot" => "did you mean `iot:*`?".into(),
+                name => format!("did you mean `iot:{name}`?"),
+            };
             self.fault("bad-action", key, node.at, message, accepted, help);
             return None;
         }
@@ -320,10 +349,10 @@ impl Reader {
             Err(error) => error,
         };
         let help = match error {
-            ArnError::NotArn => Some(format!("put `arn:aws:iot:REGION:ACCOUNT:` before `{text}`")),
-            ArnError::Short(_) => Some("say region and account, or `*` for each".into()),
-            ArnError::EarlyVariable => Some("write the part out, or `*`".into()),
-            ArnError::Glob(_) => None,
+            ArnError::NotArn => format!("put `arn:aws:iot:REGION:ACCOUNT:` before `{text}`"),
+            ArnError::Short(_) => "say region and account, or `*` for each".into(),
+            ArnError::EarlyVariable => "write the part out, or `*`".into(),
+            ArnError::Glob(_) => VARIABLES.into(),
         };
         let message = format!("resource `{text}`: {error}");
         let accepted = "`*`, or an ARN of six parts such as \
@@ -334,7 +363,12 @@ impl Reader {
 
     fn conditions(&mut self, node: &Node, path: &str) -> Vec<Condition> {
         let NodeValue::Object(operators) = &node.value else {
-            self.wrong_type(path, node, "an object of operators");
+            self.wrong_type(
+                path,
+                node,
+                "an object of operators",
+                "write {\"StringEquals\": {\"iot:ClientId\": \"…\"}}",
+            );
             return Vec::new();
         };
         self.members(operators, path, &[]);
@@ -346,7 +380,12 @@ impl Reader {
                 self.unknown_operator(member, &path);
             }
             let NodeValue::Object(keys) = &member.value.value else {
-                self.wrong_type(&path, &member.value, "an object of context keys");
+                self.wrong_type(
+                    &path,
+                    &member.value,
+                    "an object of context keys",
+                    "say which key has to have the value, such as {\"iot:ClientId\": \"…\"}",
+                );
                 continue;
             };
             self.members(keys, &path, &[]);
@@ -373,7 +412,11 @@ impl Reader {
             "{}; all but Null also with `IfExists` behind and `ForAllValues:` or `ForAnyValue:` before",
             Operator::names().collect::<Vec<_>>().join(", ")
         );
-        let help = nearest(base, Operator::names());
+        let help = match base {
+            "Null" => "write `Null` alone: it asks whether the key is there".into(),
+            base => nearest(base, Operator::names())
+                .unwrap_or("operators are written as in IAM, such as `StringLike`".into()),
+        };
         self.fault("unknown-word", path, member.key_at, message, accepted, help);
     }
 
@@ -398,14 +441,19 @@ impl Reader {
             Ok(condition) => return Some(condition),
             Err(bad) => bad,
         };
-        for BadValue { index, reason } in bad {
+        for BadValue {
+            index,
+            reason,
+            help,
+        } in bad
+        {
             let at = places.get(index).copied().unwrap_or(asked.key_at);
             let value = texts.get(index).map_or("", |value| value);
             let message = match reason {
                 Some(reason) => format!("value `{value}` of `{}`: {reason}", asked.key),
                 None => format!("value `{value}` of `{}` does not fit `{name}`", asked.key),
             };
-            self.fault("bad-value", key, at, message, operator.accepts(), None);
+            self.fault("bad-value", key, at, message, operator.accepts(), help);
         }
         None
     }
@@ -424,7 +472,12 @@ impl Reader {
                 _ => match text(element) {
                     Some(text) => text.into(),
                     None => {
-                        self.wrong_type(key, element, "text, or a list of it");
+                        self.wrong_type(
+                            key,
+                            element,
+                            "text, or a list of it",
+                            "to ask whether the key is there at all, use the operator Null",
+                        );
                         continue;
                     }
                 },
@@ -473,7 +526,10 @@ fn described(node: &Node) -> String {
         NodeValue::Array(_) => "a list".into(),
         NodeValue::Null => "null".into(),
         NodeValue::String(text) if text.is_empty() => "empty text".into(),
-        NodeValue::String(text) => format!("`{}`", String::from_utf8_lossy(text)),
+        NodeValue::String(text) => match std::str::from_utf8(text) {
+            Ok(text) => format!("`{text}`"),
+            Err(_) => "text that is not Unicode".into(),
+        },
         NodeValue::Number(number) => format!("the number {number}"),
         NodeValue::Bool(value) => value.to_string(),
     }

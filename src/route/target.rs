@@ -13,6 +13,15 @@ pub struct Target {
     template: Template,
 }
 
+/// A part of the topics that a target can make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'t> {
+    /// This text.
+    Text(&'t str),
+    /// Whatever events bring.
+    Gap,
+}
+
 impl Target {
     /// Reads a target. Text that begins with a word and a colon is a channel; everything else is a topic.
     ///
@@ -94,6 +103,19 @@ impl Target {
         })
     }
 
+    /// The topics that events can make of it, as text with gaps. Channels begin with their kind; the environment is not part of it.
+    pub fn pieces<'t>(&'t self, route: &'t str) -> impl Iterator<Item = Piece<'t>> {
+        let kind = self.kind.as_ref().map(Kind::name);
+        let kind = kind
+            .into_iter()
+            .flat_map(|name| [Piece::Text(name), Piece::Text("/")]);
+        kind.chain(self.template.parts().iter().map(move |part| match part {
+            Part::Literal(text) => Piece::Text(text),
+            Part::RouteName => Piece::Text(route),
+            Part::Placeholder(_) => Piece::Gap,
+        }))
+    }
+
     /// The kind of channel, unless this is a plain topic.
     pub fn kind(&self) -> Option<&Kind> {
         self.kind.as_ref()
@@ -129,6 +151,8 @@ mod tests {
         let channel = Target::parse("order:{detail.orderId}", &kinds()).unwrap();
         assert_eq!(channel.kind().map(Kind::name), Some("order"));
         assert_eq!(channel.to_string(), "order:{detail.orderId}");
+        let pieces = [Piece::Text("order"), Piece::Text("/"), Piece::Gap];
+        assert!(channel.pieces("r").eq(pieces));
         let topic = Target::parse("status/{detail.region}", &kinds()).unwrap();
         assert!(topic.kind().is_none());
         assert!(Target::parse("announcements", &kinds()).is_ok());

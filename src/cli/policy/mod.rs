@@ -1,38 +1,131 @@
-//! `eventcast policy`: IoT policies.
+//! `eventcast policy`: who may listen to what, asked offline and put into force.
 
+mod answer;
+#[cfg(feature = "admin")]
 mod deploy;
+mod simulate;
+mod test;
 
-use std::io::Write;
+use std::fs;
+use std::io::{BufRead, Write};
 
+use anyhow::Context as _;
 use clap::Subcommand;
 
-use self::deploy::apply::Apply;
-use self::deploy::revoke::Revoke;
-use self::deploy::show::Show;
 use super::Status;
+use super::diagnostic::render;
+use crate::config::fault::{Fault, Place, Severity};
+use crate::policy::document::{Document, DocumentFault};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Ask what one client may do, and why
+    #[command(after_help = simulate::HELP)]
+    Simulate(simulate::Simulate),
+    /// Check policies against a table of expected decisions, or answer JSON lines from standard input
+    #[command(after_help = test::HELP)]
+    Test(test::Test),
     /// Put policies into force, and attach them
+    #[cfg(feature = "admin")]
     #[command(after_help = deploy::apply::HELP)]
-    Apply(Apply),
+    Apply(deploy::apply::Apply),
     /// Detach policies, delete them, end connections
+    #[cfg(feature = "admin")]
     #[command(after_help = deploy::revoke::HELP)]
-    Revoke(Revoke),
+    Revoke(deploy::revoke::Revoke),
     /// Show what is deployed
+    #[cfg(feature = "admin")]
     #[command(after_help = deploy::show::HELP)]
-    Show(Show),
+    Show(deploy::show::Show),
 }
 
-/// Runs the command.
+/// Runs a command of this folder. `input` is standard input unless it is a terminal.
 pub(super) fn run(
-    command: &Command,
+    command: Command,
+    input: Option<impl BufRead>,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     match command {
-        Command::Apply(command) => deploy::apply::run(command, out, messages),
-        Command::Revoke(command) => deploy::revoke::run(command, out, messages),
-        Command::Show(command) => deploy::show::run(command, out, messages),
+        Command::Simulate(command) => simulate::run(&command, out, messages),
+        Command::Test(command) => test::run(&command, input, out, messages),
+        #[cfg(feature = "admin")]
+        Command::Apply(command) => deploy::apply::run(&command, out, messages),
+        #[cfg(feature = "admin")]
+        Command::Revoke(command) => deploy::revoke::run(&command, out, messages),
+        #[cfg(feature = "admin")]
+        Command::Show(command) => deploy::show::run(&command, out, messages),
+    }
+}
+
+/// Policy documents, and how a person calls them.
+#[derive(Debug, Default)]
+struct Policies {
+    documents: Vec<Document>,
+    /// The files' names, one for each document.
+    names: Vec<String>,
+}
+
+impl Policies {
+    /// Reads documents from literal JSON and files. `None` when one of them is not right, which has been told then.
+    fn read(arguments: &[String], messages: &mut impl Write) -> anyhow::Result<Option<Self>> {
+        let mut policies = Self::default();
+        let mut sound = true;
+        for (index, argument) in arguments.iter().enumerate() {
+            let is_literal = argument.trim_start().starts_with('{');
+            let name = match is_literal {
+                true if arguments.len() == 1 => "policy".to_owned(),
+                true => format!("policy {}", index + 1),
+                false => argument.clone(),
+            };
+            let text = if is_literal {
+                argument.clone()
+            } else {
+                match fs::read_to_string(argument).with_context(|| format!("reading `{argument}`"))
+                {
+                    Ok(text) => text,
+                    Err(error) => {
+                        writeln!(
+                            messages,
+                            "error: {error:#}\nhelp: give a policy document, a file or JSON text"
+                        )?;
+                        sound = false;
+                        continue;
+                    }
+                }
+            };
+            match Document::parse(&text) {
+                Ok(document) => policies.push(name, document),
+                Err(error) => {
+                    sound = false;
+                    for fault in error.faults {
+                        render(&document_fault(&name, fault), &text, messages)?;
+                    }
+                }
+            }
+        }
+        Ok(sound.then_some(policies))
+    }
+
+    fn push(&mut self, name: String, document: Document) {
+        self.names.push(name);
+        self.documents.push(document);
+    }
+}
+
+/// A document's fault as all faults are shown.
+fn document_fault(file: &str, fault: DocumentFault) -> Fault {
+    Fault {
+        severity: Severity::Error,
+        code: fault.code,
+        message: fault.message,
+        place: Place::File {
+            file: file.to_owned(),
+            line: fault.at.line,
+            column: fault.at.column,
+        },
+        key: fault.key,
+        accepted: Some(fault.accepted),
+        help: Some(fault.help),
     }
 }

@@ -11,6 +11,8 @@ mod report;
 pub(super) mod revoke;
 mod run;
 pub(super) mod show;
+mod unwanted;
+mod wanted;
 
 use std::future::Future;
 use std::io::Write;
@@ -22,7 +24,7 @@ use clap::Args;
 
 use self::journal::{Heading, Journal};
 use self::list::{Place, Unreadable};
-use self::report::Failure;
+use self::report::{Failure, Report};
 use crate::aws::control_plane::{ControlError, ControlPlane, Told};
 use crate::aws::{caller, client};
 use crate::cli::{Format, Status};
@@ -66,6 +68,47 @@ impl Access {
         Ok(Self { aws, plane })
     }
 
+    /// Sorts what is asked for: what the journal knows is skipped, what is not right is told.
+    async fn begin<I>(
+        &self,
+        command: &str,
+        changes: &Changes,
+        asked: Vec<Result<I, Box<Failure>>>,
+        key: impl Fn(&I) -> String,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Result<Begun<I>, Unreadable>> {
+        let journal = match self.journal(changes, command).await {
+            Ok(journal) => journal,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut report = Report {
+            region: self.plane.region().to_owned(),
+            dry_run: changes.dry_run,
+            asked: asked.len() as u64,
+            ..Report::default()
+        };
+        let mut items = Vec::new();
+        let done = |item: &I| {
+            let journal = journal.as_ref();
+            journal.is_some_and(|journal| journal.has(&key(item)))
+        };
+        for item in asked {
+            match item {
+                Ok(item) if done(&item) => report.count("skipped", 1),
+                Ok(item) => items.push(item),
+                Err(failure) => {
+                    report.count("failed", 1);
+                    report.fail(*failure, messages)?;
+                }
+            }
+        }
+        Ok(Ok(Begun {
+            items,
+            journal,
+            report,
+        }))
+    }
+
     /// The journal of a run, where one is asked for.
     async fn journal(
         &self,
@@ -87,6 +130,13 @@ impl Access {
         };
         Journal::open(path, &heading, changes.dry_run)
     }
+}
+
+/// A run about to begin: what is left to do, and what is known so far.
+struct Begun<I> {
+    items: Vec<I>,
+    journal: Option<Journal>,
+    report: Report,
 }
 
 /// Runs a command's calls.

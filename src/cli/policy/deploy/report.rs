@@ -145,7 +145,7 @@ pub(super) struct Report {
     pub(super) dry_run: bool,
     /// False when it was interrupted, or stopped because nothing could succeed any more.
     pub(super) complete: bool,
-    /// How many policies were asked for.
+    /// How many policies, or lines, were asked for.
     pub(super) asked: u64,
     /// How many there were of what: `created`, `updated`, `attached`, `unchanged`, `skipped`, `failed`, and so on.
     pub(super) counts: BTreeMap<&'static str, u64>,
@@ -240,13 +240,8 @@ impl Report {
             .iter()
             .filter_map(|name| self.counts.get(name).map(|count| format!("{count} {name}")))
             .collect();
-        let policies = if self.asked == 1 {
-            "policy"
-        } else {
-            "policies"
-        };
         let calls: u64 = self.calls.values().sum();
-        let mut line = format!("{} {policies} in {}: ", self.asked, self.region);
+        let mut line = format!("{} asked for in {}: ", self.asked, self.region);
         line.push_str(&if counts.is_empty() {
             "nothing done".to_owned()
         } else {

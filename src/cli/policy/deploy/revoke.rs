@@ -1,6 +1,5 @@
 //! `eventcast policy revoke`: policies are detached and deleted, and live connections ended.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,19 +7,17 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
-use super::journal::key;
-use super::list::{self, Columns, Place, Row};
-use super::report::{Done, Failure, Outcome, Report, cannot_answer};
+use super::list::{Place, Row};
+use super::report::{Done, Failure, Outcome, cannot_answer};
 use super::run::{self, fail, take};
-use super::{Access, Changes, block_on, elsewhere, look, stop, targets, unfit};
+use super::unwanted::{COLUMNS, Item, from_list, item};
+use super::{Access, Begun, Changes, block_on, elsewhere, list, look, stop};
 use crate::aws::connections::Connections;
 use crate::aws::control_plane::{ControlError, ControlPlane, Told};
 use crate::aws::endpoint;
-use crate::channel::limits::CLIENT_ID_BYTES;
 use crate::cli::Status;
 use crate::config::duration;
 use crate::policy::deploy::plan::{self, Revocation};
-use crate::policy::deploy::target::PolicyName;
 use crate::shutdown::Shutdown;
 
 pub(in crate::cli::policy) const HELP: &str = "\
@@ -51,11 +48,6 @@ const ROUNDS: usize = 3;
 
 /// How long between attempts to delete a policy that is held.
 const HELD: Duration = Duration::from_secs(10);
-
-const COLUMNS: Columns = Columns {
-    known: &["name", "targets", "disconnect", "policy"],
-    needed: &["name"],
-};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Revoke {
@@ -94,38 +86,6 @@ fn time(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "a time such as 30s, 5m is wanted".to_owned())
 }
 
-/// What is taken back from one policy, and whose connections end.
-struct Item {
-    place: Place,
-    revocation: Option<Revocation>,
-    disconnect: Vec<String>,
-}
-
-impl Item {
-    fn name(&self) -> &str {
-        let revocation = self.revocation.as_ref();
-        revocation.map_or("", |revocation| revocation.name.as_str())
-    }
-
-    fn key(&self, command: &Revoke) -> String {
-        let targets = self.revocation.as_ref().and_then(|revocation| {
-            let targets = revocation.targets.as_ref()?;
-            Some(
-                targets
-                    .iter()
-                    .map(|target| target.as_str())
-                    .collect::<Vec<_>>(),
-            )
-        });
-        let disconnect = (
-            &self.disconnect,
-            command.clean_session,
-            command.prevent_will,
-        );
-        key(&(self.name(), targets, command.delete, disconnect))
-    }
-}
-
 /// Runs the command.
 pub(in crate::cli::policy) fn run(
     command: &Revoke,
@@ -156,58 +116,6 @@ pub(in crate::cli::policy) fn run(
     block_on(revoke_all(command, asked, out, messages))
 }
 
-fn from_list(
-    rows: Vec<Result<Row, Box<Failure>>>,
-    delete: bool,
-) -> Vec<Result<Item, Box<Failure>>> {
-    let mut lines: HashMap<String, u64> = HashMap::new();
-    let mut checked = |row: Row| {
-        let item = item(&row, delete)?;
-        let line = row.place.line.unwrap_or_default();
-        let first = *lines.entry(row.name.clone()).or_insert(line);
-        if row.name.is_empty() || first == line {
-            return Ok(item);
-        }
-        let what = format!("the policy `{}` stands in line {first} already", row.name);
-        let help = "put all targets of a policy into one line";
-        Err(row.place.failure(&row.name, &row.name, what, help))
-    };
-    rows.into_iter()
-        .map(|row| row.and_then(&mut checked))
-        .collect()
-}
-
-fn item(row: &Row, delete: bool) -> Result<Item, Box<Failure>> {
-    let place = &row.place;
-    if row.name.is_empty() && row.disconnect.is_empty() {
-        let help = "name a policy to revoke, or a client to disconnect";
-        return Err(place.failure("", "", "there is nothing to revoke".into(), help));
-    }
-    for client in &row.disconnect {
-        if client.is_empty() || client.starts_with('$') || client.len() > CLIENT_ID_BYTES {
-            let what = format!("the client id `{client}` is none that can be disconnected");
-            let help = "a client id has 1 to 128 bytes and does not begin with `$`";
-            return Err(place.failure(&row.name, client, what, help));
-        }
-    }
-    let revocation = if row.name.is_empty() {
-        None
-    } else {
-        let named = targets(&row.targets, &row.name, place)?;
-        Some(Revocation {
-            name: PolicyName::parse(&row.name)
-                .map_err(|bad| unfit(&bad, &row.name, &row.name, place))?,
-            targets: (!named.is_empty()).then_some(named),
-            delete,
-        })
-    };
-    Ok(Item {
-        place: place.clone(),
-        revocation,
-        disconnect: row.disconnect.clone(),
-    })
-}
-
 async fn revoke_all(
     command: &Revoke,
     asked: Vec<Result<Item, Box<Failure>>>,
@@ -219,19 +127,15 @@ async fn revoke_all(
         Ok(access) => access,
         Err(error) => return stop(&error, Status::CannotAnswer, messages),
     };
-    let region = access.plane.region().to_owned();
-    let asked: Vec<_> = asked
+    let region = access.plane.region();
+    let asked = asked
         .into_iter()
-        .map(|item| item.and_then(|item| here(item, &region)))
-        .collect();
+        .map(|item| item.and_then(|item| here(item, region)));
+    let asked: Vec<_> = asked.collect();
     if let (None, Some(Err(failure))) = (&command.from, asked.first()) {
         writeln!(messages, "{failure}")?;
         return Ok(Status::CannotAnswer);
     }
-    let journal = match access.journal(changes, "policy revoke").await {
-        Ok(journal) => journal,
-        Err(why) => return cannot_answer(&why, messages),
-    };
     let connects = asked
         .iter()
         .flatten()
@@ -244,30 +148,20 @@ async fn revoke_all(
     } else {
         None
     };
-    let mut report = Report {
-        region,
-        dry_run: changes.dry_run,
-        asked: asked.len() as u64,
-        effect: Some(EFFECT),
-        ..Report::default()
+    let sessions = (command.clean_session, command.prevent_will);
+    let key = |item: &Item| item.key(command.delete, sessions);
+    let Begun {
+        items,
+        journal,
+        mut report,
+    } = match access
+        .begin("policy revoke", changes, asked, key, messages)
+        .await?
+    {
+        Ok(begun) => begun,
+        Err(why) => return cannot_answer(&why, messages),
     };
-    let mut items = Vec::new();
-    for item in asked {
-        match item {
-            Ok(item)
-                if journal
-                    .as_ref()
-                    .is_some_and(|journal| journal.has(&item.key(command))) =>
-            {
-                report.count("skipped", 1);
-            }
-            Ok(item) => items.push(item),
-            Err(failure) => {
-                report.count("failed", 1);
-                report.fail(*failure, messages)?;
-            }
-        }
-    }
+    report.effect = Some(EFFECT);
     let shutdown = Shutdown::default();
     let work = |item| {
         revoke(
@@ -325,7 +219,10 @@ async fn revoke(
     let mut outcome = Outcome {
         name: item.name().to_owned(),
         line: item.place.line,
-        key: Some(item.key(command)),
+        key: Some(item.key(
+            command.delete,
+            (command.clean_session, command.prevent_will),
+        )),
         ..Outcome::default()
     };
     if let Some(revocation) = &item.revocation {
