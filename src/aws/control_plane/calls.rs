@@ -185,3 +185,138 @@ impl Calls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::collections::VecDeque;
+
+    use aws_sdk_iot::error::ErrorMetadata;
+    use aws_sdk_iot::operation::get_policy::GetPolicyError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use futures_util::future::join_all;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    type Answer = Result<(), SdkError<GetPolicyError, HttpResponse>>;
+
+    fn refused(status: u16, code: &str) -> Answer {
+        let metadata = ErrorMetadata::builder().code(code).build();
+        let status = StatusCode::try_from(status).unwrap();
+        Err(SdkError::service_error(
+            GetPolicyError::generic(metadata),
+            HttpResponse::new(status, SdkBody::empty()),
+        ))
+    }
+
+    /// Calls until it succeeds or is given up; how often the service was asked, and for how long.
+    async fn asked(
+        action: Action,
+        status: u16,
+        code: &str,
+        times: usize,
+    ) -> (Result<(), ControlError>, usize, Duration) {
+        let calls = Calls::new(1.0);
+        let made = Cell::new(0);
+        let began = Instant::now();
+        let send = async || {
+            made.set(made.get() + 1);
+            if made.get() <= times {
+                refused(status, code)
+            } else {
+                Ok(())
+            }
+        };
+        let outcome = calls.call(action, "trying", send).await;
+        let counted: u64 = calls.made().map(|(_, made)| made).sum();
+        assert_eq!(counted, made.get() as u64);
+        (outcome, made.get(), began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttled_calls_are_made_again_for_a_while() {
+        let (outcome, made, _) = asked(Action::CreatePolicy, 429, "ThrottlingException", 3).await;
+        assert_eq!((outcome, made), (Ok(()), 4));
+        let (outcome, made, took) =
+            asked(Action::CreatePolicy, 429, "ThrottlingException", 100).await;
+        assert!(matches!(outcome, Err(ControlError::Throttled(_))));
+        assert_eq!(made, 9);
+        assert!((30..120).contains(&took.as_secs()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_without_an_answer_are_made_again_unless_that_would_do_harm() {
+        let (outcome, made, _) =
+            asked(Action::AttachPolicy, 500, "InternalFailureException", 2).await;
+        assert_eq!((outcome, made), (Ok(()), 3));
+        let (outcome, made, took) = asked(Action::AttachPolicy, 503, "", 100).await;
+        assert!(matches!(outcome, Err(ControlError::Unavailable(_))));
+        assert_eq!(made, 5);
+        assert!((3..20).contains(&took.as_secs()), "{took:?}");
+        let (outcome, made, _) = asked(Action::CreatePolicyVersion, 500, "", 1).await;
+        assert!(matches!(outcome, Err(ControlError::Outdated(_))));
+        assert_eq!(made, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_succeed_is_not_tried_again() {
+        for (status, code) in [
+            (404, "ResourceNotFoundException"),
+            (403, "ExpiredTokenException"),
+            (400, "MalformedPolicyException"),
+        ] {
+            let (outcome, made, _) = asked(Action::CreatePolicy, status, code, 1).await;
+            assert!(outcome.is_err());
+            assert_eq!(made, 1, "{code}");
+        }
+    }
+
+    /// Makes so many calls at once; the most that any second held.
+    async fn most(calls: &Calls, action: Action, count: usize) -> usize {
+        let window = RefCell::new(VecDeque::new());
+        let most = Cell::new(0);
+        let send = async || -> Answer {
+            let mut window = window.borrow_mut();
+            window.push_back(Instant::now());
+            while window
+                .front()
+                .is_some_and(|at: &Instant| at.elapsed() >= Duration::from_secs(1))
+            {
+                window.pop_front();
+            }
+            most.set(most.get().max(window.len()));
+            Ok(())
+        };
+        let all = (0..count).map(|_| calls.call(action, "trying", send));
+        assert!(join_all(all).await.iter().all(Result::is_ok));
+        most.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_second_holds_more_calls_than_the_quota() {
+        for (action, quota) in QUOTAS {
+            let calls = Calls::new(1.0);
+            let most = most(&calls, action, 150).await;
+            assert!(
+                most as f64 <= quota && most as f64 >= quota * 0.8,
+                "{action:?} {most}"
+            );
+        }
+        let began = Instant::now();
+        let calls = Calls::new(3.0);
+        let (create, attach) = tokio::join!(
+            most(&calls, Action::CreatePolicy, 200),
+            most(&calls, Action::AttachPolicy, 200)
+        );
+        assert!(create <= 30 && attach <= 45, "{create} {attach}");
+        // Each action has a quota of its own.
+        assert!(
+            (6..8).contains(&began.elapsed().as_secs()),
+            "{:?}",
+            began.elapsed()
+        );
+        assert!(most(&Calls::new(0.1), Action::GetPolicy, 5).await <= 1);
+    }
+}
