@@ -246,6 +246,25 @@ fn documents_name_paths_that_exist() {
     );
 }
 
+/// The control plane's client is nearly half of a release build, and of no use to the daemon.
+#[test]
+fn the_daemon_alone_has_no_control_plane() {
+    let crates = |features: &[&str]| {
+        let tree = std::process::Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--locked", "--prefix", "none"])
+            .args(["--edges", "normal", "--format", "{lib}"])
+            .args(features)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(tree.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    assert!(crates(&[]).contains("aws_sdk_iot"));
+    let daemon = crates(&["--no-default-features"]);
+    assert!(daemon.contains("aws_sdk_sqs") && !daemon.contains("aws_sdk_iot"));
+}
+
 #[test]
 fn named_paths_are_found() {
     let text = "see `src/event/` and [x](tests/run), not `a/b` or `order/{id}`\n```\n`src/none`\n```\n`README.md`";

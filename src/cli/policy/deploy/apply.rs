@@ -16,21 +16,20 @@ use crate::policy::deploy::plan;
 use crate::shutdown::Shutdown;
 
 pub(in crate::cli::policy) const HELP: &str = "\
-A policy that is not there is created. One whose document differs gets a new version, which is the default at once; when
-there are five already, the oldest that is not the default is deleted first. Documents that differ only in layout, order or
-the case of actions are the same. Nothing is detached without --prune-targets. What is as it should be costs one or two
-reading calls, or none with --journal; so run it again after an interruption.
+A policy that is not there is created. One whose document differs gets a new version, which is the default at once; when there \
+are five already, the oldest that is not the default is deleted first. Documents that differ only in layout, order or the case of \
+actions are the same. Nothing is detached without --prune-targets. What is as it should be costs one or two reading calls, or none \
+with --journal: run it again after an interruption.
 
-A list is a CSV file with the heading name,policy,targets (targets separated by spaces), or JSON lines with those keys
-(targets an array). A policy is a file, looked for beside the list, or the document itself. A bad line is told of and
-left out.
+A list is a CSV file with the columns name,policy,targets (targets separated by spaces), or JSON lines with those keys (targets an \
+array). A policy is a file, looked for beside the list, or the document itself. A bad line is told of and left out.
 
-Calls stay below the API's default quotas, such as 10 CreatePolicy and 15 AttachPolicy a second: 10,000 policies take
-about 17 minutes. A changed policy is in force after 6 to 8 minutes.
+Calls stay below the API's default quotas, such as 10 CreatePolicy and 15 AttachPolicy a second: 10,000 new policies take about 20 \
+minutes. A changed policy is in force after 6 to 8 minutes.
 
 Examples:
   eventcast policy apply --name customer --policy customer.json --dry-run
-  eventcast policy apply --name courier --policy courier.json --attach arn:aws:iot:eu-west-1:123456789012:thinggroup/couriers
+  eventcast policy apply --name driver --policy driver.json --attach eu-west-1:5b0c7e0e-4f0b-4d3e-9f51
   eventcast policy apply --from devices.csv --journal devices.journal
 
 Exit status: 0 all is as asked for, 2 the question is not right (nothing was called), 3 some failed, or it was interrupted.";

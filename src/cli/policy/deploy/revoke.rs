@@ -21,21 +21,21 @@ use crate::policy::deploy::plan::{self, Revocation};
 use crate::shutdown::Shutdown;
 
 pub(in crate::cli::policy) const HELP: &str = "\
-A policy is detached from the given targets, or from all. With --delete it is deleted with all its versions; IoT Core may
-need five minutes after a detachment before it lets that happen, and --wait says for how long to try.
+A policy is detached from the given targets, or from all. With --delete it is deleted with all its versions; IoT Core may need five \
+minutes after a detachment before it lets that happen, and --wait says for how long to try.
 
-When it is in force: a change of attached policies reaches connections after 6 to 8 minutes, live ones and new ones alike.
-Documents of a custom authorizer are cached for as long as it said, 300 s at least. --disconnect ends live connections at
-once, but keeps nobody away: a client that may still connect comes back at once. So refuse it at connect first (detach, or
-have the authorizer refuse its token), and end its connection again when those times are over.
+When it is in force: a change of attached policies after 6 to 8 minutes, for live connections and new ones. Documents of a custom \
+authorizer are cached for as long as it said, 300 s at least. --disconnect ends live connections at once, but keeps nobody away: a \
+client that may still connect comes back at once. So refuse it at connect first (detach its policy, or have the authorizer refuse \
+its token), and end its connection once more when those times are over.
 
-A list is a CSV file with columns name, targets, disconnect (several separated by spaces), or JSON lines with those keys
-(arrays). No targets means all. A column policy is not looked at, so that a list that was applied can be given as it is.
+A list is a CSV file with the columns name,targets,disconnect (several separated by spaces), or JSON lines with those keys (arrays). \
+No targets means all of them. A column policy is not looked at, so that a list that was applied can be given as it is.
 
 Examples:
-  eventcast policy revoke --name courier --target eu-west-1:5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11 --disconnect courier-17
-  eventcast policy revoke --name courier --delete --dry-run
-  eventcast policy revoke --disconnect courier-17 --clean-session
+  eventcast policy revoke --name driver --target eu-west-1:5b0c7e0e-4f0b --disconnect driver-17
+  eventcast policy revoke --name driver --delete --dry-run
+  eventcast policy revoke --disconnect driver-17 --clean-session
   eventcast policy revoke --from left.csv --delete --journal left.journal
 
 Exit status: 0 all is as asked for, 2 the question is not right (nothing was called), 3 some failed, or it was interrupted.";

@@ -19,9 +19,9 @@ Without --name and --target, the names of all policies of the account and Region
 
 Examples:
   eventcast policy show
-  eventcast policy show --name courier
-  eventcast policy show --name courier --version 3 --format json | jq .document
-  eventcast policy show --target arn:aws:iot:eu-west-1:123456789012:thinggroup/couriers --inherited
+  eventcast policy show --name driver
+  eventcast policy show --name driver --version 3 --format json | jq .document
+  eventcast policy show --target eu-west-1:5b0c7e0e-4f0b-4d3e-9f51
 
 Exit status: 0 shown, 1 there is no such policy or version, 2 the question is not right, 3 failed.";
 
