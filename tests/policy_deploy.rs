@@ -490,6 +490,42 @@ fn an_interruption_is_gone_on_from() {
 }
 
 #[test]
+fn a_policy_with_many_targets_is_left_between_two_of_them() {
+    let plane = Plane::new();
+    let groups = plane.python(&["groups", "60"]);
+    let policy = document("a");
+    let mut arguments = vec!["apply", "--name", "p", "--policy", &policy, "--rate", "0.2"];
+    arguments.extend(
+        groups
+            .split_whitespace()
+            .flat_map(|group| ["--attach", group]),
+    );
+    let running = plane
+        .command(&arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let attached = || plane.state()["p"]["targets"].as_array().map_or(0, Vec::len);
+    let mut looks = 0..300;
+    while attached() == 0 {
+        assert!(looks.next().is_some(), "nothing is attached");
+    }
+    let id = running.id().to_string();
+    Command::new("kill").args(["-INT", &id]).status().unwrap();
+    let (status, out, errors) = told(running.wait_with_output().unwrap());
+    assert_eq!(status, 3, "{out}{errors}");
+    assert!(out.contains(" attached, 1 interrupted; "), "{out}");
+    assert!(attached() < 60);
+    // The rest is done by the same command.
+    let at = arguments.iter().position(|word| *word == "0.2").unwrap();
+    arguments[at] = "20";
+    let report = plane.report(&arguments);
+    assert_eq!(report["calls"]["ListTargetsForPolicy"], 1);
+    assert_eq!(attached(), 60);
+}
+
+#[test]
 fn policies_are_taken_back() {
     let plane = Plane::new();
     let [certificate, group, identity] = &plane.targets();
@@ -857,6 +893,20 @@ fn a_policy_that_cannot_be_deleted_yet_is_told_of() {
         "{errors}"
     );
     assert!(errors.contains("5 minutes"), "{errors}");
+    // Or waited for.
+    let answers = [(200, "", r#"{"targets":[]}"#), (200, "", &*versions)];
+    let held = [(409, "DeleteConflictException", "{}")];
+    let done = [(200, "", "{}")];
+    let server = Scripted::start(&[&answers[..], &held, &answers, &done].concat());
+    let (status, out, errors) = scripted(&server, &["revoke", "--name", "p", "--delete"]);
+    assert_eq!(
+        (status, &*out),
+        (
+            0,
+            "deleted p\n1 asked for in us-east-1: 1 deleted; 6 calls\n"
+        ),
+        "{errors}"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 """One thing with IoT Core's control plane, by boto3: an opinion on what eventcast did that is not eventcast's.
 
 setup            makes a certificate, a thing group and a Cognito identity, and prints their targets
+groups N         makes N thing groups, and prints them as targets
 state            prints the policies with their versions and targets as JSON
 version NAME N   adds N versions that are not the default
 default NAME ID  makes a version the default
@@ -21,6 +22,10 @@ def setup():
     pool = cognito.create_identity_pool(IdentityPoolName="shop", AllowUnauthenticatedIdentities=True)
     identity = cognito.get_id(AccountId="123456789012", IdentityPoolId=pool["IdentityPoolId"])["IdentityId"]
     print(certificate, group, identity)
+
+
+def groups(count):
+    print(*(iot.create_thing_group(thingGroupName=f"group-{n}")["thingGroupArn"] for n in range(int(count))))
 
 
 def state():

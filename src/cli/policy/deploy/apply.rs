@@ -123,10 +123,10 @@ async fn deploy(
         .await?
     {
         Ok(begun) => begun,
-        Err(why) => return cannot_answer(&why, messages),
+        Err(status) => return Ok(status),
     };
     let shutdown = Shutdown::default();
-    let work = |item| apply(&access.plane, item, changes.dry_run);
+    let work = |item| apply(&access.plane, &shutdown, item, changes.dry_run);
     let told = (changes.format, &mut *out, &mut *messages);
     run::all(items, &shutdown, work, journal, &mut report, told).await?;
     report.calls = access.plane.calls_made().into_iter().collect();
@@ -142,7 +142,7 @@ fn here(item: Item, region: &str) -> Result<Item, Box<Failure>> {
 }
 
 /// Sees to one policy.
-async fn apply(plane: &ControlPlane, item: Item, dry_run: bool) -> Outcome {
+async fn apply(plane: &ControlPlane, shutdown: &Shutdown, item: Item, dry_run: bool) -> Outcome {
     let Item { place, wanted } = &item;
     let name = wanted.name.as_str();
     let mut outcome = Outcome {
@@ -154,7 +154,7 @@ async fn apply(plane: &ControlPlane, item: Item, dry_run: bool) -> Outcome {
     let mut round = 0;
     loop {
         round += 1;
-        match once(plane, &item, dry_run, &mut outcome).await {
+        match once(plane, shutdown, &item, dry_run, &mut outcome).await {
             Ok(()) => return outcome,
             Err(ControlError::Outdated(_)) if round < ROUNDS => outcome.failures.clear(),
             Err(error) => {
@@ -168,6 +168,7 @@ async fn apply(plane: &ControlPlane, item: Item, dry_run: bool) -> Outcome {
 /// Looks, plans and acts.
 async fn once(
     plane: &ControlPlane,
+    shutdown: &Shutdown,
     item: &Item,
     dry_run: bool,
     outcome: &mut Outcome,
@@ -180,5 +181,5 @@ async fn once(
         return Ok(());
     }
     let (name, document) = (wanted.name.as_str(), wanted.text.as_str());
-    take(plane, name, document, &steps, place, outcome).await
+    take(plane, shutdown, (name, document), &steps, place, outcome).await
 }

@@ -16,7 +16,7 @@ mod wanted;
 
 use std::future::Future;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
@@ -24,7 +24,7 @@ use clap::Args;
 
 use self::journal::{Heading, Journal};
 use self::list::{Place, Unreadable};
-use self::report::{Failure, Report};
+use self::report::{Failure, Report, cannot_answer};
 use crate::aws::control_plane::{ControlError, ControlPlane, Told};
 use crate::aws::{caller, client};
 use crate::cli::{Format, Status};
@@ -68,7 +68,8 @@ impl Access {
         Ok(Self { aws, plane })
     }
 
-    /// Sorts what is asked for: what the journal knows is skipped, what is not right is told.
+    /// Sorts what is asked for: what the journal knows is skipped, what is not right is told. Without its journal nothing begins:
+    /// then that is told, and how the command ends is given back.
     async fn begin<I>(
         &self,
         command: &str,
@@ -76,10 +77,16 @@ impl Access {
         asked: Vec<Result<I, Box<Failure>>>,
         key: impl Fn(&I) -> String,
         messages: &mut impl Write,
-    ) -> anyhow::Result<Result<Begun<I>, Unreadable>> {
-        let journal = match self.journal(changes, command).await {
-            Ok(journal) => journal,
-            Err(why) => return Ok(Err(why)),
+    ) -> anyhow::Result<Result<Begun<I>, Status>> {
+        let journal = match &changes.journal {
+            None => None,
+            Some(path) => match caller::account(&self.aws, &self.plane).await {
+                Err(error) => return Ok(Err(stop(&error, Status::Failed, messages)?)),
+                Ok(account) => match self.journal(path, changes, command, account) {
+                    Err(why) => return Ok(Err(cannot_answer(&why, messages)?)),
+                    Ok(journal) => journal,
+                },
+            },
         };
         let mut report = Report {
             region: self.plane.region().to_owned(),
@@ -109,20 +116,13 @@ impl Access {
         }))
     }
 
-    /// The journal of a run, where one is asked for.
-    async fn journal(
+    fn journal(
         &self,
+        path: &Path,
         changes: &Changes,
         command: &str,
+        account: String,
     ) -> Result<Option<Journal>, Unreadable> {
-        let Some(path) = &changes.journal else {
-            return Ok(None);
-        };
-        let account = caller::account(&self.aws, &self.plane).await;
-        let account = account.map_err(|error| {
-            let Told { what, help } = error.told().clone();
-            Unreadable { what, help }
-        })?;
         let heading = Heading {
             journal: command.to_owned(),
             account,

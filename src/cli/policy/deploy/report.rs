@@ -130,6 +130,9 @@ pub(super) struct Outcome {
     pub(super) notes: Vec<String>,
     #[serde(skip)]
     pub(super) failures: Vec<Failure>,
+    /// Whether it was left before it was finished.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) interrupted: bool,
     /// Why nothing more should be tried.
     #[serde(skip)]
     pub(super) hopeless: Option<Told>,
@@ -160,7 +163,7 @@ pub(super) struct Report {
 }
 
 /// The order in which people read the counts.
-const COUNTS: [&str; 11] = [
+const COUNTS: [&str; 12] = [
     "created",
     "updated",
     "versions deleted",
@@ -171,6 +174,7 @@ const COUNTS: [&str; 11] = [
     "unchanged",
     "skipped",
     "failed",
+    "interrupted",
     "not tried",
 ];
 
@@ -198,9 +202,11 @@ impl Report {
         for note in &outcome.notes {
             writeln!(messages, "note: {note}")?;
         }
-        if outcome.failures.is_empty() && outcome.steps.is_empty() && outcome.hopeless.is_none() {
+        let whole = outcome.hopeless.is_none() && !outcome.interrupted;
+        if outcome.failures.is_empty() && outcome.steps.is_empty() && whole {
             self.count("unchanged", 1);
         }
+        self.count("interrupted", u64::from(outcome.interrupted));
         self.count("failed", u64::from(!outcome.failures.is_empty()));
         for failure in &outcome.failures {
             self.fail(failure.clone(), messages)?;

@@ -46,8 +46,8 @@ const EFFECT: &str = "changes of attached policies are in force after 6 to 8 min
 /// The rounds of looking and acting while others change the same policy.
 const ROUNDS: usize = 3;
 
-/// How long between attempts to delete a policy that is held.
-const HELD: Duration = Duration::from_secs(10);
+/// How long between attempts to delete a policy that is held: at first, and at most.
+const HELD: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Revoke {
@@ -159,7 +159,7 @@ async fn revoke_all(
         .await?
     {
         Ok(begun) => begun,
-        Err(why) => return cannot_answer(&why, messages),
+        Err(status) => return Ok(status),
     };
     report.effect = Some(EFFECT);
     let shutdown = Shutdown::default();
@@ -236,7 +236,7 @@ async fn revoke(
         .await;
     }
     // Whoever is still allowed to connect would be back at once.
-    if !outcome.failures.is_empty() || outcome.hopeless.is_some() {
+    if !outcome.failures.is_empty() || outcome.hopeless.is_some() || outcome.interrupted {
         return outcome;
     }
     for client in &item.disconnect {
@@ -271,21 +271,22 @@ async fn take_back(
 ) {
     let name = revocation.name.as_str();
     let deadline = Instant::now() + command.wait;
-    let mut round = 0;
+    let (mut round, mut held) = (0, HELD.0);
     loop {
         round += 1;
-        let error = match once(command, plane, (revocation, place), outcome).await {
+        let error = match once(command, plane, shutdown, (revocation, place), outcome).await {
             Ok(()) => return,
             Err(error) => error,
         };
         outcome.failures.clear();
         match error {
             ControlError::Outdated(_) if round < ROUNDS => {}
-            ControlError::Held(told) if Instant::now() + HELD <= deadline => {
+            ControlError::Held(_) if Instant::now() + held <= deadline => {
                 tokio::select! {
-                    () = sleep(HELD) => {}
+                    () = sleep(held) => held = (held * 2).min(HELD.1),
                     _ = shutdown.draining() => {
-                        return fail(ControlError::Held(told), name, name, place, outcome);
+                        outcome.interrupted = true;
+                        return;
                     }
                 }
             }
@@ -298,6 +299,7 @@ async fn take_back(
 async fn once(
     command: &Revoke,
     plane: &ControlPlane,
+    shutdown: &Shutdown,
     (revocation, place): (&Revocation, &Place),
     outcome: &mut Outcome,
 ) -> Result<(), ControlError> {
@@ -319,5 +321,5 @@ async fn once(
         outcome.steps = steps.iter().map(|step| Done::step(step, None)).collect();
         return Ok(());
     }
-    take(plane, name, "", &steps, place, outcome).await
+    take(plane, shutdown, (name, ""), &steps, place, outcome).await
 }

@@ -19,10 +19,14 @@ use crate::shutdown::Shutdown;
 /// How many policies are worked on at once: enough to use the rates up while answers take half a second.
 const AT_ONCE: usize = 16;
 
+/// A plan with no more steps than this left is finished even when somebody interrupts.
+const SHORT: usize = 20;
+
 /// How often those who have no bar are told how far it is.
 const TELL: Duration = Duration::from_secs(10);
 
-/// Works on all items. Whatever ends it early, each item was either finished or, but for the second signal, not begun.
+/// Works on all items. Whatever ends it early, but for the second signal, each item was either finished or not begun, or is told as
+/// interrupted.
 pub(super) async fn all<I, F: Future<Output = Outcome>>(
     items: Vec<I>,
     shutdown: &Shutdown,
@@ -59,7 +63,7 @@ pub(super) async fn all<I, F: Future<Output = Outcome>>(
                         shutdown.step();
                     }
                 } else {
-                    done += 1;
+                    done += u64::from(!outcome.interrupted);
                 }
                 if let (Some(journal), Some(key)) = (&mut journal, finished(&outcome, report.dry_run)) {
                     journal.note(&outcome.name, key)?;
@@ -83,14 +87,20 @@ pub(super) async fn all<I, F: Future<Output = Outcome>>(
     if let Some((Told { what, help }, name)) = hopeless {
         report.fail(*Place::default().failure(&name, "", what, &help), messages)?;
     }
-    report.count("not tried", total - done);
+    let interrupted = report
+        .counts
+        .get("interrupted")
+        .copied()
+        .unwrap_or_default();
+    report.count("not tried", total - done - interrupted);
     report.complete = done == total;
     Ok(())
 }
 
 /// What the journal is to know an outcome by, if it is to know it.
 fn finished(outcome: &Outcome, dry_run: bool) -> Option<&String> {
-    let well = outcome.failures.is_empty() && outcome.hopeless.is_none() && !dry_run;
+    let whole = outcome.hopeless.is_none() && !outcome.interrupted;
+    let well = outcome.failures.is_empty() && whole && !dry_run;
     outcome.key.as_ref().filter(|_| well)
 }
 
@@ -100,17 +110,24 @@ fn finished(outcome: &Outcome, dry_run: bool) -> Option<&String> {
 /// [`ControlError::Outdated`] and [`ControlError::Held`]: look again, and plan again.
 pub(super) async fn take(
     plane: &ControlPlane,
-    name: &str,
-    document: &str,
+    shutdown: &Shutdown,
+    (name, document): (&str, &str),
     steps: &[Step],
     place: &Place,
     outcome: &mut Outcome,
 ) -> Result<(), ControlError> {
-    for step in steps {
+    for (taken, step) in steps.iter().enumerate() {
+        if shutdown.is_draining() && steps.len() - taken > SHORT {
+            outcome.interrupted = true;
+            return Ok(());
+        }
         let alone = matches!(step, Step::Attach(_) | Step::Detach(_));
         match plane.take(name, step, document).await {
             Ok(version) => outcome.steps.push(Done::step(step, version)),
             Err(error @ (ControlError::Outdated(_) | ControlError::Held(_))) => return Err(error),
+            Err(ControlError::Absent(told)) if *step == Step::CreateVersion => {
+                return Err(ControlError::Outdated(told));
+            }
             Err(error) => {
                 let one = matches!(error, ControlError::Refused(_) | ControlError::Absent(_));
                 let value = match step {

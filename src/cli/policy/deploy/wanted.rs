@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{Read as _, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::journal::key;
@@ -47,7 +47,12 @@ pub(super) fn one(
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<Item>> {
     let argument = row.policy.as_deref().unwrap_or_default();
-    let (file, text) = match read_policy(argument, Path::new("")) {
+    let read = if argument == "-" {
+        read_input()
+    } else {
+        read_policy(argument, Path::new(""))
+    };
+    let (file, text) = match read {
         Ok(read) => read,
         Err(why) => {
             cannot_answer(&why, messages)?;
@@ -70,23 +75,29 @@ pub(super) fn one(
     }
 }
 
-/// A document's text and what to call it: literal JSON, standard input, or a file.
+/// A document's text and what to call it: literal JSON, or a file.
 fn read_policy(argument: &str, folder: &Path) -> Result<(String, String), Unreadable> {
     if argument.trim_start().starts_with('{') {
         return Ok(("policy".into(), argument.to_owned()));
     }
-    let mut text = String::new();
-    let read = if argument == "-" {
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        fs::read_to_string(folder.join(argument))
-    };
-    match read {
+    match fs::read_to_string(folder.join(argument)) {
         Ok(text) => Ok((argument.to_owned(), text)),
-        Err(error) => Err(Unreadable {
-            what: format!("reading the policy `{argument}`: {error}"),
-            help: "name a file, or give the document itself".into(),
-        }),
+        Err(error) => Err(unreadable(argument, &error)),
+    }
+}
+
+/// The document on standard input.
+fn read_input() -> Result<(String, String), Unreadable> {
+    match io::read_to_string(io::stdin()) {
+        Ok(text) => Ok(("standard input".into(), text)),
+        Err(error) => Err(unreadable("-", &error)),
+    }
+}
+
+fn unreadable(policy: &str, error: &io::Error) -> Unreadable {
+    Unreadable {
+        what: format!("reading the policy `{policy}`: {error}"),
+        help: "name a file, or give the document itself".into(),
     }
 }
 
