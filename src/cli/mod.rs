@@ -13,6 +13,7 @@ mod diagnostic;
 mod dlq;
 mod doctor;
 mod healthcheck;
+mod lines;
 mod pattern;
 mod policy;
 mod progress;

@@ -8,6 +8,7 @@ mod check;
 pub mod fault;
 mod overrides;
 pub mod permission;
+pub mod policy_tests;
 mod role;
 pub mod schema;
 mod shape;

@@ -24,6 +24,8 @@ pub(super) enum Shape {
     Pattern,
     /// The format of a channel's ids: `uuid`, or a mapping with a regular expression.
     IdFormat,
+    /// What its reader checks by itself; in words, what may stand there.
+    Read { accepts: &'static str },
 }
 
 /// A known key.
@@ -35,7 +37,7 @@ pub(super) struct Key {
     pub(super) required: bool,
 }
 
-const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
+pub(super) const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
     Key {
         name,
         about,
@@ -44,7 +46,7 @@ const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key 
     }
 }
 
-const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
     Key {
         required: true,
         ..optional(name, shape, about)

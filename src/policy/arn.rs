@@ -104,7 +104,9 @@ impl ArnPattern {
             variables: false,
         };
         let first = Glob::parse(parts.first().unwrap_or(&""), plain)?;
-        if !first.matches("arn", &Context::default()) && !(head.is_empty() && first.ends_in_run()) {
+        let is_arn = first.matches("arn", &Context::default());
+        let is_all = head.is_empty() && first.ends_in_run();
+        if !is_arn && !is_all {
             return Err(ArnError::NotArn);
         }
         if variables && head.iter().any(|part| part.contains("${")) {

@@ -24,6 +24,7 @@ pub mod facts;
 pub mod generate;
 mod glob;
 pub mod grant;
+mod operator;
 pub mod pack;
 pub mod principal;
 mod read;

@@ -143,16 +143,21 @@ impl Told {
     /// The question and its answer in one line, such as "may not subscribe to `a/#`".
     pub(super) fn headline(&self) -> String {
         let may = if self.allowed { "may" } else { "may not" };
+        format!("{may} {}", self.question())
+    }
+
+    /// The question alone, such as "subscribe to `a/#`".
+    pub(super) fn question(&self) -> String {
         let of = self.of.as_deref().unwrap_or_default();
         match self.ask {
-            "connect" => format!("{may} connect"),
-            "subscribe" => format!("{may} subscribe to `{of}`"),
-            "publish" => format!("{may} publish to `{of}`"),
-            "receive" => format!("{may} receive messages on `{of}`"),
-            "hear" => format!("{may} hear `{of}`"),
+            "connect" => "connect".to_owned(),
+            "subscribe" => format!("subscribe to `{of}`"),
+            "publish" => format!("publish to `{of}`"),
+            "receive" => format!("receive messages on `{of}`"),
+            "hear" => format!("hear `{of}`"),
             _ => {
                 let action = self.checks.first().map_or("", |check| &check.action);
-                format!("{may} call {action} on `{of}`")
+                format!("call {action} on `{of}`")
             }
         }
     }

@@ -3,6 +3,8 @@
 mod answer;
 #[cfg(feature = "admin")]
 mod deploy;
+mod junit;
+mod lines;
 mod simulate;
 mod test;
 
@@ -21,7 +23,7 @@ use crate::policy::document::{Document, DocumentFault};
 pub(super) enum Command {
     /// Ask what one client may do, and why
     #[command(after_help = simulate::HELP)]
-    Simulate(simulate::Simulate),
+    Simulate(Box<simulate::Simulate>),
     /// Check policies against a table of expected decisions, or answer JSON lines from standard input
     #[command(after_help = test::HELP)]
     Test(test::Test),

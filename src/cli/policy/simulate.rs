@@ -17,17 +17,18 @@ use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
 
 pub(super) const HELP: &str = "\
-A client hears a topic when some filter that it may subscribe to matches the topic, and it may receive messages on it.
-All filters that match are tried, so that a wide one is found as well; which other topics a wide filter would let it hear
-is looked for among those that the policies name.
+A client hears a topic when some filter that it may subscribe to matches the topic, and it may
+receive messages on it. All filters that match are tried, so that a wide one is found as well; what
+else a wide one would let the client hear is looked for among the topics that the policies name.
 
 Examples:
   eventcast policy simulate --policy customer.json --client user-1 --hear order/1
-  eventcast policy simulate --policy device.json base.json --client lamp1 --thing lamp1 --connect --publish lamp1/state
-  eventcast policy simulate --policy office.json --client c --connect --context aws:SourceIp=203.0.113.7
-  eventcast policy simulate --policy p.json --facts client.json --subscribe 'order/+' --format json
+  eventcast policy simulate --policy a.json b.json --client lamp1 --thing lamp1 --publish lamp1/on
+  eventcast policy simulate --policy a.json --client c --connect --context aws:SourceIp=203.0.113.7
+  eventcast policy simulate --policy a.json --facts client.json --subscribe 'order/+' --format json
 
-Exit status: 0 everything asked for is allowed, 1 something is denied, 2 a policy or the question is not right.";
+Exit status: 0 everything asked for is allowed, 1 something is denied, 2 a policy or the question
+is not right.";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Simulate {
@@ -39,13 +40,13 @@ pub(in crate::cli) struct Simulate {
     client: Option<String>,
     #[command(flatten)]
     asked: Asked,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
     #[command(flatten)]
     facts: Facts,
     #[command(flatten)]
     place: Endpoint,
-    /// How the answer is written
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
 }
 
 #[derive(Debug, Args)]
