@@ -14,11 +14,13 @@ use std::collections::BTreeSet;
 use eventcast::channel::filter::Filter;
 use eventcast::channel::{IdFormat, Kind, Kinds};
 use eventcast::policy::arn::Arn;
-use eventcast::policy::context::Context;
+use eventcast::policy::context::{Context, Principal};
 use eventcast::policy::document::Document;
+use eventcast::policy::draft::Draft;
 use eventcast::policy::evaluate::{Request, decide};
 use eventcast::policy::generate::{Form, GenerateError, generate};
 use eventcast::policy::grant::{Grants, Reach};
+use eventcast::policy::lint::{Source, lint};
 use eventcast::policy::role::{Entry, Role, Use};
 use eventcast::policy::scope::Scope;
 use proptest::prelude::*;
@@ -267,6 +269,13 @@ proptest! {
                 }
             }
             prop_assert!(!allowed(&documents, action, "*"));
+        }
+        // Nothing to complain of, unless the role itself grants everything.
+        let everything = |reach: &Reach| reach.text().starts_with(['+', '#']);
+        if !grants.subscriptions.iter().any(everything) {
+            let texts: Vec<String> = generated.documents.iter().map(Draft::minified).collect();
+            let sources: Vec<Source<'_>> = texts.iter().zip(&documents).map(|(text, document)| Source { text, document }).collect();
+            prop_assert_eq!(lint(&sources, Some(Principal::CustomAuthorizer)), []);
         }
     }
 

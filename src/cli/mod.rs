@@ -18,6 +18,7 @@ mod pattern;
 mod policy;
 mod progress;
 mod routes;
+mod sarif;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};

@@ -17,8 +17,10 @@ pub struct Needs {
     pub role: Permissions,
     /// Whoever it is to the broker, where that is not the role: a policy of IoT Core.
     pub broker: Permissions,
-    /// What somebody should know about them, a line each.
-    pub notes: Vec<String>,
+    /// What somebody should know about the role's policy, a line each.
+    pub role_notes: Vec<String>,
+    /// What somebody should know about the broker's.
+    pub broker_notes: Vec<String>,
 }
 
 /// A queue's name, as its URL has it.
@@ -98,19 +100,24 @@ impl Config {
         if asks {
             needs.role.allow("iot:DescribeEndpoint", "*".into());
         }
-        let mut publishing = self.publishing(scope, &mut needs.notes);
+        let mut notes = Vec::new();
+        let mut publishing = self.publishing(scope, &mut notes);
         if bridge.publish == Publish::Mqtt {
             let clients = format!("client/{}-*", escaped(&bridge.client_id));
             publishing.allow("iot:Connect", scope.arn_in("iot", &clients));
         }
         if signed {
             needs.role.extend(&publishing);
+            needs.role_notes.extend(notes);
         } else if bridge.broker.as_ref().is_none_or(is_iot_core) {
             needs.broker = publishing;
+            needs.broker_notes = notes;
+            needs.role_notes.push(
+                "to IoT Core the bridge is who its certificate or token says, which needs a policy of its own: see --as iot".into(),
+            );
         } else {
-            needs
-                .notes
-                .push("the broker is not IoT Core, and its own access lists decide".into());
+            let note = "the broker is not IoT Core: its own access lists decide what the bridge may publish";
+            needs.role_notes.push(note.into());
         }
         Ok(needs)
     }
@@ -137,7 +144,7 @@ impl Config {
             let arn = queue("bridge.dead_letter_queue", url)?;
             needs.role.allow("sqs:SendMessage", arn);
         }
-        needs.notes.push(
+        needs.role_notes.push(
             "queues that are encrypted with a key of your own need kms:Decrypt on it, and kms:GenerateDataKey for the dead-letter queue".into(),
         );
         Ok(())
@@ -234,7 +241,7 @@ bridge:
         let needs = config("").needs(&scope()).unwrap();
         assert!(needs.broker.is_empty());
         insta::assert_snapshot!(lines(&needs.role));
-        insta::assert_snapshot!(needs.notes.join("\n"));
+        insta::assert_snapshot!(needs.role_notes.join("\n"));
     }
 
     #[test]

@@ -149,6 +149,11 @@ impl ArnPattern {
         self.rest.unresolved(context)
     }
 
+    /// The resource part with its variables replaced; `None` when one has no value.
+    pub(super) fn expanded(&self, context: &Context) -> Option<String> {
+        self.rest.expanded(context)
+    }
+
     /// The keys of its variables.
     pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
         self.rest.keys()

@@ -136,6 +136,11 @@ impl Resource {
         self.pattern.unresolved(context)
     }
 
+    /// The part behind the fifth colon with its variables replaced; `None` when one has no value.
+    pub(super) fn expanded(&self, context: &Context) -> Option<String> {
+        self.pattern.expanded(context)
+    }
+
     /// The keys of its variables.
     pub fn variables(&self) -> impl Iterator<Item = &Key> {
         self.pattern.keys()

@@ -8,6 +8,7 @@
 //!
 //! This module is pure: no sockets, clock or environment.
 
+pub mod action;
 pub mod arn;
 pub mod ask;
 mod check;
@@ -24,6 +25,7 @@ pub mod facts;
 pub mod generate;
 mod glob;
 pub mod grant;
+pub mod lint;
 mod operator;
 pub mod pack;
 pub mod principal;

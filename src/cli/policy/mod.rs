@@ -3,8 +3,10 @@
 mod answer;
 #[cfg(feature = "admin")]
 mod deploy;
+mod generate;
 mod junit;
 mod lines;
+mod lint;
 mod simulate;
 mod test;
 
@@ -21,6 +23,12 @@ use crate::policy::document::{Document, DocumentFault};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Generate the documents for a role and claims, for grants spelled out, or for the daemon
+    #[command(after_help = generate::HELP)]
+    Generate(generate::Generate),
+    /// Look for what policies say and probably do not mean
+    #[command(after_help = lint::HELP)]
+    Lint(lint::Lint),
     /// Ask what one client may do, and why
     #[command(after_help = simulate::HELP)]
     Simulate(Box<simulate::Simulate>),
@@ -49,6 +57,8 @@ pub(super) fn run(
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     match command {
+        Command::Generate(command) => generate::run(&command, out, messages),
+        Command::Lint(command) => lint::run(&command, out, messages),
         Command::Simulate(command) => simulate::run(&command, out, messages),
         Command::Test(command) => test::run(&command, input, out, messages),
         #[cfg(feature = "admin")]
@@ -66,6 +76,8 @@ struct Policies {
     documents: Vec<Document>,
     /// The files' names, one for each document.
     names: Vec<String>,
+    /// Their texts; empty for documents inside other files.
+    texts: Vec<String>,
 }
 
 impl Policies {
@@ -97,7 +109,7 @@ impl Policies {
                 }
             };
             match Document::parse(&text) {
-                Ok(document) => policies.push(name, document),
+                Ok(document) => policies.push(name, text, document),
                 Err(error) => {
                     sound = false;
                     for fault in error.faults {
@@ -109,8 +121,9 @@ impl Policies {
         Ok(sound.then_some(policies))
     }
 
-    fn push(&mut self, name: String, document: Document) {
+    fn push(&mut self, name: String, text: String, document: Document) {
         self.names.push(name);
+        self.texts.push(text);
         self.documents.push(document);
     }
 }

@@ -117,7 +117,8 @@ fn topic(text: &str) -> Result<Filter, String> {
     Filter::exact(text).map_err(|error| error.to_string())
 }
 
-fn principal(word: &str) -> Result<Principal, String> {
+/// A kind of principal, as an argument.
+pub(super) fn principal(word: &str) -> Result<Principal, String> {
     Principal::parse(word).ok_or_else(|| {
         let names: Vec<_> = Principal::NAMES.iter().map(|(name, _)| *name).collect();
         format!("accepted: {}", names.join(", "))

@@ -245,7 +245,7 @@ fn policies(
     for source in &test.documents {
         let (path, at) = match source {
             PolicySource::Inline(document) => {
-                policies.push(file.to_owned(), document.clone());
+                policies.push(file.to_owned(), String::new(), document.clone());
                 continue;
             }
             PolicySource::File { path, at } => (path, at),
@@ -265,7 +265,7 @@ fn policies(
             }
         };
         match Document::parse(&text) {
-            Ok(document) => policies.push(name, document),
+            Ok(document) => policies.push(name, text, document),
             Err(error) => {
                 sound = false;
                 for fault in error.faults {
