@@ -202,13 +202,13 @@ mod tests {
 
     type Answer = Result<(), SdkError<GetPolicyError, HttpResponse>>;
 
-    fn refused(status: u16, code: &str) -> Answer {
+    fn refusal(status: u16, code: &str) -> SdkError<GetPolicyError, HttpResponse> {
         let metadata = ErrorMetadata::builder().code(code).build();
         let status = StatusCode::try_from(status).unwrap();
-        Err(SdkError::service_error(
+        SdkError::service_error(
             GetPolicyError::generic(metadata),
             HttpResponse::new(status, SdkBody::empty()),
-        ))
+        )
     }
 
     /// Calls until it succeeds or is given up; how often the service was asked, and for how long.
@@ -224,7 +224,7 @@ mod tests {
         let send = async || {
             made.set(made.get() + 1);
             if made.get() <= times {
-                refused(status, code)
+                Err(refusal(status, code))
             } else {
                 Ok(())
             }
