@@ -5,7 +5,7 @@
 //! fewer parts that ends in `*`, such as `*` or `arn:aws:iot:*`, goes on past the colons.
 
 use super::context::Context;
-use super::glob::{Glob, GlobError, Syntax};
+use super::glob::{Glob, GlobError, Syntax, Token};
 use super::variable::Key;
 
 /// The parts before the resource.
@@ -152,6 +152,11 @@ impl ArnPattern {
     /// The resource part with its variables replaced; `None` when one has no value.
     pub(super) fn expanded(&self, context: &Context) -> Option<String> {
         self.rest.expanded(context)
+    }
+
+    /// The resource part as tokens, its variables replaced; `None` when one has no value.
+    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
+        self.rest.tokens(context)
     }
 
     /// The keys of its variables.

@@ -6,7 +6,7 @@
 use super::arn::{Arn, ArnPattern};
 use super::condition::Condition;
 use super::context::Context;
-use super::glob::Glob;
+use super::glob::{Glob, Token};
 use super::read::read;
 use super::variable::Key;
 use crate::event::pattern::tree::{Node, Position};
@@ -139,6 +139,11 @@ impl Resource {
     /// The part behind the fifth colon with its variables replaced; `None` when one has no value.
     pub(super) fn expanded(&self, context: &Context) -> Option<String> {
         self.pattern.expanded(context)
+    }
+
+    /// The pattern behind the fifth colon, its variables replaced; `None` when one has no value.
+    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
+        self.pattern.tokens(context)
     }
 
     /// The keys of its variables.

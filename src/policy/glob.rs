@@ -37,6 +37,16 @@ struct Variable {
     written: Box<str>,
 }
 
+/// A part of a pattern whose variables were replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    Char(char),
+    /// `?`
+    One,
+    /// `*`
+    Run,
+}
+
 /// What a pattern's characters mean.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Syntax {
@@ -166,6 +176,22 @@ impl Glob {
                 }
             }
         }
+    }
+
+    /// The pattern character by character, its variables replaced; `None` when one has no value.
+    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
+        let mut tokens = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => tokens.extend(text.chars().map(Token::Char)),
+                Piece::Run => tokens.push(Token::Run),
+                Piece::One => tokens.push(Token::One),
+                Piece::Variable(variable) => {
+                    tokens.extend(variable.value(context)?.chars().map(Token::Char));
+                }
+            }
+        }
+        Some(tokens)
     }
 
     /// The text with its variables replaced, for patterns without wildcards; `None` when a variable has no value.

@@ -17,6 +17,7 @@ mod compare;
 pub mod condition;
 pub mod context;
 pub mod deploy;
+pub mod diff;
 pub mod document;
 pub mod draft;
 pub mod evaluate;

@@ -3,6 +3,8 @@
 mod answer;
 #[cfg(feature = "admin")]
 mod deploy;
+mod diff;
+mod documents;
 mod generate;
 mod junit;
 mod lines;
@@ -23,6 +25,9 @@ use crate::policy::document::{Document, DocumentFault};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Compare two policies, or two sets of them, by what they allow
+    #[command(after_help = diff::HELP)]
+    Diff(diff::Diff),
     /// Generate the documents for a role and claims, for grants spelled out, or for the daemon
     #[command(after_help = generate::HELP)]
     Generate(generate::Generate),
@@ -57,6 +62,7 @@ pub(super) fn run(
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     match command {
+        Command::Diff(command) => diff::run(&command, out, messages),
         Command::Generate(command) => generate::run(&command, out, messages),
         Command::Lint(command) => lint::run(&command, out, messages),
         Command::Simulate(command) => simulate::run(&command, out, messages),
@@ -74,9 +80,9 @@ pub(super) fn run(
 #[derive(Debug, Default)]
 struct Policies {
     documents: Vec<Document>,
-    /// The files' names, one for each document.
+    /// What a person calls them: the files' names, with a number where a file has several.
     names: Vec<String>,
-    /// Their texts; empty for documents inside other files.
+    /// Their texts, at the places where they stand in their files; empty for documents inside other files.
     texts: Vec<String>,
 }
 
@@ -86,7 +92,7 @@ impl Policies {
         let mut policies = Self::default();
         let mut sound = true;
         for (index, argument) in arguments.iter().enumerate() {
-            let is_literal = argument.trim_start().starts_with('{');
+            let is_literal = argument.trim_start().starts_with(['{', '[']);
             let name = match is_literal {
                 true if arguments.len() == 1 => "policy".to_owned(),
                 true => format!("policy {}", index + 1),
@@ -108,17 +114,36 @@ impl Policies {
                     }
                 }
             };
+            sound &= policies.read_all(&name, &text, messages)?;
+        }
+        Ok(sound.then_some(policies))
+    }
+
+    /// Reads the documents of one text, and tells what is wrong with them; whether all is right.
+    fn read_all(
+        &mut self,
+        name: &str,
+        text: &str,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<bool> {
+        let texts = documents::split(text);
+        let several = texts.len() > 1;
+        let mut sound = true;
+        for (index, text) in texts.into_iter().enumerate() {
             match Document::parse(&text) {
-                Ok(document) => policies.push(name, text, document),
+                Ok(document) if several => {
+                    self.push(format!("{name}#{}", index + 1), text, document);
+                }
+                Ok(document) => self.push(name.to_owned(), text, document),
                 Err(error) => {
                     sound = false;
                     for fault in error.faults {
-                        render(&document_fault(&name, fault), &text, messages)?;
+                        render(&document_fault(name, fault), &text, messages)?;
                     }
                 }
             }
         }
-        Ok(sound.then_some(policies))
+        Ok(sound)
     }
 
     fn push(&mut self, name: String, text: String, document: Document) {
