@@ -169,6 +169,7 @@ impl Rate {
     }
 
     /// Gives nobody a turn for a while.
+    #[cfg(any(feature = "admin", test))]
     pub(crate) fn pause(&self, wait: Duration) {
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Brings it up to now.

@@ -608,3 +608,43 @@ fn what_is_deployed_is_shown() {
         (1, "policy `p` has no version `7`; it has 1, 2\n")
     );
 }
+
+#[test]
+fn what_is_deployed_is_compared() {
+    let plane = Plane::new();
+    plane.report(&["apply", "--name", "p", "--policy", &document("a")]);
+    // Said in other words.
+    let same = document("a").replace("\"iot:Connect\"", "[\"IOT:connect\", \"iot:Connect\"]");
+    let same = plane.write("same.json", &same);
+    let (status, out, errors) = plane.run(&["diff", "--deployed", "p", &same]);
+    assert_eq!((status, &*out), (0, "the same is allowed\n"), "{errors}");
+    let (status, out, _) = plane.run(&["diff", "--deployed", "p", &document("b")]);
+    assert_eq!(
+        (status, &*out),
+        (
+            1,
+            "- iot:Connect on `arn:aws:iot:us-east-1:123456789012:client/a`\n\
+            + iot:Connect on `arn:aws:iot:us-east-1:123456789012:client/b`\n\
+            1 newly allowed (+), 1 no longer allowed (-)\n"
+        )
+    );
+    for (arguments, told) in [
+        (
+            &["--deployed", "q", &same][..],
+            "error: there is no policy `q` in us-east-1\nhelp: ",
+        ),
+        (
+            &["--deployed", "a b", &same],
+            "error: the policy's name `a b` has a ` `\nhelp: ",
+        ),
+        (
+            &["--deployed", "p", &same, &same],
+            "error: the deployed policy is compared with one\nhelp: ",
+        ),
+        (&[&same], "error: two policies are compared\nhelp: "),
+    ] {
+        let (status, _, errors) = plane.run(&[&["diff"], arguments].concat());
+        assert_eq!(status, 2, "{errors}");
+        assert!(errors.starts_with(told), "{errors}");
+    }
+}

@@ -1,9 +1,10 @@
-//! `eventcast policy apply`, `revoke` and `show`: policies on IoT Core's control plane.
+//! `eventcast policy apply`, `revoke`, `show` and `diff --deployed`: policies on IoT Core's control plane.
 //!
 //! Everything that can be known before a call is checked before the first: names, targets, documents. What is done is done under the
 //! API's rates, a few policies at a time, and can be run again: it then does only what is missing.
 
 pub(super) mod apply;
+pub(super) mod fetch;
 mod journal;
 mod list;
 mod look;
