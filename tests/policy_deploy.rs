@@ -443,7 +443,7 @@ fn an_interruption_is_gone_on_from() {
     let created = report["counts"]["created"].as_u64().unwrap();
     assert_eq!(report["complete"], json!(false));
     assert_eq!(
-        report["counts"]["not tried"].as_u64().unwrap(),
+        report["counts"]["not_tried"].as_u64().unwrap(),
         100 - created
     );
     // What was begun was finished, and is in the journal.
@@ -541,7 +541,7 @@ fn policies_are_taken_back() {
     let report = plane.report(&["revoke", "--name", "p", "--delete"]);
     assert_eq!(
         report["counts"],
-        json!({"detached": 2, "versions deleted": 2, "deleted": 1})
+        json!({"detached": 2, "versions_deleted": 2, "deleted": 1})
     );
     assert_eq!(plane.state(), json!({}));
     let (status, out, errors) = plane.run(&["revoke", "--name", "p", "--delete"]);

@@ -48,7 +48,7 @@ impl Done {
         match self {
             Self::Create { .. } => "created",
             Self::NewVersion { .. } => "updated",
-            Self::DeleteVersion { .. } => "versions deleted",
+            Self::DeleteVersion { .. } => "versions_deleted",
             Self::Attach { .. } => "attached",
             Self::Detach { .. } => "detached",
             Self::Delete => "deleted",
@@ -166,7 +166,7 @@ pub(super) struct Report {
 const COUNTS: [&str; 12] = [
     "created",
     "updated",
-    "versions deleted",
+    "versions_deleted",
     "attached",
     "detached",
     "deleted",
@@ -175,7 +175,7 @@ const COUNTS: [&str; 12] = [
     "skipped",
     "failed",
     "interrupted",
-    "not tried",
+    "not_tried",
 ];
 
 impl Report {
@@ -244,7 +244,10 @@ impl Report {
     pub(super) fn summary(&self) -> String {
         let counts: Vec<String> = COUNTS
             .iter()
-            .filter_map(|name| self.counts.get(name).map(|count| format!("{count} {name}")))
+            .filter_map(|name| {
+                let count = self.counts.get(name)?;
+                Some(format!("{count} {}", name.replace('_', " ")))
+            })
             .collect();
         let calls: u64 = self.calls.values().sum();
         let mut line = format!("{} asked for in {}: ", self.asked, self.region);

@@ -92,7 +92,7 @@ pub(super) async fn all<I, F: Future<Output = Outcome>>(
         .get("interrupted")
         .copied()
         .unwrap_or_default();
-    report.count("not tried", total - done - interrupted);
+    report.count("not_tried", total - done - interrupted);
     report.complete = done == total;
     Ok(())
 }
