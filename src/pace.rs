@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// The part of a rate that may be sent at once.
 const BURST: f64 = 0.1;
@@ -140,11 +140,48 @@ impl Pace {
     }
 }
 
+/// A rate of calls that everybody who makes them shares.
+#[derive(Debug)]
+pub(crate) struct Rate(Mutex<Bucket>);
+
+impl Rate {
+    /// At most so many calls within any second: one or more.
+    pub(crate) fn new(per_second: f64) -> Self {
+        Self(Mutex::new(Bucket::new(per_second)))
+    }
+
+    /// Waits for the next turn. Cancel safe: a dropped call has taken none.
+    pub(crate) async fn turn(&self) {
+        loop {
+            let due = {
+                let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let due = bucket.due(Instant::now(), 1.0);
+                if due.is_none() {
+                    bucket.take(1.0);
+                }
+                due
+            };
+            match due {
+                None => return,
+                Some(due) => sleep_until(due).await,
+            }
+        }
+    }
+
+    /// Gives nobody a turn for a while.
+    #[cfg(any(feature = "admin", test))]
+    pub(crate) fn pause(&self, wait: Duration) {
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Brings it up to now.
+        let _ = bucket.due(Instant::now(), 1.0);
+        let missing = 1.0 - bucket.per_second * wait.as_secs_f64();
+        bucket.tokens = bucket.tokens.min(missing);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-
-    use tokio::time::sleep_until;
 
     use super::*;
 
@@ -235,5 +272,26 @@ mod tests {
     async fn without_limits_nothing_waits() {
         let mut pace = Pace::new(&FREE, &Shared::new(&FREE));
         assert!((0..100_000).all(|_| pace.take(1_000).is_ok()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_is_shared_and_can_be_paused() {
+        let rate = Rate::new(10.0);
+        let mut turns = VecDeque::new();
+        for turn in 0..100 {
+            if turn == 50 {
+                let paused = Instant::now();
+                rate.pause(Duration::from_secs(5));
+                rate.turn().await;
+                let waited = paused.elapsed();
+                assert!((5.0..5.2).contains(&waited.as_secs_f64()), "{waited:?}");
+            }
+            rate.turn().await;
+            turns.push_back(Instant::now());
+            while turns.front().unwrap().elapsed() >= Duration::from_secs(1) {
+                turns.pop_front();
+            }
+            assert!(turns.len() <= 10);
+        }
     }
 }

@@ -42,7 +42,10 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("dev", &["event"]),
     ("telemetry", &["shutdown"]),
     ("shutdown", &[]),
-    ("aws", &["port", "route", "event", "channel", "pace"]),
+    (
+        "aws",
+        &["port", "route", "policy", "event", "channel", "pace"],
+    ),
     (
         "mqtt",
         &["port", "route", "event", "channel", "broker", "pace"],
@@ -241,6 +244,25 @@ fn documents_name_paths_that_exist() {
         architecture.lines().count() < 150,
         "ARCHITECTURE.md is long"
     );
+}
+
+/// The control plane's client is nearly half of a release build, and of no use to the daemon.
+#[test]
+fn the_daemon_alone_has_no_control_plane() {
+    let crates = |features: &[&str]| {
+        let tree = std::process::Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--locked", "--prefix", "none"])
+            .args(["--edges", "normal", "--format", "{lib}"])
+            .args(features)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(tree.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    assert!(crates(&[]).contains("aws_sdk_iot"));
+    let daemon = crates(&["--no-default-features"]);
+    assert!(daemon.contains("aws_sdk_sqs") && !daemon.contains("aws_sdk_iot"));
 }
 
 #[test]

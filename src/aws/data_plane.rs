@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::channel::limits::{MESSAGE_EXPIRY_SECONDS, PAYLOAD_BYTES};
 use crate::channel::topic::Topic;
-use crate::pace::{Limits, Pace, Shared};
+use crate::pace::Rate;
 use crate::port::{PublishError, Publisher};
 use crate::route::publication::Publication;
 
@@ -43,7 +43,7 @@ pub struct DataPlane {
     shared: Arc<Ours>,
     calls: Arc<Semaphore>,
     most: u32,
-    pace: Mutex<Pace>,
+    rate: Option<Rate>,
     closing: watch::Sender<bool>,
 }
 
@@ -63,11 +63,6 @@ impl DataPlane {
     /// and so many a second.
     pub fn new(config: &SdkConfig, endpoint: &str, calls: u16, rate: Option<u32>) -> Self {
         let config = Builder::from(config).endpoint_url(endpoint).build();
-        let limits = Limits {
-            publishes: None,
-            bytes: None,
-            process: rate,
-        };
         let most = calls.max(1).into();
         Self {
             shared: Arc::new(Ours {
@@ -78,7 +73,7 @@ impl DataPlane {
             }),
             calls: Arc::new(Semaphore::new(calls.max(1).into())),
             most,
-            pace: Mutex::new(Pace::new(&limits, &Shared::new(&limits))),
+            rate: rate.map(|rate| Rate::new(rate.into())),
             closing: watch::Sender::new(false),
         }
     }
@@ -86,20 +81,6 @@ impl DataPlane {
     /// 1 while the data plane answers, 0 otherwise.
     pub fn up(&self) -> watch::Receiver<usize> {
         self.shared.up.subscribe()
-    }
-
-    /// Waits for the rate's next turn.
-    async fn turn(&self) {
-        loop {
-            let due = {
-                let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-                pace.take(0)
-            };
-            match due {
-                Ok(()) => return,
-                Err(due) => sleep_until(due).await,
-            }
-        }
     }
 }
 
@@ -131,7 +112,9 @@ impl Publisher for DataPlane {
         let Ok(call) = Arc::clone(&self.calls).acquire_owned().await else {
             return Err(transient("the publisher is closing"));
         };
-        self.turn().await;
+        if let Some(rate) = &self.rate {
+            rate.turn().await;
+        }
         if *self.closing.borrow() {
             return Err(transient("the publisher is closing"));
         }

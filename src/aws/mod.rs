@@ -1,7 +1,13 @@
 //! Adapters over the AWS SDK. Its types stay inside this module; its errors are mapped once (`error`).
 
+#[cfg(feature = "admin")]
+pub mod caller;
 pub mod client;
 pub mod clock;
+#[cfg(feature = "admin")]
+pub mod connections;
+#[cfg(feature = "admin")]
+pub mod control_plane;
 pub mod data_plane;
 pub mod endpoint;
 mod error;

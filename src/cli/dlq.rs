@@ -3,18 +3,19 @@
 mod list;
 mod replay;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 
 use self::list::{List, list};
 use self::replay::{Replay, replay};
 use super::Status;
 use super::configuration::Configuration;
+use super::progress::bar;
 use crate::aws::client;
 use crate::aws::letters::{Letter, Letters};
 use crate::config::duration;
@@ -183,15 +184,11 @@ impl Held {
     }
 }
 
-/// A bar for people; silent elsewhere.
+/// How far one has come among letters, whose number nobody knows exactly.
 fn progress(total: u64, doing: &'static str) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{wide_bar} {pos} of about {len} {msg}, {eta} to go");
-    ProgressBar::with_draw_target(Some(total), target)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_message(doing)
+    bar(
+        total,
+        "{wide_bar} {pos} of about {len} {msg}, {eta} to go",
+        doing,
+    )
 }

@@ -16,6 +16,7 @@ mod healthcheck;
 mod lines;
 mod pattern;
 mod policy;
+mod progress;
 mod routes;
 mod sarif;
 
@@ -91,7 +92,7 @@ enum Command {
     /// Try EventBridge event patterns
     #[command(subcommand)]
     Pattern(pattern::Command),
-    /// Ask IoT policies who may listen to what
+    /// Ask IoT policies who may listen to what, and put them into force
     #[command(subcommand)]
     Policy(policy::Command),
     /// Help with the configuration file

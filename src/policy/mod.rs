@@ -16,6 +16,7 @@ pub mod claims;
 mod compare;
 pub mod condition;
 pub mod context;
+pub mod deploy;
 pub mod diff;
 pub mod document;
 pub mod draft;

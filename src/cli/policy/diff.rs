@@ -14,23 +14,88 @@ Policies are compared by what they allow: what is said in other words, in anothe
 hold one document, several one after the other, a list of them, or the report of `policy generate --format json`.
 
 Examples:
-  eventcast policy diff deployed.json customer.json
+  eventcast policy diff --deployed customer customer.json
   eventcast policy diff before.json after.json --format json
   eventcast policy generate --role customer --claims token.json > now.json && eventcast policy diff golden.json now.json
 
-Exit status: 0 they allow the same, 1 they do not, 2 a policy is not right.";
+Exit status: 0 they allow the same, 1 they do not, 2 a policy is not right or not there, 3 IoT Core could not be asked.";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Diff {
-    /// The policy as it was: JSON text (beginning with `{` or `[`) or a file
-    #[arg(value_name = "BEFORE")]
-    before: String,
-    /// The policy as it is
-    #[arg(value_name = "AFTER")]
-    after: String,
+    /// The policy as it was and as it is: JSON text (beginning with `{` or `[`) or files
+    #[arg(value_names = ["BEFORE", "AFTER"], required = true, num_args = 1..=2)]
+    policies: Vec<String>,
+    /// Compare with the default version of this policy on IoT Core instead of a first one
+    #[cfg(feature = "admin")]
+    #[arg(long, value_name = "NAME")]
+    deployed: Option<String>,
     /// How differences are written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+}
+
+impl Diff {
+    #[cfg(feature = "admin")]
+    fn deployed(&self) -> Option<&str> {
+        self.deployed.as_deref()
+    }
+
+    #[cfg(not(feature = "admin"))]
+    fn deployed(&self) -> Option<&str> {
+        None
+    }
+
+    /// What is compared with what; where it is not, how the command ends.
+    fn sides(
+        &self,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Result<(Policies, Policies), Status>> {
+        let mut read =
+            |policy: &String| Policies::read(std::slice::from_ref(policy), &mut *messages);
+        let (before, after) = match (self.deployed(), &*self.policies) {
+            (None, [before, after]) => (read(before)?, read(after)?),
+            (Some(name), [after]) => match read(after)? {
+                // Nothing is asked for while this side is not right.
+                None => (None, None),
+                after => match fetch(name, messages)? {
+                    Ok(before) => (before, after),
+                    Err(status) => return Ok(Err(status)),
+                },
+            },
+            (Some(_), _) => return count("the deployed policy is compared with one", messages),
+            (None, _) => return count("two policies are compared", messages),
+        };
+        Ok(before.zip(after).ok_or(Status::CannotAnswer))
+    }
+}
+
+/// The policy that is in force on IoT Core.
+#[cfg(feature = "admin")]
+fn fetch(
+    name: &str,
+    messages: &mut impl Write,
+) -> anyhow::Result<Result<Option<Policies>, Status>> {
+    let text = match super::deploy::fetch::document(name, messages)? {
+        Ok(text) => text,
+        Err(status) => return Ok(Err(status)),
+    };
+    let mut policies = Policies::default();
+    let sound = policies.read_all(&format!("deployed {name}"), &text, messages)?;
+    Ok(Ok(sound.then_some(policies)))
+}
+
+/// Never called: without the control plane there is no flag that names a policy on it.
+#[cfg(not(feature = "admin"))]
+fn fetch(_: &str, _: &mut impl Write) -> anyhow::Result<Result<Option<Policies>, Status>> {
+    Ok(Err(Status::CannotAnswer))
+}
+
+fn count<T>(what: &str, messages: &mut impl Write) -> anyhow::Result<Result<T, Status>> {
+    writeln!(
+        messages,
+        "error: {what}\nhelp: give the policy as it was and as it is, or one and --deployed NAME"
+    )?;
+    Ok(Err(Status::CannotAnswer))
 }
 
 /// Runs the command.
@@ -39,10 +104,9 @@ pub(super) fn run(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let before = Policies::read(std::slice::from_ref(&command.before), messages)?;
-    let after = Policies::read(std::slice::from_ref(&command.after), messages)?;
-    let (Some(before), Some(after)) = (before, after) else {
-        return Ok(Status::CannotAnswer);
+    let (before, after) = match command.sides(messages)? {
+        Ok(sides) => sides,
+        Err(status) => return Ok(status),
     };
     let difference = diff(&before.documents, &after.documents);
     match command.format {

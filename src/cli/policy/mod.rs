@@ -1,6 +1,8 @@
-//! `eventcast policy`: who may listen to what, asked offline.
+//! `eventcast policy`: who may listen to what, asked offline and put into force.
 
 mod answer;
+#[cfg(feature = "admin")]
+mod deploy;
 mod diff;
 mod documents;
 mod generate;
@@ -29,7 +31,7 @@ pub(super) enum Command {
     Diff(diff::Diff),
     /// Generate the documents for a role and claims, for grants spelled out, or for the daemon
     #[command(after_help = generate::HELP)]
-    Generate(generate::Generate),
+    Generate(Box<generate::Generate>),
     /// Look for what policies say and probably do not mean
     #[command(after_help = lint::HELP)]
     Lint(lint::Lint),
@@ -39,6 +41,18 @@ pub(super) enum Command {
     /// Check policies against a table of expected decisions, or answer JSON lines from standard input
     #[command(after_help = test::HELP)]
     Test(test::Test),
+    /// Put policies into force, and attach them
+    #[cfg(feature = "admin")]
+    #[command(after_help = deploy::apply::HELP)]
+    Apply(deploy::apply::Apply),
+    /// Detach policies, delete them, end connections
+    #[cfg(feature = "admin")]
+    #[command(after_help = deploy::revoke::HELP)]
+    Revoke(deploy::revoke::Revoke),
+    /// Show what is deployed
+    #[cfg(feature = "admin")]
+    #[command(after_help = deploy::show::HELP)]
+    Show(deploy::show::Show),
 }
 
 /// Runs a command of this folder. `input` is standard input unless it is a terminal.
@@ -54,6 +68,12 @@ pub(super) fn run(
         Command::Lint(command) => lint::run(&command, out, messages),
         Command::Simulate(command) => simulate::run(&command, out, messages),
         Command::Test(command) => test::run(&command, input, out, messages),
+        #[cfg(feature = "admin")]
+        Command::Apply(command) => deploy::apply::run(&command, out, messages),
+        #[cfg(feature = "admin")]
+        Command::Revoke(command) => deploy::revoke::run(&command, out, messages),
+        #[cfg(feature = "admin")]
+        Command::Show(command) => deploy::show::run(&command, out, messages),
     }
 }
 

@@ -1,0 +1,18 @@
+//! Who calls: the account that the credentials are of, as STS tells it. It needs no permission.
+
+use aws_config::SdkConfig;
+
+use super::control_plane::{Action, Calls, ControlError, ControlPlane};
+
+/// The account that a control plane's calls are made for, such as `123456789012`.
+///
+/// # Errors
+/// [`ControlError`] when STS cannot be asked, or does not take the credentials.
+pub async fn account(config: &SdkConfig, plane: &ControlPlane) -> Result<String, ControlError> {
+    let client = aws_sdk_sts::Client::new(config);
+    let calls: &Calls = &plane.calls();
+    let send = || client.get_caller_identity().send();
+    let doing = "asking whose credentials these are";
+    let answer = calls.call(Action::GetCallerIdentity, doing, send).await?;
+    Ok(answer.account.unwrap_or_default())
+}

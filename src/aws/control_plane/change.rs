@@ -1,0 +1,93 @@
+//! What changes policies: one call for each step of a plan.
+
+use super::{Action, ControlError, ControlPlane, found};
+use crate::policy::deploy::plan::Step;
+
+impl ControlPlane {
+    /// Takes one step of a plan; gives the id of the version that it made, if it made one. What is gone already is no error
+    /// where it was to go.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn take(
+        &self,
+        name: &str,
+        step: &Step,
+        document: &str,
+    ) -> Result<Option<String>, ControlError> {
+        match step {
+            Step::Create => self.create(name, document).await,
+            Step::CreateVersion => self.create_version(name, document).await,
+            Step::Attach(target) => self.attach(name, target).await.map(|()| None),
+            Step::Detach(target) => gone(self.detach(name, target).await),
+            Step::DeleteVersion(id) => gone(self.delete_version(name, id).await),
+            Step::Delete => gone(self.delete(name).await),
+        }
+    }
+
+    async fn create(&self, name: &str, document: &str) -> Result<Option<String>, ControlError> {
+        let doing = format!("creating policy `{name}`");
+        let send = || {
+            let call = self.client.create_policy().policy_name(name);
+            call.policy_document(document).send()
+        };
+        let answer = self.calls.call(Action::CreatePolicy, &doing, send).await?;
+        Ok(answer.policy_version_id)
+    }
+
+    async fn create_version(
+        &self,
+        name: &str,
+        document: &str,
+    ) -> Result<Option<String>, ControlError> {
+        let doing = format!("adding a version to policy `{name}`");
+        let send = || {
+            let call = self.client.create_policy_version().policy_name(name);
+            call.policy_document(document).set_as_default(true).send()
+        };
+        let answer = self.calls.call(Action::CreatePolicyVersion, &doing, send);
+        Ok(answer.await?.policy_version_id)
+    }
+
+    async fn delete_version(&self, name: &str, version: &str) -> Result<(), ControlError> {
+        let doing = format!("deleting version {version} of policy `{name}`");
+        let send = || {
+            let call = self.client.delete_policy_version().policy_name(name);
+            call.policy_version_id(version).send()
+        };
+        let answer = self.calls.call(Action::DeletePolicyVersion, &doing, send);
+        answer.await.map(|_| ())
+    }
+
+    async fn attach(&self, name: &str, target: &str) -> Result<(), ControlError> {
+        let doing = format!("attaching policy `{name}` to `{target}`");
+        let send = || {
+            let call = self.client.attach_policy().policy_name(name);
+            call.target(target).send()
+        };
+        let answer = self.calls.call(Action::AttachPolicy, &doing, send);
+        answer.await.map(|_| ())
+    }
+
+    async fn detach(&self, name: &str, target: &str) -> Result<(), ControlError> {
+        let doing = format!("detaching policy `{name}` from `{target}`");
+        let send = || {
+            let call = self.client.detach_policy().policy_name(name);
+            call.target(target).send()
+        };
+        let answer = self.calls.call(Action::DetachPolicy, &doing, send);
+        answer.await.map(|_| ())
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), ControlError> {
+        let doing = format!("deleting policy `{name}`");
+        let send = || self.client.delete_policy().policy_name(name).send();
+        let answer = self.calls.call(Action::DeletePolicy, &doing, send);
+        answer.await.map(|_| ())
+    }
+}
+
+/// What was to go and is not there has gone.
+fn gone<T>(outcome: Result<(), ControlError>) -> Result<Option<T>, ControlError> {
+    found(outcome).map(|_| None)
+}

@@ -1,0 +1,313 @@
+//! What the control plane's errors mean, by type and code (IoT API reference, each action's errors; "Common error types").
+//!
+//! Decided here once: whoever calls looks at the variant, and people read what stands in it. One call may be made for each of
+//! thousands of policies, so that an error says which of them and what would mend it.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::calls::Action;
+
+/// What a person is told of an error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Told {
+    /// What was being done, to which thing, and the service's own words.
+    pub what: String,
+    /// What to do.
+    pub help: String,
+}
+
+/// Why a call came to nothing, by what the caller does next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// Too many calls, for longer than one is ready to wait: later.
+    #[error("{0}")]
+    Throttled(Told),
+    /// No answer, or a server's error, several times: later.
+    #[error("{0}")]
+    Unavailable(Told),
+    /// What was known of the policy is not so any more: look again, and plan again.
+    #[error("{0}")]
+    Outdated(Told),
+    /// The policy cannot be deleted yet: wait, look again, and plan again.
+    #[error("{0}")]
+    Held(Told),
+    /// The thing is not there.
+    #[error("{0}")]
+    Absent(Told),
+    /// This call can never succeed; calls for other things may.
+    #[error("{0}")]
+    Refused(Told),
+    /// No call will succeed: stop.
+    #[error("{0}")]
+    Hopeless(Told),
+}
+
+impl ControlError {
+    /// What a person is told.
+    pub fn told(&self) -> &Told {
+        match self {
+            Self::Throttled(told)
+            | Self::Unavailable(told)
+            | Self::Outdated(told)
+            | Self::Held(told)
+            | Self::Absent(told)
+            | Self::Refused(told)
+            | Self::Hopeless(told) => told,
+        }
+    }
+
+    /// What nothing can be done without.
+    pub(in crate::aws) fn hopeless(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Hopeless(Told {
+            what: what.into(),
+            help: help.into(),
+        })
+    }
+}
+
+/// Credentials that no service takes, whatever is asked.
+const CREDENTIALS: [&str; 9] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+
+/// What a failed call means. `doing` says what was tried, to which thing.
+pub(in crate::aws) fn meaning<E>(
+    action: Action,
+    doing: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> ControlError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(service) => {
+            let status = service.raw().status().as_u16();
+            let code = service.err().code().unwrap_or_default();
+            let message = service.err().message().unwrap_or_default();
+            by_code(action, doing, status, code, message)
+        }
+        SdkError::ConstructionFailure(_) => ControlError::hopeless(
+            format!("{doing}: {}", DisplayErrorContext(error)),
+            "check AWS_REGION and AWS_ENDPOINT_URL",
+        ),
+        _ => ControlError::Unavailable(Told {
+            what: format!("{doing}: {}", DisplayErrorContext(error)),
+            help: "check the network, AWS_REGION and AWS_ENDPOINT_URL, and run this again: what is done is not done twice".into(),
+        }),
+    }
+}
+
+/// What an error's status and code mean.
+fn by_code(action: Action, doing: &str, status: u16, code: &str, message: &str) -> ControlError {
+    let what = match (code, message) {
+        ("", "") => format!("{doing}: HTTP {status}"),
+        ("", message) => format!("{doing}: HTTP {status}: {message}"),
+        (code, "") => format!("{doing}: {code}"),
+        (code, message) => format!("{doing}: {code}: {message}"),
+    };
+    let told = |help: &str| Told {
+        what: what.clone(),
+        help: help.to_owned(),
+    };
+    if CREDENTIALS.contains(&code) {
+        return ControlError::Hopeless(told(
+            "check the AWS credentials and the clock; temporary ones may have ended",
+        ));
+    }
+    match (code, status) {
+        ("ThrottlingException" | "Throttling" | "TooManyRequestsException", _) | (_, 429) => {
+            ControlError::Throttled(told(
+                "others use up the account's quota for this action: run this again later, or more slowly with --rate 0.5",
+            ))
+        }
+        ("ResourceAlreadyExistsException", _) => ControlError::Outdated(told(
+            "somebody made it at the same moment: run this again, and what is there is compared first",
+        )),
+        ("VersionsLimitExceededException", _) => ControlError::Outdated(told(
+            "somebody made versions at the same moment: run this again, and the oldest is deleted first",
+        )),
+        ("DeleteConflictException", _) => ControlError::Held(told(
+            "IoT Core deletes a policy only once it is detached from everything, which it may notice 5 minutes late: run this again then",
+        )),
+        ("ResourceNotFoundException", _) => ControlError::Absent(told(&absent(action))),
+        ("MalformedPolicyException", _) => ControlError::Refused(told(
+            "IoT Core does not take the document: check its elements, actions and the form of its ARNs, e.g. with eventcast policy lint",
+        )),
+        ("LimitExceededException", _) => ControlError::Refused(told(
+            "a certificate or Cognito identity has at most 10 policies: detach one, or put the permissions into fewer policies",
+        )),
+        ("InvalidRequestException", _) => ControlError::Refused(told(invalid(action))),
+        ("UnauthorizedException" | "AccessDeniedException" | "ForbiddenException", _)
+        | (_, 401 | 403) => ControlError::Refused(told(&format!(
+            "grant whoever runs this {} on that resource",
+            action.permission()
+        ))),
+        (_, 400..=499) => ControlError::Refused(told("check names, ARNs and the Region")),
+        _ => {
+            ControlError::Unavailable(told("run this again later: what is done is not done twice"))
+        }
+    }
+}
+
+fn absent(action: Action) -> String {
+    match action {
+        Action::AttachPolicy => "check the target's ARN or id: it must exist in this account and Region, and a Cognito identity must have signed in once".into(),
+        Action::DeleteConnection => "the client is not connected".into(),
+        _ => "check the name, the account and the Region".into(),
+    }
+}
+
+fn invalid(action: Action) -> &'static str {
+    match action {
+        Action::DeletePolicyVersion => {
+            "the version may have become the default at the same moment: run this again"
+        }
+        Action::AttachPolicy | Action::DetachPolicy | Action::ListAttachedPolicies => {
+            "check the target: the ARN of a certificate or thing group, or the id of a Cognito identity, of this Region"
+        }
+        Action::DeleteConnection => "check the client id: it must not begin with `$`",
+        _ => "check the policy's name and document",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes() {
+        let variant = |action, status, code| match by_code(action, "x", status, code, "words") {
+            ControlError::Throttled(_) => "throttled",
+            ControlError::Unavailable(_) => "unavailable",
+            ControlError::Outdated(_) => "outdated",
+            ControlError::Held(_) => "held",
+            ControlError::Absent(_) => "absent",
+            ControlError::Refused(_) => "refused",
+            ControlError::Hopeless(_) => "hopeless",
+        };
+        for (status, code, meaning) in [
+            (429, "ThrottlingException", "throttled"),
+            (400, "ThrottlingException", "throttled"),
+            (429, "", "throttled"),
+            (409, "ResourceAlreadyExistsException", "outdated"),
+            (409, "VersionsLimitExceededException", "outdated"),
+            (409, "DeleteConflictException", "held"),
+            (404, "ResourceNotFoundException", "absent"),
+            (400, "MalformedPolicyException", "refused"),
+            (400, "InvalidRequestException", "refused"),
+            (410, "LimitExceededException", "refused"),
+            (401, "UnauthorizedException", "refused"),
+            (403, "AccessDeniedException", "refused"),
+            (403, "ExpiredTokenException", "hopeless"),
+            (403, "UnrecognizedClientException", "hopeless"),
+            (403, "InvalidSignatureException", "hopeless"),
+            (500, "InternalFailureException", "unavailable"),
+            (503, "ServiceUnavailableException", "unavailable"),
+            (500, "", "unavailable"),
+            (418, "Teapot", "refused"),
+        ] {
+            let told = variant(Action::CreatePolicy, status, code);
+            assert_eq!(told, meaning, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn words() {
+        let mut all = String::new();
+        for (action, doing, status, code, message) in [
+            (
+                Action::CreatePolicy,
+                "creating policy `p`",
+                409,
+                "ResourceAlreadyExistsException",
+                "Policy cannot be created",
+            ),
+            (
+                Action::CreatePolicy,
+                "creating policy `p`",
+                400,
+                "MalformedPolicyException",
+                "Policy document is Malformed",
+            ),
+            (
+                Action::CreatePolicy,
+                "creating policy `p`",
+                403,
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            ),
+            (
+                Action::CreatePolicyVersion,
+                "adding a version to policy `p`",
+                409,
+                "VersionsLimitExceededException",
+                "The policy p already has the maximum number of versions (5)",
+            ),
+            (
+                Action::GetPolicy,
+                "reading policy `p`",
+                401,
+                "UnauthorizedException",
+                "",
+            ),
+            (
+                Action::AttachPolicy,
+                "attaching policy `p` to `t`",
+                404,
+                "ResourceNotFoundException",
+                "The certificate given in the principal does not exist.",
+            ),
+            (
+                Action::AttachPolicy,
+                "attaching policy `p` to `t`",
+                410,
+                "LimitExceededException",
+                "Maximum number of policies",
+            ),
+            (
+                Action::AttachPolicy,
+                "attaching policy `p` to `t`",
+                429,
+                "ThrottlingException",
+                "Rate exceeded",
+            ),
+            (
+                Action::DeletePolicy,
+                "deleting policy `p`",
+                409,
+                "DeleteConflictException",
+                "The policy cannot be deleted",
+            ),
+            (
+                Action::DeletePolicyVersion,
+                "deleting version 3 of policy `p`",
+                400,
+                "InvalidRequestException",
+                "Cannot delete the default version of a policy",
+            ),
+            (
+                Action::DeleteConnection,
+                "disconnecting client `c`",
+                500,
+                "",
+                "",
+            ),
+        ] {
+            let error = by_code(action, doing, status, code, message);
+            all.push_str(&format!("error: {error}\nhelp: {}\n\n", error.told().help));
+        }
+        insta::assert_snapshot!(all);
+    }
+}

@@ -1,0 +1,36 @@
+//! The document that is in force, for commands that compare with it.
+
+use std::io::Write;
+
+use super::{Access, block_on, stop};
+use crate::cli::Status;
+use crate::policy::deploy::target::{BadText, PolicyName};
+
+/// The default version's document of a policy. Where there is none, that is told, and how the command ends is given back.
+pub(in crate::cli::policy) fn document(
+    name: &str,
+    messages: &mut impl Write,
+) -> anyhow::Result<Result<String, Status>> {
+    if let Err(BadText { what, help }) = PolicyName::parse(name) {
+        writeln!(messages, "error: {what}\nhelp: {help}")?;
+        return Ok(Err(Status::CannotAnswer));
+    }
+    block_on(async {
+        let plane = match Access::open(1.0).await {
+            Ok(access) => access.plane,
+            Err(error) => return stop(&error, Status::CannotAnswer, messages).map(Err),
+        };
+        match plane.policy(name).await {
+            Ok(Some(deployed)) => Ok(Ok(deployed.document)),
+            Ok(None) => {
+                let region = plane.region();
+                writeln!(
+                    messages,
+                    "error: there is no policy `{name}` in {region}\nhelp: eventcast policy show lists those that are there"
+                )?;
+                Ok(Err(Status::CannotAnswer))
+            }
+            Err(error) => stop(&error, Status::Failed, messages).map(Err),
+        }
+    })
+}

@@ -1,0 +1,271 @@
+//! What was done, or would be: lines for people as it happens, one JSON document for programs at the end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::list::Unreadable;
+use crate::aws::control_plane::Told;
+use crate::cli::{Format, Status};
+use crate::policy::deploy::plan::Step;
+
+/// One thing that was done, or would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "did", rename_all = "kebab-case")]
+pub(super) enum Done {
+    Create { version: Option<String> },
+    NewVersion { version: Option<String> },
+    DeleteVersion { version: String },
+    Attach { target: String },
+    Detach { target: String },
+    Delete,
+    Disconnect { client: String },
+}
+
+impl Done {
+    /// A step that was taken, with the id of the version that it made.
+    pub(super) fn step(step: &Step, version: Option<String>) -> Self {
+        match step {
+            Step::Create => Self::Create { version },
+            Step::CreateVersion => Self::NewVersion { version },
+            Step::DeleteVersion(version) => Self::DeleteVersion {
+                version: version.clone(),
+            },
+            Step::Attach(target) => Self::Attach {
+                target: target.clone(),
+            },
+            Step::Detach(target) => Self::Detach {
+                target: target.clone(),
+            },
+            Step::Delete => Self::Delete,
+        }
+    }
+
+    /// What it is counted as.
+    fn count(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "created",
+            Self::NewVersion { .. } => "updated",
+            Self::DeleteVersion { .. } => "versions_deleted",
+            Self::Attach { .. } => "attached",
+            Self::Detach { .. } => "detached",
+            Self::Delete => "deleted",
+            Self::Disconnect { .. } => "disconnected",
+        }
+    }
+
+    /// In words, of a policy's name.
+    fn line(&self, name: &str, dry_run: bool) -> String {
+        let (done, planned, object) = match self {
+            Self::Create { version } => ("created", "create", numbered(name, version.as_ref())),
+            Self::NewVersion { version } => ("updated", "update", numbered(name, version.as_ref())),
+            Self::DeleteVersion { version } => {
+                let object = format!("{name}: version {version}");
+                ("deleted", "delete", object)
+            }
+            Self::Attach { target } => ("attached", "attach", format!("{name} to {target}")),
+            Self::Detach { target } => ("detached", "detach", format!("{name} from {target}")),
+            Self::Delete => ("deleted", "delete", name.to_owned()),
+            Self::Disconnect { client } => ("disconnected", "disconnect", client.clone()),
+        };
+        if dry_run {
+            format!("would {planned} {object}")
+        } else {
+            format!("{done} {object}")
+        }
+    }
+}
+
+fn numbered(name: &str, version: Option<&String>) -> String {
+    match version {
+        Some(version) => format!("{name}: version {version}"),
+        None => name.to_owned(),
+    }
+}
+
+/// What did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Failure {
+    /// The list and the line in it, where it came from one.
+    pub(super) file: Option<String>,
+    pub(super) line: Option<u64>,
+    /// The policy.
+    pub(super) name: Option<String>,
+    /// The value at fault.
+    pub(super) value: Option<String>,
+    pub(super) error: String,
+    pub(super) help: Option<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("error: ")?;
+        if let (Some(file), Some(line)) = (&self.file, self.line) {
+            write!(f, "{file}:{line}: ")?;
+        }
+        f.write_str(&self.error)?;
+        // What names the value already need not name it again.
+        match &self.value {
+            Some(value) if !self.error.contains(value.as_str()) => write!(f, ": `{value}`")?,
+            _ => {}
+        }
+        match &self.help {
+            Some(help) => write!(f, "\nhelp: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What came of one policy.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Outcome {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) line: Option<u64>,
+    pub(super) steps: Vec<Done>,
+    /// What is worth knowing and no failure, such as a client that was not connected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) notes: Vec<String>,
+    #[serde(skip)]
+    pub(super) failures: Vec<Failure>,
+    /// Whether it was left before it was finished.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) interrupted: bool,
+    /// Why nothing more should be tried.
+    #[serde(skip)]
+    pub(super) hopeless: Option<Told>,
+    /// What a journal knows it by.
+    #[serde(skip)]
+    pub(super) key: Option<String>,
+}
+
+/// What came of all of them.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    pub(super) region: String,
+    pub(super) dry_run: bool,
+    /// False when it was interrupted, or stopped because nothing could succeed any more.
+    pub(super) complete: bool,
+    /// How many policies, or lines, were asked for.
+    pub(super) asked: u64,
+    /// How many there were of what: `created`, `updated`, `attached`, `unchanged`, `skipped`, `failed`, and so on.
+    pub(super) counts: BTreeMap<&'static str, u64>,
+    /// How many calls were made, by action.
+    pub(super) calls: BTreeMap<&'static str, u64>,
+    /// The policies of which something was done.
+    pub(super) policies: Vec<Outcome>,
+    pub(super) failures: Vec<Failure>,
+    /// When a revocation is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) effect: Option<&'static str>,
+}
+
+/// The order in which people read the counts.
+const COUNTS: [&str; 12] = [
+    "created",
+    "updated",
+    "versions_deleted",
+    "attached",
+    "detached",
+    "deleted",
+    "disconnected",
+    "unchanged",
+    "skipped",
+    "failed",
+    "interrupted",
+    "not_tried",
+];
+
+impl Report {
+    pub(super) fn count(&mut self, what: &'static str, times: u64) {
+        if times > 0 {
+            *self.counts.entry(what).or_default() += times;
+        }
+    }
+
+    /// Takes an outcome in. In text, its lines are written at once; failures are told at once in any case.
+    pub(super) fn add(
+        &mut self,
+        outcome: Outcome,
+        format: Format,
+        out: &mut impl Write,
+        messages: &mut impl Write,
+    ) -> io::Result<()> {
+        for done in &outcome.steps {
+            self.count(done.count(), 1);
+            if format == Format::Text {
+                writeln!(out, "{}", done.line(&outcome.name, self.dry_run))?;
+            }
+        }
+        for note in &outcome.notes {
+            writeln!(messages, "note: {note}")?;
+        }
+        let whole = outcome.hopeless.is_none() && !outcome.interrupted;
+        if outcome.failures.is_empty() && outcome.steps.is_empty() && whole {
+            self.count("unchanged", 1);
+        }
+        self.count("interrupted", u64::from(outcome.interrupted));
+        self.count("failed", u64::from(!outcome.failures.is_empty()));
+        for failure in &outcome.failures {
+            self.fail(failure.clone(), messages)?;
+        }
+        if format == Format::Json && !(outcome.steps.is_empty() && outcome.notes.is_empty()) {
+            self.policies.push(outcome);
+        }
+        Ok(())
+    }
+
+    /// Tells of a failure and keeps it.
+    pub(super) fn fail(&mut self, failure: Failure, messages: &mut impl Write) -> io::Result<()> {
+        writeln!(messages, "{failure}")?;
+        self.failures.push(failure);
+        Ok(())
+    }
+
+    /// Writes what there is to say at the end, and tells how it ended.
+    pub(super) fn finish(&self, format: Format, out: &mut impl Write) -> anyhow::Result<Status> {
+        match format {
+            Format::Json => {
+                serde_json::to_writer_pretty(&mut *out, self)?;
+                writeln!(out)?;
+            }
+            Format::Text => writeln!(out, "{}", self.summary())?,
+        }
+        Ok(if self.complete && self.failures.is_empty() {
+            Status::Yes
+        } else {
+            Status::Failed
+        })
+    }
+
+    /// One line: how many of what, by how many calls.
+    pub(super) fn summary(&self) -> String {
+        let counts: Vec<String> = COUNTS
+            .iter()
+            .filter_map(|name| {
+                let count = self.counts.get(name)?;
+                Some(format!("{count} {}", name.replace('_', " ")))
+            })
+            .collect();
+        let calls: u64 = self.calls.values().sum();
+        let mut line = format!("{} asked for in {}: ", self.asked, self.region);
+        line.push_str(&if counts.is_empty() {
+            "nothing done".to_owned()
+        } else {
+            counts.join(", ")
+        });
+        line.push_str(&format!("; {calls} calls"));
+        if self.dry_run {
+            line.push_str(" that only read: this was a dry run");
+        }
+        line
+    }
+}
+
+/// Tells why a question cannot be answered.
+pub(super) fn cannot_answer(why: &Unreadable, messages: &mut impl Write) -> anyhow::Result<Status> {
+    writeln!(messages, "error: {}\nhelp: {}", why.what, why.help)?;
+    Ok(Status::CannotAnswer)
+}

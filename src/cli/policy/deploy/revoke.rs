@@ -1,0 +1,325 @@
+//! `eventcast policy revoke`: policies are detached and deleted, and live connections ended.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::{Instant, sleep};
+
+use super::list::{Place, Row};
+use super::report::{Done, Failure, Outcome, cannot_answer};
+use super::run::{self, fail, take};
+use super::unwanted::{COLUMNS, Item, from_list, item};
+use super::{Access, Begun, Changes, block_on, elsewhere, list, look, stop};
+use crate::aws::connections::Connections;
+use crate::aws::control_plane::{ControlError, ControlPlane, Told};
+use crate::aws::endpoint;
+use crate::cli::Status;
+use crate::config::duration;
+use crate::policy::deploy::plan::{self, Revocation};
+use crate::shutdown::Shutdown;
+
+pub(in crate::cli::policy) const HELP: &str = "\
+A policy is detached from the given targets, or from all. With --delete it is deleted with all its versions; IoT Core may need five \
+minutes after a detachment before it lets that happen, and --wait says for how long to try.
+
+When it is in force: a change of attached policies after 6 to 8 minutes, for live connections and new ones. Documents of a custom \
+authorizer are cached for as long as it said, 300 s at least. --disconnect ends live connections at once, but keeps nobody away: a \
+client that may still connect comes back at once. So refuse it at connect first (detach its policy, or have the authorizer refuse \
+its token), and end its connection once more when those times are over.
+
+A list is a CSV file with the columns name,targets,disconnect (several separated by spaces), or JSON lines with those keys (arrays). \
+No targets means all of them. A column policy is not looked at, so that a list that was applied can be given as it is.
+
+Examples:
+  eventcast policy revoke --name driver --target eu-west-1:5b0c7e0e-4f0b --disconnect driver-17
+  eventcast policy revoke --name driver --delete --dry-run
+  eventcast policy revoke --disconnect driver-17 --clean-session
+  eventcast policy revoke --from left.csv --delete --journal left.journal
+
+Exit status: 0 all is as asked for, 2 the question is not right (nothing was called), 3 some failed, or it was interrupted.";
+
+/// When a revocation is in force, as AWS documents it (developer guide, "AWS IoT Core policies" and "Defining your Lambda function").
+const EFFECT: &str = "changes of attached policies are in force after 6 to 8 minutes, documents of a custom authorizer for 300 s or as long as it said; until then a client may connect again: end its connection once more after that, or refuse it at connect";
+
+/// The rounds of looking and acting while others change the same policy.
+const ROUNDS: usize = 3;
+
+/// How long between attempts to delete a policy that is held: at first, and at most.
+const HELD: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Revoke {
+    /// The policy's name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Detach it from this certificate, thing group (ARNs) or Cognito identity (id) only (repeatable)
+    #[arg(long, value_name = "TARGET", requires = "name")]
+    target: Vec<String>,
+    /// Delete policies as well, with all their versions
+    #[arg(long)]
+    delete: bool,
+    /// End this client's live connection afterwards (repeatable)
+    #[arg(long, value_name = "CLIENT_ID", required_unless_present_any = ["name", "from"])]
+    disconnect: Vec<String>,
+    /// Delete the sessions of ended connections, with subscriptions and what is queued
+    #[arg(long)]
+    clean_session: bool,
+    /// Do not publish the wills of ended connections
+    #[arg(long)]
+    prevent_will: bool,
+    /// The data plane's address, instead of asking IoT Core for it
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// A list instead: a file that ends with .csv or .jsonl
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "target", "disconnect"])]
+    from: Option<PathBuf>,
+    /// For how long to try to delete a policy that was detached a moment ago
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    wait: Duration,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "a time such as 30s, 5m is wanted".to_owned())
+}
+
+/// Runs the command.
+pub(in crate::cli::policy) fn run(
+    command: &Revoke,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    let asked = match &command.from {
+        Some(path) => match list::read(path, COLUMNS) {
+            Ok(rows) => from_list(rows, command.delete),
+            Err(why) => return cannot_answer(&why, messages),
+        },
+        None => {
+            let row = Row {
+                name: command.name.clone().unwrap_or_default(),
+                targets: command.target.clone(),
+                disconnect: command.disconnect.clone(),
+                ..Row::default()
+            };
+            match item(&row, command.delete) {
+                Ok(item) => vec![Ok(item)],
+                Err(failure) => {
+                    writeln!(messages, "{failure}")?;
+                    return Ok(Status::CannotAnswer);
+                }
+            }
+        }
+    };
+    block_on(revoke_all(command, asked, out, messages))
+}
+
+async fn revoke_all(
+    command: &Revoke,
+    asked: Vec<Result<Item, Box<Failure>>>,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    let changes = &command.changes;
+    let access = match Access::open(changes.rate).await {
+        Ok(access) => access,
+        Err(error) => return stop(&error, Status::CannotAnswer, messages),
+    };
+    let region = access.plane.region();
+    let asked = asked
+        .into_iter()
+        .map(|item| item.and_then(|item| here(item, region)));
+    let asked: Vec<_> = asked.collect();
+    if let (None, Some(Err(failure))) = (&command.from, asked.first()) {
+        writeln!(messages, "{failure}")?;
+        return Ok(Status::CannotAnswer);
+    }
+    let connects = asked
+        .iter()
+        .flatten()
+        .any(|item| !item.disconnect.is_empty());
+    let connections = if connects && !changes.dry_run {
+        match connections(command, &access).await {
+            Ok(connections) => Some(connections),
+            Err(error) => return stop(&error, Status::Failed, messages),
+        }
+    } else {
+        None
+    };
+    let sessions = (command.clean_session, command.prevent_will);
+    let key = |item: &Item| item.key(command.delete, sessions);
+    let Begun {
+        items,
+        journal,
+        mut report,
+    } = match access
+        .begin("policy revoke", changes, asked, key, messages)
+        .await?
+    {
+        Ok(begun) => begun,
+        Err(status) => return Ok(status),
+    };
+    report.effect = Some(EFFECT);
+    let shutdown = Shutdown::default();
+    let work = |item| {
+        revoke(
+            command,
+            &access.plane,
+            connections.as_ref(),
+            &shutdown,
+            item,
+        )
+    };
+    let told = (changes.format, &mut *out, &mut *messages);
+    run::all(items, &shutdown, work, journal, &mut report, told).await?;
+    report.calls = access.plane.calls_made().into_iter().collect();
+    let status = report.finish(changes.format, out)?;
+    writeln!(messages, "note: {EFFECT}")?;
+    Ok(status)
+}
+
+fn here(item: Item, region: &str) -> Result<Item, Box<Failure>> {
+    let targets = item
+        .revocation
+        .iter()
+        .filter_map(|revocation| revocation.targets.as_ref());
+    match elsewhere(targets.flatten(), item.name(), region, &item.place) {
+        Some(failure) => Err(failure),
+        None => Ok(item),
+    }
+}
+
+/// Where connections are ended.
+async fn connections(command: &Revoke, access: &Access) -> Result<Connections, ControlError> {
+    let endpoint = match command.endpoint.as_deref().or(access.aws.endpoint_url()) {
+        Some(endpoint) => endpoint.to_owned(),
+        None => {
+            let host = endpoint::describe(&access.aws).await.map_err(|error| {
+                ControlError::Unavailable(Told {
+                    what: error.to_string(),
+                    help: "give the data plane's address with --endpoint".into(),
+                })
+            })?;
+            format!("https://{host}")
+        }
+    };
+    Ok(Connections::new(&access.aws, &endpoint, &access.plane))
+}
+
+/// Sees to one policy and its clients.
+async fn revoke(
+    command: &Revoke,
+    plane: &ControlPlane,
+    connections: Option<&Connections>,
+    shutdown: &Shutdown,
+    item: Item,
+) -> Outcome {
+    let mut outcome = Outcome {
+        name: item.name().to_owned(),
+        line: item.place.line,
+        key: Some(item.key(
+            command.delete,
+            (command.clean_session, command.prevent_will),
+        )),
+        ..Outcome::default()
+    };
+    if let Some(revocation) = &item.revocation {
+        take_back(
+            command,
+            plane,
+            shutdown,
+            (revocation, &item.place),
+            &mut outcome,
+        )
+        .await;
+    }
+    // Whoever is still allowed to connect would be back at once.
+    if !outcome.failures.is_empty() || outcome.hopeless.is_some() || outcome.interrupted {
+        return outcome;
+    }
+    for client in &item.disconnect {
+        let done = Done::Disconnect {
+            client: client.clone(),
+        };
+        let Some(connections) = connections else {
+            outcome.steps.push(done);
+            continue;
+        };
+        match connections
+            .end(client, command.clean_session, command.prevent_will)
+            .await
+        {
+            Ok(true) => outcome.steps.push(done),
+            Ok(false) => outcome
+                .notes
+                .push(format!("client `{client}` was not connected")),
+            Err(error) => fail(error, item.name(), client, &item.place, &mut outcome),
+        }
+    }
+    outcome
+}
+
+/// Detaches and deletes, and waits where IoT Core says that it is too early.
+async fn take_back(
+    command: &Revoke,
+    plane: &ControlPlane,
+    shutdown: &Shutdown,
+    (revocation, place): (&Revocation, &Place),
+    outcome: &mut Outcome,
+) {
+    let name = revocation.name.as_str();
+    let deadline = Instant::now() + command.wait;
+    let (mut round, mut held) = (0, HELD.0);
+    loop {
+        round += 1;
+        let error = match once(command, plane, shutdown, (revocation, place), outcome).await {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        outcome.failures.clear();
+        match error {
+            ControlError::Outdated(_) if round < ROUNDS => {}
+            ControlError::Held(_) if Instant::now() + held <= deadline => {
+                tokio::select! {
+                    () = sleep(held) => held = (held * 2).min(HELD.1),
+                    _ = shutdown.draining() => {
+                        outcome.interrupted = true;
+                        return;
+                    }
+                }
+            }
+            error => return fail(error, name, name, place, outcome),
+        }
+    }
+}
+
+/// Looks, plans and acts.
+async fn once(
+    command: &Revoke,
+    plane: &ControlPlane,
+    shutdown: &Shutdown,
+    (revocation, place): (&Revocation, &Place),
+    outcome: &mut Outcome,
+) -> Result<(), ControlError> {
+    let name = revocation.name.as_str();
+    let current = look::before_revoke(plane, revocation).await?;
+    if current.is_none() && outcome.steps.is_empty() {
+        outcome.notes.push(format!("there is no policy `{name}`"));
+    }
+    let steps = match plan::revoke(revocation, current.as_ref()) {
+        Ok(steps) => steps,
+        Err(stays) => {
+            let help = "leave out the targets to detach it from all, or do not delete it";
+            let failure = place.failure(name, name, stays.to_string(), help);
+            outcome.failures.push(*failure);
+            return Ok(());
+        }
+    };
+    if command.changes.dry_run {
+        outcome.steps = steps.iter().map(|step| Done::step(step, None)).collect();
+        return Ok(());
+    }
+    take(plane, shutdown, (name, ""), &steps, place, outcome).await
+}

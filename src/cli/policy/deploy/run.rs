@@ -1,0 +1,162 @@
+//! Many policies, a few at a time: with progress, until all are done, somebody interrupts, or nothing can succeed any more.
+
+use std::io::{IsTerminal as _, Write};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::interval;
+
+use super::journal::Journal;
+use super::list::Place;
+use super::report::{Done, Outcome, Report};
+use crate::aws::control_plane::{ControlError, ControlPlane, Told};
+use crate::cli::Format;
+use crate::cli::progress::bar;
+use crate::policy::deploy::plan::Step;
+use crate::shutdown::Shutdown;
+
+/// How many policies are worked on at once: enough to use the rates up while answers take half a second.
+const AT_ONCE: usize = 16;
+
+/// A plan with no more steps than this left is finished even when somebody interrupts.
+const SHORT: usize = 20;
+
+/// How often those who have no bar are told how far it is.
+const TELL: Duration = Duration::from_secs(10);
+
+/// Works on all items. Whatever ends it early, but for the second signal, each item was either finished or not begun, or is told as
+/// interrupted.
+pub(super) async fn all<I, F: Future<Output = Outcome>>(
+    items: Vec<I>,
+    shutdown: &Shutdown,
+    work: impl Fn(I) -> F,
+    mut journal: Option<Journal>,
+    report: &mut Report,
+    (format, out, messages): (Format, &mut impl Write, &mut impl Write),
+) -> anyhow::Result<()> {
+    let total = items.len() as u64;
+    let progress = bar(
+        total,
+        "{wide_bar} {pos} of {len} {msg}, {eta} to go",
+        "policies",
+    );
+    let told_at_times = !std::io::stderr().is_terminal();
+    let mut signals = pin!(shutdown.on_signals());
+    let mut outcomes = pin!(
+        stream::iter(items)
+            .take_until(shutdown.draining())
+            .map(work)
+            .buffer_unordered(AT_ONCE)
+    );
+    let mut tell = interval(TELL);
+    tell.tick().await;
+    let (mut done, mut interrupted, mut hopeless) = (0, false, None);
+    loop {
+        tokio::select! {
+            outcome = outcomes.next() => {
+                let Some(outcome) = outcome else { break };
+                progress.inc(1);
+                if let Some(told) = outcome.hopeless.clone() {
+                    hopeless.get_or_insert((told, outcome.name.clone()));
+                    if !shutdown.is_draining() {
+                        shutdown.step();
+                    }
+                } else {
+                    done += u64::from(!outcome.interrupted);
+                }
+                if let (Some(journal), Some(key)) = (&mut journal, finished(&outcome, report.dry_run)) {
+                    journal.note(&outcome.name, key)?;
+                }
+                progress.suspend(|| report.add(outcome, format, out, messages))?;
+            }
+            error = &mut signals => error?,
+            _ = tell.tick(), if told_at_times => {
+                writeln!(messages, "{done} of {total} policies")?;
+            }
+            _ = shutdown.draining(), if !interrupted && hopeless.is_none() => {
+                interrupted = true;
+                progress.suspend(|| {
+                    writeln!(messages, "interrupted: finishing what is under way; once more stops at once")
+                })?;
+            }
+            () = shutdown.stopped() => break,
+        }
+    }
+    progress.finish_and_clear();
+    if let Some((Told { what, help }, name)) = hopeless {
+        report.fail(*Place::default().failure(&name, "", what, &help), messages)?;
+    }
+    let interrupted = report
+        .counts
+        .get("interrupted")
+        .copied()
+        .unwrap_or_default();
+    report.count("not_tried", total - done - interrupted);
+    report.complete = done == total;
+    Ok(())
+}
+
+/// What the journal is to know an outcome by, if it is to know it.
+fn finished(outcome: &Outcome, dry_run: bool) -> Option<&String> {
+    let whole = outcome.hopeless.is_none() && !outcome.interrupted;
+    let well = outcome.failures.is_empty() && whole && !dry_run;
+    outcome.key.as_ref().filter(|_| well)
+}
+
+/// Takes a plan's steps, in order. A target that cannot be attached or detached does not keep the others from it.
+///
+/// # Errors
+/// [`ControlError::Outdated`] and [`ControlError::Held`]: look again, and plan again.
+pub(super) async fn take(
+    plane: &ControlPlane,
+    shutdown: &Shutdown,
+    (name, document): (&str, &str),
+    steps: &[Step],
+    place: &Place,
+    outcome: &mut Outcome,
+) -> Result<(), ControlError> {
+    for (taken, step) in steps.iter().enumerate() {
+        if shutdown.is_draining() && steps.len() - taken > SHORT {
+            outcome.interrupted = true;
+            return Ok(());
+        }
+        let alone = matches!(step, Step::Attach(_) | Step::Detach(_));
+        match plane.take(name, step, document).await {
+            Ok(version) => outcome.steps.push(Done::step(step, version)),
+            Err(error @ (ControlError::Outdated(_) | ControlError::Held(_))) => return Err(error),
+            Err(ControlError::Absent(told)) if *step == Step::CreateVersion => {
+                return Err(ControlError::Outdated(told));
+            }
+            Err(error) => {
+                let one = matches!(error, ControlError::Refused(_) | ControlError::Absent(_));
+                let value = match step {
+                    Step::Attach(target) | Step::Detach(target) => target,
+                    _ => name,
+                };
+                fail(error, name, value, place, outcome);
+                if !(alone && one) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Notes an error in an outcome.
+pub(super) fn fail(
+    error: ControlError,
+    name: &str,
+    value: &str,
+    place: &Place,
+    outcome: &mut Outcome,
+) {
+    let told = error.told();
+    if let ControlError::Hopeless(told) = error {
+        outcome.hopeless = Some(told);
+    } else {
+        let failure = place.failure(name, value, told.what.clone(), &told.help);
+        outcome.failures.push(*failure);
+    }
+}

@@ -1,0 +1,99 @@
+//! What `eventcast policy revoke` is asked for: by the command line or a list, checked before any call.
+
+use std::collections::HashMap;
+
+use super::journal::key;
+use super::list::{Columns, Place, Row};
+use super::report::Failure;
+use super::{targets, unfit};
+use crate::channel::limits::CLIENT_ID_BYTES;
+use crate::policy::deploy::plan::Revocation;
+use crate::policy::deploy::target::PolicyName;
+
+pub(super) const COLUMNS: Columns = Columns {
+    known: &["name", "targets", "disconnect", "policy"],
+    needed: &["name"],
+};
+
+/// What is taken back from one policy, and whose connections end.
+pub(super) struct Item {
+    pub(super) place: Place,
+    pub(super) revocation: Option<Revocation>,
+    pub(super) disconnect: Vec<String>,
+}
+
+impl Item {
+    /// The policy's name; empty when only connections end.
+    pub(super) fn name(&self) -> &str {
+        let revocation = self.revocation.as_ref();
+        revocation.map_or("", |revocation| revocation.name.as_str())
+    }
+
+    /// What a journal knows it by; `sessions` says what becomes of sessions and wills.
+    pub(super) fn key(&self, delete: bool, sessions: (bool, bool)) -> String {
+        let targets = self.revocation.as_ref().and_then(|revocation| {
+            let targets = revocation.targets.as_ref()?;
+            Some(
+                targets
+                    .iter()
+                    .map(|target| target.as_str())
+                    .collect::<Vec<_>>(),
+            )
+        });
+        key(&(self.name(), targets, delete, &self.disconnect, sessions))
+    }
+}
+
+/// The revocations of a list, each checked by itself and against those before it.
+pub(super) fn from_list(
+    rows: Vec<Result<Row, Box<Failure>>>,
+    delete: bool,
+) -> Vec<Result<Item, Box<Failure>>> {
+    let mut lines: HashMap<String, u64> = HashMap::new();
+    let mut checked = |row: Row| {
+        let item = item(&row, delete)?;
+        let line = row.place.line.unwrap_or_default();
+        let first = *lines.entry(row.name.clone()).or_insert(line);
+        if row.name.is_empty() || first == line {
+            return Ok(item);
+        }
+        let what = format!("the policy `{}` stands in line {first} already", row.name);
+        let help = "put all targets of a policy into one line";
+        Err(row.place.failure(&row.name, &row.name, what, help))
+    };
+    rows.into_iter()
+        .map(|row| row.and_then(&mut checked))
+        .collect()
+}
+
+/// What one line, or the command line, asks for.
+pub(super) fn item(row: &Row, delete: bool) -> Result<Item, Box<Failure>> {
+    let place = &row.place;
+    if row.name.is_empty() && row.disconnect.is_empty() {
+        let help = "name a policy to revoke, or a client to disconnect";
+        return Err(place.failure("", "", "there is nothing to revoke".into(), help));
+    }
+    for client in &row.disconnect {
+        if client.is_empty() || client.starts_with('$') || client.len() > CLIENT_ID_BYTES {
+            let what = format!("the client id `{client}` is none that can be disconnected");
+            let help = "a client id has 1 to 128 bytes and does not begin with `$`";
+            return Err(place.failure(&row.name, client, what, help));
+        }
+    }
+    let revocation = if row.name.is_empty() {
+        None
+    } else {
+        let named = targets(&row.targets, &row.name, place)?;
+        Some(Revocation {
+            name: PolicyName::parse(&row.name)
+                .map_err(|bad| unfit(&bad, &row.name, &row.name, place))?,
+            targets: (!named.is_empty()).then_some(named),
+            delete,
+        })
+    };
+    Ok(Item {
+        place: place.clone(),
+        revocation,
+        disconnect: row.disconnect.clone(),
+    })
+}
