@@ -29,7 +29,7 @@ pub(super) enum Command {
     Diff(diff::Diff),
     /// Generate the documents for a role and claims, for grants spelled out, or for the daemon
     #[command(after_help = generate::HELP)]
-    Generate(generate::Generate),
+    Generate(Box<generate::Generate>),
     /// Look for what policies say and probably do not mean
     #[command(after_help = lint::HELP)]
     Lint(lint::Lint),
