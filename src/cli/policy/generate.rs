@@ -21,41 +21,44 @@ use crate::policy::role::{Entry, Use};
 use crate::policy::scope::Scope;
 
 pub(super) const HELP: &str = "\
-Standard output holds the documents and nothing else: one for `iot`, `session` and `iam`, up to ten for `authorizer`. Each was evaluated
-before it is printed: what is granted is allowed, and what is next to it is not.
+Standard output holds the documents and nothing else: one for `iot`, `session` and `iam`, up to
+ten for `authorizer`. Each was evaluated before it is printed: what is granted is allowed, and what
+is next to it is not. docs/roles.md explains roles.
 
 Examples:
-  eventcast policy generate --role customer --claim sub=5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11 --claim orders=
-  eventcast policy generate --role customer --claims token.json --as session --minify
-  eventcast policy generate --client backoffice --subscribe 'order:*' --publish announcements --as iot
+  eventcast policy generate --role customer --claims token.json
+  eventcast policy generate --role customer --claim sub=7 --claim orders=1,2 --as session --minify
+  eventcast policy generate --client backoffice --subscribe 'order:*' --publish news --as iot
   eventcast policy generate --for bridge > bridge-role.json
 
-Exit status: 0 printed, 1 the grants are more than there is room for, 2 the configuration, the claims or the grants are not right.";
+Exit status: 0 printed, 1 the grants are more than there is room for, 2 the configuration, the
+claims or the grants are not right.";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Generate {
     #[command(flatten)]
     whose: Whose,
-    #[command(flatten)]
-    claims: Claims,
-    #[command(flatten)]
-    spelled: Spelled,
     /// What the documents are for [default: authorizer; for the bridge: iam]
     #[arg(long = "as", value_enum, value_name = "FORM")]
     form: Option<As>,
-    #[command(flatten)]
-    endpoint: Endpoint,
     /// Subscriptions that a connection may have, where the account's quota was raised
     #[arg(long, value_name = "NUMBER")]
     subscriptions: Option<usize>,
-    #[command(flatten)]
-    configuration: Configuration,
     /// Leave out all white space
     #[arg(long)]
     minify: bool,
     /// How the answer is written: text is the documents alone, json one object with sizes and notes
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    configuration: Configuration,
+    // Each of these begins a heading of its own, which ends with the next one.
+    #[command(flatten)]
+    claims: Claims,
+    #[command(flatten)]
+    spelled: Spelled,
+    #[command(flatten)]
+    endpoint: Endpoint,
 }
 
 #[derive(Debug, Args)]
