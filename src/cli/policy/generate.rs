@@ -12,7 +12,7 @@ use crate::channel::template::TemplateError;
 use crate::cli::configuration::Configuration;
 use crate::cli::{Format, Status};
 use crate::config::Config;
-use crate::config::permission::Queue;
+use crate::config::permission::QueueName;
 use crate::policy::draft::Draft;
 use crate::policy::generate::{self, Form, GenerateError, Generated};
 use crate::policy::grant::Grants;
@@ -297,7 +297,7 @@ impl Generate {
 
     fn for_bridge(&self, config: &Config) -> Result<(As, Generated), Refusal> {
         let form = self.form.unwrap_or(As::Iam);
-        let queue = config.bridge.queue.as_deref().and_then(Queue::of_url);
+        let queue = config.bridge.queue.as_deref().and_then(QueueName::of_url);
         let scope = self.endpoint.scope(queue.as_ref())?;
         let needs = config.needs(&scope).map_err(anyhow::Error::new)?;
         let (permissions, notes) = match form {
@@ -365,7 +365,7 @@ impl Claims {
 
 impl Endpoint {
     /// The scope of ARNs: as told, or where a queue is.
-    fn scope(&self, queue: Option<&Queue<'_>>) -> Result<Scope, Refusal> {
+    fn scope(&self, queue: Option<&QueueName<'_>>) -> Result<Scope, Refusal> {
         let region = self.region.as_deref();
         let account = self.account.as_deref();
         let region = region.or(queue.and_then(|queue| queue.region));
