@@ -34,7 +34,7 @@ A file of tests is YAML:
         - { publish: order/1, expect: implicit_deny, context: { aws:SourceIp: 203.0.113.7 } }
         - { action: iot:GetRetainedMessage, resource: topic/order/1, expect: denied }
     - name: what is generated for a customer
-      role: customer                    # of eventcast.yaml beside this file, or of `config: FILE` at its top
+      role: customer                    # of eventcast.yaml beside this file, or of `config: FILE`
       claims: { sub: 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11, orders: [] }
       cases:
         - { subscribe: \"order/+\", expect: denied }
@@ -235,13 +235,7 @@ fn run_file(file: &str, messages: &mut impl Write) -> anyhow::Result<Option<File
     for test in &tests.tests {
         let run = match &test.role {
             Some(role) => run_role(file, &tests, test, role, &roles, messages)?,
-            None => match policies(file, test, messages)? {
-                Some(policies) => match scope(file, &tests, test, &policies, messages)? {
-                    Some(scope) => Some(run_test(test, &policies, &scope, Context::clone)),
-                    None => None,
-                },
-                None => None,
-            },
+            None => run_documents(file, &tests, test, messages)?,
         };
         sound &= run.is_some();
         results.extend(run);
@@ -293,6 +287,20 @@ fn policies(
         }
     }
     Ok(sound.then_some(policies))
+}
+
+/// A test of documents, in the scope that the file or the documents name.
+fn run_documents(
+    file: &str,
+    tests: &PolicyTests,
+    test: &PolicyTest,
+    messages: &mut impl Write,
+) -> anyhow::Result<Option<TestResult>> {
+    let Some(policies) = policies(file, test, messages)? else {
+        return Ok(None);
+    };
+    let scope = scope(file, tests, test, &policies, messages)?;
+    Ok(scope.map(|scope| run_test(test, &policies, &scope, Context::clone)))
 }
 
 /// A test of what is generated for a role, in the scope that the file names or that of AWS's examples.

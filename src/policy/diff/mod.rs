@@ -1,23 +1,29 @@
 //! What two sets of policies allow differently, by permission and not by text.
 //!
-//! For each action, all texts that the resources of either side tell apart are walked ([`automaton`]) and decided on both sides, so that
+//! For each action, all texts that the resources of either side tell apart are walked (the automaton) and decided on both sides, so that
 //! documents that are written differently and say the same give no difference, and one that is found has an example. Conditions are compared
-//! in the situations that they name ([`situation`]). Two things are taken as the same: what is denied by a statement and what no statement
+//! in the situations that they name (situations). Two things are taken as the same: what is denied by a statement and what no statement
 //! allows; and texts that no topic can be, such as one with `+` to publish to.
 
 mod automaton;
+mod found;
+mod head;
 mod situation;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use automaton::Automaton;
+use found::Found;
+use head::{heads, tail};
 use situation::{Situation, situations};
 
 use super::action::{ACTIONS, ANY, kind_of};
 use super::arn::Arn;
-use super::context::Context;
 use super::document::{Document, Effect, Listed, Resource, Statement};
-use super::glob::{Glob, Syntax, Token};
+use super::glob::Token;
+
+/// What has to hold of a request: context keys and their values.
+pub type When = Vec<(String, String)>;
 
 /// What is allowed differently.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +42,7 @@ pub struct Change {
     /// What became of it.
     pub verdict: Became,
     /// What has to hold of a request: context keys and their values.
-    pub when: Vec<(String, String)>,
+    pub when: When,
     /// Whether all that the resource means is allowed differently, or a part of it.
     pub whole: bool,
     /// Whether it is so in every request, or conditions decide.
@@ -238,239 +244,6 @@ fn matches(tails: &[Option<Vec<Token>>], matching: &[usize]) -> Vec<bool> {
         matches
     });
     matches.collect()
-}
-
-/// The parts of ARNs before the resource.
-type Head = [String; 5];
-
-/// Stands in a head for what no document names.
-const ELSEWHERE: &str = "any";
-
-/// All heads that resources can tell apart.
-fn heads<'d>(resources: impl Iterator<Item = &'d Resource>) -> Vec<Head> {
-    let usual = ["arn", "aws", "iot", ELSEWHERE, ELSEWHERE].map(str::to_owned);
-    let mut parts: [BTreeSet<String>; 5] = Default::default();
-    for resource in resources {
-        let mut written: Vec<&str> = resource.text.splitn(6, ':').collect();
-        if written.len() < 6 {
-            // The last part goes on past the colons.
-            written.pop();
-        }
-        for ((part, known), usual) in written.iter().zip(&mut parts).zip(&usual) {
-            known.insert(match part.contains(['*', '?']) {
-                true => usual.clone(),
-                false => (*part).to_owned(),
-            });
-        }
-    }
-    for (known, usual) in parts.iter_mut().zip(usual) {
-        if known.is_empty() {
-            known.insert(usual);
-        }
-    }
-    let mut heads: Vec<Vec<String>> = vec![Vec::new()];
-    for known in &parts {
-        let longer = |head: &Vec<String>| {
-            let head = head.clone();
-            known
-                .iter()
-                .map(move |part| [head.as_slice(), std::slice::from_ref(part)].concat())
-        };
-        heads = heads.iter().flat_map(longer).collect();
-    }
-    heads
-        .into_iter()
-        .filter_map(|head| head.try_into().ok())
-        .collect()
-}
-
-/// The pattern of a resource's last part, where its others fit a head.
-fn tail(resource: &Resource, head: &Head, action: &str, context: &Context) -> Option<Vec<Token>> {
-    let syntax = Syntax {
-        wildcards: true,
-        variables: false,
-    };
-    let written: Vec<&str> = resource.text.splitn(6, ':').collect();
-    let whole = written.len() == 6;
-    let parts = written.len().min(if whole { 5 } else { written.len() - 1 });
-    let fits = written.iter().take(parts).zip(head).all(|(part, text)| {
-        Glob::parse(part, syntax).is_ok_and(|glob| glob.matches(text, &Context::default()))
-    });
-    if !fits {
-        return None;
-    }
-    if !whole {
-        // `arn:aws:iot:*`: the star takes in the resource, and what stands before it has to fit the next part.
-        let next = head.get(parts).map_or("", String::as_str);
-        let last = written.last().copied().unwrap_or_default();
-        let fits = Glob::parse(last, syntax)
-            .is_ok_and(|glob| glob.matches(&format!("{next}:"), &Context::default()));
-        return fits.then(|| vec![Token::Run]);
-    }
-    if action.eq_ignore_ascii_case("iot:Connect") && is_any_client(resource) {
-        // The client id is the very name that is asked for.
-        let kind = "client/".chars().map(Token::Char);
-        return Some(kind.chain([Token::Run]).collect());
-    }
-    resource.tokens(context)
-}
-
-fn is_any_client(resource: &Resource) -> bool {
-    let lower = resource.text.to_ascii_lowercase();
-    let name = lower.splitn(6, ':').nth(5);
-    name.is_some_and(|name| matches!(name, "client/${iot:clientid}" | "client/${iot:clientid}*"))
-}
-
-/// What was found so far, by resource, verdict and situation.
-#[derive(Default)]
-struct Found {
-    changes: BTreeMap<Place, BTreeMap<String, String>>,
-    /// Resources of which something is decided as before, by action and situation.
-    same: BTreeSet<(String, String, Vec<(String, String)>)>,
-    /// How many situations were compared, by action.
-    situations: BTreeMap<String, usize>,
-    /// The situations in which a resource is allowed differently, by action.
-    seen: BTreeMap<(String, Became, String), BTreeSet<Vec<(String, String)>>>,
-    cut: bool,
-}
-
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    resource: String,
-    verdict: Became,
-    when: Vec<(String, String)>,
-}
-
-impl Found {
-    fn same(&mut self, resource: &str, action: &str, situation: &Situation) {
-        self.same.insert((
-            resource.to_owned(),
-            action.to_owned(),
-            situation.when.clone(),
-        ));
-    }
-
-    fn change(
-        &mut self,
-        resource: &str,
-        verdict: Became,
-        action: &str,
-        situation: &Situation,
-        example: impl Fn() -> String,
-    ) {
-        let seen = self
-            .seen
-            .entry((resource.to_owned(), verdict, action.to_owned()));
-        seen.or_default().insert(situation.when.clone());
-        let place = Place {
-            resource: resource.to_owned(),
-            verdict,
-            when: situation.when.clone(),
-        };
-        let unconditional = Place {
-            when: Vec::new(),
-            ..place.clone()
-        };
-        let known = self
-            .changes
-            .get(&unconditional)
-            .is_some_and(|known| known.contains_key(action));
-        if !known || situation.when.is_empty() {
-            let actions = self.changes.entry(place).or_default();
-            let known = actions.entry(action.to_owned()).or_insert_with(&example);
-            // A name with something in the place of a star is better to read than one with nothing.
-            if known.ends_with(['/', '-', ':']) {
-                *known = example();
-            }
-        }
-    }
-
-    fn difference(self) -> Difference {
-        let mut changes: Vec<Change> = Vec::new();
-        for (place, actions) in &self.changes {
-            for (action, example) in actions {
-                let same = (place.resource.clone(), action.clone(), place.when.clone());
-                let seen = (place.resource.clone(), place.verdict, action.clone());
-                let seen = self.seen.get(&seen).map_or(0, BTreeSet::len);
-                let change = Change {
-                    always: self.situations.get(action).is_none_or(|all| *all == seen),
-                    resource: place.resource.clone(),
-                    verdict: place.verdict,
-                    when: place.when.clone(),
-                    whole: !self.same.contains(&same),
-                    actions: vec![action.clone()],
-                    example: example.clone(),
-                };
-                let alike = |known: &&mut Change| {
-                    known.resource == change.resource
-                        && known.verdict == change.verdict
-                        && known.when == change.when
-                        && (known.whole, known.always) == (change.whole, change.always)
-                };
-                match changes.iter_mut().find(alike) {
-                    Some(known) => known.actions.extend(change.actions),
-                    None => changes.push(change),
-                }
-            }
-        }
-        for change in &mut changes {
-            without_included_actions(&mut change.actions);
-        }
-        let needed: Vec<bool> = changes
-            .iter()
-            .map(|change| !is_included(change, &changes))
-            .collect();
-        let mut needed = needed.into_iter();
-        changes.retain(|_| needed.next().unwrap_or(true));
-        changes.sort();
-        Difference {
-            changes,
-            cut: self.cut,
-        }
-    }
-}
-
-/// Leaves out the actions that a pattern among them means.
-fn without_included_actions(actions: &mut Vec<String>) {
-    let all = actions.clone();
-    let included = |action: &String| {
-        let lower = action.to_ascii_lowercase();
-        all.iter()
-            .any(|other| other != action && includes(&other.to_ascii_lowercase(), &lower))
-    };
-    actions.retain(|action| !included(action));
-}
-
-/// Whether another change says as much and more.
-fn is_included(change: &Change, changes: &[Change]) -> bool {
-    let says_more = |other: &Change| {
-        (other.whole && (other.always || !change.always))
-            && other.verdict == change.verdict
-            && (other.when.is_empty() || other.when == change.when)
-            && change
-                .actions
-                .iter()
-                .all(|action| other.actions.contains(action))
-    };
-    changes.iter().any(|other| {
-        // Of two that say the same, the first stays.
-        let same = includes(&change.resource, &other.resource) && change.resource < other.resource;
-        other.resource != change.resource
-            && says_more(other)
-            && includes(&other.resource, &change.resource)
-            && !same
-    })
-}
-
-/// Whether a pattern surely means all that another one means. The other's stars are characters that only stars of the pattern can match;
-/// a `?` would as well, so that patterns with one are compared with texts only.
-fn includes(pattern: &str, other: &str) -> bool {
-    let syntax = Syntax {
-        wildcards: true,
-        variables: false,
-    };
-    !(pattern.contains('?') && other.contains('*'))
-        && Glob::parse(pattern, syntax).is_ok_and(|glob| glob.matches(other, &Context::default()))
 }
 
 #[cfg(test)]

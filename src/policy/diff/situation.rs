@@ -3,6 +3,7 @@
 //! In the first situation nothing is known but that variables have values that are nobody else's. Then, for each statement with
 //! conditions, come situations in which its conditions hold, one for each of their values, and such in which they do not.
 
+use super::When;
 use crate::policy::condition::Condition;
 use crate::policy::context::Context;
 use crate::policy::document::{Document, Resource, Statement};
@@ -10,7 +11,7 @@ use crate::policy::document::{Document, Resource, Statement};
 /// A context, and what had to be set in it, for people.
 pub(super) struct Situation {
     pub(super) context: Context,
-    pub(super) when: Vec<(String, String)>,
+    pub(super) when: When,
 }
 
 /// All situations that some documents tell apart.

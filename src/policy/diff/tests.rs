@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::context::Context;
 use crate::policy::evaluate::{Request, decide};
 
 const ARN: &str = "arn:aws:iot:us-east-1:123456789012:";
