@@ -11,12 +11,13 @@ use std::time::Duration;
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use rustc_hash::FxHashMap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::dispose::{Outcome, dispose, retry_after};
+use super::dispose::{Outcome, retry_after};
 use super::lane::Lanes;
 use super::settle::Settlement;
+use super::spans;
 use super::work::{Job, JobId, Step, Work, WorkId};
 use super::{Batch, Bridge, Place};
 use crate::channel::topic::Topic;
@@ -24,13 +25,10 @@ use crate::event::envelope::Origin;
 use crate::port::{Delivery, PublishError, Publisher, Queue};
 use crate::route::publication::Publication;
 use crate::route::table::NOT_AN_EVENT;
+use crate::telemetry::traces::Span;
 
 /// The part of the drain time that is kept for settling.
 const SETTLE_RESERVE: Duration = Duration::from_secs(2);
-
-/// IoT Core takes one retained publication a second for a topic (QUOTA, "Retained message inbound publish requests per second
-/// per topic").
-const BETWEEN_RETAINED: Duration = Duration::from_secs(1);
 
 /// Below this, what is left of a message's time cannot be written as MQTT 5 message expiry.
 const SHORTEST_EXPIRY: Duration = Duration::from_secs(1);
@@ -85,15 +83,15 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
 pub(super) struct Desk<'b, Q, P> {
     pub(super) bridge: &'b Bridge<Q, P>,
     pub(super) works: FxHashMap<WorkId, Work>,
-    jobs: FxHashMap<JobId, Job>,
-    topics: Lanes<Topic, JobId>,
-    groups: Lanes<Arc<str>, WorkId>,
+    pub(super) jobs: FxHashMap<JobId, Job>,
+    pub(super) topics: Lanes<Topic, JobId>,
+    pub(super) groups: Lanes<Arc<str>, WorkId>,
     /// Deliveries whose turn has come in their message group, or that have none.
-    begun: VecDeque<WorkId>,
+    pub(super) begun: VecDeque<WorkId>,
     /// Publications whose turn has come in their topic.
-    turn: VecDeque<JobId>,
+    pub(super) turn: VecDeque<JobId>,
     pub(super) steps: FuturesUnordered<BoxFuture<'static, Step>>,
-    settlements: mpsc::Sender<Settlement>,
+    pub(super) settlements: mpsc::Sender<Settlement>,
     latest: u64,
 }
 
@@ -118,7 +116,8 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         self.latest += 1;
         let id = self.latest;
         let group = self.group(&delivery);
-        self.works.insert(id, Work::new(delivery, place));
+        let span = self.bridge.span(&delivery);
+        self.works.insert(id, Work::new(delivery, place, span));
         self.begun.extend(match group {
             Some(group) => self.groups.enter(&group, id),
             None => Some(id),
@@ -126,7 +125,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
     }
 
     /// The message group whose order counts.
-    fn group(&self, delivery: &Delivery) -> Option<Arc<str>> {
+    pub(super) fn group(&self, delivery: &Delivery) -> Option<Arc<str>> {
         let group = delivery.group.as_ref();
         group.filter(|_| self.bridge.facts.fifo).map(Arc::clone)
     }
@@ -151,6 +150,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
                 return self.end(id, Outcome::Refused(refusal));
             }
         };
+        spans::routed(&mut work.span, &routed.publications);
         metrics.decoded.one();
         metrics.routed.add((!routed.publications.is_empty()).into());
         metrics.skipped.add(routed.skipped.len());
@@ -201,6 +201,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             works: smallvec::smallvec![work],
             tries: 0,
             sent: Instant::now(),
+            span: Span::default(),
             abort: None,
         };
         self.jobs.insert(id, job);
@@ -232,14 +233,16 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         let newest = job.works.last().and_then(|work| self.works.get(work));
         let Some(age) = newest.map(Work::age_now) else {
             // Whoever it was made for was given up while it waited.
-            return self.resolve(id, Outcome::Done);
+            return self.resolve(id, "withdrawn", Outcome::Done);
         };
         let mut publication = job.publication.clone();
+        let spans = &self.bridge.spans;
+        spans.publication(job, &self.works, &mut publication);
         if let Some(expires) = &mut publication.expires {
             *expires = expires.saturating_sub(age);
             if *expires < SHORTEST_EXPIRY {
                 self.bridge.metrics.expired.one();
-                return self.resolve(id, Outcome::Done);
+                return self.resolve(id, "expired", Outcome::Done);
             }
         }
         for work in &job.works {
@@ -268,16 +271,16 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         match step {
             Step::Answered(id, Ok(())) => {
                 self.published(id);
-                self.resolve(id, Outcome::Done);
+                self.resolve(id, "published", Outcome::Done);
             }
             Step::Answered(id, Err(PublishError::Transient { what })) => self.try_again(id, &what),
             Step::Answered(id, Err(PublishError::Permanent { reason, what })) => {
                 let route = self.jobs.get(&id).map(|job| &job.publication.route);
                 let refused = Outcome::refused(reason, what, route.map(Arc::clone));
-                self.resolve(id, refused);
+                self.resolve(id, "refused", refused);
             }
             Step::Again(id) => self.turn.push_back(id),
-            Step::Withdrawn(id) => self.resolve(id, Outcome::Done),
+            Step::Withdrawn(id) => self.resolve(id, "withdrawn", Outcome::Done),
             Step::Cooled(topic) => self.turn.extend(self.topics.next(&topic)),
             Step::Extended(ids, asked, outcomes) => self.extended(&ids, asked, outcomes),
             Step::Buried(group, true) => self.begun.extend(self.groups.next(&group)),
@@ -322,131 +325,5 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
                 Err(_) => Step::Withdrawn(id),
             }
         }));
-    }
-
-    /// A publication's fate is known: its topic goes on, and so do the deliveries that waited for it.
-    fn resolve(&mut self, id: JobId, outcome: Outcome) {
-        let Some(job) = self.jobs.remove(&id) else {
-            return;
-        };
-        let topic = job.publication.topic;
-        if job.publication.retain && job.tries > 0 {
-            self.steps.push(Box::pin(async move {
-                sleep(BETWEEN_RETAINED).await;
-                Step::Cooled(topic)
-            }));
-        } else {
-            self.turn.extend(self.topics.next(&topic));
-        }
-        let newest = job.works.last().copied();
-        for work in job.works {
-            // What was refused is the newest one's publication. The others come again and meet their own fate.
-            let outcome = match &outcome {
-                Outcome::Refused(_) if Some(work) != newest => {
-                    Outcome::postponed("the newer event in its place was refused")
-                }
-                outcome => outcome.clone(),
-            };
-            self.credit(work, id, outcome);
-        }
-    }
-
-    /// Tells a delivery the fate of one of its publications.
-    fn credit(&mut self, id: WorkId, job: JobId, outcome: Outcome) {
-        let Some(work) = self.works.get_mut(&id) else {
-            return;
-        };
-        work.jobs.retain(|known| *known != job);
-        work.outcome = std::mem::replace(&mut work.outcome, Outcome::Done).or(outcome);
-        if work.jobs.is_empty() {
-            self.end(id, Outcome::Done);
-        }
-    }
-
-    /// Takes a delivery's publications back, as far as nobody else waits for them.
-    fn withdraw(&mut self, id: WorkId) {
-        let jobs = self
-            .works
-            .get_mut(&id)
-            .map(|work| std::mem::take(&mut work.jobs));
-        for job in jobs.into_iter().flatten() {
-            if let Some(job) = self.jobs.get_mut(&job) {
-                job.works.retain(|work| *work != id);
-                if job.works.is_empty()
-                    && let Some(abort) = &job.abort
-                {
-                    abort.abort();
-                }
-            }
-        }
-    }
-
-    /// Ends the work on a delivery before all of its publications have a fate.
-    pub(super) fn give_up(&mut self, id: WorkId, outcome: Outcome) {
-        self.withdraw(id);
-        self.end(id, outcome);
-    }
-
-    /// Gives up those that fit, for others to take over at once.
-    fn hand_back(&mut self, fits: impl Fn(&Work) -> bool) {
-        let fitting = self.works.iter().filter(|(_, work)| fits(work));
-        let mut ids: Vec<WorkId> = fitting.map(|(id, _)| *id).collect();
-        ids.sort_unstable();
-        for id in ids {
-            self.give_up(id, Outcome::HandedBack);
-        }
-    }
-
-    fn hand_back_group(&mut self, group: &Arc<str>) {
-        for id in self.groups.clear(group) {
-            self.end(id, Outcome::HandedBack);
-        }
-    }
-
-    /// Ends the work on a delivery: it is settled, and its message group goes on or is handed back.
-    fn end(&mut self, id: WorkId, outcome: Outcome) {
-        let Some(work) = self.works.remove(&id) else {
-            return;
-        };
-        let outcome = work.outcome.or(outcome);
-        let group = self.group(&work.delivery);
-        let metrics = &self.bridge.metrics;
-        match &outcome {
-            Outcome::Postponed { why } => {
-                metrics.postponed.one();
-                tracing::warn!(message_id = %work.delivery.id, attempt = work.delivery.attempt, why, "postponed");
-            }
-            Outcome::HandedBack => metrics.handed_back.one(),
-            Outcome::Lost => {
-                metrics.leases_lost.one();
-                tracing::warn!(message_id = %work.delivery.id, attempt = work.delivery.attempt, "the lease had ended; the queue hands it out again");
-            }
-            Outcome::Done | Outcome::Refused(_) => {}
-        }
-        let mut left = None;
-        if let Some(group) = group {
-            match &outcome {
-                Outcome::Done => self.begun.extend(self.groups.next(&group)),
-                // Nothing may overtake it unless it leaves the queue.
-                Outcome::Refused(_) => {
-                    let (sender, receiver) = oneshot::channel();
-                    left = Some(sender);
-                    self.steps.push(Box::pin(async move {
-                        Step::Buried(group, receiver.await.unwrap_or(false))
-                    }));
-                }
-                _ => self.hand_back_group(&group),
-            }
-        }
-        if let Some(disposition) = dispose(outcome, work.delivery.attempt, fastrand::f64()) {
-            let settlement = Settlement {
-                delivery: work.delivery,
-                disposition,
-                place: work.place,
-                left,
-            };
-            // There is room for as many as may be in flight, and the receiver ends after this sender.
-            let _ = self.settlements.try_send(settlement);
-        }
     }
 }

@@ -1,15 +1,18 @@
 //! The daemon: receives events, routes them, publishes them, and settles them once every publication was acknowledged.
 //!
 //! `intake` keeps long polls open and hands what they bring, in order, to `dispatch`, which owns everything that is under way: it
-//! routes, publishes in lanes (`lane`), and keeps leases (`lease`); `settle` deletes, releases and buries in batches. A delivery
-//! occupies one of a bounded number of places from before it is received until it is settled.
+//! routes, publishes in lanes (`lane`), ends what has its fate (`fate`), and keeps leases (`lease`); `settle` deletes, releases and
+//! buries in batches; `spans` is what traces say of it all. A delivery occupies one of a bounded number of places from before it is
+//! received until it is settled.
 
 mod dispatch;
 mod dispose;
+mod fate;
 mod intake;
 mod lane;
 mod lease;
 mod settle;
+mod spans;
 mod work;
 
 #[cfg(test)]
@@ -30,11 +33,13 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
 use self::lease::Leases;
+use self::spans::Spans;
 use crate::port::{Delivery, Publisher, Queue, QueueFacts};
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// How hard the daemon works.
 #[derive(Clone, Debug)]
@@ -98,6 +103,7 @@ pub struct Bridge<Q, P> {
     leases: Leases,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    spans: Spans,
     shutdown: Shutdown,
 }
 
@@ -119,7 +125,16 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
             facts,
             metrics: Arc::default(),
             health: Health::new(shutdown.clone()),
+            spans: Spans::default(),
             shutdown,
+        }
+    }
+
+    /// Traces what it does with each delivery, from a queue's URL to a broker's.
+    pub fn traced(self, traces: Traces, queue: &str, broker: &str) -> Self {
+        Self {
+            spans: Spans::new(traces, queue, broker),
+            ..self
         }
     }
 

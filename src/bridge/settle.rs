@@ -8,11 +8,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::dispose::{Disposition, back_off};
-use super::{Bridge, Place};
+use super::{Bridge, Place, spans};
 use crate::port::{DeadLetter, Delivery, Publisher, Queue, QueueError, Receipt};
 use crate::route::table::Refusal;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Span;
 
 /// The most entries of one batch (SQS API reference, DeleteMessageBatch).
 const PER_BATCH: usize = 10;
@@ -26,17 +27,26 @@ const CONCURRENT: usize = 32;
 /// How often an entry is tried before its lease is left to end.
 const TRIES: u32 = 4;
 
-/// A delivery that was decided upon. It keeps its place among those in flight until it is settled.
+/// What a delivery keeps until it is settled: its place among those in flight, and its span.
+pub(super) struct Kept {
+    pub(super) _place: Place,
+    pub(super) span: Span,
+}
+
+/// A delivery that was decided upon.
 pub(super) struct Settlement {
     pub(super) delivery: Delivery,
     pub(super) disposition: Disposition,
-    pub(super) place: Place,
+    pub(super) kept: Kept,
     /// Who waits to hear whether a dead letter left the queue.
     pub(super) left: Option<oneshot::Sender<bool>>,
 }
 
-/// A dead letter, the right to settle it, and who waits to hear of it.
-type Burial = (DeadLetter, Receipt, Option<oneshot::Sender<bool>>);
+/// The right to settle a delivery, and what it keeps until then.
+type Entry = (Receipt, Kept);
+
+/// A dead letter, its entry, and who waits to hear of it.
+type Burial = (DeadLetter, Entry, Option<oneshot::Sender<bool>>);
 
 impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     /// Settles until there is nothing more to settle.
@@ -78,13 +88,12 @@ impl<Q: Queue> Call<Q> {
         let mut delete = Vec::new();
         let mut release = Vec::new();
         let mut bury = Vec::new();
-        let mut places = Vec::with_capacity(batch.len());
         for settlement in batch {
             let Delivery { receipt, .. } = settlement.delivery;
-            places.push(settlement.place);
+            let entry = (receipt, settlement.kept);
             match settlement.disposition {
-                Disposition::Delete => delete.push(receipt),
-                Disposition::Release { after } => release.push((receipt, after)),
+                Disposition::Delete => delete.push(entry),
+                Disposition::Release { after } => release.push((entry, after)),
                 Disposition::Bury(refusal) => {
                     let attempt = settlement.delivery.attempt;
                     tracing::warn!(
@@ -109,7 +118,7 @@ impl<Q: Queue> Call<Q> {
                         route: route.map(|route| route.as_ref().into()),
                         attempt,
                     };
-                    bury.push((letter, receipt, settlement.left));
+                    bury.push((letter, entry, settlement.left));
                 }
             }
         }
@@ -125,8 +134,8 @@ impl<Q: Queue> Call<Q> {
     async fn bury(
         &self,
         mut burials: Vec<Burial>,
-        delete: &mut Vec<Receipt>,
-        release: &mut Vec<(Receipt, Duration)>,
+        delete: &mut Vec<Entry>,
+        release: &mut Vec<(Entry, Duration)>,
     ) {
         let later = |letter: &DeadLetter| back_off(letter.attempt, fastrand::f64());
         let tell = |waits: Option<oneshot::Sender<bool>>, left| {
@@ -136,31 +145,37 @@ impl<Q: Queue> Call<Q> {
         for attempt in 1..=TRIES {
             let mut letters = Vec::with_capacity(burials.len());
             let mut rest = Vec::with_capacity(burials.len());
-            for (letter, receipt, waits) in burials {
+            for (letter, entry, waits) in burials {
                 letters.push(letter);
-                rest.push((receipt, waits));
+                rest.push((entry, waits));
             }
             let Some(outcomes) = self.queue.bury(&letters).await else {
                 self.metrics.left_to_redrive.add(letters.len());
-                let receipts = rest.into_iter().map(|(receipt, _)| receipt);
-                release.extend(receipts.zip(letters.iter().map(later)));
+                let entries = rest.into_iter().map(|((receipt, mut kept), _)| {
+                    spans::settled(&mut kept.span, "left_to_redrive");
+                    (receipt, kept)
+                });
+                release.extend(entries.zip(letters.iter().map(later)));
                 return;
             };
             burials = Vec::new();
-            for ((letter, (receipt, waits)), outcome) in letters.into_iter().zip(rest).zip(outcomes)
+            for ((letter, ((receipt, mut kept), waits)), outcome) in
+                letters.into_iter().zip(rest).zip(outcomes)
             {
                 match outcome {
                     Ok(()) => {
                         self.metrics.dead_lettered.one(letter.reason);
+                        spans::settled(&mut kept.span, "dead_lettered");
                         tell(waits, true);
-                        delete.push(receipt);
+                        delete.push((receipt, kept));
                     }
                     Err(QueueError::Transient { .. }) if attempt < TRIES => {
-                        burials.push((letter, receipt, waits));
+                        burials.push((letter, (receipt, kept), waits));
                     }
                     Err(error) => {
                         tracing::error!(message_id = %letter.id, %error, "not taken by the dead-letter queue; it stays in the queue");
-                        release.push((receipt, later(&letter)));
+                        spans::settled(&mut kept.span, "not_dead_lettered");
+                        release.push(((receipt, kept), later(&letter)));
                     }
                 }
             }
@@ -171,54 +186,57 @@ impl<Q: Queue> Call<Q> {
         }
     }
 
-    async fn delete(&self, mut receipts: Vec<Receipt>) {
+    async fn delete(&self, mut entries: Vec<Entry>) {
         for attempt in 1..=TRIES {
-            if receipts.is_empty() {
+            if entries.is_empty() {
                 return;
             }
+            let (receipts, kept): (Vec<Receipt>, Vec<Kept>) = entries.into_iter().unzip();
             let outcomes = self.queue.delete(&receipts).await;
-            let mut again = Vec::new();
-            for (receipt, outcome) in receipts.into_iter().zip(outcomes) {
+            entries = Vec::new();
+            for ((receipt, mut kept), outcome) in receipts.into_iter().zip(kept).zip(outcomes) {
                 match outcome {
                     Ok(()) => {
                         self.metrics.deleted.one();
                         self.health.queue_answered();
                     }
-                    Err(QueueError::Transient { .. }) if attempt < TRIES => again.push(receipt),
+                    Err(QueueError::Transient { .. }) if attempt < TRIES => {
+                        entries.push((receipt, kept))
+                    }
                     Err(error) => {
                         self.metrics.possible_duplicates.one();
+                        kept.span.fail("not_deleted");
                         tracing::warn!(%error, "a published message was not deleted: it may come again");
                     }
                 }
             }
-            receipts = again;
-            if !receipts.is_empty() {
+            if !entries.is_empty() {
                 pause(attempt).await;
             }
         }
     }
 
-    async fn release(&self, receipts: Vec<(Receipt, Duration)>) {
-        let holds = |(receipt, after): (Receipt, Duration)| (receipt.hold(), after);
-        let mut holds: Vec<_> = receipts.into_iter().map(holds).collect();
+    async fn release(&self, entries: Vec<(Entry, Duration)>) {
+        let hold = |((receipt, kept), after): (Entry, Duration)| ((receipt.hold(), after), kept);
+        let mut held: Vec<_> = entries.into_iter().map(hold).collect();
         for attempt in 1..=TRIES {
-            if holds.is_empty() {
+            if held.is_empty() {
                 return;
             }
+            let (holds, kept): (Vec<_>, Vec<Kept>) = held.into_iter().unzip();
             let outcomes = self.queue.change_visibility(&holds).await;
-            let mut again = Vec::new();
-            for (hold, outcome) in holds.into_iter().zip(outcomes) {
+            held = Vec::new();
+            for (entry, outcome) in holds.into_iter().zip(kept).zip(outcomes) {
                 match outcome {
                     // Whose lease has ended is visible already.
                     Ok(()) | Err(QueueError::LeaseLost) => {}
-                    Err(QueueError::Transient { .. }) if attempt < TRIES => again.push(hold),
+                    Err(QueueError::Transient { .. }) if attempt < TRIES => held.push(entry),
                     Err(error) => {
                         tracing::warn!(%error, "a message was not handed back: it comes again when its lease ends");
                     }
                 }
             }
-            holds = again;
-            if !holds.is_empty() {
+            if !held.is_empty() {
                 pause(attempt).await;
             }
         }

@@ -41,7 +41,7 @@ pub(super) fn table(routes: Vec<Route>) -> RouteTable {
 }
 
 /// Events of type `One` make one publication, of type `Two` three, others none.
-fn routes() -> RouteTable {
+pub(super) fn routes() -> RouteTable {
     let one = r#"{"source":["shop"],"detail-type":["One","Two"]}"#;
     let two = r#"{"detail-type":["Two"]}"#;
     table(vec![
@@ -58,15 +58,24 @@ pub(super) fn event(kind: &str, id: u32, n: u32) -> String {
 /// How long a delivery may be worked on in these tests.
 const HOLD: Duration = Duration::from_secs(60);
 
-struct Run {
-    queue: Arc<FakeQueue>,
-    publisher: Arc<FakePublisher>,
+pub(super) struct Run {
+    pub(super) queue: Arc<FakeQueue>,
+    pub(super) publisher: Arc<FakePublisher>,
     shutdown: Shutdown,
     metrics: Arc<Metrics>,
     bridge: JoinSet<Ending>,
 }
 
 fn run(queue: FakeQueue, publisher: FakePublisher) -> Run {
+    run_with(queue, publisher, routes(), Traces::default())
+}
+
+pub(super) fn run_with(
+    queue: FakeQueue,
+    publisher: FakePublisher,
+    routes: RouteTable,
+    traces: Traces,
+) -> Run {
     let settings = Settings {
         pollers: (1, 8),
         wait: Duration::from_secs(20),
@@ -79,9 +88,14 @@ fn run(queue: FakeQueue, publisher: FakePublisher) -> Run {
     let bridge = Bridge::new(
         (Arc::clone(&queue), queue.facts()),
         Arc::clone(&publisher),
-        watch::channel(Arc::new(routes())).1,
+        watch::channel(Arc::new(routes)).1,
         settings,
         shutdown.clone(),
+    )
+    .traced(
+        traces,
+        "https://sqs.test/1/events",
+        "mqtt://broker.test:1883",
     );
     let metrics = bridge.metrics();
     let mut task = JoinSet::new();
@@ -96,7 +110,7 @@ fn run(queue: FakeQueue, publisher: FakePublisher) -> Run {
 }
 
 impl Run {
-    async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
+    pub(super) async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
         for _ in 0..100_000 {
             if so(self) {
                 return;
@@ -109,19 +123,19 @@ impl Run {
         );
     }
 
-    async fn end(mut self) -> Ending {
+    pub(super) async fn end(mut self) -> Ending {
         self.shutdown.step();
         self.bridge.join_next().await.unwrap().unwrap()
     }
 }
 
-fn transient() -> Result<(), PublishError> {
+pub(super) fn transient() -> Result<(), PublishError> {
     Err(PublishError::Transient {
         what: "busy".into(),
     })
 }
 
-fn permanent() -> Result<(), PublishError> {
+pub(super) fn permanent() -> Result<(), PublishError> {
     Err(PublishError::Permanent {
         reason: "not_authorized",
         what: "no".into(),

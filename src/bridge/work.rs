@@ -13,6 +13,7 @@ use super::dispose::Outcome;
 use crate::channel::topic::Topic;
 use crate::port::{BatchOutcome, Delivery, PublishError};
 use crate::route::publication::Publication;
+use crate::telemetry::traces::Span;
 
 /// A delivery's number while it is under way.
 pub(super) type WorkId = u64;
@@ -25,6 +26,8 @@ pub(super) struct Work {
     pub(super) delivery: Delivery,
     /// Its place among the deliveries in flight, given up when it is settled.
     pub(super) place: Place,
+    /// What traces say of it.
+    pub(super) span: Span,
     /// When work on it began.
     pub(super) since: Instant,
     /// How old its event was then.
@@ -40,10 +43,11 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(delivery: Delivery, place: Place) -> Self {
+    pub(super) fn new(delivery: Delivery, place: Place, span: Span) -> Self {
         Self {
             delivery,
             place,
+            span,
             since: Instant::now(),
             age: Duration::ZERO,
             jobs: SmallVec::new(),
@@ -80,6 +84,8 @@ pub(super) struct Job {
     pub(super) tries: u32,
     /// When it was handed to the publisher last.
     pub(super) sent: Instant,
+    /// What traces say of it.
+    pub(super) span: Span,
     /// Ends what is under way for it.
     pub(super) abort: Option<AbortHandle>,
 }

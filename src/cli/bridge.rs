@@ -1,42 +1,35 @@
 //! `eventcast bridge`: the daemon.
 
+mod export;
+mod reach;
+
 use std::future::pending;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use aws_config::SdkConfig;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
+use self::export::Export;
+use self::reach::{Parts, begin, over_https, over_mqtt};
+use super::Status;
 use super::configuration::Configuration;
-use super::{Status, broker};
-use crate::aws::data_plane::DataPlane;
-use crate::aws::sqs::Sqs;
-use crate::aws::{client, endpoint};
 use crate::bridge::{Bridge, Ending, Settings};
 use crate::config::Config;
-use crate::config::bridge::{self as config, Publish};
-use crate::mqtt;
-use crate::mqtt::pool::Pool;
-use crate::pace::Limits;
-use crate::port::{Publisher, Queue, QueueFacts};
+use crate::config::bridge::Publish;
+use crate::port::Publisher;
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
 use crate::telemetry::exposition::Embedded;
 use crate::telemetry::http::{self, Vitals};
 use crate::telemetry::logs;
-
-/// How long the broker may take to be reached at start.
-const BROKER_START: Duration = Duration::from_secs(10);
-
-/// How long to wait before trying again with `--wait`: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+use crate::telemetry::traces::Traces;
 
 /// How often embedded metrics are written.
 const EMBEDDED_EVERY: Duration = Duration::from_secs(60);
@@ -50,6 +43,7 @@ The queue and credentials are found as every AWS SDK finds them: AWS_REGION, AWS
 or the role of the task. Without bridge.broker IoT Core is asked for the account's endpoint. SIGTERM or Ctrl-C
 finishes what is in flight and hands back the rest; a second one stops at once. SIGHUP reads the routes anew: a
 configuration with a fault changes nothing, and the log says what is wrong. EVENTCAST_LOG sets what is logged, such as info or eventcast::mqtt=debug.
+OTEL_EXPORTER_OTLP_ENDPOINT exports traces, in a build with the Cargo feature otlp (docs/traces.md).
 
 Examples:
   eventcast bridge
@@ -103,23 +97,33 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
         writeln!(messages, "error: {error}\nhelp: correct EVENTCAST_LOG")?;
         return Ok(Status::CannotAnswer);
     }
+    let Some(export) = Export::start(messages)? else {
+        return Ok(Status::CannotAnswer);
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let ending = runtime.block_on(serve(command, config, queue));
+    let traces = export.traces.clone();
+    let ending = runtime.block_on(serve(command, config, queue, traces));
     runtime.shutdown_timeout(Duration::from_millis(100));
+    export.end(ending.as_ref().ok().copied());
     Ok(match ending? {
         Ending::Drained => Status::Yes,
         Ending::Cut => Status::Failed,
     })
 }
 
-async fn serve(command: &Command, config: Config, queue: String) -> anyhow::Result<Ending> {
+async fn serve(
+    command: &Command,
+    config: Config,
+    queue: String,
+    traces: Traces,
+) -> anyhow::Result<Ending> {
     let shutdown = Shutdown::default();
     let routes = watch::Sender::new(Arc::new(config.route_table()));
     tokio::select! {
-        ending = bridge(command, &config, queue, routes.subscribe(), shutdown.clone()) => ending,
+        ending = bridge(command, &config, queue, routes.subscribe(), traces, shutdown.clone()) => ending,
         failed = shutdown.on_signals() => {
             failed.context("listening to signals")?;
             Ok(Ending::Cut)
@@ -168,6 +172,7 @@ async fn bridge(
     config: &Config,
     queue: String,
     routes: watch::Receiver<Arc<RouteTable>>,
+    traces: Traces,
     shutdown: Shutdown,
 ) -> anyhow::Result<Ending> {
     let section = &config.bridge;
@@ -179,40 +184,31 @@ async fn bridge(
         ),
         None => None,
     };
+    let traced = (traces, &*queue);
     // One future for each kind of publisher: they are types, not objects.
     match &section.publish {
         Publish::Mqtt => {
             let reach = async || over_mqtt(section, &queue).await;
             match begin(command.wait, reach, &shutdown).await? {
-                Some(parts) => work(config, parts, routes, shutdown, listener).await,
+                Some(parts) => work(config, parts, traced, routes, shutdown, listener).await,
                 None => Ok(Ending::Drained),
             }
         }
         Publish::Https { endpoint, calls } => {
             let reach = async || over_https(section, &queue, endpoint.as_deref(), *calls).await;
             match begin(command.wait, reach, &shutdown).await? {
-                Some(parts) => work(config, parts, routes, shutdown, listener).await,
+                Some(parts) => work(config, parts, traced, routes, shutdown, listener).await,
                 None => Ok(Ending::Drained),
             }
         }
     }
 }
 
-/// What the daemon works with, tried.
-struct Parts<P> {
-    queue: Arc<Sqs>,
-    facts: QueueFacts,
-    publisher: Arc<P>,
-    /// How many of its connections are up.
-    up: watch::Receiver<usize>,
-    /// Where it publishes.
-    broker: String,
-}
-
 /// Works until the end.
 async fn work<P: Publisher>(
     config: &Config,
     parts: Parts<P>,
+    traced: (Traces, &str),
     routes: watch::Receiver<Arc<RouteTable>>,
     shutdown: Shutdown,
     listener: Option<TcpListener>,
@@ -225,6 +221,7 @@ async fn work<P: Publisher>(
         up,
         broker,
     } = parts;
+    let (traces, queue_url) = traced;
     if section.dead_letter_queue.is_none() && facts.max_receives.is_none() {
         tracing::warn!(
             "neither bridge.dead_letter_queue nor a redrive policy on the queue: what can never be published comes again until it expires"
@@ -232,7 +229,7 @@ async fn work<P: Publisher>(
     }
     tracing::info!(
         routes = routes.borrow().routes().len(),
-        broker,
+        broker = &*broker,
         visibility = ?facts.visibility,
         fifo = facts.fifo,
         dead_letter_queue = section.dead_letter_queue.is_some(),
@@ -251,7 +248,8 @@ async fn work<P: Publisher>(
         routes,
         settings,
         shutdown,
-    );
+    )
+    .traced(traces, queue_url, &broker);
     let vitals = Vitals {
         metrics: bridge.metrics(),
         health: bridge.health(),
@@ -271,112 +269,6 @@ async fn work<P: Publisher>(
     };
     publisher.close(Instant::now() + goodbye).await;
     Ok(ending)
-}
-
-/// Reaches queue and broker: once, or until it succeeds. `None` when the process is told to end meanwhile.
-async fn begin<P>(
-    wait: bool,
-    reach: impl AsyncFn() -> anyhow::Result<Parts<P>>,
-    shutdown: &Shutdown,
-) -> anyhow::Result<Option<Parts<P>>> {
-    let mut pause = PAUSES.0;
-    loop {
-        let error = tokio::select! {
-            parts = reach() => match parts {
-                Ok(parts) => return Ok(Some(parts)),
-                Err(error) => error,
-            },
-            _ = shutdown.draining() => return Ok(None),
-        };
-        if !wait {
-            return Err(error);
-        }
-        tracing::warn!(error = format!("{error:#}"), again_in = ?pause, "cannot begin yet");
-        tokio::select! {
-            () = sleep(pause) => {}
-            _ = shutdown.draining() => return Ok(None),
-        }
-        pause = (pause * 2).min(PAUSES.1);
-    }
-}
-
-async fn open_queue(
-    section: &config::Bridge,
-    aws: &SdkConfig,
-    queue: &str,
-) -> anyhow::Result<(Arc<Sqs>, QueueFacts)> {
-    let queue = Sqs::open(aws, queue.to_owned(), section.dead_letter_queue.clone()).await;
-    let queue = Arc::new(queue.context("opening the queue")?);
-    let facts = queue
-        .describe()
-        .await
-        .context("reading the queue's settings")?;
-    if facts.visibility.is_zero() {
-        anyhow::bail!(
-            "the queue's VisibilityTimeout is 0: every event would be handed out again while it is published; set it to 30 seconds"
-        );
-    }
-    Ok((queue, facts))
-}
-
-async fn over_mqtt(section: &config::Bridge, queue: &str) -> anyhow::Result<Parts<Pool>> {
-    let aws = client::environment().await;
-    let (queue, facts) = open_queue(section, &aws, queue).await?;
-    let access = broker::access(section, &aws).await?;
-    let broker = access.broker.to_string();
-    let pool = Arc::new(Pool::start(mqtt::Settings {
-        access,
-        client_id: section.client_id.clone(),
-        connections: section.connections,
-        in_flight: section.pace.unacknowledged,
-        publish_timeout: section.publish_timeout,
-        limits: Limits {
-            publishes: section.pace.publishes,
-            bytes: section.pace.bytes,
-            process: section.pace.task,
-        },
-        ..mqtt::Settings::default()
-    }));
-    if timeout(BROKER_START, pool.ready()).await.is_err() {
-        let why = pool.last_error();
-        pool.close(Instant::now()).await;
-        let why = why.unwrap_or_else(|| "it does not answer".into());
-        anyhow::bail!("connecting to the broker {broker}: {why}");
-    }
-    Ok(Parts {
-        queue,
-        facts,
-        up: pool.up(),
-        publisher: pool,
-        broker,
-    })
-}
-
-async fn over_https(
-    section: &config::Bridge,
-    queue: &str,
-    endpoint: Option<&str>,
-    calls: u16,
-) -> anyhow::Result<Parts<DataPlane>> {
-    let aws = client::environment().await;
-    let (queue, facts) = open_queue(section, &aws, queue).await?;
-    let endpoint = match endpoint.or(aws.endpoint_url()) {
-        Some(endpoint) => endpoint.to_owned(),
-        None => {
-            let host = endpoint::describe(&aws).await.context(
-                "asking IoT Core for the account's endpoint, because bridge.endpoint is not set",
-            )?;
-            format!("https://{host}")
-        }
-    };
-    let publisher = DataPlane::new(&aws, &endpoint, calls, section.pace.task);
-    Ok(Parts {
-        queue,
-        facts,
-        up: publisher.up(),
-        publisher: Arc::new(publisher),
-        broker: endpoint,
-    })
 }
 
 /// Serves health and metrics for ever.

@@ -83,6 +83,20 @@ impl Facts {
         facts.find_map(|(name, time)| (name == "eb-time").then_some(time))
     }
 
+    /// The same facts with another trace context: that of the span below which the message's receivers stand.
+    pub fn with_traceparent(&self, traceparent: &str) -> Self {
+        // The trace context comes last.
+        let [id, source, detail_type, time, _] = self.ends;
+        let before = [id, source, detail_type, time].into_iter().flatten().max();
+        let others = self.text.get(..before.unwrap_or(0) as usize);
+        let text = [others.unwrap_or_default(), traceparent].concat();
+        let end = u32::try_from(text.len()).ok();
+        Self {
+            text: text.into(),
+            ends: [id, source, detail_type, time, end],
+        }
+    }
+
     fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let mut start = 0;
         FACTS
@@ -126,5 +140,32 @@ impl Qos {
             Self::AtMostOnce => 0,
             Self::AtLeastOnce => 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_trace_context_takes_the_place_of_the_first() {
+        let told = |facts: &Facts| {
+            let facts = facts.iter().map(|(name, fact)| format!("{name}={fact}"));
+            facts.collect::<Vec<_>>().join(" ")
+        };
+        let whole = Facts::new("1", [Some("shop"), None, Some("noon"), Some("theirs")]);
+        let bare = Facts::new("1", [None; 4]);
+        assert_eq!(
+            told(&whole),
+            "eb-id=1 eb-source=shop eb-time=noon traceparent=theirs"
+        );
+        assert_eq!(
+            told(&whole.with_traceparent("ours")),
+            "eb-id=1 eb-source=shop eb-time=noon traceparent=ours"
+        );
+        assert_eq!(
+            told(&bare.with_traceparent("ours")),
+            "eb-id=1 traceparent=ours"
+        );
     }
 }

@@ -1,7 +1,10 @@
-//! What the process tells of itself: logs, metrics, health. Never a payload, a receipt or a token.
+//! What the process tells of itself: logs, metrics, health, traces. Never a payload, a receipt or a token.
 
 pub mod exposition;
 pub mod health;
 pub mod http;
 pub mod logs;
 pub mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+pub mod traces;

@@ -1,0 +1,152 @@
+//! How the work on publications and deliveries ends, and what goes on for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::dispatch::Desk;
+use super::dispose::{Outcome, dispose};
+use super::settle::{Kept, Settlement};
+use super::spans;
+use super::work::{JobId, Step, Work, WorkId};
+use crate::port::{Publisher, Queue};
+
+/// IoT Core takes one retained publication a second for a topic (QUOTA, "Retained message inbound publish requests per second
+/// per topic").
+const BETWEEN_RETAINED: Duration = Duration::from_secs(1);
+
+impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
+    /// A publication's fate is known: its topic goes on, and so do the deliveries that waited for it.
+    pub(super) fn resolve(&mut self, id: JobId, fate: &'static str, outcome: Outcome) {
+        let Some(mut job) = self.jobs.remove(&id) else {
+            return;
+        };
+        spans::resolved(&mut job, fate, &outcome);
+        let topic = job.publication.topic;
+        if job.publication.retain && job.tries > 0 {
+            self.steps.push(Box::pin(async move {
+                sleep(BETWEEN_RETAINED).await;
+                Step::Cooled(topic)
+            }));
+        } else {
+            self.turn.extend(self.topics.next(&topic));
+        }
+        let newest = job.works.last().copied();
+        for work in job.works {
+            // What was refused is the newest one's publication. The others come again and meet their own fate.
+            let outcome = match &outcome {
+                Outcome::Refused(_) if Some(work) != newest => {
+                    Outcome::postponed("the newer event in its place was refused")
+                }
+                outcome => outcome.clone(),
+            };
+            self.credit(work, id, outcome);
+        }
+    }
+
+    /// Tells a delivery the fate of one of its publications.
+    fn credit(&mut self, id: WorkId, job: JobId, outcome: Outcome) {
+        let Some(work) = self.works.get_mut(&id) else {
+            return;
+        };
+        work.jobs.retain(|known| *known != job);
+        work.outcome = std::mem::replace(&mut work.outcome, Outcome::Done).or(outcome);
+        if work.jobs.is_empty() {
+            self.end(id, Outcome::Done);
+        }
+    }
+
+    /// Takes a delivery's publications back, as far as nobody else waits for them.
+    fn withdraw(&mut self, id: WorkId) {
+        let jobs = self
+            .works
+            .get_mut(&id)
+            .map(|work| std::mem::take(&mut work.jobs));
+        for job in jobs.into_iter().flatten() {
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.works.retain(|work| *work != id);
+                if job.works.is_empty() {
+                    spans::resolved(job, "withdrawn", &Outcome::Done);
+                    if let Some(abort) = &job.abort {
+                        abort.abort();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the work on a delivery before all of its publications have a fate.
+    pub(super) fn give_up(&mut self, id: WorkId, outcome: Outcome) {
+        self.withdraw(id);
+        self.end(id, outcome);
+    }
+
+    /// Gives up those that fit, for others to take over at once.
+    pub(super) fn hand_back(&mut self, fits: impl Fn(&Work) -> bool) {
+        let fitting = self.works.iter().filter(|(_, work)| fits(work));
+        let mut ids: Vec<WorkId> = fitting.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.give_up(id, Outcome::HandedBack);
+        }
+    }
+
+    pub(super) fn hand_back_group(&mut self, group: &Arc<str>) {
+        for id in self.groups.clear(group) {
+            self.end(id, Outcome::HandedBack);
+        }
+    }
+
+    /// Ends the work on a delivery: it is settled, and its message group goes on or is handed back.
+    pub(super) fn end(&mut self, id: WorkId, outcome: Outcome) {
+        let Some(mut work) = self.works.remove(&id) else {
+            return;
+        };
+        let outcome = work.outcome.or(outcome);
+        spans::ended(&mut work.span, &outcome);
+        let group = self.group(&work.delivery);
+        let metrics = &self.bridge.metrics;
+        match &outcome {
+            Outcome::Postponed { why } => {
+                metrics.postponed.one();
+                tracing::warn!(message_id = %work.delivery.id, attempt = work.delivery.attempt, why, "postponed");
+            }
+            Outcome::HandedBack => metrics.handed_back.one(),
+            Outcome::Lost => {
+                metrics.leases_lost.one();
+                tracing::warn!(message_id = %work.delivery.id, attempt = work.delivery.attempt, "the lease had ended; the queue hands it out again");
+            }
+            Outcome::Done | Outcome::Refused(_) => {}
+        }
+        let mut left = None;
+        if let Some(group) = group {
+            match &outcome {
+                Outcome::Done => self.begun.extend(self.groups.next(&group)),
+                // Nothing may overtake it unless it leaves the queue.
+                Outcome::Refused(_) => {
+                    let (sender, receiver) = oneshot::channel();
+                    left = Some(sender);
+                    self.steps.push(Box::pin(async move {
+                        Step::Buried(group, receiver.await.unwrap_or(false))
+                    }));
+                }
+                _ => self.hand_back_group(&group),
+            }
+        }
+        if let Some(disposition) = dispose(outcome, work.delivery.attempt, fastrand::f64()) {
+            let settlement = Settlement {
+                delivery: work.delivery,
+                disposition,
+                kept: Kept {
+                    _place: work.place,
+                    span: work.span,
+                },
+                left,
+            };
+            // There is room for as many as may be in flight, and the receiver ends after this sender.
+            let _ = self.settlements.try_send(settlement);
+        }
+    }
+}

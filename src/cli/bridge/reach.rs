@@ -1,0 +1,148 @@
+//! Reaching the daemon's queue and broker, before it works.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_config::SdkConfig;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::aws::data_plane::DataPlane;
+use crate::aws::sqs::Sqs;
+use crate::aws::{client, endpoint};
+use crate::cli::broker;
+use crate::config::bridge as config;
+use crate::mqtt;
+use crate::mqtt::pool::Pool;
+use crate::pace::Limits;
+use crate::port::{Publisher as _, Queue as _, QueueFacts};
+use crate::shutdown::Shutdown;
+
+/// How long the broker may take to be reached at start.
+const BROKER_START: Duration = Duration::from_secs(10);
+
+/// How long to wait before trying again with `--wait`: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// What the daemon works with, tried.
+pub(super) struct Parts<P> {
+    pub(super) queue: Arc<Sqs>,
+    pub(super) facts: QueueFacts,
+    pub(super) publisher: Arc<P>,
+    /// How many of its connections are up.
+    pub(super) up: watch::Receiver<usize>,
+    /// Where it publishes.
+    pub(super) broker: String,
+}
+
+/// Reaches queue and broker: once, or until it succeeds. `None` when the process is told to end meanwhile.
+pub(super) async fn begin<P>(
+    wait: bool,
+    reach: impl AsyncFn() -> anyhow::Result<Parts<P>>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Parts<P>>> {
+    let mut pause = PAUSES.0;
+    loop {
+        let error = tokio::select! {
+            parts = reach() => match parts {
+                Ok(parts) => return Ok(Some(parts)),
+                Err(error) => error,
+            },
+            _ = shutdown.draining() => return Ok(None),
+        };
+        if !wait {
+            return Err(error);
+        }
+        tracing::warn!(error = format!("{error:#}"), again_in = ?pause, "cannot begin yet");
+        tokio::select! {
+            () = sleep(pause) => {}
+            _ = shutdown.draining() => return Ok(None),
+        }
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+async fn open_queue(
+    section: &config::Bridge,
+    aws: &SdkConfig,
+    queue: &str,
+) -> anyhow::Result<(Arc<Sqs>, QueueFacts)> {
+    let queue = Sqs::open(aws, queue.to_owned(), section.dead_letter_queue.clone()).await;
+    let queue = Arc::new(queue.context("opening the queue")?);
+    let facts = queue
+        .describe()
+        .await
+        .context("reading the queue's settings")?;
+    if facts.visibility.is_zero() {
+        anyhow::bail!(
+            "the queue's VisibilityTimeout is 0: every event would be handed out again while it is published; set it to 30 seconds"
+        );
+    }
+    Ok((queue, facts))
+}
+
+/// Reaches queue and an MQTT broker.
+pub(super) async fn over_mqtt(
+    section: &config::Bridge,
+    queue: &str,
+) -> anyhow::Result<Parts<Pool>> {
+    let aws = client::environment().await;
+    let (queue, facts) = open_queue(section, &aws, queue).await?;
+    let access = broker::access(section, &aws).await?;
+    let broker = access.broker.to_string();
+    let pool = Arc::new(Pool::start(mqtt::Settings {
+        access,
+        client_id: section.client_id.clone(),
+        connections: section.connections,
+        in_flight: section.pace.unacknowledged,
+        publish_timeout: section.publish_timeout,
+        limits: Limits {
+            publishes: section.pace.publishes,
+            bytes: section.pace.bytes,
+            process: section.pace.task,
+        },
+        ..mqtt::Settings::default()
+    }));
+    if timeout(BROKER_START, pool.ready()).await.is_err() {
+        let why = pool.last_error();
+        pool.close(Instant::now()).await;
+        let why = why.unwrap_or_else(|| "it does not answer".into());
+        anyhow::bail!("connecting to the broker {broker}: {why}");
+    }
+    Ok(Parts {
+        queue,
+        facts,
+        up: pool.up(),
+        publisher: pool,
+        broker,
+    })
+}
+
+/// Reaches the queue, and finds IoT Core's data plane.
+pub(super) async fn over_https(
+    section: &config::Bridge,
+    queue: &str,
+    endpoint: Option<&str>,
+    calls: u16,
+) -> anyhow::Result<Parts<DataPlane>> {
+    let aws = client::environment().await;
+    let (queue, facts) = open_queue(section, &aws, queue).await?;
+    let endpoint = match endpoint.or(aws.endpoint_url()) {
+        Some(endpoint) => endpoint.to_owned(),
+        None => {
+            let host = endpoint::describe(&aws).await.context(
+                "asking IoT Core for the account's endpoint, because bridge.endpoint is not set",
+            )?;
+            format!("https://{host}")
+        }
+    };
+    let publisher = DataPlane::new(&aws, &endpoint, calls, section.pace.task);
+    Ok(Parts {
+        queue,
+        facts,
+        up: publisher.up(),
+        publisher: Arc::new(publisher),
+        broker: endpoint,
+    })
+}

@@ -1,0 +1,320 @@
+//! How many spans were lost, told in the log now and then: a collector that is down must be seen, but not once for each span.
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use tokio::time::Instant;
+
+/// How often losses are told at most.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// What became of spans. Clones of one `Arc` stand before and behind the SDK's queue.
+pub(super) struct Tally {
+    /// How many may wait.
+    room: usize,
+    /// How many wait to be sent, or for the answer.
+    waiting: AtomicUsize,
+    /// How many found no room, and how many were sent in vain.
+    full: AtomicUsize,
+    failed: AtomicUsize,
+    told: Mutex<Told>,
+}
+
+/// What was lost so far, and why last.
+#[derive(Debug, PartialEq, Eq)]
+struct Losses {
+    full: usize,
+    failed: usize,
+    cause: String,
+}
+
+/// What the log knows.
+#[derive(Default)]
+struct Told {
+    last: Option<Instant>,
+    lost: usize,
+    /// What stood in the way last.
+    cause: String,
+    /// Nothing is counted any more.
+    closed: bool,
+}
+
+impl Tally {
+    pub(super) fn new(room: usize) -> Self {
+        Self {
+            room,
+            waiting: AtomicUsize::new(0),
+            full: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
+            told: Mutex::default(),
+        }
+    }
+
+    /// Takes a place among those that wait; false when there is none.
+    fn enter(&self) -> bool {
+        let entered = self.waiting.fetch_add(1, Ordering::Relaxed) < self.room;
+        if !entered {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.full.fetch_add(1, Ordering::Relaxed);
+        }
+        entered
+    }
+
+    /// Notes what an export came to.
+    fn exported(&self, spans: usize, result: &OTelSdkResult) {
+        let mut told = self.told();
+        if told.closed {
+            // They were counted as lost.
+            return;
+        }
+        self.waiting.fetch_sub(spans, Ordering::Relaxed);
+        match result {
+            // A request that was made again succeeded in the end.
+            Ok(()) => told.cause.clear(),
+            Err(error) => {
+                self.failed.fetch_add(spans, Ordering::Relaxed);
+                if told.cause.is_empty() {
+                    told.cause = error.to_string();
+                }
+            }
+        }
+        drop(told);
+        self.tell(TELL_EVERY);
+    }
+
+    /// Notes why a request had no answer.
+    pub(super) fn blame(&self, error: &(dyn Error + 'static)) {
+        let mut cause = error.to_string();
+        let mut next = error.source();
+        while let Some(error) = next {
+            // Writing to a string does not fail.
+            let _ = write!(cause, ": {error}");
+            next = error.source();
+        }
+        self.told().cause = cause;
+    }
+
+    /// Tells the log what was lost, when there is news.
+    fn tell(&self, between: Duration) {
+        if let Some(Losses {
+            full,
+            failed,
+            cause,
+        }) = self.news(between)
+        {
+            tracing::warn!(
+                queue_full = full,
+                not_taken = failed,
+                cause,
+                "spans were lost so far"
+            );
+        }
+    }
+
+    /// What was lost so far, where that is more than was told last, and that was not only a moment ago.
+    fn news(&self, between: Duration) -> Option<Losses> {
+        let full = self.full.load(Ordering::Relaxed);
+        let failed = self.failed.load(Ordering::Relaxed);
+        let mut told = self.told();
+        let soon = told.last.is_some_and(|last| last.elapsed() < between);
+        if full + failed == told.lost || soon {
+            return None;
+        }
+        told.last = Some(Instant::now());
+        told.lost = full + failed;
+        Some(Losses {
+            full,
+            failed,
+            cause: std::mem::take(&mut told.cause),
+        })
+    }
+
+    /// Tells the rest at the end: what still waits is lost.
+    pub(super) fn close(&self) {
+        let mut told = self.told();
+        told.closed = true;
+        let waiting = self.waiting.swap(0, Ordering::Relaxed);
+        self.failed.fetch_add(waiting, Ordering::Relaxed);
+        if waiting > 0 && told.cause.is_empty() {
+            told.cause = "no answer before the end".into();
+        }
+        drop(told);
+        self.tell(Duration::ZERO);
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        // Whoever panicked while telling left nothing half done.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tally")
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Stands before the SDK's queue and counts what finds no room in it.
+#[derive(Debug)]
+pub(super) struct Counted<P> {
+    processor: P,
+    tally: Arc<Tally>,
+}
+
+impl<P> Counted<P> {
+    pub(super) fn new(processor: P, tally: &Arc<Tally>) -> Self {
+        Self {
+            processor,
+            tally: Arc::clone(tally),
+        }
+    }
+}
+
+impl<P: SpanProcessor> SpanProcessor for Counted<P> {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.processor.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if self.tally.enter() {
+            self.processor.on_end(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.processor.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.processor.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.processor.set_resource(resource);
+    }
+}
+
+/// Stands behind the SDK's queue and counts what is sent in vain.
+#[derive(Debug)]
+pub(super) struct Counting<E> {
+    exporter: E,
+    tally: Arc<Tally>,
+}
+
+impl<E> Counting<E> {
+    pub(super) fn new(exporter: E, tally: &Arc<Tally>) -> Self {
+        Self {
+            exporter,
+            tally: Arc::clone(tally),
+        }
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Counting<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        let result = self.exporter.export(batch).await;
+        self.tally.exported(spans, &result);
+        result
+    }
+
+    fn shutdown(&self) -> OTelSdkResult {
+        self.exporter.shutdown()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::error::OTelSdkError;
+
+    use super::*;
+
+    fn losses(full: usize, failed: usize, cause: &str) -> Option<Losses> {
+        Some(Losses {
+            full,
+            failed,
+            cause: cause.into(),
+        })
+    }
+
+    fn failure(what: &str) -> OTelSdkResult {
+        Err(OTelSdkError::InternalFailure(what.into()))
+    }
+
+    #[test]
+    fn there_is_room_for_so_many() {
+        let tally = Tally::new(2);
+        assert_eq!([(); 4].map(|()| tally.enter()), [true, true, false, false]);
+        tally.exported(2, &Ok(()));
+        assert!(tally.enter());
+        assert_eq!(tally.news(Duration::ZERO), None, "it was told already");
+        assert_eq!(tally.full.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn losses_are_told_now_and_then() {
+        let tally = Tally::new(100);
+        for _ in 0..10 {
+            tally.enter();
+        }
+        assert_eq!(tally.news(TELL_EVERY), None, "nothing was lost");
+        tally.failed.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(tally.news(TELL_EVERY), losses(0, 1, ""));
+        tally.exported(3, &failure("first"));
+        assert_eq!(tally.news(TELL_EVERY), None, "that was only a moment ago");
+        tally.exported(3, &failure("second"));
+        tokio::time::advance(TELL_EVERY).await;
+        let told = tally.news(TELL_EVERY).unwrap();
+        assert_eq!((told.full, told.failed), (0, 7));
+        assert!(told.cause.contains("first"), "{told:?}");
+        tokio::time::advance(TELL_EVERY).await;
+        assert_eq!(tally.news(TELL_EVERY), None, "there is no news");
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_lost_once() {
+        let tally = Tally::new(10);
+        for _ in 0..5 {
+            tally.enter();
+        }
+        tally.exported(2, &Ok(()));
+        tally.close();
+        tally.exported(3, &failure("too late"));
+        assert_eq!(tally.failed.load(Ordering::Relaxed), 3);
+        assert_eq!(tally.news(Duration::ZERO), None, "the end told it");
+    }
+
+    #[test]
+    fn the_cause_is_the_innermost_of_the_last_request() {
+        let tally = Tally::new(1);
+        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
+        let outer = std::io::Error::other(refused);
+        tally.blame(&outer);
+        tally.exported(0, &Ok(()));
+        assert_eq!(tally.told().cause, "", "it was sent after all");
+        tally.blame(&outer);
+        tally.failed.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(tally.news(TELL_EVERY), losses(0, 1, "refused"));
+    }
+}

@@ -1,0 +1,149 @@
+//! Traces: the words in which the daemon tells of its spans, and the seam to whoever records them.
+//!
+//! Without a recorder nothing is made: a [`Span`] is then two empty words, and every call on it returns at once. What is worth a
+//! span, and what is said of it, is decided by whoever works; how spans are sampled, kept and sent is the recorder's.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Who records spans.
+pub trait Recorder: Send + Sync {
+    /// Begins a span; `None` when it is not sampled.
+    fn begin(&self, beginning: &Beginning<'_>) -> Option<Box<dyn Recording>>;
+}
+
+/// A span that is being recorded. It ends when it is dropped.
+pub trait Recording: Send + Sync {
+    /// Its own context, as a W3C `traceparent`.
+    fn traceparent(&self) -> &str;
+
+    /// Says something of it. Each key is said once.
+    fn say(&mut self, key: &'static str, value: Value<'_>);
+
+    /// Marks it as failed, by a word from a closed set.
+    fn fail(&mut self, kind: &'static str);
+}
+
+/// A span at its beginning.
+#[derive(Debug)]
+pub struct Beginning<'b> {
+    /// What was done to what: the name that spans of one kind share.
+    pub name: &'b str,
+    /// On which side of a message it stands.
+    pub kind: Kind,
+    /// When it began.
+    pub since: SystemTime,
+    /// The `traceparent` of the span that it hangs below; without one it begins a trace of its own.
+    pub parent: Option<&'b str>,
+    /// The `traceparent` of other spans that it has to do with.
+    pub links: &'b [&'b str],
+    /// What a sampler may want to know.
+    pub facts: &'b [(&'static str, Value<'b>)],
+}
+
+/// On which side of a message a span stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It takes a message, whose sender's span is its parent.
+    Consumer,
+    /// It sends a message, whose receivers' spans hang below it.
+    Producer,
+}
+
+/// What is said of a span under one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'v> {
+    /// A word or a name.
+    Text(&'v str),
+    /// Several of them.
+    Texts(&'v [&'v str]),
+    /// A number.
+    Number(u64),
+}
+
+impl<'v> From<&'v str> for Value<'v> {
+    fn from(text: &'v str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<usize> for Value<'_> {
+    fn from(number: usize) -> Self {
+        Self::Number(number as u64)
+    }
+}
+
+impl From<u32> for Value<'_> {
+    fn from(number: u32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+/// Where spans begin. Off, unless there is a recorder.
+#[derive(Clone, Default)]
+pub struct Traces(Option<Arc<dyn Recorder>>);
+
+impl Traces {
+    /// Traces that somebody records.
+    pub fn to(recorder: Arc<dyn Recorder>) -> Self {
+        Self(Some(recorder))
+    }
+
+    /// Whether anybody records them.
+    pub fn are_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Begins a span.
+    pub fn begin(&self, beginning: &Beginning<'_>) -> Span {
+        let recorder = self.0.as_ref();
+        Span(recorder.and_then(|recorder| recorder.begin(beginning)))
+    }
+}
+
+/// A span, which ends when it is dropped; or nothing, where it is not recorded.
+#[derive(Default)]
+pub struct Span(Option<Box<dyn Recording>>);
+
+impl Span {
+    /// Its own context, as a W3C `traceparent`; `None` where it is not recorded.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.0.as_deref().map(Recording::traceparent)
+    }
+
+    /// Says something of it. Each key is said once.
+    pub fn say<'v>(&mut self, key: &'static str, value: impl Into<Value<'v>>) {
+        if let Some(span) = &mut self.0 {
+            span.say(key, value.into());
+        }
+    }
+
+    /// Marks it as failed, by a word from a closed set.
+    pub fn fail(&mut self, kind: &'static str) {
+        if let Some(span) = &mut self.0 {
+            span.fail(kind);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_made_without_a_recorder() {
+        let traces = Traces::default();
+        let mut span = traces.begin(&Beginning {
+            name: "process events",
+            kind: Kind::Consumer,
+            since: SystemTime::UNIX_EPOCH,
+            parent: None,
+            links: &[],
+            facts: &[],
+        });
+        span.say("key", "value");
+        span.fail("reason");
+        assert!(!traces.are_on() && span.0.is_none() && span.traceparent().is_none());
+        assert_eq!(size_of::<Span>(), size_of::<[usize; 2]>());
+    }
+}
