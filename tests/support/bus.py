@@ -1,6 +1,6 @@
 """An event bus with a rule into a queue, driven with AWS's own Python SDK: an independent client for the tests.
 
-    bus.py setup             makes bus, rule, queue and dead-letter queue; prints the two queues' URLs
+    bus.py setup [SECONDS]   makes bus, rule, queue (its VisibilityTimeout: 6) and dead-letter queue; prints the two queues' URLs
     bus.py put FIRST COUNT   puts mixed events on the bus; prints "TOPIC N" for each message that a client must receive
     bus.py send FILE...      puts what is in the files into the queue as it is
     bus.py letters COUNT [REASON ROUTE]   puts letters into the dead-letter queue; prints their ids
@@ -29,8 +29,8 @@ def counts(queue):
     return [int(found[name]) for name in names]
 
 
-def setup():
-    queue = sqs.create_queue(QueueName="events", Attributes={"VisibilityTimeout": "6"})["QueueUrl"]
+def setup(seconds="6"):
+    queue = sqs.create_queue(QueueName="events", Attributes={"VisibilityTimeout": seconds})["QueueUrl"]
     dead = sqs.create_queue(QueueName="events-dlq")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.create_event_bus(Name=BUS)
