@@ -19,9 +19,14 @@ use std::time::Duration;
 use eventcast::aws::client;
 use eventcast::aws::sqs::Sqs;
 use eventcast::port::{Queue, Receipt};
+use mimalloc::MiMalloc;
 use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+/// The daemon's, so that the limits are not those of the system's allocator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() {
