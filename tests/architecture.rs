@@ -38,7 +38,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
         "bridge",
         &["port", "route", "event", "channel", "telemetry", "shutdown"],
     ),
-    ("dev", &["event"]),
+    ("dev", &["port", "event", "channel"]),
     ("telemetry", &["shutdown"]),
     ("shutdown", &[]),
     ("aws", &["port", "route", "event", "channel", "pace"]),
