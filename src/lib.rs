@@ -33,6 +33,7 @@ pub mod port;
 
 // The core and its foundations: pure.
 pub mod config;
+pub mod policy;
 pub mod route;
 
 pub mod broker;

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     (
         "cli",
         &[
@@ -25,6 +25,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "mqtt",
             "port",
             "config",
+            "policy",
             "route",
             "event",
             "channel",
@@ -47,7 +48,8 @@ const MAY_USE: [(&str, &[&str]); 14] = [
         &["port", "route", "event", "channel", "broker", "pace"],
     ),
     ("port", &["route", "event", "channel"]),
-    ("config", &["route", "event", "channel", "broker"]),
+    ("config", &["policy", "route", "event", "channel", "broker"]),
+    ("policy", &["event", "channel"]),
     ("route", &["event", "channel"]),
     ("event", &[]),
     ("channel", &[]),
@@ -56,7 +58,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 ];
 
 /// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.
-const CORE: [&str; 5] = ["config", "route", "event", "channel", "broker"];
+const CORE: [&str; 6] = ["config", "policy", "route", "event", "channel", "broker"];
 const IMPURE: [&str; 10] = [
     "tokio::",
     "std::net::Tcp",

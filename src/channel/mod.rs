@@ -1,10 +1,11 @@
-//! Channels, topic names and the limits of AWS IoT Core.
+//! Channels, topic names, topic filters and the limits of AWS IoT Core.
 //!
 //! A channel is what a client subscribes to and an event is sent to: a kind and an id, written `order:5b0c…`, which stands
 //! for the MQTT topic `order/5b0c…`. Kinds are declared in the configuration with the format of their ids.
 //!
 //! This module is pure: no sockets, clock or environment.
 
+pub mod filter;
 pub mod limits;
 pub mod topic;
 

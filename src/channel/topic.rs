@@ -82,7 +82,7 @@ fn is_plain(text: &str) -> bool {
 
 /// Characters that MQTT 5.0 section 1.5.4 forbids (U+0000) or advises against (controls and noncharacters): a broker may
 /// close the connection on them, which would take other publications down as well.
-fn is_unfit(c: char) -> bool {
+pub(super) fn is_unfit(c: char) -> bool {
     c.is_control() || matches!(c, '\u{FDD0}'..='\u{FDEF}') || (c as u32 & 0xFFFE) == 0xFFFE
 }
 

@@ -1,0 +1,241 @@
+//! Amazon Resource Names, in requests and as patterns.
+//!
+//! `arn:partition:service:region:account:resource`: six parts, split at the first five colons, so that a topic may have more of
+//! them. The parts of a pattern are matched one by one (IAM user guide, "Resource"), the resource as a whole. A pattern with
+//! fewer parts that ends in `*`, such as `*` or `arn:aws:iot:*`, goes on past the colons.
+
+use super::context::Context;
+use super::glob::{Glob, GlobError, Syntax};
+use super::variable::Key;
+
+/// The parts before the resource.
+const HEAD: usize = 5;
+
+/// The name of what a request is about, split once.
+#[derive(Clone, Copy, Debug)]
+pub struct Arn<'r> {
+    text: &'r str,
+    /// Where the first colons stand; `ends[k]` belongs to part `k`.
+    ends: [usize; HEAD],
+    colons: usize,
+}
+
+impl<'r> Arn<'r> {
+    /// Splits a name. Text with fewer parts, such as the `*` of iot:ListRetainedMessages, is matched by short patterns only.
+    pub fn new(text: &'r str) -> Self {
+        let (mut ends, mut colons) = ([0; HEAD], 0);
+        for (end, at) in ends
+            .iter_mut()
+            .zip(memchr::memchr_iter(b':', text.as_bytes()))
+        {
+            *end = at;
+            colons += 1;
+        }
+        Self { text, ends, colons }
+    }
+
+    /// The name as given.
+    pub fn as_str(&self) -> &'r str {
+        self.text
+    }
+
+    /// Where part `k` begins.
+    fn start(&self, k: usize) -> Option<usize> {
+        match k.checked_sub(1) {
+            None => Some(0),
+            Some(before) if before < self.colons => Some(self.ends.get(before)? + 1),
+            Some(_) => None,
+        }
+    }
+
+    /// The text from part `k` to the end.
+    fn from(&self, k: usize) -> Option<&'r str> {
+        self.text.get(self.start(k)?..)
+    }
+
+    /// Part `k` of those before the resource.
+    fn part(&self, k: usize) -> Option<&'r str> {
+        if k >= self.colons {
+            return None;
+        }
+        self.text.get(self.start(k)?..*self.ends.get(k)?)
+    }
+}
+
+/// A pattern of names.
+#[derive(Clone, Debug)]
+pub(super) struct ArnPattern {
+    head: Head,
+    rest: Glob,
+}
+
+#[derive(Clone, Debug)]
+enum Head {
+    /// All five parts without wildcards, with their colons: the usual case.
+    Exact(Box<str>),
+    /// One pattern for each part.
+    Parts(Box<[Glob]>),
+}
+
+/// Why text is no pattern of names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ArnError {
+    /// It does not begin with `arn:`, and is not `*`.
+    #[error("it does not begin with `arn:`")]
+    NotArn,
+    /// Too few parts, without a `*` at the end.
+    #[error("it has {0} of 6 parts")]
+    Short(usize),
+    /// A variable in one of the first five parts.
+    #[error("a variable stands before the fifth colon")]
+    EarlyVariable,
+    /// Faults of the resource part.
+    #[error(transparent)]
+    Glob(#[from] GlobError),
+}
+
+impl ArnPattern {
+    pub(super) fn parse(text: &str, variables: bool) -> Result<Self, ArnError> {
+        let parts: Vec<&str> = text.splitn(HEAD + 1, ':').collect();
+        let (rest, head) = parts.split_last().unwrap_or((&text, &[]));
+        // A pattern for the word `arn` itself, such as `*`, is one too.
+        let plain = Syntax {
+            wildcards: true,
+            variables: false,
+        };
+        let first = Glob::parse(parts.first().unwrap_or(&""), plain)?;
+        if !first.matches("arn", &Context::default()) && !(head.is_empty() && first.ends_in_run()) {
+            return Err(ArnError::NotArn);
+        }
+        if variables && head.iter().any(|part| part.contains("${")) {
+            return Err(ArnError::EarlyVariable);
+        }
+        let variables = variables && head.len() == HEAD;
+        let rest = Glob::parse(rest, Syntax { variables, ..plain })?;
+        if head.len() < HEAD && !rest.ends_in_run() {
+            return Err(ArnError::Short(parts.len()));
+        }
+        let globs: Vec<Glob> = head
+            .iter()
+            .map(|part| Glob::parse(part, plain))
+            .collect::<Result<_, _>>()?;
+        let exact = globs.len() == HEAD && globs.iter().all(|glob| glob.literal().is_some());
+        let head = if exact {
+            Head::Exact(head.iter().flat_map(|part| [part, ":"]).collect())
+        } else {
+            Head::Parts(globs.into())
+        };
+        Ok(Self { head, rest })
+    }
+
+    pub(super) fn matches(&self, arn: &Arn<'_>, context: &Context) -> bool {
+        let rest = match &self.head {
+            Head::Exact(head) => arn.text.strip_prefix(&**head),
+            Head::Parts(globs) => {
+                let fits = globs
+                    .iter()
+                    .enumerate()
+                    .all(|(k, glob)| arn.part(k).is_some_and(|part| glob.matches(part, context)));
+                if fits { arn.from(globs.len()) } else { None }
+            }
+        };
+        rest.is_some_and(|rest| self.rest.matches(rest, context))
+    }
+
+    /// The keys of its variables that have no value in this request.
+    pub(super) fn unresolved<'g>(&'g self, context: &'g Context) -> impl Iterator<Item = &'g Key> {
+        self.rest.unresolved(context)
+    }
+
+    /// The keys of its variables.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.rest.keys()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, yes: &[&str], no: &[&str]) {
+        let context = Context::of_client("c:1");
+        let parsed = ArnPattern::parse(pattern, true).unwrap();
+        for text in yes {
+            assert!(
+                parsed.matches(&Arn::new(text), &context),
+                "{pattern} {text}"
+            );
+        }
+        for text in no {
+            assert!(
+                !parsed.matches(&Arn::new(text), &context),
+                "{pattern} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn patterns() {
+        let topic = "arn:aws:iot:us-east-1:1:topic/a";
+        check("*", &[topic, "*", "", "x"], &[]);
+        check(
+            "arn:aws:iot:*",
+            &[topic],
+            &["arn:aws:s3:x:1:y", "arn:aws:iot", "*"],
+        );
+        check(
+            topic,
+            &[topic],
+            &[
+                "arn:aws:iot:us-east-1:1:topic/ab",
+                "arn:aws:iot:us-east-1:1",
+            ],
+        );
+        check(
+            "arn:aws:iot:*:*:topic/*",
+            &[topic],
+            &["arn:aws:iot:us-east-1:1:client/a"],
+        );
+        check(
+            "arn:aws:iot:*:topic/a:*:*",
+            &["arn:aws:iot:r:topic/a:x:y"],
+            &[topic],
+        );
+        check(
+            "arn:aws:iot:us-*-1:?:topic/a",
+            &[topic],
+            &["arn:aws:iot:us-east-1:12:topic/a"],
+        );
+        check(
+            "arn:aws:iot:r:1:topic/*/z",
+            &["arn:aws:iot:r:1:topic/x:y/z"],
+            &["arn:aws:iot:r:1:topic/z"],
+        );
+        check(
+            "arn:aws:iot:r:1:topic/${iot:ClientId}",
+            &["arn:aws:iot:r:1:topic/c:1"],
+            &["arn:aws:iot:r:1:topic/c"],
+        );
+        // A star in one part does not swallow the next.
+        check(
+            "arn:aws:iot:*:1:topic/a",
+            &[topic],
+            &["arn:aws:iot:x:y:1:topic/a"],
+        );
+    }
+
+    #[test]
+    fn faults() {
+        let error = |text| ArnPattern::parse(text, true).unwrap_err();
+        assert_eq!(error("topic/a"), ArnError::NotArn);
+        assert_eq!(error(""), ArnError::NotArn);
+        assert_eq!(error("arn:aws:iot:us-east-1:topic/a"), ArnError::Short(5));
+        assert_eq!(error("arn:aws:iot:${a}:1:topic/a"), ArnError::EarlyVariable);
+        assert!(matches!(
+            error("arn:aws:iot:r:1:topic/${a"),
+            ArnError::Glob(_)
+        ));
+        assert!(ArnPattern::parse("arn:aws:iot:r:1:topic/${a", false).is_ok());
+    }
+}

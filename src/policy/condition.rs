@@ -1,0 +1,571 @@
+//! Conditions: operators, their quantifiers, and what they say of a request.
+//!
+//! IAM user guide, "Condition operators" and "Set operators for multivalued context keys". All keys of a block must hold; of a
+//! key's values one is enough, and none may be equal for the negated operators. A key that is absent makes positive operators
+//! false and negated ones true, `…IfExists` and `ForAllValues:` true, `ForAnyValue:` false; a key with no values counts as
+//! absent. BinaryEquals compares the Base64 texts.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use super::arn::{Arn, ArnError, ArnPattern};
+use super::compare::{Block, Relation, date, number, truth};
+use super::context::{Context, Values};
+use super::glob::{Glob, Syntax};
+use super::read::VARIABLES;
+use super::variable::Key;
+use crate::event::pattern::tree::Position;
+
+/// One key under one operator.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// The operator as written, such as `ForAnyValue:StringEquals`.
+    pub operator: Box<str>,
+    /// The key that it asks for.
+    pub key: Key,
+    /// The values as written.
+    pub values: Vec<Box<str>>,
+    /// Where the key stands.
+    pub at: Position,
+    set: Set,
+    if_exists: bool,
+    negated: bool,
+    test: Test,
+}
+
+/// How a key's several values count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    /// No quantifier: one of them is enough, for negated operators to be false.
+    None,
+    ForAllValues,
+    ForAnyValue,
+}
+
+/// What is compared, with the policy's values compiled.
+#[derive(Clone, Debug)]
+enum Test {
+    Text(Vec<Glob>),
+    TextIgnoringCase(Vec<Glob>),
+    Arn(Vec<ArnPattern>),
+    Number(Relation, Vec<f64>),
+    Date(Relation, Vec<Timestamp>),
+    Bool(Vec<bool>),
+    Address(Vec<Block>),
+    Binary(Vec<Box<str>>),
+    Null(Vec<bool>),
+}
+
+/// The families of operators, before values are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Text,
+    TextIgnoringCase,
+    TextLike,
+    Arn,
+    Number(Relation),
+    Date(Relation),
+    Bool,
+    Address,
+    Binary,
+    Null,
+}
+
+/// All operators, and whether each says the opposite of its family.
+const OPERATORS: [(&str, Family, bool); 27] = {
+    use Relation::{Equals, GreaterThan, GreaterThanEquals, LessThan, LessThanEquals};
+    [
+        ("StringEquals", Family::Text, false),
+        ("StringNotEquals", Family::Text, true),
+        ("StringEqualsIgnoreCase", Family::TextIgnoringCase, false),
+        ("StringNotEqualsIgnoreCase", Family::TextIgnoringCase, true),
+        ("StringLike", Family::TextLike, false),
+        ("StringNotLike", Family::TextLike, true),
+        ("ArnEquals", Family::Arn, false),
+        ("ArnLike", Family::Arn, false),
+        ("ArnNotEquals", Family::Arn, true),
+        ("ArnNotLike", Family::Arn, true),
+        ("NumericEquals", Family::Number(Equals), false),
+        ("NumericNotEquals", Family::Number(Equals), true),
+        ("NumericLessThan", Family::Number(LessThan), false),
+        (
+            "NumericLessThanEquals",
+            Family::Number(LessThanEquals),
+            false,
+        ),
+        ("NumericGreaterThan", Family::Number(GreaterThan), false),
+        (
+            "NumericGreaterThanEquals",
+            Family::Number(GreaterThanEquals),
+            false,
+        ),
+        ("DateEquals", Family::Date(Equals), false),
+        ("DateNotEquals", Family::Date(Equals), true),
+        ("DateLessThan", Family::Date(LessThan), false),
+        ("DateLessThanEquals", Family::Date(LessThanEquals), false),
+        ("DateGreaterThan", Family::Date(GreaterThan), false),
+        (
+            "DateGreaterThanEquals",
+            Family::Date(GreaterThanEquals),
+            false,
+        ),
+        ("Bool", Family::Bool, false),
+        ("BinaryEquals", Family::Binary, false),
+        ("IpAddress", Family::Address, false),
+        ("NotIpAddress", Family::Address, true),
+        ("Null", Family::Null, false),
+    ]
+};
+
+/// An operator's name, understood.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operator {
+    set: Set,
+    if_exists: bool,
+    negated: bool,
+    family: Family,
+}
+
+impl Operator {
+    /// Reads a name such as `ForAllValues:StringEqualsIfExists`.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let (set, base) = if let Some(base) = name.strip_prefix("ForAllValues:") {
+            (Set::ForAllValues, base)
+        } else if let Some(base) = name.strip_prefix("ForAnyValue:") {
+            (Set::ForAnyValue, base)
+        } else {
+            (Set::None, name)
+        };
+        let (base, if_exists) = match base.strip_suffix("IfExists") {
+            Some(base) => (base, true),
+            None => (base, false),
+        };
+        let (_, family, negated) = *OPERATORS.iter().find(|(known, ..)| *known == base)?;
+        if family == Family::Null && (if_exists || set != Set::None) {
+            return None;
+        }
+        Some(Self {
+            set,
+            if_exists,
+            negated,
+            family,
+        })
+    }
+
+    /// All names without quantifier and `IfExists`.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        OPERATORS.iter().map(|(name, ..)| *name)
+    }
+
+    /// What its values have to be, in words.
+    pub(super) fn accepts(self) -> &'static str {
+        match self.family {
+            Family::Text | Family::TextIgnoringCase | Family::TextLike => "text",
+            Family::Arn => {
+                "`*`, or an ARN of six parts such as `arn:aws:iot:us-east-1:123456789012:topic/a`"
+            }
+            Family::Number(_) => "a number such as `10` or `2.5`",
+            Family::Date(_) => "a date such as `2026-11-25T10:00:00Z`, or seconds since 1970",
+            Family::Bool | Family::Null => "`true` or `false`",
+            Family::Address => "an address or a block such as `203.0.113.0/24` or `2001:db8::/32`",
+            Family::Binary => "Base64 text",
+        }
+    }
+}
+
+/// A value that its operator does not take: its place among the values, and what is wrong where that can be said.
+pub(super) struct BadValue {
+    pub(super) index: usize,
+    pub(super) reason: Option<String>,
+    pub(super) help: &'static str,
+}
+
+/// What is wrong with one value, and what to do about it.
+type Wrong = (Option<String>, &'static str);
+
+/// A value of another type.
+const UNFIT: Wrong = (
+    None,
+    "correct the value, or take an operator of another type",
+);
+
+impl Condition {
+    /// Compiles a condition; all bad values are told.
+    pub(super) fn compile(
+        name: &str,
+        operator: Operator,
+        key: Key,
+        values: Vec<Box<str>>,
+        at: Position,
+        variables: bool,
+    ) -> Result<Self, Vec<BadValue>> {
+        let texts = |wildcards: bool| {
+            let syntax = Syntax {
+                wildcards,
+                variables,
+            };
+            each(&values, |value| {
+                Glob::parse(value, syntax).map_err(|error| (Some(error.to_string()), VARIABLES))
+            })
+        };
+        let plain = |value: &str| Ok::<_, Wrong>(Box::from(value));
+        let test = match operator.family {
+            Family::Text => Test::Text(texts(false)?),
+            Family::TextIgnoringCase => Test::TextIgnoringCase(texts(false)?),
+            Family::TextLike => Test::Text(texts(true)?),
+            Family::Arn => Test::Arn(each(&values, |value| {
+                ArnPattern::parse(value, variables).map_err(|error| {
+                    let help = match error {
+                        ArnError::Glob(_) => VARIABLES,
+                        _ => "write the whole ARN, with `*` for the parts that may be anything",
+                    };
+                    (Some(error.to_string()), help)
+                })
+            })?),
+            Family::Number(relation) => {
+                Test::Number(relation, each(&values, |value| number(value).ok_or(UNFIT))?)
+            }
+            Family::Date(relation) => {
+                Test::Date(relation, each(&values, |value| date(value).ok_or(UNFIT))?)
+            }
+            Family::Bool => Test::Bool(each(&values, |value| truth(value).ok_or(UNFIT))?),
+            Family::Null => Test::Null(each(&values, |value| truth(value).ok_or(UNFIT))?),
+            Family::Address => {
+                Test::Address(each(&values, |value| Block::parse(value).ok_or(UNFIT))?)
+            }
+            Family::Binary => Test::Binary(each(&values, plain)?),
+        };
+        Ok(Self {
+            operator: name.into(),
+            key,
+            values,
+            at,
+            set: operator.set,
+            if_exists: operator.if_exists,
+            negated: operator.negated,
+            test,
+        })
+    }
+
+    /// Whether the request meets the condition.
+    pub(super) fn holds(&self, context: &Context) -> bool {
+        let values = context.values(&self.key);
+        let absent = values.is_empty();
+        if let Test::Null(wanted) = &self.test {
+            return wanted.contains(&absent);
+        }
+        let accepts = |value: &str| self.test.accepts(value, context);
+        match self.set {
+            _ if absent && self.if_exists => true,
+            Set::None => values.iter().any(accepts) != self.negated,
+            Set::ForAllValues => values.iter().all(|value| accepts(value) != self.negated),
+            Set::ForAnyValue => values.iter().any(|value| accepts(value) != self.negated),
+        }
+    }
+
+    /// The keys that it asks for and the request does not have, though it cannot be decided well without them.
+    pub(super) fn missing<'c>(&'c self, context: &'c Context) -> impl Iterator<Item = &'c Key> {
+        let asks_for_absence = self.if_exists || matches!(self.test, Test::Null(_));
+        let own = matches!(context.values(&self.key), Values::Absent) && !asks_for_absence;
+        let (texts, arns): (&[Glob], &[ArnPattern]) = match &self.test {
+            Test::Text(globs) | Test::TextIgnoringCase(globs) => (globs, &[]),
+            Test::Arn(patterns) => (&[], patterns),
+            _ => (&[], &[]),
+        };
+        own.then_some(&self.key)
+            .into_iter()
+            .chain(texts.iter().flat_map(|glob| glob.unresolved(context)))
+            .chain(arns.iter().flat_map(|pattern| pattern.unresolved(context)))
+    }
+
+    /// What it wants and what it finds, for a person.
+    pub(super) fn described(&self, context: &Context) -> String {
+        let list = |values: &mut dyn Iterator<Item = &str>| {
+            let quoted: Vec<String> = values.map(|value| format!("`{value}`")).collect();
+            quoted.join(", ")
+        };
+        let found = match context.values(&self.key) {
+            Values::Absent => "absent".to_owned(),
+            Values::Many([]) => "an empty set".to_owned(),
+            values => list(&mut values.iter()),
+        };
+        let wanted = list(&mut self.values.iter().map(|value| &**value));
+        format!(
+            "`{}` is {found}; `{}` wants {}",
+            self.key,
+            self.operator,
+            if wanted.is_empty() {
+                "no value"
+            } else {
+                &wanted
+            }
+        )
+    }
+
+    /// The keys of the variables in its values.
+    pub fn variables(&self) -> impl Iterator<Item = &Key> {
+        let (texts, arns): (&[Glob], &[ArnPattern]) = match &self.test {
+            Test::Text(globs) | Test::TextIgnoringCase(globs) => (globs, &[]),
+            Test::Arn(patterns) => (&[], patterns),
+            _ => (&[], &[]),
+        };
+        texts
+            .iter()
+            .flat_map(Glob::keys)
+            .chain(arns.iter().flat_map(ArnPattern::keys))
+    }
+}
+
+/// Compiles each value, or tells all that do not compile.
+fn each<T>(
+    values: &[Box<str>],
+    compile: impl Fn(&str) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Vec<BadValue>> {
+    let (mut compiled, mut bad) = (Vec::new(), Vec::new());
+    for (index, value) in values.iter().enumerate() {
+        match compile(value) {
+            Ok(value) => compiled.push(value),
+            Err((reason, help)) => bad.push(BadValue {
+                index,
+                reason,
+                help,
+            }),
+        }
+    }
+    if bad.is_empty() {
+        Ok(compiled)
+    } else {
+        Err(bad)
+    }
+}
+
+impl Test {
+    /// Whether one value of the request is equal to one of the policy's.
+    fn accepts(&self, value: &str, context: &Context) -> bool {
+        match self {
+            Self::Text(globs) => globs.iter().any(|glob| glob.matches(value, context)),
+            Self::TextIgnoringCase(globs) => {
+                let value = value.to_lowercase();
+                globs
+                    .iter()
+                    .filter_map(|glob| glob.expanded(context))
+                    .any(|text| text.to_lowercase() == value)
+            }
+            Self::Arn(patterns) => {
+                let arn = Arn::new(value);
+                patterns
+                    .iter()
+                    .any(|pattern| pattern.matches(&arn, context))
+            }
+            Self::Number(relation, wanted) => number(value).is_some_and(|value| {
+                wanted
+                    .iter()
+                    .any(|wanted| relation.holds(value.partial_cmp(wanted)))
+            }),
+            Self::Date(relation, wanted) => date(value).is_some_and(|value| {
+                wanted
+                    .iter()
+                    .any(|wanted| relation.holds(Some(value.cmp(wanted))))
+            }),
+            Self::Bool(wanted) | Self::Null(wanted) => {
+                truth(value).is_some_and(|value| wanted.contains(&value))
+            }
+            Self::Address(blocks) => value.parse().is_ok_and(|address: IpAddr| {
+                let address = address.to_canonical();
+                blocks.iter().any(|block| block.contains(address))
+            }),
+            Self::Binary(wanted) => wanted.iter().any(|wanted| **wanted == *value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Position = Position { line: 1, column: 1 };
+
+    /// Whether a condition on the key `k` holds for a request whose `k` has some values; `None` for no such key.
+    #[track_caller]
+    fn check(operator: &str, policy: &[&str], request: Option<&[&str]>, expected: bool) {
+        let values = policy.iter().map(|&value| value.into()).collect();
+        let parsed = Operator::parse(operator).unwrap();
+        let condition = Condition::compile(operator, parsed, Key::new("k"), values, AT, true);
+        let mut context = Context::of_client("c*");
+        if let Some(values) = request {
+            context.set("K", values.iter().copied());
+        }
+        let condition = condition.map_err(|_| "bad values").unwrap();
+        assert_eq!(
+            condition.holds(&context),
+            expected,
+            "{operator} {policy:?} {request:?}"
+        );
+    }
+
+    #[test]
+    fn text() {
+        check("StringEquals", &["a", "b"], Some(&["b"]), true);
+        check("StringEquals", &["a*"], Some(&["ab"]), false);
+        check("StringEquals", &["a*"], Some(&["a*"]), true);
+        check("StringEquals", &["A"], Some(&["a"]), false);
+        check(
+            "StringEqualsIgnoreCase",
+            &["Ä${iot:ClientId}"],
+            Some(&["äC*"]),
+            true,
+        );
+        check("StringNotEqualsIgnoreCase", &["A"], Some(&["a"]), false);
+        check("StringLike", &["a*", "b"], Some(&["ab"]), true);
+        check("StringLike", &["*${iot:ClientId}"], Some(&["xc*"]), true);
+        check("StringLike", &["*${iot:ClientId}"], Some(&["xcd"]), false);
+        check("StringNotLike", &["a*"], Some(&["b"]), true);
+        check("StringEquals", &["${iot:Nothing}"], Some(&["x"]), false);
+        check("StringNotEquals", &["${iot:Nothing}"], Some(&["x"]), true);
+    }
+
+    #[test]
+    fn negated_operators_are_neither_nor() {
+        check("StringNotEquals", &["a", "b"], Some(&["c"]), true);
+        check("StringNotEquals", &["a", "b"], Some(&["a"]), false);
+        check(
+            "NotIpAddress",
+            &["10.0.0.0/8", "192.0.2.1"],
+            Some(&["10.1.1.1"]),
+            false,
+        );
+    }
+
+    #[test]
+    fn absent_keys() {
+        check("StringEquals", &["a"], None, false);
+        check("StringNotEquals", &["a"], None, true);
+        check("StringEqualsIfExists", &["a"], None, true);
+        check("StringEqualsIfExists", &["a"], Some(&["b"]), false);
+        check("ForAllValues:StringEquals", &["a"], None, true);
+        check("ForAllValues:StringNotEquals", &["a"], None, true);
+        check("ForAnyValue:StringEquals", &["a"], None, false);
+        check("ForAnyValue:StringNotEquals", &["a"], None, false);
+        check("ForAnyValue:StringEqualsIfExists", &["a"], None, true);
+        check("Bool", &["false"], None, false);
+        check("NumericLessThan", &["1"], None, false);
+        check("NotIpAddress", &["10.0.0.0/8"], None, true);
+    }
+
+    #[test]
+    fn null() {
+        check("Null", &["true"], None, true);
+        check("Null", &["false"], None, false);
+        check("Null", &["true"], Some(&["x"]), false);
+        check("Null", &["false"], Some(&["x"]), true);
+        check("Null", &["true"], Some(&[]), true);
+        check("Null", &["true", "false"], None, true);
+    }
+
+    #[test]
+    fn sets() {
+        check(
+            "ForAllValues:StringEquals",
+            &["a", "b"],
+            Some(&["a", "b"]),
+            true,
+        );
+        check(
+            "ForAllValues:StringEquals",
+            &["a", "b"],
+            Some(&["a", "c"]),
+            false,
+        );
+        check("ForAllValues:StringEquals", &[], Some(&["a"]), false);
+        check("ForAllValues:StringEquals", &[], Some(&[]), true);
+        check(
+            "ForAllValues:StringNotEquals",
+            &["a"],
+            Some(&["b", "c"]),
+            true,
+        );
+        check(
+            "ForAllValues:StringNotEquals",
+            &["a"],
+            Some(&["b", "a"]),
+            false,
+        );
+        check("ForAnyValue:StringEquals", &["a"], Some(&["a", "c"]), true);
+        check(
+            "ForAnyValue:StringNotEquals",
+            &["a"],
+            Some(&["a", "c"]),
+            true,
+        );
+        check("ForAnyValue:StringNotEquals", &["a"], Some(&["a"]), false);
+        check("ForAnyValue:StringEquals", &["a"], Some(&[]), false);
+        check("StringEquals", &["a"], Some(&["b", "a"]), true);
+        check("StringNotEquals", &["a"], Some(&["b", "a"]), false);
+    }
+
+    #[test]
+    fn other_types() {
+        let topic = "arn:aws:iot:us-east-1:1:topic/a/b";
+        check(
+            "ArnEquals",
+            &["arn:aws:iot:*:1:topic/*"],
+            Some(&[topic]),
+            true,
+        );
+        check(
+            "ArnLike",
+            &["arn:aws:iot:us-east-1:1:topic/a"],
+            Some(&[topic]),
+            false,
+        );
+        check(
+            "ArnNotLike",
+            &["arn:aws:iot:*:1:topic/*"],
+            Some(&[topic]),
+            false,
+        );
+        check("NumericEquals", &["10"], Some(&["10.0"]), true);
+        check("NumericNotEquals", &["10"], Some(&["9"]), true);
+        check("NumericLessThanEquals", &["10"], Some(&["10"]), true);
+        check("NumericGreaterThan", &["10"], Some(&["x"]), false);
+        check(
+            "DateGreaterThan",
+            &["2026-01-01"],
+            Some(&["2026-01-01T00:00:01Z"]),
+            true,
+        );
+        check(
+            "DateLessThan",
+            &["2026-01-01"],
+            Some(&["1767225600"]),
+            false,
+        );
+        check("Bool", &["TRUE"], Some(&["true"]), true);
+        check(
+            "IpAddress",
+            &["203.0.113.0/24"],
+            Some(&["::ffff:203.0.113.9"]),
+            true,
+        );
+        check("IpAddress", &["203.0.113.0/24"], Some(&["nowhere"]), false);
+        check("BinaryEquals", &["QmFzZTY0"], Some(&["QmFzZTY0"]), true);
+    }
+
+    #[test]
+    fn operators() {
+        for name in Operator::names() {
+            assert!(Operator::parse(name).is_some(), "{name}");
+        }
+        for name in [
+            "NullIfExists",
+            "ForAnyValue:Null",
+            "stringEquals",
+            "StringEqual",
+            "",
+            "ForAllValues:",
+        ] {
+            assert!(Operator::parse(name).is_none(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Policy documents, read and compiled: what they grant and refuse, with the place of every part.
+//!
+//! The elements are those of IAM's grammar that AWS IoT Core takes: Version, Id, and statements with Sid, Effect, Action or
+//! NotAction, Resource or NotResource, and Condition. `Principal` is none of them: whom a policy concerns is said by attaching it.
+
+use super::arn::{Arn, ArnPattern};
+use super::condition::Condition;
+use super::context::Context;
+use super::glob::Glob;
+use super::read::read;
+use super::variable::Key;
+use crate::event::pattern::tree::{Node, Position};
+
+/// A policy document.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Which rules it is read by.
+    pub version: Version,
+    /// Its statements, in the order of the text.
+    pub statements: Vec<Statement>,
+}
+
+/// The version of the policy language.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// `2008-10-17`, which is also meant when nothing is said: `${…}` is text.
+    #[default]
+    Of2008,
+    /// `2012-10-17`: `${…}` is a variable.
+    Of2012,
+}
+
+impl Version {
+    /// Both versions as they are written.
+    pub const NAMES: [(&'static str, Self); 2] =
+        [("2012-10-17", Self::Of2012), ("2008-10-17", Self::Of2008)];
+}
+
+/// One statement.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Its name, if it has one.
+    pub sid: Option<Box<str>>,
+    /// What becomes of requests that it applies to.
+    pub effect: Effect,
+    /// What it applies to: actions.
+    pub actions: Listed<Action>,
+    /// What it applies to: resources.
+    pub resources: Listed<Resource>,
+    /// What else has to hold.
+    pub conditions: Vec<Condition>,
+    /// Where it begins.
+    pub at: Position,
+}
+
+/// What a statement does with the requests that it applies to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// They are allowed, unless denied elsewhere.
+    Allow,
+    /// They are denied, whatever else is said.
+    Deny,
+}
+
+/// A list that says what is meant, or what is not.
+#[derive(Clone, Debug)]
+pub enum Listed<T> {
+    /// `Action`, `Resource`: these.
+    Only(Vec<T>),
+    /// `NotAction`, `NotResource`: all but these.
+    AllBut(Vec<T>),
+}
+
+impl<T> Listed<T> {
+    /// The list as written.
+    pub fn listed(&self) -> &[T] {
+        match self {
+            Self::Only(listed) | Self::AllBut(listed) => listed,
+        }
+    }
+
+    /// Whether the list means something that `matches` finds in it.
+    pub(super) fn means(&self, matches: impl FnMut(&T) -> bool) -> bool {
+        match self {
+            Self::Only(listed) => listed.iter().any(matches),
+            Self::AllBut(listed) => !listed.iter().any(matches),
+        }
+    }
+}
+
+/// A pattern of actions, such as `iot:Publish` or `iot:*`.
+#[derive(Clone, Debug)]
+pub struct Action {
+    /// As written.
+    pub text: Box<str>,
+    /// Where it stands.
+    pub at: Position,
+    /// In lower case.
+    pub(super) pattern: Glob,
+}
+
+impl Action {
+    /// Whether it matches an action, whatever the case.
+    pub fn matches(&self, action: &str) -> bool {
+        self.matches_lower(&action.to_ascii_lowercase())
+    }
+
+    /// As [`matches`](Self::matches), for an action in lower case.
+    pub(super) fn matches_lower(&self, action: &str) -> bool {
+        match self.pattern.literal() {
+            Some(text) => text == action,
+            // Actions have no variables.
+            None => self.pattern.matches(action, &Context::default()),
+        }
+    }
+}
+
+/// A pattern of resources, such as `arn:aws:iot:*:*:topic/order/*`.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// As written.
+    pub text: Box<str>,
+    /// Where it stands.
+    pub at: Position,
+    pub(super) pattern: ArnPattern,
+}
+
+impl Resource {
+    /// Whether it matches a resource in a request. A pattern with a variable that has no value there matches nothing.
+    pub fn matches(&self, resource: &Arn<'_>, context: &Context) -> bool {
+        self.pattern.matches(resource, context)
+    }
+
+    /// The keys of its variables that have no value in this request.
+    pub(super) fn unresolved<'r>(&'r self, context: &'r Context) -> impl Iterator<Item = &'r Key> {
+        self.pattern.unresolved(context)
+    }
+
+    /// The keys of its variables.
+    pub fn variables(&self) -> impl Iterator<Item = &Key> {
+        self.pattern.keys()
+    }
+}
+
+impl Document {
+    /// Reads a document from JSON text.
+    ///
+    /// # Errors
+    /// [`DocumentError`] with everything that is wrong with it, each with its place.
+    pub fn parse(text: &str) -> Result<Self, DocumentError> {
+        let node = Node::parse(text).map_err(|error| DocumentError {
+            faults: vec![DocumentFault {
+                code: "not-json",
+                message: error.to_string(),
+                at: error.at,
+                key: String::new(),
+                accepted: "a policy document as JSON".into(),
+                help: "see what stands before this place: a comma, a quote or a bracket".into(),
+            }],
+        })?;
+        Self::from_tree(&node)
+    }
+
+    /// Reads a document from a tree, such as a part of a YAML file.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn from_tree(node: &Node) -> Result<Self, DocumentError> {
+        read(node).map_err(|faults| DocumentError { faults })
+    }
+}
+
+/// Everything that is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", summary(.faults))]
+pub struct DocumentError {
+    /// At least one, in the order of the text.
+    pub faults: Vec<DocumentFault>,
+}
+
+fn summary(faults: &[DocumentFault]) -> String {
+    let first = faults.first().map_or_else(String::new, |fault| {
+        let Position { line, column } = fault.at;
+        format!("{} (line {line}, column {column})", fault.message)
+    });
+    match faults.len() {
+        0 | 1 => first,
+        count => format!("{first}, and {} more", count - 1),
+    }
+}
+
+/// One thing that is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentFault {
+    /// Which rule, from a closed set, such as `bad-resource`.
+    pub code: &'static str,
+    /// One line.
+    pub message: String,
+    /// Where it stands.
+    pub at: Position,
+    /// The element's path, such as `Statement[0].Action[1]`.
+    pub key: String,
+    /// What would be right.
+    pub accepted: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! A context as JSON: how test files, the line protocol and conformance vectors say who asks.
+//!
+//! ```json
+//! {
+//!   "clientId": "lamp1",
+//!   "principal": "certificate",
+//!   "thing": {"name": "lamp1", "type": "Lamp", "attributes": {"room": "hall"}, "attachedToPrincipal": true},
+//!   "certificate": {"id": "f1c0…", "Subject": {"CommonName": ["Lamp", "Example"]}, "SerialNumber": "42"},
+//!   "conditions": {"aws:SourceIp": "203.0.113.7", "iot:ConnectAttributes": ["PersistentConnect"]}
+//! }
+//! ```
+//!
+//! Every part may be left out. `thing.exclusive` says that the thing is the principal's only one, `principal` how the client
+//! proved who it is. Unknown names are errors: a misspelled fact would silently be a missing one.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::context::{Attachment, Certificate, Context, Principal, Thing};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Facts {
+    client_id: Option<String>,
+    principal: Option<String>,
+    thing: Option<ThingFacts>,
+    certificate: Option<Map<String, Value>>,
+    #[serde(default)]
+    conditions: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ThingFacts {
+    name: String,
+    #[serde(rename = "type")]
+    type_name: Option<String>,
+    #[serde(default)]
+    attributes: Map<String, Value>,
+    #[serde(default)]
+    attached_to_principal: bool,
+    #[serde(default)]
+    exclusive: bool,
+}
+
+/// Which fact cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FactError {
+    /// The kind of principal has another name.
+    #[error(
+        "the principal `{0}` is none of certificate, cognito-authenticated, cognito-unauthenticated, iam, custom-authorizer"
+    )]
+    Principal(String),
+    /// A value that is neither text, a number, true or false, nor a list of them.
+    #[error("`{0}` must be text, a number, true or false, or a list of them")]
+    Value(String),
+    /// Several values where there can be one.
+    #[error("`{0}` must have one value")]
+    Single(String),
+}
+
+impl TryFrom<Facts> for Context {
+    type Error = FactError;
+
+    fn try_from(facts: Facts) -> Result<Self, FactError> {
+        let mut context = Self::default();
+        context.client_id = facts.client_id.map(Into::into);
+        context.principal = facts.principal.map(principal).transpose()?;
+        context.thing = facts.thing.map(thing).transpose()?;
+        context.certificate = facts.certificate.as_ref().map(certificate).transpose()?;
+        for (key, value) in &facts.conditions {
+            context.set(key, texts(key, value)?);
+        }
+        Ok(context)
+    }
+}
+
+fn principal(word: String) -> Result<Principal, FactError> {
+    Principal::parse(&word).ok_or(FactError::Principal(word))
+}
+
+fn thing(facts: ThingFacts) -> Result<Thing, FactError> {
+    let attributes = facts.attributes.iter().map(|(name, value)| {
+        let value = scalar(value).ok_or_else(|| FactError::Single(name.clone()))?;
+        Ok((name.as_str().into(), value))
+    });
+    Ok(Thing {
+        name: facts.name.into(),
+        type_name: facts.type_name.map(Into::into),
+        attributes: attributes.collect::<Result<_, _>>()?,
+        attachment: match (facts.attached_to_principal, facts.exclusive) {
+            (false, _) => Attachment::None,
+            (true, false) => Attachment::NonExclusive,
+            (true, true) => Attachment::Exclusive,
+        },
+    })
+}
+
+fn certificate(facts: &Map<String, Value>) -> Result<Certificate, FactError> {
+    let mut certificate = Certificate::default();
+    fields(facts, "", &mut certificate)?;
+    Ok(certificate)
+}
+
+/// Nested objects make dotted names: `{"Subject": {"CommonName": …}}`.
+fn fields(
+    facts: &Map<String, Value>,
+    path: &str,
+    certificate: &mut Certificate,
+) -> Result<(), FactError> {
+    for (name, value) in facts {
+        match value {
+            Value::Object(inner) => fields(inner, &format!("{path}{name}."), certificate)?,
+            value if path.is_empty() && name == "id" => {
+                let id = scalar(value).ok_or_else(|| FactError::Single(name.clone()))?;
+                certificate.id = Some(id);
+            }
+            value => {
+                let name = format!("{path}{name}");
+                certificate.set(&name, texts(&name, value)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A value, or a list of them.
+fn texts(key: &str, value: &Value) -> Result<Vec<Box<str>>, FactError> {
+    let values = match value {
+        Value::Array(values) => values.as_slice(),
+        value => std::slice::from_ref(value),
+    };
+    values
+        .iter()
+        .map(|value| scalar(value).ok_or_else(|| FactError::Value(key.to_owned())))
+        .collect()
+}
+
+fn scalar(value: &Value) -> Option<Box<str>> {
+    match value {
+        Value::String(text) => Some(text.as_str().into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        Value::Bool(value) => Some(value.to_string().into()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::variable::Key;
+
+    #[test]
+    fn everything_is_read() {
+        let context: Context = serde_json::from_str(
+            r#"{"clientId":"lamp1","principal":"certificate",
+                "thing":{"name":"lamp1","type":"Lamp","attributes":{"room":"hall"},"attachedToPrincipal":true},
+                "certificate":{"id":"c1","Subject":{"CommonName":["a","b"],"AlternativeName":{"DNSName":"x"}},"SerialNumber":42},
+                "conditions":{"iot:LastWillTopic":"t","iot:ConnectAttributes":[]}}"#,
+        )
+        .unwrap();
+        let value = |key| {
+            let values: Vec<_> = context.values(&Key::new(key)).iter().collect();
+            values.join(",")
+        };
+        assert_eq!(value("iot:ClientId"), "lamp1");
+        assert_eq!(value("iot:Connection.Thing.Attributes[room]"), "hall");
+        assert_eq!(value("iot:CertificateId"), "c1");
+        assert_eq!(value("iot:Certificate.Subject.CommonName.List"), "a,b");
+        assert_eq!(
+            value("iot:Certificate.Subject.AlternativeName.DNSName"),
+            "x"
+        );
+        assert_eq!(value("iot:Certificate.SerialNumber"), "42");
+        assert_eq!(value("iot:lastwilltopic"), "t");
+        assert_eq!(value("iot:ConnectAttributes"), "");
+    }
+
+    #[test]
+    fn faults() {
+        let error = |text| {
+            serde_json::from_str::<Context>(text)
+                .unwrap_err()
+                .to_string()
+        };
+        insta::assert_snapshot!(
+            [
+                r#"{"principal":"nobody"}"#,
+                r#"{"conditions":{"k":{}}}"#,
+                r#"{"conditions":{"k":[null]}}"#,
+                r#"{"thing":{"name":"t","attributes":{"a":[]}}}"#,
+                r#"{"clientID":"c"}"#,
+            ]
+            .map(error)
+            .join("\n")
+        );
+    }
+}

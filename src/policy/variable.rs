@@ -1,0 +1,163 @@
+//! Context keys: what policies may ask about a request, as `${iot:ClientId}` in a resource or as the key of a condition.
+//!
+//! Names are read once, when a document is compiled, and do not depend on case (IAM user guide, "Variables and tags"). What a
+//! key is worth in a request is decided in [`context`](super::context). Follows the developer guide of AWS IoT Core, "AWS IoT
+//! Core policy variables".
+
+use std::fmt;
+
+/// What the names of thing variables begin with.
+const THING: &str = "iot:connection.thing.";
+const ATTRIBUTES: &str = "iot:connection.thing.attributes[";
+const CERTIFICATE: &str = "iot:certificate.";
+
+/// A context key: which fact about the request is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    written: Box<str>,
+    lower: Box<str>,
+    pub(super) fact: Fact,
+}
+
+/// The facts that keys stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fact {
+    ClientId,
+    ThingName,
+    ThingTypeName,
+    /// The attribute's name, as written: the registry tells names apart by case.
+    ThingAttribute(Box<str>),
+    ThingIsAttached,
+    CertificateId,
+    /// The names of all certificate variables that have a value.
+    CertificateKeys,
+    Certificate {
+        /// Such as `subject.commonname`.
+        field: Box<str>,
+        which: Which,
+    },
+    /// Anything else, such as `aws:SourceIp` or `iot:LastWillTopic`: only what the request itself brings.
+    Other,
+}
+
+/// Which of a certificate field's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// One by its place, counted from 0. A name without a number means the first.
+    At(usize),
+    /// All of them: `.List`.
+    All,
+}
+
+impl Key {
+    /// Reads a key's name. Any name is one: what nobody knows is absent from every request.
+    pub fn new(name: &str) -> Self {
+        let lower = name.to_ascii_lowercase();
+        Self {
+            written: name.into(),
+            fact: fact(name, &lower),
+            lower: lower.into(),
+        }
+    }
+
+    /// The name as written in the policy.
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    /// The name in lower case, by which keys are compared.
+    pub(super) fn lower(&self) -> &str {
+        &self.lower
+    }
+
+    /// Whether its values come from the client's certificate, so that some of them are not put in a policy's place.
+    pub fn is_of_certificate(&self) -> bool {
+        self.lower.starts_with(CERTIFICATE)
+    }
+
+    /// Whether it asks about the thing that the client is attached to.
+    pub fn is_of_thing(&self) -> bool {
+        self.lower.starts_with(THING)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+fn fact(name: &str, lower: &str) -> Fact {
+    match lower {
+        "iot:clientid" => return Fact::ClientId,
+        "iot:connection.thing.thingname" => return Fact::ThingName,
+        "iot:connection.thing.thingtypename" => return Fact::ThingTypeName,
+        "iot:connection.thing.isattached" => return Fact::ThingIsAttached,
+        "iot:certificateid" => return Fact::CertificateId,
+        "iot:certificate.availablekeys" => return Fact::CertificateKeys,
+        _ => {}
+    }
+    if lower.starts_with(ATTRIBUTES)
+        && let Some(attribute) = name.get(ATTRIBUTES.len()..)
+        && let Some(attribute) = attribute.strip_suffix(']')
+    {
+        return Fact::ThingAttribute(attribute.into());
+    }
+    match lower.strip_prefix(CERTIFICATE) {
+        Some(path) => certificate(path),
+        None => Fact::Other,
+    }
+}
+
+fn certificate(path: &str) -> Fact {
+    let (field, which) = match path.rsplit_once('.') {
+        Some((field, "list")) => (field, Which::All),
+        Some((field, index)) => match index.parse() {
+            Ok(index) => (field, Which::At(index)),
+            Err(_) => (path, Which::At(0)),
+        },
+        None => (path, Which::At(0)),
+    };
+    Fact::Certificate {
+        field: field.into(),
+        which,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, expected: &Fact) {
+        assert_eq!(&Key::new(name).fact, expected, "{name}");
+    }
+
+    #[test]
+    fn names() {
+        check("IOT:clientid", &Fact::ClientId);
+        check("iot:Connection.Thing.thingName", &Fact::ThingName);
+        check(
+            "iot:connection.Thing.Attributes[siteName]",
+            &Fact::ThingAttribute("siteName".into()),
+        );
+        let common_name = |which| Fact::Certificate {
+            field: "subject.commonname".into(),
+            which,
+        };
+        check(
+            "iot:Certificate.Subject.CommonName",
+            &common_name(Which::At(0)),
+        );
+        check(
+            "iot:Certificate.Subject.CommonName.2",
+            &common_name(Which::At(2)),
+        );
+        check(
+            "iot:Certificate.Subject.CommonName.List",
+            &common_name(Which::All),
+        );
+        check("iot:LastWillTopic", &Fact::Other);
+        check("iot:Connection.Thing.Attributes[x", &Fact::Other);
+    }
+}

@@ -1,0 +1,88 @@
+//! The policy evaluator against conformance vectors that live outside the repository.
+//!
+//! `EVENTCAST_VECTORS` names their folder (default `../shared/vectors`). One case a line: policies, action, resource and context,
+//! and the decision in the words of iot:TestAuthorization. `basis` tells whether AWS states it or it is inferred.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that fails should say where"
+)]
+
+use std::path::PathBuf;
+
+use eventcast::policy::arn::Arn;
+use eventcast::policy::context::Context;
+use eventcast::policy::document::Document;
+use eventcast::policy::evaluate::{Request, decide};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Deserialize)]
+struct Case<'l> {
+    id: String,
+    #[serde(borrow)]
+    policies: Vec<&'l RawValue>,
+    action: String,
+    resource: String,
+    context: Context,
+    decision: String,
+    basis: String,
+    note: String,
+}
+
+/// What differs from a case's decision, if anything does.
+fn disagreement(line: &str) -> Option<String> {
+    let case: Case<'_> = match serde_json::from_str(line) {
+        Ok(case) => case,
+        Err(error) => return Some(format!("{error}: {line}")),
+    };
+    let policies: Result<Vec<Document>, _> = case
+        .policies
+        .iter()
+        .map(|policy| Document::parse(policy.get()))
+        .collect();
+    let found = match &policies {
+        Ok(policies) => {
+            let request = Request {
+                action: &case.action,
+                resource: Arn::new(&case.resource),
+                context: &case.context,
+            };
+            decide(policies, &request).verdict.as_str().to_owned()
+        }
+        Err(error) => format!("refused: {error}"),
+    };
+    (found != case.decision).then(|| {
+        let Case {
+            id,
+            decision,
+            basis,
+            note,
+            ..
+        } = &case;
+        format!("{id}: {found}, but {decision} is {basis} ({note})\n  {line}")
+    })
+}
+
+#[test]
+fn every_decision_agrees() {
+    let folder = std::env::var_os("EVENTCAST_VECTORS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"),
+        PathBuf::from,
+    );
+    let path = folder.join("iot-policy.jsonl");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!("no vectors at {}: nothing was compared", path.display());
+        return;
+    };
+    let wrong: Vec<String> = text.lines().filter_map(disagreement).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cases:\n{}",
+        wrong.len(),
+        text.lines().count(),
+        wrong.join("\n")
+    );
+}
