@@ -1,8 +1,10 @@
 //! Faults on request: what goes wrong between a client and a service.
 //!
 //! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds one, `DELETE` removes all. Without an
-//! action it hits every one but the one named by `except`; `times` bounds how often.
+//! action it hits every one but the one named by `except`; `times` bounds how often. What happens to MQTT clients has actions too
+//! (`Connect`, `Publish`, `Subscribe`, `Unsubscribe`, `Deliver`), and can be narrowed to one `client` and one `topic` or filter.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +22,10 @@ pub(super) enum Kind {
     Drop,
     /// It is done late.
     Delay,
+    /// It is done twice; for MQTT messages.
+    Duplicate,
+    /// The connection breaks before it is done; for MQTT clients.
+    Disconnect,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -31,6 +37,12 @@ pub(super) struct Fault {
     /// Which action it never hits.
     #[serde(default)]
     except: Option<String>,
+    /// Which MQTT client it hits; every one without.
+    #[serde(default)]
+    client: Option<String>,
+    /// Which topic or filter it hits; every one without.
+    #[serde(default)]
+    topic: Option<String>,
     fault: Kind,
     /// How likely it is, from 0 to 1.
     #[serde(default = "always")]
@@ -49,22 +61,44 @@ fn always() -> f64 {
 
 /// The faults that were asked for.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Mutex<Vec<Fault>>);
+pub(super) struct Faults {
+    faults: Mutex<Vec<Fault>>,
+    /// Whether there are any, for who asks often.
+    any: AtomicBool,
+}
 
 impl Faults {
     pub(super) fn add(&self, fault: Fault) {
         self.lock().push(fault);
+        self.any.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn clear(&self) {
         self.lock().clear();
+        self.any.store(false, Ordering::Relaxed);
     }
 
     /// What goes wrong with one call of an action.
     pub(super) fn strike(&self, action: &str) -> Option<(Kind, Duration)> {
+        self.strike_client(action, "", "")
+    }
+
+    /// What goes wrong with one action of an MQTT client.
+    pub(super) fn strike_client(
+        &self,
+        action: &str,
+        client: &str,
+        topic: &str,
+    ) -> Option<(Kind, Duration)> {
+        if !self.any.load(Ordering::Relaxed) {
+            return None;
+        }
         let mut faults = self.lock();
         let struck = faults.iter_mut().find(|fault| {
             let meant = fault.action.as_deref().is_none_or(|meant| meant == action);
+            let meant = meant
+                && fault.client.as_deref().is_none_or(|meant| meant == client)
+                && fault.topic.as_deref().is_none_or(|meant| meant == topic);
             let spared = fault.except.as_deref() == Some(action);
             meant && !spared && fault.times != Some(0) && fastrand::f64() < fault.rate
         })?;
@@ -75,7 +109,7 @@ impl Faults {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

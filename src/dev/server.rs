@@ -118,7 +118,8 @@ async fn call(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes
             );
         }
         Some((Kind::Delay, time)) => sleep(time).await,
-        Some((Kind::Drop, _)) | None => {}
+        Some((Kind::Disconnect, _)) => return lost(),
+        Some((Kind::Drop | Kind::Duplicate, _)) | None => {}
     }
     let base = format!("http://{}", header(HOST.as_str()).unwrap_or("127.0.0.1"));
     let answer = server.queues.act(action, &body, &base).await;

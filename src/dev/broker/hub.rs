@@ -33,8 +33,8 @@ pub(super) struct Hub {
     pub(super) account: Account,
     pub(super) timers: Timers,
     pub(super) trie: RwLock<Trie<Subscribers>>,
-    pub(super) retained: Mutex<Retained>,
-    pub(super) ledger: Mutex<Ledger>,
+    retained: Mutex<Retained>,
+    ledger: Mutex<Ledger>,
     /// Subscriptions to life-cycle events: without any, none are made.
     pub(super) event_subscriptions: AtomicUsize,
     sessions: Mutex<Sessions>,
@@ -105,6 +105,10 @@ impl Hub {
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn retained(&self) -> MutexGuard<'_, Retained> {
+        self.retained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -253,16 +257,6 @@ impl Hub {
         }
         if let Some(will) = will {
             self.publish_will(&will);
-        }
-    }
-
-    /// Ends a session that has no connection, at once.
-    pub(super) fn discard(&self, session: &Arc<Session>) {
-        let mut sessions = self.sessions();
-        let mut state = session.state();
-        if !state.is_over && state.link.is_none() {
-            self.finish(session, &mut state);
-            forget(&mut sessions, session);
         }
     }
 

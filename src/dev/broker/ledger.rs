@@ -109,7 +109,11 @@ mod tests {
         let now = Instant::now();
         assert_eq!((ledger.version(&id, now), ledger.version(&id, now)), (0, 1));
         ledger.ended(&id, now, "CONNECTION_LOST");
-        assert!(ledger.last("a").is_some_and(|last| last.reason == "CONNECTION_LOST"));
+        assert!(
+            ledger
+                .last("a")
+                .is_some_and(|last| last.reason == "CONNECTION_LOST")
+        );
         let later = now + REMEMBERED;
         assert_eq!(ledger.version(&id, later), 0);
         assert!(ledger.last("a").is_none());

@@ -74,9 +74,14 @@ impl Outbox {
         self.live.len() + self.stored.len() + self.in_flight.len()
     }
 
-    /// Whether the client keeps up: nothing waits for room in its window.
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether no more may wait.
+    fn is_full(&self) -> bool {
         self.live.len() + self.stored.len() >= self.bound
+    }
+
+    /// Whether nothing waits to be sent.
+    pub(super) fn is_idle(&self) -> bool {
+        self.live.is_empty() && self.stored.is_empty()
     }
 
     /// A message for a client that is there.
@@ -127,7 +132,7 @@ impl Outbox {
         };
     }
 
-    /// What is to be sent now. `room` is false when the connection's pace lets nothing through.
+    /// What is to be sent now.
     pub(super) fn next(&mut self, now: Instant) -> Next {
         let live = self.live.front().is_some_and(|first| self.fits(first));
         if !live

@@ -95,6 +95,14 @@ impl SharedRate {
         taken
     }
 
+    /// Counts so many less, as they were not used.
+    pub(super) fn give_back(&self, count: u32) {
+        if let Some(rate) = &self.0 {
+            let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.count = rate.count.saturating_sub(count);
+        }
+    }
+
     /// When the next second begins, where this one has no room.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         let rate = self.0.as_ref()?;

@@ -197,9 +197,8 @@ impl Hub {
 
     fn find(&self, message: &Message, room: &mut Room) {
         let mut lists = 0;
-        let wanted = |entry: &Entry| {
-            !(entry.options.no_local && entry.session.number == message.publisher)
-        };
+        let wanted =
+            |entry: &Entry| !(entry.options.no_local && entry.session.number == message.publisher);
         let hit = |entry: &Entry| Hit {
             session: Arc::clone(&entry.session),
             options: entry.options,
@@ -253,8 +252,7 @@ impl Hub {
     /// Keeps a message for later subscribers, where it is one to be kept. `$` topics keep none.
     pub(super) fn retain(&self, message: &Arc<Message>) {
         if message.retain && !message.topic.starts_with('$') {
-            let mut retained = self.retained.lock().unwrap_or_else(PoisonError::into_inner);
-            retained.set(message);
+            self.retained().set(message);
         }
     }
 
@@ -276,7 +274,7 @@ impl Hub {
         }
         let now = Instant::now();
         let found = {
-            let mut retained = self.retained.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut retained = self.retained();
             if !filter.contains(['+', '#']) {
                 retained.message(filter, now).into_iter().collect()
             } else if self.rules.retained_by_wildcard {

@@ -197,9 +197,9 @@ pub fn decode(level: Level, header: u8, body: &[u8]) -> Result<Packet<'_>, Breac
         kind::PINGREQ if body.is_empty() => Ok(Packet::Ping),
         kind::DISCONNECT => disconnect(level, rest),
         kind::PINGREQ => Err(Breach::malformed("a PINGREQ with a body")),
-        kind::PUBREC | kind::PUBREL | kind::PUBCOMP => {
-            Err(Breach::protocol("a packet of QoS 2, which is not spoken here"))
-        }
+        kind::PUBREC | kind::PUBREL | kind::PUBCOMP => Err(Breach::protocol(
+            "a packet of QoS 2, which is not spoken here",
+        )),
         kind::AUTH if level.is_v5() => Err(Breach::protocol(
             "an AUTH packet: extended authentication is not spoken here",
         )),
@@ -368,7 +368,9 @@ fn publish(level: Level, flags: u8, mut rest: Reader<'_>) -> Result<Publish<'_>,
         return Err(Breach::malformed("a message with QoS 3"));
     }
     if duplicate && qos == 0 && level != Level::V31 {
-        return Err(Breach::malformed("a message with QoS 0 that is a duplicate"));
+        return Err(Breach::malformed(
+            "a message with QoS 0 that is a duplicate",
+        ));
     }
     let topic = topic(rest.text()?)?;
     let id = if qos > 0 { identifier(&mut rest)? } else { 0 };
@@ -468,7 +470,9 @@ fn wish<'a>(level: Level, rest: &mut Reader<'a>) -> Result<Wish<'a>, Breach> {
     };
     let reserved = if level.is_v5() { 0xC0 } else { 0xFC };
     if wish.qos == 3 || options & reserved != 0 {
-        return Err(Breach::malformed("options of a subscription that do not exist"));
+        return Err(Breach::malformed(
+            "options of a subscription that do not exist",
+        ));
     }
     if wish.retain_handling == 3 {
         return Err(Breach::protocol("a retain handling that does not exist"));

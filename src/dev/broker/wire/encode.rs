@@ -103,13 +103,7 @@ fn return_code(reason: Reason) -> u8 {
 }
 
 /// PUBACK.
-pub fn acknowledged(
-    out: &mut BytesMut,
-    level: Level,
-    id: u16,
-    reason: Reason,
-    why: Option<&str>,
-) {
+pub fn acknowledged(out: &mut BytesMut, level: Level, id: u16, reason: Reason, why: Option<&str>) {
     if !level.is_v5() || reason == Reason::Success {
         out.put_slice(&[kind::PUBACK << 4, 2]);
         out.put_u16(id);
@@ -126,7 +120,13 @@ pub fn acknowledged(
 }
 
 /// SUBACK; an answer for each filter.
-pub fn subscribed(out: &mut BytesMut, level: Level, id: u16, answers: &[Reason], why: Option<&str>) {
+pub fn subscribed(
+    out: &mut BytesMut,
+    level: Level,
+    id: u16,
+    answers: &[Reason],
+    why: Option<&str>,
+) {
     answer(out, level, kind::SUBACK, id, answers, why);
 }
 
@@ -184,7 +184,11 @@ pub fn disconnected(out: &mut BytesMut, reason: Reason, why: Option<&str>) {
     if let Some(why) = why {
         text(&mut block, id::REASON_STRING, why);
     }
-    head(out, kind::DISCONNECT << 4, 1 + properties_bytes(block.len()));
+    head(
+        out,
+        kind::DISCONNECT << 4,
+        1 + properties_bytes(block.len()),
+    );
     out.put_u8(reason.code());
     properties(out, &block);
 }
@@ -306,7 +310,9 @@ fn properties(out: &mut BytesMut, block: &[u8]) {
 const TEXT_BYTES: usize = 400;
 
 fn text(block: &mut Vec<u8>, id: u8, value: &str) {
-    let value = value.get(..value.floor_char_boundary(TEXT_BYTES)).unwrap_or_default();
+    let value = value
+        .get(..value.floor_char_boundary(TEXT_BYTES))
+        .unwrap_or_default();
     block.put_u8(id);
     block.put_u16(length(value));
     block.put_slice(value.as_bytes());

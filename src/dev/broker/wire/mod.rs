@@ -228,7 +228,10 @@ mod tests {
         // Refused by its length, before it has come.
         let reason = |bytes: &[u8]| found(bytes).map_err(|breach| breach.reason);
         assert_eq!(reason(&[0x30, 0xFF, 0x7F]), Err(Reason::TooLarge));
-        assert_eq!(reason(&[0x30, 0x80, 0x80, 0x80, 0x80]), Err(Reason::Malformed));
+        assert_eq!(
+            reason(&[0x30, 0x80, 0x80, 0x80, 0x80]),
+            Err(Reason::Malformed)
+        );
         assert_eq!(reason(&[0x30, 0x81, 0x00]), Err(Reason::Malformed));
     }
 }

@@ -114,10 +114,9 @@ fn one<'a>(rest: &mut Reader<'a>) -> Result<Property<'a>, Breach> {
         id::MESSAGE_EXPIRY | id::SESSION_EXPIRY | id::WILL_DELAY | id::MAXIMUM_PACKET_SIZE => {
             Value::Number(rest.four()?)
         }
-        id::SERVER_KEEP_ALIVE
-        | id::RECEIVE_MAXIMUM
-        | id::TOPIC_ALIAS_MAXIMUM
-        | id::TOPIC_ALIAS => Value::Number(rest.two()?.into()),
+        id::SERVER_KEEP_ALIVE | id::RECEIVE_MAXIMUM | id::TOPIC_ALIAS_MAXIMUM | id::TOPIC_ALIAS => {
+            Value::Number(rest.two()?.into())
+        }
         id::SUBSCRIPTION_ID => Value::Number(rest.variable()?),
         id::CONTENT_TYPE
         | id::RESPONSE_TOPIC

@@ -1,0 +1,454 @@
+//! From CONNECT to CONNACK: who is let in, and on what terms.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::connection::{Clock, Connection, Pace, Terms};
+use super::ending::Ending;
+use super::hub::{Arrival, Hub};
+use super::message::Message;
+use super::names;
+use super::observe::{Happening, count};
+use super::permissions::Permissions;
+use super::refresh::Refresh;
+use super::session::{Link, Will};
+use super::transport::{Io, Output};
+use super::wire::decode::{Connect, Packet, decode};
+use super::wire::encode::{self, Granted};
+use super::wire::{Breach, Level, Reason, frame};
+use crate::dev::faults::Kind;
+use crate::port::{Action, Authentication, Authorizer, Client, Identity};
+use crate::port::{Presented, PresentedLogin, Refusal};
+
+/// How long a client may take to say CONNECT.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A client that knocks.
+pub(super) struct Visitor {
+    pub(super) io: Io,
+    pub(super) presented: Presented,
+    /// Who it is, where its WebSocket's address has told.
+    pub(super) identity: Option<Identity>,
+    /// When its WebSocket ends.
+    pub(super) end: Option<Instant>,
+}
+
+/// Why a client is not let in: what it is told, and why.
+struct No {
+    /// `None` where the connection just closes.
+    reason: Option<Reason>,
+    why: Box<str>,
+}
+
+fn no(reason: Reason, why: impl Into<Box<str>>) -> No {
+    No {
+        reason: Some(reason),
+        why: why.into(),
+    }
+}
+
+/// Lets a client in, or tells it why not.
+pub(super) async fn greet(
+    hub: &Arc<Hub>,
+    authorizer: &Arc<dyn Authorizer>,
+    mut visitor: Visitor,
+) -> Option<Connection> {
+    let mut arrived = BytesMut::new();
+    let first = timeout(PATIENCE, first_packet(hub, &mut visitor.io, &mut arrived)).await;
+    let Ok(Some((header, body))) = first else {
+        return None;
+    };
+    // The level is known from the packet itself; it stands in for what cannot be read.
+    let connect = match decode(Level::V311, header, &body) {
+        Ok(Packet::Connect(connect)) => connect,
+        Ok(_) => return None,
+        Err(breach) => {
+            refuse_unread(hub, &mut visitor, breach).await;
+            return None;
+        }
+    };
+    let level = connect.level;
+    let client_id: Arc<str> = match connect.client_id {
+        "" => unique_id().into(),
+        client_id => client_id.into(),
+    };
+    match admit(hub, authorizer, &mut visitor, &connect, &client_id).await {
+        Ok(permissions) => {
+            let connection = welcome(hub, authorizer, visitor, &connect, permissions);
+            Some(resume(connection, arrived))
+        }
+        Err(no) => {
+            count(&hub.counters.refused);
+            hub.observers.tell(&client_id, || Happening::Refused {
+                why: no.why.clone(),
+            });
+            if let Some(reason) = no.reason {
+                let mut out = BytesMut::new();
+                let why = connect.problems.then_some(&*no.why);
+                encode::refused(&mut out, level, listed(hub, reason), why);
+                say_goodbye(&mut visitor.io, &out).await;
+            }
+            None
+        }
+    }
+}
+
+/// What came behind CONNECT is handled as if it came later.
+fn resume(mut connection: Connection, arrived: BytesMut) -> Connection {
+    if !arrived.is_empty() {
+        connection.take_in(&arrived, Instant::now());
+    }
+    connection
+}
+
+async fn first_packet(hub: &Hub, io: &mut Io, arrived: &mut BytesMut) -> Option<(u8, Bytes)> {
+    let largest = hub.limits.packet_bytes as usize;
+    loop {
+        match frame(arrived, largest) {
+            Ok(Some(found)) => {
+                let mut packet = arrived.split_to(found.end);
+                packet.advance(found.begin);
+                return Some((found.header, packet.freeze()));
+            }
+            Ok(None) => {}
+            Err(_) => return None,
+        }
+        arrived.reserve(512);
+        if io.read_buf(arrived).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+async fn refuse_unread(hub: &Hub, visitor: &mut Visitor, breach: Breach) {
+    count(&hub.counters.refused);
+    hub.observers.tell(&"".into(), || Happening::Refused {
+        why: breach.what.into(),
+    });
+    if breach.reason == Reason::UnsupportedVersion {
+        let mut out = BytesMut::new();
+        encode::refused(&mut out, Level::V311, breach.reason, None);
+        say_goodbye(&mut visitor.io, &out).await;
+    }
+}
+
+async fn say_goodbye(io: &mut Io, last: &[u8]) {
+    let words = async {
+        if io.write_all(last).await.is_ok() && io.shutdown().await.is_ok() {
+            let mut part = [0; 256];
+            while io.read(&mut part).await.is_ok_and(|count| count > 0) {}
+        }
+    };
+    // Who does not close in time is cut off.
+    let _ = timeout(Duration::from_secs(1), words).await;
+}
+
+/// The reason as AWS lists it for CONNACK, where only those are sent.
+fn listed(hub: &Hub, reason: Reason) -> Reason {
+    if !hub.rules.listed_reasons_only {
+        return reason;
+    }
+    match reason {
+        Reason::TooLarge => Reason::QuotaExceeded,
+        Reason::Success
+        | Reason::Unspecified
+        | Reason::ClientIdInvalid
+        | Reason::BadCredentials
+        | Reason::NotAuthorized
+        | Reason::TopicInvalid
+        | Reason::QuotaExceeded
+        | Reason::QosUnsupported => reason,
+        _ => Reason::Unspecified,
+    }
+}
+
+async fn admit(
+    hub: &Arc<Hub>,
+    authorizer: &Arc<dyn Authorizer>,
+    visitor: &mut Visitor,
+    connect: &Connect<'_>,
+    client_id: &Arc<str>,
+) -> Result<Permissions, No> {
+    check(hub, connect)?;
+    strike(hub, client_id).await?;
+    let now = Instant::now();
+    if !hub.ledger().may_connect(client_id, now) {
+        return Err(no(
+            Reason::QuotaExceeded,
+            "more than one CONNECT a second of its client id",
+        ));
+    }
+    if !hub.account.connects.take(now) {
+        return Err(no(
+            Reason::QuotaExceeded,
+            "more CONNECTs a second than the account may have",
+        ));
+    }
+    visitor.presented.login = Some(PresentedLogin {
+        client_id: connect.client_id.to_owned(),
+        user_name: connect.user_name.map(str::to_owned),
+        password: connect.password.map(Bytes::copy_from_slice),
+    });
+    let identity = match visitor.identity.take() {
+        Some(identity) => identity,
+        None => match authorizer.authenticate(&visitor.presented).await {
+            Ok(Authentication::Known(identity)) => identity,
+            Ok(Authentication::AtConnect) => {
+                return Err(no(Reason::BadCredentials, "nobody knows the client"));
+            }
+            Err(Refusal::BadCredentials(why)) => return Err(no(Reason::BadCredentials, why)),
+            Err(Refusal::Unavailable(why)) => return Err(no(Reason::Unspecified, why)),
+        },
+    };
+    let client = Client {
+        id: Arc::clone(client_id),
+        source: visitor.presented.source.ip(),
+        domain_name: domain_name(&visitor.presented),
+    };
+    let permissions = Permissions::new(identity, client);
+    authorize(&permissions, hub, connect).inspect_err(|_| {
+        let principal = &permissions.identity.principal;
+        hub.tell_connect_failed(client_id, principal, visitor.presented.source);
+    })?;
+    Ok(permissions)
+}
+
+/// The host that the client asked for, by SNI or by its HTTP request.
+fn domain_name(presented: &Presented) -> Option<Arc<str>> {
+    let tls = presented.tls.as_ref();
+    if let Some(name) = tls.and_then(|tls| tls.server_name.as_deref()) {
+        return Some(name.into());
+    }
+    let headers = &presented.upgrade.as_ref()?.headers;
+    let (_, host) = headers.iter().find(|(name, _)| name == "host")?;
+    let name = host.rsplit_once(':').map_or(&**host, |(name, _)| name);
+    Some(name.into())
+}
+
+/// What can be said of a CONNECT by itself.
+fn check(hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
+    let limits = &hub.limits;
+    if connect.extended {
+        let why = "extended authentication is not spoken here";
+        return Err(no(Reason::Unspecified, why));
+    }
+    let id = connect.client_id;
+    if id.is_empty() && !connect.clean && !connect.level.is_v5() {
+        let why = "an empty client id, and a session that is to be kept";
+        return Err(no(Reason::ClientIdInvalid, why));
+    }
+    if limits.client_id_bytes.is_some_and(|most| id.len() > most) {
+        return Err(no(Reason::ClientIdInvalid, "the client id is too long"));
+    }
+    if hub.rules.reserved_topics && id.starts_with('$') {
+        return Err(no(Reason::ClientIdInvalid, "the client id begins with `$`"));
+    }
+    if let (Some(asked), Some(least)) = (connect.packet_bytes, limits.least_packet_bytes)
+        && asked < least
+    {
+        return Err(no(
+            Reason::QuotaExceeded,
+            format!("the maximum packet size is {asked}; the least is {least}"),
+        ));
+    }
+    check_will(hub, connect)
+}
+
+fn check_will(hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
+    let Some(will) = &connect.will else {
+        return Ok(());
+    };
+    // MQTT 3 has no word for what is wrong with a will: the connection closes.
+    let wrong = |reason, why: Box<str>| {
+        Err(No {
+            reason: connect.level.is_v5().then_some(reason),
+            why,
+        })
+    };
+    if will.qos == 2 {
+        return wrong(Reason::QosUnsupported, "a will with QoS 2".into());
+    }
+    if let Err(names::Unfit::Wrong(why) | names::Unfit::Beyond(why)) =
+        names::topic(will.topic, &hub.limits, &hub.rules)
+    {
+        return wrong(Reason::TopicInvalid, why.into());
+    }
+    let most = hub.limits.payload_bytes;
+    if most.is_some_and(|most| will.payload.len() > most) {
+        return wrong(Reason::TooLarge, "the will is too large".into());
+    }
+    Ok(())
+}
+
+/// Faults that were asked for.
+async fn strike(hub: &Hub, client_id: &str) -> Result<(), No> {
+    let asked = "a fault that was asked for";
+    match hub.faults.strike_client("Connect", client_id, "") {
+        Some((Kind::Refuse, _)) => Err(no(Reason::Unspecified, asked)),
+        Some((Kind::Throttle, _)) => Err(no(Reason::QuotaExceeded, asked)),
+        Some((Kind::Drop | Kind::Disconnect, _)) => Err(No {
+            reason: None,
+            why: asked.into(),
+        }),
+        Some((Kind::Delay, time)) => {
+            sleep(time).await;
+            Ok(())
+        }
+        Some((Kind::Duplicate, _)) | None => Ok(()),
+    }
+}
+
+/// Whether the client may connect, and leave its will.
+fn authorize(permissions: &Permissions, hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
+    let will = connect.will.as_ref();
+    let connects = Action::Connect {
+        persistent: session_expiry(hub, connect) > 0,
+        will: will.map(|will| will.topic),
+    };
+    let check = |action| {
+        let result = permissions.check(action);
+        result.map_err(|why| no(Reason::NotAuthorized, why))
+    };
+    check(connects)?;
+    if let Some(will) = will {
+        check(Action::Publish(will.topic))?;
+        if will.retain {
+            check(Action::RetainPublish(will.topic))?;
+        }
+    }
+    Ok(())
+}
+
+/// How long the session outlives its connection, in seconds.
+fn session_expiry(hub: &Hub, connect: &Connect<'_>) -> u32 {
+    let most = hub.limits.session_expiry_seconds;
+    match (connect.level.is_v5(), connect.clean) {
+        (true, _) => connect.session_expiry.unwrap_or(0).min(most),
+        (false, true) => 0,
+        (false, false) => most,
+    }
+}
+
+/// The connection of a client that is let in, with its CONNACK in the output.
+fn welcome(
+    hub: &Arc<Hub>,
+    authorizer: &Arc<dyn Authorizer>,
+    visitor: Visitor,
+    connect: &Connect<'_>,
+    permissions: Permissions,
+) -> Connection {
+    let limits = &hub.limits;
+    let (level, now) = (connect.level, Instant::now());
+    let is_v5 = level.is_v5();
+    let expiry = session_expiry(hub, connect);
+    let keep_alive = limits.keep_alive.grant(connect.keep_alive, is_v5);
+    let identity = &permissions.identity;
+    let client_id = Arc::clone(&permissions.client().id);
+    let link = Arc::new(Link::new(
+        unique_id().into(),
+        Arc::clone(&identity.principal),
+        visitor.presented.source,
+        expiry == 0,
+        keep_alive,
+    ));
+    let mut clock = Clock::new(now);
+    let expires = identity.disconnect_after.map(|after| {
+        let why = "the authorizer's time for the connection is over";
+        (now + after, Ending::Expired(why.into()))
+    });
+    let end = visitor.end.map(|end| (end, Ending::WebSocketLife));
+    clock.end = [expires, end]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at);
+    clock.refresh = Refresh::new(Arc::clone(authorizer), visitor.presented, identity);
+    let (session, session_present) = hub.arrive(Arrival {
+        client_id: Arc::clone(&client_id),
+        is_v5,
+        clean: connect.clean,
+        expiry,
+        window: connect.receive_maximum.min(limits.unacknowledged_out),
+        will: will(hub, connect),
+        link: Arc::clone(&link),
+    });
+    let mut output = Output::default();
+    let granted = Granted {
+        session_expiry: (connect.session_expiry.unwrap_or(0) != expiry).then_some(expiry),
+        receive_maximum: Some(limits.unacknowledged_in),
+        packet_bytes: Some(limits.packet_bytes),
+        client_id: connect.client_id.is_empty().then_some(&*client_id),
+        topic_aliases: limits.topic_aliases,
+        keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
+        subscription_ids: hub.rules.subscription_ids,
+        why: None,
+    };
+    encode::connected(output.packets(), level, session_present, &granted);
+    Connection {
+        session,
+        link,
+        level,
+        permissions,
+        io: visitor.io,
+        output,
+        input: BytesMut::new(),
+        terms: Terms {
+            silence: (keep_alive > 0).then(|| Duration::from_secs(keep_alive.into()) * 3 / 2),
+            packet_bytes: connect
+                .packet_bytes
+                .map_or(usize::MAX, |bytes| bytes as usize),
+            aliases_out: usize::from(connect.topic_aliases.min(limits.topic_aliases)),
+            problems: connect.problems,
+            expiry,
+        },
+        pace: Pace::new(limits),
+        clock,
+        aliases_in: Vec::new(),
+        aliases_out: Vec::new(),
+        unflushed: 0,
+        held: std::collections::VecDeque::new(),
+        taken: std::collections::VecDeque::new(),
+        room: Vec::new(),
+        closing: None,
+        expiry: None,
+        hub: Arc::clone(hub),
+    }
+}
+
+fn will(hub: &Hub, connect: &Connect<'_>) -> Option<Will> {
+    let will = connect.will.as_ref()?;
+    let range = hub.limits.message_expiry_seconds.as_ref();
+    Some(Will {
+        message: Arc::new(Message {
+            topic: will.topic.into(),
+            payload: Bytes::copy_from_slice(will.payload),
+            properties: will.properties.forwarded().into(),
+            qos: will.qos,
+            retain: will.retain,
+            expires: None,
+            publisher: 0,
+            at: SystemTime::now(),
+        }),
+        expiry: will.properties.expiry.map(|seconds| {
+            range.map_or(seconds, |range| seconds.clamp(*range.start(), *range.end()))
+        }),
+        delay: will.delay,
+    })
+}
+
+/// A random UUID (RFC 9562, version 4) as text.
+fn unique_id() -> String {
+    let random = fastrand::u128(..) & !(0xF000 << 64) & !(0xC000 << 48);
+    let id = random | (0x4000 << 64) | (0x8000 << 48);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        id >> 96,
+        (id >> 80) & 0xFFFF,
+        (id >> 64) & 0xFFFF,
+        (id >> 48) & 0xFFFF,
+        id & 0xFFFF_FFFF_FFFF
+    )
+}
