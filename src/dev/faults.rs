@@ -2,10 +2,11 @@
 //!
 //! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds one, `DELETE` removes all. Without an
 //! action it hits every one but the one named by `except`; `times` bounds how often. What happens to MQTT clients has actions too
-//! (`Connect`, `Publish`, `Subscribe`, `Unsubscribe`, `Deliver`), and can be narrowed to one `client` and one `topic` or filter.
+//! (`Connect`, `Publish`, `Subscribe`, `Unsubscribe`, `Deliver`), which only a fault that names one hits, and can be narrowed to one
+//! `client` and one `topic` or filter.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -59,9 +60,12 @@ fn always() -> f64 {
     1.0
 }
 
-/// The faults that were asked for.
+/// The faults that were asked for; clones are the same ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults(Arc<Inner>);
+
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+struct Inner {
     faults: Mutex<Vec<Fault>>,
     /// Whether there are any, for who asks often.
     any: AtomicBool,
@@ -70,17 +74,22 @@ pub(super) struct Faults {
 impl Faults {
     pub(super) fn add(&self, fault: Fault) {
         self.lock().push(fault);
-        self.any.store(true, Ordering::Relaxed);
+        self.0.any.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn clear(&self) {
         self.lock().clear();
-        self.any.store(false, Ordering::Relaxed);
+        self.0.any.store(false, Ordering::Relaxed);
     }
 
     /// What goes wrong with one call of an action.
     pub(super) fn strike(&self, action: &str) -> Option<(Kind, Duration)> {
-        self.strike_client(action, "", "")
+        self.find(|fault| {
+            let is_general = fault.client.is_none() && fault.topic.is_none();
+            fault.action.as_deref().is_none_or(|meant| meant == action)
+                && fault.except.as_deref() != Some(action)
+                && is_general
+        })
     }
 
     /// What goes wrong with one action of an MQTT client.
@@ -90,17 +99,20 @@ impl Faults {
         client: &str,
         topic: &str,
     ) -> Option<(Kind, Duration)> {
-        if !self.any.load(Ordering::Relaxed) {
+        if !self.0.any.load(Ordering::Relaxed) {
             return None;
         }
+        self.find(|fault| {
+            fault.action.as_deref() == Some(action)
+                && fault.client.as_deref().is_none_or(|meant| meant == client)
+                && fault.topic.as_deref().is_none_or(|meant| meant == topic)
+        })
+    }
+
+    fn find(&self, is_meant: impl Fn(&Fault) -> bool) -> Option<(Kind, Duration)> {
         let mut faults = self.lock();
         let struck = faults.iter_mut().find(|fault| {
-            let meant = fault.action.as_deref().is_none_or(|meant| meant == action);
-            let meant = meant
-                && fault.client.as_deref().is_none_or(|meant| meant == client)
-                && fault.topic.as_deref().is_none_or(|meant| meant == topic);
-            let spared = fault.except.as_deref() == Some(action);
-            meant && !spared && fault.times != Some(0) && fastrand::f64() < fault.rate
+            is_meant(fault) && fault.times != Some(0) && fastrand::f64() < fault.rate
         })?;
         if let Some(times) = &mut struck.times {
             *times -= 1;
@@ -109,7 +121,7 @@ impl Faults {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,6 +147,12 @@ mod tests {
             faults.strike("x"),
             Some((Kind::Delay, Duration::from_millis(5)))
         );
+        assert_eq!(faults.strike_client("Publish", "a", "t"), None);
+        let fault = r#"{"action": "Publish", "client": "a", "fault": "duplicate"}"#;
+        faults.add(serde_json::from_str(fault).unwrap());
+        assert_eq!(faults.strike_client("Publish", "b", "t"), None);
+        let struck = faults.strike_client("Publish", "a", "t");
+        assert_eq!(struck, Some((Kind::Duplicate, Duration::ZERO)));
         faults.clear();
         assert_eq!(faults.strike("x"), None);
     }

@@ -19,6 +19,7 @@ impl Dev {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_eventcast"))
             .args(["dev", "--port", "0", "--format", "json"])
+            .args(["--mqtt-port", "0", "--websocket-port", "0"])
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()

@@ -15,6 +15,7 @@ use super::names::{self, Unfit, Use};
 use super::observe::{Counts, Happening, Observations, count};
 use super::routing::Room;
 use super::wire::property::{Value, id, properties};
+use crate::dev::faults::Faults;
 
 /// A message that comes in by another way than MQTT, such as HTTPS `Publish`.
 #[derive(Clone, Debug, Default)]
@@ -283,6 +284,11 @@ impl Broker {
     pub fn add_fault(&self, json: &[u8]) -> Result<(), serde_json::Error> {
         self.hub.faults.add(serde_json::from_slice(json)?);
         Ok(())
+    }
+
+    /// The faults themselves, to be shared with other endpoints.
+    pub(in crate::dev) fn faults(&self) -> Faults {
+        self.hub.faults.clone()
     }
 
     /// Takes all faults away.

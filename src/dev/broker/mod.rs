@@ -29,6 +29,7 @@ mod refresh;
 mod retained;
 mod routing;
 mod session;
+pub mod switch;
 mod timers;
 pub mod tls;
 mod transport;
