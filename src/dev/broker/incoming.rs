@@ -26,8 +26,8 @@ struct No {
 
 /// What is done with a message that was taken in.
 enum Taken {
-    /// It is answered with yes.
-    Yes,
+    /// It is answered with yes, also where nobody had subscribed.
+    Yes(Reason),
     /// It is answered with no.
     No(No),
     /// It was discarded for its rate: only MQTT 5 is told, if anybody is.
@@ -114,7 +114,7 @@ impl Connection {
         };
         match fault {
             Some((Kind::Drop, _)) => return Err(Ending::Fault),
-            Some((Kind::Delay, time)) if publish.qos == 1 && matches!(taken, Taken::Yes) => {
+            Some((Kind::Delay, time)) if publish.qos == 1 && matches!(taken, Taken::Yes(_)) => {
                 self.unflushed = self.unflushed.saturating_sub(1);
                 self.held.push_back((now + time, publish.id));
                 return Ok(());
@@ -224,13 +224,10 @@ impl Connection {
             }
         }
         let found = self.pass_on(publish, topic, reached, is_twice, now);
-        Ok(match found {
-            0 => Taken::No(No {
-                reason: Reason::NoMatchingSubscribers,
-                why: "nobody has subscribed".into(),
-            }),
-            _ => Taken::Yes,
-        })
+        Ok(Taken::Yes(match found {
+            0 => Reason::NoMatchingSubscribers,
+            _ => Reason::Success,
+        }))
     }
 
     fn pass_on(
@@ -279,13 +276,12 @@ impl Connection {
     fn answer(&mut self, publish: &Publish<'_>, taken: Taken) -> Result<(), Ending> {
         let is_v5 = self.level.is_v5();
         match taken {
-            Taken::Yes if publish.qos == 1 => self.acknowledge(publish.id, Reason::Success, None),
-            Taken::No(no) if publish.qos == 1 && (is_v5 || !no.reason.is_failure()) => {
-                let why = no.reason.is_failure().then_some(&*no.why);
-                self.acknowledge(publish.id, no.reason, why);
+            Taken::Yes(reason) if publish.qos == 1 => self.acknowledge(publish.id, reason, None),
+            Taken::No(no) if publish.qos == 1 && is_v5 => {
+                self.acknowledge(publish.id, no.reason, Some(&no.why));
             }
             // MQTT 3 can be told in no other way.
-            Taken::No(no) if no.reason.is_failure() && !is_v5 => return Err(Ending::Fault),
+            Taken::No(_) if !is_v5 => return Err(Ending::Fault),
             Taken::Throttled if publish.qos == 1 && is_v5 && self.hub.rules.answer_throttled => {
                 let why = "discarded: more than a quota";
                 self.acknowledge(publish.id, Reason::QuotaExceeded, Some(why));
