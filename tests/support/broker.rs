@@ -99,7 +99,7 @@ impl Running {
 /// for anything. Who has no name is nobody.
 #[derive(Clone, Default)]
 pub(crate) struct Book {
-    users: Arc<Mutex<HashMap<String, Vec<String>>>>,
+    pub(crate) users: Arc<Mutex<HashMap<String, Vec<String>>>>,
     /// What was presented, the latest last.
     pub(crate) seen: Arc<Mutex<Vec<Presented>>>,
     pub(crate) refresh_after: Option<Duration>,
