@@ -64,7 +64,16 @@ pub(crate) async fn start(
 }
 
 pub(crate) async fn listen(broker: Broker, carrier: Carrier, tls: Option<Tls>) -> Running {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    listen_at(broker, 0, carrier, tls).await
+}
+
+pub(crate) async fn listen_at(
+    broker: Broker,
+    port: u16,
+    carrier: Carrier,
+    tls: Option<Tls>,
+) -> Running {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let endpoint = Endpoint {
         listener,
