@@ -13,8 +13,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::ending::Ending;
 use super::hub::Hub;
@@ -135,26 +135,25 @@ impl Clock {
 }
 
 impl Connection {
-    /// Serves the client until the connection ends, and says why it did.
-    pub(super) async fn serve(mut self) {
+    /// Serves the client until the connection ends.
+    pub(super) async fn serve(mut self: Box<Self>) {
         let ending = poll_fn(|context| self.poll(context)).await;
         self.hub
             .leave(&self.session, &self.link, &ending, self.expiry);
-        self.linger().await;
+        Box::pin(self.linger()).await;
     }
 
     /// Closes, and reads what the peer still sends for a while: who is answered by a reset may never see the last words.
-    async fn linger(mut self) {
-        let io = &mut self.io;
+    async fn linger(self: Box<Self>) {
+        let mut io = self.io;
         let read_to_the_end = async {
-            use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
             if io.shutdown().await.is_ok() {
                 let mut part = [0; 512];
                 while io.read(&mut part).await.is_ok_and(|count| count > 0) {}
             }
         };
         // Who does not close in time is cut off.
-        let _ = tokio::time::timeout(Duration::from_secs(1), read_to_the_end).await;
+        let _ = timeout(Duration::from_secs(1), read_to_the_end).await;
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ending> {

@@ -56,7 +56,7 @@ pub(super) async fn greet(
     hub: &Arc<Hub>,
     authorizer: &Arc<dyn Authorizer>,
     mut visitor: Visitor,
-) -> Option<Connection> {
+) -> Option<Box<Connection>> {
     let mut arrived = BytesMut::new();
     let first = timeout(PATIENCE, first_packet(hub, &mut visitor.io, &mut arrived)).await;
     let Ok(Some((header, body))) = first else {
@@ -78,8 +78,12 @@ pub(super) async fn greet(
     };
     match admit(hub, authorizer, &mut visitor, &connect, &client_id).await {
         Ok(permissions) => {
-            let connection = welcome(hub, authorizer, visitor, &connect, permissions);
-            Some(resume(connection, arrived))
+            let mut connection = welcome(hub, authorizer, visitor, &connect, permissions);
+            // What came behind CONNECT is handled as if it came later.
+            if !arrived.is_empty() {
+                connection.take_in(&arrived, Instant::now());
+            }
+            Some(Box::new(connection))
         }
         Err(no) => {
             count(&hub.counters.refused);
@@ -95,14 +99,6 @@ pub(super) async fn greet(
             None
         }
     }
-}
-
-/// What came behind CONNECT is handled as if it came later.
-fn resume(mut connection: Connection, arrived: BytesMut) -> Connection {
-    if !arrived.is_empty() {
-        connection.take_in(&arrived, Instant::now());
-    }
-    connection
 }
 
 async fn first_packet(hub: &Hub, io: &mut Io, arrived: &mut BytesMut) -> Option<(u8, Bytes)> {

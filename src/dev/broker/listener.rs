@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::connection::Connection;
 use super::handshake::{Visitor, greet};
 use super::hub::Hub;
 use super::tls::{self, Tls};
@@ -75,6 +76,7 @@ impl House {
         }
     }
 
+    /// Serves one client. What it takes to let it in is not held while it is served.
     async fn welcome(
         self,
         stream: TcpStream,
@@ -82,6 +84,18 @@ impl House {
         carrier: Carrier,
         tls: Option<TlsAcceptor>,
     ) {
+        if let Some(connection) = Box::pin(self.let_in(stream, source, carrier, tls)).await {
+            connection.serve().await;
+        }
+    }
+
+    async fn let_in(
+        self,
+        stream: TcpStream,
+        source: SocketAddr,
+        carrier: Carrier,
+        tls: Option<TlsAcceptor>,
+    ) -> Option<Box<Connection>> {
         let mut presented = Presented {
             source,
             tls: None,
@@ -91,9 +105,8 @@ impl House {
         let Some(acceptor) = tls else {
             return self.receive(stream, presented, carrier).await;
         };
-        let Ok(Ok(stream)) = timeout(PATIENCE, Box::pin(acceptor.accept(stream))).await else {
-            return;
-        };
+        let accepting = timeout(PATIENCE, acceptor.accept(stream));
+        let stream = accepting.await.ok()?.ok()?;
         let told = tls::told(stream.get_ref().1);
         let carrier = if tls::asks_for_mqtt(&told) {
             Carrier::Plain
@@ -101,33 +114,26 @@ impl House {
             carrier
         };
         presented.tls = Some(told);
-        self.receive(stream, presented, carrier).await;
+        self.receive(stream, presented, carrier).await
     }
 
-    /// Serves one client. What it takes to let it in is not held while it is served.
+    /// Lets one client in, or tells it why not.
     pub(super) async fn receive<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         self,
         io: T,
         presented: Presented,
         carrier: Carrier,
-    ) {
+    ) -> Option<Box<Connection>> {
         let visitor = match carrier {
-            Carrier::Plain => Some(Visitor {
+            Carrier::Plain => Visitor {
                 io: Box::new(io),
                 presented,
                 identity: None,
                 end: None,
-            }),
-            Carrier::WebSocket => Box::pin(self.open(io, presented)).await,
+            },
+            Carrier::WebSocket => self.open(io, presented).await?,
         };
-        let Some(visitor) = visitor else {
-            return;
-        };
-        let greeting = Box::pin(greet(&self.hub, &self.authorizer, visitor));
-        if let Some(connection) = greeting.await {
-            drop(self);
-            Box::pin(connection.serve()).await;
-        }
+        greet(&self.hub, &self.authorizer, visitor).await
     }
 
     async fn open<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(

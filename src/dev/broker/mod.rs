@@ -91,7 +91,10 @@ impl Broker {
             upgrade: None,
             login: None,
         };
-        self.house().receive(io, presented, carrier).await;
+        let house = self.house();
+        if let Some(connection) = Box::pin(house.receive(io, presented, carrier)).await {
+            connection.serve().await;
+        }
     }
 
     fn house(&self) -> House {
