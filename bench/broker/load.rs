@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -335,9 +336,8 @@ fn packet(header: u8, body: &[u8]) -> Vec<u8> {
 async fn fan_out(server: &Server, fan_out: u64, messages: u64, is_websocket: bool) {
     let progress = Arc::new(Progress::default());
     let mut tasks = JoinSet::new();
-    for n in 0..fan_out {
-        let mut client = Client::open(server, is_websocket, &format!("s{n}")).await;
-        client.subscribe("load/topic").await;
+    let topic = |_| "load/topic".to_owned();
+    for client in subscribers(server, fan_out, is_websocket, topic).await {
         tasks.spawn(client.listen(Arc::clone(&progress)));
     }
     let publisher = Client::open(server, false, "publisher").await;
@@ -386,24 +386,42 @@ async fn fan_out(server: &Server, fan_out: u64, messages: u64, is_websocket: boo
     println!("{told}");
 }
 
-async fn hold(server: &Server, subscribers: usize) {
-    let before = server.memory();
+/// Connects and subscribes, many at once: mosquitto takes its time for each WebSocket.
+async fn subscribers(
+    server: &Server,
+    count: u64,
+    is_websocket: bool,
+    topic: impl Fn(u64) -> String,
+) -> Vec<Client> {
+    const AT_ONCE: u64 = 200;
     let mut clients = Vec::new();
-    for n in 0..subscribers {
-        let mut client = Client::open(server, true, &format!("holder-{n}")).await;
-        client
-            .subscribe(&format!("hold/{n}/5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11"))
-            .await;
-        clients.push(client);
+    for from in (0..count).step_by(200) {
+        let some = (from..count.min(from + AT_ONCE)).map(|n| {
+            let topic = topic(n);
+            async move {
+                let mut client = Client::open(server, is_websocket, &format!("s{n}")).await;
+                client.subscribe(&topic).await;
+                client
+            }
+        });
+        clients.extend(join_all(some).await);
     }
+    clients
+}
+
+async fn hold(server: &Server, count: u64) {
+    let before = server.memory();
+    let topic = |n| format!("hold/{n}/5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11");
+    let clients = subscribers(server, count, true, topic).await;
     let after = server.memory();
     let told = serde_json::json!({
         "broker": server.name,
-        "scene": format!("{subscribers} WebSocket subscribers"),
+        "scene": format!("{count} WebSocket subscribers"),
         "memory_kib": after,
-        "bytes_each": (after - before) * 1024 / subscribers as u64,
+        "bytes_each": (after - before) * 1024 / count,
     });
     println!("{told}");
+    drop(clients);
 }
 
 #[tokio::main]
@@ -416,7 +434,7 @@ async fn main() {
     let binary = arguments
         .first()
         .expect("the path of eventcast comes first");
-    let subscribers = usize::try_from(option("--subscribers", 10_000)).unwrap();
+    let subscribers = option("--subscribers", 10_000);
     let messages = option("--messages", 1_000);
     for _ in 0..option("--rounds", 1) {
         for start in [
