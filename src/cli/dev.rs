@@ -119,11 +119,12 @@ fn tell(
             writeln!(out, "Ctrl-C ends it")?;
         }
         Format::Json => {
-            let mut told = serde_json::json!({ "endpoint": endpoint });
+            let mut told = serde_json::Map::new();
+            told.insert("endpoint".into(), endpoint.into());
             for address in &broker.addresses {
-                told[address.0.scheme()] = url(address).into();
+                told.insert(address.0.scheme().into(), url(address).into());
             }
-            writeln!(out, "{told}")?;
+            writeln!(out, "{}", serde_json::Value::Object(told))?;
         }
     }
     out.flush()?;

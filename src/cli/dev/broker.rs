@@ -1,6 +1,5 @@
 //! The broker of `eventcast dev`: its flags, its ports, and how their addresses are told.
 
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -182,18 +181,16 @@ impl Open {
     }
 
     /// Lets clients in at all ports, until one of them fails.
-    pub(super) fn serve(self) -> impl Future<Output = io::Result<()>> {
-        async move {
-            let mut ports = JoinSet::new();
-            for endpoint in self.endpoints {
-                let broker = self.broker.clone();
-                ports.spawn(async move { broker.serve(endpoint).await });
-            }
-            match ports.join_next().await {
-                Some(Ok(ended)) => ended,
-                Some(Err(error)) => Err(io::Error::other(error)),
-                None => Ok(()),
-            }
+    pub(super) async fn serve(self) -> io::Result<()> {
+        let mut ports = JoinSet::new();
+        for endpoint in self.endpoints {
+            let broker = self.broker.clone();
+            ports.spawn(async move { broker.serve(endpoint).await });
+        }
+        match ports.join_next().await {
+            Some(Ok(ended)) => ended,
+            Some(Err(error)) => Err(io::Error::other(error)),
+            None => Ok(()),
         }
     }
 }

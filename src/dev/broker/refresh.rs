@@ -1,19 +1,18 @@
 //! Asking the authorizer again for a connection that lasts.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use crate::port::{Authentication, Authorizer, Identity, Presented, Refusal};
+use crate::port::{Answer, Authentication, Authorizer, Identity, Presented};
 
 /// When an identity is to be asked for again, and the question while it is open.
 pub(super) struct Refresh {
     authorizer: Arc<dyn Authorizer>,
     presented: Arc<Presented>,
     at: Option<Instant>,
-    asking: Option<Pin<Box<dyn Future<Output = Result<Authentication, Refusal>> + Send>>>,
+    asking: Option<Answer<'static>>,
 }
 
 impl Refresh {
