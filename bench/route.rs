@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use eventcast::channel::{IdFormat, Kind};
+use eventcast::channel::{IdFormat, Kind, Kinds};
 use eventcast::event::envelope::{Decoder, Envelope};
 use eventcast::event::fields::Fields;
 use eventcast::event::pattern::Pattern;
@@ -24,7 +24,7 @@ use eventcast::event::scan::scan;
 use eventcast::route::payload::Payload;
 use eventcast::route::publication::Qos;
 use eventcast::route::table::{OnInvalidTopic, Route, RouteTable};
-use eventcast::route::target::{Kinds, Target};
+use eventcast::route::target::Target;
 
 /// An order event as a platform sends it, padded to 1 KiB.
 fn event() -> Bytes {

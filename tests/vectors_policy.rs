@@ -10,7 +10,9 @@
     reason = "a test that fails should say where"
 )]
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::process::Command;
 
 use eventcast::policy::arn::Arn;
 use eventcast::policy::context::Context;
@@ -66,17 +68,24 @@ fn disagreement(line: &str) -> Option<String> {
     })
 }
 
-#[test]
-fn every_decision_agrees() {
+/// Where the vectors are; `None`, and said so, when they are not.
+fn vectors() -> Option<PathBuf> {
     let folder = std::env::var_os("EVENTCAST_VECTORS").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"),
         PathBuf::from,
     );
     let path = folder.join("iot-policy.jsonl");
-    let Ok(text) = std::fs::read_to_string(&path) else {
+    if !path.exists() {
         eprintln!("no vectors at {}: nothing was compared", path.display());
-        return;
-    };
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn every_decision_agrees() {
+    let Some(path) = vectors() else { return };
+    let text = std::fs::read_to_string(path).unwrap();
     let wrong: Vec<String> = text.lines().filter_map(disagreement).collect();
     assert!(
         wrong.is_empty(),
@@ -85,4 +94,29 @@ fn every_decision_agrees() {
         text.lines().count(),
         wrong.join("\n")
     );
+}
+
+#[derive(Deserialize)]
+struct Decided {
+    id: String,
+    decision: String,
+}
+
+#[test]
+fn the_command_answers_every_line() {
+    let Some(path) = vectors() else { return };
+    let text = std::fs::read_to_string(&path).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_eventcast"))
+        .args(["policy", "test", "-"])
+        .stdin(File::open(path).unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let answers = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(answers.lines().count(), text.lines().count());
+    for (question, answer) in text.lines().zip(answers.lines()) {
+        let wanted: Decided = serde_json::from_str(question).unwrap();
+        let found: Decided = serde_json::from_str(answer).unwrap();
+        assert_eq!((wanted.id, wanted.decision), (found.id, found.decision));
+    }
 }

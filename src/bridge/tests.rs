@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::fakes::{FakePublisher, FakeQueue, VISIBILITY};
 use super::*;
+use crate::channel::Kinds;
 use crate::event::envelope::Envelope;
 use crate::event::pattern::Pattern;
 use crate::port::PublishError;
@@ -14,7 +15,7 @@ use crate::route::oversize::Oversize;
 use crate::route::payload::Payload;
 use crate::route::publication::Qos;
 use crate::route::table::{OnInvalidTopic, Route};
-use crate::route::target::{Kinds, Target};
+use crate::route::target::Target;
 
 pub(super) fn route(name: &str, pattern: &str, targets: &[&str]) -> Route {
     Route {

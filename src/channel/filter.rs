@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::limits::{TOPIC_BYTES, TOPIC_SLASHES};
-use super::topic::is_unfit;
+use super::topic::{TopicError, check_name, is_unfit};
 
 /// What the filter of a shared subscription begins with: `$share/<name>/<filter>`.
 const SHARE: &str = "$share/";
@@ -39,6 +39,22 @@ impl Filter {
         Ok(Self {
             text: Arc::from(text),
             from,
+        })
+    }
+
+    /// The filter that matches one topic only. Unlike [`Topic`](super::topic::Topic), it may be one of the reserved topics
+    /// that clients listen to (`$aws/…`).
+    ///
+    /// # Errors
+    /// [`TopicError`] names the first rule of topic names that is broken.
+    pub fn exact(topic: &str) -> Result<Self, TopicError> {
+        if topic.starts_with('$') && !topic.starts_with(RESERVED_BUT_OPEN) {
+            return Err(TopicError::Reserved);
+        }
+        check_name(topic)?;
+        Ok(Self {
+            text: Arc::from(topic),
+            from: 0,
         })
     }
 
@@ -261,6 +277,15 @@ mod tests {
         check("a/b", &["a/b"], &["a/b/", "A/b", "a"]);
         check("$aws/#", &["$aws/things"], &["$aws", "aws/things"]);
         check("$share/g/a/+", &["a/b"], &["$share/g/a/b", "a"]);
+    }
+
+    #[test]
+    fn topics_are_filters() {
+        assert_eq!(Filter::exact("a/b"), Ok(filter("a/b")));
+        assert_eq!(Filter::exact("$aws/things/x"), Ok(filter("$aws/things/x")));
+        assert_eq!(Filter::exact("$share/g/a"), Err(TopicError::Reserved));
+        assert_eq!(Filter::exact("a/#"), Err(TopicError::Wildcard('#')));
+        assert_eq!(Filter::exact(""), Err(TopicError::Empty));
     }
 
     #[test]

@@ -49,12 +49,6 @@ pub const BYTES_PER_SECOND_PER_CONNECTION: u32 = 512 * 1024;
 /// default, which can be raised; in small Regions it is a tenth.
 pub const INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT: u32 = 20_000;
 
-/// The most filters in one SUBSCRIBE (QUOTA, "Subscriptions per subscribe request").
-pub const FILTERS_PER_SUBSCRIBE: usize = 8;
-
-/// The most subscriptions of one connection (QUOTA, "Subscriptions per connection": the default, which can be raised).
-pub const SUBSCRIPTIONS_PER_CONNECTION: usize = 50;
-
 /// The smallest maximum packet size that a client may ask for with MQTT 5, in bytes (QUOTA, "Minimum packet size").
 pub const LEAST_PACKET_BYTES: u32 = 512;
 
@@ -102,3 +96,24 @@ pub const QUEUED_PER_SECOND_PER_ACCOUNT: u32 = 500;
 /// Retained messages a second of an account (QUOTA, "Retained message inbound publish requests per second per account"): the default,
 /// which can be raised.
 pub const RETAINED_PER_SECOND_PER_ACCOUNT: u32 = 500;
+
+/// The longest IoT policy document, in characters, white space not counted (QUOTA, "Maximum policy document size"). It holds for named
+/// policies and for each document of a custom authorizer.
+pub const POLICY_CHARACTERS: usize = 2_048;
+
+/// The longest session policy, in characters of its plain text (IAM user guide, "IAM and AWS STS quotas"). STS also bounds a packed form
+/// whose size only STS knows.
+pub const SESSION_POLICY_CHARACTERS: usize = 2_048;
+
+/// The longest managed policy of IAM, in characters, white space not counted (IAM user guide, "IAM and AWS STS quotas").
+pub const ROLE_POLICY_CHARACTERS: usize = 6_144;
+
+/// The most documents that a custom authorizer may answer with (DG, "Defining your Lambda function").
+pub const AUTHORIZER_DOCUMENTS: usize = 10;
+
+/// The most filters that one connection may be subscribed to (QUOTA, "Subscriptions per connection"): the default, which can be
+/// raised.
+pub const SUBSCRIPTIONS_PER_CONNECTION: usize = 50;
+
+/// The most filters of one SUBSCRIBE packet (QUOTA, "Maximum subscriptions per subscribe request").
+pub const SUBSCRIPTIONS_PER_SUBSCRIBE: usize = 8;

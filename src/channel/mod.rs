@@ -7,8 +7,10 @@
 
 pub mod filter;
 pub mod limits;
+pub mod template;
 pub mod topic;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use regex::Regex;
@@ -47,6 +49,9 @@ impl Kind {
         &self.id
     }
 }
+
+/// The declared kinds of channels, by name.
+pub type Kinds = BTreeMap<Box<str>, Kind>;
 
 /// What the ids of one kind of channel look like.
 #[derive(Clone, Debug)]

@@ -23,29 +23,10 @@ impl Topic {
     /// [`TopicError`] names the first rule that is broken. A first level that begins with `$` is reserved; only Basic
     /// Ingest (`$aws/rules/<rule>/…`) is let through.
     pub fn parse(name: &str) -> Result<Self, TopicError> {
-        if name.is_empty() {
-            return Err(TopicError::Empty);
-        }
         if name.starts_with('$') && !name.starts_with(BASIC_INGEST) {
             return Err(TopicError::Reserved);
         }
-        if !is_plain(name) {
-            for c in name.chars() {
-                match c {
-                    '+' | '#' => return Err(TopicError::Wildcard(c)),
-                    c if is_unfit(c) => return Err(TopicError::Character(c)),
-                    _ => {}
-                }
-            }
-        }
-        let counted = counted_part(name);
-        if counted.len() > TOPIC_BYTES {
-            return Err(TopicError::TooLong(counted.len()));
-        }
-        let slashes = memchr::memchr_iter(b'/', counted.as_bytes()).count();
-        if slashes > TOPIC_SLASHES {
-            return Err(TopicError::TooDeep(slashes));
-        }
+        check_name(name)?;
         Ok(Self(Arc::from(name)))
     }
 
@@ -65,6 +46,31 @@ impl AsRef<str> for Topic {
     fn as_ref(&self) -> &str {
         &self.0
     }
+}
+
+/// Checks a topic name, reserved or not.
+pub(super) fn check_name(name: &str) -> Result<(), TopicError> {
+    if name.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    if !is_plain(name) {
+        for c in name.chars() {
+            match c {
+                '+' | '#' => return Err(TopicError::Wildcard(c)),
+                c if is_unfit(c) => return Err(TopicError::Character(c)),
+                _ => {}
+            }
+        }
+    }
+    let counted = counted_part(name);
+    if counted.len() > TOPIC_BYTES {
+        return Err(TopicError::TooLong(counted.len()));
+    }
+    let slashes = memchr::memchr_iter(b'/', counted.as_bytes()).count();
+    if slashes > TOPIC_SLASHES {
+        return Err(TopicError::TooDeep(slashes));
+    }
+    Ok(())
 }
 
 /// The part of a topic that IoT Core counts: all of it, less `$aws/rules/<rule>/`.

@@ -13,8 +13,11 @@ mod diagnostic;
 mod dlq;
 mod doctor;
 mod healthcheck;
+mod lines;
 mod pattern;
+mod policy;
 mod routes;
+mod sarif;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -88,6 +91,9 @@ enum Command {
     /// Try EventBridge event patterns
     #[command(subcommand)]
     Pattern(pattern::Command),
+    /// Ask IoT policies who may listen to what
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Help with the configuration file
     #[command(subcommand)]
     Config(config::Command),
@@ -132,11 +138,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
     match command {
         Command::Bridge(command) => bridge::run(&command, &mut io::stderr()),
-        Command::Pattern(command) => {
-            let stdin = io::stdin();
-            let piped = !stdin.is_terminal();
-            pattern::run(command, piped.then(|| stdin.lock()), out, &mut io::stderr())
-        }
+        Command::Pattern(command) => pattern::run(command, piped(), out, &mut io::stderr()),
+        Command::Policy(command) => policy::run(command, piped(), out, &mut io::stderr()),
         #[cfg(feature = "dev")]
         Command::Dev(command) => dev::run(&command, out, &mut io::stderr()),
         Command::Doctor(command) => doctor::run(&command, out, &mut io::stderr()),
@@ -151,6 +154,12 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
             Ok(Status::Yes)
         }
     }
+}
+
+/// Standard input, unless a person sits at it.
+fn piped() -> Option<io::StdinLock<'static>> {
+    let stdin = io::stdin();
+    (!stdin.is_terminal()).then(|| stdin.lock())
 }
 
 /// Whether the reader of our output has gone, as `| head` does: no failure of ours.

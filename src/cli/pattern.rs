@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::diagnostic::excerpt;
+use super::lines::answer_each;
 use super::{Format, Status};
 use crate::event::pattern::explain::{Explainer, Explanation};
 use crate::event::pattern::tree::Position;
@@ -226,42 +227,23 @@ struct LineAnswer<'l> {
 }
 
 /// Answers JSON lines, one for one and in order.
-fn lines(mut input: impl BufRead, out: &mut impl Write) -> anyhow::Result<Status> {
-    let mut status = Status::Yes;
-    let mut line = Vec::new();
-    let mut number = 0;
-    loop {
-        line.clear();
-        if input
-            .read_until(b'\n', &mut line)
-            .context("reading standard input")?
-            == 0
-        {
-            return Ok(status);
-        }
-        number += 1;
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        match serde_json::from_slice::<Case<'_>>(&line) {
-            Ok(case) => serde_json::to_writer(&mut *out, &answer(&case))?,
+fn lines(input: impl BufRead, out: &mut impl Write) -> anyhow::Result<Status> {
+    answer_each(input, out, |number, line, out| {
+        let (answer, understood) = match serde_json::from_slice::<Case<'_>>(line) {
+            Ok(case) => (answer(&case), true),
             Err(error) => {
-                status = Status::CannotAnswer;
                 let answer = LineAnswer {
                     id: None,
                     valid: None,
                     matches: None,
                     error: Some(format!("line {number}: {error}")),
                 };
-                serde_json::to_writer(&mut *out, &answer)?;
+                (answer, false)
             }
-        }
-        writeln!(out)?;
-        // Who asks line by line waits for each answer.
-        if input.fill_buf().map_or(true, <[u8]>::is_empty) {
-            out.flush()?;
-        }
-    }
+        };
+        serde_json::to_writer(out, &answer)?;
+        Ok(understood)
+    })
 }
 
 fn answer<'l>(case: &Case<'l>) -> LineAnswer<'l> {

@@ -287,7 +287,8 @@ fn broker(node: &Node, faults: &mut Faults<'_>) -> Option<Broker> {
 }
 
 /// Whether a broker is AWS IoT Core, by its name.
-fn is_iot_core(broker: &Broker) -> bool {
+/// Whether a broker is AWS IoT Core, by its name.
+pub(super) fn is_iot_core(broker: &Broker) -> bool {
     let host = broker.host.to_ascii_lowercase();
     host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
 }

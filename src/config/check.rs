@@ -81,7 +81,8 @@ pub(super) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Faults<'
             }
         }
         // Checked where they are read: the pattern language and regular expressions have their own rules.
-        (Shape::Pattern | Shape::IdFormat, NodeValue::Object(_) | NodeValue::String(_)) => {}
+        (Shape::Pattern | Shape::IdFormat, NodeValue::Object(_) | NodeValue::String(_))
+        | (Shape::Read { .. }, _) => {}
         _ => {
             let message = format!("`{key}` is {}", described(node));
             faults.error("wrong-type", key, node.at, message).accepted = Some(shape.accepts());
@@ -217,6 +218,7 @@ impl Shape {
             }
             Self::Pattern => "an event pattern: a mapping such as `source: [shop.orders]`".into(),
             Self::IdFormat => "uuid, or { pattern: REGEX }".into(),
+            Self::Read { accepts } => (*accepts).into(),
         }
     }
 }

@@ -7,6 +7,9 @@ pub mod bridge;
 mod check;
 pub mod fault;
 mod overrides;
+pub mod permission;
+pub mod policy_tests;
+mod role;
 pub mod schema;
 mod shape;
 mod yaml;
@@ -19,16 +22,17 @@ use fault::{Fault, Place, Severity};
 use shape::Shape;
 
 use crate::channel::limits::MESSAGE_EXPIRY_SECONDS;
-use crate::channel::topic::check_value;
-use crate::channel::{IdFormat, Kind};
+use crate::channel::{IdFormat, Kind, Kinds};
 use crate::event::envelope::Envelope;
 use crate::event::pattern::tree::{Node, NodeValue, Position};
 use crate::event::pattern::{Pattern, PatternError};
+use crate::policy::claims::check_literal;
+use crate::policy::role::Role;
 use crate::route::oversize::{Oversize, Projection};
 use crate::route::payload::Payload;
 use crate::route::publication::Qos;
 use crate::route::table::{OnInvalidTopic, Route, RouteTable};
-use crate::route::target::{Kinds, Target};
+use crate::route::target::Target;
 
 /// What a configuration is read from.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +54,12 @@ pub struct Config {
     pub environment: Option<String>,
     /// What bodies look like.
     pub envelope: Envelope,
+    /// The kinds of channels.
+    pub kinds: Kinds,
     /// The routes, in the order of the file.
     pub routes: Vec<Route>,
+    /// The roles, in the order of the file.
+    pub roles: Vec<Role>,
     /// The daemon.
     pub bridge: bridge::Bridge,
 }
@@ -165,7 +173,7 @@ fn flag(node: &Node, key: &str) -> bool {
 fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
     let environment = text(root, "environment");
     if let (Some(name), Some(node)) = (&environment, member(root, "environment"))
-        && let Err(error) = check_value(name)
+        && let Err(error) = check_literal(name)
     {
         let fault = faults.error(
             "bad-environment",
@@ -198,7 +206,9 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
             _ => Envelope::EventBridge,
         },
         routes,
+        roles: role::read(root, &kinds, faults),
         bridge: bridge::read(root, faults),
+        kinds,
     }
 }
 

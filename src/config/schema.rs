@@ -51,6 +51,7 @@ fn of(shape: &Shape) -> Value {
         Shape::List(each) => json!({"type": "array", "minItems": 1, "items": of(each)}),
         Shape::Map(each) => json!({"type": "object", "additionalProperties": of(each)}),
         Shape::Section(keys) => section(keys),
+        Shape::Read { accepts } => json!({"description": accepts}),
         Shape::Pattern => json!({"type": ["object", "string"]}),
         Shape::IdFormat => json!({"oneOf": [
             {"const": "uuid"},

@@ -24,6 +24,8 @@ pub(super) enum Shape {
     Pattern,
     /// The format of a channel's ids: `uuid`, or a mapping with a regular expression.
     IdFormat,
+    /// What its reader checks by itself; in words, what may stand there.
+    Read { accepts: &'static str },
 }
 
 /// A known key.
@@ -35,7 +37,7 @@ pub(super) struct Key {
     pub(super) required: bool,
 }
 
-const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
+pub(super) const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
     Key {
         name,
         about,
@@ -44,7 +46,7 @@ const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key 
     }
 }
 
-const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
     Key {
         required: true,
         ..optional(name, shape, about)
@@ -74,6 +76,11 @@ pub(super) const FILE: &[Key] = &[
         "routes",
         Shape::List(&Shape::Section(ROUTE)),
         "Which events go where. Every route is asked; one event may match many.",
+    ),
+    optional(
+        "roles",
+        Shape::Map(&Shape::Section(ROLE)),
+        "What kinds of clients may subscribe and publish to, by name. Policies are generated from them.",
     ),
     optional(
         "bridge",
@@ -348,6 +355,36 @@ const CHANNEL: &[Key] = &[required(
     Shape::IdFormat,
     "The format of the channel's ids: uuid, or { pattern: REGEX } which must match the whole id.",
 )];
+
+const ROLE: &[Key] = &[
+    required(
+        "bind",
+        Shape::Text {
+            example: "user:{claims.sub}",
+        },
+        "The channel whose id is the principal: client ids are this id, alone or followed by `-` and anything.",
+    ),
+    optional(
+        "subscribe",
+        Shape::List(&Shape::Text {
+            example: "order:{claims.orders[*]}",
+        }),
+        "What may be subscribed to and received: channels (order:{claims.orders[*]}, an array grants each), all channels of a kind \
+         (order:*), or topic filters (tenant/+/alerts). Wildcards are granted only where they are written.",
+    ),
+    optional(
+        "publish",
+        Shape::List(&Shape::Text {
+            example: "position:{claims.sub}",
+        }),
+        "What may be published to: channels or topics, as in `subscribe`, without MQTT wildcards.",
+    ),
+    optional(
+        "retain",
+        Shape::Bool,
+        "Whether what is published may be retained. Default false.",
+    ),
+];
 
 const ROUTE: &[Key] = &[
     required(

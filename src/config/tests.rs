@@ -257,3 +257,84 @@ fn what_stands_in_for_oversize_events() {
         &["bad-path: `a` in `routes[0].project`"],
     );
 }
+
+const ROLES: &str = r#"
+channels:
+  user: { id: uuid }
+  order: { id: uuid }
+  depot: { id: { pattern: "[a-z]+" } }
+  word: { id: { pattern: "[0-9a-z-]+" } }
+routes: [{ name: r, match: { source: [s] }, to: [a] }]
+roles:
+"#;
+
+/// What is told of a configuration with these roles.
+fn told_of_roles(roles: &str) -> String {
+    told(&loaded(&format!("{ROLES}{roles}"), &[], &[]).faults)
+}
+
+#[test]
+fn roles() {
+    let roles = r#"
+  customer:
+    bind: user:{claims.sub}
+    subscribe: ["user:{claims.sub}", "order:{claims.orders[*]}"]
+    publish: ["presence/{claims.sub}"]
+    retain: true
+  support: { bind: "user:{claims.sub}", subscribe: ["order:*", "tenant/+/alerts"] }
+"#;
+    let Loaded { config, faults } = loaded(&format!("{ROLES}{roles}"), &[], &[]);
+    assert_eq!(told(&faults), "");
+    let [customer, support] = config.unwrap().roles.try_into().unwrap();
+    assert_eq!(&*customer.name, "customer");
+    assert_eq!(customer.bind.to_string(), "user:{claims.sub}");
+    assert_eq!((customer.subscribe.len(), customer.publish.len()), (2, 1));
+    assert!(customer.retain && !support.retain);
+    assert!(support.subscribe.iter().all(|entry| entry.has_wildcard()));
+}
+
+#[test]
+fn client_ids_of_different_channels() {
+    let told = |binds: [&str; 2]| {
+        let [a, b] =
+            binds.map(|kind| format!("{{ bind: \"{kind}:{{claims.sub}}\", publish: [a] }}"));
+        told_of_roles(&format!("  a: {a}\n  b: {b}\n"))
+    };
+    assert_eq!(told(["user", "order"]), "");
+    assert_eq!(told(["depot", "depot"]), "");
+    assert_eq!(told(["user", "depot"]), "");
+    assert!(told(["depot", "word"]).contains("shared-client-ids: `a` and `b` bind"));
+    assert!(told(["user", "word"]).contains("shared-client-ids: `a` and `b` bind"));
+}
+
+#[test]
+fn faults_of_roles_are_told_at_once() {
+    insta::assert_snapshot!(told_of_roles(
+        r#"
+  customer:
+    subscribe: ["oder:{claims.a}", "order:{detail.id}", 7, ""]
+    publish: ["a/+"]
+  no body: { bind: "user:{claims.sub}" }
+  service:
+    bind: word:{claims.depot}
+    subscribe: ["order:*"]
+    retain: true
+    pubish: [a]
+  other: { bind: "user:*", publish: ["a/*"] }
+"#
+    ));
+}
+
+#[test]
+fn roles_are_overridden_like_everything() {
+    let roles = "  a: { bind: 'user:{claims.sub}', publish: [a/b] }\n";
+    let text = format!("{ROLES}{roles}");
+    let config = loaded(
+        &text,
+        &[("EVENTCAST_ROLES_A_RETAIN", "true")],
+        &["roles.a.bind=user:{claims.id}"],
+    );
+    let role = &config.config.unwrap().roles[0];
+    assert!(role.retain);
+    assert_eq!(role.bind.to_string(), "user:{claims.id}");
+}

@@ -5,7 +5,7 @@
 //! fewer parts that ends in `*`, such as `*` or `arn:aws:iot:*`, goes on past the colons.
 
 use super::context::Context;
-use super::glob::{Glob, GlobError, Syntax};
+use super::glob::{Glob, GlobError, Syntax, Token};
 use super::variable::Key;
 
 /// The parts before the resource.
@@ -104,7 +104,9 @@ impl ArnPattern {
             variables: false,
         };
         let first = Glob::parse(parts.first().unwrap_or(&""), plain)?;
-        if !first.matches("arn", &Context::default()) && !(head.is_empty() && first.ends_in_run()) {
+        let is_arn = first.matches("arn", &Context::default());
+        let is_all = head.is_empty() && first.ends_in_run();
+        if !is_arn && !is_all {
             return Err(ArnError::NotArn);
         }
         if variables && head.iter().any(|part| part.contains("${")) {
@@ -142,9 +144,40 @@ impl ArnPattern {
         rest.is_some_and(|rest| self.rest.matches(rest, context))
     }
 
+    /// Resource parts that the pattern matches and that may begin with `prefix`, with each of `runs` for `*`. None for a pattern
+    /// of fewer parts, which says nothing of the resource.
+    pub(super) fn samples(
+        &self,
+        prefix: &str,
+        runs: &[&str],
+        context: &Context,
+    ) -> impl Iterator<Item = String> {
+        let is_whole = match &self.head {
+            Head::Exact(_) => true,
+            Head::Parts(parts) => parts.len() == HEAD,
+        };
+        let runs = if is_whole && self.rest.may_begin_with(prefix) {
+            runs
+        } else {
+            &[]
+        };
+        runs.iter()
+            .filter_map(|run| self.rest.sample(run, "x", context))
+    }
+
     /// The keys of its variables that have no value in this request.
     pub(super) fn unresolved<'g>(&'g self, context: &'g Context) -> impl Iterator<Item = &'g Key> {
         self.rest.unresolved(context)
+    }
+
+    /// Text that the resource part matches: `run` for each `*`, variables replaced; `None` when one has no value.
+    pub(super) fn sample(&self, run: &str, context: &Context) -> Option<String> {
+        self.rest.sample(run, "x", context)
+    }
+
+    /// The resource part as tokens, its variables replaced; `None` when one has no value.
+    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
+        self.rest.tokens(context)
     }
 
     /// The keys of its variables.

@@ -12,6 +12,9 @@ use super::variable::{Fact, Key, Which};
 /// The most values of one certificate field; IoT Core ignores the others.
 const CERTIFICATE_VALUES: usize = 5;
 
+/// A name in lower case, and its values.
+type Valued = (Box<str>, Box<[Box<str>]>);
+
 /// Who asks, and over which connection. It can be read from JSON, whose shape is described in [`facts`](super::facts).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "Facts")]
@@ -25,7 +28,7 @@ pub struct Context {
     /// The client's X.509 certificate.
     pub certificate: Option<Certificate>,
     /// Values of other keys, names in lower case.
-    conditions: Vec<(Box<str>, Box<[Box<str>]>)>,
+    conditions: Vec<Valued>,
 }
 
 /// How a client proved who it is.
@@ -97,7 +100,7 @@ pub struct Certificate {
     /// The id that IoT Core gave it.
     pub id: Option<Box<str>>,
     /// Values by field, names in lower case such as `subject.commonname`.
-    fields: Vec<(Box<str>, Box<[Box<str>]>)>,
+    fields: Vec<Valued>,
     /// The fields' variables as AWS writes them.
     available: Vec<Box<str>>,
 }
@@ -178,6 +181,13 @@ impl Context {
         match self.conditions.iter_mut().find(|(name, _)| *name == key) {
             Some((_, known)) => *known = values,
             None => self.conditions.push((key, values)),
+        }
+    }
+
+    /// Takes over the values of keys that were set in another context.
+    pub fn extend(&mut self, other: Self) {
+        for (key, values) in other.conditions {
+            self.set(&key, values);
         }
     }
 

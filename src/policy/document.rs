@@ -6,7 +6,7 @@
 use super::arn::{Arn, ArnPattern};
 use super::condition::Condition;
 use super::context::Context;
-use super::glob::Glob;
+use super::glob::{Glob, Token};
 use super::read::read;
 use super::variable::Key;
 use crate::event::pattern::tree::{Node, Position};
@@ -134,6 +134,16 @@ impl Resource {
     /// The keys of its variables that have no value in this request.
     pub(super) fn unresolved<'r>(&'r self, context: &'r Context) -> impl Iterator<Item = &'r Key> {
         self.pattern.unresolved(context)
+    }
+
+    /// Text that the part behind the fifth colon matches: `run` for each `*`, variables replaced; `None` when one has no value.
+    pub(super) fn sample(&self, run: &str, context: &Context) -> Option<String> {
+        self.pattern.sample(run, context)
+    }
+
+    /// The pattern behind the fifth colon, its variables replaced; `None` when one has no value.
+    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
+        self.pattern.tokens(context)
     }
 
     /// The keys of its variables.

@@ -83,6 +83,7 @@ fn miss(statement: &Statement, request: &Request<'_>) -> Option<(u8, Vec<String>
     }
     let reason = match listed.as_slice() {
         [only] => format!("it allows `{}` only", only.text),
+        [first, _] => format!("it allows `{}` and one other", first.text),
         [first, ..] => format!("it allows `{}` and {} others", first.text, listed.len() - 1),
         [] => "it allows nothing".into(),
     };

@@ -10,7 +10,7 @@
 //! }
 //! ```
 //!
-//! Every part may be left out. `thing.exclusive` says that the thing is the principal's only one, `principal` how the client
+//! Every part may be left out or null. `thing.exclusive` says that the thing is the principal's only one, `principal` how the client
 //! proved who it is. Unknown names are errors: a misspelled fact would silently be a missing one.
 
 use serde::Deserialize;
@@ -25,18 +25,17 @@ pub(super) struct Facts {
     principal: Option<String>,
     thing: Option<ThingFacts>,
     certificate: Option<Map<String, Value>>,
-    #[serde(default)]
-    conditions: Map<String, Value>,
+    conditions: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ThingFacts {
+    #[serde(default)]
     name: String,
     #[serde(rename = "type")]
     type_name: Option<String>,
-    #[serde(default)]
-    attributes: Map<String, Value>,
+    attributes: Option<Map<String, Value>>,
     #[serde(default)]
     attached_to_principal: bool,
     #[serde(default)]
@@ -68,7 +67,7 @@ impl TryFrom<Facts> for Context {
         context.principal = facts.principal.map(principal).transpose()?;
         context.thing = facts.thing.map(thing).transpose()?;
         context.certificate = facts.certificate.as_ref().map(certificate).transpose()?;
-        for (key, value) in &facts.conditions {
+        for (key, value) in facts.conditions.iter().flatten() {
             context.set(key, texts(key, value)?);
         }
         Ok(context)
@@ -80,7 +79,7 @@ fn principal(word: String) -> Result<Principal, FactError> {
 }
 
 fn thing(facts: ThingFacts) -> Result<Thing, FactError> {
-    let attributes = facts.attributes.iter().map(|(name, value)| {
+    let attributes = facts.attributes.iter().flatten().map(|(name, value)| {
         let value = scalar(value).ok_or_else(|| FactError::Single(name.clone()))?;
         Ok((name.as_str().into(), value))
     });

@@ -37,6 +37,16 @@ struct Variable {
     written: Box<str>,
 }
 
+/// A part of a pattern whose variables were replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    Char(char),
+    /// `?`
+    One,
+    /// `*`
+    Run,
+}
+
 /// What a pattern's characters mean.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Syntax {
@@ -168,18 +178,44 @@ impl Glob {
         }
     }
 
-    /// The text with its variables replaced, for patterns without wildcards; `None` when a variable has no value.
-    pub(super) fn expanded(&self, context: &Context) -> Option<String> {
+    /// The pattern character by character, its variables replaced; `None` when one has no value.
+    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
+        let mut tokens = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => tokens.extend(text.chars().map(Token::Char)),
+                Piece::Run => tokens.push(Token::Run),
+                Piece::One => tokens.push(Token::One),
+                Piece::Variable(variable) => {
+                    tokens.extend(variable.value(context)?.chars().map(Token::Char));
+                }
+            }
+        }
+        Some(tokens)
+    }
+
+    /// Text that the pattern matches: `run` for each `*`, `one` for each `?`, variables replaced; `None` when a variable has no
+    /// value.
+    pub(super) fn sample(&self, run: &str, one: &str, context: &Context) -> Option<String> {
         let mut text = String::new();
         for piece in &self.pieces {
             text.push_str(match piece {
                 Piece::Text(text) => text,
-                Piece::Run => "*",
-                Piece::One => "?",
+                Piece::Run => run,
+                Piece::One => one,
                 Piece::Variable(variable) => variable.value(context)?,
             });
         }
         Some(text)
+    }
+
+    /// Whether it may match some text that begins with `prefix`; what is no text in it counts as anything.
+    pub(super) fn may_begin_with(&self, prefix: &str) -> bool {
+        match self.pieces.first() {
+            Some(Piece::Text(text)) => text.starts_with(prefix) || prefix.starts_with(&**text),
+            Some(_) => true,
+            None => prefix.is_empty(),
+        }
     }
 }
 

@@ -1,21 +1,36 @@
-//! IoT policies: documents, and what they decide for one request.
+//! IoT policies: documents, what they decide for one request, and how they are made from roles.
 //!
 //! Follows the developer guide of AWS IoT Core ("AWS IoT Core policies" and the pages below it) and, where that says nothing,
 //! the IAM user guide whose language it is. A document is read and compiled once ([`document`]); a decision ([`evaluate`]) then
 //! costs about a comparison for each resource. `docs/policies.md` tells which rules AWS states and which are derived.
 //!
+//! The other way: a role ([`role`]) and a token's claims come to grants ([`grant`]), and grants to documents ([`generate`]).
+//!
 //! This module is pure: no sockets, clock or environment.
 
+pub mod action;
 pub mod arn;
+pub mod ask;
+mod check;
+pub mod claims;
 mod compare;
 pub mod condition;
 pub mod context;
+pub mod diff;
 pub mod document;
+pub mod draft;
 pub mod evaluate;
 pub mod explain;
 pub mod facts;
+pub mod generate;
 mod glob;
+pub mod grant;
+pub mod lint;
+mod operator;
+pub mod pack;
+pub mod principal;
 mod read;
+pub mod role;
 pub mod scope;
 pub mod simulate;
 pub mod variable;

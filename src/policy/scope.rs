@@ -87,7 +87,13 @@ impl Scope {
         format!("{}:{}/{name}", self.prefix(), kind.as_str())
     }
 
-    fn prefix(&self) -> String {
+    /// The ARN of a resource such as `topic/order/1`.
+    pub fn arn_of(&self, resource: &str) -> String {
+        format!("{}:{resource}", self.prefix())
+    }
+
+    /// What all ARNs of the scope begin with, without the fifth colon.
+    pub fn prefix(&self) -> String {
         let Self {
             partition,
             region,
@@ -112,6 +118,63 @@ fn named(pattern: &str) -> Option<Scope> {
         region: region.into(),
         account: account.into(),
     })
+}
+
+/// Scopes as somebody names them, checked.
+impl Scope {
+    /// The scope of a Region and an account. The partition follows from the Region.
+    ///
+    /// # Errors
+    /// [`ScopeError`] when one of them cannot be what it should be. That the Region exists is not checked: there are new ones every year.
+    pub fn try_new(region: &str, account: &str) -> Result<Self, ScopeError> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let parts = region.split('-').collect::<Vec<_>>();
+        let ends_in_number = parts
+            .last()
+            .is_some_and(|last| !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
+        let whole = parts.iter().all(|part| !part.is_empty());
+        if parts.len() < 3 || !whole || !ends_in_number || !region.chars().all(fits) {
+            return Err(ScopeError::Region(region.into()));
+        }
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ScopeError::Account(account.into()));
+        }
+        Ok(Self {
+            partition: partition(region).into(),
+            region: region.into(),
+            account: account.into(),
+        })
+    }
+
+    /// The ARN of a resource of any service, such as `arn:aws:sqs:eu-central-1:123456789012:events` for `sqs` and `events`.
+    pub fn arn_in(&self, service: &str, resource: &str) -> String {
+        let Self {
+            partition,
+            region,
+            account,
+        } = self;
+        format!("arn:{partition}:{service}:{region}:{account}:{resource}")
+    }
+}
+
+/// The partition of a Region (developer guide, "AWS IoT Core action resources": `aws`, `aws-cn`, `aws-us-gov`).
+fn partition(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("cn-") => "aws-cn",
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
+/// What cannot be part of an ARN.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    /// Not the name of a Region.
+    #[error("`{0}` is no Region; write it like eu-central-1")]
+    Region(Box<str>),
+    /// Not an account's id.
+    #[error("`{0}` is no account id; it has 12 digits")]
+    Account(Box<str>),
 }
 
 #[cfg(test)]
@@ -142,5 +205,45 @@ mod tests {
             Scope::of([&one, &none, &other]).unwrap_err().to_string(),
             "the documents name several regions or accounts: `arn:aws-cn:iot:cn-north-1:1` and `arn:aws:iot:eu-west-1:1`"
         );
+    }
+
+    #[test]
+    fn arns_of_a_region() {
+        let arn = |region| {
+            let scope = Scope::try_new(region, "123456789012").unwrap();
+            scope.arn_in("iot", "topic/a")
+        };
+        assert_eq!(
+            arn("eu-central-1"),
+            "arn:aws:iot:eu-central-1:123456789012:topic/a"
+        );
+        assert_eq!(
+            arn("cn-north-1"),
+            "arn:aws-cn:iot:cn-north-1:123456789012:topic/a"
+        );
+        assert_eq!(
+            arn("us-gov-west-1"),
+            "arn:aws-us-gov:iot:us-gov-west-1:123456789012:topic/a"
+        );
+    }
+
+    #[test]
+    fn what_is_no_scope() {
+        for region in [
+            "",
+            "*",
+            "eu-central",
+            "eu-central-*",
+            "eu--1",
+            "EU-central-1",
+            "eu-central-1:1",
+        ] {
+            let error = Scope::try_new(region, "123456789012").unwrap_err();
+            assert_eq!(error, ScopeError::Region(region.into()));
+        }
+        for account in ["", "12345678901", "1234567890123", "12345678901*"] {
+            let error = Scope::try_new("eu-central-1", account).unwrap_err();
+            assert_eq!(error, ScopeError::Account(account.into()));
+        }
     }
 }

@@ -12,11 +12,11 @@ use super::evaluate::{Decision, Request, decide};
 use super::scope::{Kind, Scope};
 use crate::channel::filter::Filter;
 
-/// The name of a shared subscription that stands for all those that no document names.
-const ANY_SHARE: &str = "any";
+/// A level, or the name of a shared subscription, that stands for all those that no document names.
+const ANY: &str = "any";
 
-/// A level that stands for all those that no document names.
-const ANY_LEVEL: &str = "any";
+/// The most names of shared subscriptions that are tried.
+const SHARES: usize = 64;
 
 /// One client and its policies.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +34,6 @@ pub struct Simulation<'s> {
 pub struct Hearing {
     /// The decision on iot:Receive.
     pub receive: Decision,
-    /// The decision on iot:Subscribe to the topic itself as a filter.
-    pub exact: Decision,
     /// The filters that the client may subscribe to and that match the topic: the topic itself first, if it is one, then only
     /// those that no other covers.
     pub filters: Vec<Way>,
@@ -129,7 +127,6 @@ impl Simulation<'_> {
         }
         Hearing {
             receive: self.receive(topic.as_str()),
-            exact: self.subscribe(topic),
             filters: ways,
         }
     }
@@ -147,42 +144,48 @@ impl Simulation<'_> {
         plain.into_iter().chain(shared).collect()
     }
 
-    /// The names of shared subscriptions that documents allow, and one for all others.
+    /// Names of shared subscriptions that documents may allow, and one for all others: every level of what their patterns match,
+    /// since a `*` may hide the beginning of `$share/<name>/…`.
     fn share_names(&self) -> Vec<String> {
-        let mut names = vec![ANY_SHARE.to_owned()];
-        for name in self.resources("topicfilter/$share/") {
-            let name = name.split('/').next().unwrap_or_default();
-            let name = name.replace(['*', '?'], ANY_SHARE.get(..1).unwrap_or_default());
-            if !name.is_empty() && !names.contains(&name) {
-                names.push(name);
+        let mut names = vec![ANY.to_owned()];
+        for sample in self.samples("topicfilter/$share/", &[ANY, "", "/"]) {
+            for name in sample.split('/') {
+                let is_name = !name.is_empty() && !name.contains(['+', '#', '$']);
+                if is_name && name != "topicfilter" && !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
             }
         }
+        names.truncate(SHARES);
         names
     }
 
-    /// What stands behind `prefix` in the resources of statements that allow something, as written.
-    fn resources<'p>(&self, prefix: &'p str) -> impl Iterator<Item = &str> + use<'_, 'p> {
+    /// What patterns of statements that allow something match, so far as it may begin with `prefix`.
+    fn samples(&self, prefix: &str, runs: &[&str]) -> Vec<String> {
         self.documents
             .iter()
             .flat_map(|document| &document.statements)
             .filter(|statement| statement.effect == Effect::Allow)
             .flat_map(|statement| statement.resources.listed())
-            .filter_map(move |resource| resource.text.splitn(6, ':').nth(5)?.strip_prefix(prefix))
+            .flat_map(|resource| resource.pattern.samples(prefix, runs, self.context))
+            .collect()
     }
 
     /// A topic other than `topic` that the client would hear through a filter. Made of the filter itself and of the topics that
     /// documents name, so none may be found where one exists.
     fn also(&self, filter: &Filter, topic: &Filter) -> Option<String> {
-        let written = filter.matched_part().replace(['+', '#'], ANY_LEVEL);
-        let named = self
-            .resources("topic/")
-            .flat_map(|name| [ANY_LEVEL, ""].map(|run| name.replace('*', run).replace('?', "x")));
-        std::iter::once(written).chain(named).find(|other| {
-            Filter::parse(other).is_ok_and(|other| other.is_exact())
-                && other != topic.as_str()
-                && filter.matches(other)
-                && self.receive(other).is_allowed()
-        })
+        let written = filter.matched_part().replace(['+', '#'], ANY);
+        let named = self.samples("topic/", &[ANY, ""]);
+        let named = named.iter().filter_map(|name| name.strip_prefix("topic/"));
+        std::iter::once(&*written)
+            .chain(named)
+            .find(|other| {
+                Filter::exact(other).is_ok()
+                    && *other != topic.as_str()
+                    && filter.matches(other)
+                    && self.receive(other).is_allowed()
+            })
+            .map(str::to_owned)
     }
 }
 
@@ -311,6 +314,14 @@ mod tests {
         assert_eq!(
             heard(&["$share/*/order/1"], RECEIVE_ALL, "order/1"),
             ["$share/any/order/1 (-)"]
+        );
+        assert_eq!(
+            heard(&["*-team/order/1"], RECEIVE_ALL, "order/1"),
+            ["$share/any-team/order/1 (-)"]
+        );
+        assert_eq!(
+            heard(&["$share/${iot:ClientId}/order/1"], RECEIVE_ALL, "order/1"),
+            ["$share/c/order/1 (-)"]
         );
     }
 }

@@ -9,7 +9,6 @@ pub mod publication;
 pub mod render;
 pub mod table;
 pub mod target;
-pub mod template;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::target::Target;
-use super::template::{Filters, Part, Pick, Placeholder};
+use crate::channel::template::{Part, Pick, Placeholder};
 use crate::channel::topic::{Topic, TopicError, ValueError, check_value};
 use crate::event::fields::{FieldId, Fields};
 use crate::event::scan::{Chosen, Element, Kind, Scanned, Value};
@@ -305,7 +305,7 @@ fn text<'v>(value: &Value<'v>, placeholder: &Placeholder) -> Result<Cow<'v, str>
     let Some(text) = value.as_str() else {
         return Err(reject(Problem::Type("text with a lone surrogate")));
     };
-    let text = filtered(text, &placeholder.filters);
+    let text = placeholder.filters.apply(text);
     let checked = if placeholder.filters.path {
         text.split('/').try_for_each(check_value)
     } else {
@@ -318,35 +318,6 @@ fn text<'v>(value: &Value<'v>, placeholder: &Placeholder) -> Result<Cow<'v, str>
             preview: preview(&text),
         })),
     }
-}
-
-fn filtered<'t>(text: &'t str, filters: &Filters) -> Cow<'t, str> {
-    let text = if filters.lower {
-        Cow::Owned(text.to_lowercase())
-    } else {
-        Cow::Borrowed(text)
-    };
-    if filters.encode {
-        Cow::Owned(encoded(&text))
-    } else {
-        text
-    }
-}
-
-/// Percent-encodes what a topic level must not hold, and `%` itself so that it can be undone.
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for (at, c) in text.char_indices() {
-        let leading_dollar = c == '$' && at == 0;
-        if matches!(c, '%' | '/' | '+' | '#') || c.is_control() || leading_dollar {
-            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// The beginning of a value, without control characters.

@@ -1,20 +1,25 @@
 //! Where a route sends: a channel (`order:{detail.orderId}`) or a plain topic (`status/{detail.region}`).
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::template::{Template, TemplateError};
-use crate::channel::Kind;
 use crate::channel::limits::{TOPIC_BYTES, TOPIC_SLASHES};
-
-/// The declared kinds of channels, by name.
-pub type Kinds = BTreeMap<Box<str>, Kind>;
+use crate::channel::template::{self, Part, Template, TemplateError};
+use crate::channel::{Kind, Kinds};
 
 /// One target of a route.
 #[derive(Clone, Debug)]
 pub struct Target {
     kind: Option<Kind>,
     template: Template,
+}
+
+/// A part of the topics that a target can make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'t> {
+    /// This text.
+    Text(&'t str),
+    /// Whatever events bring.
+    Gap,
 }
 
 impl Target {
@@ -24,16 +29,10 @@ impl Target {
     /// [`TemplateError`] when the template cannot be read, the channel is not declared, or no event could ever make a topic
     /// of it that IoT Core takes.
     pub fn parse(text: &str, kinds: &Kinds) -> Result<Self, TemplateError> {
-        let word = |name: &str| {
-            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-            !name.is_empty() && name.chars().all(fits)
-        };
-        let Some((name, id)) = text.split_once(':').filter(|(name, _)| word(name)) else {
+        let Some((kind, id)) = template::channel(text, kinds)? else {
             return Self::topic(text);
         };
-        let Some(kind) = kinds.get(name) else {
-            return Err(undeclared(name, kinds));
-        };
+        let name = kind.name();
         let template = Template::parse(id).map_err(|error| TemplateError {
             offset: error.offset + name.len() + 1,
             ..error
@@ -75,7 +74,7 @@ impl Target {
             .parts()
             .iter()
             .filter_map(|part| match part {
-                super::template::Part::Literal(text) => Some(&**text),
+                Part::Literal(text) => Some(&**text),
                 _ => None,
             })
             .collect();
@@ -104,6 +103,19 @@ impl Target {
         })
     }
 
+    /// The topics that events can make of it, as text with gaps. Channels begin with their kind; the environment is not part of it.
+    pub fn pieces<'t>(&'t self, route: &'t str) -> impl Iterator<Item = Piece<'t>> {
+        let kind = self.kind.as_ref().map(Kind::name);
+        let kind = kind
+            .into_iter()
+            .flat_map(|name| [Piece::Text(name), Piece::Text("/")]);
+        kind.chain(self.template.parts().iter().map(move |part| match part {
+            Part::Literal(text) => Piece::Text(text),
+            Part::RouteName => Piece::Text(route),
+            Part::Placeholder(_) => Piece::Gap,
+        }))
+    }
+
     /// The kind of channel, unless this is a plain topic.
     pub fn kind(&self) -> Option<&Kind> {
         self.kind.as_ref()
@@ -124,22 +136,6 @@ impl fmt::Display for Target {
     }
 }
 
-fn undeclared(name: &str, kinds: &Kinds) -> TemplateError {
-    let near = kinds
-        .keys()
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b));
-    TemplateError {
-        message: format!("channel `{name}` is not declared"),
-        offset: 0,
-        help: Some(match near {
-            Some((_, known)) => format!("did you mean `{known}`?"),
-            None => format!("declare it: channels: {{ {name}: {{ id: uuid }} }}"),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +151,8 @@ mod tests {
         let channel = Target::parse("order:{detail.orderId}", &kinds()).unwrap();
         assert_eq!(channel.kind().map(Kind::name), Some("order"));
         assert_eq!(channel.to_string(), "order:{detail.orderId}");
+        let pieces = [Piece::Text("order"), Piece::Text("/"), Piece::Gap];
+        assert!(channel.pieces("r").eq(pieces));
         let topic = Target::parse("status/{detail.region}", &kinds()).unwrap();
         assert!(topic.kind().is_none());
         assert!(Target::parse("announcements", &kinds()).is_ok());

@@ -8,8 +8,8 @@ use super::oversize::{Oversize, Projection};
 use super::payload::Payload;
 use super::publication::Qos;
 use super::table::{OnInvalidTopic, Refusal, Route, RouteTable, Routed};
-use super::target::{Kinds, Target};
-use crate::channel::{IdFormat, Kind};
+use super::target::Target;
+use crate::channel::{IdFormat, Kind, Kinds};
 use crate::event::envelope::{Envelope, Origin};
 use crate::event::pattern::Pattern;
 

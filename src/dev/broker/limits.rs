@@ -133,7 +133,7 @@ impl Limits {
             correlation_data_bytes: Some(iot::CORRELATION_DATA_BYTES),
             content_type_bytes: Some(iot::CONTENT_TYPE_BYTES),
             topic_aliases: iot::TOPIC_ALIASES,
-            filters_per_subscribe: Some(iot::FILTERS_PER_SUBSCRIBE),
+            filters_per_subscribe: Some(iot::SUBSCRIPTIONS_PER_SUBSCRIBE),
             subscriptions_per_connection: Some(iot::SUBSCRIPTIONS_PER_CONNECTION),
             unacknowledged_in: iot::UNACKNOWLEDGED_PER_CONNECTION,
             unacknowledged_out: iot::UNACKNOWLEDGED_PER_CONNECTION,

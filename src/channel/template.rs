@@ -1,6 +1,6 @@
-//! Topic templates: `order/{detail.orderId}` and how an event's values become topics.
+//! Templates of topics and channel ids: `order/{detail.orderId}` in a route, `order:{claims.orders[*]}` in a role.
 //!
-//! A placeholder names a field by its dotted path from the event's root, `{$.detail.orderId}` and `{detail.orderId}` alike;
+//! A placeholder names a field by its dotted path from the root of an event (or of a token's claims), `{$.detail.orderId}` and `{detail.orderId}` alike;
 //! `{detail."order id"}` quotes a segment; `[*]` may mark an array and changes nothing, since arrays fan out anyway; `[0]`
 //! picks one element. `{{` and `}}` are the braces themselves. Filters follow after `|`: `lower`, `encode` (percent-encode
 //! what a topic level must not hold), `path` (slashes are allowed) and `default:text`.
@@ -8,7 +8,10 @@
 //! Values are checked before they enter a topic; nothing is ever stripped or replaced silently, since two ids would meet on
 //! one topic.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use super::{Kind, Kinds};
 
 /// A template as written: literal text and placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub struct Template {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Literal(Box<str>),
     RouteName,
     Placeholder(Placeholder),
@@ -26,31 +29,103 @@ pub(super) enum Part {
 
 /// A field to be filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placeholder {
-    /// The dotted path from the event's root.
-    pub(super) path: Box<str>,
+pub(crate) struct Placeholder {
+    /// The dotted path from the root.
+    pub(crate) path: Box<str>,
+    /// The same, segment by segment: a quoted segment may hold dots.
+    pub(crate) segments: Box<[Box<str>]>,
     /// Which elements of arrays along the path are meant, where that is said.
-    pub(super) picks: Vec<Pick>,
-    pub(super) filters: Filters,
+    pub(crate) picks: Vec<Pick>,
+    pub(crate) filters: Filters,
     /// The placeholder as written, braces included, for messages.
-    pub(super) written: Box<str>,
+    pub(crate) written: Box<str>,
 }
 
 /// `[index]` after the segment that ends at `depth`; `nth` counts arrays directly within arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pick {
-    pub(super) depth: u16,
-    pub(super) nth: usize,
-    pub(super) index: u32,
+pub(crate) struct Pick {
+    pub(crate) depth: u16,
+    pub(crate) nth: usize,
+    pub(crate) index: u32,
 }
 
 /// What is done to a value before it is checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Filters {
-    pub(super) lower: bool,
-    pub(super) encode: bool,
-    pub(super) path: bool,
-    pub(super) default: Option<Box<str>>,
+pub(crate) struct Filters {
+    pub(crate) lower: bool,
+    pub(crate) encode: bool,
+    pub(crate) path: bool,
+    pub(crate) default: Option<Box<str>>,
+}
+
+/// The kind and the id of text that names a channel; `None` for a topic. Text that begins with a word and a colon is a channel,
+/// everything else is a topic.
+///
+/// # Errors
+/// [`TemplateError`] when the channel is not declared.
+pub(crate) fn channel<'k, 't>(
+    text: &'t str,
+    kinds: &'k Kinds,
+) -> Result<Option<(&'k Kind, &'t str)>, TemplateError> {
+    let word = |name: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        !name.is_empty() && name.chars().all(fits)
+    };
+    let Some((name, id)) = text.split_once(':').filter(|(name, _)| word(name)) else {
+        return Ok(None);
+    };
+    match kinds.get(name) {
+        Some(kind) => Ok(Some((kind, id))),
+        None => Err(undeclared(name, kinds)),
+    }
+}
+
+fn undeclared(name: &str, kinds: &Kinds) -> TemplateError {
+    let near = kinds
+        .keys()
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    TemplateError {
+        message: format!("channel `{name}` is not declared"),
+        offset: 0,
+        help: Some(match near {
+            Some((_, known)) => format!("did you mean `{known}`?"),
+            None => format!("declare it: channels: {{ {name}: {{ id: uuid }} }}"),
+        }),
+    }
+}
+
+impl Filters {
+    /// The value as it enters the template.
+    pub(crate) fn apply<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let text = if self.lower {
+            Cow::Owned(text.to_lowercase())
+        } else {
+            Cow::Borrowed(text)
+        };
+        if self.encode {
+            Cow::Owned(encoded(&text))
+        } else {
+            text
+        }
+    }
+}
+
+/// Percent-encodes what a topic level must not hold, and `%` itself so that it can be undone.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        let leading_dollar = c == '$' && at == 0;
+        if matches!(c, '%' | '/' | '+' | '#') || c.is_control() || leading_dollar {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                out.push_str(&format!("%{byte:02X}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// What is wrong with a template.
@@ -105,7 +180,7 @@ impl Template {
         })
     }
 
-    pub(super) fn parts(&self) -> &[Part] {
+    pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }
 
@@ -186,6 +261,7 @@ impl<'t> Parser<'t> {
         }
         Ok(Part::Placeholder(Placeholder {
             path: path.into(),
+            segments: segments.into_iter().map(Into::into).collect(),
             picks,
             filters,
             written: self.text.get(start..self.at).unwrap_or_default().into(),

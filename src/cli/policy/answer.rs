@@ -1,0 +1,268 @@
+//! Answers about a client as JSON and in words.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Policies;
+use crate::policy::ask::{Answer, Ask, Check};
+use crate::policy::evaluate::{StatementRef, Verdict};
+use crate::policy::explain::NearMiss;
+use crate::policy::simulate::Way;
+
+/// How many near misses and wide filters are told in words; JSON has all.
+const SHOWN: usize = 3;
+
+/// An answer with its question.
+#[derive(Serialize)]
+pub(super) struct Told {
+    ask: &'static str,
+    /// The filter, topic or resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<String>,
+    pub(super) allowed: bool,
+    pub(super) decision: Verdict,
+    checks: Vec<ToldCheck>,
+    /// The filters by which a topic is heard.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    filters: Vec<ToldWay>,
+}
+
+#[derive(Serialize)]
+struct ToldCheck {
+    action: String,
+    resource: String,
+    decision: Verdict,
+    statements: Vec<Place>,
+    missing: Vec<Box<str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    near_misses: Vec<ToldMiss>,
+}
+
+#[derive(Serialize)]
+struct ToldMiss {
+    statement: Place,
+    reasons: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ToldWay {
+    filter: String,
+    statements: Vec<Place>,
+    /// Another topic that the client would hear by this filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    also: Option<String>,
+}
+
+/// Where a statement stands, for a person.
+#[derive(Clone, Serialize)]
+pub(super) struct Place {
+    document: String,
+    /// Its place among the document's statements, counted from 0.
+    statement: usize,
+    sid: Option<Box<str>>,
+    line: usize,
+    column: usize,
+}
+
+impl Place {
+    pub(super) fn of(at: StatementRef, policies: &Policies) -> Self {
+        let statement = policies
+            .documents
+            .get(at.document)
+            .and_then(|document| document.statements.get(at.statement));
+        Self {
+            document: policies.names.get(at.document).cloned().unwrap_or_default(),
+            statement: at.statement,
+            sid: statement.and_then(|statement| statement.sid.clone()),
+            line: statement.map_or(0, |statement| statement.at.line),
+            column: statement.map_or(0, |statement| statement.at.column),
+        }
+    }
+
+    fn words(&self) -> String {
+        let Self {
+            document,
+            line,
+            column,
+            ..
+        } = self;
+        match &self.sid {
+            Some(sid) => format!("{document}:{line}:{column} `{sid}`"),
+            None => format!("{document}:{line}:{column}"),
+        }
+    }
+}
+
+fn places(statements: &[StatementRef], policies: &Policies) -> Vec<Place> {
+    let place = |&at| Place::of(at, policies);
+    statements.iter().map(place).collect()
+}
+
+impl Told {
+    pub(super) fn new(ask: &Ask, answer: Answer, policies: &Policies) -> Self {
+        let (word, of) = match ask {
+            Ask::Connect => ("connect", None),
+            Ask::Subscribe(filter) => ("subscribe", Some(filter.to_string())),
+            Ask::Publish(topic) => ("publish", Some(topic.to_string())),
+            Ask::Receive(topic) => ("receive", Some(topic.to_string())),
+            Ask::Hear(topic) => ("hear", Some(topic.to_string())),
+            Ask::Action { resource, .. } => ("action", Some(resource.clone())),
+        };
+        let check = |check: Check| ToldCheck {
+            statements: places(&check.decision.statements, policies),
+            decision: check.decision.verdict,
+            missing: check.decision.missing,
+            near_misses: check
+                .near_misses
+                .into_iter()
+                .map(|miss| told_miss(miss, policies))
+                .collect(),
+            action: check.action,
+            resource: check.resource,
+        };
+        let way = |way: Way| ToldWay {
+            filter: way.filter.to_string(),
+            statements: places(&way.decision.statements, policies),
+            also: way.also,
+        };
+        Self {
+            ask: word,
+            of,
+            allowed: answer.is_allowed(),
+            decision: answer.verdict,
+            checks: answer.checks.into_iter().map(check).collect(),
+            filters: answer.ways.into_iter().map(way).collect(),
+        }
+    }
+
+    pub(super) fn is_about_connecting(&self) -> bool {
+        self.ask == "connect"
+    }
+
+    /// The question and its answer in one line, such as "may not subscribe to `a/#`".
+    pub(super) fn headline(&self) -> String {
+        let may = if self.allowed { "may" } else { "may not" };
+        format!("{may} {}", self.question())
+    }
+
+    /// The question alone, such as "subscribe to `a/#`".
+    pub(super) fn question(&self) -> String {
+        let of = self.of.as_deref().unwrap_or_default();
+        match self.ask {
+            "connect" => "connect".to_owned(),
+            "subscribe" => format!("subscribe to `{of}`"),
+            "publish" => format!("publish to `{of}`"),
+            "receive" => format!("receive messages on `{of}`"),
+            "hear" => format!("hear `{of}`"),
+            _ => {
+                let action = self.checks.first().map_or("", |check| &check.action);
+                format!("call {action} on `{of}`")
+            }
+        }
+    }
+
+    /// The grounds, each line indented by `indent`.
+    pub(super) fn write_grounds(&self, indent: &str, out: &mut impl Write) -> io::Result<()> {
+        for (index, check) in self.checks.iter().enumerate() {
+            // That the topic's own filter is refused does not matter when another one is not.
+            let by_another = self.ask == "hear" && index == 0 && !self.filters.is_empty();
+            if by_another {
+                self.write_ways(indent, out)?;
+            } else {
+                check.write(indent, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_ways(&self, indent: &str, out: &mut impl Write) -> io::Result<()> {
+        let topic = self.of.as_deref().unwrap_or_default();
+        let wide = self
+            .filters
+            .iter()
+            .filter(|way| way.filter != topic)
+            .count();
+        let shown = self.filters.len().min(SHOWN + self.filters.len() - wide);
+        for way in self.filters.iter().take(shown) {
+            let by = list(&way.statements);
+            let reach = match (&way.also, way.filter == topic) {
+                (_, true) => String::new(),
+                (Some(also), false) => format!(", and hears `{also}` by it as well"),
+                (None, false) => {
+                    ", which covers more; nothing else was found that it would hear".into()
+                }
+            };
+            writeln!(
+                out,
+                "{indent}it may subscribe to `{}` by {by}{reach}",
+                way.filter
+            )?;
+        }
+        if shown < self.filters.len() {
+            let rest = self.filters.len() - shown;
+            writeln!(
+                out,
+                "{indent}and to {rest} more filters that match the topic"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn told_miss(miss: NearMiss, policies: &Policies) -> ToldMiss {
+    ToldMiss {
+        statement: Place::of(miss.statement, policies),
+        reasons: miss.reasons,
+    }
+}
+
+fn list(places: &[Place]) -> String {
+    let words: Vec<String> = places.iter().map(Place::words).collect();
+    words.join(" and ")
+}
+
+impl ToldCheck {
+    fn write(&self, indent: &str, out: &mut impl Write) -> io::Result<()> {
+        let Self {
+            action, resource, ..
+        } = self;
+        let by = list(&self.statements);
+        match self.decision {
+            Verdict::Allowed => {
+                writeln!(out, "{indent}{action} on `{resource}` is allowed by {by}")?;
+            }
+            Verdict::ExplicitDeny => {
+                writeln!(out, "{indent}{action} on `{resource}` is denied by {by}")?;
+            }
+            Verdict::ImplicitDeny => {
+                writeln!(out, "{indent}no statement allows {action} on `{resource}`")?;
+                self.write_near_misses(indent, out)?;
+            }
+        }
+        if !self.missing.is_empty() {
+            let missing = self.missing.join("`, `");
+            writeln!(
+                out,
+                "{indent}asked for, but not known of this client: `{missing}`"
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_near_misses(&self, indent: &str, out: &mut impl Write) -> io::Result<()> {
+        for miss in self.near_misses.iter().take(SHOWN) {
+            let place = miss.statement.words();
+            for reason in &miss.reasons {
+                writeln!(out, "{indent}  not {place}: {reason}")?;
+            }
+        }
+        match self.near_misses.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            rest => writeln!(
+                out,
+                "{indent}  nor {rest} more statements about this action"
+            ),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `eventcast policy diff`: what one policy allows and another does not.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Policies;
+use crate::cli::{Format, Status};
+use crate::policy::diff::{Became, Change, Difference, diff};
+
+pub(super) const HELP: &str = "\
+Policies are compared by what they allow: what is said in other words, in another order or twice is no difference. A file may
+hold one document, several one after the other, a list of them, or the report of `policy generate --format json`.
+
+Examples:
+  eventcast policy diff deployed.json customer.json
+  eventcast policy diff before.json after.json --format json
+  eventcast policy generate --role customer --claims token.json > now.json && eventcast policy diff golden.json now.json
+
+Exit status: 0 they allow the same, 1 they do not, 2 a policy is not right.";
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Diff {
+    /// The policy as it was: JSON text (beginning with `{` or `[`) or a file
+    #[arg(value_name = "BEFORE")]
+    before: String,
+    /// The policy as it is
+    #[arg(value_name = "AFTER")]
+    after: String,
+    /// How differences are written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// Runs the command.
+pub(super) fn run(
+    command: &Diff,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    let before = Policies::read(std::slice::from_ref(&command.before), messages)?;
+    let after = Policies::read(std::slice::from_ref(&command.after), messages)?;
+    let (Some(before), Some(after)) = (before, after) else {
+        return Ok(Status::CannotAnswer);
+    };
+    let difference = diff(&before.documents, &after.documents);
+    match command.format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &Report::new(&difference))?;
+            writeln!(out)?;
+        }
+        Format::Text => write_text(&difference, out)?,
+    }
+    if difference.cut {
+        writeln!(
+            messages,
+            "warning: the policies have too many patterns that overlap to compare all they mean; there may be more"
+        )?;
+    }
+    Ok(match (difference.changes.is_empty(), difference.cut) {
+        (true, false) => Status::Yes,
+        (true, true) => Status::CannotAnswer,
+        (false, _) => Status::No,
+    })
+}
+
+fn write_text(difference: &Difference, out: &mut impl Write) -> anyhow::Result<()> {
+    let both = [(Became::Allowed, "+"), (Became::Denied, "-")];
+    for change in &difference.changes {
+        let sign = both.iter().find(|(verdict, _)| *verdict == change.verdict);
+        let sign = sign.map_or("", |(_, sign)| sign);
+        writeln!(
+            out,
+            "{sign} {} on {}",
+            change.actions.join(", "),
+            of(change)
+        )?;
+    }
+    let count = |verdict| {
+        difference
+            .changes
+            .iter()
+            .filter(|change| change.verdict == verdict)
+            .count()
+    };
+    match (count(Became::Allowed), count(Became::Denied)) {
+        (0, 0) => writeln!(out, "the same is allowed")?,
+        (allowed, denied) => {
+            writeln!(
+                out,
+                "{allowed} newly allowed (+), {denied} no longer allowed (-)"
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// What a change is about, such as "part of `…`, such as `…`, when aws:SourceIp is `10.0.0.1`".
+fn of(change: &Change) -> String {
+    let Change {
+        resource, example, ..
+    } = change;
+    let mut text = if change.whole {
+        format!("`{resource}`")
+    } else {
+        format!("part of `{resource}`, such as `{example}`")
+    };
+    for (key, value) in &change.when {
+        text += &format!(", when {key} is `{value}`");
+    }
+    if change.when.is_empty() && !change.always {
+        text += ", in some requests: conditions decide";
+    }
+    text
+}
+
+/// The answer for programs.
+#[derive(Serialize)]
+struct Report<'r> {
+    same: bool,
+    /// Whether everything was compared.
+    complete: bool,
+    changes: Vec<Told<'r>>,
+}
+
+#[derive(Serialize)]
+struct Told<'r> {
+    became: &'static str,
+    actions: &'r [String],
+    resource: &'r str,
+    /// Whether all of the resource changed, or a part of it.
+    whole: bool,
+    /// Whether it changed in every request.
+    always: bool,
+    when: serde_json::Map<String, serde_json::Value>,
+    example: &'r str,
+}
+
+impl<'r> Report<'r> {
+    fn new(difference: &'r Difference) -> Self {
+        let when = |change: &Change| {
+            let pairs = change.when.iter();
+            pairs
+                .map(|(key, value)| (key.clone(), value.as_str().into()))
+                .collect()
+        };
+        let told = |change: &'r Change| Told {
+            became: match change.verdict {
+                Became::Allowed => "allowed",
+                Became::Denied => "denied",
+            },
+            actions: &change.actions,
+            resource: &change.resource,
+            whole: change.whole,
+            always: change.always,
+            when: when(change),
+            example: &change.example,
+        };
+        Self {
+            same: difference.changes.is_empty() && !difference.cut,
+            complete: !difference.cut,
+            changes: difference.changes.iter().map(told).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        diff: Diff,
+    }
+
+    const BEFORE: &str = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":["iot:Subscribe","iot:Receive"],"Resource":["arn:aws:iot:eu-central-1:123456789012:topicfilter/order/*","arn:aws:iot:eu-central-1:123456789012:topic/order/*"]},
+        {"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:eu-central-1:123456789012:client/7","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}]}"#;
+    const AFTER: &str = r#"[{"Version":"2012-10-17","Statement":
+        {"Effect":"Allow","Action":"iot:Subscribe","Resource":"arn:aws:iot:eu-central-1:123456789012:topicfilter/order/7"}},
+        {"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":["iot:Receive","iot:Publish"],"Resource":"arn:aws:iot:eu-central-1:123456789012:topic/order/7"},
+        {"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:eu-central-1:123456789012:client/7"}]}]"#;
+
+    fn compared(arguments: &[&str]) -> (Status, String) {
+        let line = ["diff"].iter().chain(arguments);
+        let line = Line::try_parse_from(line).unwrap();
+        let (mut out, mut messages) = (Vec::new(), Vec::new());
+        let status = run(&line.diff, &mut out, &mut messages).unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status, format!("{}{}", text(messages), text(out)))
+    }
+
+    #[test]
+    fn differences() {
+        let (status, told) = compared(&[BEFORE, AFTER]);
+        assert_eq!(status, Status::No);
+        insta::assert_snapshot!(told);
+        insta::assert_snapshot!(compared(&[AFTER, BEFORE, "--format", "json"]).1);
+    }
+
+    #[test]
+    fn no_difference_and_no_answer() {
+        let told = compared(&[AFTER, AFTER]);
+        assert_eq!(told, (Status::Yes, "the same is allowed\n".to_owned()));
+        let (status, told) = compared(&["[{}, {\"Statement\":\n  [7]}]", "no-such-file.json"]);
+        assert_eq!(status, Status::CannotAnswer);
+        insta::assert_snapshot!(told);
+    }
+}

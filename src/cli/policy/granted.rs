@@ -1,0 +1,132 @@
+//! Policy tests of roles: the documents that are generated for a role and claims.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use super::Policies;
+use crate::cli::diagnostic::render;
+use crate::config::policy_tests::{PolicyRole, PolicyTests};
+use crate::config::{Config, Source, load};
+use crate::policy::context::Context;
+use crate::policy::document::Document;
+use crate::policy::generate::{Form, generate};
+use crate::policy::grant::Grants;
+use crate::policy::scope::Scope;
+
+/// The configuration that a file of tests is about, if it has tests of roles.
+pub(super) struct Roles {
+    config: Option<Config>,
+}
+
+/// What a client with a role gets.
+pub(super) struct Granted {
+    pub(super) policies: Policies,
+    /// The client id where a test names none.
+    principal: String,
+}
+
+impl Granted {
+    /// The context of a case, with the principal for the client id if it has none.
+    pub(super) fn context(&self, case: &Context) -> Context {
+        let mut context = case.clone();
+        context.client_id = context
+            .client_id
+            .or_else(|| Some(self.principal.as_str().into()));
+        context
+    }
+}
+
+impl Roles {
+    /// Reads the configuration if any test needs it. `None` when it is not right, which has been told then. The environment does not
+    /// count: tests are about the file.
+    pub(super) fn read(
+        file: &str,
+        tests: &PolicyTests,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<Self>> {
+        if tests.tests.iter().all(|test| test.role.is_none()) {
+            return Ok(Some(Self { config: None }));
+        }
+        let name = tests.config.as_deref().unwrap_or("eventcast.yaml");
+        let path = Path::new(file).parent().unwrap_or(Path::new("")).join(name);
+        let name = path.display().to_string();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                writeln!(
+                    messages,
+                    "error: reading the configuration `{name}`: {error}\nhelp: tests of roles are about eventcast.yaml beside them, or about what `config` at the top of their file names"
+                )?;
+                return Ok(None);
+            }
+        };
+        let loaded = load(&Source {
+            file: &name,
+            text: &text,
+            ..Source::default()
+        });
+        if loaded.config.is_none() {
+            for fault in &loaded.faults {
+                render(fault, &text, messages)?;
+            }
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            config: loaded.config,
+        }))
+    }
+
+    /// The documents for one test, as a custom authorizer would answer. `None` when there are none, which has been told then.
+    pub(super) fn granted(
+        &self,
+        file: &str,
+        wanted: &PolicyRole,
+        scope: &Scope,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<Granted>> {
+        let place = format!("  --> {file}:{}:{}", wanted.at.line, wanted.at.column);
+        let roles = self.config.iter().flat_map(|config| &config.roles);
+        let Some(role) = roles.clone().find(|role| *role.name == *wanted.name) else {
+            let known: Vec<&str> = roles.map(|role| &*role.name).collect();
+            writeln!(
+                messages,
+                "error: there is no role `{}`\n{place}\nhelp: roles are {}\n",
+                wanted.name,
+                known.join(", ")
+            )?;
+            return Ok(None);
+        };
+        let environment = self
+            .config
+            .as_ref()
+            .and_then(|config| config.environment.as_deref());
+        let grants = match Grants::of(role, &wanted.claims, environment) {
+            Ok(grants) => grants,
+            Err(errors) => {
+                for error in errors {
+                    writeln!(messages, "error: {error}\n{place}")?;
+                }
+                writeln!(messages, "help: give the claims that the role names\n")?;
+                return Ok(None);
+            }
+        };
+        let generated = match generate(&grants, scope, Form::Authorizer, None) {
+            Ok(generated) => generated,
+            Err(error) => {
+                writeln!(messages, "error: {error}\n{place}\nhelp: grant less\n")?;
+                return Ok(None);
+            }
+        };
+        let mut policies = Policies::default();
+        for (index, draft) in generated.documents.iter().enumerate() {
+            let text = draft.pretty();
+            let document = Document::parse(&text)?;
+            policies.push(format!("{}#{}", wanted.name, index + 1), text, document);
+        }
+        Ok(Some(Granted {
+            policies,
+            principal: grants.principal.to_string(),
+        }))
+    }
+}

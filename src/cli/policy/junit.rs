@@ -1,0 +1,90 @@
+//! Results of policy tests as JUnit XML, which CI systems show.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use super::test::{Report, TestResult};
+
+/// Writes all results: a suite for each file, a case for each row.
+pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
+    writeln!(
+        out,
+        r#"<testsuites name="eventcast policy test" tests="{}" failures="{}">"#,
+        report.cases, report.failed
+    )?;
+    for file in &report.files {
+        writeln!(
+            out,
+            r#"  <testsuite name="{}" tests="{}" failures="{}">"#,
+            escaped(&file.file),
+            file.cases(),
+            file.failed()
+        )?;
+        for test in &file.tests {
+            write_cases(&file.file, test, out)?;
+        }
+        writeln!(out, "  </testsuite>")?;
+    }
+    writeln!(out, "</testsuites>")
+}
+
+fn write_cases(file: &str, test: &TestResult, out: &mut impl Write) -> io::Result<()> {
+    for case in &test.cases {
+        write!(
+            out,
+            r#"    <testcase classname="{}" name="{}" file="{}" line="{}""#,
+            escaped(&test.name),
+            escaped(case.question()),
+            escaped(file),
+            case.line
+        )?;
+        if case.passed {
+            writeln!(out, "/>")?;
+            continue;
+        }
+        let mut grounds = Vec::new();
+        case.write_grounds("", &mut grounds)?;
+        let message = format!("{}; expected {}", case.headline(), case.expected);
+        writeln!(out, ">")?;
+        writeln!(
+            out,
+            r#"      <failure message="{}">{}</failure>"#,
+            escaped(message),
+            escaped(String::from_utf8_lossy(&grounds))
+        )?;
+        writeln!(out, "    </testcase>")?;
+    }
+    Ok(())
+}
+
+/// Text with what XML 1.0 reserves written as references, and what it cannot hold as U+FFFD.
+fn escaped(text: impl Display) -> String {
+    let mut out = String::new();
+    for c in text.to_string().chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' => out.push_str("&#10;"),
+            '\t' => out.push_str("&#9;"),
+            c if c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}') => out.push('\u{FFFD}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_characters() {
+        assert_eq!(
+            escaped("a<b>&\"c\"\n\u{1}"),
+            "a&lt;b&gt;&amp;&quot;c&quot;&#10;\u{FFFD}"
+        );
+    }
+}

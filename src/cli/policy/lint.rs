@@ -1,0 +1,288 @@
+//! `eventcast policy lint`: what policies say and probably do not mean.
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::Policies;
+use super::simulate::principal;
+use crate::cli::diagnostic::excerpt;
+use crate::cli::{Status, sarif};
+use crate::policy::context::Principal;
+use crate::policy::lint::{Finding, Level, RULES, Rule, Source, lint};
+
+pub(super) const HELP: &str = "\
+Give all policies of the same clients together: whether a subscription is ever delivered, and whether a deny is walked around, depends on
+all of them. docs/lints.md explains every rule.
+
+Examples:
+  eventcast policy lint customer.json
+  eventcast policy lint device.json base.json --principal certificate
+  eventcast policy lint policies/golden/*.json --format sarif > lint.sarif
+
+Exit status: 0 nothing found, 1 findings, 2 a policy is not right.";
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Lint {
+    /// Policies: JSON text (beginning with `{`) or files
+    #[arg(value_name = "JSON|FILE", required = true)]
+    policies: Vec<String>,
+    /// How the clients prove who they are, which decides what variables they have: certificate, cognito-authenticated,
+    /// cognito-unauthenticated, iam, custom-authorizer
+    #[arg(long, value_name = "KIND", value_parser = principal)]
+    principal: Option<Principal>,
+    /// How findings are written
+    #[arg(long, value_enum, default_value = "text")]
+    format: ReportFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON document.
+    Json,
+    /// For code hosts: SARIF 2.1.0.
+    Sarif,
+}
+
+/// Runs the command.
+pub(super) fn run(
+    command: &Lint,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    let Some(policies) = Policies::read(&command.policies, messages)? else {
+        return Ok(Status::CannotAnswer);
+    };
+    let sources: Vec<Source<'_>> = policies
+        .texts
+        .iter()
+        .zip(&policies.documents)
+        .map(|(text, document)| Source { text, document })
+        .collect();
+    let findings = lint(&sources, command.principal);
+    match command.format {
+        ReportFormat::Text => write_text(&findings, &policies, out)?,
+        ReportFormat::Json => {
+            serde_json::to_writer_pretty(&mut *out, &Report::new(&findings, &policies))?;
+            writeln!(out)?;
+        }
+        ReportFormat::Sarif => write_sarif(&findings, &policies, out)?,
+    }
+    Ok(if findings.is_empty() {
+        Status::Yes
+    } else {
+        Status::No
+    })
+}
+
+fn word(rule: &Rule) -> &'static str {
+    match rule.level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+    }
+}
+
+fn name<'p>(finding: &Finding, policies: &'p Policies) -> &'p str {
+    policies
+        .names
+        .get(finding.document)
+        .map_or("policy", String::as_str)
+}
+
+fn count(findings: &[Finding], level: Level) -> usize {
+    findings
+        .iter()
+        .filter(|finding| finding.rule.level == level)
+        .count()
+}
+
+fn write_text(
+    findings: &[Finding],
+    policies: &Policies,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    for finding in findings {
+        let Finding {
+            rule, at, message, ..
+        } = finding;
+        writeln!(out, "{}[{}]: {message}", word(rule), rule.code)?;
+        writeln!(
+            out,
+            "  --> {}:{}:{}",
+            name(finding, policies),
+            at.line,
+            at.column
+        )?;
+        if let Some(text) = policies.texts.get(finding.document) {
+            excerpt(text, at.line, at.column, out)?;
+        }
+        writeln!(out, "   = reason: {}", rule.reason)?;
+        writeln!(out, "help: {}\n", rule.fix)?;
+    }
+    let documents = policies.documents.len();
+    let documents = match documents {
+        1 => "1 policy".to_owned(),
+        many => format!("{many} policies"),
+    };
+    match (
+        count(findings, Level::Error),
+        count(findings, Level::Warning),
+    ) {
+        (0, 0) => writeln!(out, "{documents}, nothing found")?,
+        (errors, warnings) => writeln!(out, "{documents}, {errors} errors, {warnings} warnings")?,
+    }
+    Ok(())
+}
+
+/// All findings for programs.
+#[derive(Serialize)]
+struct Report<'r> {
+    errors: usize,
+    warnings: usize,
+    findings: Vec<Told<'r>>,
+}
+
+#[derive(Serialize)]
+struct Told<'r> {
+    code: &'static str,
+    level: &'static str,
+    message: &'r str,
+    reason: &'static str,
+    help: &'static str,
+    document: &'r str,
+    line: usize,
+    column: usize,
+}
+
+impl<'r> Report<'r> {
+    fn new(findings: &'r [Finding], policies: &'r Policies) -> Self {
+        let told = |finding: &'r Finding| Told {
+            code: finding.rule.code,
+            level: word(finding.rule),
+            message: &finding.message,
+            reason: finding.rule.reason,
+            help: finding.rule.fix,
+            document: name(finding, policies),
+            line: finding.at.line,
+            column: finding.at.column,
+        };
+        Self {
+            errors: count(findings, Level::Error),
+            warnings: count(findings, Level::Warning),
+            findings: findings.iter().map(told).collect(),
+        }
+    }
+}
+
+fn write_sarif(
+    findings: &[Finding],
+    policies: &Policies,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let rules = RULES.map(|rule| sarif::Rule {
+        code: rule.code,
+        level: match rule.level {
+            Level::Error => sarif::Level::Error,
+            Level::Warning => sarif::Level::Warning,
+        },
+        reason: rule.reason,
+        fix: rule.fix,
+    });
+    let findings: Vec<sarif::Finding> = findings
+        .iter()
+        .map(|finding| sarif::Finding {
+            rule: RULES
+                .iter()
+                .position(|rule| *rule == finding.rule)
+                .unwrap_or_default(),
+            message: finding.message.clone(),
+            file: name(finding, policies).to_owned(),
+            line: finding.at.line,
+            column: finding.at.column,
+        })
+        .collect();
+    sarif::write(&rules, &findings, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        lint: Lint,
+    }
+
+    const DEVICE: &str = r#"{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Effect": "Allow",
+      "Action": ["iot:Connect", "iot:Publish"],
+      "Resource": [
+        "arn:aws:iot:eu-central-1:123456789012:client/${iot:Connection.Thing.ThingName}",
+        "arn:aws:iot:eu-central-1:123456789012:topic/*"
+      ]
+    },
+    {
+      "Effect": "Allow",
+      "Action": "iot:Subscribe",
+      "Resource": "arn:aws:iot:eu-central-1:123456789012:topic/order/*"
+    },
+    {
+      "Effect": "Allow",
+      "Action": "iot:Receive",
+      "Resource": "*"
+    }
+  ]
+}"#;
+
+    fn linted(arguments: &[&str]) -> (Status, String) {
+        let line = ["lint"].iter().chain(arguments);
+        let line = Line::try_parse_from(line).unwrap();
+        let (mut out, mut messages) = (Vec::new(), Vec::new());
+        let status = run(&line.lint, &mut out, &mut messages).unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status, format!("{}{}", text(messages), text(out)))
+    }
+
+    #[test]
+    fn findings_in_words() {
+        let (status, told) = linted(&[DEVICE, "--principal", "custom-authorizer"]);
+        assert_eq!(status, Status::No);
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn findings_for_programs() {
+        insta::assert_snapshot!(linted(&[DEVICE, "--format", "json"]).1);
+        let (status, told) = linted(&[DEVICE, "--format", "sarif"]);
+        assert_eq!(status, Status::No);
+        insta::assert_snapshot!(told.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+    }
+
+    #[test]
+    fn nothing_found_and_nothing_read() {
+        let clean = DEVICE
+            .replace("topic/order/*", "topicfilter/order/*")
+            .replace("topic/*", "topic/state/*")
+            .replace(
+                "\"*\"",
+                "\"arn:aws:iot:eu-central-1:123456789012:topic/order/*\"",
+            );
+        let (status, told) = linted(&[&clean, &clean]);
+        assert_eq!(
+            (status, told.as_str()),
+            (Status::Yes, "2 policies, nothing found\n")
+        );
+        let (status, told) = linted(&["{}", "no-such-file.json"]);
+        assert_eq!(status, Status::CannotAnswer);
+        insta::assert_snapshot!(told);
+    }
+}

@@ -1,0 +1,111 @@
+//! Generated documents, read back and asked: everything that should be allowed is, and its neighbours are not.
+//!
+//! Cutting, escaping and merging stand between grants and documents. Each document that leaves the generator was evaluated as AWS would
+//! evaluate it, at a cost of some microseconds; what does not hold is not handed out.
+
+use super::arn::Arn;
+use super::context::Context;
+use super::document::Document;
+use super::draft::{Draft, Permissions};
+use super::evaluate::{Request, decide};
+
+/// A document that does not say what it should: a fault of eventcast's own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the documents are not right, which is a fault of eventcast: {0}")]
+pub struct Unsound(String);
+
+/// Asks documents for each permission, and for one neighbour of it.
+pub(super) fn check(drafts: &[Draft], permissions: &Permissions) -> Result<(), Unsound> {
+    let read = |draft: &Draft| Document::parse(&draft.minified());
+    let documents: Vec<Document> = drafts
+        .iter()
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Unsound(error.to_string()))?;
+    let context = Context::default();
+    let ask = |action: &str, resource: &str, expected: bool| {
+        let request = Request {
+            action,
+            resource: Arn::new(resource),
+            context: &context,
+        };
+        match decide(&documents, &request).is_allowed() == expected {
+            true => Ok(()),
+            false => {
+                let word = if expected { "denied" } else { "allowed" };
+                Err(Unsound(format!("{action} on `{resource}` is {word}")))
+            }
+        }
+    };
+    for (action, resource) in permissions.iter() {
+        ask(action, &an_instance(resource), true)?;
+        let neighbour = a_neighbour(resource);
+        let granted = permissions
+            .iter()
+            .any(|(other, glob)| other == action && matches(glob, &neighbour));
+        ask(action, &neighbour, granted)?;
+    }
+    Ok(())
+}
+
+/// The escapes of wildcards in a resource, and what they stand for.
+const ESCAPES: [(&str, &str); 3] = [("${*}", "*"), ("${?}", "?"), ("${$}", "$")];
+
+/// A resource that a pattern means, its wildcards filled.
+fn an_instance(glob: &str) -> String {
+    let mut pieces = pieces(glob).into_iter();
+    let first = pieces.next().unwrap_or_default();
+    pieces.fold(first, |instance, piece| instance + "any/thing" + &piece)
+}
+
+/// A resource next to those that a pattern means: longer where its end is fixed, and else with another beginning of its name.
+fn a_neighbour(glob: &str) -> String {
+    let instance = an_instance(glob);
+    match instance.rsplit_once(":") {
+        Some((account, name)) if glob.ends_with('*') => match name.split_once('/') {
+            Some((kind, name)) => format!("{account}:{kind}/~{name}"),
+            None => format!("{account}:~{name}"),
+        },
+        _ => instance + "~",
+    }
+}
+
+/// The texts between the `*` of a resource. Generated ones have no `?`.
+fn pieces(glob: &str) -> Vec<String> {
+    // No resource has control characters.
+    let hidden = ESCAPES.iter().zip(['\u{1}', '\u{2}', '\u{3}']);
+    let plain = hidden
+        .clone()
+        .fold(glob.to_owned(), |glob, ((escape, _), mark)| {
+            glob.replace(escape, mark.encode_utf8(&mut [0; 4]))
+        });
+    let shown = |piece: &str| {
+        hidden
+            .clone()
+            .fold(piece.to_owned(), |piece, ((_, c), mark)| {
+                piece.replace(mark, c)
+            })
+    };
+    plain.split('*').map(shown).collect()
+}
+
+/// Whether a pattern means a resource: by its own few rules, so as not to trust those that are checked.
+fn matches(glob: &str, resource: &str) -> bool {
+    let pieces = pieces(glob);
+    let Some((first, rest)) = pieces.split_first() else {
+        return false;
+    };
+    let Some(mut left) = resource.strip_prefix(first.as_str()) else {
+        return false;
+    };
+    let Some((last, middle)) = rest.split_last() else {
+        return left.is_empty();
+    };
+    for piece in middle {
+        match left.find(piece.as_str()) {
+            Some(at) => left = left.get(at + piece.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    left.ends_with(last.as_str())
+}

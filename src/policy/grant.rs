@@ -1,0 +1,360 @@
+//! From a role and a token's claims to grants: the principal, and what it may subscribe and publish to.
+//!
+//! Grants are concrete: no variable is left in them, and a wildcard only where the role writes one. What claims cannot say rightly is
+//! refused, all of it at once; nothing is left out silently.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::claims::{ClaimError, check_literal, texts};
+use super::principal::{PrincipalError, PrincipalName};
+use super::role::{Entry, Form, Role};
+use crate::channel::Kind;
+use crate::channel::filter::{Filter, FilterError};
+use crate::channel::template::Template;
+use crate::channel::topic::{Topic, TopicError};
+
+/// What one client may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grants {
+    /// Whose client ids it may connect with.
+    pub principal: PrincipalName,
+    /// What it may subscribe to, and receive.
+    pub subscriptions: BTreeSet<Reach>,
+    /// What it may publish to.
+    pub publications: BTreeSet<Reach>,
+    /// Whether what it publishes may be retained.
+    pub retain: bool,
+}
+
+impl Grants {
+    /// What a role gives to the bearer of some claims. Topics get `environment` as their first level where one is given.
+    ///
+    /// # Errors
+    /// One [`GrantError`] for each entry of the role that the claims do not fit.
+    pub fn of(
+        role: &Role,
+        claims: &Value,
+        environment: Option<&str>,
+    ) -> Result<Self, Vec<GrantError>> {
+        let mut errors = Vec::new();
+        let principal = principal(&role.bind, claims)
+            .map_err(|problem| errors.push(problem.of(&role.bind)))
+            .ok();
+        let reached = Reached {
+            claims,
+            environment,
+        };
+        let subscriptions = reached.by(&role.subscribe, &mut errors);
+        let publications = reached.by(&role.publish, &mut errors);
+        match principal {
+            Some(principal) if errors.is_empty() => Ok(Self {
+                principal,
+                subscriptions,
+                publications,
+                retain: role.retain,
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    /// Grants as somebody spells them out, without a role: entries that name no claims.
+    ///
+    /// # Errors
+    /// One [`GrantError`] for each entry that no topic can be made of.
+    pub fn explicit(
+        principal: PrincipalName,
+        subscribe: &[Entry],
+        publish: &[Entry],
+        retain: bool,
+        environment: Option<&str>,
+    ) -> Result<Self, Vec<GrantError>> {
+        let mut errors = Vec::new();
+        let reached = Reached {
+            claims: &Value::Null,
+            environment,
+        };
+        let grants = Self {
+            principal,
+            subscriptions: reached.by(subscribe, &mut errors),
+            publications: reached.by(publish, &mut errors),
+            retain,
+        };
+        if errors.is_empty() {
+            Ok(grants)
+        } else {
+            Err(errors)
+        }
+    }
+}
+
+/// What entries become for one client.
+struct Reached<'c> {
+    claims: &'c Value,
+    environment: Option<&'c str>,
+}
+
+impl Reached<'_> {
+    fn by(&self, entries: &[Entry], errors: &mut Vec<GrantError>) -> BTreeSet<Reach> {
+        let mut reached = BTreeSet::new();
+        for entry in entries {
+            match self.by_one(entry) {
+                Ok(reaches) => reached.extend(reaches),
+                Err(problem) => errors.push(problem.of(entry)),
+            }
+        }
+        reached
+    }
+
+    fn by_one(&self, entry: &Entry) -> Result<Vec<Reach>, Problem> {
+        match &entry.form {
+            Form::Channel(kind, template) => {
+                let ids = ids(kind, template, self.claims)?.into_iter();
+                let topic =
+                    |id: String| Ok(Reach::Topic(self.topic(&format!("{}/{id}", kind.name()))?));
+                ids.map(topic).collect()
+            }
+            Form::EveryChannel(kind) => {
+                let topics = self.topic(&format!("{}/", kind.name()))?;
+                Ok(vec![Reach::Under(topics)])
+            }
+            Form::Filter(template) => {
+                let texts = texts(template, self.claims)?.into_iter();
+                texts.map(|text| self.filter(&text)).collect()
+            }
+        }
+    }
+
+    fn within(&self, text: &str) -> String {
+        match self.environment {
+            Some(environment) => format!("{environment}/{text}"),
+            None => text.to_owned(),
+        }
+    }
+
+    fn topic(&self, text: &str) -> Result<Box<str>, TopicError> {
+        let topic = Topic::parse(&self.within(text))?;
+        Ok(topic.as_str().into())
+    }
+
+    fn filter(&self, text: &str) -> Result<Reach, Problem> {
+        if !text.contains(['+', '#']) {
+            return Ok(Reach::Topic(self.topic(text)?));
+        }
+        let filter = Filter::parse(&self.within(text))?;
+        Ok(Reach::Filter(filter.as_str().into()))
+    }
+}
+
+fn ids(kind: &Kind, template: &Template, claims: &Value) -> Result<Vec<String>, Problem> {
+    let ids = texts(template, claims)?;
+    let fits = |id: &&String| kind.id().accepts(id) && check_literal(id).is_ok();
+    match ids.iter().find(|id| !fits(id)) {
+        None => Ok(ids),
+        Some(id) => Err(Problem::ChannelId {
+            channel: kind.name().into(),
+            format: kind.id().to_string().into(),
+            id: id.as_str().into(),
+        }),
+    }
+}
+
+fn principal(bind: &Entry, claims: &Value) -> Result<PrincipalName, Problem> {
+    // Where roles are read, nothing but a channel is taken.
+    let Form::Channel(kind, template) = &bind.form else {
+        return Err(Problem::NotOne(0));
+    };
+    match ids(kind, template, claims)?.as_slice() {
+        [id] => Ok(PrincipalName::parse(id)?),
+        ids => Err(Problem::NotOne(ids.len())),
+    }
+}
+
+/// What one grant reaches. No text in it has a wildcard or a variable of policies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// One topic.
+    Topic(Box<str>),
+    /// A filter with MQTT's wildcards: this very filter, and the topics under it.
+    Filter(Box<str>),
+    /// Every topic and every filter that begins with this text, which ends with a slash.
+    Under(Box<str>),
+}
+
+impl Reach {
+    /// The text as it stands in the grant: a topic, a filter, or what they begin with.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Topic(text) | Self::Filter(text) | Self::Under(text) => text,
+        }
+    }
+
+    /// The filters that may be subscribed to, as the name in a policy's `topicfilter/` resource.
+    pub fn filter_glob(&self) -> String {
+        match self {
+            Self::Topic(text) | Self::Filter(text) => text.to_string(),
+            Self::Under(text) => format!("{text}*"),
+        }
+    }
+
+    /// The topics that may be received or published to, as the name in a policy's `topic/` resource. A `*` in it spans levels, where
+    /// MQTT's `+` does not; what arrives is bounded by the filter.
+    pub fn topic_glob(&self) -> String {
+        match self {
+            Self::Topic(text) => text.to_string(),
+            Self::Filter(text) => {
+                let level = |level| {
+                    if matches!(level, "+" | "#") {
+                        "*"
+                    } else {
+                        level
+                    }
+                };
+                text.split('/').map(level).collect::<Vec<_>>().join("/")
+            }
+            Self::Under(text) => format!("{text}*"),
+        }
+    }
+}
+
+/// An entry of a role that some claims do not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{entry}`: {problem}")]
+pub struct GrantError {
+    /// The entry, as written.
+    pub entry: Box<str>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// Why an entry gives no grant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A claim is missing or has a value that must not be used.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// The id is not of the channel's format.
+    #[error("`{id}` is no id of channel `{channel}`, which wants {format}")]
+    ChannelId {
+        /// The channel's name.
+        channel: Box<str>,
+        /// The format its ids must have.
+        format: Box<str>,
+        /// The id.
+        id: Box<str>,
+    },
+    /// The topic as a whole breaks a rule.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The filter as a whole breaks a rule.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Client ids are bound to one principal.
+    #[error("the claims name {0} principals; a client has one")]
+    NotOne(usize),
+    /// Client ids cannot be bound to it.
+    #[error(transparent)]
+    Principal(#[from] PrincipalError),
+}
+
+impl Problem {
+    fn of(self, entry: &Entry) -> GrantError {
+        GrantError {
+            entry: entry.to_string().into(),
+            problem: self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::channel::{IdFormat, Kinds};
+    use crate::policy::role::Use;
+
+    fn kinds() -> Kinds {
+        let kind = |name: &str, id| (name.into(), Kind::try_new(name, id).unwrap());
+        [
+            kind("user", IdFormat::Uuid),
+            kind("order", IdFormat::Uuid),
+            kind("depot", IdFormat::pattern("[^/]+").unwrap()),
+        ]
+        .into()
+    }
+
+    fn role(subscribe: &[&str], publish: &[&str]) -> Role {
+        let entry = |purpose| move |text: &&str| Entry::parse(text, purpose, &kinds()).unwrap();
+        Role {
+            name: "role".into(),
+            bind: entry(Use::Bind)(&"user:{claims.sub}"),
+            subscribe: subscribe.iter().map(entry(Use::Subscribe)).collect(),
+            publish: publish.iter().map(entry(Use::Publish)).collect(),
+            retain: !publish.is_empty(),
+        }
+    }
+
+    fn customer(claims: &Value) -> Result<Grants, Vec<GrantError>> {
+        let entries = [
+            "user:{claims.sub}",
+            "order:{claims.orders[*]}",
+            "tenant/{claims.tenant}/alerts",
+        ];
+        Grants::of(&role(&entries, &[]), claims, Some("prod"))
+    }
+
+    fn support(claims: &Value) -> Result<Grants, Vec<GrantError>> {
+        let publish = ["order:*", "depot:{claims.depots[*]}"];
+        let role = role(&["order:*", "tenant/+/alerts", "news/#"], &publish);
+        Grants::of(&role, claims, None)
+    }
+
+    const USER: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
+    const ORDER: &str = "11111111-4f0b-4d3e-9f51-6a4f0c6c2a11";
+
+    fn globs(grants: &Grants) -> String {
+        let line = |reach: &Reach| format!("{} {}", reach.filter_glob(), reach.topic_glob());
+        let subscriptions = grants.subscriptions.iter().map(line);
+        let publications = grants.publications.iter().map(Reach::topic_glob);
+        subscriptions
+            .chain(publications)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn grants_are_concrete() {
+        let claims = json!({"sub": USER, "orders": [ORDER, USER, ORDER], "tenant": "t1"});
+        let grants = customer(&claims).unwrap();
+        assert_eq!(grants.principal.as_str(), USER);
+        insta::assert_snapshot!(globs(&grants));
+        let grants = support(&json!({"sub": USER, "depots": ["north"]})).unwrap();
+        assert!(grants.retain);
+        insta::assert_snapshot!(globs(&grants));
+    }
+
+    #[test]
+    fn an_empty_array_grants_nothing() {
+        let claims = json!({"sub": USER, "orders": [], "tenant": "t1"});
+        let grants = customer(&claims).unwrap();
+        assert_eq!(grants.subscriptions.len(), 2);
+    }
+
+    #[test]
+    fn claims_that_do_not_fit_are_told_at_once() {
+        let told = |grants: Result<Grants, Vec<GrantError>>| {
+            let errors = grants.unwrap_err();
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        };
+        let claims = json!({"sub": "u1", "orders": ["+", ORDER]});
+        insta::assert_snapshot!(told(customer(&claims)));
+        let claims = json!({"sub": [USER, ORDER], "orders": ORDER, "tenant": "x".repeat(300)});
+        insta::assert_snapshot!(told(customer(&claims)));
+        // The kind's own format would take it.
+        let claims = json!({"sub": USER, "depots": ["north", "*"]});
+        insta::assert_snapshot!(told(support(&claims)));
+    }
+}

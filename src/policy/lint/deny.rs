@@ -1,0 +1,101 @@
+//! Denies that do not deny what they seem to.
+//!
+//! A subscription is checked by the text of its filter, a delivery by its topic. A deny of iot:Subscribe therefore stops nobody who asks by a
+//! wider filter.
+
+use super::{Level, Lint, Rule, instance, named, scope_of};
+use crate::channel::filter::Filter;
+use crate::policy::document::{Effect, Listed, Resource, Statement};
+use crate::policy::evaluate::Verdict;
+use crate::policy::simulate::Simulation;
+
+pub(super) static MQTT_WILDCARDS: Rule = Rule {
+    code: "POLICY_CONTAINS_MQTT_WILDCARDS_IN_DENY_STATEMENT",
+    level: Level::Error,
+    reason: "`+` and `#` mean nothing in a policy: only a request that has these very characters is denied",
+    fix: "deny with `*`, and deny iot:Receive on the topics",
+};
+
+pub(super) static WALKED_AROUND: Rule = Rule {
+    code: "TOPIC_FILTERS_INTENDED_TO_DENY_ALLOWED_USING_WILDCARDS",
+    level: Level::Error,
+    reason: "a wider filter is another text, which the deny does not match, and brings the same messages",
+    fix: "deny iot:Receive on the topics as well",
+};
+
+pub(super) static SUBSCRIBE_ALONE: Rule = Rule {
+    code: "deny-subscribe-alone",
+    level: Level::Warning,
+    reason: "other policies of the client may allow a wider filter, which brings the same messages",
+    fix: "deny iot:Receive on the topics as well",
+};
+
+pub(super) fn check(lint: &mut Lint<'_>) {
+    let (documents, context) = lint.unconditional();
+    for (document, statement) in lint.statements() {
+        if statement.effect != Effect::Deny {
+            continue;
+        }
+        for resource in statement.resources.listed() {
+            if has_mqtt_wildcards(resource) {
+                let message = format!(
+                    "the deny on `{}` means `+` and `#` as characters",
+                    resource.text
+                );
+                lint.add(&MQTT_WILDCARDS, document, resource.at, message);
+                continue;
+            }
+            if !denies_subscribing(statement, resource) {
+                continue;
+            }
+            let Some(topic) =
+                instance(resource, &context).and_then(|name| Filter::parse(&name).ok())
+            else {
+                continue;
+            };
+            let scope = scope_of(resource);
+            let simulation = Simulation {
+                documents: &documents,
+                scope: &scope,
+                context: &context,
+            };
+            let hearing = simulation.hear(&topic);
+            match (hearing.filters.first(), hearing.receive.verdict) {
+                (_, Verdict::ExplicitDeny) => {}
+                (Some(way), Verdict::Allowed) => {
+                    let message = format!(
+                        "the deny on `{}` is walked around: by `{}` a client hears `{topic}`",
+                        resource.text, way.filter
+                    );
+                    lint.add(&WALKED_AROUND, document, resource.at, message);
+                }
+                _ => {
+                    let message =
+                        format!("the deny on `{}` does not stop deliveries", resource.text);
+                    lint.add(&SUBSCRIBE_ALONE, document, resource.at, message);
+                }
+            }
+        }
+    }
+}
+
+fn denies_subscribing(statement: &Statement, resource: &Resource) -> bool {
+    let filter = named(resource).is_some_and(|named| named.whole.starts_with("topicfilter/"));
+    let only = matches!(statement.resources, Listed::Only(_));
+    only && filter
+        && statement
+            .actions
+            .means(|listed| listed.matches("iot:Subscribe"))
+}
+
+/// Whether a level of a topic or filter is one of MQTT's wildcards.
+fn has_mqtt_wildcards(resource: &Resource) -> bool {
+    named(resource).is_some_and(|named| {
+        let topics = named.whole.starts_with("topic/") || named.whole.starts_with("topicfilter/");
+        topics
+            && named
+                .name
+                .split('/')
+                .any(|level| matches!(level, "+" | "#"))
+    })
+}

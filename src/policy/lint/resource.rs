@@ -1,0 +1,119 @@
+//! Resources that no request is ever about.
+
+use super::{Level, Lint, Rule, may_be, named};
+use crate::policy::action::{ANY, kind_of};
+use crate::policy::document::{Listed, Resource, Statement};
+
+pub(super) static SUBSCRIBE_ON_TOPIC: Rule = Rule {
+    code: "subscribe-on-topic",
+    level: Level::Error,
+    reason: "iot:Subscribe is checked against topicfilter/…, so that nothing is allowed or denied",
+    fix: "write topicfilter/ in place of topic/ for iot:Subscribe",
+};
+
+pub(super) static RECEIVE_ON_TOPICFILTER: Rule = Rule {
+    code: "receive-on-topicfilter",
+    level: Level::Error,
+    reason: "publishing and receiving are checked against topic/…, so that nothing is allowed or denied",
+    fix: "write topic/ in place of topicfilter/ for iot:Publish, iot:RetainPublish and iot:Receive",
+};
+
+pub(super) static OF_NO_ACTION: Rule = Rule {
+    code: "resource-of-no-action",
+    level: Level::Error,
+    reason: "no action of the statement is checked against such a resource, so that it allows or denies nothing",
+    fix: "write client/… for iot:Connect, topicfilter/… for iot:Subscribe, topic/… for messages, thing/… for shadows and jobs",
+};
+
+pub(super) static LEADING_SLASH: Rule = Rule {
+    code: "leading-slash",
+    level: Level::Warning,
+    reason: "`/a` and `a` are different topics, and a slash in front is mostly a mistake",
+    fix: "leave the slash out, here and where clients publish and subscribe",
+};
+
+pub(super) static WITHOUT_ACCOUNT: Rule = Rule {
+    code: "arn-without-account",
+    level: Level::Error,
+    reason: "names of IoT Core's resources have a Region and an account, so that the pattern matches none",
+    fix: "write arn:aws:iot:REGION:ACCOUNT:…, or `*` for either",
+};
+
+pub(super) fn check(lint: &mut Lint<'_>) {
+    for (document, statement) in lint.statements() {
+        for resource in statement.resources.listed() {
+            let Some(named) = named(resource) else {
+                continue;
+            };
+            let is_iot = resource.text.split(':').nth(2) == Some("iot");
+            if is_iot && (named.region.is_empty() || named.account.is_empty()) {
+                let message = format!("`{}` has no Region or no account", resource.text);
+                lint.add(&WITHOUT_ACCOUNT, document, resource.at, message);
+            }
+            if named.name.starts_with('/') && (named.may_be("topic") || named.may_be("topicfilter"))
+            {
+                let message = format!("`{}` begins with an empty level", resource.text);
+                lint.add(&LEADING_SLASH, document, resource.at, message);
+            }
+        }
+        if let (Listed::Only(_), Listed::Only(resources)) =
+            (&statement.actions, &statement.resources)
+        {
+            kinds(lint, document, statement, resources);
+        }
+    }
+}
+
+/// Resources that fit no action, and actions that fit no resource.
+fn kinds(lint: &mut Lint<'_>, document: usize, statement: &Statement, resources: &[Resource]) {
+    let actions = statement.actions.listed();
+    let known: Vec<Option<&str>> = actions.iter().map(|action| kind_of(&action.text)).collect();
+    // With a pattern or an action of another service, all kinds are possible.
+    let all_known = known.iter().all(Option::is_some);
+    let fits = |resource: &Resource, kind: &str| kind == ANY || may_be(resource, kind);
+    let mut told: Vec<&Rule> = Vec::new();
+    for resource in resources {
+        if all_known && !known.iter().flatten().any(|kind| fits(resource, kind)) {
+            let names: Vec<&str> = actions.iter().map(|action| &*action.text).collect();
+            let message = format!("`{}` is no resource of {}", resource.text, names.join(", "));
+            let rule = rule(&names, resource);
+            told.push(rule);
+            lint.add(rule, document, resource.at, message);
+        }
+    }
+    for (action, kind) in actions.iter().zip(known) {
+        if let Some(kind) = kind
+            && !resources.iter().any(|resource| fits(resource, kind))
+        {
+            let message = format!("{} has no {kind}/… in its statement", action.text);
+            let first = resources
+                .iter()
+                .find(|resource| may_be(resource, "topic") || may_be(resource, "topicfilter"));
+            let rule = first.map_or(&OF_NO_ACTION, |resource| rule(&[&action.text], resource));
+            // Otherwise told already, resource by resource.
+            if !told.contains(&rule) {
+                lint.add(rule, document, action.at, message);
+            }
+        }
+    }
+}
+
+fn rule(actions: &[&str], resource: &Resource) -> &'static Rule {
+    let any = |wanted: &[&str]| {
+        let same = |action: &&str| {
+            wanted
+                .iter()
+                .any(|wanted| wanted.eq_ignore_ascii_case(action))
+        };
+        actions.iter().any(same)
+    };
+    if any(&["iot:Subscribe"]) && may_be(resource, "topic") {
+        &SUBSCRIBE_ON_TOPIC
+    } else if any(&["iot:Publish", "iot:RetainPublish", "iot:Receive"])
+        && may_be(resource, "topicfilter")
+    {
+        &RECEIVE_ON_TOPICFILTER
+    } else {
+        &OF_NO_ACTION
+    }
+}

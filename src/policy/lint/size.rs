@@ -1,0 +1,35 @@
+//! Documents that AWS does not take.
+
+use super::{Level, Lint, Rule};
+use crate::channel::limits::{POLICY_CHARACTERS, ROLE_POLICY_CHARACTERS};
+use crate::event::pattern::tree::Position;
+use crate::policy::context::Principal;
+
+pub(super) static TOO_LARGE: Rule = Rule {
+    code: "too-large",
+    level: Level::Error,
+    reason: "IoT Core takes documents of 2,048 characters, white space not counted",
+    fix: "share what clients have in common by a wider channel, or spread it over several documents",
+};
+
+pub(super) fn check(lint: &mut Lint<'_>) {
+    let most = match lint.principal {
+        Some(Principal::Iam) => ROLE_POLICY_CHARACTERS,
+        _ => POLICY_CHARACTERS,
+    };
+    for (document, source) in lint.sources.iter().enumerate() {
+        let characters = source.text.chars().filter(|c| !c.is_whitespace()).count();
+        if characters > most {
+            let message = format!(
+                "the document has {characters} characters, {} too many",
+                characters - most
+            );
+            lint.add(
+                &TOO_LARGE,
+                document,
+                Position { line: 1, column: 1 },
+                message,
+            );
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The Condition element of a statement, read.
+
+use super::{Reader, join, nearest, text};
+use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::policy::condition::{BadValue, Condition};
+use crate::policy::operator::Operator;
+use crate::policy::variable::Key;
+
+impl Reader {
+    pub(super) fn conditions(&mut self, node: &Node, path: &str) -> Vec<Condition> {
+        let NodeValue::Object(operators) = &node.value else {
+            self.wrong_type(
+                path,
+                node,
+                "an object of operators",
+                "write {\"StringEquals\": {\"iot:ClientId\": \"…\"}}",
+            );
+            return Vec::new();
+        };
+        self.members(operators, path, &[]);
+        let mut conditions = Vec::new();
+        for member in operators {
+            let path = join(path, &member.key);
+            let operator = Operator::parse(&member.key);
+            if operator.is_none() {
+                self.unknown_operator(member, &path);
+            }
+            let NodeValue::Object(keys) = &member.value.value else {
+                self.wrong_type(
+                    &path,
+                    &member.value,
+                    "an object of context keys",
+                    "say which key has to have the value, such as {\"iot:ClientId\": \"…\"}",
+                );
+                continue;
+            };
+            self.members(keys, &path, &[]);
+            for asked in keys {
+                let key = join(&path, &asked.key);
+                let values = self.values(&asked.value, &key);
+                if let Some(operator) = operator {
+                    let compiled = self.condition(&member.key, operator, asked, values, &key);
+                    conditions.extend(compiled);
+                }
+            }
+        }
+        conditions
+    }
+
+    fn unknown_operator(&mut self, member: &Member, path: &str) {
+        let name = &*member.key;
+        let base = name
+            .trim_start_matches("ForAllValues:")
+            .trim_start_matches("ForAnyValue:")
+            .trim_end_matches("IfExists");
+        let message = format!("there is no condition operator `{name}`");
+        let accepted = format!(
+            "{}; all but Null also with `IfExists` behind and `ForAllValues:` or `ForAnyValue:` before",
+            Operator::names().collect::<Vec<_>>().join(", ")
+        );
+        let help = match base {
+            "Null" => "write `Null` alone: it asks whether the key is there".into(),
+            base => nearest(base, Operator::names())
+                .unwrap_or("operators are written as in IAM, such as `StringLike`".into()),
+        };
+        self.fault("unknown-word", path, member.key_at, message, accepted, help);
+    }
+
+    fn condition(
+        &mut self,
+        name: &str,
+        operator: Operator,
+        asked: &Member,
+        values: Vec<(Box<str>, Position)>,
+        key: &str,
+    ) -> Option<Condition> {
+        let (texts, places): (Vec<Box<str>>, Vec<Position>) = values.into_iter().unzip();
+        let compiled = Condition::compile(
+            name,
+            operator,
+            Key::new(&asked.key),
+            texts.clone(),
+            asked.key_at,
+            self.variables,
+        );
+        let bad = match compiled {
+            Ok(condition) => return Some(condition),
+            Err(bad) => bad,
+        };
+        for BadValue {
+            index,
+            reason,
+            help,
+        } in bad
+        {
+            let at = places.get(index).copied().unwrap_or(asked.key_at);
+            let value = texts.get(index).map_or("", |value| value);
+            let message = match reason {
+                Some(reason) => format!("value `{value}` of `{}`: {reason}", asked.key),
+                None => format!("value `{value}` of `{}` does not fit `{name}`", asked.key),
+            };
+            self.fault("bad-value", key, at, message, operator.accepts(), help);
+        }
+        None
+    }
+
+    /// The values of a key: text, numbers and truth values, one or a list.
+    fn values(&mut self, node: &Node, key: &str) -> Vec<(Box<str>, Position)> {
+        let elements = match &node.value {
+            NodeValue::Array(elements) => elements.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let mut values = Vec::new();
+        for element in elements {
+            let value: Box<str> = match &element.value {
+                NodeValue::Number(number) => number.clone(),
+                NodeValue::Bool(value) => value.to_string().into(),
+                _ => match text(element) {
+                    Some(text) => text.into(),
+                    None => {
+                        self.wrong_type(
+                            key,
+                            element,
+                            "text, or a list of it",
+                            "to ask whether the key is there at all, use the operator Null",
+                        );
+                        continue;
+                    }
+                },
+            };
+            values.push((value, element.at));
+        }
+        values
+    }
+}

@@ -1,0 +1,162 @@
+//! A second opinion on generated documents: parliament, which knows the actions of AWS and their resources from AWS's own tables.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails should say where"
+)]
+
+#[path = "support/moto.rs"]
+mod moto;
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use eventcast::config::{Config, Source, load};
+use eventcast::policy::generate::{Form, documents, generate};
+use eventcast::policy::grant::Grants;
+use eventcast::policy::scope::Scope;
+use serde_json::{Value, json};
+
+/// What parliament finds in each document.
+fn findings(documents: &[String]) -> Vec<Vec<(String, String)>> {
+    let python = moto::cache().join("parliament/bin/python");
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/support/second_opinion.py"
+    );
+    let mut process = Command::new(python)
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("parliament can be started; ./tests/run installs it");
+    let mut input = process.stdin.take().unwrap();
+    let lines = documents.join("\n");
+    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = process.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success());
+    let found: Vec<_> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(found.len(), documents.len());
+    found
+}
+
+const ROLES: &str = r#"
+environment: prod
+channels:
+  user: { id: uuid }
+  order: { id: uuid }
+  depot: { id: { pattern: "[a-z]+" } }
+routes:
+  - { name: orders, match: { source: [s] }, to: ["order:{detail.id}", "order/{detail.id}/{detail.state}"] }
+  - { name: news, match: { source: [s] }, to: [news], retain: true }
+roles:
+  customer:
+    bind: user:{claims.sub}
+    subscribe: ["user:{claims.sub}", "order:{claims.orders[*]}", "news"]
+  courier:
+    bind: user:{claims.sub}
+    subscribe: ["order:{claims.orders[*]}"]
+    publish: ["order:{claims.orders[*]}", "position/{claims.sub}"]
+    retain: true
+  support: { bind: "user:{claims.sub}", subscribe: ["order:*", "tenant/+/alerts", "depot/#"] }
+  depot: { bind: "depot:{claims.depot}", publish: ["depot:*"], retain: true }
+bridge:
+  queue: https://sqs.eu-central-1.amazonaws.com/123456789012/events
+  dead_letter_queue: https://sqs.eu-central-1.amazonaws.com/123456789012/events-dlq
+"#;
+
+fn config(more: &str) -> Config {
+    let text = format!("{ROLES}{more}");
+    let source = Source {
+        file: "eventcast.yaml",
+        text: &text,
+        ..Source::default()
+    };
+    load(&source).config.unwrap()
+}
+
+fn uuid(n: usize) -> String {
+    format!("{n:08x}-4f0b-4d3e-9f51-6a4f0c6c2a11")
+}
+
+/// Every role in every form that has room, with few and many channels, in each partition; and the daemon's own policies.
+fn generated() -> Vec<String> {
+    let mut all = Vec::new();
+    for region in ["eu-central-1", "cn-north-1", "us-gov-west-1"] {
+        let scope = Scope::try_new(region, "123456789012").unwrap();
+        let config_ = config("");
+        for role in &config_.roles {
+            for count in [0, 1, 5, 20, 47] {
+                let orders: Vec<Value> = (1..=count).map(|n| uuid(n).into()).collect();
+                let claims = json!({"sub": uuid(0), "orders": orders, "depot": "north"});
+                let grants = Grants::of(role, &claims, config_.environment.as_deref()).unwrap();
+                for form in [Form::Authorizer, Form::Named, Form::Session, Form::Role] {
+                    match generate(&grants, &scope, form, None) {
+                        Ok(generated) => all.extend(generated.documents),
+                        Err(_) => assert!(count > 1, "{form:?}"),
+                    }
+                }
+            }
+        }
+        for more in [
+            "",
+            "  publish: https\n",
+            "  tls: { certificate: c, key: k }\n",
+        ] {
+            let needs = config(more).needs(&scope).unwrap();
+            all.extend(documents(&needs.role, Form::Role).unwrap());
+            if !needs.broker.is_empty() {
+                all.extend(documents(&needs.broker, Form::Named).unwrap());
+            }
+        }
+    }
+    all.iter().map(|draft| draft.minified()).collect()
+}
+
+#[test]
+fn parliament_finds_nothing_in_generated_documents() {
+    let documents = generated();
+    assert!(documents.len() > 200, "{}", documents.len());
+    for (document, findings) in documents.iter().zip(findings(&documents)) {
+        assert_eq!(findings, [], "{document}");
+    }
+}
+
+/// That it finds nothing means something: it does find what is planted in the same documents.
+#[test]
+fn parliament_finds_planted_faults() {
+    let sound = generated()
+        .into_iter()
+        .find(|document| document.contains("topicfilter/prod/order/"))
+        .unwrap();
+    let faults = [
+        (sound.replace("topicfilter/", "topic/"), "RESOURCE_MISMATCH"),
+        (
+            sound.replace("iot:Receive", "iot:Recieve"),
+            "UNKNOWN_ACTION",
+        ),
+        (sound.replace("\"Allow\"", "\"Alow\""), "MALFORMED"),
+        (
+            sound.replace("arn:aws:iot:", "arn:aws:sqs:"),
+            "RESOURCE_MISMATCH",
+        ),
+    ];
+    let documents: Vec<String> = faults
+        .iter()
+        .map(|(document, _)| document.clone())
+        .collect();
+    for ((document, issue), findings) in faults.iter().zip(findings(&documents)) {
+        assert!(
+            findings.iter().any(|(found, _)| found == issue),
+            "{issue} is not among {findings:?} in {document}"
+        );
+    }
+}
