@@ -17,9 +17,9 @@ mod raw;
 use std::sync::Arc;
 
 use broker::{Book, Running, iot_core, start, unhurried};
+use eventcast::dev::broker::everybody::Everybody;
 use eventcast::dev::broker::limits::{Limits, Rules};
 use eventcast::dev::broker::observe::Happening;
-use eventcast::dev::broker::permissions::Everybody;
 use raw::{
     Connect, Got, Raw, Will, number2, number4, publish, string, subscribe, unsubscribe,
     user_property, v3, v5,

@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use broker::Book;
 use eventcast::dev::broker::Broker;
+use eventcast::dev::broker::door::Carrier;
+use eventcast::dev::broker::everybody::Everybody;
 use eventcast::dev::broker::limits::{Limits, Rules};
-use eventcast::dev::broker::listener::Carrier;
-use eventcast::dev::broker::permissions::Everybody;
 use eventcast::port::Authorizer;
 use futures_util::{SinkExt, StreamExt};
 use raw::{Connect, Got, Raw, Will, number4, publish, v3, v5};

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// The service answers that it is not available, and does nothing.
     Refuse,
     /// The service throttles.
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// Which action it hits; every one without.
     #[serde(default)]
     action: Option<String>,
@@ -62,7 +62,7 @@ fn always() -> f64 {
 
 /// The faults that were asked for; clones are the same ones.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Faults(Arc<Inner>);
+pub(crate) struct Faults(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -72,18 +72,18 @@ struct Inner {
 }
 
 impl Faults {
-    pub(super) fn add(&self, fault: Fault) {
+    pub(crate) fn add(&self, fault: Fault) {
         self.lock().push(fault);
         self.0.any.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.lock().clear();
         self.0.any.store(false, Ordering::Relaxed);
     }
 
     /// What goes wrong with one call of an action.
-    pub(super) fn strike(&self, action: &str) -> Option<(Kind, Duration)> {
+    pub(crate) fn strike(&self, action: &str) -> Option<(Kind, Duration)> {
         self.find(|fault| {
             let is_general = fault.client.is_none() && fault.topic.is_none();
             fault.action.as_deref().is_none_or(|meant| meant == action)
@@ -93,7 +93,7 @@ impl Faults {
     }
 
     /// What goes wrong with one action of an MQTT client.
-    pub(super) fn strike_client(
+    pub(crate) fn strike_client(
         &self,
         action: &str,
         client: &str,

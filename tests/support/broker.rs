@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventcast::dev::broker::Broker;
+use eventcast::dev::broker::door::tls::Tls;
+use eventcast::dev::broker::door::{Carrier, Endpoint};
+use eventcast::dev::broker::everybody::Everybody;
 use eventcast::dev::broker::limits::{Limits, Rules};
-use eventcast::dev::broker::listener::{Carrier, Endpoint};
-use eventcast::dev::broker::permissions::Everybody;
-use eventcast::dev::broker::tls::Tls;
 use eventcast::port::{
     Access, Action, Answer, Authentication, Authorizer, Client, Decision, Identity, Presented,
     Refusal,

@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 
 use crate::broker::Transport;
 use crate::dev::broker::Broker;
+use crate::dev::broker::door::tls::{Tls, TlsTexts};
+use crate::dev::broker::door::{Carrier, Endpoint};
+use crate::dev::broker::everybody::Everybody;
 use crate::dev::broker::limits::{Limits, Rules};
-use crate::dev::broker::listener::{Carrier, Endpoint};
-use crate::dev::broker::permissions::Everybody;
 use crate::dev::broker::switch;
-use crate::dev::broker::tls::{Tls, TlsTexts};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

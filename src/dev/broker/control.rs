@@ -9,11 +9,11 @@ use bytes::{BufMut as _, Bytes};
 use tokio::time::Instant;
 
 use super::Broker;
-use super::ending::Ending;
-use super::message::Message;
+use super::connection::ending::Ending;
+use super::hub::message::Message;
+use super::hub::routing::Room;
 use super::names::{self, Unfit, Use};
 use super::observe::{Counts, Happening, Observations, count};
-use super::routing::Room;
 use super::wire::property::{Value, id, properties};
 use crate::dev::faults::Faults;
 

@@ -1,6 +1,6 @@
 //! What the broker takes, and how it differs from MQTT: one table, as AWS IoT Core has it or as a broker without limits.
 //!
-//! Every number is switchable by name ([`Limits::set`]). The defaults come from the constants of [`crate::channel::limits`], which
+//! Every number is switchable by name ([`super::switch`]). The defaults come from the constants of [`crate::channel::limits`], which
 //! name their sources.
 
 use std::ops::RangeInclusive;

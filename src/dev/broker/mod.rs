@@ -10,31 +10,13 @@
 
 mod connection;
 pub mod control;
-mod ending;
-mod handshake;
+pub mod door;
+pub mod everybody;
 mod hub;
-mod incoming;
-mod ledger;
-mod lifecycle;
 pub mod limits;
-pub mod listener;
-mod message;
 mod names;
 pub mod observe;
-mod outbox;
-mod outgoing;
-pub mod permissions;
-mod rate;
-mod refresh;
-mod retained;
-mod routing;
-mod session;
 pub mod switch;
-mod timers;
-pub mod tls;
-mod transport;
-mod trie;
-mod upgrade;
 pub mod wire;
 
 use std::io;
@@ -44,9 +26,9 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
+use self::door::{Carrier, Endpoint, House};
 use self::hub::Hub;
 use self::limits::{Limits, Rules};
-use self::listener::{Carrier, Endpoint, House};
 use crate::port::{Authorizer, Presented};
 
 /// A running broker; clones are the same one. It ends when the last of them, and of what they returned, is dropped.
@@ -62,7 +44,7 @@ impl Broker {
     pub fn start(limits: Limits, rules: Rules, authorizer: Arc<dyn Authorizer>) -> Self {
         let hub = Arc::new(Hub::new(limits, rules));
         let mut tasks = JoinSet::new();
-        tasks.spawn(timers::keep_time(Arc::clone(&hub)));
+        tasks.spawn(hub::timers::keep_time(Arc::clone(&hub)));
         Self {
             hub,
             authorizer,

@@ -6,7 +6,7 @@ use crate::channel::topic::{Topic, TopicError};
 
 /// What a topic is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(crate) enum Use {
     /// Messages go to subscribers.
     Plain,
     /// Basic Ingest: messages go to a rule and to nobody else.
@@ -15,7 +15,7 @@ pub(super) enum Use {
 
 /// Why a topic or a filter is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Unfit {
+pub(crate) enum Unfit {
     /// It is none at all, or reserved: the connection ends.
     Wrong(String),
     /// It is beyond a limit: MQTT 5 is told.
@@ -23,7 +23,7 @@ pub(super) enum Unfit {
 }
 
 /// Checks the topic of a message.
-pub(super) fn topic(name: &str, limits: &Limits, rules: &Rules) -> Result<Use, Unfit> {
+pub(crate) fn topic(name: &str, limits: &Limits, rules: &Rules) -> Result<Use, Unfit> {
     let is_ingest = rules.reserved_topics && name.starts_with("$aws/rules/");
     let checked = if rules.reserved_topics {
         name
@@ -40,7 +40,7 @@ pub(super) fn topic(name: &str, limits: &Limits, rules: &Rules) -> Result<Use, U
 }
 
 /// Checks the filter of a subscription.
-pub(super) fn filter(text: &str, limits: &Limits, rules: &Rules) -> Result<(), Unfit> {
+pub(crate) fn filter(text: &str, limits: &Limits, rules: &Rules) -> Result<(), Unfit> {
     let is_shared = text.starts_with("$share/");
     let checked = if rules.reserved_topics || is_shared {
         text

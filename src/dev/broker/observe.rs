@@ -110,7 +110,7 @@ pub enum Happening {
 
 /// Where observations are sent.
 #[derive(Debug)]
-pub(super) struct Observers {
+pub(crate) struct Observers {
     sender: broadcast::Sender<Observation>,
     /// How many look: asking the channel would take its lock.
     count: Arc<AtomicUsize>,
@@ -126,7 +126,7 @@ impl Default for Observers {
 }
 
 impl Observers {
-    pub(super) fn observe(&self) -> Observations {
+    pub(crate) fn observe(&self) -> Observations {
         self.count.fetch_add(1, Ordering::Relaxed);
         Observations {
             receiver: self.sender.subscribe(),
@@ -135,7 +135,7 @@ impl Observers {
     }
 
     /// Tells of something, if anybody looks.
-    pub(super) fn tell(&self, client_id: &Arc<str>, what: impl FnOnce() -> Happening) {
+    pub(crate) fn tell(&self, client_id: &Arc<str>, what: impl FnOnce() -> Happening) {
         if self.count.load(Ordering::Relaxed) > 0 {
             // Nobody may be left to hear it.
             let _ = self.sender.send(Observation {
@@ -180,12 +180,12 @@ macro_rules! counters {
         }
 
         #[derive(Debug, Default)]
-        pub(super) struct Counters {
-            $(pub(super) $name: AtomicU64,)*
+        pub(crate) struct Counters {
+            $(pub(crate) $name: AtomicU64,)*
         }
 
         impl Counters {
-            pub(super) fn read(&self) -> Counts {
+            pub(crate) fn read(&self) -> Counts {
                 Counts { $($name: self.$name.load(Ordering::Relaxed),)* }
             }
         }
@@ -223,10 +223,10 @@ counters! {
     subscribe_denied,
 }
 
-pub(super) fn count(counter: &AtomicU64) {
+pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-pub(super) fn uncount(counter: &AtomicU64, by: usize) {
+pub(crate) fn uncount(counter: &AtomicU64, by: usize) {
     counter.fetch_sub(by as u64, Ordering::Relaxed);
 }

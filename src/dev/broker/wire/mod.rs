@@ -8,6 +8,7 @@
 //! Why our own: the client library's codecs are one per version, know no level 3, and turn each packet into owned text; here a
 //! packet is read where it lies and a publication is written once for many.
 
+pub mod connect;
 pub mod decode;
 pub mod encode;
 pub mod property;

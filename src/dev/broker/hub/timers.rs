@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::hub::Hub;
+use super::Hub;
 use super::session::Session;
 
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub(crate) struct Timers {
     /// By time, and by the session's number where several have the same.
     due: Mutex<BTreeMap<(Instant, u64), Weak<Session>>>,
     changed: Notify,
@@ -18,7 +18,7 @@ pub(super) struct Timers {
 
 impl Timers {
     /// Somebody looks after the session at a time.
-    pub(super) fn set(&self, at: Instant, session: &Arc<Session>) {
+    pub(crate) fn set(&self, at: Instant, session: &Arc<Session>) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (at, session.number);
         due.insert(key, Arc::downgrade(session));
@@ -42,7 +42,7 @@ impl Timers {
 }
 
 /// Looks after sessions when their time has come, until it is aborted.
-pub(super) async fn keep_time(hub: Arc<Hub>) {
+pub(crate) async fn keep_time(hub: Arc<Hub>) {
     loop {
         while let Some(session) = hub.timers.take_due(Instant::now()) {
             if let Some(session) = session.upgrade() {

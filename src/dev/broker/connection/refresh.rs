@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::port::{Answer, Authentication, Authorizer, Identity, Presented};
 
 /// When an identity is to be asked for again, and the question while it is open.
-pub(super) struct Refresh {
+pub(crate) struct Refresh {
     authorizer: Arc<dyn Authorizer>,
     presented: Arc<Presented>,
     at: Option<Instant>,
@@ -17,7 +17,7 @@ pub(super) struct Refresh {
 
 impl Refresh {
     /// `None` for an identity that needs no refresh.
-    pub(super) fn new(
+    pub(crate) fn new(
         authorizer: Arc<dyn Authorizer>,
         presented: Presented,
         identity: &Identity,
@@ -31,12 +31,12 @@ impl Refresh {
     }
 
     /// When it is to be asked again; `None` while it is being asked, or never again.
-    pub(super) fn at(&self) -> Option<Instant> {
+    pub(crate) fn at(&self) -> Option<Instant> {
         self.at.filter(|_| self.asking.is_none())
     }
 
     /// Asks when it is time. Ready with another identity, or with why there is none; pending for as long as nothing changes.
-    pub(super) fn poll(
+    pub(crate) fn poll(
         &mut self,
         now: Instant,
         context: &mut Context<'_>,

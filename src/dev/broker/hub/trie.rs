@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 /// What belongs to filters, by filter.
 #[derive(Debug)]
-pub(super) struct Trie<V> {
+pub(crate) struct Trie<V> {
     root: Node<V>,
 }
 
@@ -52,7 +52,7 @@ impl<V: Default> Default for Trie<V> {
 
 impl<V: Default> Trie<V> {
     /// What belongs to a filter, made where it is not there yet.
-    pub(super) fn entry(&mut self, filter: &str) -> &mut V {
+    pub(crate) fn entry(&mut self, filter: &str) -> &mut V {
         let mut node = &mut self.root;
         for level in filter.split('/') {
             match level {
@@ -65,12 +65,12 @@ impl<V: Default> Trie<V> {
     }
 
     /// Changes what belongs to a filter; it goes, with the way to it, when `change` says that nothing is left.
-    pub(super) fn change(&mut self, filter: &str, mut change: impl FnMut(&mut V) -> bool) {
+    pub(crate) fn change(&mut self, filter: &str, mut change: impl FnMut(&mut V) -> bool) {
         change_below(&mut self.root, Some(filter), &mut change);
     }
 
     /// Shows what belongs to each filter that matches a topic.
-    pub(super) fn matching<'a>(
+    pub(crate) fn matching<'a>(
         &'a self,
         topic: &str,
         hash_matches_parent: bool,

@@ -6,10 +6,10 @@ use std::task::Context;
 
 use tokio::time::Instant;
 
-use super::connection::Connection;
-use super::message::Delivery;
-use super::observe::{Happening, count};
-use super::outbox::Next;
+use super::Connection;
+use crate::dev::broker::hub::message::Delivery;
+use crate::dev::broker::hub::outbox::Next;
+use crate::dev::broker::observe::{Happening, count};
 use crate::dev::faults::Kind;
 
 /// How many messages are taken from the outbox at once.
@@ -18,7 +18,7 @@ const AT_ONCE: u32 = 32;
 impl Connection {
     /// Puts messages into the output, as many as there are and may be sent; says whether there are more. Otherwise this task is
     /// woken when one comes.
-    pub(super) fn deliver(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
+    pub(crate) fn deliver(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
         if let Some(until) = self.clock.delayed {
             if until > now {
                 self.clock.look_at(until);

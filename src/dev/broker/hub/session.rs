@@ -12,77 +12,77 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::ending::Ending;
 use super::message::{Delivery, Message};
 use super::outbox::{Offer, Outbox};
+use crate::dev::broker::connection::ending::Ending;
 
 /// Never: a session that does not expire.
-pub(super) const FOR_EVER: u32 = u32::MAX;
+pub(crate) const FOR_EVER: u32 = u32::MAX;
 
 #[derive(Debug)]
-pub(super) struct Session {
+pub(crate) struct Session {
     /// Unlike client ids, never used again.
-    pub(super) number: u64,
-    pub(super) client_id: Arc<str>,
+    pub(crate) number: u64,
+    pub(crate) client_id: Arc<str>,
     /// AWS keeps sessions of MQTT 3 and 5 apart.
-    pub(super) is_v5: bool,
+    pub(crate) is_v5: bool,
     /// Whether it has a connection, for who does not want the lock.
     present: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) outbox: Outbox,
-    pub(super) subscriptions: BTreeMap<Arc<str>, Options>,
+pub(crate) struct State {
+    pub(crate) outbox: Outbox,
+    pub(crate) subscriptions: BTreeMap<Arc<str>, Options>,
     /// The connection, while there is one.
-    pub(super) link: Option<Arc<Link>>,
+    pub(crate) link: Option<Arc<Link>>,
     /// The connection's task, while it has nothing to do.
-    pub(super) waker: Option<Waker>,
+    pub(crate) waker: Option<Waker>,
     /// How long the session outlives its connection, in seconds.
-    pub(super) expiry: u32,
+    pub(crate) expiry: u32,
     /// Since when it has no connection.
-    pub(super) away_since: Option<Instant>,
-    pub(super) will: Option<Will>,
+    pub(crate) away_since: Option<Instant>,
+    pub(crate) will: Option<Will>,
     /// Nobody will ever come for it.
-    pub(super) is_over: bool,
+    pub(crate) is_over: bool,
 }
 
 /// A subscription's options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Options {
-    pub(super) qos: u8,
-    pub(super) no_local: bool,
-    pub(super) retain_as_published: bool,
+pub(crate) struct Options {
+    pub(crate) qos: u8,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
     /// 0 for none.
-    pub(super) subscription_id: u32,
+    pub(crate) subscription_id: u32,
 }
 
 /// What is published when the client is lost.
 #[derive(Clone, Debug)]
-pub(super) struct Will {
-    pub(super) message: Arc<Message>,
+pub(crate) struct Will {
+    pub(crate) message: Arc<Message>,
     /// The message's expiry, which begins when it is published; in seconds.
-    pub(super) expiry: Option<u32>,
+    pub(crate) expiry: Option<u32>,
     /// How long after the loss, in seconds.
-    pub(super) delay: u32,
+    pub(crate) delay: u32,
 }
 
 /// One connection of a session, as others see it.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     /// What life-cycle events call the session identifier: one for each connection.
-    pub(super) id: Box<str>,
-    pub(super) principal: Arc<str>,
-    pub(super) source: SocketAddr,
-    pub(super) is_clean: bool,
-    pub(super) keep_alive: u16,
-    pub(super) since: SystemTime,
+    pub(crate) id: Box<str>,
+    pub(crate) principal: Arc<str>,
+    pub(crate) source: SocketAddr,
+    pub(crate) is_clean: bool,
+    pub(crate) keep_alive: u16,
+    pub(crate) since: SystemTime,
     end: OnceLock<Ending>,
 }
 
 impl Link {
-    pub(super) fn new(
+    pub(crate) fn new(
         id: Box<str>,
         principal: Arc<str>,
         source: SocketAddr,
@@ -101,19 +101,19 @@ impl Link {
     }
 
     /// Tells the connection's task to end, and why; the first one to say so is heard.
-    pub(super) fn end(&self, ending: Ending) {
+    pub(crate) fn end(&self, ending: Ending) {
         let _ = self.end.set(ending);
     }
 
     /// Why it is to end, once it is.
-    pub(super) fn ending(&self) -> Option<&Ending> {
+    pub(crate) fn ending(&self) -> Option<&Ending> {
         self.end.get()
     }
 }
 
 /// What became of a message that was handed to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Handed {
+pub(crate) enum Handed {
     /// It is on its way, or waits for its client to come back.
     Taken,
     /// There was no room.
@@ -123,7 +123,7 @@ pub(super) enum Handed {
 }
 
 impl Session {
-    pub(super) fn new(number: u64, client_id: Arc<str>, is_v5: bool, outbox: Outbox) -> Self {
+    pub(crate) fn new(number: u64, client_id: Arc<str>, is_v5: bool, outbox: Outbox) -> Self {
         Self {
             number,
             client_id,
@@ -142,20 +142,20 @@ impl Session {
         }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_present(&self) -> bool {
+    pub(crate) fn is_present(&self) -> bool {
         self.present.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_present(&self, present: bool) {
+    pub(crate) fn set_present(&self, present: bool) {
         self.present.store(present, Ordering::Relaxed);
     }
 
     /// Hands a message over. `may_store` is asked before it is kept for a client that is away.
-    pub(super) fn hand(&self, delivery: Delivery, may_store: impl FnOnce() -> bool) -> Handed {
+    pub(crate) fn hand(&self, delivery: Delivery, may_store: impl FnOnce() -> bool) -> Handed {
         let mut state = self.state();
         if state.is_over {
             return Handed::Away;
@@ -179,7 +179,7 @@ impl Session {
     }
 
     /// Wakes the connection's task, if it sleeps.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         let waker = self.state().waker.take();
         if let Some(waker) = waker {
             waker.wake();

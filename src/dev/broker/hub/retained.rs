@@ -14,14 +14,14 @@ use super::rate::Rate;
 const RATES: usize = 1_024;
 
 #[derive(Debug)]
-pub(super) struct Retained {
+pub(crate) struct Retained {
     by_topic: BTreeMap<Box<str>, Arc<Message>>,
     rates: FxHashMap<Box<str>, Rate>,
     per_second: Option<u32>,
 }
 
 impl Retained {
-    pub(super) fn new(per_second_per_topic: Option<u32>) -> Self {
+    pub(crate) fn new(per_second_per_topic: Option<u32>) -> Self {
         Self {
             by_topic: BTreeMap::new(),
             rates: FxHashMap::default(),
@@ -30,7 +30,7 @@ impl Retained {
     }
 
     /// Whether a topic may have another retained message now.
-    pub(super) fn may_set(&mut self, topic: &str, now: Instant) -> bool {
+    pub(crate) fn may_set(&mut self, topic: &str, now: Instant) -> bool {
         if self.per_second.is_none() {
             return true;
         }
@@ -46,7 +46,7 @@ impl Retained {
     }
 
     /// Keeps a message; an empty one takes away what was kept.
-    pub(super) fn set(&mut self, message: &Arc<Message>) {
+    pub(crate) fn set(&mut self, message: &Arc<Message>) {
         if message.payload.is_empty() {
             self.by_topic.remove(&message.topic);
         } else {
@@ -56,7 +56,7 @@ impl Retained {
     }
 
     /// The message that is kept for a topic.
-    pub(super) fn message(&mut self, topic: &str, now: Instant) -> Option<Arc<Message>> {
+    pub(crate) fn message(&mut self, topic: &str, now: Instant) -> Option<Arc<Message>> {
         let message = self.by_topic.get(topic)?;
         if message.is_expired(now) {
             self.by_topic.remove(topic);
@@ -66,7 +66,7 @@ impl Retained {
     }
 
     /// The messages whose topics a filter matches, by topic.
-    pub(super) fn matching(
+    pub(crate) fn matching(
         &mut self,
         now: Instant,
         matches: impl Fn(&str) -> bool,
@@ -78,7 +78,7 @@ impl Retained {
     }
 
     /// Up to `count` messages whose topics come after one, by topic.
-    pub(super) fn after(&mut self, topic: &str, count: usize, now: Instant) -> Vec<Arc<Message>> {
+    pub(crate) fn after(&mut self, topic: &str, count: usize, now: Instant) -> Vec<Arc<Message>> {
         self.by_topic.retain(|_, message| !message.is_expired(now));
         let after = (Bound::Excluded(topic), Bound::Unbounded);
         let messages = self.by_topic.range::<str, _>(after);

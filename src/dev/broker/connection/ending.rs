@@ -1,10 +1,10 @@
 //! Why a connection ended: what MQTT 5 is told, and what life-cycle events call it.
 
-use super::wire::{Breach, Reason};
+use crate::dev::broker::wire::{Breach, Reason};
 
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// The client said goodbye.
     Left,
     /// The client said goodbye and wants its will published.
@@ -36,7 +36,7 @@ pub(super) enum Ending {
 
 impl Ending {
     /// The word that life-cycle events have (developer guide, "Connect/Disconnect events").
-    pub(super) fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Left | Self::LeftWithWill => "CLIENT_INITIATED_DISCONNECT",
             Self::Lost => "CONNECTION_LOST",
@@ -53,17 +53,17 @@ impl Ending {
     }
 
     /// Whether the client asked for it.
-    pub(super) fn is_clients(&self) -> bool {
+    pub(crate) fn is_clients(&self) -> bool {
         matches!(self, Self::Left | Self::LeftWithWill)
     }
 
     /// Whether the client's will is published.
-    pub(super) fn publishes_will(&self) -> bool {
+    pub(crate) fn publishes_will(&self) -> bool {
         !matches!(self, Self::Left | Self::Deleted { prevent_will: true })
     }
 
     /// What MQTT 5's DISCONNECT says; `None` where the peer would not hear it, or is not to.
-    pub(super) fn reason(&self) -> Option<Reason> {
+    pub(crate) fn reason(&self) -> Option<Reason> {
         match self {
             Self::Left | Self::LeftWithWill | Self::Lost | Self::Fault => None,
             Self::Breach(breach) => Some(breach.reason),
@@ -76,7 +76,7 @@ impl Ending {
     }
 
     /// Why, in words for a developer.
-    pub(super) fn why(&self) -> &str {
+    pub(crate) fn why(&self) -> &str {
         match self {
             Self::Left => "the client said goodbye",
             Self::LeftWithWill => "the client said goodbye and left its will",

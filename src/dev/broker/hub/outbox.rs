@@ -13,7 +13,7 @@ use super::rate::Rate;
 
 /// Everything between the broker and one client.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     /// For the client that is there, in order.
     live: VecDeque<Delivery>,
     /// From the time it was away, and what it had left unacknowledged then.
@@ -38,7 +38,7 @@ struct InFlight {
 
 /// Whether a message found a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offer {
+pub(crate) enum Offer {
     /// It waits.
     Taken,
     /// There was no room.
@@ -47,7 +47,7 @@ pub(super) enum Offer {
 
 /// What there is to send.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// A message, with its packet identifier; 0 with QoS 0.
     Send(Delivery, u16),
     /// Nothing before this time.
@@ -57,7 +57,7 @@ pub(super) enum Next {
 }
 
 impl Outbox {
-    pub(super) fn new(bound: usize, stored_per_second: Option<u32>) -> Self {
+    pub(crate) fn new(bound: usize, stored_per_second: Option<u32>) -> Self {
         Self {
             live: VecDeque::new(),
             stored: VecDeque::new(),
@@ -70,7 +70,7 @@ impl Outbox {
     }
 
     /// How many messages wait or are in flight.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.live.len() + self.stored.len() + self.in_flight.len()
     }
 
@@ -80,12 +80,12 @@ impl Outbox {
     }
 
     /// Whether nothing waits to be sent.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.live.is_empty() && self.stored.is_empty()
     }
 
     /// A message for a client that is there.
-    pub(super) fn offer(&mut self, delivery: Delivery) -> Offer {
+    pub(crate) fn offer(&mut self, delivery: Delivery) -> Offer {
         if self.is_full() {
             return Offer::Full;
         }
@@ -103,7 +103,7 @@ impl Outbox {
     }
 
     /// A message for a client that is away.
-    pub(super) fn store(&mut self, delivery: Delivery) -> Offer {
+    pub(crate) fn store(&mut self, delivery: Delivery) -> Offer {
         if self.is_full() {
             return Offer::Full;
         }
@@ -112,13 +112,13 @@ impl Outbox {
     }
 
     /// The client is there, and takes so many messages of QoS 1 at once.
-    pub(super) fn open(&mut self, window: u16) {
+    pub(crate) fn open(&mut self, window: u16) {
         self.window = window;
         self.last_id = 0;
     }
 
     /// The client is gone: what it has not acknowledged comes again, before all else; what was sent once at most is given up.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         let unacknowledged = self.in_flight.drain(..).map(|sent| sent.delivery);
         let waiting = self.stored.drain(..).chain(self.live.drain(..));
         let stored: VecDeque<Delivery> = unacknowledged
@@ -133,7 +133,7 @@ impl Outbox {
     }
 
     /// What is to be sent now.
-    pub(super) fn next(&mut self, now: Instant) -> Next {
+    pub(crate) fn next(&mut self, now: Instant) -> Next {
         let live = self.live.front().is_some_and(|first| self.fits(first));
         if !live
             && let Some(first) = self.stored.front()
@@ -198,7 +198,7 @@ impl Outbox {
     }
 
     /// The client has a message; or it never will, so that nothing is in flight any more. `None` for an identifier that is not.
-    pub(super) fn acknowledge(&mut self, id: u16) -> Option<Delivery> {
+    pub(crate) fn acknowledge(&mut self, id: u16) -> Option<Delivery> {
         let at = self.in_flight.iter().position(|sent| sent.id == id)?;
         let sent = self.in_flight.remove(at);
         release(&mut self.in_flight);
@@ -206,14 +206,14 @@ impl Outbox {
     }
 
     /// Gives up messages of QoS 0 that wait, as the connection's pace lets nothing through; says how many.
-    pub(super) fn discard_qos0(&mut self) -> usize {
+    pub(crate) fn discard_qos0(&mut self) -> usize {
         let before = self.live.len();
         self.live.retain(|delivery| delivery.qos > 0);
         before - self.live.len()
     }
 
     /// Gives up what has been in flight since before a time; says how many.
-    pub(super) fn give_up(&mut self, before: Instant) -> usize {
+    pub(crate) fn give_up(&mut self, before: Instant) -> usize {
         let count = self.in_flight.len();
         while self
             .in_flight
@@ -226,7 +226,7 @@ impl Outbox {
     }
 
     /// Since when the oldest unacknowledged message is in flight.
-    pub(super) fn oldest(&self) -> Option<Instant> {
+    pub(crate) fn oldest(&self) -> Option<Instant> {
         self.in_flight.front().map(|oldest| oldest.since)
     }
 }
@@ -246,7 +246,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::dev::broker::message::Message;
+    use crate::dev::broker::hub::message::Message;
 
     fn delivery(topic: &str, text: &str, qos: u8) -> Delivery {
         let message = Message {

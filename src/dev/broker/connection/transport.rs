@@ -12,18 +12,18 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// A connection's bytes, both ways.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A connection's bytes, both ways, of whatever kind.
-pub(super) type Io = Box<dyn Duplex>;
+pub(crate) type Io = Box<dyn Duplex>;
 
 /// The largest frame that is written, so that a large message is not copied as a whole for each subscriber.
 const FRAME: usize = 16 * 1024;
 
 /// How a WebSocket is held: its reading buffer is allocated for as long as it lives.
-pub(super) fn websocket_config(largest: usize) -> WebSocketConfig {
+pub(crate) fn websocket_config(largest: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
         .write_buffer_size(0)
@@ -33,14 +33,14 @@ pub(super) fn websocket_config(largest: usize) -> WebSocketConfig {
 }
 
 /// MQTT in a WebSocket's binary frames, whose bounds mean nothing (MQTT 5.0, section 6).
-pub(super) struct WebSocketIo<T> {
+pub(crate) struct WebSocketIo<T> {
     socket: WebSocketStream<T>,
     /// What has come and was not read.
     rest: Bytes,
 }
 
 impl<T> WebSocketIo<T> {
-    pub(super) fn new(socket: WebSocketStream<T>) -> Self {
+    pub(crate) fn new(socket: WebSocketStream<T>) -> Self {
         Self {
             socket,
             rest: Bytes::new(),
@@ -116,7 +116,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketIo<T> {
 
 /// What is to be written: packets one after the other, the payload of the last one where it is large, and packets behind it.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     before: BytesMut,
     payload: Bytes,
     behind: BytesMut,
@@ -135,7 +135,7 @@ const TOO_MUCH: usize = 64 * 1024;
 
 impl Output {
     /// Where packets are put, each as a whole but for a message's payload.
-    pub(super) fn packets(&mut self) -> &mut BytesMut {
+    pub(crate) fn packets(&mut self) -> &mut BytesMut {
         if self.payload.is_empty() {
             &mut self.before
         } else {
@@ -144,7 +144,7 @@ impl Output {
     }
 
     /// Puts a message's payload behind its packet. Asked for only while there is room for messages.
-    pub(super) fn put_payload(&mut self, payload: &Bytes) {
+    pub(crate) fn put_payload(&mut self, payload: &Bytes) {
         if payload.len() < LARGE {
             self.packets().extend_from_slice(payload);
         } else {
@@ -153,12 +153,12 @@ impl Output {
     }
 
     /// Whether another message may be put in.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.payload.is_empty() && self.before.len() < ENOUGH
     }
 
     /// Whether the peer reads so little that nothing more is to be read from it.
-    pub(super) fn is_stuck(&self) -> bool {
+    pub(crate) fn is_stuck(&self) -> bool {
         self.before.len() + self.behind.len() > TOO_MUCH
     }
 
@@ -182,7 +182,7 @@ impl Output {
     }
 
     /// Writes until everything is written; `Pending` once the peer takes no more. Adds up how many bytes were written.
-    pub(super) fn poll_write(
+    pub(crate) fn poll_write(
         &mut self,
         io: &mut Io,
         context: &mut Context<'_>,

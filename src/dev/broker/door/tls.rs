@@ -15,7 +15,7 @@ const PROTOCOLS: [&str; 3] = ["mqtt", "x-amzn-mqtt-ca", "http/1.1"];
 
 /// What a listener needs for TLS, checked.
 #[derive(Clone, Debug)]
-pub struct Tls(pub(super) Arc<ServerConfig>);
+pub struct Tls(pub(crate) Arc<ServerConfig>);
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,7 @@ fn certificates(text: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'s
 }
 
 /// What the handshake told.
-pub(super) fn told(connection: &ServerConnection) -> PresentedTls {
+pub(crate) fn told(connection: &ServerConnection) -> PresentedTls {
     let certificates = connection.peer_certificates().unwrap_or_default();
     let protocol = connection.alpn_protocol();
     PresentedTls {
@@ -106,6 +106,6 @@ pub(super) fn told(connection: &ServerConnection) -> PresentedTls {
 }
 
 /// Whether the client asked for MQTT by its application protocol.
-pub(super) fn asks_for_mqtt(told: &PresentedTls) -> bool {
+pub(crate) fn asks_for_mqtt(told: &PresentedTls) -> bool {
     matches!(told.protocol.as_deref(), Some("mqtt" | "x-amzn-mqtt-ca"))
 }

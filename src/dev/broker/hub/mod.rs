@@ -3,6 +3,17 @@
 //! Locks are taken in this order: the table of sessions, one session's state, the trie. Nothing is published, and nobody is told of
 //! anything, while one of them is held.
 
+mod ledger;
+mod lifecycle;
+pub(crate) mod message;
+pub(crate) mod outbox;
+pub(crate) mod rate;
+mod retained;
+pub(crate) mod routing;
+pub(crate) mod session;
+pub(crate) mod timers;
+mod trie;
+
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -10,33 +21,33 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::ending::Ending;
-use super::ledger::Ledger;
-use super::limits::{Limits, Rules};
-use super::observe::{Counters, Happening, Observers, count, uncount};
-use super::outbox::Outbox;
-use super::rate::SharedRate;
-use super::retained::Retained;
-use super::routing::Subscribers;
-use super::session::{FOR_EVER, Link, Session, State, Will};
-use super::timers::Timers;
-use super::trie::Trie;
+use self::ledger::Ledger;
+use self::outbox::Outbox;
+use self::rate::SharedRate;
+use self::retained::Retained;
+use self::routing::Subscribers;
+use self::session::{FOR_EVER, Link, Session, State, Will};
+use self::timers::Timers;
+use self::trie::Trie;
+use crate::dev::broker::connection::ending::Ending;
+use crate::dev::broker::limits::{Limits, Rules};
+use crate::dev::broker::observe::{Counters, Happening, Observers, count, uncount};
 use crate::dev::faults::Faults;
 
 #[derive(Debug)]
-pub(super) struct Hub {
-    pub(super) limits: Limits,
-    pub(super) rules: Rules,
-    pub(super) observers: Observers,
-    pub(super) counters: Counters,
-    pub(super) faults: Faults,
-    pub(super) account: Account,
-    pub(super) timers: Timers,
-    pub(super) trie: RwLock<Trie<Subscribers>>,
+pub(crate) struct Hub {
+    pub(crate) limits: Limits,
+    pub(crate) rules: Rules,
+    pub(crate) observers: Observers,
+    pub(crate) counters: Counters,
+    pub(crate) faults: Faults,
+    pub(crate) account: Account,
+    pub(crate) timers: Timers,
+    pub(crate) trie: RwLock<Trie<Subscribers>>,
     retained: Mutex<Retained>,
     ledger: Mutex<Ledger>,
     /// Subscriptions to life-cycle events: without any, none are made.
-    pub(super) event_subscriptions: AtomicUsize,
+    pub(crate) event_subscriptions: AtomicUsize,
     sessions: Mutex<Sessions>,
     numbers: AtomicU64,
 }
@@ -45,27 +56,27 @@ type Sessions = FxHashMap<Arc<str>, Arc<Session>>;
 
 /// The rates of all connections together.
 #[derive(Debug)]
-pub(super) struct Account {
-    pub(super) publishes_in: SharedRate,
-    pub(super) publishes_out: SharedRate,
-    pub(super) connects: SharedRate,
-    pub(super) subscribes: SharedRate,
-    pub(super) queued: SharedRate,
-    pub(super) retained: SharedRate,
+pub(crate) struct Account {
+    pub(crate) publishes_in: SharedRate,
+    pub(crate) publishes_out: SharedRate,
+    pub(crate) connects: SharedRate,
+    pub(crate) subscribes: SharedRate,
+    pub(crate) queued: SharedRate,
+    pub(crate) retained: SharedRate,
 }
 
 /// A client that was let in.
-pub(super) struct Arrival {
-    pub(super) client_id: Arc<str>,
-    pub(super) is_v5: bool,
+pub(crate) struct Arrival {
+    pub(crate) client_id: Arc<str>,
+    pub(crate) is_v5: bool,
     /// Whether an earlier session is forgotten.
-    pub(super) clean: bool,
+    pub(crate) clean: bool,
     /// How long the session outlives the connection, in seconds.
-    pub(super) expiry: u32,
+    pub(crate) expiry: u32,
     /// How many messages of QoS 1 the client takes at once.
-    pub(super) window: u16,
-    pub(super) will: Option<Will>,
-    pub(super) link: Arc<Link>,
+    pub(crate) window: u16,
+    pub(crate) will: Option<Will>,
+    pub(crate) link: Arc<Link>,
 }
 
 /// What is to be told once no lock is held.
@@ -77,7 +88,7 @@ struct Aftermath {
 }
 
 impl Hub {
-    pub(super) fn new(limits: Limits, rules: Rules) -> Self {
+    pub(crate) fn new(limits: Limits, rules: Rules) -> Self {
         Self {
             account: Account {
                 publishes_in: SharedRate::new(limits.account_publishes_in),
@@ -107,22 +118,22 @@ impl Hub {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn retained(&self) -> MutexGuard<'_, Retained> {
+    pub(crate) fn retained(&self) -> MutexGuard<'_, Retained> {
         self.retained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session of a client id.
-    pub(super) fn session(&self, client_id: &str) -> Option<Arc<Session>> {
+    pub(crate) fn session(&self, client_id: &str) -> Option<Arc<Session>> {
         self.sessions().get(client_id).map(Arc::clone)
     }
 
     /// A connection begins: it takes over the session of its client id, or gets a new one. Also whether it goes on with an earlier
     /// one.
-    pub(super) fn arrive(&self, arrival: Arrival) -> (Arc<Session>, bool) {
+    pub(crate) fn arrive(&self, arrival: Arrival) -> (Arc<Session>, bool) {
         let mut aftermath = Aftermath::default();
         let client_id = Arc::clone(&arrival.client_id);
         let link = Arc::clone(&arrival.link);
@@ -185,7 +196,7 @@ impl Hub {
     }
 
     /// A connection has ended. `expiry` is the session expiry that its client named last.
-    pub(super) fn leave(
+    pub(crate) fn leave(
         &self,
         session: &Arc<Session>,
         link: &Arc<Link>,
@@ -234,7 +245,7 @@ impl Hub {
     }
 
     /// Looks after a session whose time may have come: its will is published, or it ends.
-    pub(super) fn look_after(&self, session: &Arc<Session>) {
+    pub(crate) fn look_after(&self, session: &Arc<Session>) {
         let mut will = None;
         {
             let mut sessions = self.sessions();
@@ -285,7 +296,7 @@ impl Hub {
     }
 
     /// All connections are told to end.
-    pub(super) fn end_all(&self, ending: &Ending) {
+    pub(crate) fn end_all(&self, ending: &Ending) {
         let sessions: Vec<Arc<Session>> = self.sessions().values().map(Arc::clone).collect();
         for session in sessions {
             let link = session.state().link.clone();

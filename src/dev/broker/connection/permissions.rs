@@ -2,21 +2,20 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::port::{Access, Action, Authentication, Authorizer, Client, Decision, Identity};
-use crate::port::{Answer, Presented};
+use crate::port::{Action, Client, Decision, Identity};
 
 /// How many topics' decisions are remembered; then all are forgotten.
 const REMEMBERED: usize = 256;
 
 /// One connection's identity, and its decisions on deliveries.
-pub(super) struct Permissions {
-    pub(super) identity: Identity,
+pub(crate) struct Permissions {
+    pub(crate) identity: Identity,
     client: Client,
     received: FxHashMap<Box<str>, bool>,
 }
 
 impl Permissions {
-    pub(super) fn new(identity: Identity, client: Client) -> Self {
+    pub(crate) fn new(identity: Identity, client: Client) -> Self {
         Self {
             identity,
             client,
@@ -25,18 +24,18 @@ impl Permissions {
     }
 
     /// Other permissions from now on.
-    pub(super) fn renew(&mut self, identity: Identity) {
+    pub(crate) fn renew(&mut self, identity: Identity) {
         self.identity = identity;
         self.received.clear();
     }
 
-    pub(super) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
     /// # Errors
     /// Why not.
-    pub(super) fn check(&self, action: Action<'_>) -> Result<(), Box<str>> {
+    pub(crate) fn check(&self, action: Action<'_>) -> Result<(), Box<str>> {
         match self.identity.access.decide(&self.client, action) {
             Decision::Allowed => Ok(()),
             Decision::Denied(why) => Err(why),
@@ -44,7 +43,7 @@ impl Permissions {
     }
 
     /// Whether the client may have a message of a topic. Decisions are pure ([`Access`]), so each is made once.
-    pub(super) fn may_receive(&mut self, topic: &str) -> bool {
+    pub(crate) fn may_receive(&mut self, topic: &str) -> bool {
         if let Some(known) = self.received.get(topic) {
             return *known;
         }
@@ -54,28 +53,5 @@ impl Permissions {
         }
         self.received.insert(topic.into(), allowed);
         allowed
-    }
-}
-
-/// Lets everybody do everything: a broker without roles.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Everybody;
-
-impl Access for Everybody {
-    fn decide(&self, _: &Client, _: Action<'_>) -> Decision {
-        Decision::Allowed
-    }
-}
-
-impl Authorizer for Everybody {
-    fn authenticate<'a>(&'a self, _: &'a Presented) -> Answer<'a> {
-        Box::pin(async {
-            Ok(Authentication::Known(Identity {
-                principal: "everybody".into(),
-                access: std::sync::Arc::new(Self),
-                refresh_after: None,
-                disconnect_after: None,
-            }))
-        })
     }
 }

@@ -14,9 +14,9 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::hub::Hub;
-use super::observe::{Happening, count};
-use super::transport::{WebSocketIo, websocket_config};
+use crate::dev::broker::connection::transport::{WebSocketIo, websocket_config};
+use crate::dev::broker::hub::Hub;
+use crate::dev::broker::observe::{Happening, count};
 use crate::port::{Authentication, Authorizer, Identity, Presented, PresentedUpgrade, Refusal};
 
 /// Where IoT Core takes WebSockets.
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct No(&'static str, String);
 
 /// Opens a WebSocket, or answers why not. Also who the client is, where its request tells.
-pub(super) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
+pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
     hub: &Hub,
     authorizer: &Arc<dyn Authorizer>,
     mut io: T,

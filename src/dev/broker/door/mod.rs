@@ -1,5 +1,10 @@
 //! Where clients come in: TCP, WebSocket, and both over TLS.
 
+mod admission;
+mod handshake;
+pub mod tls;
+mod upgrade;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,11 +16,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::Connection;
-use super::handshake::{Visitor, greet};
-use super::hub::Hub;
-use super::tls::{self, Tls};
-use super::upgrade::upgrade;
+use self::handshake::{Visitor, greet};
+use self::tls::Tls;
+use self::upgrade::upgrade;
+use crate::dev::broker::connection::Connection;
+use crate::dev::broker::hub::Hub;
 use crate::port::{Authorizer, Presented};
 
 /// How long a TLS handshake may take.
@@ -46,14 +51,14 @@ pub struct Endpoint {
 
 /// What every connection needs.
 #[derive(Clone)]
-pub(super) struct House {
-    pub(super) hub: Arc<Hub>,
-    pub(super) authorizer: Arc<dyn Authorizer>,
+pub(crate) struct House {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
 }
 
 impl House {
     /// Lets clients in for ever. Dropping it ends their connections.
-    pub(super) async fn serve(self, endpoint: Endpoint) -> io::Result<()> {
+    pub(crate) async fn serve(self, endpoint: Endpoint) -> io::Result<()> {
         let mut connections = JoinSet::new();
         let tls = endpoint.tls.map(|Tls(config)| TlsAcceptor::from(config));
         loop {
@@ -118,7 +123,7 @@ impl House {
     }
 
     /// Lets one client in, or tells it why not.
-    pub(super) async fn receive<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    pub(crate) async fn receive<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         self,
         io: T,
         presented: Presented,

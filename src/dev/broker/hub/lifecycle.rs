@@ -9,11 +9,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::ending::Ending;
-use super::hub::Hub;
+use super::Hub;
 use super::message::Message;
-use super::observe::Happening;
 use super::session::{Link, Session};
+use crate::dev::broker::connection::ending::Ending;
+use crate::dev::broker::observe::Happening;
 
 /// What every event says. Absent fields are left out.
 #[derive(Default, Serialize)]
@@ -37,7 +37,7 @@ struct Event<'a> {
 }
 
 impl Hub {
-    pub(super) fn tell_connected(&self, session: &Session, link: &Link, resumed: bool) {
+    pub(crate) fn tell_connected(&self, session: &Session, link: &Link, resumed: bool) {
         self.observers
             .tell(&session.client_id, || Happening::Connected {
                 principal: Arc::clone(&link.principal),
@@ -54,7 +54,7 @@ impl Hub {
         });
     }
 
-    pub(super) fn tell_disconnected(&self, client_id: &Arc<str>, link: &Link, ending: &Ending) {
+    pub(crate) fn tell_disconnected(&self, client_id: &Arc<str>, link: &Link, ending: &Ending) {
         let version = self.version(client_id);
         self.event("presence/disconnected", client_id, || Event {
             event_type: "disconnected",
@@ -67,7 +67,7 @@ impl Hub {
     }
 
     /// A client was not let in, by a policy.
-    pub(super) fn tell_connect_failed(
+    pub(crate) fn tell_connect_failed(
         &self,
         client_id: &Arc<str>,
         principal: &str,
@@ -82,7 +82,7 @@ impl Hub {
         });
     }
 
-    pub(super) fn tell_subscribed(&self, client_id: &Arc<str>, link: &Link, filters: &[&str]) {
+    pub(crate) fn tell_subscribed(&self, client_id: &Arc<str>, link: &Link, filters: &[&str]) {
         self.event("subscriptions/subscribed", client_id, || Event {
             event_type: "subscribed",
             topics: Some(filters),
@@ -90,7 +90,7 @@ impl Hub {
         });
     }
 
-    pub(super) fn tell_unsubscribed(&self, client_id: &Arc<str>, link: &Link, filters: &[&str]) {
+    pub(crate) fn tell_unsubscribed(&self, client_id: &Arc<str>, link: &Link, filters: &[&str]) {
         self.event("subscriptions/unsubscribed", client_id, || Event {
             event_type: "unsubscribed",
             topics: Some(filters),

@@ -6,29 +6,29 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::wire::Level;
-use super::wire::encode::Publish;
+use crate::dev::broker::wire::Level;
+use crate::dev::broker::wire::encode::Publish;
 
 /// A message that was published. Its parts are kept as they are written to subscribers.
 #[derive(Debug)]
-pub(super) struct Message {
-    pub(super) topic: Box<str>,
-    pub(super) payload: Bytes,
+pub(crate) struct Message {
+    pub(crate) topic: Box<str>,
+    pub(crate) payload: Bytes,
     /// MQTT 5 properties as they go on: without expiry and alias, which are written for each subscriber.
-    pub(super) properties: Box<[u8]>,
+    pub(crate) properties: Box<[u8]>,
     /// 0 or 1.
-    pub(super) qos: u8,
-    pub(super) retain: bool,
+    pub(crate) qos: u8,
+    pub(crate) retain: bool,
     /// From when on it is not worth delivering.
-    pub(super) expires: Option<Instant>,
+    pub(crate) expires: Option<Instant>,
     /// The session that published it, by its number; 0 for the broker itself and for HTTPS.
-    pub(super) publisher: u64,
-    pub(super) at: SystemTime,
+    pub(crate) publisher: u64,
+    pub(crate) at: SystemTime,
 }
 
 impl Message {
     /// The same message, published now: a will is made long before.
-    pub(super) fn published_now(&self, expiry: Option<u32>) -> Self {
+    pub(crate) fn published_now(&self, expiry: Option<u32>) -> Self {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Self {
             topic: self.topic.clone(),
@@ -42,7 +42,7 @@ impl Message {
         }
     }
 
-    pub(super) fn is_expired(&self, now: Instant) -> bool {
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }
 
@@ -58,19 +58,19 @@ impl Message {
 
 /// A message on its way to one session.
 #[derive(Clone, Debug)]
-pub(super) struct Delivery {
-    pub(super) message: Arc<Message>,
+pub(crate) struct Delivery {
+    pub(crate) message: Arc<Message>,
     /// The lower of the message's and the subscription's.
-    pub(super) qos: u8,
+    pub(crate) qos: u8,
     /// The retain flag that the subscriber sees.
-    pub(super) retain: bool,
+    pub(crate) retain: bool,
     /// Identifiers of the subscriptions that match; few clients have any.
-    pub(super) subscription_ids: Option<Box<[u32]>>,
+    pub(crate) subscription_ids: Option<Box<[u32]>>,
 }
 
 impl Delivery {
     /// The packet, but for its payload.
-    pub(super) fn packet<'a>(&'a self, level: Level, id: u16, now: Instant) -> Publish<'a> {
+    pub(crate) fn packet<'a>(&'a self, level: Level, id: u16, now: Instant) -> Publish<'a> {
         let message = &*self.message;
         let is_v5 = level.is_v5();
         Publish {

@@ -3,6 +3,15 @@
 //! Both at once, so that a client that sends much and reads nothing blocks nobody but itself. What is to be written is put together
 //! and written in one go. Whoever hands a message to the session wakes this task; nothing else runs here.
 
+pub(crate) mod ending;
+mod incoming;
+mod outgoing;
+pub(crate) mod permissions;
+mod publishing;
+pub(crate) mod refresh;
+mod subscribing;
+pub(crate) mod transport;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -16,17 +25,17 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::ending::Ending;
-use super::hub::Hub;
-use super::limits::Limits;
-use super::message::Delivery;
-use super::permissions::Permissions;
-use super::rate::Rate;
-use super::refresh::Refresh;
-use super::routing::Room;
-use super::session::{Link, Session};
-use super::transport::{Io, Output};
-use super::wire::{self, Level, Reason, encode};
+use self::ending::Ending;
+use self::permissions::Permissions;
+use self::refresh::Refresh;
+use self::transport::{Io, Output};
+use crate::dev::broker::hub::Hub;
+use crate::dev::broker::hub::message::Delivery;
+use crate::dev::broker::hub::rate::Rate;
+use crate::dev::broker::hub::routing::Room;
+use crate::dev::broker::hub::session::{Link, Session};
+use crate::dev::broker::limits::Limits;
+use crate::dev::broker::wire::{self, Level, Reason, encode};
 
 /// How many bytes are read at once.
 const READ: usize = 16 * 1024;
@@ -42,61 +51,61 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
-pub(super) struct Connection {
-    pub(super) hub: Arc<Hub>,
-    pub(super) session: Arc<Session>,
-    pub(super) link: Arc<Link>,
-    pub(super) level: Level,
-    pub(super) permissions: Permissions,
-    pub(super) io: Io,
-    pub(super) output: Output,
+pub(crate) struct Connection {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) level: Level,
+    pub(crate) permissions: Permissions,
+    pub(crate) io: Io,
+    pub(crate) output: Output,
     /// Bytes of a packet that has not come as a whole.
-    pub(super) input: BytesMut,
+    pub(crate) input: BytesMut,
     /// What the client was told, or asked for.
-    pub(super) terms: Terms,
+    pub(crate) terms: Terms,
     /// What may pass in this second.
-    pub(super) pace: Pace,
-    pub(super) clock: Clock,
+    pub(crate) pace: Pace,
+    pub(crate) clock: Clock,
     /// Topics that the client has given an alias, by alias.
-    pub(super) aliases_in: Vec<Option<Box<str>>>,
+    pub(crate) aliases_in: Vec<Option<Box<str>>>,
     /// Topics that the client was told an alias for, by alias.
-    pub(super) aliases_out: Vec<Box<str>>,
+    pub(crate) aliases_out: Vec<Box<str>>,
     /// Acknowledgements that were written but may not have left yet: messages that count as unacknowledged.
-    pub(super) unflushed: u16,
+    pub(crate) unflushed: u16,
     /// Acknowledgements that a fault holds back, and until when.
-    pub(super) held: VecDeque<(Instant, u16)>,
+    pub(crate) held: VecDeque<(Instant, u16)>,
     /// Messages that were taken from the outbox while the output was full.
-    pub(super) taken: VecDeque<(Delivery, u16)>,
-    pub(super) room: Room,
+    pub(crate) taken: VecDeque<(Delivery, u16)>,
+    pub(crate) room: Room,
     /// Why it is ending, while its last words are written.
-    pub(super) closing: Option<Ending>,
+    pub(crate) closing: Option<Ending>,
     /// What the client said in DISCONNECT.
-    pub(super) expiry: Option<u32>,
+    pub(crate) expiry: Option<u32>,
 }
 
 /// What client and broker agreed on.
 #[derive(Debug)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     /// One and a half keep-alives.
-    pub(super) silence: Option<Duration>,
+    pub(crate) silence: Option<Duration>,
     /// The largest packet that the client takes.
-    pub(super) packet_bytes: usize,
+    pub(crate) packet_bytes: usize,
     /// How many aliases the client takes.
-    pub(super) aliases_out: usize,
+    pub(crate) aliases_out: usize,
     /// Whether the client wants reasons in words.
-    pub(super) problems: bool,
+    pub(crate) problems: bool,
     /// When the session was to expire, as CONNECT had it: what was zero must stay so.
-    pub(super) expiry: u32,
+    pub(crate) expiry: u32,
 }
 
 #[derive(Debug)]
-pub(super) struct Pace {
-    pub(super) publishes: Rate,
-    pub(super) bytes: Rate,
+pub(crate) struct Pace {
+    pub(crate) publishes: Rate,
+    pub(crate) bytes: Rate,
 }
 
 impl Pace {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             publishes: Rate::new(limits.publishes_per_second),
             bytes: Rate::new(limits.bytes_per_second),
@@ -105,20 +114,20 @@ impl Pace {
 }
 
 /// What happens by itself, and when.
-pub(super) struct Clock {
-    pub(super) heard: Instant,
+pub(crate) struct Clock {
+    pub(crate) heard: Instant,
     /// When the connection ends whatever happens, and how.
-    pub(super) end: Option<(Instant, Ending)>,
-    pub(super) refresh: Option<Refresh>,
+    pub(crate) end: Option<(Instant, Ending)>,
+    pub(crate) refresh: Option<Refresh>,
     /// Nothing is delivered before.
-    pub(super) delayed: Option<Instant>,
+    pub(crate) delayed: Option<Instant>,
     /// When to look again, as far as is known in this round.
-    pub(super) look: Option<Instant>,
-    pub(super) sleep: Pin<Box<Sleep>>,
+    pub(crate) look: Option<Instant>,
+    pub(crate) sleep: Pin<Box<Sleep>>,
 }
 
 impl Clock {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             heard: now,
             end: None,
@@ -129,14 +138,14 @@ impl Clock {
         }
     }
 
-    pub(super) fn look_at(&mut self, at: Instant) {
+    pub(crate) fn look_at(&mut self, at: Instant) {
         self.look = Some(self.look.map_or(at, |known| known.min(at)));
     }
 }
 
 impl Connection {
     /// Serves the client until the connection ends.
-    pub(super) async fn serve(mut self: Box<Self>) {
+    pub(crate) async fn serve(mut self: Box<Self>) {
         let ending = poll_fn(|context| self.poll(context)).await;
         self.hub
             .leave(&self.session, &self.link, &ending, self.expiry);
@@ -254,7 +263,7 @@ impl Connection {
     }
 
     /// Begins to end the connection: MQTT 5 is told why, and nothing more is read or delivered.
-    pub(super) fn close(&mut self, ending: Ending) {
+    pub(crate) fn close(&mut self, ending: Ending) {
         if self.closing.is_some() {
             return;
         }
@@ -271,7 +280,7 @@ impl Connection {
     }
 
     /// The reason as AWS lists it, where only those are sent.
-    pub(super) fn listed(&self, reason: Reason) -> Reason {
+    pub(crate) fn listed(&self, reason: Reason) -> Reason {
         if !self.hub.rules.listed_reasons_only {
             return reason;
         }
@@ -324,7 +333,7 @@ impl Connection {
     }
 
     /// Handles all packets that have come as a whole, and holds the rest.
-    pub(super) fn take_in(&mut self, arrived: &[u8], now: Instant) {
+    pub(crate) fn take_in(&mut self, arrived: &[u8], now: Instant) {
         if self.input.is_empty() {
             let handled = self.handle_all(arrived, now);
             let rest = arrived.get(handled..).unwrap_or_default();

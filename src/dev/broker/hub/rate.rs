@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// What has been counted in the current second.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     limit: Option<u32>,
     since: Option<Instant>,
     count: u32,
@@ -20,7 +20,7 @@ pub(super) struct Rate {
 
 impl Rate {
     /// At most `limit` a second; `None` is no limit.
-    pub(super) fn new(limit: Option<u32>) -> Self {
+    pub(crate) fn new(limit: Option<u32>) -> Self {
         Self {
             limit,
             since: None,
@@ -29,7 +29,7 @@ impl Rate {
     }
 
     /// How many more may come in this second.
-    pub(super) fn left(&mut self, now: Instant) -> u32 {
+    pub(crate) fn left(&mut self, now: Instant) -> u32 {
         let Some(limit) = self.limit else {
             return u32::MAX;
         };
@@ -46,7 +46,7 @@ impl Rate {
     }
 
     /// Counts `count` if there is room for one at least; it may then go beyond the limit.
-    pub(super) fn take(&mut self, now: Instant, count: u32) -> bool {
+    pub(crate) fn take(&mut self, now: Instant, count: u32) -> bool {
         if self.left(now) == 0 {
             return false;
         }
@@ -58,7 +58,7 @@ impl Rate {
     }
 
     /// When the next second begins, where this one has no room.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Instant> {
         if self.left(now) > 0 {
             return None;
         }
@@ -70,20 +70,20 @@ impl Rate {
 
 /// A rate that all connections share.
 #[derive(Debug)]
-pub(super) struct SharedRate(Option<Mutex<Rate>>);
+pub(crate) struct SharedRate(Option<Mutex<Rate>>);
 
 impl SharedRate {
-    pub(super) fn new(limit: Option<u32>) -> Self {
+    pub(crate) fn new(limit: Option<u32>) -> Self {
         Self(limit.map(|limit| Mutex::new(Rate::new(Some(limit)))))
     }
 
     /// Counts one, if there is room.
-    pub(super) fn take(&self, now: Instant) -> bool {
+    pub(crate) fn take(&self, now: Instant) -> bool {
         self.take_up_to(now, 1) > 0
     }
 
     /// Counts as many of `count` as there is room for.
-    pub(super) fn take_up_to(&self, now: Instant, count: u32) -> u32 {
+    pub(crate) fn take_up_to(&self, now: Instant, count: u32) -> u32 {
         let Some(rate) = &self.0 else {
             return count;
         };
@@ -96,7 +96,7 @@ impl SharedRate {
     }
 
     /// Counts so many less, as they were not used.
-    pub(super) fn give_back(&self, count: u32) {
+    pub(crate) fn give_back(&self, count: u32) {
         if let Some(rate) = &self.0 {
             let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
             rate.count = rate.count.saturating_sub(count);
@@ -104,7 +104,7 @@ impl SharedRate {
     }
 
     /// When the next second begins, where this one has no room.
-    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
         let rate = self.0.as_ref()?;
         rate.lock()
             .unwrap_or_else(PoisonError::into_inner)

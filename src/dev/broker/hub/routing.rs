@@ -10,15 +10,15 @@ use std::sync::{Arc, PoisonError};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::hub::Hub;
+use super::Hub;
 use super::message::{Delivery, Message};
-use super::observe::{Happening, count, uncount};
 use super::session::{Handed, Link, Options, Session, Will};
 use super::trie::Trie;
+use crate::dev::broker::observe::{Happening, count, uncount};
 
 /// Who has subscribed to one filter.
 #[derive(Debug, Default)]
-pub(super) struct Subscribers {
+pub(crate) struct Subscribers {
     each: Vec<Entry>,
     groups: BTreeMap<Box<str>, Group>,
 }
@@ -65,11 +65,11 @@ fn is_for_events(filter: &str) -> bool {
 }
 
 /// Room that a publisher keeps for the sessions of one message, so that it is not asked for each time.
-pub(super) type Room = Vec<Hit>;
+pub(crate) type Room = Vec<Hit>;
 
 /// One session that a message goes to.
 #[derive(Debug)]
-pub(super) struct Hit {
+pub(crate) struct Hit {
     session: Arc<Session>,
     options: Options,
     /// Further identifiers of subscriptions that match.
@@ -83,7 +83,7 @@ impl Hub {
 
     /// Adds a subscription to a session, or changes it; says whether it is new. `None` when the connection has no say any more, or when
     /// it has as many as it may have.
-    pub(super) fn subscribe(
+    pub(crate) fn subscribe(
         &self,
         session: &Arc<Session>,
         link: &Arc<Link>,
@@ -128,7 +128,7 @@ impl Hub {
     }
 
     /// Takes a subscription away; says whether there was one.
-    pub(super) fn unsubscribe(&self, session: &Arc<Session>, filter: &str) -> bool {
+    pub(crate) fn unsubscribe(&self, session: &Arc<Session>, filter: &str) -> bool {
         let mut state = session.state();
         let was_there = state.subscriptions.remove(filter).is_some();
         if was_there {
@@ -138,7 +138,7 @@ impl Hub {
     }
 
     /// Takes a session's entry out of the trie. The session's lock is held.
-    pub(super) fn remove(&self, session: &Arc<Session>, filter: &str) {
+    pub(crate) fn remove(&self, session: &Arc<Session>, filter: &str) {
         let (share, matched) = parts(filter);
         let mut trie = self.trie.write().unwrap_or_else(PoisonError::into_inner);
         trie.change(matched, |subscribers| {
@@ -171,7 +171,7 @@ impl Hub {
     }
 
     /// Hands a message to everybody who gets it; says how many sessions those are.
-    pub(super) fn route(&self, message: &Arc<Message>, room: &mut Room) -> usize {
+    pub(crate) fn route(&self, message: &Arc<Message>, room: &mut Room) -> usize {
         self.find(message, room);
         let found = room.len();
         for hit in room.drain(..) {
@@ -224,7 +224,7 @@ impl Hub {
     }
 
     /// Hands a message to one session.
-    pub(super) fn hand(&self, session: &Session, delivery: Delivery) {
+    pub(crate) fn hand(&self, session: &Session, delivery: Delivery) {
         let message = Arc::clone(&delivery.message);
         let mut stores = false;
         let handed = session.hand(delivery, || {
@@ -241,7 +241,7 @@ impl Hub {
         }
     }
 
-    pub(super) fn tell_dropped(&self, session: &Session, topic: &str, why: &str) {
+    pub(crate) fn tell_dropped(&self, session: &Session, topic: &str, why: &str) {
         self.observers
             .tell(&session.client_id, || Happening::Dropped {
                 topic: topic.into(),
@@ -250,24 +250,24 @@ impl Hub {
     }
 
     /// Keeps a message for later subscribers, where it is one to be kept. `$` topics keep none.
-    pub(super) fn retain(&self, message: &Arc<Message>) {
+    pub(crate) fn retain(&self, message: &Arc<Message>) {
         if message.retain && !message.topic.starts_with('$') {
             self.retained().set(message);
         }
     }
 
     /// Publishes what the broker has to say, or what a client has left.
-    pub(super) fn publish(&self, message: Arc<Message>) -> usize {
+    pub(crate) fn publish(&self, message: Arc<Message>) -> usize {
         self.retain(&message);
         self.route(&message, &mut Room::new())
     }
 
-    pub(super) fn publish_will(&self, will: &Will) {
+    pub(crate) fn publish_will(&self, will: &Will) {
         self.publish(Arc::new(will.message.published_now(will.expiry)));
     }
 
     /// Hands the retained messages that a new subscription asks for to its session.
-    pub(super) fn hand_retained(&self, session: &Arc<Session>, filter: &str, options: Options) {
+    pub(crate) fn hand_retained(&self, session: &Arc<Session>, filter: &str, options: Options) {
         // Shared subscriptions get none (MQTT 5.0, section 4.8.2).
         if filter.starts_with("$share/") {
             return;

@@ -17,7 +17,7 @@ const REMEMBERED: Duration = Duration::from_secs(3_600);
 const LOOK: usize = 4_096;
 
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     clients: FxHashMap<Arc<str>, Record>,
     connects_per_second: Option<u32>,
     look_at: usize,
@@ -33,13 +33,13 @@ struct Record {
 
 /// How a client id's last connection ended.
 #[derive(Clone, Debug)]
-pub(super) struct LastConnection {
-    pub(super) ended: SystemTime,
-    pub(super) reason: &'static str,
+pub(crate) struct LastConnection {
+    pub(crate) ended: SystemTime,
+    pub(crate) reason: &'static str,
 }
 
 impl Ledger {
-    pub(super) fn new(connects_per_second: Option<u32>) -> Self {
+    pub(crate) fn new(connects_per_second: Option<u32>) -> Self {
         Self {
             clients: FxHashMap::default(),
             connects_per_second,
@@ -48,12 +48,12 @@ impl Ledger {
     }
 
     /// Whether a client id may connect again now.
-    pub(super) fn may_connect(&mut self, client_id: &Arc<str>, now: Instant) -> bool {
+    pub(crate) fn may_connect(&mut self, client_id: &Arc<str>, now: Instant) -> bool {
         self.record(client_id, now).connects.take(now, 1)
     }
 
     /// The version number of the client id's next life-cycle event: from zero on, each one higher.
-    pub(super) fn version(&mut self, client_id: &Arc<str>, now: Instant) -> u64 {
+    pub(crate) fn version(&mut self, client_id: &Arc<str>, now: Instant) -> u64 {
         let record = self.record(client_id, now);
         let version = record.version;
         record.version += 1;
@@ -61,7 +61,7 @@ impl Ledger {
     }
 
     /// Remembers how a connection ended.
-    pub(super) fn ended(&mut self, client_id: &Arc<str>, now: Instant, reason: &'static str) {
+    pub(crate) fn ended(&mut self, client_id: &Arc<str>, now: Instant, reason: &'static str) {
         self.record(client_id, now).last = Some(LastConnection {
             ended: SystemTime::now(),
             reason,
@@ -69,7 +69,7 @@ impl Ledger {
     }
 
     /// How the client id's last connection ended, where it did not long ago.
-    pub(super) fn last(&self, client_id: &str) -> Option<LastConnection> {
+    pub(crate) fn last(&self, client_id: &str) -> Option<LastConnection> {
         self.clients.get(client_id)?.last.clone()
     }
 
