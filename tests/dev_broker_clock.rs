@@ -335,6 +335,62 @@ async fn a_hundred_publishes_a_second_both_ways() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_subscribers_of_an_account_share_a_rate() {
+    let mut paused = Paused::start(Limits {
+        account_publishes_out: Some(10),
+        ..Limits::iot_core()
+    });
+    let mut subscribers = Vec::new();
+    for n in 0..5 {
+        let mut subscriber = paused.join(&v5(&format!("s{n}"))).await;
+        assert_eq!(subscriber.subscribe("t").await, 1);
+        subscribers.push(subscriber);
+    }
+    let mut publisher = paused.join(&v5("p")).await;
+    let begin = Instant::now();
+    for n in 0..6 {
+        publisher.publish("t", &n.to_string()).await;
+    }
+    // With QoS 1 they are late, and none is lost.
+    let mut at = Vec::new();
+    for subscriber in &mut subscribers {
+        for n in 0..6 {
+            assert_eq!(subscriber.message().await.payload, n.to_string());
+            at.push(begin.elapsed().as_secs());
+        }
+    }
+    assert_eq!(at.iter().max(), Some(&2), "thirty at ten a second: {at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_for_those_who_are_away_is_limited() {
+    let mut paused = Paused::start(Limits {
+        account_queued: Some(3),
+        queued_per_session: 5,
+        stored_per_second: None,
+        ..Limits::iot_core()
+    });
+    let connect = v5("a").dirty().expiry(1_000);
+    let mut client = paused.join(&connect).await;
+    assert_eq!(client.subscribe("t").await, 1);
+    client.leave().await;
+    let mut publisher = paused.join(&v5("p")).await;
+    // Three a second for the account, five in all for the session: older ones are kept.
+    for second in 0..3 {
+        for n in 0..4 {
+            publisher.publish("t", &format!("{second}-{n}")).await;
+        }
+        sleep(seconds(1)).await;
+    }
+    let mut client = paused.join(&connect).await;
+    for kept in ["0-0", "0-1", "0-2", "1-0", "1-1"] {
+        assert_eq!(client.message().await.payload, kept);
+    }
+    client.expect_silence().await;
+    assert_eq!(paused.broker.counts().stored, 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_than_512_kib_a_second_are_delayed() {
     let mut paused = Paused::start(Limits::iot_core());
     let mut client = paused.join(&v5("a")).await;

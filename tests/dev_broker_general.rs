@@ -39,6 +39,26 @@ async fn messages_come_back_with_the_lower_qos() {
 }
 
 #[tokio::test]
+async fn who_leaves_gets_what_was_for_it_before() {
+    let running = general().await;
+    for connect in [v3("a"), v5("a")] {
+        let is_v5 = connect.level == 5;
+        let mut client = Raw::join(running.port, &connect).await;
+        assert_eq!(client.subscribe("t").await, 1);
+        // All in one go.
+        let mut bytes: Vec<u8> = (0..100)
+            .flat_map(|_| publish(is_v5, "t", "x", 0, 0, false, &[]))
+            .collect();
+        bytes.extend([0xE0, 0]);
+        client.send(&bytes).await;
+        for _ in 0..100 {
+            assert_eq!(client.message().await.payload, "x");
+        }
+        client.expect_end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_second_connect_and_another_protocol_end_the_connection() {
     let running = general().await;
     let mut client = Raw::join(running.port, &v3("a")).await;

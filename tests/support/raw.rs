@@ -353,6 +353,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Raw<T> {
         self.io.write_all(bytes).await.unwrap();
     }
 
+    /// Sends, where the broker may have closed already.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.io.write_all(bytes).await
+    }
+
     /// What comes next.
     pub(crate) async fn next(&mut self) -> Got {
         let got = timeout(BOUND, self.receive()).await;

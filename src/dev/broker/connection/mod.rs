@@ -170,12 +170,15 @@ impl Connection {
             let now = Instant::now();
             self.clock.look = None;
             self.look_around(now, context);
-            let more = self.closing.is_none() && self.deliver(now, context);
+            // Who leaves still gets what has come for it before.
+            let delivers = self.closing.as_ref().is_none_or(Ending::is_clients);
+            let more = delivers && self.deliver(now, context);
             let written = self.write(now, context);
             if let Poll::Ready(Err(_)) = written {
                 return Poll::Ready(self.closing.take().unwrap_or(Ending::Lost));
             }
             if written.is_ready()
+                && !more
                 && let Some(ending) = self.closing.take()
             {
                 return Poll::Ready(ending);
