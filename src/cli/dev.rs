@@ -51,6 +51,9 @@ pub(super) struct Command {
     broker: broker::Options,
 }
 
+/// How long clients have to hear that the broker ends.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 fn time(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "a time such as 10ms or 1s is wanted".to_owned())
 }
@@ -91,11 +94,17 @@ pub(super) fn run(
             ..Options::default()
         };
         let handle = broker.broker.clone();
+        let told_to_end = async {
+            shutdown.draining().await;
+            handle.close(GOODBYE).await;
+        };
         tokio::select! {
+            // Signals are listened to before anybody is served.
+            biased;
+            failed = shutdown.on_signals() => failed.context("listening to signals")?,
+            () = told_to_end => {}
             failed = serve(listener, options) => failed.context("serving queues")?,
             failed = broker.serve() => failed.context("serving the broker")?,
-            failed = shutdown.on_signals() => failed.context("listening to signals")?,
-            _ = shutdown.draining() => handle.close(),
         }
         anyhow::Ok(Status::Yes)
     });

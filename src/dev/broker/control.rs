@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use bytes::{BufMut as _, Bytes};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Broker;
 use super::connection::ending::Ending;
@@ -16,6 +16,9 @@ use super::names::{self, Unfit, Use};
 use super::observe::{Counts, Happening, Observations, count};
 use super::wire::property::{Value, id, properties};
 use crate::dev::faults::Faults;
+
+/// How often it is looked whether all connections have ended.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A message that comes in by another way than MQTT, such as HTTPS `Publish`.
 #[derive(Clone, Debug, Default)]
@@ -301,9 +304,16 @@ impl Broker {
         self.hub.end_all(&Ending::Fault);
     }
 
-    /// Tells all clients that the broker ends. New ones are let in until nobody serves any more.
-    pub fn close(&self) {
+    /// Tells all clients that the broker ends, and waits until they have heard it, but not for longer than `within`.
+    pub async fn close(&self, within: Duration) {
         self.hub.end_all(&Ending::ShuttingDown);
+        let all_gone = async {
+            while self.connections() > 0 {
+                sleep(LOOK).await;
+            }
+        };
+        // Who has not heard it by then is cut off.
+        let _ = timeout(within, all_gone).await;
     }
 
     /// How many connections there are.
