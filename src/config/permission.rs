@@ -25,7 +25,7 @@ pub struct Needs {
 
 /// A queue's name, as its URL has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Queue<'u> {
+pub struct QueueName<'u> {
     /// The Region, where the host says it.
     pub region: Option<&'u str>,
     /// The account.
@@ -34,7 +34,7 @@ pub struct Queue<'u> {
     pub name: &'u str,
 }
 
-impl<'u> Queue<'u> {
+impl<'u> QueueName<'u> {
     /// Reads `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`, and what else ends in account and name.
     pub fn of_url(url: &'u str) -> Option<Self> {
         let (_, rest) = url.split_once("://")?;
@@ -123,7 +123,7 @@ impl Config {
     }
 
     fn needs_of_queues(&self, scope: &Scope, needs: &mut Needs) -> Result<(), NeedsError> {
-        let queue = |key, url: &str| match Queue::of_url(url) {
+        let queue = |key, url: &str| match QueueName::of_url(url) {
             Some(queue) => Ok(queue.arn(scope)?),
             None => Err(NeedsError::Queue {
                 key,
@@ -342,7 +342,7 @@ bridge:
 
     #[test]
     fn queues_are_known_by_their_urls() {
-        let told = |url| Queue::of_url(url).map(|queue| queue.arn(&scope()).unwrap());
+        let told = |url| QueueName::of_url(url).map(|queue| queue.arn(&scope()).unwrap());
         for (url, arn) in [
             (
                 "https://sqs.eu-west-1.amazonaws.com/210987654321/q",

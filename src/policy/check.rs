@@ -109,3 +109,89 @@ fn matches(glob: &str, resource: &str) -> bool {
     }
     left.ends_with(last.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::draft::Allow;
+
+    const ARN: &str = "arn:aws:iot:eu-central-1:123456789012:";
+
+    fn drafts(statements: &[(&'static str, &[&str])]) -> Vec<Draft> {
+        let allow = |(action, names): &(&'static str, &[&str])| {
+            let resources = names.iter().map(|name| format!("{ARN}{name}")).collect();
+            Draft::new(vec![Allow::new(vec![*action], resources)])
+        };
+        statements.iter().map(allow).collect()
+    }
+
+    fn permissions(allowed: &[(&'static str, &str)]) -> Permissions {
+        let mut permissions = Permissions::default();
+        for (action, name) in allowed {
+            permissions.allow(action, format!("{ARN}{name}"));
+        }
+        permissions
+    }
+
+    #[track_caller]
+    fn fault(statements: &[(&'static str, &[&str])], allowed: &[(&'static str, &str)]) -> String {
+        let error = check(&drafts(statements), &permissions(allowed)).unwrap_err();
+        let told = error.to_string().replace(ARN, "");
+        told.rsplit_once("eventcast: ").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn documents_that_say_what_they_should() {
+        let allowed = [
+            ("iot:Publish", "topic/a"),
+            ("iot:Publish", "topic/a~"),
+            ("iot:Publish", "topic/b/*"),
+            ("iot:Connect", "client/a-*"),
+            ("iot:Publish", "topic/${*}c${?}${$}/*/d"),
+        ];
+        let statements: [(&str, &[&str]); 2] = [
+            (
+                "iot:Publish",
+                &[
+                    "topic/b/*",
+                    "topic/a~",
+                    "topic/a",
+                    "topic/${*}c${?}${$}/*/d",
+                ],
+            ),
+            ("iot:Connect", &["client/a-*"]),
+        ];
+        assert_eq!(check(&drafts(&statements), &permissions(&allowed)), Ok(()));
+    }
+
+    #[test]
+    fn documents_that_do_not() {
+        let a = [("iot:Publish", "topic/a")];
+        assert_eq!(fault(&[], &a), "iot:Publish on `topic/a` is denied");
+        assert_eq!(
+            fault(&[("iot:Receive", &["topic/a"])], &a),
+            "iot:Publish on `topic/a` is denied"
+        );
+        assert_eq!(
+            fault(&[("iot:Publish", &["topic/a*"])], &a),
+            "iot:Publish on `topic/a~` is allowed"
+        );
+        assert_eq!(
+            fault(&[("iot:Publish", &["topic/*"])], &a),
+            "iot:Publish on `topic/a~` is allowed"
+        );
+        let under = [("iot:Publish", "topic/a/*")];
+        assert_eq!(
+            fault(&[("iot:Publish", &["topic/*"])], &under),
+            "iot:Publish on `topic/~a/any/thing` is allowed"
+        );
+        // An escape that was forgotten.
+        assert_eq!(
+            fault(
+                &[("iot:Publish", &["topic/a?"])],
+                &[("iot:Publish", "topic/a${?}${*}")]
+            ),
+            "iot:Publish on `topic/a?*` is denied"
+        );
+    }
+}

@@ -10,13 +10,14 @@ use crate::cli::{Format, Status};
 use crate::policy::diff::{Became, Change, Difference, diff};
 
 pub(super) const HELP: &str = "\
-Policies are compared by what they allow: what is said in other words, in another order or twice is no difference. A file may
-hold one document, several one after the other, a list of them, or the report of `policy generate --format json`.
+Policies are compared by what they allow: what is said in other words, in another order or twice
+is no difference. A file may hold one document, several one after the other, a list of them, or
+the report of `policy generate --format json`.
 
 Examples:
   eventcast policy diff deployed.json customer.json
   eventcast policy diff before.json after.json --format json
-  eventcast policy generate --role customer --claims token.json > now.json && eventcast policy diff golden.json now.json
+  eventcast policy diff golden.json \"$(eventcast policy generate --role customer --claims t.json)\"
 
 Exit status: 0 they allow the same, 1 they do not, 2 a policy is not right.";
 

@@ -1,173 +1,63 @@
 //! `eventcast policy generate`: the documents for a role and claims, for grants spelled out, or for the daemon itself.
 
-use std::fs;
+mod arguments;
+
 use std::io::Write;
 
-use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use arguments::{As, Claims, Endpoint, Refusal, Spelled, Whose};
+use clap::Args;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::channel::template::TemplateError;
 use crate::cli::configuration::Configuration;
 use crate::cli::{Format, Status};
 use crate::config::Config;
-use crate::config::permission::Queue;
+use crate::config::permission::QueueName;
 use crate::policy::draft::Draft;
-use crate::policy::generate::{self, Form, GenerateError, Generated};
+use crate::policy::generate::{self, GenerateError, Generated};
 use crate::policy::grant::Grants;
 use crate::policy::principal::PrincipalName;
 use crate::policy::role::{Entry, Use};
-use crate::policy::scope::Scope;
 
 pub(super) const HELP: &str = "\
-Standard output holds the documents and nothing else: one for `iot`, `session` and `iam`, up to ten for `authorizer`. Each was evaluated
-before it is printed: what is granted is allowed, and what is next to it is not.
+Standard output holds the documents and nothing else: one for `iot`, `session` and `iam`, up to
+ten for `authorizer`. Each was evaluated before it is printed: what is granted is allowed, and what
+is next to it is not. docs/roles.md explains roles.
 
 Examples:
-  eventcast policy generate --role customer --claim sub=5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11 --claim orders=
-  eventcast policy generate --role customer --claims token.json --as session --minify
-  eventcast policy generate --client backoffice --subscribe 'order:*' --publish announcements --as iot
+  eventcast policy generate --role customer --claims token.json
+  eventcast policy generate --role customer --claim sub=7 --claim orders=1,2 --as session --minify
+  eventcast policy generate --client backoffice --subscribe 'order:*' --publish news --as iot
   eventcast policy generate --for bridge > bridge-role.json
 
-Exit status: 0 printed, 1 the grants are more than there is room for, 2 the configuration, the claims or the grants are not right.";
+Exit status: 0 printed, 1 the grants are more than there is room for, 2 the configuration, the
+claims or the grants are not right.";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Generate {
     #[command(flatten)]
     whose: Whose,
-    #[command(flatten)]
-    claims: Claims,
-    #[command(flatten)]
-    spelled: Spelled,
     /// What the documents are for [default: authorizer; for the bridge: iam]
     #[arg(long = "as", value_enum, value_name = "FORM")]
     form: Option<As>,
-    #[command(flatten)]
-    endpoint: Endpoint,
     /// Subscriptions that a connection may have, where the account's quota was raised
     #[arg(long, value_name = "NUMBER")]
     subscriptions: Option<usize>,
-    #[command(flatten)]
-    configuration: Configuration,
     /// Leave out all white space
     #[arg(long)]
     minify: bool,
     /// How the answer is written: text is the documents alone, json one object with sizes and notes
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Whose {
-    /// A role of the configuration
-    #[arg(long, value_name = "NAME")]
-    role: Option<String>,
-    /// A principal, whose grants are spelled out: its client ids are this, alone or followed by `-` and anything
-    #[arg(long, value_name = "NAME")]
-    client: Option<String>,
-    /// A part of the platform
-    #[arg(long = "for", value_enum, value_name = "PART")]
-    part: Option<Part>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
-    /// The daemon: what its routes publish, its queues, its connections
-    Bridge,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "With --role")]
-struct Claims {
-    /// A claim of the token; values with commas between them are a list, none are an empty list (repeatable)
-    #[arg(long, value_name = "NAME=VALUE[,VALUE…]", value_parser = claim, conflicts_with_all = ["client", "part"])]
-    claim: Vec<(String, Value)>,
-    /// All claims: JSON text (beginning with `{`) or a file; --claim stands above it
-    #[arg(long, value_name = "JSON|FILE", conflicts_with_all = ["client", "part"])]
-    claims: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "With --client")]
-struct Spelled {
-    /// A channel, all channels of a kind (order:*) or a topic filter to subscribe to (repeatable)
-    #[arg(long, value_name = "GRANT", conflicts_with_all = ["role", "part"])]
-    subscribe: Vec<String>,
-    /// A channel, all channels of a kind or a topic to publish to (repeatable)
-    #[arg(long, value_name = "GRANT", conflicts_with_all = ["role", "part"])]
-    publish: Vec<String>,
-    /// Let what is published be retained
-    #[arg(long, requires = "publish")]
-    retain: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Where IoT Core is (for the bridge by default where its queue is)")]
-struct Endpoint {
-    /// The Region in ARNs
-    #[arg(long, value_name = "REGION", env = "AWS_REGION")]
-    region: Option<String>,
-    /// The account in ARNs
-    #[arg(long, value_name = "ACCOUNT", env = "AWS_ACCOUNT_ID")]
-    account: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum As {
-    /// The answer of a custom authorizer: up to 10 documents
-    Authorizer,
-    /// A named IoT policy, for a certificate, a thing group or a Cognito identity
-    Iot,
-    /// A session policy for an STS call, which narrows what the role allows
-    Session,
-    /// A policy of an IAM role
-    Iam,
-}
-
-impl From<As> for Form {
-    fn from(form: As) -> Self {
-        match form {
-            As::Authorizer => Self::Authorizer,
-            As::Iot => Self::Named,
-            As::Session => Self::Session,
-            As::Iam => Self::Role,
-        }
-    }
-}
-
-fn claim(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text
-        .split_once('=')
-        .filter(|(name, _)| !name.is_empty())
-        .ok_or("accepted: a name, `=`, and a value or several with commas between them")?;
-    let value = match value {
-        "" => Value::Array(Vec::new()),
-        one if !one.contains(',') => one.into(),
-        many => many.split(',').map(Value::from).collect(),
-    };
-    Ok((name.to_owned(), value))
-}
-
-/// What went wrong, by whose fault it is.
-enum Refusal {
-    /// The configuration, the claims or the arguments: what is wrong, and what to do.
-    Input(String),
-    /// There is no room.
-    Room(GenerateError),
-}
-
-impl From<anyhow::Error> for Refusal {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Input(format!("error: {error:#}"))
-    }
-}
-
-impl From<GenerateError> for Refusal {
-    fn from(error: GenerateError) -> Self {
-        Self::Room(error)
-    }
+    #[command(flatten)]
+    configuration: Configuration,
+    // Each of these begins a heading of its own, which ends with the next one.
+    #[command(flatten)]
+    claims: Claims,
+    #[command(flatten)]
+    spelled: Spelled,
+    #[command(flatten)]
+    endpoint: Endpoint,
 }
 
 /// Runs the command.
@@ -294,7 +184,7 @@ impl Generate {
 
     fn for_bridge(&self, config: &Config) -> Result<(As, Generated), Refusal> {
         let form = self.form.unwrap_or(As::Iam);
-        let queue = config.bridge.queue.as_deref().and_then(Queue::of_url);
+        let queue = config.bridge.queue.as_deref().and_then(QueueName::of_url);
         let scope = self.endpoint.scope(queue.as_ref())?;
         let needs = config.needs(&scope).map_err(anyhow::Error::new)?;
         let (permissions, notes) = match form {
@@ -335,46 +225,6 @@ impl Generate {
             writeln!(out, "{text}")?;
         }
         Ok(())
-    }
-}
-
-impl Claims {
-    fn read(&self) -> anyhow::Result<Value> {
-        let mut claims = match &self.claims {
-            None => Map::new(),
-            Some(argument) => {
-                let text = if argument.trim_start().starts_with('{') {
-                    argument.clone()
-                } else {
-                    fs::read_to_string(argument)
-                        .with_context(|| format!("reading the claims `{argument}`"))?
-                };
-                serde_json::from_str(&text)
-                    .with_context(|| format!("reading the claims `{argument}`"))?
-            }
-        };
-        for (name, value) in &self.claim {
-            claims.insert(name.clone(), value.clone());
-        }
-        Ok(Value::Object(claims))
-    }
-}
-
-impl Endpoint {
-    /// The scope of ARNs: as told, or where a queue is.
-    fn scope(&self, queue: Option<&Queue<'_>>) -> Result<Scope, Refusal> {
-        let region = self.region.as_deref();
-        let account = self.account.as_deref();
-        let region = region.or(queue.and_then(|queue| queue.region));
-        let account = account.or(queue.map(|queue| queue.account));
-        let missing = |what: &str, flag: &str, variable: &str| {
-            Refusal::Input(format!(
-                "error: the {what} of IoT Core is not known\nhelp: name it with --{flag}, or set {variable}"
-            ))
-        };
-        let region = region.ok_or_else(|| missing("Region", "region", "AWS_REGION"))?;
-        let account = account.ok_or_else(|| missing("account", "account", "AWS_ACCOUNT_ID"))?;
-        Ok(Scope::try_new(region, account).map_err(anyhow::Error::new)?)
     }
 }
 

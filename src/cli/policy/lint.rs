@@ -13,8 +13,8 @@ use crate::policy::context::Principal;
 use crate::policy::lint::{Finding, Level, RULES, Rule, Source, lint};
 
 pub(super) const HELP: &str = "\
-Give all policies of the same clients together: whether a subscription is ever delivered, and whether a deny is walked around, depends on
-all of them. docs/lints.md explains every rule.
+Give all policies of the same clients together: whether a subscription is ever delivered, and
+whether a deny is walked around, depends on all of them. docs/lints.md explains every rule.
 
 Examples:
   eventcast policy lint customer.json

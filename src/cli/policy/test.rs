@@ -34,7 +34,7 @@ A file of tests is YAML:
         - { publish: order/1, expect: implicit_deny, context: { aws:SourceIp: 203.0.113.7 } }
         - { action: iot:GetRetainedMessage, resource: topic/order/1, expect: denied }
     - name: what is generated for a customer
-      role: customer                    # of eventcast.yaml beside this file, or of `config: FILE` at its top
+      role: customer                    # of eventcast.yaml beside this file, or of `config: FILE`
       claims: { sub: 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11, orders: [] }
       cases:
         - { subscribe: \"order/+\", expect: denied }

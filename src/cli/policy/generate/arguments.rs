@@ -1,0 +1,163 @@
+//! What `policy generate` is asked for, and what can be wrong with it.
+
+use std::fs;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value};
+
+use crate::config::permission::QueueName;
+use crate::policy::generate::{Form, GenerateError};
+use crate::policy::scope::Scope;
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Whose {
+    /// A role of the configuration
+    #[arg(long, value_name = "NAME")]
+    pub(super) role: Option<String>,
+    /// A principal, whose grants are spelled out: its client ids are this, alone or followed by `-` and anything
+    #[arg(long, value_name = "NAME")]
+    pub(super) client: Option<String>,
+    /// A part of the platform
+    #[arg(long = "for", value_enum, value_name = "PART")]
+    pub(super) part: Option<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Part {
+    /// The daemon: what its routes publish, its queues, its connections
+    Bridge,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --role")]
+pub(super) struct Claims {
+    /// A claim of the token; values with commas between them are a list, none are an empty list (repeatable)
+    #[arg(long, value_name = "NAME=VALUE[,VALUE…]", value_parser = claim, conflicts_with_all = ["client", "part"])]
+    pub(super) claim: Vec<(String, Value)>,
+    /// All claims: JSON text (beginning with `{`) or a file; --claim stands above it
+    #[arg(long, value_name = "JSON|FILE", conflicts_with_all = ["client", "part"])]
+    pub(super) claims: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --client")]
+pub(super) struct Spelled {
+    /// A channel, all channels of a kind (order:*) or a topic filter to subscribe to (repeatable)
+    #[arg(long, value_name = "GRANT", conflicts_with_all = ["role", "part"])]
+    pub(super) subscribe: Vec<String>,
+    /// A channel, all channels of a kind or a topic to publish to (repeatable)
+    #[arg(long, value_name = "GRANT", conflicts_with_all = ["role", "part"])]
+    pub(super) publish: Vec<String>,
+    /// Let what is published be retained
+    #[arg(long, requires = "publish")]
+    pub(super) retain: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where IoT Core is (for the bridge by default where its queue is)")]
+pub(super) struct Endpoint {
+    /// The Region in ARNs
+    #[arg(long, value_name = "REGION", env = "AWS_REGION")]
+    pub(super) region: Option<String>,
+    /// The account in ARNs
+    #[arg(long, value_name = "ACCOUNT", env = "AWS_ACCOUNT_ID")]
+    pub(super) account: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum As {
+    /// The answer of a custom authorizer: up to 10 documents
+    Authorizer,
+    /// A named IoT policy, for a certificate, a thing group or a Cognito identity
+    Iot,
+    /// A session policy for an STS call, which narrows what the role allows
+    Session,
+    /// A policy of an IAM role
+    Iam,
+}
+
+impl From<As> for Form {
+    fn from(form: As) -> Self {
+        match form {
+            As::Authorizer => Self::Authorizer,
+            As::Iot => Self::Named,
+            As::Session => Self::Session,
+            As::Iam => Self::Role,
+        }
+    }
+}
+
+fn claim(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or("accepted: a name, `=`, and a value or several with commas between them")?;
+    let value = match value {
+        "" => Value::Array(Vec::new()),
+        one if !one.contains(',') => one.into(),
+        many => many.split(',').map(Value::from).collect(),
+    };
+    Ok((name.to_owned(), value))
+}
+
+/// What went wrong, by whose fault it is.
+pub(super) enum Refusal {
+    /// The configuration, the claims or the arguments: what is wrong, and what to do.
+    Input(String),
+    /// There is no room.
+    Room(GenerateError),
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Input(format!("error: {error:#}"))
+    }
+}
+
+impl From<GenerateError> for Refusal {
+    fn from(error: GenerateError) -> Self {
+        Self::Room(error)
+    }
+}
+
+impl Claims {
+    pub(super) fn read(&self) -> anyhow::Result<Value> {
+        let mut claims = match &self.claims {
+            None => Map::new(),
+            Some(argument) => {
+                let text = if argument.trim_start().starts_with('{') {
+                    argument.clone()
+                } else {
+                    fs::read_to_string(argument)
+                        .with_context(|| format!("reading the claims `{argument}`"))?
+                };
+                serde_json::from_str(&text)
+                    .with_context(|| format!("reading the claims `{argument}`"))?
+            }
+        };
+        for (name, value) in &self.claim {
+            claims.insert(name.clone(), value.clone());
+        }
+        Ok(Value::Object(claims))
+    }
+}
+
+impl Endpoint {
+    /// The scope of ARNs: as told, or where a queue is.
+    pub(super) fn scope(&self, queue: Option<&QueueName<'_>>) -> Result<Scope, Refusal> {
+        let region = self.region.as_deref();
+        let account = self.account.as_deref();
+        let region = region.or(queue.and_then(|queue| queue.region));
+        let account = account.or(queue.map(|queue| queue.account));
+        let missing = |what: &str, flag: &str, variable: &str| {
+            Refusal::Input(format!(
+                "error: the {what} of IoT Core is not known\nhelp: name it with --{flag}, or set {variable}"
+            ))
+        };
+        let region = region.ok_or_else(|| missing("Region", "region", "AWS_REGION"))?;
+        let account = account.ok_or_else(|| missing("account", "account", "AWS_ACCOUNT_ID"))?;
+        Ok(Scope::try_new(region, account).map_err(anyhow::Error::new)?)
+    }
+}
