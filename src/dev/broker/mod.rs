@@ -10,6 +10,7 @@
 
 mod connection;
 pub mod control;
+pub mod documents;
 pub mod door;
 pub mod everybody;
 mod hub;

@@ -1,6 +1,5 @@
 //! From a session's outbox to its connection's output.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 
@@ -11,6 +10,7 @@ use crate::dev::broker::hub::message::Delivery;
 use crate::dev::broker::hub::outbox::Next;
 use crate::dev::broker::observe::{Happening, count};
 use crate::dev::faults::Kind;
+use crate::port::Action;
 
 /// How many messages are taken from the outbox at once.
 const AT_ONCE: u32 = 32;
@@ -119,7 +119,16 @@ impl Connection {
         }
         if !self.permissions.may_receive(&message.topic) {
             count(&self.hub.counters.receive_denied);
-            return self.give_up(delivery, id, "no policy allows iot:Receive on its topic");
+            self.forget(id);
+            let client_id = &self.session.client_id;
+            self.hub.observers.tell(client_id, || {
+                let why = self.permissions.check(Action::Receive(&message.topic));
+                Happening::Dropped {
+                    topic: message.topic.clone(),
+                    why: why.err().unwrap_or_default(),
+                }
+            });
+            return;
         }
         let fault =
             self.hub
@@ -184,12 +193,17 @@ impl Connection {
     }
 
     /// A message that never comes to its client.
-    fn give_up(&mut self, delivery: &Delivery, id: u16, why: &str) {
+    fn give_up(&self, delivery: &Delivery, id: u16, why: &str) {
+        self.forget(id);
+        count(&self.hub.counters.dropped);
+        self.hub
+            .tell_dropped(&self.session, &delivery.message.topic, why);
+    }
+
+    /// A message that is not in flight, although it was taken from the outbox.
+    fn forget(&self, id: u16) {
         if id > 0 {
             self.session.state().outbox.acknowledge(id);
         }
-        count(&self.hub.counters.dropped);
-        let message = Arc::clone(&delivery.message);
-        self.hub.tell_dropped(&self.session, &message.topic, why);
     }
 }
