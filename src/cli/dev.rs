@@ -28,10 +28,11 @@ Examples:
   eventcast dev --limit filters-per-subscribe=20 --limit stored-per-second=off
 
 Faults, for tests of what uses it; DELETE removes all:
-  curl -d '{\"action\": \"ReceiveMessage\", \"fault\": \"refuse\", \"rate\": 0.1}' http://127.0.0.1:4566/_dev/faults
-  fault is refuse, throttle, drop (done, but the answer is lost) or delay (with \"milliseconds\"); \"times\" bounds it.
-  For MQTT clients the action is Connect, Publish, Subscribe, Unsubscribe or Deliver, and fault also duplicate or disconnect;
-  \"client\" and \"topic\" narrow it.
+  FAULT='{\"action\": \"ReceiveMessage\", \"fault\": \"refuse\", \"rate\": 0.1}'
+  curl -d \"$FAULT\" http://127.0.0.1:4566/_dev/faults
+  fault is refuse, throttle, drop (done, but the answer is lost) or delay (\"milliseconds\");
+  \"times\" bounds it. For MQTT clients action is Connect, Publish, Subscribe, Unsubscribe or
+  Deliver, fault also duplicate or disconnect, and \"client\" and \"topic\" narrow it.
 
 Exit status: 0 told to end, 2 a limit that does not exist, 3 a port is taken.")]
 pub(super) struct Command {

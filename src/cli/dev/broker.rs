@@ -19,14 +19,15 @@ use crate::dev::broker::limits::{Limits, Rules};
 use crate::dev::broker::switch;
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The broker")]
 pub(super) struct Options {
-    /// The broker's port for MQTT; 0 for any that is free
+    /// The port for MQTT; 0 for any that is free
     #[arg(long, default_value = "1883", value_name = "PORT")]
     mqtt_port: u16,
-    /// The broker's port for MQTT over WebSocket, at /mqtt; 0 for any that is free
+    /// The port for MQTT over WebSocket, at /mqtt; 0 for any that is free
     #[arg(long, default_value = "9001", value_name = "PORT")]
     websocket_port: u16,
-    /// The broker's port for MQTT over TLS; 0 for any that is free
+    /// The port for MQTT over TLS; 0 for any that is free
     #[arg(
         long,
         default_value = "8883",
@@ -34,7 +35,7 @@ pub(super) struct Options {
         requires = "certificate"
     )]
     mqtts_port: u16,
-    /// The broker's port for WebSockets over TLS; 0 for any that is free
+    /// The port for WebSockets over TLS; 0 for any that is free
     #[arg(
         long,
         default_value = "9443",
@@ -42,7 +43,7 @@ pub(super) struct Options {
         requires = "certificate"
     )]
     wss_port: u16,
-    /// The broker's certificate with its chain, as PEM: then it listens with TLS as well
+    /// Its certificate with the chain, as PEM: then it listens with TLS as well
     #[arg(long, value_name = "FILE", requires = "key")]
     certificate: Option<PathBuf>,
     /// The key of the certificate, as PEM
@@ -51,10 +52,10 @@ pub(super) struct Options {
     /// Who signs clients' certificates, as PEM: then clients are asked for one
     #[arg(long, value_name = "FILE", requires = "certificate")]
     client_ca: Option<PathBuf>,
-    /// What the broker is like: IoT Core with its limits, or a broker without any
+    /// What it is like: IoT Core with its limits, or a broker without any
     #[arg(long, value_enum, default_value = "iot-core")]
     broker: Kind,
-    /// Set one of the broker's limits or rules, or switch it off; `help` lists them
+    /// Set one of its limits or rules, or switch it off; `help` lists them
     #[arg(long, value_name = "NAME=VALUE", value_parser = named)]
     limit: Vec<(String, String)>,
 }
