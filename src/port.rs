@@ -1,10 +1,12 @@
-//! The seams between the daemon and the world: where events come from and where publications go.
+//! The seams: where events come from, where publications go, and who says what a broker's clients may do.
 //!
 //! The parts know these traits only; `aws` and `mqtt` implement them and map foreign errors once. Each text says who owes
 //! what. A type that implements one of them passes the contract suite of that port (`tests/`), fakes included.
 
 use std::fmt;
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -222,4 +224,149 @@ pub enum PublishError {
         /// What happened, in the broker's or the client's words.
         what: String,
     },
+}
+
+/// Everything that a client shows of itself when it connects to a broker.
+///
+/// Passwords, tokens and signed addresses are in here: it is never logged.
+#[derive(Clone)]
+pub struct Presented {
+    /// Where it connects from.
+    pub source: SocketAddr,
+    /// What the TLS handshake told.
+    pub tls: Option<PresentedTls>,
+    /// The HTTP request, where it comes by WebSocket.
+    pub upgrade: Option<PresentedUpgrade>,
+    /// What its CONNECT says; `None` while a WebSocket is being opened.
+    pub login: Option<PresentedLogin>,
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a TLS handshake told of the client.
+#[derive(Clone, Default)]
+pub struct PresentedTls {
+    /// The host it asked for (SNI).
+    pub server_name: Option<String>,
+    /// The application protocol that was agreed on (ALPN), such as `mqtt`.
+    pub protocol: Option<String>,
+    /// Its certificate as DER, checked as far as the listener was told to.
+    pub certificate: Option<Bytes>,
+}
+
+/// The HTTP request that opens a WebSocket.
+#[derive(Clone, Default)]
+pub struct PresentedUpgrade {
+    /// The path, such as `/mqtt`.
+    pub path: String,
+    /// What follows `?`, as it was sent.
+    pub query: Option<String>,
+    /// Names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What an MQTT CONNECT says of who it is.
+#[derive(Clone, Default)]
+pub struct PresentedLogin {
+    /// The client id; empty where the broker assigns one.
+    pub client_id: String,
+    /// The user name.
+    pub user_name: Option<String>,
+    /// The password, which may be any bytes.
+    pub password: Option<Bytes>,
+}
+
+/// Says who a client of a broker is. The broker asks, and does not know who answers.
+pub trait Authorizer: Send + Sync + 'static {
+    /// Decides on what a client presents. Asked when a WebSocket is opened, without a login; again at CONNECT if the answer was
+    /// [`Authentication::AtConnect`]; and, with the same, each time an identity is to be refreshed. Cancel safe.
+    fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a>;
+}
+
+/// What [`Authorizer::authenticate`] returns: the broker holds authorizers of any kind.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Authentication, Refusal>> + Send + 'a>>;
+
+/// What an authorizer makes of what a client presents.
+pub enum Authentication {
+    /// It is known.
+    Known(Identity),
+    /// It takes the login of its CONNECT to tell. At CONNECT this is a refusal.
+    AtConnect,
+}
+
+/// Who a client is, and what it may do.
+#[derive(Clone)]
+pub struct Identity {
+    /// The principal, as life-cycle events name it.
+    pub principal: Arc<str>,
+    /// What it may do.
+    pub access: Arc<dyn Access>,
+    /// After which time to ask again; an authorizer that then refuses ends the connection.
+    pub refresh_after: Option<Duration>,
+    /// After which time the connection ends.
+    pub disconnect_after: Option<Duration>,
+}
+
+/// Why an authorizer does not let a client in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// What it presents is wrong: an unknown user, a bad token.
+    #[error("{0}")]
+    BadCredentials(String),
+    /// Nobody could decide, such as when the authorizer failed.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What one client may do. Decisions are pure: the same question gets the same answer for as long as this lives, so that who
+/// asks may remember it; other permissions come as another one.
+pub trait Access: Send + Sync + 'static {
+    /// Decides on one action of a client.
+    fn decide(&self, client: &Client, action: Action<'_>) -> Decision;
+}
+
+/// The client an action is decided for, as far as policies can ask for it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its client id.
+    pub id: Arc<str>,
+    /// The address it connects from.
+    pub source: IpAddr,
+    /// The host it asked for (SNI), or that its HTTP request names.
+    pub domain_name: Option<Arc<str>>,
+}
+
+/// What a client is about to do, in the words of IoT policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// `iot:Connect` on its client id.
+    Connect {
+        /// Whether it asks for a session that outlives the connection.
+        persistent: bool,
+        /// The topic of its will.
+        will: Option<&'a str>,
+    },
+    /// `iot:Publish` on a topic.
+    Publish(&'a str),
+    /// `iot:RetainPublish` on a topic; `iot:Publish` is asked for as well.
+    RetainPublish(&'a str),
+    /// `iot:Subscribe` on a filter as it was sent.
+    Subscribe(&'a str),
+    /// `iot:Receive` on a message's topic.
+    Receive(&'a str),
+}
+
+/// Whether an action is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is.
+    Allowed,
+    /// It is not; why, in one line for a developer.
+    Denied(Box<str>),
 }

@@ -39,7 +39,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
         "bridge",
         &["port", "route", "event", "channel", "telemetry", "shutdown"],
     ),
-    ("dev", &["event"]),
+    ("dev", &["port", "policy", "event", "channel"]),
     ("telemetry", &["shutdown"]),
     ("shutdown", &[]),
     (

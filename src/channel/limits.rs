@@ -49,6 +49,54 @@ pub const BYTES_PER_SECOND_PER_CONNECTION: u32 = 512 * 1024;
 /// default, which can be raised; in small Regions it is a tenth.
 pub const INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT: u32 = 20_000;
 
+/// The smallest maximum packet size that a client may ask for with MQTT 5, in bytes (QUOTA, "Minimum packet size").
+pub const LEAST_PACKET_BYTES: u32 = 512;
+
+/// The correlation data of one MQTT 5 publish, in bytes (QUOTA, "MQTT5 correlation data": 8 KB).
+pub const CORRELATION_DATA_BYTES: usize = 8 * 1024;
+
+/// The content type of one MQTT 5 publish, in bytes of UTF-8 (QUOTA, "MQTT5 content type").
+pub const CONTENT_TYPE_BYTES: usize = 256;
+
+/// MQTT 5 topic aliases of one connection (QUOTA, "MQTT5 topic aliases": the default, which can be raised). More end the
+/// connection.
+pub const TOPIC_ALIASES: u16 = 8;
+
+/// The longest that a session is kept without its client, in seconds (QUOTA, "Persistent session expiry period": the default, which
+/// can be raised to seven days).
+pub const SESSION_EXPIRY_SECONDS: u32 = 3_600;
+
+/// Stored messages a second that a client gets after it came back (DG, "MQTT", persistent sessions).
+pub const STORED_PER_SECOND: u32 = 10;
+
+/// How long a message of QoS 1 that is not acknowledged is sent again, in seconds: MQTT 3.1.1, and MQTT 5 (QUOTA).
+pub const REDELIVERY_SECONDS: (u64, u64) = (3_600, 960);
+
+/// Retained messages a second on one topic (QUOTA, "Retained message inbound publish requests per second per topic").
+pub const RETAINED_PER_SECOND_PER_TOPIC: u32 = 1;
+
+/// How long a WebSocket connection lasts, in seconds (QUOTA, "WebSocket connection duration").
+pub const WEBSOCKET_SECONDS: u64 = 86_400;
+
+/// Publishes a second to all subscribers of an account (QUOTA, "Outbound publish requests per second per account"): the default, which
+/// can be raised; in small Regions it is a tenth.
+pub const OUTBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT: u32 = 20_000;
+
+/// CONNECT packets a second of an account (QUOTA, "Connect requests per second per account"): the default, which can be raised.
+pub const CONNECTS_PER_SECOND_PER_ACCOUNT: u32 = 3_000;
+
+/// Subscriptions a second of an account; each filter counts (QUOTA, "Subscriptions per second per account"): the default, which can
+/// be raised.
+pub const SUBSCRIPTIONS_PER_SECOND_PER_ACCOUNT: u32 = 3_000;
+
+/// Messages a second that are kept for clients which are away (QUOTA, "Queued messages per second per account"): the default, which
+/// can be raised.
+pub const QUEUED_PER_SECOND_PER_ACCOUNT: u32 = 500;
+
+/// Retained messages a second of an account (QUOTA, "Retained message inbound publish requests per second per account"): the default,
+/// which can be raised.
+pub const RETAINED_PER_SECOND_PER_ACCOUNT: u32 = 500;
+
 /// The longest IoT policy document, in characters, white space not counted (QUOTA, "Maximum policy document size"). It holds for named
 /// policies and for each document of a custom authorizer.
 pub const POLICY_CHARACTERS: usize = 2_048;

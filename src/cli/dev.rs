@@ -1,4 +1,6 @@
-//! `eventcast dev`: a queue on this machine, for development, tests and benchmarks.
+//! `eventcast dev`: a queue and a broker on this machine, for development, tests and benchmarks.
+
+mod broker;
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,18 +17,24 @@ use crate::shutdown::Shutdown;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What it serves today: queues, by SQS's JSON protocol, standard and FIFO, in memory. Any credentials are taken.
+What it serves, all in memory:
+  queues, by SQS's JSON protocol, standard and FIFO; any credentials are taken
+  an MQTT broker with AWS IoT Core's behaviour and limits (MQTT 3.1, 3.1.1 and 5, QoS 0 and 1)
 
 Examples:
   eventcast dev
   AWS_ENDPOINT_URL=http://127.0.0.1:4566 aws sqs create-queue --queue-name events
-  eventcast dev --port 0 --delay 10ms --format json
+  eventcast dev --port 0 --mqtt-port 0 --websocket-port 0 --delay 10ms --format json
+  eventcast dev --limit filters-per-subscribe=20 --limit stored-per-second=off
 
 Faults, for tests of what uses it; DELETE removes all:
-  curl -d '{\"action\": \"ReceiveMessage\", \"fault\": \"refuse\", \"rate\": 0.1}' http://127.0.0.1:4566/_dev/faults
-  fault is refuse, throttle, drop (done, but the answer is lost) or delay (with \"milliseconds\"); \"times\" bounds it.
+  FAULT='{\"action\": \"ReceiveMessage\", \"fault\": \"refuse\", \"rate\": 0.1}'
+  curl -d \"$FAULT\" http://127.0.0.1:4566/_dev/faults
+  fault is refuse, throttle, drop (done, but the answer is lost) or delay (\"milliseconds\");
+  \"times\" bounds it. For MQTT clients action is Connect, Publish, Subscribe, Unsubscribe or
+  Deliver, fault also duplicate or disconnect, and \"client\" and \"topic\" narrow it.
 
-Exit status: 0 told to end, 3 the port is taken.")]
+Exit status: 0 told to end, 2 a limit that does not exist, 3 a port is taken.")]
 pub(super) struct Command {
     /// The port to listen on; 0 for any that is free
     #[arg(long, default_value = "4566")]
@@ -37,17 +45,37 @@ pub(super) struct Command {
     /// How long each call takes at least, such as 10ms
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
     delay: Duration,
-    /// How the address is written
+    /// How the addresses are written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    broker: broker::Options,
 }
+
+/// How long clients have to hear that the broker ends.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 fn time(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "a time such as 10ms or 1s is wanted".to_owned())
 }
 
 /// Runs the command until it is told to end.
-pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Status> {
+pub(super) fn run(
+    command: &Command,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    if let Some(help) = command.broker.help() {
+        out.write_all(help.as_bytes())?;
+        return Ok(Status::Yes);
+    }
+    let limits = match command.broker.limits() {
+        Ok(limits) => limits,
+        Err(error) => {
+            writeln!(messages, "error: {error}")?;
+            return Ok(Status::CannotAnswer);
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -58,26 +86,57 @@ pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Sta
             .await
             .with_context(|| format!("listening on {address}; choose another port with --port"))?;
         let endpoint = format!("http://{}", listener.local_addr()?);
-        match command.format {
-            Format::Text => writeln!(
-                out,
-                "queues at {endpoint} (AWS_ENDPOINT_URL={endpoint}); Ctrl-C ends it"
-            )?,
-            Format::Json => writeln!(out, "{}", serde_json::json!({ "endpoint": endpoint }))?,
-        }
-        out.flush()?;
+        let broker = command.broker.open(command.host, limits).await?;
+        tell(command.format, &endpoint, &broker, out)?;
         let shutdown = Shutdown::default();
         let options = Options {
             delay: command.delay,
+            broker: Some(broker.broker.clone()),
             ..Options::default()
         };
+        let handle = broker.broker.clone();
+        let told_to_end = async {
+            shutdown.draining().await;
+            handle.close(GOODBYE).await;
+        };
         tokio::select! {
-            failed = serve(listener, options) => failed.context("serving queues")?,
+            // Signals are listened to before anybody is served.
+            biased;
             failed = shutdown.on_signals() => failed.context("listening to signals")?,
-            _ = shutdown.draining() => {}
+            () = told_to_end => {}
+            failed = serve(listener, options) => failed.context("serving queues")?,
+            failed = broker.serve() => failed.context("serving the broker")?,
         }
         anyhow::Ok(Status::Yes)
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     status
+}
+
+fn tell(
+    format: Format,
+    endpoint: &str,
+    broker: &broker::Open,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let url = |(transport, address): &(_, _)| broker::Open::url(*transport, *address);
+    match format {
+        Format::Text => {
+            writeln!(out, "queues at {endpoint} (AWS_ENDPOINT_URL={endpoint})")?;
+            for address in &broker.addresses {
+                writeln!(out, "MQTT at {}", url(address))?;
+            }
+            writeln!(out, "Ctrl-C ends it")?;
+        }
+        Format::Json => {
+            let mut told = serde_json::Map::new();
+            told.insert("endpoint".into(), endpoint.into());
+            for address in &broker.addresses {
+                told.insert(address.0.scheme().into(), url(address).into());
+            }
+            writeln!(out, "{}", serde_json::Value::Object(told))?;
+        }
+    }
+    out.flush()?;
+    Ok(())
 }

@@ -76,7 +76,7 @@ struct Arguments {
 enum Command {
     /// Run the daemon: events from the queue become messages on the broker
     Bridge(bridge::Command),
-    /// Serve a queue on this machine, for development and tests
+    /// Serve a queue and a broker on this machine, for development and tests
     #[cfg(feature = "dev")]
     Dev(dev::Command),
     /// Try everything the daemon needs, and say what is missing
@@ -142,7 +142,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         Command::Pattern(command) => pattern::run(command, piped(), out, &mut io::stderr()),
         Command::Policy(command) => policy::run(command, piped(), out, &mut io::stderr()),
         #[cfg(feature = "dev")]
-        Command::Dev(command) => dev::run(&command, out),
+        Command::Dev(command) => dev::run(&command, out, &mut io::stderr()),
         Command::Doctor(command) => doctor::run(&command, out, &mut io::stderr()),
         Command::Healthcheck(command) => healthcheck::run(&command, out, &mut io::stderr()),
         Command::Dlq(command) => dlq::run(&command, out, &mut io::stderr()),

@@ -1,9 +1,12 @@
 //! Faults on request: what goes wrong between a client and a service.
 //!
 //! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds one, `DELETE` removes all. Without an
-//! action it hits every one but the one named by `except`; `times` bounds how often.
+//! action it hits every one but the one named by `except`; `times` bounds how often. What happens to MQTT clients has actions too
+//! (`Connect`, `Publish`, `Subscribe`, `Unsubscribe`, `Deliver`), which only a fault that names one hits, and can be narrowed to one
+//! `client` and one `topic` or filter.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// The service answers that it is not available, and does nothing.
     Refuse,
     /// The service throttles.
@@ -20,17 +23,27 @@ pub(super) enum Kind {
     Drop,
     /// It is done late.
     Delay,
+    /// It is done twice; for MQTT messages.
+    Duplicate,
+    /// The connection breaks before it is done; for MQTT clients.
+    Disconnect,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// Which action it hits; every one without.
     #[serde(default)]
     action: Option<String>,
     /// Which action it never hits.
     #[serde(default)]
     except: Option<String>,
+    /// Which MQTT client it hits; every one without.
+    #[serde(default)]
+    client: Option<String>,
+    /// Which topic or filter it hits; every one without.
+    #[serde(default)]
+    topic: Option<String>,
     fault: Kind,
     /// How likely it is, from 0 to 1.
     #[serde(default = "always")]
@@ -47,26 +60,59 @@ fn always() -> f64 {
     1.0
 }
 
-/// The faults that were asked for.
+/// The faults that were asked for; clones are the same ones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults(Arc<Inner>);
+
 #[derive(Debug, Default)]
-pub(super) struct Faults(Mutex<Vec<Fault>>);
+struct Inner {
+    faults: Mutex<Vec<Fault>>,
+    /// Whether there are any, for who asks often.
+    any: AtomicBool,
+}
 
 impl Faults {
-    pub(super) fn add(&self, fault: Fault) {
+    pub(crate) fn add(&self, fault: Fault) {
         self.lock().push(fault);
+        self.0.any.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.lock().clear();
+        self.0.any.store(false, Ordering::Relaxed);
     }
 
     /// What goes wrong with one call of an action.
-    pub(super) fn strike(&self, action: &str) -> Option<(Kind, Duration)> {
+    pub(crate) fn strike(&self, action: &str) -> Option<(Kind, Duration)> {
+        self.find(|fault| {
+            let is_general = fault.client.is_none() && fault.topic.is_none();
+            fault.action.as_deref().is_none_or(|meant| meant == action)
+                && fault.except.as_deref() != Some(action)
+                && is_general
+        })
+    }
+
+    /// What goes wrong with one action of an MQTT client.
+    pub(crate) fn strike_client(
+        &self,
+        action: &str,
+        client: &str,
+        topic: &str,
+    ) -> Option<(Kind, Duration)> {
+        if !self.0.any.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.find(|fault| {
+            fault.action.as_deref() == Some(action)
+                && fault.client.as_deref().is_none_or(|meant| meant == client)
+                && fault.topic.as_deref().is_none_or(|meant| meant == topic)
+        })
+    }
+
+    fn find(&self, is_meant: impl Fn(&Fault) -> bool) -> Option<(Kind, Duration)> {
         let mut faults = self.lock();
         let struck = faults.iter_mut().find(|fault| {
-            let meant = fault.action.as_deref().is_none_or(|meant| meant == action);
-            let spared = fault.except.as_deref() == Some(action);
-            meant && !spared && fault.times != Some(0) && fastrand::f64() < fault.rate
+            is_meant(fault) && fault.times != Some(0) && fastrand::f64() < fault.rate
         })?;
         if let Some(times) = &mut struck.times {
             *times -= 1;
@@ -75,7 +121,7 @@ impl Faults {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,6 +147,12 @@ mod tests {
             faults.strike("x"),
             Some((Kind::Delay, Duration::from_millis(5)))
         );
+        assert_eq!(faults.strike_client("Publish", "a", "t"), None);
+        let fault = r#"{"action": "Publish", "client": "a", "fault": "duplicate"}"#;
+        faults.add(serde_json::from_str(fault).unwrap());
+        assert_eq!(faults.strike_client("Publish", "b", "t"), None);
+        let struck = faults.strike_client("Publish", "a", "t");
+        assert_eq!(struck, Some((Kind::Duplicate, Duration::ZERO)));
         faults.clear();
         assert_eq!(faults.strike("x"), None);
     }

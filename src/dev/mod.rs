@@ -3,6 +3,7 @@
 //! Today there is the queue: SQS's JSON protocol, so that every SDK works with `AWS_ENDPOINT_URL`. Faults can be asked for at
 //! `/_dev/faults`.
 
+pub mod broker;
 mod faults;
 mod queue;
 mod server;

@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
+use super::broker::Broker;
 use super::faults::{Fault, Faults, Kind};
 use super::queue::Queues;
 
@@ -20,12 +21,14 @@ use super::queue::Queues;
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// How the endpoints behave.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// The Region in ARNs.
     pub region: String,
     /// How long each call takes at least, as in a real queue.
     pub delay: Duration,
+    /// The broker beside them, whose faults are asked for here too.
+    pub broker: Option<Broker>,
 }
 
 impl Default for Options {
@@ -33,6 +36,7 @@ impl Default for Options {
         Self {
             region: "us-east-1".into(),
             delay: Duration::ZERO,
+            broker: None,
         }
     }
 }
@@ -50,7 +54,10 @@ struct Server {
 pub async fn serve(listener: TcpListener, options: Options) -> std::io::Result<()> {
     let server = Server {
         queues: Queues::new(&options.region),
-        faults: Faults::default(),
+        faults: options
+            .broker
+            .map(|broker| broker.faults())
+            .unwrap_or_default(),
         delay: options.delay,
     };
     let router = Router::new()
@@ -118,7 +125,8 @@ async fn call(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes
             );
         }
         Some((Kind::Delay, time)) => sleep(time).await,
-        Some((Kind::Drop, _)) | None => {}
+        Some((Kind::Disconnect, _)) => return lost(),
+        Some((Kind::Drop | Kind::Duplicate, _)) | None => {}
     }
     let base = format!("http://{}", header(HOST.as_str()).unwrap_or("127.0.0.1"));
     let answer = server.queues.act(action, &body, &base).await;

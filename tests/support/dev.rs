@@ -3,6 +3,7 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "each test uses a part of it, and a test that fails should say where"
 )]
 
@@ -14,12 +15,14 @@ use std::process::{Child, Command, Stdio};
 pub(crate) struct Dev {
     process: Child,
     endpoint: String,
+    told: serde_json::Value,
 }
 
 impl Dev {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_eventcast"))
             .args(["dev", "--port", "0", "--format", "json"])
+            .args(["--mqtt-port", "0", "--websocket-port", "0"])
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
@@ -31,7 +34,23 @@ impl Dev {
         Self {
             process,
             endpoint: told["endpoint"].as_str().unwrap().to_owned(),
+            told,
         }
+    }
+
+    /// The broker's port for a scheme, such as `mqtt` or `ws`.
+    pub(crate) fn port(&self, scheme: &str) -> u16 {
+        let url = self.told[scheme].as_str().unwrap();
+        let port = url.trim_end_matches("/mqtt").rsplit(':').next().unwrap();
+        port.parse().unwrap()
+    }
+
+    /// Tells it to end.
+    pub(crate) fn terminate(&mut self) {
+        let status = Command::new("kill")
+            .args(["-TERM", &self.process.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
     }
 
     /// Where it is reached.

@@ -1,0 +1,39 @@
+//! Any bytes through the dev broker's wire format: packets lie within what has come, and what goes on to subscribers can be read.
+
+#![no_main]
+
+use bytes::BytesMut;
+use eventcast::dev::broker::wire::decode::{Packet, decode};
+use eventcast::dev::broker::wire::{Level, encode, frame};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    for level in [Level::V31, Level::V311, Level::V5] {
+        let mut rest = input;
+        while let Ok(Some(found)) = frame(rest, 64 * 1024) {
+            let body = &rest[found.begin..found.end];
+            rest = &rest[found.end..];
+            let Ok(Packet::Publish(publish)) = decode(level, found.header, body) else {
+                continue;
+            };
+            let forwarded = publish.properties.forwarded();
+            let packet = encode::Publish {
+                topic: publish.topic,
+                qos: publish.qos.min(1),
+                retain: publish.retain,
+                id: publish.id.max(1),
+                expiry: publish.properties.expiry,
+                alias: publish.properties.alias,
+                subscription_ids: &[],
+                properties: &forwarded,
+                payload_bytes: publish.payload.len(),
+            };
+            let mut out = BytesMut::new();
+            packet.put(&mut out, Level::V5);
+            out.extend_from_slice(publish.payload);
+            let again = frame(&out, usize::MAX).unwrap().unwrap();
+            let body = &out[again.begin..again.end];
+            assert!(decode(Level::V5, again.header, body).is_ok());
+        }
+    }
+});

@@ -1,0 +1,197 @@
+//! The broker of `eventcast dev`: its flags, its ports, and how their addresses are told.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::broker::Transport;
+use crate::dev::broker::Broker;
+use crate::dev::broker::door::tls::{Tls, TlsTexts};
+use crate::dev::broker::door::{Carrier, Endpoint};
+use crate::dev::broker::everybody::Everybody;
+use crate::dev::broker::limits::{Limits, Rules};
+use crate::dev::broker::switch;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The broker")]
+pub(super) struct Options {
+    /// The port for MQTT; 0 for any that is free
+    #[arg(long, default_value = "1883", value_name = "PORT")]
+    mqtt_port: u16,
+    /// The port for MQTT over WebSocket, at /mqtt; 0 for any that is free
+    #[arg(long, default_value = "9001", value_name = "PORT")]
+    websocket_port: u16,
+    /// The port for MQTT over TLS; 0 for any that is free
+    #[arg(
+        long,
+        default_value = "8883",
+        value_name = "PORT",
+        requires = "certificate"
+    )]
+    mqtts_port: u16,
+    /// The port for WebSockets over TLS; 0 for any that is free
+    #[arg(
+        long,
+        default_value = "9443",
+        value_name = "PORT",
+        requires = "certificate"
+    )]
+    wss_port: u16,
+    /// Its certificate with the chain, as PEM: then it listens with TLS as well
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// The key of the certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Who signs clients' certificates, as PEM: then clients are asked for one
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    client_ca: Option<PathBuf>,
+    /// What it is like: IoT Core with its limits, or a broker without any
+    #[arg(long, value_enum, default_value = "iot-core")]
+    broker: Kind,
+    /// Set one of its limits or rules, or switch it off; `help` lists them
+    #[arg(long, value_name = "NAME=VALUE", value_parser = named)]
+    limit: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// AWS IoT Core's behaviour and limits
+    IotCore,
+    /// What MQTT's specifications say, without QoS 2
+    General,
+}
+
+fn named(text: &str) -> Result<(String, String), String> {
+    if text == "help" {
+        return Ok((text.to_owned(), String::new()));
+    }
+    text.split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "NAME=VALUE is wanted, such as filters-per-subscribe=20".to_owned())
+}
+
+/// A broker with its ports open.
+pub(super) struct Open {
+    pub(super) broker: Broker,
+    /// Scheme and address of each port.
+    pub(super) addresses: Vec<(Transport, SocketAddr)>,
+    endpoints: Vec<Endpoint>,
+}
+
+impl Options {
+    /// What `--limit help` prints, if it was asked for.
+    pub(super) fn help(&self) -> Option<String> {
+        let asked = self.limit.iter().any(|(name, _)| name == "help");
+        let line = |switch: &switch::Switch| format!("{:30} {}\n", switch.name, switch.about);
+        asked.then(|| switch::SWITCHES.iter().map(line).collect())
+    }
+
+    /// Limits and rules as they were asked for; an error is one line.
+    pub(super) fn limits(&self) -> Result<(Limits, Rules), String> {
+        let (mut limits, mut rules) = match self.broker {
+            Kind::IotCore => (Limits::iot_core(), Rules::iot_core()),
+            Kind::General => (Limits::general(), Rules::general()),
+        };
+        for (name, value) in &self.limit {
+            switch::set(&mut limits, &mut rules, name, value).map_err(|error| {
+                format!("--limit: {error}\nhelp: `--limit help` lists limits and rules")
+            })?;
+        }
+        Ok((limits, rules))
+    }
+
+    /// Opens the ports.
+    pub(super) async fn open(
+        &self,
+        host: IpAddr,
+        (limits, rules): (Limits, Rules),
+    ) -> anyhow::Result<Open> {
+        let tls = self.tls()?;
+        let mut open = Open {
+            broker: Broker::start(limits, rules, Arc::new(Everybody)),
+            addresses: Vec::new(),
+            endpoints: Vec::new(),
+        };
+        let ports = [
+            (Transport::Tcp, self.mqtt_port, "--mqtt-port"),
+            (
+                Transport::WebSocket,
+                self.websocket_port,
+                "--websocket-port",
+            ),
+            (Transport::Tls, self.mqtts_port, "--mqtts-port"),
+            (Transport::SecureWebSocket, self.wss_port, "--wss-port"),
+        ];
+        for (transport, port, flag) in ports {
+            if transport.is_secure() && tls.is_none() {
+                continue;
+            }
+            let address = SocketAddr::new(host, port);
+            let listener = TcpListener::bind(address).await.with_context(|| {
+                format!("listening on {address} for MQTT; choose another port with {flag}")
+            })?;
+            open.addresses.push((transport, listener.local_addr()?));
+            open.endpoints.push(Endpoint {
+                listener,
+                carrier: if transport.is_websocket() {
+                    Carrier::WebSocket
+                } else {
+                    Carrier::Plain
+                },
+                tls: tls.clone().filter(|_| transport.is_secure()),
+            });
+        }
+        Ok(open)
+    }
+
+    fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
+            return Ok(None);
+        };
+        let read = |file: &PathBuf| {
+            std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))
+        };
+        let (certificate, key) = (read(certificate)?, read(key)?);
+        let authority = self.client_ca.as_ref().map(read).transpose()?;
+        let tls = Tls::try_new(&TlsTexts {
+            certificate: &certificate,
+            key: &key,
+            client_authority: authority.as_deref(),
+            client_certificate_required: false,
+        });
+        tls.map(Some).context("setting up TLS for the broker")
+    }
+}
+
+impl Open {
+    /// The address of a port, as clients have it.
+    pub(super) fn url(transport: Transport, address: SocketAddr) -> String {
+        let path = if transport.is_websocket() {
+            "/mqtt"
+        } else {
+            ""
+        };
+        format!("{}://{address}{path}", transport.scheme())
+    }
+
+    /// Lets clients in at all ports, until one of them fails.
+    pub(super) async fn serve(self) -> io::Result<()> {
+        let mut ports = JoinSet::new();
+        for endpoint in self.endpoints {
+            let broker = self.broker.clone();
+            ports.spawn(async move { broker.serve(endpoint).await });
+        }
+        match ports.join_next().await {
+            Some(Ok(ended)) => ended,
+            Some(Err(error)) => Err(io::Error::other(error)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! One connection, from CONNACK to its end: one task that writes what waits for its client and reads what comes from it.
+//!
+//! Both at once, so that a client that sends much and reads nothing blocks nobody but itself. What is to be written is put together
+//! and written in one go. Whoever hands a message to the session wakes this task; nothing else runs here.
+
+pub(crate) mod ending;
+mod incoming;
+mod outgoing;
+pub(crate) mod permissions;
+mod publishing;
+pub(crate) mod refresh;
+mod subscribing;
+pub(crate) mod transport;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use self::ending::Ending;
+use self::permissions::Permissions;
+use self::refresh::Refresh;
+use self::transport::{Io, Output};
+use crate::dev::broker::hub::Hub;
+use crate::dev::broker::hub::message::Delivery;
+use crate::dev::broker::hub::rate::Rate;
+use crate::dev::broker::hub::routing::Room;
+use crate::dev::broker::hub::session::{Link, Session};
+use crate::dev::broker::limits::Limits;
+use crate::dev::broker::wire::{self, Level, Reason, encode};
+
+/// How many bytes are read at once.
+const READ: usize = 16 * 1024;
+
+/// How often writing and reading take turns before other tasks have theirs.
+const ROUNDS: u32 = 16;
+
+/// How long a peer has to take the last words.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// Where bytes are read to: connections hold only what is not a whole packet yet.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+pub(crate) struct Connection {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) level: Level,
+    pub(crate) permissions: Permissions,
+    pub(crate) io: Io,
+    pub(crate) output: Output,
+    /// Bytes of a packet that has not come as a whole.
+    pub(crate) input: BytesMut,
+    /// What the client was told, or asked for.
+    pub(crate) terms: Terms,
+    /// What may pass in this second.
+    pub(crate) pace: Pace,
+    pub(crate) clock: Clock,
+    /// Topics that the client has given an alias, by alias.
+    pub(crate) aliases_in: Vec<Option<Box<str>>>,
+    /// Topics that the client was told an alias for, by alias.
+    pub(crate) aliases_out: Vec<Box<str>>,
+    /// Acknowledgements that were written but may not have left yet: messages that count as unacknowledged.
+    pub(crate) unflushed: u16,
+    /// Acknowledgements that a fault holds back, and until when.
+    pub(crate) held: VecDeque<(Instant, u16)>,
+    /// Messages that were taken from the outbox while the output was full.
+    pub(crate) taken: VecDeque<(Delivery, u16)>,
+    pub(crate) room: Room,
+    /// Why it is ending, while its last words are written.
+    pub(crate) closing: Option<Ending>,
+    /// What the client said in DISCONNECT.
+    pub(crate) expiry: Option<u32>,
+}
+
+/// What client and broker agreed on.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    /// One and a half keep-alives.
+    pub(crate) silence: Option<Duration>,
+    /// The largest packet that the client takes.
+    pub(crate) packet_bytes: usize,
+    /// How many aliases the client takes.
+    pub(crate) aliases_out: usize,
+    /// Whether the client wants reasons in words.
+    pub(crate) problems: bool,
+    /// When the session was to expire, as CONNECT had it: what was zero must stay so.
+    pub(crate) expiry: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pace {
+    pub(crate) publishes: Rate,
+    pub(crate) bytes: Rate,
+}
+
+impl Pace {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            publishes: Rate::new(limits.publishes_per_second),
+            bytes: Rate::new(limits.bytes_per_second),
+        }
+    }
+}
+
+/// What happens by itself, and when.
+pub(crate) struct Clock {
+    pub(crate) heard: Instant,
+    /// When the connection ends whatever happens, and how.
+    pub(crate) end: Option<(Instant, Ending)>,
+    pub(crate) refresh: Option<Refresh>,
+    /// Nothing is delivered before.
+    pub(crate) delayed: Option<Instant>,
+    /// When to look again, as far as is known in this round.
+    pub(crate) look: Option<Instant>,
+    pub(crate) sleep: Pin<Box<Sleep>>,
+}
+
+impl Clock {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            heard: now,
+            end: None,
+            refresh: None,
+            delayed: None,
+            look: None,
+            sleep: Box::pin(sleep_until(now)),
+        }
+    }
+
+    pub(crate) fn look_at(&mut self, at: Instant) {
+        self.look = Some(self.look.map_or(at, |known| known.min(at)));
+    }
+}
+
+impl Connection {
+    /// Serves the client until the connection ends.
+    pub(crate) async fn serve(mut self: Box<Self>) {
+        let ending = poll_fn(|context| self.poll(context)).await;
+        self.hub
+            .leave(&self.session, &self.link, &ending, self.expiry);
+        Box::pin(self.linger()).await;
+    }
+
+    /// Closes, and reads what the peer still sends for a while: who is answered by a reset may never see the last words.
+    async fn linger(self: Box<Self>) {
+        let mut io = self.io;
+        let read_to_the_end = async {
+            if io.shutdown().await.is_ok() {
+                let mut part = [0; 512];
+                while io.read(&mut part).await.is_ok_and(|count| count > 0) {}
+            }
+        };
+        // Who does not close in time is cut off.
+        let _ = timeout(Duration::from_secs(1), read_to_the_end).await;
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
+        for _ in 0..ROUNDS {
+            let now = Instant::now();
+            self.clock.look = None;
+            self.look_around(now, context);
+            // Who leaves still gets what has come for it before.
+            let delivers = self.closing.as_ref().is_none_or(Ending::is_clients);
+            let more = delivers && self.deliver(now, context);
+            let written = self.write(now, context);
+            if let Poll::Ready(Err(_)) = written {
+                return Poll::Ready(self.closing.take().unwrap_or(Ending::Lost));
+            }
+            if written.is_ready()
+                && !more
+                && let Some(ending) = self.closing.take()
+            {
+                return Poll::Ready(ending);
+            }
+            let read = match self.read(now, context) {
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(self.closing.take().unwrap_or(Ending::Lost));
+                }
+                Poll::Ready(Err(_)) => {
+                    return Poll::Ready(self.closing.take().unwrap_or(Ending::Lost));
+                }
+                Poll::Ready(Ok(_)) => true,
+                Poll::Pending => false,
+            };
+            let may_deliver = more && written.is_ready();
+            if !read && !may_deliver && !self.is_due(context) {
+                return Poll::Pending;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether it is time for something that happens by itself; otherwise the clock wakes this task.
+    fn is_due(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(look) = self.clock.look else {
+            return false;
+        };
+        let sleep = &mut self.clock.sleep;
+        // A clock that goes off too early does no harm; one that is moved each time costs.
+        let is_late = sleep.deadline() > look;
+        if is_late || sleep.is_elapsed() {
+            sleep.as_mut().reset(look);
+        }
+        sleep.as_mut().poll(context).is_ready()
+    }
+
+    /// What others want of this connection, and what time brings.
+    fn look_around(&mut self, now: Instant, context: &mut Context<'_>) {
+        if self.closing.is_none() {
+            if let Some(ending) = self.link.ending() {
+                let ending = ending.clone();
+                self.close(ending);
+            } else if let Some(ending) = self.overdue(now, context) {
+                self.close(ending);
+            }
+        }
+        if let Some((at, _)) = &self.clock.end {
+            self.clock.look_at(*at);
+        }
+        while let Some((until, id)) = self.held.front().copied() {
+            if until > now {
+                self.clock.look_at(until);
+                break;
+            }
+            self.held.pop_front();
+            self.acknowledge(id, Reason::Success, None);
+        }
+    }
+
+    fn overdue(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Ending> {
+        if let Some(silence) = self.terms.silence {
+            let silent = self.clock.heard + silence;
+            if silent <= now {
+                return Some(Ending::KeepAlive);
+            }
+            self.clock.look_at(silent);
+        }
+        if let Some((at, ending)) = &self.clock.end
+            && *at <= now
+        {
+            return Some(ending.clone());
+        }
+        if let Some(refresh) = &mut self.clock.refresh {
+            match refresh.poll(now, context) {
+                Poll::Ready(Ok(identity)) => self.permissions.renew(identity),
+                Poll::Ready(Err(why)) => return Some(Ending::Expired(why)),
+                Poll::Pending => {}
+            }
+            if let Some(at) = self.clock.refresh.as_ref().and_then(Refresh::at) {
+                self.clock.look_at(at);
+            }
+        }
+        None
+    }
+
+    /// Begins to end the connection: MQTT 5 is told why, and nothing more is read or delivered.
+    pub(crate) fn close(&mut self, ending: Ending) {
+        if self.closing.is_some() {
+            return;
+        }
+        if self.level.is_v5()
+            && let Some(reason) = ending.reason()
+        {
+            let why = (self.terms.packet_bytes > 512).then(|| ending.why());
+            let reason = self.listed(reason);
+            encode::disconnected(self.output.packets(), reason, why);
+        }
+        self.closing = Some(ending);
+        // Who does not even take this is cut off.
+        self.clock.end = Some((Instant::now() + GOODBYE, Ending::Lost));
+    }
+
+    /// The reason as AWS lists it, where only those are sent.
+    pub(crate) fn listed(&self, reason: Reason) -> Reason {
+        if !self.hub.rules.listed_reasons_only {
+            return reason;
+        }
+        match reason {
+            Reason::TooLarge => Reason::QuotaExceeded,
+            Reason::NoMatchingSubscribers | Reason::NoSubscription => Reason::Success,
+            other => other,
+        }
+    }
+
+    fn write(&mut self, now: Instant, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.closing.is_some() && self.clock.end.as_ref().is_some_and(|(at, _)| *at <= now) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let mut written = 0;
+        let result = self.output.poll_write(&mut self.io, context, &mut written);
+        if written > 0 {
+            self.pace
+                .bytes
+                .take(now, u32::try_from(written).unwrap_or(u32::MAX));
+        }
+        if result.is_ready() {
+            self.unflushed = 0;
+        }
+        result
+    }
+
+    /// Reads once, and handles what has come. `Ok(0)` is the end.
+    fn read(&mut self, now: Instant, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.closing.is_some() || self.output.is_stuck() {
+            return Poll::Pending;
+        }
+        if let Some(at) = self.pace.bytes.next(now) {
+            self.clock.look_at(at);
+            return Poll::Pending;
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
+            let count = buffer.filled().len();
+            if count > 0 {
+                self.clock.heard = now;
+                self.pace
+                    .bytes
+                    .take(now, u32::try_from(count).unwrap_or(u32::MAX));
+                self.take_in(buffer.filled(), now);
+            }
+            Poll::Ready(Ok(count))
+        })
+    }
+
+    /// Handles all packets that have come as a whole, and holds the rest.
+    pub(crate) fn take_in(&mut self, arrived: &[u8], now: Instant) {
+        if self.input.is_empty() {
+            let handled = self.handle_all(arrived, now);
+            let rest = arrived.get(handled..).unwrap_or_default();
+            self.input.extend_from_slice(rest);
+            return;
+        }
+        let mut input = std::mem::take(&mut self.input);
+        input.extend_from_slice(arrived);
+        let handled = self.handle_all(&input, now);
+        input.advance(handled);
+        if !input.is_empty() {
+            self.input = input;
+        }
+    }
+
+    /// Handles packets; says how many bytes they had.
+    fn handle_all(&mut self, mut arrived: &[u8], now: Instant) -> usize {
+        let before = arrived.len();
+        let largest = self.hub.limits.packet_bytes as usize;
+        while self.closing.is_none() {
+            let frame = match wire::frame(arrived, largest) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(breach) => {
+                    self.close(Ending::Breach(breach));
+                    break;
+                }
+            };
+            let body = arrived.get(frame.begin..frame.end).unwrap_or_default();
+            let packet = wire::decode::decode(self.level, frame.header, body);
+            let handled = match packet {
+                Ok(packet) => self.handle(packet, now),
+                Err(breach) => Err(Ending::Breach(breach)),
+            };
+            arrived = arrived.get(frame.end..).unwrap_or_default();
+            if let Err(ending) = handled {
+                self.close(ending);
+            }
+        }
+        before - arrived.len()
+    }
+}

@@ -1,0 +1,209 @@
+//! From a session's outbox to its connection's output.
+
+use std::sync::atomic::Ordering;
+use std::task::Context;
+
+use tokio::time::Instant;
+
+use super::Connection;
+use crate::dev::broker::hub::message::Delivery;
+use crate::dev::broker::hub::outbox::Next;
+use crate::dev::broker::observe::{Happening, count};
+use crate::dev::faults::Kind;
+use crate::port::Action;
+
+/// How many messages are taken from the outbox at once.
+const AT_ONCE: u32 = 32;
+
+impl Connection {
+    /// Puts messages into the output, as many as there are and may be sent; says whether there are more. Otherwise this task is
+    /// woken when one comes.
+    pub(crate) fn deliver(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
+        if let Some(until) = self.clock.delayed {
+            if until > now {
+                self.clock.look_at(until);
+                return false;
+            }
+            self.clock.delayed = None;
+        }
+        let mut more = true;
+        if self.taken.is_empty() && self.output.has_room() {
+            more = self.take_some(now, context);
+        }
+        while self.output.has_room() && self.clock.delayed.is_none() {
+            let Some((delivery, id)) = self.taken.pop_front() else {
+                break;
+            };
+            self.send(&delivery, id, now);
+        }
+        if self.taken.is_empty() && !more {
+            // An idle connection holds no memory for what might come.
+            self.taken = std::collections::VecDeque::new();
+        }
+        more || !self.taken.is_empty()
+    }
+
+    /// Takes messages from the outbox; says whether there may be more. Where not, the session knows whom to wake.
+    fn take_some(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
+        let mut state = self.session.state();
+        // Who took over has the outbox now.
+        if self.link.ending().is_some() {
+            return false;
+        }
+        if let Some((v3, v5)) = self.hub.limits.redelivery
+            && let Some(oldest) = state.outbox.oldest()
+        {
+            let age = if self.level.is_v5() { v5 } else { v3 };
+            if oldest + age <= now {
+                let given_up = state.outbox.give_up(oldest);
+                let dropped = &self.hub.counters.dropped;
+                dropped.fetch_add(given_up as u64, Ordering::Relaxed);
+            } else {
+                self.clock.look_at(oldest + age);
+            }
+        }
+        let account = &self.hub.account.publishes_out;
+        let paced = self.pace.publishes.left(now).min(AT_ONCE);
+        let allowed = if state.outbox.is_idle() {
+            0
+        } else {
+            account.take_up_to(now, paced)
+        };
+        let mut taken = 0;
+        while taken < allowed {
+            match state.outbox.next(now) {
+                Next::Send(delivery, id) => {
+                    self.taken.push_back((delivery, id));
+                    taken += 1;
+                }
+                Next::At(at) => {
+                    self.clock.look_at(at);
+                    break;
+                }
+                Next::Nothing => break,
+            }
+        }
+        account.give_back(allowed - taken);
+        if taken > 0 {
+            self.pace.publishes.take(now, taken);
+        }
+        if taken == AT_ONCE {
+            return true;
+        }
+        if taken == allowed && !state.outbox.is_idle() {
+            // What exceeds a connection's rate is discarded; with QoS 1 it comes later, as it would be sent again.
+            let discarded = state.outbox.discard_qos0() as u64;
+            let throttled = &self.hub.counters.throttled;
+            throttled.fetch_add(discarded, Ordering::Relaxed);
+            let rates = [self.pace.publishes.next(now), account.next(now)];
+            if let Some(at) = rates.into_iter().flatten().max() {
+                self.clock.look_at(at);
+            }
+        }
+        let waker = context.waker();
+        if !state
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
+            state.waker = Some(waker.clone());
+        }
+        false
+    }
+
+    /// Puts one message into the output, unless its client is not to have it.
+    fn send(&mut self, delivery: &Delivery, id: u16, now: Instant) {
+        let message = &delivery.message;
+        if message.is_expired(now) {
+            return self.give_up(delivery, id, "it has expired");
+        }
+        if !self.permissions.may_receive(&message.topic) {
+            count(&self.hub.counters.receive_denied);
+            self.forget(id);
+            let client_id = &self.session.client_id;
+            self.hub.observers.tell(client_id, || {
+                let why = self.permissions.check(Action::Receive(&message.topic));
+                Happening::Dropped {
+                    topic: message.topic.clone(),
+                    why: why.err().unwrap_or_default(),
+                }
+            });
+            return;
+        }
+        let fault =
+            self.hub
+                .faults
+                .strike_client("Deliver", &self.session.client_id, &message.topic);
+        match fault {
+            // Lost on its way: with QoS 1 it comes again after the next connect.
+            Some((Kind::Drop | Kind::Refuse | Kind::Throttle, _)) => return,
+            Some((Kind::Disconnect, _)) => return self.close(super::ending::Ending::Fault),
+            Some((Kind::Delay, time)) => {
+                self.clock.delayed = Some(now + time);
+                self.clock.look_at(now + time);
+            }
+            Some((Kind::Duplicate, _)) => {
+                self.write_message(delivery, id, now);
+            }
+            None => {}
+        }
+        self.write_message(delivery, id, now);
+    }
+
+    fn write_message(&mut self, delivery: &Delivery, id: u16, now: Instant) {
+        let message = &delivery.message;
+        let mut packet = delivery.packet(self.level, id, now);
+        let alias = self.alias_of(&message.topic);
+        if let Some((alias, is_known)) = alias {
+            packet.alias = Some(alias);
+            if is_known {
+                packet.topic = "";
+            }
+        }
+        if packet.bytes(self.level) > self.terms.packet_bytes {
+            // To the publisher it is as if it were delivered (MQTT 5.0, section 3.1.2.11.4).
+            return self.give_up(delivery, id, "it is larger than its client takes");
+        }
+        if let Some((_, false)) = alias {
+            self.aliases_out.push(message.topic.clone());
+        }
+        let out = self.output.packets();
+        packet.put(out, self.level);
+        self.output.put_payload(&message.payload);
+        count(&self.hub.counters.delivered);
+        self.hub
+            .observers
+            .tell(&self.session.client_id, || Happening::Delivered {
+                topic: message.topic.clone(),
+                bytes: message.payload.len(),
+                qos: delivery.qos,
+            });
+    }
+
+    /// The alias of a topic, and whether the client knows it; `None` where it has none.
+    fn alias_of(&self, topic: &str) -> Option<(u16, bool)> {
+        let most = self.terms.aliases_out;
+        if most == 0 {
+            return None;
+        }
+        let known = self.aliases_out.iter().position(|known| **known == *topic);
+        let at = known.or_else(|| Some(self.aliases_out.len()).filter(|at| *at < most))?;
+        let alias = u16::try_from(at + 1).ok()?;
+        Some((alias, known.is_some()))
+    }
+
+    /// A message that never comes to its client.
+    fn give_up(&self, delivery: &Delivery, id: u16, why: &str) {
+        self.forget(id);
+        count(&self.hub.counters.dropped);
+        self.hub
+            .tell_dropped(&self.session, &delivery.message.topic, why);
+    }
+
+    /// A message that is not in flight, although it was taken from the outbox.
+    fn forget(&self, id: u16) {
+        if id > 0 {
+            self.session.state().outbox.acknowledge(id);
+        }
+    }
+}

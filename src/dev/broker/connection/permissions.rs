@@ -1,0 +1,57 @@
+//! What one client may do, remembered where it is asked for with every message.
+
+use rustc_hash::FxHashMap;
+
+use crate::port::{Action, Client, Decision, Identity};
+
+/// How many topics' decisions are remembered; then all are forgotten.
+const REMEMBERED: usize = 256;
+
+/// One connection's identity, and its decisions on deliveries.
+pub(crate) struct Permissions {
+    pub(crate) identity: Identity,
+    client: Client,
+    received: FxHashMap<Box<str>, bool>,
+}
+
+impl Permissions {
+    pub(crate) fn new(identity: Identity, client: Client) -> Self {
+        Self {
+            identity,
+            client,
+            received: FxHashMap::default(),
+        }
+    }
+
+    /// Other permissions from now on.
+    pub(crate) fn renew(&mut self, identity: Identity) {
+        self.identity = identity;
+        self.received.clear();
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check(&self, action: Action<'_>) -> Result<(), Box<str>> {
+        match self.identity.access.decide(&self.client, action) {
+            Decision::Allowed => Ok(()),
+            Decision::Denied(why) => Err(why),
+        }
+    }
+
+    /// Whether the client may have a message of a topic. Decisions are pure ([`Access`]), so each is made once.
+    pub(crate) fn may_receive(&mut self, topic: &str) -> bool {
+        if let Some(known) = self.received.get(topic) {
+            return *known;
+        }
+        let allowed = self.check(Action::Receive(topic)).is_ok();
+        if self.received.len() >= REMEMBERED {
+            self.received.clear();
+        }
+        self.received.insert(topic.into(), allowed);
+        allowed
+    }
+}

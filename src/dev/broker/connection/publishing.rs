@@ -1,0 +1,287 @@
+//! PUBLISH: the order of checks is here, and what the client is told of each.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Connection;
+use super::ending::Ending;
+use super::incoming::{No, breach};
+use crate::dev::broker::hub::message::Message;
+use crate::dev::broker::names::{self, Unfit, Use};
+use crate::dev::broker::observe::{Happening, count};
+use crate::dev::broker::wire::Reason;
+use crate::dev::broker::wire::decode::{MessageProperties, Publish};
+use crate::dev::faults::Kind;
+use crate::port::Action;
+
+/// What is done with a message that was taken in.
+enum Taken {
+    /// It is answered with yes, also where nobody had subscribed.
+    Yes(Reason),
+    /// It is answered with no.
+    No(No),
+    /// It was discarded for its rate: only MQTT 5 is told, if anybody is.
+    Throttled,
+}
+
+impl Connection {
+    pub(super) fn publish(&mut self, publish: &Publish<'_>, now: Instant) -> Result<(), Ending> {
+        if publish.qos == 2 {
+            return Err(breach(Reason::QosUnsupported, "QoS 2 is not spoken here"));
+        }
+        let topic = self.resolve(publish)?;
+        if publish.qos == 1 && !self.is_acceptable(publish.id)? {
+            return Ok(());
+        }
+        let fault = self
+            .hub
+            .faults
+            .strike_client("Publish", &self.session.client_id, &topic);
+        let taken = match fault {
+            Some((Kind::Disconnect, _)) => return Err(Ending::Fault),
+            Some((Kind::Refuse, _)) => Taken::No(No {
+                reason: Reason::Unspecified,
+                why: "a fault that was asked for".into(),
+            }),
+            Some((Kind::Throttle, _)) => Taken::Throttled,
+            _ => self.take(
+                publish,
+                topic,
+                matches!(fault, Some((Kind::Duplicate, _))),
+                now,
+            )?,
+        };
+        match fault {
+            Some((Kind::Drop, _)) => return Err(Ending::Fault),
+            Some((Kind::Delay, time)) if publish.qos == 1 && matches!(taken, Taken::Yes(_)) => {
+                self.unflushed = self.unflushed.saturating_sub(1);
+                self.held.push_back((now + time, publish.id));
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.answer(publish, taken)
+    }
+
+    /// Whether another message of QoS 1 may come now, or is passed over.
+    fn is_acceptable(&mut self, id: u16) -> Result<bool, Ending> {
+        // Only MQTT 5 clients know how many they may send, so that the count can be strict.
+        let unflushed = if self.level.is_v5() {
+            self.unflushed
+        } else {
+            0
+        };
+        let open = usize::from(unflushed) + self.held.len();
+        if open >= usize::from(self.hub.limits.unacknowledged_in) {
+            if self.level.is_v5() {
+                return Err(breach(
+                    Reason::ReceiveMaximum,
+                    "more unacknowledged messages than the receive maximum",
+                ));
+            }
+            // MQTT 3 has no way to be told; it sends again after it has come back.
+            return Ok(false);
+        }
+        if self.held.iter().any(|(_, other)| *other == id) {
+            if self.level.is_v5() {
+                self.acknowledge(id, Reason::IdInUse, None);
+            }
+            return Ok(false);
+        }
+        self.unflushed += 1;
+        Ok(true)
+    }
+
+    /// The topic, from its alias where it has one.
+    fn resolve(&mut self, publish: &Publish<'_>) -> Result<Box<str>, Ending> {
+        let invalid = |what| breach(Reason::AliasInvalid, what);
+        let Some(alias) = publish.properties.alias else {
+            return Ok(publish.topic.into());
+        };
+        if alias == 0 || alias > self.hub.limits.topic_aliases {
+            return Err(invalid("a topic alias that is zero or above the maximum"));
+        }
+        let at = usize::from(alias) - 1;
+        if self.aliases_in.len() <= at {
+            self.aliases_in.resize(at + 1, None);
+        }
+        let Some(known) = self.aliases_in.get_mut(at) else {
+            return Err(invalid("a topic alias that is above the maximum"));
+        };
+        if !publish.topic.is_empty() {
+            *known = Some(publish.topic.into());
+        }
+        known
+            .clone()
+            .ok_or_else(|| invalid("a topic alias that stands for nothing yet"))
+    }
+
+    /// Checks a message, and hands it to who gets it.
+    fn take(
+        &mut self,
+        publish: &Publish<'_>,
+        topic: Box<str>,
+        is_twice: bool,
+        now: Instant,
+    ) -> Result<Taken, Ending> {
+        if !self.pace.publishes.take(now, 1) {
+            return Ok(self.throttled(&topic, "more than the connection's publishes a second"));
+        }
+        let hub = Arc::clone(&self.hub);
+        let reached = match names::topic(&topic, &hub.limits, &hub.rules) {
+            Ok(reached) => reached,
+            Err(Unfit::Beyond(why)) if self.level.is_v5() && publish.qos == 1 => {
+                return Ok(Taken::No(self.denied(
+                    Reason::TopicInvalid,
+                    &topic,
+                    why.into(),
+                )));
+            }
+            Err(Unfit::Beyond(why) | Unfit::Wrong(why)) => {
+                self.denied(Reason::TopicInvalid, &topic, why.into());
+                return Err(breach(
+                    Reason::TopicInvalid,
+                    "a topic that is not taken: reserved, too long or too deep",
+                ));
+            }
+        };
+        self.measure(publish.payload.len(), &publish.properties)?;
+        if let Err(why) = self.may_publish(&topic, publish.retain) {
+            count(&hub.counters.publish_denied);
+            let no = self.denied(Reason::NotAuthorized, &topic, why);
+            let closes = !self.level.is_v5() || publish.qos == 0 || hub.rules.close_v5_refusals;
+            return if closes {
+                Err(Ending::Forbidden(no.why))
+            } else {
+                Ok(Taken::No(no))
+            };
+        }
+        if !hub.account.publishes_in.take(now) {
+            return Ok(self.throttled(&topic, "more than the account's publishes a second"));
+        }
+        let is_kept = publish.retain && !topic.starts_with('$');
+        if is_kept {
+            let mut retained = hub.retained();
+            if !retained.may_set(&topic, now) || !hub.account.retained.take(now) {
+                drop(retained);
+                return Ok(self.throttled(&topic, "more than the retained messages a second"));
+            }
+        }
+        let found = self.pass_on(publish, topic, reached, is_twice, now);
+        Ok(Taken::Yes(match found {
+            0 => Reason::NoMatchingSubscribers,
+            _ => Reason::Success,
+        }))
+    }
+
+    fn pass_on(
+        &mut self,
+        publish: &Publish<'_>,
+        topic: Box<str>,
+        reached: Use,
+        is_twice: bool,
+        now: Instant,
+    ) -> usize {
+        let range = &self.hub.limits.message_expiry_seconds;
+        let expiry = publish.properties.expiry.map(|seconds| {
+            let range = range.as_ref();
+            range.map_or(seconds, |range| seconds.clamp(*range.start(), *range.end()))
+        });
+        let message = Arc::new(Message {
+            topic,
+            payload: Bytes::copy_from_slice(publish.payload),
+            properties: publish.properties.forwarded().into(),
+            qos: publish.qos,
+            retain: publish.retain,
+            expires: expiry.map(|seconds| now + Duration::from_secs(seconds.into())),
+            publisher: self.session.number,
+            at: SystemTime::now(),
+        });
+        let mut found = 0;
+        if reached == Use::Plain {
+            self.hub.retain(&message);
+            for _ in 0..=usize::from(is_twice) {
+                found = self.hub.route(&message, &mut self.room);
+            }
+        }
+        count(&self.hub.counters.published);
+        self.hub
+            .observers
+            .tell(&self.session.client_id, || Happening::Published {
+                topic: message.topic.clone(),
+                bytes: message.payload.len(),
+                qos: message.qos,
+                retain: message.retain,
+                sessions: found,
+            });
+        found
+    }
+
+    fn answer(&mut self, publish: &Publish<'_>, taken: Taken) -> Result<(), Ending> {
+        let is_v5 = self.level.is_v5();
+        match taken {
+            Taken::Yes(reason) if publish.qos == 1 => self.acknowledge(publish.id, reason, None),
+            Taken::No(no) if publish.qos == 1 && is_v5 => {
+                self.acknowledge(publish.id, no.reason, Some(&no.why));
+            }
+            // MQTT 3 can be told in no other way.
+            Taken::No(_) if !is_v5 => return Err(Ending::Fault),
+            Taken::Throttled if publish.qos == 1 && is_v5 && self.hub.rules.answer_throttled => {
+                let why = "discarded: more than a quota";
+                self.acknowledge(publish.id, Reason::QuotaExceeded, Some(why));
+            }
+            // Without an acknowledgement the message is not unacknowledged for ever: the broker has forgotten it.
+            Taken::Throttled if publish.qos == 1 => {
+                self.unflushed = self.unflushed.saturating_sub(1);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn throttled(&self, topic: &str, why: &str) -> Taken {
+        count(&self.hub.counters.throttled);
+        self.denied(Reason::QuotaExceeded, topic, why.into());
+        Taken::Throttled
+    }
+
+    fn denied(&self, reason: Reason, topic: &str, why: Box<str>) -> No {
+        self.hub
+            .observers
+            .tell(&self.session.client_id, || Happening::PublishDenied {
+                topic: topic.into(),
+                why: why.clone(),
+            });
+        No { reason, why }
+    }
+
+    /// Sizes beyond a limit end the connection (iot limits: the request is rejected).
+    fn measure(&self, payload: usize, properties: &MessageProperties<'_>) -> Result<(), Ending> {
+        let limits = &self.hub.limits;
+        let beyond = |size: usize, most: Option<usize>| most.is_some_and(|most| size > most);
+        let content_type = properties.content_type.map_or(0, str::len);
+        let what = if beyond(payload, limits.payload_bytes) {
+            "the payload is larger than the broker takes"
+        } else if beyond(properties.user_bytes, limits.user_properties_bytes) {
+            "the user properties are larger than the broker takes"
+        } else if beyond(properties.correlation_bytes, limits.correlation_data_bytes) {
+            "the correlation data is larger than the broker takes"
+        } else if beyond(content_type, limits.content_type_bytes) {
+            "the content type is longer than the broker takes"
+        } else {
+            return Ok(());
+        };
+        Err(breach(Reason::TooLarge, what))
+    }
+
+    fn may_publish(&self, topic: &str, retain: bool) -> Result<(), Box<str>> {
+        self.permissions.check(Action::Publish(topic))?;
+        if retain {
+            self.permissions.check(Action::RetainPublish(topic))?;
+        }
+        Ok(())
+    }
+}

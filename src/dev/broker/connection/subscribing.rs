@@ -1,0 +1,212 @@
+//! SUBSCRIBE and UNSUBSCRIBE: the order of checks is here, and what the client is told of each.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::Connection;
+use super::ending::Ending;
+use super::incoming::{No, breach};
+use crate::dev::broker::hub::session::Options;
+use crate::dev::broker::names::{self, Unfit};
+use crate::dev::broker::observe::{Happening, count};
+use crate::dev::broker::wire::decode::{Subscribe, Wish};
+use crate::dev::broker::wire::{Reason, encode};
+use crate::dev::faults::Kind;
+use crate::port::Action;
+
+impl Connection {
+    pub(super) fn subscribe(
+        &mut self,
+        subscribe: &Subscribe<'_>,
+        now: Instant,
+    ) -> Result<(), Ending> {
+        let hub = Arc::clone(&self.hub);
+        if subscribe.subscription_id.is_some() && !hub.rules.subscription_ids {
+            return Err(breach(
+                Reason::SubscriptionIdsUnsupported,
+                "subscription identifiers are not spoken here",
+            ));
+        }
+        let most = hub.limits.filters_per_subscribe;
+        if most.is_some_and(|most| subscribe.wishes.len() > most) {
+            return Err(breach(
+                Reason::QuotaExceeded,
+                "more filters in one SUBSCRIBE than the broker takes",
+            ));
+        }
+        let mut answers = SmallVec::<[Reason; 8]>::new();
+        let mut granted = SmallVec::<[(&str, Options); 8]>::new();
+        let mut retained = SmallVec::<[(&str, Options); 8]>::new();
+        let mut why = None;
+        for wish in &subscribe.wishes {
+            let options = Options {
+                qos: wish.qos.min(1),
+                no_local: wish.no_local,
+                retain_as_published: wish.retain_as_published,
+                subscription_id: subscribe.subscription_id.unwrap_or(0),
+            };
+            match self.grant(wish, options, now)? {
+                Ok(is_new) => {
+                    answers.push(if options.qos == 0 {
+                        Reason::Success
+                    } else {
+                        Reason::GrantedQos1
+                    });
+                    granted.push((wish.filter, options));
+                    if wish.retain_handling == 0 || (wish.retain_handling == 1 && is_new) {
+                        retained.push((wish.filter, options));
+                    }
+                }
+                Err(None) => return Ok(()),
+                Err(Some(no)) => {
+                    self.tell_refused(wish.filter, &no);
+                    answers.push(no.reason);
+                    why.get_or_insert(no.why);
+                }
+            }
+        }
+        let why = why.filter(|_| self.terms.problems && self.terms.packet_bytes > 512);
+        let out = self.output.packets();
+        encode::subscribed(out, self.level, subscribe.id, &answers, why.as_deref());
+        for (filter, options) in retained {
+            hub.hand_retained(&self.session, filter, options);
+        }
+        self.tell_subscribed(&granted);
+        let is_denied = answers.contains(&Reason::NotAuthorized);
+        if is_denied && self.level.is_v5() && hub.rules.close_v5_refusals {
+            return Err(Ending::Forbidden(why.unwrap_or_default()));
+        }
+        Ok(())
+    }
+
+    fn tell_refused(&self, filter: &str, no: &No) {
+        self.hub
+            .observers
+            .tell(&self.session.client_id, || Happening::SubscribeDenied {
+                filter: filter.into(),
+                why: no.why.clone(),
+            });
+    }
+
+    fn tell_subscribed(&self, granted: &[(&str, Options)]) {
+        if granted.is_empty() {
+            return;
+        }
+        let client_id = &self.session.client_id;
+        for (filter, options) in granted {
+            self.hub
+                .observers
+                .tell(client_id, || Happening::Subscribed {
+                    filter: (*filter).into(),
+                    qos: options.qos,
+                });
+        }
+        let filters: SmallVec<[&str; 8]> = granted.iter().map(|(filter, _)| *filter).collect();
+        self.hub.tell_subscribed(client_id, &self.link, &filters);
+    }
+
+    /// Grants one subscription, and says whether it is new. The inner error is the answer to it, and `None` is no answer at all.
+    fn grant(
+        &mut self,
+        wish: &Wish<'_>,
+        options: Options,
+        now: Instant,
+    ) -> Result<Result<bool, Option<No>>, Ending> {
+        let hub = Arc::clone(&self.hub);
+        let no = |reason, why: Box<str>| Ok(Err(Some(No { reason, why })));
+        match names::filter(wish.filter, &hub.limits, &hub.rules) {
+            Ok(()) => {}
+            Err(Unfit::Beyond(why)) => return no(Reason::FilterInvalid, why.into()),
+            Err(Unfit::Wrong(why)) => {
+                self.tell_refused(
+                    wish.filter,
+                    &No {
+                        reason: Reason::FilterInvalid,
+                        why: why.into(),
+                    },
+                );
+                return Err(breach(
+                    Reason::FilterInvalid,
+                    "a filter that is not taken: reserved, or its wildcards are out of place",
+                ));
+            }
+        }
+        let client_id = &self.session.client_id;
+        match hub
+            .faults
+            .strike_client("Subscribe", client_id, wish.filter)
+        {
+            Some((Kind::Disconnect | Kind::Drop, _)) => return Err(Ending::Fault),
+            Some((Kind::Refuse, _)) => {
+                return no(Reason::Unspecified, "a fault that was asked for".into());
+            }
+            Some((Kind::Throttle, _)) => return self.subscribe_throttled(),
+            Some((Kind::Delay | Kind::Duplicate, _)) | None => {}
+        }
+        if let Err(why) = self.permissions.check(Action::Subscribe(wish.filter)) {
+            count(&hub.counters.subscribe_denied);
+            if self.level.is_v5() || hub.rules.answer_v3_refusals {
+                return no(Reason::NotAuthorized, why);
+            }
+            let refusal = No {
+                reason: Reason::NotAuthorized,
+                why,
+            };
+            self.tell_refused(wish.filter, &refusal);
+            return Err(Ending::Forbidden(refusal.why));
+        }
+        if !hub.account.subscribes.take(now) {
+            return self.subscribe_throttled();
+        }
+        match hub.subscribe(&self.session, &self.link, wish.filter, options) {
+            Some(is_new) => Ok(Ok(is_new)),
+            None => no(
+                Reason::QuotaExceeded,
+                "more subscriptions than a connection may have".into(),
+            ),
+        }
+    }
+
+    /// MQTT 5 is told; with MQTT 3 IoT Core says nothing at all.
+    fn subscribe_throttled(&self) -> Result<Result<bool, Option<No>>, Ending> {
+        count(&self.hub.counters.throttled);
+        let no = No {
+            reason: Reason::QuotaExceeded,
+            why: "more subscriptions a second than the account may have".into(),
+        };
+        Ok(Err(self.level.is_v5().then_some(no)))
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: u16, filters: &[&str]) -> Result<(), Ending> {
+        let hub = Arc::clone(&self.hub);
+        let client_id = Arc::clone(&self.session.client_id);
+        let mut answers = SmallVec::<[Reason; 8]>::new();
+        for filter in filters {
+            match hub.faults.strike_client("Unsubscribe", &client_id, filter) {
+                Some((Kind::Disconnect | Kind::Drop, _)) => return Err(Ending::Fault),
+                Some((Kind::Throttle, _)) => return Ok(()),
+                Some((Kind::Refuse, _)) => {
+                    answers.push(Reason::Unspecified);
+                    continue;
+                }
+                _ => {}
+            }
+            let was_there = hub.unsubscribe(&self.session, filter);
+            answers.push(self.listed(if was_there {
+                Reason::Success
+            } else {
+                Reason::NoSubscription
+            }));
+            if was_there {
+                hub.observers.tell(&client_id, || Happening::Unsubscribed {
+                    filter: (*filter).into(),
+                });
+            }
+        }
+        encode::unsubscribed(self.output.packets(), self.level, id, &answers);
+        hub.tell_unsubscribed(&client_id, &self.link, filters);
+        Ok(())
+    }
+}

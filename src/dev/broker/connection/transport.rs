@@ -1,0 +1,258 @@
+//! The bytes of a connection, whatever carries them.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Sink, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// A connection's bytes, both ways.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A connection's bytes, both ways, of whatever kind.
+pub(crate) type Io = Box<dyn Duplex>;
+
+/// The largest frame that is written, so that a large message is not copied as a whole for each subscriber.
+const FRAME: usize = 16 * 1024;
+
+/// How a WebSocket is held: its reading buffer is allocated for as long as it lives.
+pub(crate) fn websocket_config(largest: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(256 * 1024)
+        .max_message_size(Some(largest))
+        .max_frame_size(Some(largest))
+}
+
+/// MQTT in a WebSocket's binary frames, whose bounds mean nothing (MQTT 5.0, section 6).
+pub(crate) struct WebSocketIo<T> {
+    socket: WebSocketStream<T>,
+    /// What has come and was not read.
+    rest: Bytes,
+}
+
+impl<T> WebSocketIo<T> {
+    pub(crate) fn new(socket: WebSocketStream<T>) -> Self {
+        Self {
+            socket,
+            rest: Bytes::new(),
+        }
+    }
+}
+
+fn broken(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        other => io::Error::new(io::ErrorKind::InvalidData, other),
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketIo<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.socket).poll_next(context)) {
+                Some(Ok(Message::Binary(bytes))) => self.rest = bytes,
+                Some(Ok(Message::Text(_))) => {
+                    let what = "a text frame: MQTT comes in binary ones";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, what)));
+                }
+                Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed)) | None => {
+                    return Poll::Ready(Ok(()));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
+            }
+        }
+        let count = self.rest.len().min(buffer.remaining());
+        buffer.put_slice(self.rest.get(..count).unwrap_or_default());
+        self.rest.advance(count);
+        if self.rest.is_empty() {
+            // What it was a part of is the socket's reading buffer.
+            self.rest = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketIo<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut socket = Pin::new(&mut self.socket);
+        ready!(socket.as_mut().poll_ready(context)).map_err(broken)?;
+        let frame = bytes.get(..FRAME).unwrap_or(bytes);
+        let message = Message::Binary(Bytes::copy_from_slice(frame));
+        socket.start_send(message).map_err(broken)?;
+        Poll::Ready(Ok(frame.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket)
+            .poll_flush(context)
+            .map_err(broken)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match ready!(Pin::new(&mut self.socket).poll_close(context)) {
+            Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(broken(error))),
+        }
+    }
+}
+
+/// What is to be written: packets one after the other, the payload of the last one where it is large, and packets behind it.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    before: BytesMut,
+    payload: Bytes,
+    behind: BytesMut,
+    /// Whether something was written and not flushed.
+    is_written: bool,
+}
+
+/// From this size on a payload is written from where it lies.
+const LARGE: usize = 4 * 1024;
+
+/// So much is put together before it is written.
+const ENOUGH: usize = 8 * 1024;
+
+/// So much may wait to be written before nothing more is read from who does not read.
+const TOO_MUCH: usize = 64 * 1024;
+
+impl Output {
+    /// Where packets are put, each as a whole but for a message's payload.
+    pub(crate) fn packets(&mut self) -> &mut BytesMut {
+        if self.payload.is_empty() {
+            &mut self.before
+        } else {
+            &mut self.behind
+        }
+    }
+
+    /// Puts a message's payload behind its packet. Asked for only while there is room for messages.
+    pub(crate) fn put_payload(&mut self, payload: &Bytes) {
+        if payload.len() < LARGE {
+            self.packets().extend_from_slice(payload);
+        } else {
+            self.payload = payload.clone();
+        }
+    }
+
+    /// Whether another message may be put in.
+    pub(crate) fn has_room(&self) -> bool {
+        self.payload.is_empty() && self.before.len() < ENOUGH
+    }
+
+    /// Whether the peer reads so little that nothing more is to be read from it.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.before.len() + self.behind.len() > TOO_MUCH
+    }
+
+    fn next(&mut self) -> &[u8] {
+        if self.before.is_empty() && self.payload.is_empty() {
+            std::mem::swap(&mut self.before, &mut self.behind);
+        }
+        if self.before.is_empty() {
+            &self.payload
+        } else {
+            &self.before
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        if self.before.is_empty() {
+            self.payload.advance(count);
+        } else {
+            self.before.advance(count);
+        }
+    }
+
+    /// Writes until everything is written; `Pending` once the peer takes no more. Adds up how many bytes were written.
+    pub(crate) fn poll_write(
+        &mut self,
+        io: &mut Io,
+        context: &mut Context<'_>,
+        written: &mut usize,
+    ) -> Poll<io::Result<()>> {
+        let mut io = Pin::new(io);
+        loop {
+            let from = self.next();
+            if from.is_empty() {
+                break;
+            }
+            let count = ready!(io.as_mut().poll_write(context, from))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            *written += count;
+            self.advance(count);
+            self.is_written = true;
+        }
+        if self.is_written {
+            ready!(io.poll_flush(context))?;
+            // An idle connection holds no memory for what it might write.
+            *self = Self::default();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn packets_behind_a_large_payload_stay_behind_it() {
+        let (near, mut far) = tokio::io::duplex(1_000);
+        let mut near: Io = Box::new(near);
+        let payload = Bytes::from(vec![b'p'; 10_000]);
+        let mut output = Output::default();
+        output.packets().extend_from_slice(b"first");
+        output.put_payload(&payload);
+        assert!(!output.has_room());
+        let mut read = Vec::new();
+        let mut written = 0;
+        let mut acknowledgements = 0;
+        while read.len() < 10_000 {
+            let wrote = std::future::poll_fn(|context| {
+                Poll::Ready(
+                    output
+                        .poll_write(&mut near, context, &mut written)
+                        .is_ready(),
+                )
+            })
+            .await;
+            if acknowledgements < 3 && !wrote {
+                acknowledgements += 1;
+                output.packets().extend_from_slice(b"ack");
+            }
+            let mut part = [0; 700];
+            let count = far.read(&mut part).await.unwrap();
+            read.extend_from_slice(&part[..count]);
+        }
+        std::future::poll_fn(|context| output.poll_write(&mut near, context, &mut written))
+            .await
+            .unwrap();
+        drop(near);
+        far.read_to_end(&mut read).await.unwrap();
+        let expected = [b"first", &payload[..], b"ackackack"].concat();
+        assert!(read == expected, "{} bytes", read.len());
+        assert_eq!(written, expected.len());
+    }
+}

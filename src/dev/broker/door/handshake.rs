@@ -1,0 +1,268 @@
+//! From CONNECT to CONNACK: who is let in, and on what terms.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout};
+
+use super::admission::{admit, session_expiry};
+use crate::dev::broker::connection::ending::Ending;
+use crate::dev::broker::connection::permissions::Permissions;
+use crate::dev::broker::connection::refresh::Refresh;
+use crate::dev::broker::connection::transport::{Io, Output};
+use crate::dev::broker::connection::{Clock, Connection, Pace, Terms};
+use crate::dev::broker::hub::message::Message;
+use crate::dev::broker::hub::session::{Link, Will};
+use crate::dev::broker::hub::{Arrival, Hub};
+use crate::dev::broker::observe::{Happening, count};
+use crate::dev::broker::wire::connect::Connect;
+use crate::dev::broker::wire::decode::{Packet, decode};
+use crate::dev::broker::wire::encode::{self, Granted};
+use crate::dev::broker::wire::{Breach, Level, Reason, frame};
+use crate::port::{Authorizer, Identity, Presented};
+
+/// How long a client may take to say CONNECT.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A client that knocks.
+pub(crate) struct Visitor {
+    pub(crate) io: Io,
+    pub(crate) presented: Presented,
+    /// Who it is, where its WebSocket's address has told.
+    pub(crate) identity: Option<Identity>,
+    /// When its WebSocket ends.
+    pub(crate) end: Option<Instant>,
+}
+
+/// Lets a client in, or tells it why not.
+pub(crate) async fn greet(
+    hub: &Arc<Hub>,
+    authorizer: &Arc<dyn Authorizer>,
+    mut visitor: Visitor,
+) -> Option<Box<Connection>> {
+    let mut arrived = BytesMut::new();
+    let first = timeout(PATIENCE, first_packet(hub, &mut visitor.io, &mut arrived)).await;
+    let Ok(Some((header, body))) = first else {
+        return None;
+    };
+    // The level is known from the packet itself; it stands in for what cannot be read.
+    let connect = match decode(Level::V311, header, &body) {
+        Ok(Packet::Connect(connect)) => connect,
+        Ok(_) => return None,
+        Err(breach) => {
+            refuse_unread(hub, &mut visitor, breach).await;
+            return None;
+        }
+    };
+    let level = connect.level;
+    let client_id: Arc<str> = match connect.client_id {
+        "" => unique_id().into(),
+        client_id => client_id.into(),
+    };
+    match admit(hub, authorizer, &mut visitor, &connect, &client_id).await {
+        Ok(permissions) => {
+            let mut connection = welcome(hub, authorizer, visitor, &connect, permissions);
+            // What came behind CONNECT is handled as if it came later.
+            if !arrived.is_empty() {
+                connection.take_in(&arrived, Instant::now());
+            }
+            Some(Box::new(connection))
+        }
+        Err(no) => {
+            count(&hub.counters.refused);
+            hub.observers.tell(&client_id, || Happening::Refused {
+                why: no.why.clone(),
+            });
+            if let Some(reason) = no.reason {
+                let mut out = BytesMut::new();
+                let why = connect.problems.then_some(&*no.why);
+                encode::refused(&mut out, level, listed(hub, reason), why);
+                say_goodbye(&mut visitor.io, &out).await;
+            }
+            None
+        }
+    }
+}
+
+async fn first_packet(hub: &Hub, io: &mut Io, arrived: &mut BytesMut) -> Option<(u8, Bytes)> {
+    let largest = hub.limits.packet_bytes as usize;
+    loop {
+        match frame(arrived, largest) {
+            Ok(Some(found)) => {
+                let mut packet = arrived.split_to(found.end);
+                packet.advance(found.begin);
+                return Some((found.header, packet.freeze()));
+            }
+            Ok(None) => {}
+            Err(_) => return None,
+        }
+        arrived.reserve(512);
+        if io.read_buf(arrived).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+async fn refuse_unread(hub: &Hub, visitor: &mut Visitor, breach: Breach) {
+    count(&hub.counters.refused);
+    hub.observers.tell(&"".into(), || Happening::Refused {
+        why: breach.what.into(),
+    });
+    if breach.reason == Reason::UnsupportedVersion {
+        let mut out = BytesMut::new();
+        encode::refused(&mut out, Level::V311, breach.reason, None);
+        say_goodbye(&mut visitor.io, &out).await;
+    }
+}
+
+async fn say_goodbye(io: &mut Io, last: &[u8]) {
+    let words = async {
+        if io.write_all(last).await.is_ok() && io.shutdown().await.is_ok() {
+            let mut part = [0; 256];
+            while io.read(&mut part).await.is_ok_and(|count| count > 0) {}
+        }
+    };
+    // Who does not close in time is cut off.
+    let _ = timeout(Duration::from_secs(1), words).await;
+}
+
+/// The reason as AWS lists it for CONNACK, where only those are sent.
+fn listed(hub: &Hub, reason: Reason) -> Reason {
+    if !hub.rules.listed_reasons_only {
+        return reason;
+    }
+    match reason {
+        Reason::TooLarge => Reason::QuotaExceeded,
+        Reason::Success
+        | Reason::Unspecified
+        | Reason::ClientIdInvalid
+        | Reason::BadCredentials
+        | Reason::NotAuthorized
+        | Reason::TopicInvalid
+        | Reason::QuotaExceeded
+        | Reason::QosUnsupported => reason,
+        _ => Reason::Unspecified,
+    }
+}
+
+/// The connection of a client that is let in, with its CONNACK in the output.
+fn welcome(
+    hub: &Arc<Hub>,
+    authorizer: &Arc<dyn Authorizer>,
+    visitor: Visitor,
+    connect: &Connect<'_>,
+    permissions: Permissions,
+) -> Connection {
+    let limits = &hub.limits;
+    let (level, now) = (connect.level, Instant::now());
+    let is_v5 = level.is_v5();
+    let expiry = session_expiry(hub, connect);
+    let keep_alive = limits.keep_alive.grant(connect.keep_alive, is_v5);
+    let identity = &permissions.identity;
+    let client_id = Arc::clone(&permissions.client().id);
+    let link = Arc::new(Link::new(
+        unique_id().into(),
+        Arc::clone(&identity.principal),
+        visitor.presented.source,
+        expiry == 0,
+        keep_alive,
+    ));
+    let mut clock = Clock::new(now);
+    let expires = identity.disconnect_after.map(|after| {
+        let why = "the authorizer's time for the connection is over";
+        (now + after, Ending::Expired(why.into()))
+    });
+    let end = visitor.end.map(|end| (end, Ending::WebSocketLife));
+    clock.end = [expires, end]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at);
+    clock.refresh = Refresh::new(Arc::clone(authorizer), visitor.presented, identity);
+    let (session, session_present) = hub.arrive(Arrival {
+        client_id: Arc::clone(&client_id),
+        is_v5,
+        clean: connect.clean,
+        expiry,
+        window: connect.receive_maximum.min(limits.unacknowledged_out),
+        will: will(hub, connect),
+        link: Arc::clone(&link),
+    });
+    let mut output = Output::default();
+    let granted = Granted {
+        session_expiry: (connect.session_expiry.unwrap_or(0) != expiry).then_some(expiry),
+        receive_maximum: Some(limits.unacknowledged_in),
+        packet_bytes: Some(limits.packet_bytes),
+        client_id: connect.client_id.is_empty().then_some(&*client_id),
+        topic_aliases: limits.topic_aliases,
+        keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
+        subscription_ids: hub.rules.subscription_ids,
+        why: None,
+    };
+    encode::connected(output.packets(), level, session_present, &granted);
+    Connection {
+        session,
+        link,
+        level,
+        permissions,
+        io: visitor.io,
+        output,
+        input: BytesMut::new(),
+        terms: Terms {
+            silence: (keep_alive > 0).then(|| Duration::from_secs(keep_alive.into()) * 3 / 2),
+            packet_bytes: connect
+                .packet_bytes
+                .map_or(usize::MAX, |bytes| bytes as usize),
+            aliases_out: usize::from(connect.topic_aliases.min(limits.topic_aliases)),
+            problems: connect.problems,
+            expiry,
+        },
+        pace: Pace::new(limits),
+        clock,
+        aliases_in: Vec::new(),
+        aliases_out: Vec::new(),
+        unflushed: 0,
+        held: std::collections::VecDeque::new(),
+        taken: std::collections::VecDeque::new(),
+        room: Vec::new(),
+        closing: None,
+        expiry: None,
+        hub: Arc::clone(hub),
+    }
+}
+
+fn will(hub: &Hub, connect: &Connect<'_>) -> Option<Will> {
+    let will = connect.will.as_ref()?;
+    let range = hub.limits.message_expiry_seconds.as_ref();
+    Some(Will {
+        message: Arc::new(Message {
+            topic: will.topic.into(),
+            payload: Bytes::copy_from_slice(will.payload),
+            properties: will.properties.forwarded().into(),
+            qos: will.qos,
+            retain: will.retain,
+            expires: None,
+            publisher: 0,
+            at: SystemTime::now(),
+        }),
+        expiry: will.properties.expiry.map(|seconds| {
+            range.map_or(seconds, |range| seconds.clamp(*range.start(), *range.end()))
+        }),
+        delay: will.delay,
+    })
+}
+
+/// A random UUID (RFC 9562, version 4) as text.
+fn unique_id() -> String {
+    let random = fastrand::u128(..) & !(0xF000 << 64) & !(0xC000 << 48);
+    let id = random | (0x4000 << 64) | (0x8000 << 48);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        id >> 96,
+        (id >> 80) & 0xFFFF,
+        (id >> 64) & 0xFFFF,
+        (id >> 48) & 0xFFFF,
+        id & 0xFFFF_FFFF_FFFF
+    )
+}

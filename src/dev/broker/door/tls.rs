@@ -1,0 +1,111 @@
+//! TLS on the broker's side: rustls with ring, certificates from PEM, client certificates where an authority is named.
+
+use std::sync::Arc;
+
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, ServerConnection};
+
+use crate::port::PresentedTls;
+
+/// Application protocols (developer guide, "Protocols, port mappings, and authentication"): a client that asks for one of the first two
+/// speaks MQTT, whatever the listener is for.
+const PROTOCOLS: [&str; 3] = ["mqtt", "x-amzn-mqtt-ca", "http/1.1"];
+
+/// What a listener needs for TLS, checked.
+#[derive(Clone, Debug)]
+pub struct Tls(pub(crate) Arc<ServerConfig>);
+
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A text is not what it should be.
+    #[error("the {0} is no PEM text, or holds none")]
+    Pem(&'static str),
+    /// Certificate, key and authorities do not go together.
+    #[error("certificate, key and authorities do not go together")]
+    Together(#[source] rustls::Error),
+    /// The authorities are of no use.
+    #[error("the authorities cannot be used to check clients: {0}")]
+    Authorities(String),
+}
+
+/// PEM texts of a listener with TLS.
+#[derive(Clone, Copy)]
+pub struct TlsTexts<'a> {
+    /// The broker's certificate, and those between it and its authority.
+    pub certificate: &'a [u8],
+    /// Its key.
+    pub key: &'a [u8],
+    /// Who signs clients' certificates; without one, none is asked for.
+    pub client_authority: Option<&'a [u8]>,
+    /// Whether a client must have a certificate.
+    pub client_certificate_required: bool,
+}
+
+impl Tls {
+    /// Puts a configuration together.
+    ///
+    /// # Errors
+    /// [`TlsError`] when a text holds no certificate or key, or they do not fit.
+    pub fn try_new(texts: &TlsTexts<'_>) -> Result<Self, TlsError> {
+        let chain = certificates(texts.certificate, "certificate")?;
+        let key = PrivateKeyDer::from_pem_slice(texts.key).map_err(|_| TlsError::Pem("key"))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Together)?;
+        let builder = match texts.client_authority {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(authority, "client authority")? {
+                    roots.add(certificate).map_err(TlsError::Together)?;
+                }
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier = if texts.client_certificate_required {
+                    verifier
+                } else {
+                    verifier.allow_unauthenticated()
+                };
+                let verifier = verifier.build();
+                let verifier =
+                    verifier.map_err(|error| TlsError::Authorities(error.to_string()))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(TlsError::Together)?;
+        config.alpn_protocols = PROTOCOLS.map(|name| name.as_bytes().to_vec()).to_vec();
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+fn certificates(text: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(TlsError::Pem(what)),
+    }
+}
+
+/// What the handshake told.
+pub(crate) fn told(connection: &ServerConnection) -> PresentedTls {
+    let certificates = connection.peer_certificates().unwrap_or_default();
+    let protocol = connection.alpn_protocol();
+    PresentedTls {
+        server_name: connection.server_name().map(str::to_owned),
+        protocol: protocol.map(|name| String::from_utf8_lossy(name).into_owned()),
+        certificate: certificates
+            .first()
+            .map(|certificate| bytes::Bytes::copy_from_slice(certificate)),
+    }
+}
+
+/// Whether the client asked for MQTT by its application protocol.
+pub(crate) fn asks_for_mqtt(told: &PresentedTls) -> bool {
+    matches!(told.protocol.as_deref(), Some("mqtt" | "x-amzn-mqtt-ca"))
+}

@@ -1,0 +1,165 @@
+//! From an HTTP request to a WebSocket: `/mqtt`, sub-protocol `mqtt` (or `mqttv3.1`), as IoT Core has it.
+//!
+//! The authorizer sees the request before it is answered, so that a client with a bad token or signature sees HTTP's 403, as it does
+//! there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::dev::broker::connection::transport::{WebSocketIo, websocket_config};
+use crate::dev::broker::hub::Hub;
+use crate::dev::broker::observe::{Happening, count};
+use crate::port::{Authentication, Authorizer, Identity, Presented, PresentedUpgrade, Refusal};
+
+/// Where IoT Core takes WebSockets.
+const PATH: &str = "/mqtt";
+
+/// The sub-protocols that are spoken.
+const PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
+
+const PROTOCOL_HEADER: &str = "sec-websocket-protocol";
+
+/// The largest request: an address may have 4,096 bytes of query, a header 8,192 (iot authorizers' limits).
+const LARGEST: usize = 32 * 1024;
+
+/// How long a client may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why there is no WebSocket: HTTP's status, and why.
+struct No(&'static str, String);
+
+/// Opens a WebSocket, or answers why not. Also who the client is, where its request tells.
+pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
+    hub: &Hub,
+    authorizer: &Arc<dyn Authorizer>,
+    mut io: T,
+    presented: &mut Presented,
+) -> Option<(WebSocketIo<T>, Option<Identity>)> {
+    let mut arrived = Vec::new();
+    let read = timeout(PATIENCE, read_request(&mut io, &mut arrived)).await;
+    let (length, request) = match read {
+        Ok(Ok(request)) => request,
+        Ok(Err(no)) => return refuse(hub, &mut io, no).await,
+        Err(_) => return None,
+    };
+    let protocol = match check(&request) {
+        Ok(protocol) => protocol,
+        Err(no) => return refuse(hub, &mut io, no).await,
+    };
+    presented.upgrade = Some(told(&request));
+    let identity = match authorizer.authenticate(presented).await {
+        Ok(Authentication::Known(identity)) => Some(identity),
+        Ok(Authentication::AtConnect) => None,
+        Err(Refusal::BadCredentials(why)) => {
+            return refuse(hub, &mut io, No("403 Forbidden", why)).await;
+        }
+        Err(Refusal::Unavailable(why)) => {
+            return refuse(hub, &mut io, No("503 Service Unavailable", why)).await;
+        }
+    };
+    let answer = answer(&request, protocol)?;
+    io.write_all(&answer).await.ok()?;
+    let behind = arrived.split_off(length.min(arrived.len()));
+    let config = Some(websocket_config(hub.limits.packet_bytes as usize + 16));
+    let socket = if behind.is_empty() {
+        WebSocketStream::from_raw_socket(io, Role::Server, config).await
+    } else {
+        WebSocketStream::from_partially_read(io, behind, Role::Server, config).await
+    };
+    Some((WebSocketIo::new(socket), identity))
+}
+
+async fn read_request<T: AsyncRead + Unpin>(
+    io: &mut T,
+    arrived: &mut Vec<u8>,
+) -> Result<(usize, Request), No> {
+    loop {
+        match Request::try_parse(arrived) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) if arrived.len() > LARGEST => {
+                let why = "the request is too large".to_owned();
+                return Err(No("431 Request Header Fields Too Large", why));
+            }
+            Ok(None) => {}
+            Err(error) => return Err(No("400 Bad Request", error.to_string())),
+        }
+        let gone = || No("400 Bad Request", "the request breaks off".to_owned());
+        if io.read_buf(arrived).await.map_err(|_| gone())? == 0 {
+            return Err(gone());
+        }
+    }
+}
+
+/// The sub-protocol to speak, if the request is one that is taken.
+fn check(request: &Request) -> Result<&'static str, No> {
+    if request.uri().path() != PATH {
+        let why = format!(
+            "there is nothing at `{}`; MQTT over WebSocket is at {PATH}",
+            request.uri().path()
+        );
+        return Err(No("404 Not Found", why));
+    }
+    let offered = request.headers().get_all(PROTOCOL_HEADER).iter();
+    let offered = offered.filter_map(|value| value.to_str().ok());
+    let mut offered = offered.flat_map(|value| value.split(',').map(str::trim));
+    let spoken =
+        offered.find_map(|offered| PROTOCOLS.into_iter().find(|spoken| *spoken == offered));
+    let missing = "the sub-protocol `mqtt` must be offered in Sec-WebSocket-Protocol";
+    spoken.ok_or_else(|| No("400 Bad Request", missing.to_owned()))
+}
+
+fn told(request: &Request) -> PresentedUpgrade {
+    let headers = request.headers().iter();
+    PresentedUpgrade {
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().map(str::to_owned),
+        headers: headers
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                (name.as_str().to_owned(), value.into_owned())
+            })
+            .collect(),
+    }
+}
+
+fn answer(request: &Request, protocol: &'static str) -> Option<Vec<u8>> {
+    let mut response = create_response(request).ok()?;
+    let headers = response.headers_mut();
+    headers.insert(PROTOCOL_HEADER, HeaderValue::from_static(protocol));
+    let mut out = Vec::new();
+    write_response(&mut out, &response).ok()?;
+    Some(out)
+}
+
+async fn refuse<T: AsyncRead + AsyncWrite + Unpin, R>(
+    hub: &Hub,
+    io: &mut T,
+    No(status, why): No,
+) -> Option<R> {
+    count(&hub.counters.refused);
+    hub.observers.tell(&"".into(), || Happening::Refused {
+        why: why.clone().into(),
+    });
+    let body = format!("{why}\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let words = async {
+        if io.write_all((head + &body).as_bytes()).await.is_ok() && io.shutdown().await.is_ok() {
+            let mut part = [0; 256];
+            while io.read(&mut part).await.is_ok_and(|count| count > 0) {}
+        }
+    };
+    // Who does not close in time is cut off.
+    let _ = timeout(Duration::from_secs(1), words).await;
+    None
+}

@@ -1,0 +1,30 @@
+//! The authorizer of a broker without roles: everybody may do everything. One of several, and the broker does not know which it has.
+
+use std::sync::Arc;
+
+use crate::port::{
+    Access, Action, Answer, Authentication, Authorizer, Client, Decision, Identity, Presented,
+};
+
+/// Lets everybody do everything: a broker without roles.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Everybody;
+
+impl Access for Everybody {
+    fn decide(&self, _: &Client, _: Action<'_>) -> Decision {
+        Decision::Allowed
+    }
+}
+
+impl Authorizer for Everybody {
+    fn authenticate<'a>(&'a self, _: &'a Presented) -> Answer<'a> {
+        Box::pin(async {
+            Ok(Authentication::Known(Identity {
+                principal: "everybody".into(),
+                access: Arc::new(Self),
+                refresh_after: None,
+                disconnect_after: None,
+            }))
+        })
+    }
+}

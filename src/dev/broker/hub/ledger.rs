@@ -1,0 +1,132 @@
+//! What the broker remembers of client ids beyond their sessions: when each last connected, how its last connection ended, and the
+//! version numbers of its life-cycle events.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
+
+use super::rate::Rate;
+
+/// After this time without anything new a client id is forgotten; its version numbers then begin again (developer guide, "Lifecycle
+/// events": after about an hour).
+const REMEMBERED: Duration = Duration::from_secs(3_600);
+
+/// How many client ids are remembered before those that may be forgotten are looked for.
+const LOOK: usize = 4_096;
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    clients: FxHashMap<Arc<str>, Record>,
+    connects_per_second: Option<u32>,
+    look_at: usize,
+}
+
+#[derive(Debug)]
+struct Record {
+    at: Instant,
+    connects: Rate,
+    version: u64,
+    last: Option<LastConnection>,
+}
+
+/// How a client id's last connection ended.
+#[derive(Clone, Debug)]
+pub(crate) struct LastConnection {
+    pub(crate) ended: SystemTime,
+    pub(crate) reason: &'static str,
+}
+
+impl Ledger {
+    pub(crate) fn new(connects_per_second: Option<u32>) -> Self {
+        Self {
+            clients: FxHashMap::default(),
+            connects_per_second,
+            look_at: LOOK,
+        }
+    }
+
+    /// Whether a client id may connect again now.
+    pub(crate) fn may_connect(&mut self, client_id: &Arc<str>, now: Instant) -> bool {
+        self.record(client_id, now).connects.take(now, 1)
+    }
+
+    /// The version number of the client id's next life-cycle event: from zero on, each one higher.
+    pub(crate) fn version(&mut self, client_id: &Arc<str>, now: Instant) -> u64 {
+        let record = self.record(client_id, now);
+        let version = record.version;
+        record.version += 1;
+        version
+    }
+
+    /// Remembers how a connection ended.
+    pub(crate) fn ended(&mut self, client_id: &Arc<str>, now: Instant, reason: &'static str) {
+        self.record(client_id, now).last = Some(LastConnection {
+            ended: SystemTime::now(),
+            reason,
+        });
+    }
+
+    /// How the client id's last connection ended, where it did not long ago.
+    pub(crate) fn last(&self, client_id: &str) -> Option<LastConnection> {
+        self.clients.get(client_id)?.last.clone()
+    }
+
+    fn record(&mut self, client_id: &Arc<str>, now: Instant) -> &mut Record {
+        if self.clients.len() >= self.look_at {
+            self.clients
+                .retain(|_, record| now.saturating_duration_since(record.at) < REMEMBERED);
+            self.look_at = (self.clients.len() * 2).max(LOOK);
+        }
+        let connects = Rate::new(self.connects_per_second);
+        let record = self
+            .clients
+            .entry(Arc::clone(client_id))
+            .or_insert_with(|| Record {
+                at: now,
+                connects,
+                version: 0,
+                last: None,
+            });
+        if now.saturating_duration_since(record.at) >= REMEMBERED {
+            record.version = 0;
+            record.last = None;
+        }
+        record.at = now;
+        record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn versions_rise_and_begin_again() {
+        let mut ledger = Ledger::new(Some(1));
+        let id = Arc::from("a");
+        let now = Instant::now();
+        assert_eq!((ledger.version(&id, now), ledger.version(&id, now)), (0, 1));
+        ledger.ended(&id, now, "CONNECTION_LOST");
+        assert!(
+            ledger
+                .last("a")
+                .is_some_and(|last| last.reason == "CONNECTION_LOST")
+        );
+        let later = now + REMEMBERED;
+        assert_eq!(ledger.version(&id, later), 0);
+        assert!(ledger.last("a").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_connect_a_second() {
+        let mut ledger = Ledger::new(Some(1));
+        let (id, other) = (Arc::from("a"), Arc::from("b"));
+        let now = Instant::now();
+        assert!(ledger.may_connect(&id, now));
+        assert!(!ledger.may_connect(&id, now + Duration::from_millis(999)));
+        assert!(ledger.may_connect(&other, now));
+        assert!(ledger.may_connect(&id, now + Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,139 @@
+//! Life-cycle events: what IoT Core publishes about clients, on `$aws/events/…` (developer guide, "Lifecycle events").
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::Hub;
+use super::message::Message;
+use super::session::{Link, Session};
+use crate::dev::broker::connection::ending::Ending;
+use crate::dev::broker::observe::Happening;
+
+/// What every event says. Absent fields are left out.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Event<'a> {
+    client_id: &'a str,
+    timestamp: u128,
+    event_type: &'a str,
+    session_identifier: &'a str,
+    principal_identifier: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topics: Option<&'a [&'a str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_initiated_disconnect: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disconnect_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_number: Option<u64>,
+}
+
+impl Hub {
+    pub(crate) fn tell_connected(&self, session: &Session, link: &Link, resumed: bool) {
+        self.observers
+            .tell(&session.client_id, || Happening::Connected {
+                principal: Arc::clone(&link.principal),
+                mqtt: if session.is_v5 { "5" } else { "3" },
+                source: link.source,
+                resumed,
+            });
+        let version = self.version(&session.client_id);
+        self.event("presence/connected", &session.client_id, || Event {
+            event_type: "connected",
+            version_number: Some(version),
+            ip_address: Some(link.source.ip().to_string()),
+            ..of(link)
+        });
+    }
+
+    pub(crate) fn tell_disconnected(&self, client_id: &Arc<str>, link: &Link, ending: &Ending) {
+        let version = self.version(client_id);
+        self.event("presence/disconnected", client_id, || Event {
+            event_type: "disconnected",
+            client_initiated_disconnect: Some(ending.is_clients()),
+            disconnect_reason: Some(ending.word()),
+            version_number: Some(version),
+            ip_address: Some(link.source.ip().to_string()),
+            ..of(link)
+        });
+    }
+
+    /// A client was not let in, by a policy.
+    pub(crate) fn tell_connect_failed(
+        &self,
+        client_id: &Arc<str>,
+        principal: &str,
+        source: SocketAddr,
+    ) {
+        self.event("presence/connect_failed", client_id, || Event {
+            event_type: "connect_failed",
+            principal_identifier: principal,
+            disconnect_reason: Some("AUTHORIZATION_FAILED"),
+            ip_address: Some(source.ip().to_string()),
+            ..Event::default()
+        });
+    }
+
+    pub(crate) fn tell_subscribed(&self, client_id: &Arc<str>, link: &Link, filters: &[&str]) {
+        self.event("subscriptions/subscribed", client_id, || Event {
+            event_type: "subscribed",
+            topics: Some(filters),
+            ..of(link)
+        });
+    }
+
+    pub(crate) fn tell_unsubscribed(&self, client_id: &Arc<str>, link: &Link, filters: &[&str]) {
+        self.event("subscriptions/unsubscribed", client_id, || Event {
+            event_type: "unsubscribed",
+            topics: Some(filters),
+            ..of(link)
+        });
+    }
+
+    fn version(&self, client_id: &Arc<str>) -> u64 {
+        self.ledger().version(client_id, Instant::now())
+    }
+
+    /// Publishes an event, if anybody has subscribed to any. There are none for client ids with `#` or `+`.
+    fn event<'a>(&self, about: &str, client_id: &'a str, event: impl FnOnce() -> Event<'a>) {
+        let nobody = self.event_subscriptions.load(Ordering::Relaxed) == 0;
+        if nobody || client_id.contains(['#', '+']) {
+            return;
+        }
+        let now = SystemTime::now();
+        let since = now.duration_since(SystemTime::UNIX_EPOCH);
+        let event = Event {
+            client_id,
+            timestamp: since.unwrap_or_default().as_millis(),
+            ..event()
+        };
+        // Text and numbers only: there is nothing that JSON could not say.
+        let payload = serde_json::to_vec(&event).unwrap_or_default();
+        self.publish(Arc::new(Message {
+            topic: format!("$aws/events/{about}/{client_id}").into(),
+            payload: Bytes::from(payload),
+            properties: Box::default(),
+            qos: 1,
+            retain: false,
+            expires: None,
+            publisher: 0,
+            at: now,
+        }));
+    }
+}
+
+fn of(link: &Link) -> Event<'_> {
+    Event {
+        session_identifier: &link.id,
+        principal_identifier: &link.principal,
+        ..Event::default()
+    }
+}

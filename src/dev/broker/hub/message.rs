@@ -1,0 +1,88 @@
+//! A message as the broker holds it: once, however many subscribers it has.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::dev::broker::wire::Level;
+use crate::dev::broker::wire::encode::Publish;
+
+/// A message that was published. Its parts are kept as they are written to subscribers.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) topic: Box<str>,
+    pub(crate) payload: Bytes,
+    /// MQTT 5 properties as they go on: without expiry and alias, which are written for each subscriber.
+    pub(crate) properties: Box<[u8]>,
+    /// 0 or 1.
+    pub(crate) qos: u8,
+    pub(crate) retain: bool,
+    /// From when on it is not worth delivering.
+    pub(crate) expires: Option<Instant>,
+    /// The session that published it, by its number; 0 for the broker itself and for HTTPS.
+    pub(crate) publisher: u64,
+    pub(crate) at: SystemTime,
+}
+
+impl Message {
+    /// The same message, published now: a will is made long before.
+    pub(crate) fn published_now(&self, expiry: Option<u32>) -> Self {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        Self {
+            topic: self.topic.clone(),
+            payload: self.payload.clone(),
+            properties: self.properties.clone(),
+            qos: self.qos,
+            retain: self.retain,
+            expires: expiry.map(|expiry| Instant::now() + seconds(expiry)),
+            publisher: self.publisher,
+            at: SystemTime::now(),
+        }
+    }
+
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// The seconds left, as they are written into a packet: at least one.
+    fn expiry(&self, now: Instant) -> Option<u32> {
+        self.expires.map(|expires| {
+            let left = expires.saturating_duration_since(now);
+            let seconds = (left + Duration::from_millis(999)).as_secs();
+            u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
+        })
+    }
+}
+
+/// A message on its way to one session.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) message: Arc<Message>,
+    /// The lower of the message's and the subscription's.
+    pub(crate) qos: u8,
+    /// The retain flag that the subscriber sees.
+    pub(crate) retain: bool,
+    /// Identifiers of the subscriptions that match; few clients have any.
+    pub(crate) subscription_ids: Option<Box<[u32]>>,
+}
+
+impl Delivery {
+    /// The packet, but for its payload.
+    pub(crate) fn packet<'a>(&'a self, level: Level, id: u16, now: Instant) -> Publish<'a> {
+        let message = &*self.message;
+        let is_v5 = level.is_v5();
+        Publish {
+            topic: &message.topic,
+            qos: self.qos,
+            retain: self.retain,
+            id,
+            expiry: if is_v5 { message.expiry(now) } else { None },
+            alias: None,
+            subscription_ids: self.subscription_ids.as_deref().unwrap_or_default(),
+            properties: if is_v5 { &message.properties } else { &[] },
+            payload_bytes: message.payload.len(),
+        }
+    }
+}

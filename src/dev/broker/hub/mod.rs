@@ -1,0 +1,348 @@
+//! The broker's heart: which sessions there are, how connections come and go, and what happens to a session without one.
+//!
+//! Locks are taken in this order: the table of sessions, one session's state, the trie. Nothing is published, and nobody is told of
+//! anything, while one of them is held.
+
+mod ledger;
+mod lifecycle;
+pub(crate) mod message;
+pub(crate) mod outbox;
+pub(crate) mod rate;
+mod retained;
+pub(crate) mod routing;
+pub(crate) mod session;
+pub(crate) mod timers;
+mod trie;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
+
+use self::ledger::Ledger;
+use self::outbox::Outbox;
+use self::rate::SharedRate;
+use self::retained::Retained;
+use self::routing::Subscribers;
+use self::session::{FOR_EVER, Link, Session, State, Will};
+use self::timers::Timers;
+use self::trie::Trie;
+use crate::dev::broker::connection::ending::Ending;
+use crate::dev::broker::limits::{Limits, Rules};
+use crate::dev::broker::observe::{Counters, Happening, Observers, count, uncount};
+use crate::dev::faults::Faults;
+
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) limits: Limits,
+    pub(crate) rules: Rules,
+    pub(crate) observers: Observers,
+    pub(crate) counters: Counters,
+    pub(crate) faults: Faults,
+    pub(crate) account: Account,
+    pub(crate) timers: Timers,
+    pub(crate) trie: RwLock<Trie<Subscribers>>,
+    retained: Mutex<Retained>,
+    ledger: Mutex<Ledger>,
+    /// Subscriptions to life-cycle events: without any, none are made.
+    pub(crate) event_subscriptions: AtomicUsize,
+    sessions: Mutex<Sessions>,
+    numbers: AtomicU64,
+}
+
+type Sessions = FxHashMap<Arc<str>, Arc<Session>>;
+
+/// The rates of all connections together.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) publishes_in: SharedRate,
+    pub(crate) publishes_out: SharedRate,
+    pub(crate) connects: SharedRate,
+    pub(crate) subscribes: SharedRate,
+    pub(crate) queued: SharedRate,
+    pub(crate) retained: SharedRate,
+}
+
+/// A client that was let in.
+pub(crate) struct Arrival {
+    pub(crate) client_id: Arc<str>,
+    pub(crate) is_v5: bool,
+    /// Whether an earlier session is forgotten.
+    pub(crate) clean: bool,
+    /// How long the session outlives the connection, in seconds.
+    pub(crate) expiry: u32,
+    /// How many messages of QoS 1 the client takes at once.
+    pub(crate) window: u16,
+    pub(crate) will: Option<Will>,
+    pub(crate) link: Arc<Link>,
+}
+
+/// What is to be told once no lock is held.
+#[derive(Default)]
+struct Aftermath {
+    wills: Vec<Will>,
+    /// The connection that was taken over.
+    taken: Option<Arc<Link>>,
+}
+
+impl Hub {
+    pub(crate) fn new(limits: Limits, rules: Rules) -> Self {
+        Self {
+            account: Account {
+                publishes_in: SharedRate::new(limits.account_publishes_in),
+                publishes_out: SharedRate::new(limits.account_publishes_out),
+                connects: SharedRate::new(limits.account_connects),
+                subscribes: SharedRate::new(limits.account_subscribes),
+                queued: SharedRate::new(limits.account_queued),
+                retained: SharedRate::new(limits.account_retained),
+            },
+            observers: Observers::default(),
+            counters: Counters::default(),
+            faults: Faults::default(),
+            timers: Timers::default(),
+            trie: RwLock::default(),
+            retained: Mutex::new(Retained::new(limits.retained_per_second_per_topic)),
+            ledger: Mutex::new(Ledger::new(limits.connects_per_second_per_client_id)),
+            event_subscriptions: AtomicUsize::new(0),
+            sessions: Mutex::default(),
+            // Zero is the broker itself.
+            numbers: AtomicU64::new(1),
+            limits,
+            rules,
+        }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn retained(&self) -> MutexGuard<'_, Retained> {
+        self.retained.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session of a client id.
+    pub(crate) fn session(&self, client_id: &str) -> Option<Arc<Session>> {
+        self.sessions().get(client_id).map(Arc::clone)
+    }
+
+    /// A connection begins: it takes over the session of its client id, or gets a new one. Also whether it goes on with an earlier
+    /// one.
+    pub(crate) fn arrive(&self, arrival: Arrival) -> (Arc<Session>, bool) {
+        let mut aftermath = Aftermath::default();
+        let client_id = Arc::clone(&arrival.client_id);
+        let link = Arc::clone(&arrival.link);
+        let (session, resumed) = self.seat(arrival, &mut aftermath);
+        count(&self.counters.connections);
+        count(&self.counters.connected);
+        if let Some(taken) = &aftermath.taken {
+            uncount(&self.counters.connections, 1);
+            self.gone(&client_id, taken, &Ending::TakenOver);
+        }
+        for will in aftermath.wills {
+            self.publish_will(&will);
+        }
+        self.tell_connected(&session, &link, resumed);
+        (session, resumed)
+    }
+
+    fn seat(&self, arrival: Arrival, aftermath: &mut Aftermath) -> (Arc<Session>, bool) {
+        let mut sessions = self.sessions();
+        let earlier = sessions.get(&arrival.client_id).map(Arc::clone);
+        if let Some(session) = earlier {
+            let mut state = session.state();
+            aftermath.taken = state.link.take();
+            if let Some(link) = &aftermath.taken {
+                link.end(Ending::TakenOver);
+                if let Some(waker) = state.waker.take() {
+                    waker.wake();
+                }
+            }
+            let kept = aftermath.taken.is_none() || state.expiry > 0;
+            let resumes = !arrival.clean && kept && session.is_v5 == arrival.is_v5;
+            if let Some(will) = state.will.take() {
+                // A will that waits is forgotten when its client comes back to its session in time.
+                if !resumes || (aftermath.taken.is_some() && will.delay == 0) {
+                    aftermath.wills.push(will);
+                }
+            }
+            if resumes {
+                state.outbox.close();
+                occupy(&session, &mut state, arrival);
+                drop(state);
+                return (session, true);
+            }
+            self.finish(&session, &mut state);
+        }
+        let outbox = Outbox::new(
+            self.limits.queued_per_session,
+            self.limits.stored_per_second,
+        );
+        let session = Arc::new(Session::new(
+            self.numbers.fetch_add(1, Ordering::Relaxed),
+            Arc::clone(&arrival.client_id),
+            arrival.is_v5,
+            outbox,
+        ));
+        sessions.insert(Arc::clone(&arrival.client_id), Arc::clone(&session));
+        count(&self.counters.sessions);
+        occupy(&session, &mut session.state(), arrival);
+        (session, false)
+    }
+
+    /// A connection has ended. `expiry` is the session expiry that its client named last.
+    pub(crate) fn leave(
+        &self,
+        session: &Arc<Session>,
+        link: &Arc<Link>,
+        ending: &Ending,
+        expiry: Option<u32>,
+    ) {
+        let mut will = None;
+        {
+            let mut sessions = self.sessions();
+            let mut state = session.state();
+            let is_mine = state
+                .link
+                .as_ref()
+                .is_some_and(|other| Arc::ptr_eq(other, link));
+            // Who took over has told of it.
+            if !is_mine {
+                return;
+            }
+            state.link = None;
+            state.waker = None;
+            session.set_present(false);
+            state.away_since = Some(Instant::now());
+            if let Some(expiry) = expiry {
+                state.expiry = expiry;
+            }
+            if !ending.publishes_will() {
+                state.will = None;
+            }
+            let delay = state.will.as_ref().map(|will| will.delay);
+            if delay.is_some_and(|delay| delay == 0 || state.expiry == 0) {
+                will = state.will.take();
+            }
+            if state.expiry == 0 {
+                self.finish(session, &mut state);
+                forget(&mut sessions, session);
+            } else {
+                state.outbox.close();
+                self.set_timer(session, &state);
+            }
+        }
+        uncount(&self.counters.connections, 1);
+        self.gone(&session.client_id, link, ending);
+        if let Some(will) = will {
+            self.publish_will(&will);
+        }
+    }
+
+    /// Looks after a session whose time may have come: its will is published, or it ends.
+    pub(crate) fn look_after(&self, session: &Arc<Session>) {
+        let mut will = None;
+        {
+            let mut sessions = self.sessions();
+            let mut state = session.state();
+            let Some(away_since) = state.away_since.filter(|_| !state.is_over) else {
+                return;
+            };
+            let now = Instant::now();
+            let is_over = ends(&state, away_since).is_some_and(|end| end <= now);
+            let delay = state.will.as_ref().map(|will| seconds(will.delay));
+            if delay.is_some_and(|delay| is_over || away_since + delay <= now) {
+                will = state.will.take();
+            }
+            if is_over {
+                self.finish(session, &mut state);
+                forget(&mut sessions, session);
+            } else {
+                self.set_timer(session, &state);
+            }
+        }
+        if let Some(will) = will {
+            self.publish_will(&will);
+        }
+    }
+
+    fn set_timer(&self, session: &Arc<Session>, state: &State) {
+        let Some(away_since) = state.away_since else {
+            return;
+        };
+        let will = state.will.as_ref();
+        let will = will.map(|will| away_since + seconds(will.delay));
+        let next = [will, ends(state, away_since)].into_iter().flatten().min();
+        if let Some(next) = next {
+            self.timers.set(next, session);
+        }
+    }
+
+    /// A session is over: nothing finds it any more, nothing waits for it.
+    fn finish(&self, session: &Arc<Session>, state: &mut State) {
+        state.is_over = true;
+        session.set_present(false);
+        let subscriptions = std::mem::take(&mut state.subscriptions);
+        for filter in subscriptions.into_keys() {
+            self.remove(session, &filter);
+        }
+        state.outbox = Outbox::new(0, None);
+        uncount(&self.counters.sessions, 1);
+    }
+
+    /// All connections are told to end.
+    pub(crate) fn end_all(&self, ending: &Ending) {
+        let sessions: Vec<Arc<Session>> = self.sessions().values().map(Arc::clone).collect();
+        for session in sessions {
+            let link = session.state().link.clone();
+            if let Some(link) = link {
+                link.end(ending.clone());
+                session.wake();
+            }
+        }
+    }
+
+    fn gone(&self, client_id: &Arc<str>, link: &Link, ending: &Ending) {
+        self.ledger()
+            .ended(client_id, Instant::now(), ending.word());
+        self.observers.tell(client_id, || Happening::Disconnected {
+            reason: ending.word(),
+            why: ending.why().into(),
+        });
+        self.tell_disconnected(client_id, link, ending);
+    }
+}
+
+/// A connection takes its place in a session.
+fn occupy(session: &Session, state: &mut State, arrival: Arrival) {
+    state.outbox.open(arrival.window);
+    state.link = Some(arrival.link);
+    state.expiry = arrival.expiry;
+    state.will = arrival.will;
+    state.away_since = None;
+    session.set_present(true);
+}
+
+/// Takes a session out of the table, unless another one stands in its place.
+fn forget(sessions: &mut Sessions, session: &Arc<Session>) {
+    let is_there = sessions
+        .get(&session.client_id)
+        .is_some_and(|other| Arc::ptr_eq(other, session));
+    if is_there {
+        sessions.remove(&session.client_id);
+    }
+}
+
+/// When a session without a connection ends; `None` for never.
+fn ends(state: &State, away_since: Instant) -> Option<Instant> {
+    (state.expiry != FOR_EVER).then(|| away_since + seconds(state.expiry))
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}

@@ -1,0 +1,378 @@
+//! What waits for one client, and what it has not acknowledged yet.
+//!
+//! Pure over the time that is handed in. Bounded: what is beyond the bound is dropped, newer before older, as AWS IoT Core does it
+//! (developer guide, "MQTT", persistent sessions). Messages that were stored while the client was away come at a pace; newer ones do
+//! not wait for them unless they are of the same topic, so that a topic keeps its order.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use super::message::Delivery;
+use super::rate::Rate;
+
+/// Everything between the broker and one client.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    /// For the client that is there, in order.
+    live: VecDeque<Delivery>,
+    /// From the time it was away, and what it had left unacknowledged then.
+    stored: VecDeque<Delivery>,
+    /// Sent with QoS 1 and not acknowledged, in the order of sending.
+    in_flight: VecDeque<InFlight>,
+    last_id: u16,
+    /// How many may be in flight.
+    window: u16,
+    /// How many may wait.
+    bound: usize,
+    /// How fast stored messages come.
+    pace: Rate,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    id: u16,
+    delivery: Delivery,
+    since: Instant,
+}
+
+/// Whether a message found a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// It waits.
+    Taken,
+    /// There was no room.
+    Full,
+}
+
+/// What there is to send.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A message, with its packet identifier; 0 with QoS 0.
+    Send(Delivery, u16),
+    /// Nothing before this time.
+    At(Instant),
+    /// Nothing until something comes: a message, or an acknowledgement.
+    Nothing,
+}
+
+impl Outbox {
+    pub(crate) fn new(bound: usize, stored_per_second: Option<u32>) -> Self {
+        Self {
+            live: VecDeque::new(),
+            stored: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            last_id: 0,
+            window: u16::MAX,
+            bound,
+            pace: Rate::new(stored_per_second),
+        }
+    }
+
+    /// How many messages wait or are in flight.
+    pub(crate) fn len(&self) -> usize {
+        self.live.len() + self.stored.len() + self.in_flight.len()
+    }
+
+    /// Whether no more may wait.
+    fn is_full(&self) -> bool {
+        self.live.len() + self.stored.len() >= self.bound
+    }
+
+    /// Whether nothing waits to be sent.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.live.is_empty() && self.stored.is_empty()
+    }
+
+    /// A message for a client that is there.
+    pub(crate) fn offer(&mut self, delivery: Delivery) -> Offer {
+        if self.is_full() {
+            return Offer::Full;
+        }
+        let topic = &delivery.message.topic;
+        let behind = self
+            .stored
+            .iter()
+            .any(|other| other.message.topic == *topic);
+        if behind {
+            self.stored.push_back(delivery);
+        } else {
+            self.live.push_back(delivery);
+        }
+        Offer::Taken
+    }
+
+    /// A message for a client that is away.
+    pub(crate) fn store(&mut self, delivery: Delivery) -> Offer {
+        if self.is_full() {
+            return Offer::Full;
+        }
+        self.stored.push_back(delivery);
+        Offer::Taken
+    }
+
+    /// The client is there, and takes so many messages of QoS 1 at once.
+    pub(crate) fn open(&mut self, window: u16) {
+        self.window = window;
+        self.last_id = 0;
+    }
+
+    /// The client is gone: what it has not acknowledged comes again, before all else; what was sent once at most is given up.
+    pub(crate) fn close(&mut self) {
+        let unacknowledged = self.in_flight.drain(..).map(|sent| sent.delivery);
+        let waiting = self.stored.drain(..).chain(self.live.drain(..));
+        let stored: VecDeque<Delivery> = unacknowledged
+            .chain(waiting)
+            .filter(|delivery| delivery.qos > 0)
+            .collect();
+        *self = Self {
+            stored,
+            pace: self.pace,
+            ..Self::new(self.bound, None)
+        };
+    }
+
+    /// What is to be sent now.
+    pub(crate) fn next(&mut self, now: Instant) -> Next {
+        let live = self.live.front().is_some_and(|first| self.fits(first));
+        if !live
+            && let Some(first) = self.stored.front()
+            && self.fits(first)
+        {
+            return match self.pace.next(now) {
+                Some(at) => Next::At(at),
+                None => {
+                    self.pace.take(now, 1);
+                    let delivery = self.stored.pop_front();
+                    release(&mut self.stored);
+                    self.send(delivery, now)
+                }
+            };
+        }
+        if !live {
+            return Next::Nothing;
+        }
+        // Live messages do not starve stored ones: both are due, and stored ones are few a second.
+        if self.stored.front().is_some_and(|first| self.fits(first)) && self.pace.take(now, 1) {
+            let delivery = self.stored.pop_front();
+            release(&mut self.stored);
+            return self.send(delivery, now);
+        }
+        let delivery = self.live.pop_front();
+        release(&mut self.live);
+        self.send(delivery, now)
+    }
+
+    fn fits(&self, delivery: &Delivery) -> bool {
+        delivery.qos == 0 || self.in_flight.len() < usize::from(self.window)
+    }
+
+    fn send(&mut self, delivery: Option<Delivery>, now: Instant) -> Next {
+        let Some(delivery) = delivery else {
+            return Next::Nothing;
+        };
+        if delivery.qos == 0 {
+            return Next::Send(delivery, 0);
+        }
+        let id = self.next_id();
+        self.in_flight.push_back(InFlight {
+            id,
+            delivery: delivery.clone(),
+            since: now,
+        });
+        Next::Send(delivery, id)
+    }
+
+    /// An identifier that is not in flight. They are given out in turn, so that only the oldest ones can be in the way.
+    fn next_id(&mut self) -> u16 {
+        let after = |id: u16| id.checked_add(1).unwrap_or(1);
+        let mut id = after(self.last_id);
+        for sent in &self.in_flight {
+            if sent.id != id {
+                break;
+            }
+            id = after(id);
+        }
+        self.last_id = id;
+        id
+    }
+
+    /// The client has a message; or it never will, so that nothing is in flight any more. `None` for an identifier that is not.
+    pub(crate) fn acknowledge(&mut self, id: u16) -> Option<Delivery> {
+        let at = self.in_flight.iter().position(|sent| sent.id == id)?;
+        let sent = self.in_flight.remove(at);
+        release(&mut self.in_flight);
+        sent.map(|sent| sent.delivery)
+    }
+
+    /// Gives up messages of QoS 0 that wait, as the connection's pace lets nothing through; says how many.
+    pub(crate) fn discard_qos0(&mut self) -> usize {
+        let before = self.live.len();
+        self.live.retain(|delivery| delivery.qos > 0);
+        before - self.live.len()
+    }
+
+    /// Gives up what has been in flight since before a time; says how many.
+    pub(crate) fn give_up(&mut self, before: Instant) -> usize {
+        let count = self.in_flight.len();
+        while self
+            .in_flight
+            .front()
+            .is_some_and(|oldest| oldest.since <= before)
+        {
+            self.in_flight.pop_front();
+        }
+        count - self.in_flight.len()
+    }
+
+    /// Since when the oldest unacknowledged message is in flight.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.in_flight.front().map(|oldest| oldest.since)
+    }
+}
+
+/// Gives memory back once a queue that was long is empty.
+fn release<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && queue.capacity() > 32 {
+        queue.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::dev::broker::hub::message::Message;
+
+    fn delivery(topic: &str, text: &str, qos: u8) -> Delivery {
+        let message = Message {
+            topic: topic.into(),
+            payload: Bytes::copy_from_slice(text.as_bytes()),
+            properties: Box::default(),
+            qos,
+            retain: false,
+            expires: None,
+            publisher: 0,
+            at: SystemTime::UNIX_EPOCH,
+        };
+        Delivery {
+            message: Arc::new(message),
+            qos,
+            retain: false,
+            subscription_ids: None,
+        }
+    }
+
+    fn sent(outbox: &mut Outbox, now: Instant) -> Vec<(String, u16)> {
+        let mut sent = Vec::new();
+        while let Next::Send(delivery, id) = outbox.next(now) {
+            let text = String::from_utf8_lossy(&delivery.message.payload).into_owned();
+            sent.push((text, id));
+        }
+        sent
+    }
+
+    #[track_caller]
+    fn check(outbox: &mut Outbox, now: Instant, expected: &[(&str, u16)]) {
+        let sent = sent(outbox, now);
+        let sent: Vec<(&str, u16)> = sent.iter().map(|(text, id)| (&**text, *id)).collect();
+        assert_eq!(sent, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_window_holds_messages_back() {
+        let now = Instant::now();
+        let mut outbox = Outbox::new(100, None);
+        outbox.open(2);
+        for n in 1..=4 {
+            outbox.offer(delivery("t", &n.to_string(), 1));
+        }
+        check(&mut outbox, now, &[("1", 1), ("2", 2)]);
+        assert!(outbox.acknowledge(7).is_none());
+        assert!(outbox.acknowledge(2).is_some());
+        check(&mut outbox, now, &[("3", 3)]);
+        assert!(outbox.acknowledge(1).is_some());
+        check(&mut outbox, now, &[("4", 4)]);
+        assert_eq!(outbox.len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_acknowledged_comes_again_first() {
+        let now = Instant::now();
+        let mut outbox = Outbox::new(100, None);
+        outbox.open(2);
+        for (text, qos) in [("1", 1), ("2", 1), ("3", 1), ("4", 0)] {
+            outbox.offer(delivery("t", text, qos));
+        }
+        check(&mut outbox, now, &[("1", 1), ("2", 2)]);
+        outbox.acknowledge(1);
+        outbox.close();
+        outbox.store(delivery("t", "5", 1));
+        outbox.open(100);
+        check(&mut outbox, now, &[("2", 1), ("3", 2), ("5", 3)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stored_messages_come_at_a_pace_and_others_do_not_wait() {
+        let now = Instant::now();
+        let mut outbox = Outbox::new(100, Some(2));
+        for n in 1..=3 {
+            outbox.store(delivery("stored", &n.to_string(), 1));
+        }
+        outbox.open(100);
+        outbox.offer(delivery("other", "live", 1));
+        outbox.offer(delivery("stored", "4", 1));
+        check(&mut outbox, now, &[("1", 1), ("2", 2), ("live", 3)]);
+        let Next::At(at) = outbox.next(now) else {
+            panic!("it waits for the next second");
+        };
+        assert_eq!(at, now + Duration::from_secs(1));
+        check(&mut outbox, at, &[("3", 4), ("4", 5)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_beyond_the_bound_is_dropped() {
+        let mut outbox = Outbox::new(2, None);
+        let offered = [1, 2, 3].map(|n| outbox.store(delivery("t", &n.to_string(), 1)));
+        assert_eq!(offered, [Offer::Taken, Offer::Taken, Offer::Full]);
+        outbox.open(10);
+        check(&mut outbox, Instant::now(), &[("1", 1), ("2", 2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn identifiers_in_flight_are_not_given_out_again() {
+        let now = Instant::now();
+        let mut outbox = Outbox::new(10, None);
+        outbox.open(3);
+        outbox.offer(delivery("t", "held", 1));
+        outbox.offer(delivery("t", "held", 1));
+        check(&mut outbox, now, &[("held", 1), ("held", 2)]);
+        for _ in 0..65_533 {
+            outbox.offer(delivery("t", "x", 1));
+            let Next::Send(_, id) = outbox.next(now) else {
+                panic!("there is room");
+            };
+            outbox.acknowledge(id);
+        }
+        outbox.offer(delivery("t", "after the turn", 1));
+        check(&mut outbox, now, &[("after the turn", 3)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_in_flight_for_ever() {
+        let now = Instant::now();
+        let mut outbox = Outbox::new(10, None);
+        outbox.open(1);
+        outbox.offer(delivery("t", "1", 1));
+        outbox.offer(delivery("t", "2", 1));
+        check(&mut outbox, now, &[("1", 1)]);
+        assert_eq!(outbox.oldest(), Some(now));
+        assert_eq!(outbox.give_up(now - Duration::from_secs(1)), 0);
+        assert_eq!(outbox.give_up(now), 1);
+        check(&mut outbox, now, &[("2", 2)]);
+    }
+}

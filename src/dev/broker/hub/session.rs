@@ -1,0 +1,188 @@
+//! One client's session: its subscriptions, what waits for it, and the connection that it has at the moment.
+//!
+//! A session that outlives its connection is the same object before and after. Its state is behind one lock that is held for
+//! single steps only; a connection and a routing publisher meet here and nowhere else.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use super::message::{Delivery, Message};
+use super::outbox::{Offer, Outbox};
+use crate::dev::broker::connection::ending::Ending;
+
+/// Never: a session that does not expire.
+pub(crate) const FOR_EVER: u32 = u32::MAX;
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Unlike client ids, never used again.
+    pub(crate) number: u64,
+    pub(crate) client_id: Arc<str>,
+    /// AWS keeps sessions of MQTT 3 and 5 apart.
+    pub(crate) is_v5: bool,
+    /// Whether it has a connection, for who does not want the lock.
+    present: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) outbox: Outbox,
+    pub(crate) subscriptions: BTreeMap<Arc<str>, Options>,
+    /// The connection, while there is one.
+    pub(crate) link: Option<Arc<Link>>,
+    /// The connection's task, while it has nothing to do.
+    pub(crate) waker: Option<Waker>,
+    /// How long the session outlives its connection, in seconds.
+    pub(crate) expiry: u32,
+    /// Since when it has no connection.
+    pub(crate) away_since: Option<Instant>,
+    pub(crate) will: Option<Will>,
+    /// Nobody will ever come for it.
+    pub(crate) is_over: bool,
+}
+
+/// A subscription's options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) qos: u8,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    /// 0 for none.
+    pub(crate) subscription_id: u32,
+}
+
+/// What is published when the client is lost.
+#[derive(Clone, Debug)]
+pub(crate) struct Will {
+    pub(crate) message: Arc<Message>,
+    /// The message's expiry, which begins when it is published; in seconds.
+    pub(crate) expiry: Option<u32>,
+    /// How long after the loss, in seconds.
+    pub(crate) delay: u32,
+}
+
+/// One connection of a session, as others see it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// What life-cycle events call the session identifier: one for each connection.
+    pub(crate) id: Box<str>,
+    pub(crate) principal: Arc<str>,
+    pub(crate) source: SocketAddr,
+    pub(crate) is_clean: bool,
+    pub(crate) keep_alive: u16,
+    pub(crate) since: SystemTime,
+    end: OnceLock<Ending>,
+}
+
+impl Link {
+    pub(crate) fn new(
+        id: Box<str>,
+        principal: Arc<str>,
+        source: SocketAddr,
+        is_clean: bool,
+        keep_alive: u16,
+    ) -> Self {
+        Self {
+            id,
+            principal,
+            source,
+            is_clean,
+            keep_alive,
+            since: SystemTime::now(),
+            end: OnceLock::new(),
+        }
+    }
+
+    /// Tells the connection's task to end, and why; the first one to say so is heard.
+    pub(crate) fn end(&self, ending: Ending) {
+        let _ = self.end.set(ending);
+    }
+
+    /// Why it is to end, once it is.
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.end.get()
+    }
+}
+
+/// What became of a message that was handed to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handed {
+    /// It is on its way, or waits for its client to come back.
+    Taken,
+    /// There was no room.
+    Full,
+    /// The client is away, and the message is not kept.
+    Away,
+}
+
+impl Session {
+    pub(crate) fn new(number: u64, client_id: Arc<str>, is_v5: bool, outbox: Outbox) -> Self {
+        Self {
+            number,
+            client_id,
+            is_v5,
+            present: AtomicBool::new(false),
+            state: Mutex::new(State {
+                outbox,
+                subscriptions: BTreeMap::new(),
+                link: None,
+                waker: None,
+                expiry: 0,
+                away_since: None,
+                will: None,
+                is_over: false,
+            }),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_present(&self) -> bool {
+        self.present.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_present(&self, present: bool) {
+        self.present.store(present, Ordering::Relaxed);
+    }
+
+    /// Hands a message over. `may_store` is asked before it is kept for a client that is away.
+    pub(crate) fn hand(&self, delivery: Delivery, may_store: impl FnOnce() -> bool) -> Handed {
+        let mut state = self.state();
+        if state.is_over {
+            return Handed::Away;
+        }
+        let offer = if state.link.is_some() {
+            state.outbox.offer(delivery)
+        } else if delivery.qos > 0 && may_store() {
+            state.outbox.store(delivery)
+        } else {
+            return Handed::Away;
+        };
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        match offer {
+            Offer::Taken => Handed::Taken,
+            Offer::Full => Handed::Full,
+        }
+    }
+
+    /// Wakes the connection's task, if it sleeps.
+    pub(crate) fn wake(&self) {
+        let waker = self.state().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A trie of topic filters: finds what belongs to all filters that match a topic, in steps that do not grow with their number.
+//!
+//! MQTT's matching (5.0, section 4.7): `+` is one level, `#` all that follow; neither reaches topics that begin with `$` from the first
+//! level. Whether `a/#` matches `a` is asked for, since AWS IoT Core and MQTT differ there. Filters are taken as they are: whether
+//! they are well formed is checked before.
+
+use rustc_hash::FxHashMap;
+
+/// What belongs to filters, by filter.
+#[derive(Debug)]
+pub(crate) struct Trie<V> {
+    root: Node<V>,
+}
+
+#[derive(Debug)]
+struct Node<V> {
+    children: FxHashMap<Box<str>, Node<V>>,
+    plus: Option<Box<Node<V>>>,
+    /// What belongs to the filter that ends here.
+    here: Option<Box<V>>,
+    /// What belongs to the filter that goes on with `#`.
+    below: Option<Box<V>>,
+}
+
+impl<V> Default for Node<V> {
+    fn default() -> Self {
+        Self {
+            children: FxHashMap::default(),
+            plus: None,
+            here: None,
+            below: None,
+        }
+    }
+}
+
+impl<V> Node<V> {
+    fn is_empty(&self) -> bool {
+        self.children.is_empty()
+            && self.plus.is_none()
+            && self.here.is_none()
+            && self.below.is_none()
+    }
+}
+
+impl<V: Default> Default for Trie<V> {
+    fn default() -> Self {
+        Self {
+            root: Node::default(),
+        }
+    }
+}
+
+impl<V: Default> Trie<V> {
+    /// What belongs to a filter, made where it is not there yet.
+    pub(crate) fn entry(&mut self, filter: &str) -> &mut V {
+        let mut node = &mut self.root;
+        for level in filter.split('/') {
+            match level {
+                "#" => return node.below.get_or_insert_default(),
+                "+" => node = node.plus.get_or_insert_default(),
+                _ => node = node.children.entry(level.into()).or_default(),
+            }
+        }
+        node.here.get_or_insert_default()
+    }
+
+    /// Changes what belongs to a filter; it goes, with the way to it, when `change` says that nothing is left.
+    pub(crate) fn change(&mut self, filter: &str, mut change: impl FnMut(&mut V) -> bool) {
+        change_below(&mut self.root, Some(filter), &mut change);
+    }
+
+    /// Shows what belongs to each filter that matches a topic.
+    pub(crate) fn matching<'a>(
+        &'a self,
+        topic: &str,
+        hash_matches_parent: bool,
+        with: &mut impl FnMut(&'a V),
+    ) {
+        let reserved = topic.starts_with('$');
+        walk(&self.root, Some(topic), reserved, hash_matches_parent, with);
+    }
+}
+
+/// `rest` is what is left of the filter; `None` behind its last level. As deep as the filter is.
+fn change_below<V>(node: &mut Node<V>, rest: Option<&str>, change: &mut dyn FnMut(&mut V) -> bool) {
+    let emptied = |value: &mut Option<Box<V>>, change: &mut dyn FnMut(&mut V) -> bool| {
+        if value.as_deref_mut().is_some_and(change) {
+            *value = None;
+        }
+    };
+    let Some(rest) = rest else {
+        return emptied(&mut node.here, change);
+    };
+    let (level, rest) = split(rest);
+    match level {
+        "#" => emptied(&mut node.below, change),
+        "+" => {
+            if let Some(child) = &mut node.plus {
+                change_below(child, rest, change);
+                if child.is_empty() {
+                    node.plus = None;
+                }
+            }
+        }
+        level => {
+            let Some(child) = node.children.get_mut(level) else {
+                return;
+            };
+            change_below(child, rest, change);
+            if child.is_empty() {
+                node.children.remove(level);
+                // A level that once had many children would keep their room for ever.
+                if node.children.len() * 4 < node.children.capacity() {
+                    node.children.shrink_to_fit();
+                }
+            }
+        }
+    }
+}
+
+/// The first level, and what follows it.
+fn split(rest: &str) -> (&str, Option<&str>) {
+    match rest.split_once('/') {
+        Some((level, rest)) => (level, Some(rest)),
+        None => (rest, None),
+    }
+}
+
+/// `rest` is what is left of the topic; `None` behind its last level. As deep as the filters are, whatever the topic.
+fn walk<'a, V>(
+    node: &'a Node<V>,
+    rest: Option<&str>,
+    reserved: bool,
+    hash_matches_parent: bool,
+    with: &mut impl FnMut(&'a V),
+) {
+    let Some(rest) = rest else {
+        if let Some(value) = &node.here {
+            with(value);
+        }
+        if hash_matches_parent && let Some(value) = &node.below {
+            with(value);
+        }
+        return;
+    };
+    if !reserved && let Some(value) = &node.below {
+        with(value);
+    }
+    let (level, rest) = split(rest);
+    if !reserved && let Some(child) = &node.plus {
+        walk(child, rest, false, hash_matches_parent, with);
+    }
+    if let Some(child) = node.children.get(level) {
+        walk(child, rest, false, hash_matches_parent, with);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// MQTT's matching, level by level.
+    fn matches(filter: &[&str], topic: &[&str], parent: bool) -> bool {
+        match (filter, topic) {
+            (["#"], []) => parent,
+            (["#"], _) => true,
+            ([], []) => true,
+            (["+", filter @ ..], [_, topic @ ..]) => matches(filter, topic, parent),
+            ([level, filter @ ..], [name, topic @ ..]) => {
+                level == name && matches(filter, topic, parent)
+            }
+            _ => false,
+        }
+    }
+
+    fn naive(filter: &str, topic: &str, parent: bool) -> bool {
+        if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+            return false;
+        }
+        let filter: Vec<&str> = filter.split('/').collect();
+        let topic: Vec<&str> = topic.split('/').collect();
+        matches(&filter, &topic, parent)
+    }
+
+    fn found(trie: &Trie<Vec<usize>>, topic: &str, parent: bool) -> Vec<usize> {
+        let mut found = Vec::new();
+        trie.matching(topic, parent, &mut |numbers: &Vec<usize>| {
+            found.extend(numbers);
+        });
+        found.sort_unstable();
+        found
+    }
+
+    fn filter() -> impl Strategy<Value = String> {
+        let level = prop_oneof!["[ab]", Just("+".to_owned()), Just(String::new())];
+        (
+            prop::collection::vec(level, 1..5),
+            any::<bool>(),
+            any::<bool>(),
+        )
+            .prop_map(|(mut levels, all, dollar)| {
+                if all {
+                    levels.push("#".into());
+                }
+                if dollar && let Some(first) = levels.first_mut() {
+                    *first = "$a".into();
+                }
+                levels.join("/")
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_matching_one_by_one(
+            filters in prop::collection::vec(filter(), 0..20),
+            gone in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
+            topic in "(\\$a|[ab]?)(/[ab]?){0,4}",
+            parent: bool,
+        ) {
+            let mut trie = Trie::<Vec<usize>>::default();
+            for (number, filter) in filters.iter().enumerate() {
+                trie.entry(filter).push(number);
+            }
+            let mut left: Vec<(usize, &String)> = filters.iter().enumerate().collect();
+            for index in gone {
+                if left.is_empty() {
+                    break;
+                }
+                let (number, filter) = left.remove(index.index(left.len()));
+                trie.change(filter, |numbers| {
+                    numbers.retain(|other| *other != number);
+                    numbers.is_empty()
+                });
+            }
+            let wanted: Vec<usize> = left
+                .iter()
+                .filter(|(_, filter)| naive(filter, &topic, parent))
+                .map(|(number, _)| *number)
+                .collect();
+            prop_assert_eq!(found(&trie, &topic, parent), wanted);
+            for (number, filter) in left {
+                trie.change(filter, |numbers| {
+                    numbers.retain(|other| *other != number);
+                    numbers.is_empty()
+                });
+            }
+            prop_assert!(trie.root.is_empty(), "an empty trie keeps nothing: {:?}", trie);
+        }
+    }
+
+    #[test]
+    fn the_parent_is_iot_cores_exception() {
+        let mut trie = Trie::<Vec<usize>>::default();
+        trie.entry("a/#").push(1);
+        assert!(found(&trie, "a", false).is_empty());
+        assert_eq!(found(&trie, "a", true), [1]);
+        assert_eq!(found(&trie, "a/", false), [1]);
+        assert_eq!(found(&trie, "a/b/c", false), [1]);
+    }
+}

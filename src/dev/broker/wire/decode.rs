@@ -1,0 +1,362 @@
+//! The packets that a client sends.
+//!
+//! They borrow from the bytes that have arrived. What a policy or a quota has to say of a packet is not decided here.
+
+use smallvec::SmallVec;
+
+use super::connect::{Connect, connect};
+use super::property::{Property, id, properties};
+use super::read::Reader;
+use super::{Breach, Level, Reason, kind};
+
+/// A packet from a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Packet<'a> {
+    /// It wants to speak.
+    Connect(Box<Connect<'a>>),
+    /// A message.
+    Publish(Publish<'a>),
+    /// It has a message that was sent with QoS 1.
+    PubAck {
+        /// The packet identifier.
+        id: u16,
+        /// MQTT 5's reason code; 0 for older clients.
+        reason: u8,
+    },
+    /// It wants messages.
+    Subscribe(Subscribe<'a>),
+    /// It wants no more of them.
+    Unsubscribe {
+        /// The packet identifier.
+        id: u16,
+        /// The filters as sent.
+        filters: Vec<&'a str>,
+    },
+    /// It lives.
+    Ping,
+    /// It leaves.
+    Disconnect {
+        /// MQTT 5's reason code; 0 for older clients.
+        reason: u8,
+        /// How long its session is to be kept, in seconds, where it has changed its mind.
+        session_expiry: Option<u32>,
+    },
+}
+
+/// The properties of a message that concern the broker, and all of them as they were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageProperties<'a> {
+    /// How long it is worth delivering, in seconds.
+    pub expiry: Option<u32>,
+    /// The topic's alias.
+    pub alias: Option<u16>,
+    /// Whether the payload is said to be UTF-8.
+    pub is_text: bool,
+    /// Bytes of all user properties, names and values.
+    pub user_bytes: usize,
+    /// Bytes of the correlation data.
+    pub correlation_bytes: usize,
+    /// What kind of content it is.
+    pub content_type: Option<&'a str>,
+    /// Where an answer is wanted.
+    pub response_topic: Option<&'a str>,
+    /// The block as sent.
+    pub block: &'a [u8],
+}
+
+impl MessageProperties<'_> {
+    /// What goes on to subscribers: all but what the broker writes itself.
+    pub fn forwarded(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.block.len());
+        for property in properties(self.block).map_while(Result::ok) {
+            let own = matches!(
+                property.id,
+                id::MESSAGE_EXPIRY | id::TOPIC_ALIAS | id::WILL_DELAY
+            );
+            if !own {
+                out.extend_from_slice(property.raw);
+            }
+        }
+        out
+    }
+}
+
+/// PUBLISH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish<'a> {
+    /// Where; empty where an alias stands for it.
+    pub topic: &'a str,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// Whether it is kept for later subscribers.
+    pub retain: bool,
+    /// The packet identifier; 0 with QoS 0.
+    pub id: u16,
+    /// What.
+    pub payload: &'a [u8],
+    /// Its properties.
+    pub properties: MessageProperties<'a>,
+}
+
+/// SUBSCRIBE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribe<'a> {
+    /// The packet identifier.
+    pub id: u16,
+    /// The subscription identifier.
+    pub subscription_id: Option<u32>,
+    /// What is asked for.
+    pub wishes: SmallVec<[Wish<'a>; 8]>,
+}
+
+/// One filter with its options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish<'a> {
+    /// The filter as sent.
+    pub filter: &'a str,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// Whether the client's own messages are left out.
+    pub no_local: bool,
+    /// Whether messages keep their retain flag.
+    pub retain_as_published: bool,
+    /// When retained messages are sent: 0 always, 1 to a new subscription, 2 never.
+    pub retain_handling: u8,
+}
+
+/// Reads one packet's body, by the first byte of the packet.
+///
+/// # Errors
+/// Which rule it breaks.
+pub fn decode(level: Level, header: u8, body: &[u8]) -> Result<Packet<'_>, Breach> {
+    let (kind, flags) = (header >> 4, header & 0x0F);
+    let mut rest = Reader(body);
+    let wanted = match kind {
+        kind::PUBLISH => flags,
+        kind::SUBSCRIBE | kind::UNSUBSCRIBE | kind::PUBREL => 0b0010,
+        _ => 0,
+    };
+    // MQTT 3.1 lets SUBSCRIBE and UNSUBSCRIBE be marked as duplicates.
+    let odd = if level == Level::V31 { 0b1000 } else { 0 };
+    if flags != wanted && flags != wanted | odd {
+        return Err(Breach::malformed("flags that must not be set"));
+    }
+    match kind {
+        kind::CONNECT => connect(&mut rest).map(|connect| Packet::Connect(Box::new(connect))),
+        kind::PUBLISH => publish(level, flags, rest).map(Packet::Publish),
+        kind::PUBACK => acknowledged(level, rest),
+        kind::SUBSCRIBE => subscribe(level, rest).map(Packet::Subscribe),
+        kind::UNSUBSCRIBE => unsubscribe(level, rest),
+        kind::PINGREQ if body.is_empty() => Ok(Packet::Ping),
+        kind::DISCONNECT => disconnect(level, rest),
+        kind::PINGREQ => Err(Breach::malformed("a PINGREQ with a body")),
+        kind::PUBREC | kind::PUBREL | kind::PUBCOMP => Err(Breach::protocol(
+            "a packet of QoS 2, which is not spoken here",
+        )),
+        kind::AUTH if level.is_v5() => Err(Breach::protocol(
+            "an AUTH packet: extended authentication is not spoken here",
+        )),
+        kind::CONNACK | kind::SUBACK | kind::UNSUBACK | kind::PINGRESP => {
+            Err(Breach::protocol("a packet that only a broker sends"))
+        }
+        _ => Err(Breach::malformed("a packet of a type that does not exist")),
+    }
+}
+
+pub(super) const MISPLACED: Breach = Breach::protocol("a property that this packet must not have");
+
+/// A topic has no wildcards (section 3.3.2.1).
+pub(super) fn topic(topic: &str) -> Result<&str, Breach> {
+    if memchr::memchr2(b'+', b'#', topic.as_bytes()).is_some() {
+        return Err(Breach {
+            reason: Reason::TopicInvalid,
+            what: "a topic with a wildcard",
+        });
+    }
+    Ok(topic)
+}
+
+impl<'a> MessageProperties<'a> {
+    pub(super) fn take(&mut self, property: &Property<'a>) -> Result<(), Breach> {
+        match property.id {
+            id::MESSAGE_EXPIRY => self.expiry = Some(property.value.number()),
+            id::TOPIC_ALIAS => {
+                self.alias = Some(u16::try_from(property.value.number()).unwrap_or(0));
+            }
+            id::USER_PROPERTY => {
+                // Less the identifier and the lengths of name and value.
+                self.user_bytes += property.raw.len().saturating_sub(5);
+            }
+            id::CORRELATION_DATA => {
+                self.correlation_bytes = property.raw.len().saturating_sub(3);
+            }
+            id::PAYLOAD_FORMAT => self.is_text = property.value.number() == 1,
+            id::CONTENT_TYPE => self.content_type = Some(property.value.text()),
+            id::RESPONSE_TOPIC => self.response_topic = Some(topic(property.value.text())?),
+            _ => return Err(MISPLACED),
+        }
+        Ok(())
+    }
+}
+
+fn publish(level: Level, flags: u8, mut rest: Reader<'_>) -> Result<Publish<'_>, Breach> {
+    let (duplicate, qos, retain) = (flags & 0b1000 != 0, (flags >> 1) & 0b11, flags & 1 != 0);
+    if qos == 3 {
+        return Err(Breach::malformed("a message with QoS 3"));
+    }
+    if duplicate && qos == 0 && level != Level::V31 {
+        return Err(Breach::malformed(
+            "a message with QoS 0 that is a duplicate",
+        ));
+    }
+    let topic = topic(rest.text()?)?;
+    let id = if qos > 0 { identifier(&mut rest)? } else { 0 };
+    let mut found = MessageProperties::default();
+    if level.is_v5() {
+        found.block = rest.properties()?;
+        for property in properties(found.block) {
+            found.take(&property?)?;
+        }
+    }
+    if topic.is_empty() && found.alias.is_none() {
+        return Err(Breach::protocol("a message without a topic"));
+    }
+    Ok(Publish {
+        topic,
+        qos,
+        retain,
+        id,
+        payload: rest.0,
+        properties: found,
+    })
+}
+
+fn identifier(rest: &mut Reader<'_>) -> Result<u16, Breach> {
+    match rest.two()? {
+        0 => Err(Breach::protocol("a packet identifier of zero")),
+        id => Ok(id),
+    }
+}
+
+fn acknowledged(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach> {
+    let id = identifier(&mut rest)?;
+    let mut reason = 0;
+    if level.is_v5() && !rest.is_empty() {
+        reason = rest.byte()?;
+        only(&mut rest, &[id::REASON_STRING, id::USER_PROPERTY], |_| {})?;
+    }
+    end(rest)?;
+    Ok(Packet::PubAck { id, reason })
+}
+
+/// Reads a block of properties that may be left out at the end of a packet.
+fn only(
+    rest: &mut Reader<'_>,
+    allowed: &[u8],
+    mut with: impl FnMut(&Property<'_>),
+) -> Result<(), Breach> {
+    if rest.is_empty() {
+        return Ok(());
+    }
+    for property in properties(rest.properties()?) {
+        let property = property?;
+        if !allowed.contains(&property.id) {
+            return Err(MISPLACED);
+        }
+        with(&property);
+    }
+    Ok(())
+}
+
+fn subscribe(level: Level, mut rest: Reader<'_>) -> Result<Subscribe<'_>, Breach> {
+    let id = identifier(&mut rest)?;
+    let mut subscription_id = None;
+    if level.is_v5() {
+        only(&mut rest, &[id::SUBSCRIPTION_ID, id::USER_PROPERTY], |it| {
+            if it.id == id::SUBSCRIPTION_ID {
+                subscription_id = Some(it.value.number());
+            }
+        })?;
+    }
+    if subscription_id == Some(0) {
+        return Err(Breach::protocol("a subscription identifier of zero"));
+    }
+    let mut wishes = SmallVec::new();
+    while !rest.is_empty() {
+        wishes.push(wish(level, &mut rest)?);
+    }
+    if wishes.is_empty() {
+        return Err(Breach::protocol("a SUBSCRIBE without a filter"));
+    }
+    Ok(Subscribe {
+        id,
+        subscription_id,
+        wishes,
+    })
+}
+
+fn wish<'a>(level: Level, rest: &mut Reader<'a>) -> Result<Wish<'a>, Breach> {
+    let filter = rest.text()?;
+    let options = rest.byte()?;
+    let wish = Wish {
+        filter,
+        qos: options & 0b11,
+        no_local: options & 0b100 != 0,
+        retain_as_published: options & 0b1000 != 0,
+        retain_handling: (options >> 4) & 0b11,
+    };
+    let reserved = if level.is_v5() { 0xC0 } else { 0xFC };
+    if wish.qos == 3 || options & reserved != 0 {
+        return Err(Breach::malformed(
+            "options of a subscription that do not exist",
+        ));
+    }
+    if wish.retain_handling == 3 {
+        return Err(Breach::protocol("a retain handling that does not exist"));
+    }
+    if wish.no_local && filter.starts_with("$share/") {
+        return Err(Breach::protocol("no-local on a shared subscription"));
+    }
+    Ok(wish)
+}
+
+fn unsubscribe(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach> {
+    let id = identifier(&mut rest)?;
+    if level.is_v5() {
+        only(&mut rest, &[id::USER_PROPERTY], |_| {})?;
+    }
+    let mut filters = Vec::new();
+    while !rest.is_empty() {
+        filters.push(rest.text()?);
+    }
+    if filters.is_empty() {
+        return Err(Breach::protocol("an UNSUBSCRIBE without a filter"));
+    }
+    Ok(Packet::Unsubscribe { id, filters })
+}
+
+fn disconnect(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach> {
+    let (mut reason, mut session_expiry) = (0, None);
+    if level.is_v5() && !rest.is_empty() {
+        reason = rest.byte()?;
+        let allowed = [id::SESSION_EXPIRY, id::REASON_STRING, id::USER_PROPERTY];
+        only(&mut rest, &allowed, |property| {
+            if property.id == id::SESSION_EXPIRY {
+                session_expiry = Some(property.value.number());
+            }
+        })?;
+    }
+    end(rest)?;
+    Ok(Packet::Disconnect {
+        reason,
+        session_expiry,
+    })
+}
+
+pub(super) fn end(rest: Reader<'_>) -> Result<(), Breach> {
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(Breach::malformed("the packet goes on after its end"))
+    }
+}

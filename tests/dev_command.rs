@@ -1,0 +1,166 @@
+//! `eventcast dev` as a command: its ports, its flags, and clients that have nothing to do with this project.
+
+#![cfg(feature = "dev")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails should say where"
+)]
+
+#[path = "support/dev.rs"]
+mod dev;
+#[path = "support/raw.rs"]
+mod raw;
+
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+use dev::Dev;
+use raw::{Got, Raw, v5};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_eventcast"))
+        .arg("dev")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_busy_port_is_named_with_what_to_do() {
+    let busy = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = busy.local_addr().unwrap().port().to_string();
+    for flag in ["--mqtt-port", "--websocket-port"] {
+        let other = if flag == "--mqtt-port" {
+            "--websocket-port"
+        } else {
+            "--mqtt-port"
+        };
+        let output = run(&["--port", "0", flag, &port, other, "0"]);
+        assert_eq!(output.status.code(), Some(3));
+        assert!(output.stdout.is_empty());
+        let told = String::from_utf8(output.stderr).unwrap();
+        let wanted = format!(
+            "error: listening on 127.0.0.1:{port} for MQTT; choose another port with {flag}: "
+        );
+        assert!(told.starts_with(&wanted), "{told}");
+    }
+}
+
+#[test]
+fn a_limit_that_does_not_exist() {
+    for (limit, told) in [
+        ("topics=1", "error: --limit: there is no limit `topics`\n"),
+        (
+            "topic-bytes=many",
+            "error: --limit: `many` is no value of topic-bytes: a number in its range, or off\n",
+        ),
+    ] {
+        let output = run(&["--limit", limit]);
+        assert_eq!(output.status.code(), Some(2));
+        let help = "help: `--limit help` lists limits and rules\n";
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(stderr, format!("{told}{help}"));
+    }
+    let output = run(&["--limit", "help"]);
+    assert_eq!(output.status.code(), Some(0));
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
+}
+
+/// The manual page lists the limits and rules that there are.
+#[test]
+fn the_manual_lists_all_limits() {
+    let page = include_str!("../docs/broker.md");
+    for switch in eventcast::dev::broker::switch::SWITCHES {
+        let row = format!("| `{}` | {} |", switch.name, switch.about);
+        assert!(page.contains(&row), "docs/broker.md lacks: {row}");
+    }
+}
+
+#[tokio::test]
+async fn flags_change_limits_and_faults_come_over_http() {
+    let dev = Dev::start(&[
+        "--limit",
+        "filters-per-subscribe=1",
+        "--limit",
+        "connects-per-second=off",
+    ]);
+    let port = dev.port("mqtt");
+    let mut client = Raw::join(port, &v5("a")).await;
+    client
+        .send(&raw::subscribe(true, 1, &[("a", 0), ("b", 0)], &[]))
+        .await;
+    client.expect_disconnect(0x97).await;
+    let fault = r#"{"action": "Subscribe", "topic": "test/nosubscribe", "fault": "refuse"}"#;
+    let address = dev.endpoint().strip_prefix("http://").unwrap().to_owned();
+    let mut http = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "POST /_dev/faults HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{fault}",
+        fault.len()
+    );
+    http.write_all(request.as_bytes()).await.unwrap();
+    let status = BufReader::new(http)
+        .lines()
+        .next_line()
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(status.contains(" 204 "), "{status}");
+    let mut client = Raw::join(port, &v5("a")).await;
+    assert_eq!(client.subscribe("test/nosubscribe").await, 0x80);
+    assert_eq!(client.subscribe("test/other").await, 1);
+}
+
+/// Without limits, and with a broker that ends when it is told to.
+#[tokio::test]
+async fn a_broker_like_others() {
+    let mut dev = Dev::start(&["--broker", "general"]);
+    let port = dev.port("mqtt");
+    let mut client = Raw::open(port).await;
+    let (_, told) = client.login(&v5("a").keep_alive(120)).await;
+    assert_eq!(told.number(0x13), Some(60));
+    assert_eq!(client.publish("$SYS/x", "x").await, 0x10);
+    dev.terminate();
+    assert_eq!(client.next().await, Got::Disconnect(0x8B));
+}
+
+/// Mosquitto's clients in all versions of MQTT.
+#[tokio::test]
+async fn mosquittos_clients() {
+    let dev = Dev::start(&[]);
+    let port = dev.port("mqtt").to_string();
+    for version in ["mqttv31", "mqttv311", "mqttv5"] {
+        let topic = format!("order/{version}");
+        let mut child = tokio::process::Command::new("mosquitto_sub")
+            .args(["-p", &port, "-V", version, "-q", "1", "-t", &topic])
+            .args([
+                "-t",
+                "$aws/events/subscriptions/subscribed/+",
+                "-i",
+                version,
+            ])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("mosquitto_sub is not installed; on Debian: apt-get install mosquitto-clients");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // It sees its own subscription.
+        let line = lines.next_line().await.unwrap().unwrap();
+        assert!(line.contains("\"eventType\":\"subscribed\""), "{line}");
+        for qos in ["0", "1"] {
+            let status = tokio::process::Command::new("mosquitto_pub")
+                .args([
+                    "-p", &port, "-V", version, "-q", qos, "-t", &topic, "-m", qos,
+                ])
+                .status()
+                .await
+                .unwrap();
+            assert!(status.success());
+            assert_eq!(lines.next_line().await.unwrap().unwrap(), qos);
+        }
+    }
+}
