@@ -22,6 +22,8 @@ extern crate self as eventcast;
 pub mod cli;
 
 // The parts.
+#[cfg(feature = "authorizer")]
+pub mod authorizer;
 pub mod bridge;
 #[cfg(feature = "dev")]
 pub mod dev;

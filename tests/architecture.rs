@@ -15,10 +15,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     (
         "cli",
         &[
+            "authorizer",
             "bridge",
             "dev",
             "aws",
@@ -39,6 +40,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
         "bridge",
         &["port", "route", "event", "channel", "telemetry", "shutdown"],
     ),
+    ("authorizer", &["port", "policy", "channel"]),
     ("dev", &["port", "policy", "event", "channel"]),
     ("telemetry", &["shutdown"]),
     ("shutdown", &[]),

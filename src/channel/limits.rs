@@ -117,3 +117,12 @@ pub const SUBSCRIPTIONS_PER_CONNECTION: usize = 50;
 
 /// The most filters of one SUBSCRIBE packet (QUOTA, "Maximum subscriptions per subscribe request").
 pub const SUBSCRIPTIONS_PER_SUBSCRIBE: usize = 8;
+
+/// What an authorizer may say for how long a connection lasts and when to ask again, in seconds (DG, "Defining your Lambda function").
+pub const AUTHORIZER_SECONDS: std::ops::RangeInclusive<u64> = 300..=86_400;
+
+/// The longest principal id that an authorizer may give, in letters and digits (DG, "Defining your Lambda function").
+pub const PRINCIPAL_ID_CHARACTERS: usize = 128;
+
+/// The longest token that a custom authorizer is handed (API reference, TestInvokeAuthorizer).
+pub const TOKEN_CHARACTERS: usize = 6_144;

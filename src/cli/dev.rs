@@ -1,4 +1,4 @@
-//! `eventcast dev`: a queue and a broker on this machine, for development, tests and benchmarks.
+//! `eventcast dev`: an event bus, queues and a broker on this machine, for development, tests and benchmarks.
 
 mod broker;
 
@@ -14,18 +14,27 @@ use super::{Format, Status};
 use crate::config::duration;
 use crate::dev::{Options, serve};
 use crate::shutdown::Shutdown;
+use crate::telemetry::logs;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What it serves, all in memory:
-  queues, by SQS's JSON protocol, standard and FIFO; any credentials are taken
+  event buses, by EventBridge's JSON protocol, whose rules send to its own queues
+  queues, by SQS's JSON protocol, standard and FIFO
   an MQTT broker with AWS IoT Core's behaviour and limits (MQTT 3.1, 3.1.1 and 5, QoS 0 and 1)
+Any credentials are taken. The account in ARNs is 000000000000.
 
 Examples:
   eventcast dev
-  AWS_ENDPOINT_URL=http://127.0.0.1:4566 aws sqs create-queue --queue-name events
+  export AWS_ENDPOINT_URL=http://127.0.0.1:4566
+  aws sqs create-queue --queue-name events
+  aws events put-rule --name orders --event-pattern '{\"source\":[\"shop.orders\"]}'
+  aws events put-targets --rule orders --targets Id=1,Arn=arn:aws:sqs:us-east-1:000000000000:events
   eventcast dev --port 0 --mqtt-port 0 --websocket-port 0 --delay 10ms --format json
   eventcast dev --limit filters-per-subscribe=20 --limit stored-per-second=off
+
+Version 1 of aws overlooks AWS_ENDPOINT_URL for queues: give it --endpoint-url.
+What a bus could not send is told on standard error (EVENTCAST_LOG=error silences it).
 
 Faults, for tests of what uses it; DELETE removes all:
   FAULT='{\"action\": \"ReceiveMessage\", \"fault\": \"refuse\", \"rate\": 0.1}'
@@ -34,7 +43,7 @@ Faults, for tests of what uses it; DELETE removes all:
   \"times\" bounds it. For MQTT clients action is Connect, Publish, Subscribe, Unsubscribe or
   Deliver, fault also duplicate or disconnect, and \"client\" and \"topic\" narrow it.
 
-Exit status: 0 told to end, 2 a limit that does not exist, 3 a port is taken.")]
+Exit status: 0 told to end, 2 a limit or a log filter that is none, 3 a port is taken.")]
 pub(super) struct Command {
     /// The port to listen on; 0 for any that is free
     #[arg(long, default_value = "4566")]
@@ -42,6 +51,9 @@ pub(super) struct Command {
     /// The address to listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
+    /// The Region in ARNs and events
+    #[arg(long, default_value = "us-east-1")]
+    region: String,
     /// How long each call takes at least, such as 10ms
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
     delay: Duration,
@@ -76,6 +88,11 @@ pub(super) fn run(
             return Ok(Status::CannotAnswer);
         }
     };
+    let filter = std::env::var("EVENTCAST_LOG").unwrap_or_else(|_| "warn".into());
+    if let Err(error) = logs::start(logs::Format::Text, &filter) {
+        writeln!(messages, "error: {error}\nhelp: correct EVENTCAST_LOG")?;
+        return Ok(Status::CannotAnswer);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -90,9 +107,9 @@ pub(super) fn run(
         tell(command.format, &endpoint, &broker, out)?;
         let shutdown = Shutdown::default();
         let options = Options {
+            region: command.region.clone(),
             delay: command.delay,
             broker: Some(broker.broker.clone()),
-            ..Options::default()
         };
         let handle = broker.broker.clone();
         let told_to_end = async {
@@ -104,7 +121,7 @@ pub(super) fn run(
             biased;
             failed = shutdown.on_signals() => failed.context("listening to signals")?,
             () = told_to_end => {}
-            failed = serve(listener, options) => failed.context("serving queues")?,
+            failed = serve(listener, options) => failed.context("serving the bus and queues")?,
             failed = broker.serve() => failed.context("serving the broker")?,
         }
         anyhow::Ok(Status::Yes)
@@ -122,7 +139,10 @@ fn tell(
     let url = |(transport, address): &(_, _)| broker::Open::url(*transport, *address);
     match format {
         Format::Text => {
-            writeln!(out, "queues at {endpoint} (AWS_ENDPOINT_URL={endpoint})")?;
+            writeln!(
+                out,
+                "event bus and queues at {endpoint} (AWS_ENDPOINT_URL={endpoint})"
+            )?;
             for address in &broker.addresses {
                 writeln!(out, "MQTT at {}", url(address))?;
             }

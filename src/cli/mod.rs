@@ -3,6 +3,8 @@
 //! Data goes to standard output, everything else to standard error. Exit status: 0 yes or clean, 1 no (no match, findings),
 //! 2 cannot answer (usage, configuration, input), 3 ran and failed.
 
+#[cfg(feature = "authorizer")]
+mod authority;
 mod bridge;
 mod broker;
 mod config;
@@ -19,6 +21,8 @@ mod policy;
 mod progress;
 mod routes;
 mod sarif;
+#[cfg(feature = "authorizer")]
+mod token;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -76,7 +80,7 @@ struct Arguments {
 enum Command {
     /// Run the daemon: events from the queue become messages on the broker
     Bridge(bridge::Command),
-    /// Serve a queue and a broker on this machine, for development and tests
+    /// Serve an event bus, queues and a broker on this machine, for development and tests
     #[cfg(feature = "dev")]
     Dev(dev::Command),
     /// Try everything the daemon needs, and say what is missing
@@ -95,6 +99,10 @@ enum Command {
     /// Ask IoT policies who may listen to what, and put them into force
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Mint tokens, and say what a token is worth
+    #[cfg(feature = "authorizer")]
+    #[command(subcommand)]
+    Token(token::Command),
     /// Help with the configuration file
     #[command(subcommand)]
     Config(config::Command),
@@ -147,6 +155,8 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         Command::Healthcheck(command) => healthcheck::run(&command, out, &mut io::stderr()),
         Command::Dlq(command) => dlq::run(&command, out, &mut io::stderr()),
         Command::Routes(command) => routes::run(command, out, &mut io::stderr()),
+        #[cfg(feature = "authorizer")]
+        Command::Token(command) => token::run(command, piped(), out, &mut io::stderr()),
         Command::Config(command) => config::run(&command, out),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -3,6 +3,7 @@
 //! A held [`Config`] is right: everything that can be wrong was reported before, all of it in one run. This module is pure:
 //! who calls it reads the file and the environment.
 
+pub mod authorizer;
 pub mod bridge;
 mod check;
 pub mod fault;
@@ -60,6 +61,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The roles, in the order of the file.
     pub roles: Vec<Role>,
+    /// Whose tokens are believed.
+    pub authorizer: authorizer::Authorizer,
     /// The daemon.
     pub bridge: bridge::Bridge,
 }
@@ -207,6 +210,7 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
         },
         routes,
         roles: role::read(root, &kinds, faults),
+        authorizer: authorizer::read(root, faults),
         bridge: bridge::read(root, faults),
         kinds,
     }

@@ -83,6 +83,11 @@ pub(super) const FILE: &[Key] = &[
         "What kinds of clients may subscribe and publish to, by name. Policies are generated from them.",
     ),
     optional(
+        "authorizer",
+        Shape::Section(super::authorizer::KEYS),
+        "Whose tokens are believed, and what they say: for a custom authorizer of IoT Core, and for the broker of eventcast dev.",
+    ),
+    optional(
         "bridge",
         Shape::Section(BRIDGE),
         "The daemon: where events come from, where messages go, and how hard it works.",

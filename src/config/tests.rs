@@ -339,3 +339,39 @@ fn roles_are_overridden_like_everything() {
     assert!(role.retain);
     assert_eq!(role.bind.to_string(), "user:{claims.id}");
 }
+
+#[test]
+fn an_authorizer_is_read() {
+    let section = |lines: &str| format!("{GOOD}authorizer:\n{lines}");
+    let Loaded { config, faults } = loaded(
+        &section(
+            "  keys: [issuer.pem, jwks.json]\n  audience: realtime\n  role_claim: https://shop/role\n  leeway: 0s\n  region: eu-central-1\n  account: 123456789012\n",
+        ),
+        &[("EVENTCAST_AUTHORIZER_ISSUER", "shop")],
+        &["authorizer.refresh=1h"],
+    );
+    assert_eq!(told(&faults), "");
+    let read = config.unwrap().authorizer;
+    assert_eq!(read.keys, ["issuer.pem", "jwks.json"]);
+    assert_eq!(read.issuer.as_deref(), Some("shop"));
+    assert_eq!(read.audience.as_deref(), Some("realtime"));
+    assert_eq!(read.role_claim, "https://shop/role");
+    assert_eq!(
+        (read.leeway, read.refresh),
+        (Duration::ZERO, Duration::from_secs(3_600))
+    );
+    assert_eq!(&*read.scope.unwrap().account, "123456789012");
+    let plain = loaded(GOOD, &[], &[]).config.unwrap().authorizer;
+    assert!(plain.keys.is_empty() && plain.scope.is_none());
+    assert_eq!((&*plain.role_claim, &*plain.token_key), ("role", "token"));
+}
+
+#[test]
+fn faults_of_an_authorizer_are_told_at_once() {
+    let bad = |lines: &str| told(&loaded(&format!("{GOOD}authorizer:\n{lines}"), &[], &[]).faults);
+    insta::assert_snapshot!(bad(
+        "  keys: []\n  leeway: 10m\n  refresh: 60s\n  token_key: a b\n  region: Europe\n  account: 12\n  role: x\n"
+    ));
+    insta::assert_snapshot!(bad("  region: eu-central-1\n  account: 12\n"));
+    insta::assert_snapshot!(bad("  account: 123456789012\n"));
+}

@@ -1,11 +1,27 @@
 //! A platform on one machine, for development, tests and benchmarks: endpoints that speak AWS's protocols. In memory only.
 //!
-//! Today there is the queue: SQS's JSON protocol, so that every SDK works with `AWS_ENDPOINT_URL`. Faults can be asked for at
-//! `/_dev/faults`.
+//! The event bus and the queues speak EventBridge's and SQS's JSON protocols, so that every SDK works with `AWS_ENDPOINT_URL`.
+//! The broker speaks MQTT as IoT Core does. Faults can be asked for at `/_dev/faults`.
 
 pub mod broker;
+mod bus;
 mod faults;
 mod queue;
+mod refusal;
 mod server;
+mod service;
+mod uuid;
 
 pub use server::{Options, serve};
+
+/// The account that everything belongs to.
+const ACCOUNT: &str = "000000000000";
+
+/// The body of an answer, or why there is none.
+type Answer = Result<Vec<u8>, refusal::Refusal>;
+
+/// Writes an answer.
+fn body_of(value: &impl serde::Serialize) -> Answer {
+    serde_json::to_vec(value)
+        .map_err(|error| refusal::Refusal::new("InternalFailure", error.to_string()))
+}

@@ -1,4 +1,4 @@
-//! The endpoints on one port.
+//! The endpoints on one port: which service a call is for, and what goes wrong on request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,11 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use super::broker::Broker;
+use super::bus::Buses;
 use super::faults::{Fault, Faults, Kind};
 use super::queue::Queues;
+use super::service::Service;
+use super::uuid::uuid;
 
 /// A batch of ten messages is 1 MiB; as JSON, with everything escaped, it is larger.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
@@ -23,7 +26,7 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
 /// How the endpoints behave.
 #[derive(Clone)]
 pub struct Options {
-    /// The Region in ARNs.
+    /// The Region in ARNs and events.
     pub region: String,
     /// How long each call takes at least, as in a real queue.
     pub delay: Duration,
@@ -42,7 +45,8 @@ impl Default for Options {
 }
 
 struct Server {
-    queues: Queues,
+    queues: Arc<Queues>,
+    buses: Buses,
     faults: Faults,
     delay: Duration,
 }
@@ -52,8 +56,10 @@ struct Server {
 /// # Errors
 /// When the socket fails.
 pub async fn serve(listener: TcpListener, options: Options) -> std::io::Result<()> {
+    let queues = Arc::new(Queues::new(&options.region));
     let server = Server {
-        queues: Queues::new(&options.region),
+        buses: Buses::new(&options.region, Arc::clone(&queues)),
+        queues,
         faults: options
             .broker
             .map(|broker| broker.faults())
@@ -71,7 +77,7 @@ pub async fn serve(listener: TcpListener, options: Options) -> std::io::Result<(
 }
 
 async fn unknown() -> Response {
-    let says = "eventcast dev: SQS's JSON protocol at POST /, faults at /_dev/faults, /health\n";
+    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, faults at /_dev/faults, /health\n";
     (StatusCode::NOT_FOUND, says).into_response()
 }
 
@@ -93,55 +99,67 @@ async fn clear_faults(State(server): State<Arc<Server>>) -> StatusCode {
 async fn call(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let target = header("x-amz-target").unwrap_or_default();
-    let Some(action) = target.strip_prefix("AmazonSQS.") else {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "UnknownOperationException",
-            "UnknownOperationException",
-            "eventcast dev speaks SQS's JSON protocol",
-        );
+    let Some((service, action)) = Service::addressed(target) else {
+        return unknown_service();
     };
     if !server.delay.is_zero() {
         sleep(server.delay).await;
     }
     let fault = server.faults.strike(action);
-    match fault {
-        Some((Kind::Refuse, _)) => {
-            let code = "ServiceUnavailable";
-            return refuse(
-                StatusCode::SERVICE_UNAVAILABLE,
-                code,
-                code,
-                "a fault that was asked for",
-            );
+    let refused = match fault {
+        Some((Kind::Refuse, _)) => Some(service.unavailable()),
+        Some((Kind::Throttle, _)) => Some(service.throttled()),
+        Some((Kind::Delay, time)) => {
+            sleep(time).await;
+            None
         }
-        Some((Kind::Throttle, _)) => {
-            let code = "RequestThrottled";
-            return refuse(
-                StatusCode::BAD_REQUEST,
-                code,
-                code,
-                "a fault that was asked for",
-            );
-        }
-        Some((Kind::Delay, time)) => sleep(time).await,
         Some((Kind::Disconnect, _)) => return lost(),
-        Some((Kind::Drop | Kind::Duplicate, _)) | None => {}
-    }
-    let base = format!("http://{}", header(HOST.as_str()).unwrap_or("127.0.0.1"));
-    let answer = server.queues.act(action, &body, &base).await;
+        Some((Kind::Drop | Kind::Duplicate, _)) | None => None,
+    };
+    let mut response = match refused {
+        Some((status, refusal)) => refusal.answer(status, service),
+        None => server.act(service, action, &headers, &body).await,
+    };
     if matches!(fault, Some((Kind::Drop, _))) {
         return lost();
     }
-    match answer {
-        Ok(body) => ([(CONTENT_TYPE, "application/x-amz-json-1.0")], body).into_response(),
-        Err(refusal) => refuse(
-            StatusCode::BAD_REQUEST,
-            refusal.kind,
-            refusal.code,
-            &refusal.message,
-        ),
+    if let Ok(id) = uuid().parse() {
+        response.headers_mut().insert("x-amzn-requestid", id);
     }
+    response
+}
+
+impl Server {
+    async fn act(
+        &self,
+        service: Service,
+        action: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Response {
+        let answer = match service {
+            Service::Queues => {
+                let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+                let base = format!("http://{}", host.unwrap_or("127.0.0.1"));
+                self.queues.act(action, body, &base).await
+            }
+            Service::Bus => self.buses.act(action, body),
+        };
+        match answer {
+            Ok(body) => ([(CONTENT_TYPE, service.content_type())], body).into_response(),
+            Err(refusal) => refusal.answer(StatusCode::BAD_REQUEST, service),
+        }
+    }
+}
+
+/// What AWS answers to a call that no service knows.
+fn unknown_service() -> Response {
+    let body = serde_json::json!({
+        "__type": "UnknownOperationException",
+        "message": "eventcast dev speaks the JSON protocols of SQS and EventBridge",
+    });
+    let content = [(CONTENT_TYPE, Service::Bus.content_type())];
+    (StatusCode::BAD_REQUEST, content, body.to_string()).into_response()
 }
 
 /// An answer that breaks off, and the connection with it.
@@ -150,17 +168,4 @@ fn lost() -> Response {
         "a fault that was asked for",
     ))]);
     axum::body::Body::from_stream(broken).into_response()
-}
-
-fn refuse(status: StatusCode, kind: &str, code: &str, message: &str) -> Response {
-    let body =
-        serde_json::json!({ "__type": format!("com.amazonaws.sqs#{kind}"), "message": message });
-    let headers = [
-        (
-            CONTENT_TYPE.as_str(),
-            "application/x-amz-json-1.0".to_owned(),
-        ),
-        ("x-amzn-query-error", format!("{code};Sender")),
-    ];
-    (status, headers, body.to_string()).into_response()
 }

@@ -45,7 +45,7 @@ impl LocalStack {
             .args(["-m", "localstack.runtime.main"])
             .envs([
                 ("GATEWAY_LISTEN", format!("127.0.0.1:{port}")),
-                ("SERVICES", "sqs".into()),
+                ("SERVICES", "sqs,events".into()),
                 ("EAGER_SERVICE_LOADING", "0".into()),
                 ("DISABLE_EVENTS", "1".into()),
                 ("SKIP_SSL_CERT_DOWNLOAD", "1".into()),
@@ -77,6 +77,17 @@ impl LocalStack {
     /// Where it is reached.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What makes an AWS SDK talk to it.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint()),
+            ("AWS_ACCESS_KEY_ID", "testing".into()),
+            ("AWS_SECRET_ACCESS_KEY", "testing".into()),
+            ("AWS_REGION", "us-east-1".into()),
+            ("AWS_DEFAULT_REGION", "us-east-1".into()),
+        ]
     }
 }
 

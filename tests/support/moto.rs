@@ -102,7 +102,7 @@ pub(crate) fn python(script: &str) -> Command {
 }
 
 /// A program of the tests' Python environment.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let folder =
         std::env::var_os("EVENTCAST_VENV").map_or_else(|| cache().join("venv"), PathBuf::from);
     folder.join("bin").join(name)

@@ -1,6 +1,6 @@
 //! `eventcast policy generate`: the documents for a role and claims, for grants spelled out, or for the daemon itself.
 
-mod arguments;
+pub(in crate::cli) mod arguments;
 
 use std::io::Write;
 

@@ -5,7 +5,7 @@ mod answer;
 mod deploy;
 mod diff;
 mod documents;
-mod generate;
+pub(super) mod generate;
 mod granted;
 mod junit;
 mod lines;

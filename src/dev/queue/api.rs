@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::super::refusal::Refusal;
+use super::super::uuid::uuid;
+use super::super::{ACCOUNT, Answer, body_of};
 use super::attributes::{self, Attributes};
 use super::store::{Content, Handed, Stale, Store};
 use super::wire::{
-    Attribute, Entry, Failed, Received, Refusal, Request, Sent, attributes_md5, md5,
+    Attribute, Entry, Failed, Message, Received, Request, Sent, attributes_md5, md5,
 };
-
-/// The account that everything belongs to.
-const ACCOUNT: &str = "000000000000";
 
 /// The most entries of one batch, and the most bytes of one batch or message (SQS quotas).
 const PER_BATCH: usize = 10;
@@ -26,8 +26,6 @@ const BYTES: usize = 1_048_576;
 
 /// The most messages that all queues hold together: memory is bounded.
 const MOST_MESSAGES: usize = 2_000_000;
-
-type Answer = Result<Vec<u8>, Refusal>;
 
 struct Queue {
     url: String,
@@ -131,6 +129,18 @@ impl Queues {
         }
     }
 
+    /// Sends a message to the queue with an ARN, as a rule of a bus does.
+    pub(in crate::dev) fn deliver(&self, arn: &str, message: Message) -> Result<(), Refusal> {
+        let queue = self.by_name(arn.rsplit(':').next().unwrap_or_default())?;
+        if queue.arn != arn {
+            return Err(no_queue());
+        }
+        if self.full() {
+            return Err(over_limit());
+        }
+        queue.send(&message.into()).map(drop)
+    }
+
     fn create(&self, request: &Request, base: &str) -> Answer {
         let name = request.queue_name.as_deref().unwrap_or_default();
         let fifo = request.attributes.get("FifoQueue").map(String::as_str) == Some("true");
@@ -207,13 +217,7 @@ impl Queues {
         lock(&self.by_name)
             .get(name)
             .map(Arc::clone)
-            .ok_or_else(|| {
-                Refusal::coded(
-                    "QueueDoesNotExist",
-                    "AWS.SimpleQueueService.NonExistentQueue",
-                    "The specified queue does not exist.",
-                )
-            })
+            .ok_or_else(no_queue)
     }
 
     /// The queue that a URL names; the host does not matter.
@@ -340,6 +344,14 @@ impl Queues {
     }
 }
 
+fn no_queue() -> Refusal {
+    Refusal::coded(
+        "QueueDoesNotExist",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "The specified queue does not exist.",
+    )
+}
+
 fn over_limit() -> Refusal {
     Refusal::new(
         "OverLimit",
@@ -393,7 +405,7 @@ impl Queue {
         );
         let trace = entry.message_system_attributes.get("AWSTraceHeader");
         let content = Content {
-            id: id().into(),
+            id: uuid().into(),
             body: Value::from(body).to_string().into(),
             body_md5: body_md5.as_str().into(),
             attributes: Arc::new(entry.message_attributes.clone()),
@@ -627,24 +639,4 @@ fn bounded(
         "Value {value} for parameter {name} is invalid. Reason: Must be >= {least} and <= {most}, if provided."
     );
     Err(Refusal::new("InvalidParameterValue", message))
-}
-
-/// A message id: a random UUID.
-fn id() -> String {
-    let bits =
-        (fastrand::u128(..) & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
-    let hex = format!("{bits:032x}");
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    [
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32),
-    ]
-    .join("-")
-}
-
-fn body_of(value: &impl Serialize) -> Answer {
-    serde_json::to_vec(value).map_err(|error| Refusal::new("InternalFailure", error.to_string()))
 }

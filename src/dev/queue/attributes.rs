@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::super::refusal::Refusal;
 use super::store::Settings;
-use super::wire::Refusal;
 
 /// Every attribute that may be set, with its default and bounds in seconds or bytes where it is a number.
 const NUMBERS: [(&str, u64, u64, u64); 5] = [

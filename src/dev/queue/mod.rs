@@ -10,3 +10,4 @@ mod wire;
 mod tests;
 
 pub(super) use api::Queues;
+pub(super) use wire::Message;

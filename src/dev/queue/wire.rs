@@ -58,6 +58,40 @@ pub(super) struct Entry {
     pub(super) visibility_timeout: Option<u32>,
 }
 
+/// A message from within: what a rule of a bus sends to a queue.
+#[derive(Debug, Default)]
+pub(in crate::dev) struct Message {
+    pub(in crate::dev) body: String,
+    pub(in crate::dev) group: Option<String>,
+    pub(in crate::dev) trace_header: Option<String>,
+    /// Attributes of type String.
+    pub(in crate::dev) attributes: Vec<(&'static str, String)>,
+}
+
+impl From<Message> for Entry {
+    fn from(message: Message) -> Self {
+        let text = |name: &str, value: String| {
+            let attribute = Attribute {
+                data_type: "String".into(),
+                string_value: Some(value),
+                binary_value: None,
+            };
+            (name.to_owned(), attribute)
+        };
+        let trace_header = message
+            .trace_header
+            .map(|header| text("AWSTraceHeader", header));
+        let attributes = message.attributes.into_iter();
+        Self {
+            message_body: Some(message.body),
+            message_group_id: message.group,
+            message_system_attributes: trace_header.into_iter().collect(),
+            message_attributes: attributes.map(|(name, value)| text(name, value)).collect(),
+            ..Self::default()
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Sent {
@@ -101,36 +135,6 @@ pub(super) struct Failed {
     pub(super) sender_fault: bool,
     pub(super) code: &'static str,
     pub(super) message: String,
-}
-
-/// A refusal: the JSON protocol's type, and the code that older SDKs know.
-#[derive(Debug)]
-pub(in crate::dev) struct Refusal {
-    pub(in crate::dev) kind: &'static str,
-    pub(in crate::dev) code: &'static str,
-    pub(in crate::dev) message: String,
-}
-
-impl Refusal {
-    pub(super) fn new(kind: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            code: kind,
-            message: message.into(),
-        }
-    }
-
-    /// For those whose code differs from their type.
-    pub(super) fn coded(
-        kind: &'static str,
-        code: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            code,
-            ..Self::new(kind, message)
-        }
-    }
 }
 
 pub(super) fn md5(bytes: &[u8]) -> String {

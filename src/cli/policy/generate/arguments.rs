@@ -89,7 +89,7 @@ impl From<As> for Form {
     }
 }
 
-fn claim(text: &str) -> Result<(String, Value), String> {
+pub(in crate::cli) fn claim(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text
         .split_once('=')
         .filter(|(name, _)| !name.is_empty())

@@ -1,0 +1,182 @@
+//! The authorizer of a broker in this process: it answers as IoT Core's custom authorizers do, through the port.
+//!
+//! The token is looked for where clients of IoT Core put it (developer guide, "Connecting to AWS IoT Core by using custom
+//! authentication"): in the WebSocket's query string or a header, under the name that the configuration gives it, in the query
+//! that follows the MQTT user name, or as the MQTT password. What is granted is asked of the same documents that IoT Core would
+//! be handed, so that a client here may do what it may do there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::answer::Answer as Answered;
+use super::decide::{Admission, Authority};
+use crate::channel::filter::Filter;
+use crate::policy::context::{Context, Principal};
+use crate::policy::document::Document;
+use crate::policy::evaluate::{Decision as Verdict, Verdict::Allowed};
+use crate::policy::scope::{Kind, Scope};
+use crate::policy::simulate::Simulation;
+use crate::port::{
+    Access, Action, Answer, Authentication, Authorizer, Client, Decision, Identity, Presented,
+    Refusal,
+};
+
+/// Lets in whom tokens let in.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    authority: Arc<Authority>,
+    /// The name that tokens are looked for under.
+    token_key: String,
+}
+
+impl Tokens {
+    /// An authorizer that looks for tokens under a name, such as `token`.
+    pub fn new(authority: Arc<Authority>, token_key: impl Into<String>) -> Self {
+        Self {
+            authority,
+            token_key: token_key.into(),
+        }
+    }
+
+    fn decide(&self, presented: &Presented) -> Result<Authentication, Refusal> {
+        let Some(token) = self.token(presented) else {
+            return match presented.login {
+                // Browsers may send it with CONNECT.
+                None => Ok(Authentication::AtConnect),
+                Some(_) => Err(Refusal::BadCredentials(format!(
+                    "no token: it is looked for as `{}` in the query string, a header or the user name's query, and as password",
+                    self.token_key
+                ))),
+            };
+        };
+        let admission = self
+            .authority
+            .decide(&token)
+            .map_err(|rejection| Refusal::BadCredentials(rejection.to_string()))?;
+        let answer = admission.answer(Timestamp::now());
+        let access = Granted::of(&admission, &self.authority.scope)
+            .map_err(|why| Refusal::Unavailable(why.to_owned()))?;
+        Ok(Authentication::Known(identity(&answer, access)))
+    }
+
+    fn token(&self, presented: &Presented) -> Option<String> {
+        let upgrade = presented.upgrade.as_ref();
+        let login = presented.login.as_ref();
+        let in_query = || {
+            let query = upgrade?.query.as_deref()?;
+            self.of_query(query)
+        };
+        let in_header = || {
+            let named = |(name, _): &&(String, String)| name.eq_ignore_ascii_case(&self.token_key);
+            upgrade?
+                .headers
+                .iter()
+                .find(named)
+                .map(|(_, value)| value.clone())
+        };
+        let in_user_name = || {
+            let (_, query) = login?.user_name.as_deref()?.split_once('?')?;
+            self.of_query(query)
+        };
+        let in_password = || {
+            let password = login?.password.as_deref()?;
+            std::str::from_utf8(password).ok().map(str::to_owned)
+        };
+        let found = in_query()
+            .or_else(in_header)
+            .or_else(in_user_name)
+            .or_else(in_password);
+        found.filter(|token| !token.is_empty())
+    }
+
+    fn of_query(&self, query: &str) -> Option<String> {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(name, _)| *name == self.token_key)?;
+        let decoded = percent_encoding::percent_decode_str(value).decode_utf8();
+        Some(decoded.ok()?.into_owned())
+    }
+}
+
+fn identity(answer: &Answered, access: Granted) -> Identity {
+    Identity {
+        principal: answer.principal_id.as_str().into(),
+        access: Arc::new(access),
+        refresh_after: Some(Duration::from_secs(answer.refresh_after_in_seconds)),
+        disconnect_after: Some(Duration::from_secs(answer.disconnect_after_in_seconds)),
+    }
+}
+
+impl Authorizer for Tokens {
+    fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
+        Box::pin(async { self.decide(presented) })
+    }
+}
+
+/// What some documents grant.
+struct Granted {
+    documents: Vec<Document>,
+    scope: Scope,
+}
+
+impl Granted {
+    fn of(admission: &Admission, scope: &Scope) -> Result<Self, &'static str> {
+        let documents = admission.documents.iter();
+        let documents: Result<Vec<Document>, _> = documents
+            .map(|draft| Document::parse(&draft.minified()))
+            .collect();
+        Ok(Self {
+            documents: documents.map_err(|_| "the generated documents cannot be read")?,
+            scope: scope.clone(),
+        })
+    }
+}
+
+impl Access for Granted {
+    fn decide(&self, client: &Client, action: Action<'_>) -> Decision {
+        let mut context = Context::of_client(&client.id);
+        context.principal = Some(Principal::CustomAuthorizer);
+        context.set("aws:SourceIp", [client.source.to_string()]);
+        context.set("iot:DomainName", client.domain_name.as_deref());
+        if let Action::Connect { persistent, will } = action {
+            let persistent = persistent.then_some("PersistentConnect");
+            context.set(
+                "iot:ConnectAttributes",
+                persistent.into_iter().chain(will.map(|_| "LastWill")),
+            );
+            let will = will.map(|topic| self.scope.arn(Kind::Topic, topic));
+            context.set("iot:LastWillTopic", will);
+        }
+        let simulation = Simulation {
+            documents: &self.documents,
+            scope: &self.scope,
+            context: &context,
+        };
+        let (word, name, verdict) = match action {
+            Action::Connect { .. } => ("Connect", &*client.id, simulation.connect()),
+            Action::Publish(topic) => ("Publish", topic, simulation.publish(topic)),
+            Action::RetainPublish(topic) => {
+                let arn = self.scope.arn(Kind::Topic, topic);
+                (
+                    "RetainPublish",
+                    topic,
+                    simulation.decide("iot:RetainPublish", &arn),
+                )
+            }
+            Action::Subscribe(filter) => match Filter::parse(filter) {
+                Ok(parsed) => ("Subscribe", filter, simulation.subscribe(&parsed)),
+                Err(error) => return Decision::Denied(error.to_string().into()),
+            },
+            Action::Receive(topic) => ("Receive", topic, simulation.receive(topic)),
+        };
+        decision(word, name, &verdict)
+    }
+}
+
+fn decision(action: &str, name: &str, verdict: &Verdict) -> Decision {
+    if verdict.verdict == Allowed {
+        return Decision::Allowed;
+    }
+    Decision::Denied(format!("no policy allows iot:{action} on `{name}`").into())
+}

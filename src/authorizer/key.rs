@@ -1,0 +1,235 @@
+//! Keys: whom tokens are believed, and with what tokens are made.
+//!
+//! Tokens are believed by public keys: PEM files and key sets (RFC 7517), each key for one algorithm. A shared secret is not
+//! among them, since whoever can check with it can mint with it as well; the one exception is the development key, which
+//! stands in this file for everybody to read and is believed only where somebody asks for it by name.
+
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey};
+
+use super::signature;
+
+/// The key that `eventcast dev` and `eventcast token mint --dev` share. It is no secret.
+const DEVELOPMENT_KEY: &[u8] = b"eventcast development key: anybody can mint tokens with it";
+
+/// What tokens of the development key say in `kid`.
+pub const DEVELOPMENT_KEY_ID: &str = "eventcast-development";
+
+/// The fewest bytes of an RSA key's modulus that are taken: 2,048 bits (RFC 7518, section 3.3).
+const RSA_BYTES: usize = 256;
+
+/// The keys that tokens are believed by.
+#[derive(Clone, Debug, Default)]
+pub struct Keys(Vec<Key>);
+
+/// One key.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) id: Option<String>,
+    pub(super) algorithm: Algorithm,
+    pub(super) key: DecodingKey,
+}
+
+/// Why a text is no key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The private half is nobody's business here.
+    #[error("a private key; tokens are checked with the public one")]
+    Private,
+    /// The public half mints nothing.
+    #[error("a public key; tokens are minted with the private one")]
+    Public,
+    /// Neither PEM nor a key set.
+    #[error("neither a public key as PEM nor a key set as JSON")]
+    Form,
+    /// A key of another kind.
+    #[error("no RSA, P-256 or Ed25519 key, which are those that are taken")]
+    Kind,
+    /// A key that is too short.
+    #[error("an RSA key of fewer than 2048 bits, which are too few")]
+    Short,
+    /// A key set without a key that can be used.
+    #[error(
+        "a key set without a usable key; taken are RSA for RS256, P-256 for ES256, and Ed25519, for signatures"
+    )]
+    Empty,
+}
+
+impl Keys {
+    /// The development key alone.
+    pub fn development() -> Self {
+        signature::install();
+        Self(vec![Key {
+            id: Some(DEVELOPMENT_KEY_ID.into()),
+            algorithm: Algorithm::HS256,
+            key: DecodingKey::from_secret(DEVELOPMENT_KEY),
+        }])
+    }
+
+    /// The public keys of a file: PEM, or a key set. Keys of a set that cannot be used are passed over, as long as there is one
+    /// that can.
+    ///
+    /// # Errors
+    /// [`KeyError`] says what it is instead.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        signature::install();
+        if text.trim_start().starts_with('{') {
+            let set: JwkSet = serde_json::from_str(text).map_err(|_| KeyError::Form)?;
+            let keys: Vec<Key> = set.keys.iter().filter_map(of_set).collect();
+            return if keys.is_empty() {
+                Err(KeyError::Empty)
+            } else {
+                Ok(Self(keys))
+            };
+        }
+        if text.contains("PRIVATE KEY-----") {
+            return Err(KeyError::Private);
+        }
+        let mut keys = Vec::new();
+        for (at, _) in text.match_indices("-----BEGIN ") {
+            let block = text.get(at..).unwrap_or_default();
+            if !block.starts_with("-----BEGIN PUBLIC KEY") && !block.starts_with("-----BEGIN RSA") {
+                return Err(KeyError::Form);
+            }
+            keys.push(public(block.as_bytes())?);
+        }
+        if keys.is_empty() {
+            return Err(KeyError::Form);
+        }
+        Ok(Self(keys))
+    }
+
+    /// Believes the keys of others as well.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Whether nobody is believed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The keys that may have signed a token: those of its algorithm, and of its key id where both have one.
+    pub(super) fn candidates<'k>(
+        &'k self,
+        algorithm: Algorithm,
+        id: Option<&'k str>,
+    ) -> impl Iterator<Item = &'k Key> {
+        self.0.iter().filter(move |key| {
+            let named = match (&key.id, id) {
+                (Some(known), Some(id)) => known == id,
+                _ => true,
+            };
+            key.algorithm == algorithm && named
+        })
+    }
+}
+
+fn public(pem: &[u8]) -> Result<Key, KeyError> {
+    let found = [
+        (Algorithm::EdDSA, DecodingKey::from_ed_pem(pem)),
+        (Algorithm::ES256, DecodingKey::from_ec_pem(pem)),
+        (Algorithm::RS256, DecodingKey::from_rsa_pem(pem)),
+    ];
+    let found = found
+        .into_iter()
+        .find_map(|(algorithm, key)| Some((algorithm, key.ok()?)));
+    let (algorithm, key) = found.ok_or(KeyError::Kind)?;
+    checked(Key {
+        id: None,
+        algorithm,
+        key,
+    })
+}
+
+fn of_set(key: &Jwk) -> Option<Key> {
+    let is_for_signatures = !matches!(
+        key.common.public_key_use,
+        Some(PublicKeyUse::Encryption | PublicKeyUse::Other(_))
+    );
+    let algorithm = match &key.algorithm {
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+            Algorithm::ES256
+        }
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+            Algorithm::EdDSA
+        }
+        _ => return None,
+    };
+    let said = key.common.key_algorithm;
+    let fits = said.is_none_or(|said| said == algorithm.into());
+    let decoding = DecodingKey::from_jwk(key).ok()?;
+    let key = Key {
+        id: key.common.key_id.clone(),
+        algorithm,
+        key: decoding,
+    };
+    checked(key).ok().filter(|_| is_for_signatures && fits)
+}
+
+/// Refuses keys of which no signature would ever be right.
+fn checked(key: Key) -> Result<Key, KeyError> {
+    // P-256: a point, uncompressed. Ed25519: a point. RSA as DER holds more than its modulus.
+    let right = match (key.algorithm, key.key.kind()) {
+        (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => point.len() == 65,
+        (Algorithm::EdDSA, DecodingKeyKind::SecretOrDer(point)) => point.len() == 32,
+        (Algorithm::RS256, DecodingKeyKind::SecretOrDer(der)) if der.len() < RSA_BYTES => {
+            return Err(KeyError::Short);
+        }
+        (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, .. })
+            if n.len() < RSA_BYTES =>
+        {
+            return Err(KeyError::Short);
+        }
+        _ => true,
+    };
+    right.then_some(key).ok_or(KeyError::Kind)
+}
+
+/// What tokens are made with.
+#[derive(Clone, Debug)]
+pub struct Mint {
+    pub(super) algorithm: Algorithm,
+    pub(super) key: EncodingKey,
+    pub(super) id: Option<String>,
+}
+
+impl Mint {
+    /// The development key.
+    pub fn development() -> Self {
+        signature::install();
+        Self {
+            algorithm: Algorithm::HS256,
+            key: EncodingKey::from_secret(DEVELOPMENT_KEY),
+            id: Some(DEVELOPMENT_KEY_ID.into()),
+        }
+    }
+
+    /// A private key as PEM (PKCS#8; RSA also PKCS#1). `id` is what its tokens say in `kid`.
+    ///
+    /// # Errors
+    /// [`KeyError`] says what it is instead.
+    pub fn parse(text: &str, id: Option<String>) -> Result<Self, KeyError> {
+        signature::install();
+        if !text.contains("PRIVATE KEY-----") {
+            let public = text.contains("PUBLIC KEY-----") || text.contains("CERTIFICATE-----");
+            return Err(if public {
+                KeyError::Public
+            } else {
+                KeyError::Form
+            });
+        }
+        let pem = text.as_bytes();
+        let found = [
+            (Algorithm::EdDSA, EncodingKey::from_ed_pem(pem)),
+            (Algorithm::ES256, EncodingKey::from_ec_pem(pem)),
+            (Algorithm::RS256, EncodingKey::from_rsa_pem(pem)),
+        ];
+        let found = found
+            .into_iter()
+            .find_map(|(algorithm, key)| Some((algorithm, key.ok()?)));
+        let (algorithm, key) = found.ok_or(KeyError::Kind)?;
+        Ok(Self { algorithm, key, id })
+    }
+}

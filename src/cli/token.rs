@@ -1,0 +1,40 @@
+//! `eventcast token`: mint tokens for development and tests, and say what a token is worth.
+
+mod mint;
+mod verify;
+
+use std::fs;
+use std::io::{BufRead, Write};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+
+use super::Status;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Mint a token for a role and claims
+    #[command(after_help = mint::HELP)]
+    Mint(mint::Mint),
+    /// Say whether a token is believed, and what it grants
+    #[command(after_help = verify::HELP)]
+    Verify(verify::Verify),
+}
+
+/// Runs a command of this folder. `input` is standard input unless it is a terminal.
+pub(super) fn run(
+    command: Command,
+    input: Option<impl BufRead>,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    match command {
+        Command::Mint(command) => mint::run(&command, out, messages),
+        Command::Verify(command) => verify::run(&command, input, out, messages),
+    }
+}
+
+/// The text of a file; the error names it.
+fn read(file: &str) -> anyhow::Result<String> {
+    fs::read_to_string(file).with_context(|| format!("reading `{file}`"))
+}

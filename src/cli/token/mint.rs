@@ -1,0 +1,206 @@
+//! `eventcast token mint`: a token for a role and claims, as an issuer would make it.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::read;
+use crate::authorizer::key::{Keys, Mint as Key};
+use crate::authorizer::token::{self, Minted};
+use crate::channel::limits::TOKEN_CHARACTERS;
+use crate::cli::authority::authority;
+use crate::cli::configuration::Configuration;
+use crate::cli::policy::generate::arguments::claim;
+use crate::cli::{Format, Status};
+use crate::config::{Config, duration};
+use crate::policy::grant::Grants;
+use crate::policy::scope::Scope;
+
+pub(super) const HELP: &str = "\
+Issuer, audience and the claim that names the role are the configuration's. The development key
+is no secret: it is believed only where somebody asks for it by name, as token verify --dev does.
+
+Examples:
+  eventcast token mint --dev --role customer --sub 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11
+  eventcast token mint --dev --role customer --sub $USER_ID --claim orders=$ORDER,$OTHER --expires 5m
+  eventcast token mint --key issuer.key --role courier --sub $USER_ID --claims claims.json > token
+
+Exit status: 0 minted (a warning says when nobody would be let in with it), 2 the configuration,
+the key or the claims are not right.";
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Mint {
+    /// A role of the configuration
+    #[arg(long, value_name = "NAME")]
+    role: String,
+    /// The claim `sub`: who the client is
+    #[arg(long, value_name = "TEXT")]
+    sub: Option<String>,
+    /// A claim; values with commas between them are a list, none are an empty list (repeatable)
+    #[arg(long, value_name = "NAME=VALUE[,VALUE…]", value_parser = claim)]
+    claim: Vec<(String, Value)>,
+    /// Further claims: JSON text (beginning with `{`) or a file; --claim and --sub stand above it
+    #[arg(long, value_name = "JSON|FILE")]
+    claims: Option<String>,
+    /// For how long the token is valid
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
+    expires: Duration,
+    #[command(flatten)]
+    with: With,
+    /// What the token says in `kid`, for issuers with several keys
+    #[arg(long, value_name = "ID", requires = "key")]
+    key_id: Option<String>,
+    #[command(flatten)]
+    configuration: Configuration,
+    /// How the token is written: text is the token alone, json one object with its claims
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct With {
+    /// The private key, as PEM: RSA, P-256 or Ed25519
+    #[arg(long, value_name = "FILE")]
+    key: Option<String>,
+    /// The development key, which is no secret
+    #[arg(long)]
+    dev: bool,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "a time such as 5m or 1h is wanted".to_owned())
+}
+
+/// Runs the command.
+pub(super) fn run(
+    command: &Mint,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    let Some(config) = command.configuration.read_checked(messages)? else {
+        return Ok(Status::CannotAnswer);
+    };
+    let Minted { token, claims } = match command.minted(&config) {
+        Ok(minted) => minted,
+        Err(told) => {
+            writeln!(messages, "{told}")?;
+            return Ok(Status::CannotAnswer);
+        }
+    };
+    command.warn(&config, &claims, &token, messages)?;
+    match command.format {
+        Format::Text => writeln!(out, "{token}")?,
+        Format::Json => {
+            let told = json!({ "token": token, "claims": claims });
+            serde_json::to_writer_pretty(&mut *out, &told)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(Status::Yes)
+}
+
+impl Mint {
+    /// The token; an error is what to tell.
+    fn minted(&self, config: &Config) -> Result<Minted, String> {
+        if !config.roles.iter().any(|role| *role.name == *self.role) {
+            let known: Vec<&str> = config.roles.iter().map(|role| &*role.name).collect();
+            let help = match known.as_slice() {
+                [] => "add roles to the configuration".to_owned(),
+                known => format!("roles are {}", known.join(", ")),
+            };
+            return Err(format!(
+                "error: there is no role `{}`\nhelp: {help}",
+                self.role
+            ));
+        }
+        let key = self.key()?;
+        let claims = self.all_claims(config)?;
+        token::mint(claims, &key, Timestamp::now(), self.expires)
+            .map_err(|error| format!("error: {error}\nhelp: give another --key, or --expires"))
+    }
+
+    fn key(&self) -> Result<Key, String> {
+        let Some(file) = &self.with.key else {
+            return Ok(Key::development());
+        };
+        let text = read(file).map_err(|error| {
+            format!("error: {error:#}\nhelp: give a private key as PEM (PKCS#8), or --dev for the development key")
+        })?;
+        Key::parse(&text, self.key_id.clone()).map_err(|error| {
+            format!(
+                "error: the key file `{file}`: {error}\nhelp: give a private key as PEM (PKCS#8), or --dev for the development key"
+            )
+        })
+    }
+
+    fn all_claims(&self, config: &Config) -> Result<Map<String, Value>, String> {
+        let mut all = match &self.claims {
+            None => Map::new(),
+            Some(argument) => {
+                let text = if argument.trim_start().starts_with('{') {
+                    argument.clone()
+                } else {
+                    read(argument).map_err(|error| {
+                        format!(
+                            "error: {error:#}\nhelp: give --claims '{{\"sub\":\"…\"}}', or a file"
+                        )
+                    })?
+                };
+                serde_json::from_str(&text).map_err(|error| {
+                    format!("error: the claims are no JSON object: {error}\nhelp: give --claims '{{\"sub\":\"…\"}}', or a file")
+                })?
+            }
+        };
+        let authorizer = &config.authorizer;
+        let named = [
+            ("sub", self.sub.as_deref()),
+            ("iss", authorizer.issuer.as_deref()),
+            ("aud", authorizer.audience.as_deref()),
+            (authorizer.role_claim.as_str(), Some(self.role.as_str())),
+        ];
+        for (name, value) in named {
+            all.extend(value.map(|value| (name.to_owned(), value.into())));
+        }
+        all.extend(self.claim.iter().cloned());
+        Ok(all)
+    }
+
+    /// Says what nobody would let in.
+    fn warn(
+        &self,
+        config: &Config,
+        claims: &Map<String, Value>,
+        token: &str,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        let role = config.roles.iter().find(|role| *role.name == *self.role);
+        let claims = Value::Object(claims.clone());
+        let grants = role.map(|role| Grants::of(role, &claims, config.environment.as_deref()));
+        let mut refused: Vec<String> = Vec::new();
+        if let Some(Err(errors)) = grants {
+            refused.extend(errors.iter().map(ToString::to_string));
+            refused.dedup();
+        } else if self.with.dev {
+            // The whole way, as it is gone where the development key is believed.
+            let authority = authority(config, Keys::development(), Scope::default());
+            refused.extend(authority.decide(token).err().map(|error| error.to_string()));
+        }
+        for why in refused {
+            writeln!(messages, "warning: nobody would be let in with it: {why}")?;
+        }
+        if token.len() > TOKEN_CHARACTERS {
+            writeln!(
+                messages,
+                "warning: it has {} characters; IoT Core hands {TOKEN_CHARACTERS} to an authorizer at most",
+                token.len()
+            )?;
+        }
+        Ok(())
+    }
+}

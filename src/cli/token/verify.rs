@@ -1,0 +1,253 @@
+//! `eventcast token verify`: whether a token is believed, what it says, and what it grants.
+//!
+//! It prints claims, since that is what it is asked for. It never prints the token.
+
+use std::io::{BufRead, Write};
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::authorizer::answer::Answer;
+use crate::authorizer::decide::Admission;
+use crate::authorizer::key::Keys;
+use crate::channel::limits::{AUTHORIZER_DOCUMENTS, TOKEN_CHARACTERS};
+use crate::cli::authority::{authority, keys};
+use crate::cli::configuration::Configuration;
+use crate::cli::{Format, Status};
+use crate::config::Config;
+use crate::policy::grant::Reach;
+
+pub(super) const HELP: &str = "\
+The keys are those of the configuration's authorizer.keys, unless --key or --dev names others.
+With --format json the answer for IoT Core is there as well; its ARNs have the configuration's
+Region and account, or those of AWS's own examples.
+
+Examples:
+  eventcast token verify - < token
+  eventcast token mint --dev --role customer --sub $USER_ID | eventcast token verify --dev -
+  eventcast token verify --key jwks.json --format json $TOKEN
+
+Exit status: 0 it is believed and lets a client in, 1 it does not, 2 the configuration or the keys
+are not right.";
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Verify {
+    /// The token, or - to read it from standard input, where other users of the machine do not see it
+    #[arg(value_name = "TOKEN|-")]
+    token: String,
+    /// A file with public keys, instead of the configuration's (repeatable)
+    #[arg(long, value_name = "FILE")]
+    key: Vec<String>,
+    /// Believe the development key, and no other
+    #[arg(long, conflicts_with = "key")]
+    dev: bool,
+    #[command(flatten)]
+    configuration: Configuration,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// Runs the command.
+pub(super) fn run(
+    command: &Verify,
+    input: Option<impl BufRead>,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    let Some(config) = command.configuration.read_checked(messages)? else {
+        return Ok(Status::CannotAnswer);
+    };
+    let Some(keys) = command.keys(&config, messages)? else {
+        return Ok(Status::CannotAnswer);
+    };
+    let Some(token) = command.token(input, messages)? else {
+        return Ok(Status::CannotAnswer);
+    };
+    let scope = config.authorizer.scope.clone().unwrap_or_default();
+    let decided = authority(&config, keys, scope).decide(&token);
+    let now = Timestamp::now();
+    let status = match &decided {
+        Ok(_) => Status::Yes,
+        Err(_) => Status::No,
+    };
+    if token.trim().len() > TOKEN_CHARACTERS {
+        writeln!(
+            messages,
+            "warning: it has {} characters; IoT Core hands {TOKEN_CHARACTERS} to an authorizer at most",
+            token.trim().len()
+        )?;
+    }
+    match (command.format, decided) {
+        (Format::Text, Ok(admission)) => text(&admission, now, out, messages)?,
+        (Format::Text, Err(rejection)) => writeln!(out, "not let in: {rejection}")?,
+        (Format::Json, decided) => {
+            let report = match decided {
+                Ok(admission) => Report::of(&admission, now),
+                Err(rejection) => Report {
+                    error: Some(rejection.to_string()),
+                    ..Report::default()
+                },
+            };
+            serde_json::to_writer_pretty(&mut *out, &report)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(status)
+}
+
+impl Verify {
+    fn keys(&self, config: &Config, messages: &mut impl Write) -> anyhow::Result<Option<Keys>> {
+        if self.dev {
+            return Ok(Some(Keys::development()));
+        }
+        let files = match self.key.as_slice() {
+            [] => &config.authorizer.keys,
+            named => named,
+        };
+        if files.is_empty() {
+            writeln!(
+                messages,
+                "error: no keys are known that a token could be believed by\nhelp: set authorizer.keys in the configuration, name a file with --key, or believe the development key with --dev"
+            )?;
+            return Ok(None);
+        }
+        keys(files, messages)
+    }
+
+    fn token(
+        &self,
+        input: Option<impl BufRead>,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<String>> {
+        if self.token != "-" {
+            return Ok(Some(self.token.clone()));
+        }
+        let mut token = String::new();
+        match input {
+            Some(mut input) => {
+                input.read_to_string(&mut token)?;
+            }
+            None => {
+                writeln!(
+                    messages,
+                    "error: no token\nhelp: pipe it to standard input: eventcast token verify - < token"
+                )?;
+                return Ok(None);
+            }
+        }
+        Ok(Some(token))
+    }
+}
+
+fn text(
+    admission: &Admission,
+    now: Timestamp,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<()> {
+    let verified = &admission.verified;
+    let key = match &verified.key {
+        Some(id) => format!(", key `{id}`"),
+        None => String::new(),
+    };
+    writeln!(
+        out,
+        "believed until {}; signed by {}{key}",
+        verified.expires, verified.algorithm
+    )?;
+    writeln!(out, "role {}", admission.role)?;
+    writeln!(out, "claims")?;
+    for (name, value) in &verified.claims {
+        writeln!(out, "  {name}: {value}")?;
+    }
+    writeln!(out, "may")?;
+    let grants = &admission.grants;
+    for client in grants.principal.client_globs() {
+        writeln!(out, "  connect as {client}")?;
+    }
+    for reach in &grants.subscriptions {
+        writeln!(out, "  subscribe to {}", reach.filter_glob())?;
+    }
+    for reach in &grants.publications {
+        let retained = if grants.retain { ", retained too" } else { "" };
+        writeln!(out, "  publish to {}{retained}", reach.topic_glob())?;
+    }
+    let answer = admission.answer(now);
+    writeln!(
+        out,
+        "IoT Core: principal {}, connected for {}s at most, asks again after {}s, {} of {AUTHORIZER_DOCUMENTS} documents",
+        answer.principal_id,
+        answer.disconnect_after_in_seconds,
+        answer.refresh_after_in_seconds,
+        answer.policy_documents.len()
+    )?;
+    for note in &admission.notes {
+        writeln!(messages, "note: {note}")?;
+    }
+    Ok(())
+}
+
+/// The answer for programs.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    algorithm: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grants: Option<Granted>,
+    /// What a custom authorizer answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Answer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Granted {
+    principal: String,
+    connect: Vec<String>,
+    subscribe: Vec<String>,
+    publish: Vec<String>,
+    retain: bool,
+}
+
+impl Report {
+    fn of(admission: &Admission, now: Timestamp) -> Self {
+        let (verified, grants) = (&admission.verified, &admission.grants);
+        Self {
+            valid: true,
+            error: None,
+            expires: Some(verified.expires),
+            algorithm: Some(verified.algorithm),
+            key: verified.key.clone(),
+            role: Some(admission.role.clone()),
+            claims: Some(verified.claims.clone()),
+            grants: Some(Granted {
+                principal: grants.principal.to_string(),
+                connect: grants.principal.client_globs().into(),
+                subscribe: grants
+                    .subscriptions
+                    .iter()
+                    .map(Reach::filter_glob)
+                    .collect(),
+                publish: grants.publications.iter().map(Reach::topic_glob).collect(),
+                retain: grants.retain,
+            }),
+            answer: Some(admission.answer(now)),
+            notes: admission.notes.clone(),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The constraints on what is asked, and AWS's way to say which of them were not kept: all of them at once, each with the
+//! value and the place (EventBridge API reference, "Type", "Length Constraints" and "Pattern" of each member).
+
+use super::super::refusal::Refusal;
+
+/// What a text must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text {
+    least: usize,
+    most: usize,
+    pattern: Option<Pattern>,
+}
+
+/// The regular expression that AWS names, and what it means for each character.
+type Pattern = (&'static str, fn(char) -> bool);
+
+impl Text {
+    const fn within(least: usize, most: usize) -> Self {
+        Self {
+            least,
+            most,
+            pattern: None,
+        }
+    }
+
+    const fn of(self, expression: &'static str, right: fn(char) -> bool) -> Self {
+        Self {
+            pattern: Some((expression, right)),
+            ..self
+        }
+    }
+}
+
+fn in_names(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
+}
+
+fn in_bus_names(c: char) -> bool {
+    in_names(c) || c == '/'
+}
+
+fn in_bus_arns(c: char) -> bool {
+    in_bus_names(c) || c == ':'
+}
+
+fn in_variables(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
+}
+
+/// The name of a rule, or the id of a target.
+pub(super) const NAME: Text = Text::within(1, 64).of(r"[\.\-_A-Za-z0-9]+", in_names);
+pub(super) const BUS: Text = Text::within(1, 256).of(r"[/\.\-_A-Za-z0-9]+", in_bus_names);
+pub(super) const BUS_OR_ARN: Text = Text::within(1, 1_600).of(
+    r"(arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus\/)?[/\.\-_A-Za-z0-9]+",
+    in_bus_arns,
+);
+pub(super) const PATTERN: Text = Text::within(0, 4_096);
+pub(super) const DESCRIPTION: Text = Text::within(0, 512);
+pub(super) const SCHEDULE: Text = Text::within(0, 256);
+pub(super) const ARN: Text = Text::within(1, 1_600);
+pub(super) const INPUT: Text = Text::within(0, 8_192);
+pub(super) const INPUT_PATH: Text = Text::within(0, 256);
+pub(super) const TEMPLATE: Text = Text::within(1, 8_192);
+pub(super) const VARIABLE: Text = Text::within(1, 256).of(r"[A-Za-z0-9\_\-]+", in_variables);
+pub(super) const GROUP: Text = Text::within(0, 100);
+pub(super) const TRACE_HEADER: Text = Text::within(1, 500);
+pub(super) const TOKEN: Text = Text::within(1, 2_048);
+pub(super) const TAG_KEY: Text = Text::within(1, 128);
+pub(super) const TAG_VALUE: Text = Text::within(0, 256);
+
+/// The constraints that were not kept.
+#[derive(Debug, Default)]
+pub(super) struct Violations(Vec<String>);
+
+impl Violations {
+    /// Checks a member that must be there.
+    pub(super) fn required(&mut self, at: &str, value: Option<&str>, text: Text) {
+        match value {
+            Some(_) => self.optional(at, value, text),
+            None => self.missing(at),
+        }
+    }
+
+    /// Checks a member that may be left out.
+    pub(super) fn optional(&mut self, at: &str, value: Option<&str>, text: Text) {
+        let Some(value) = value else { return };
+        let length = value.chars().count();
+        let quoted = format!("Value '{value}'");
+        if length < text.least {
+            let least = text.least;
+            let wanted = format!("have length greater than or equal to {least}");
+            self.add(&quoted, at, &wanted);
+        }
+        if length > text.most {
+            let wanted = format!("have length less than or equal to {}", text.most);
+            self.add(&quoted, at, &wanted);
+        }
+        if let Some((expression, right)) = text.pattern
+            && !(value.chars().all(right) && length > 0)
+        {
+            let wanted = format!("satisfy regular expression pattern: {expression}");
+            self.add(&quoted, at, &wanted);
+        }
+    }
+
+    /// Checks how many members a list has. Their values are left out: they may be whole events.
+    pub(super) fn list(&mut self, at: &str, length: Option<usize>, (least, most): (usize, usize)) {
+        match length {
+            None => self.missing(at),
+            Some(length) if length < least => {
+                let wanted = format!("have length greater than or equal to {least}");
+                self.add("Value '[]'", at, &wanted);
+            }
+            Some(length) if length > most => {
+                let wanted = format!("have length less than or equal to {most}");
+                self.add("Value", at, &wanted);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Checks a number.
+    pub(super) fn number(&mut self, at: &str, value: Option<i64>, (least, most): (i64, i64)) {
+        let Some(value) = value else { return };
+        let quoted = format!("Value '{value}'");
+        if value < least {
+            let wanted = format!("have value greater than or equal to {least}");
+            self.add(&quoted, at, &wanted);
+        }
+        if value > most {
+            let wanted = format!("have value less than or equal to {most}");
+            self.add(&quoted, at, &wanted);
+        }
+    }
+
+    /// Checks one of some words.
+    pub(super) fn choice(&mut self, at: &str, value: Option<&str>, words: &[&str]) {
+        let Some(value) = value.filter(|value| !words.contains(value)) else {
+            return;
+        };
+        let wanted = format!("satisfy enum value set: [{}]", words.join(", "));
+        self.add(&format!("Value '{value}'"), at, &wanted);
+    }
+
+    fn missing(&mut self, at: &str) {
+        self.add("Value null", at, "not be null");
+    }
+
+    fn add(&mut self, value: &str, at: &str, wanted: &str) {
+        self.0.push(format!(
+            "{value} at '{at}' failed to satisfy constraint: Member must {wanted}"
+        ));
+    }
+
+    /// Refuses when some were not kept.
+    pub(super) fn refuse(self) -> Result<(), Refusal> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let errors = if self.0.len() == 1 { "error" } else { "errors" };
+        let found = self.0.join("; ");
+        let count = self.0.len();
+        Err(invalid(format!(
+            "{count} validation {errors} detected: {found}"
+        )))
+    }
+}
+
+/// A refusal of what is not valid.
+pub(super) fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new("ValidationException", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_violations_are_told_at_once() {
+        let mut found = Violations::default();
+        found.required("name", None, NAME);
+        found.required("rule", Some("a b"), NAME);
+        found.optional("eventBusName", Some(""), BUS_OR_ARN);
+        found.list("entries", Some(11), (1, 10));
+        found.list("ids", Some(0), (1, 100));
+        found.number("limit", Some(0), (1, 100));
+        found.choice("state", Some("ON"), &["ENABLED", "DISABLED"]);
+        found.optional("description", Some(&"x".repeat(512)), DESCRIPTION);
+        let told = found.refuse().unwrap_err().message.replace("; ", ";\n");
+        insta::assert_snapshot!(told);
+        assert!(Violations::default().refuse().is_ok());
+    }
+
+    /// AWS's own words, as recorded from the service.
+    #[test]
+    fn the_words_are_those_of_aws() {
+        let mut found = Violations::default();
+        found.required("targets.1.member.id", Some("!@#$@!#$"), NAME);
+        assert_eq!(
+            found.refuse().unwrap_err().message,
+            r"1 validation error detected: Value '!@#$@!#$' at 'targets.1.member.id' failed to satisfy constraint: Member must satisfy regular expression pattern: [\.\-_A-Za-z0-9]+"
+        );
+    }
+}

@@ -1,0 +1,21 @@
+//! Event buses as Amazon EventBridge has them (the classic ones): rules, their targets, and the protocol around them.
+//!
+//! Rules are matched by the same pattern engine as routes are. Targets are queues of this process. Schedules, archives,
+//! API destinations and whatever else EventBridge has are refused, not pretended.
+
+mod api;
+mod constraint;
+mod event;
+mod page;
+mod path;
+mod put;
+mod rule;
+mod store;
+mod target;
+mod template;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use api::Buses;

@@ -1,0 +1,135 @@
+//! PutEvents: from entries to messages in queues.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::super::queue::{Message, Queues};
+use super::super::refusal::Refusal;
+use super::super::{Answer, body_of};
+use super::constraint::{BUS_OR_ARN, TRACE_HEADER, Violations, invalid};
+use super::event::Event;
+use super::rule::{Matcher, Rule};
+use super::target::{Target, Undelivered};
+use super::wire::{Entry, Outcome};
+
+/// The most entries of a call, and what all of them together must be smaller than (user guide, "PutEvents").
+const MOST_ENTRIES: usize = 10;
+const BYTES: usize = 1_048_576;
+
+/// What the time of an entry counts (user guide, "Calculating event entry size").
+const TIME_BYTES: usize = 14;
+
+/// Refuses a call that is wrong as a whole.
+pub(super) fn check(entries: Option<&[Entry]>) -> Result<(), Refusal> {
+    let mut found = Violations::default();
+    found.list("entries", entries.map(<[Entry]>::len), (1, MOST_ENTRIES));
+    let entries = entries.unwrap_or_default();
+    for (index, entry) in entries.iter().enumerate() {
+        let at = |member: &str| format!("entries.{}.member.{member}", index + 1);
+        let (bus, trace) = (&entry.event_bus_name, &entry.trace_header);
+        found.optional(&at("eventBusName"), bus.as_deref(), BUS_OR_ARN);
+        found.optional(&at("traceHeader"), trace.as_deref(), TRACE_HEADER);
+    }
+    found.refuse()?;
+    if entries.iter().map(size).sum::<usize>() >= BYTES {
+        return Err(invalid(
+            "Total size of the entries in the request is over the limit.",
+        ));
+    }
+    Ok(())
+}
+
+fn size(entry: &Entry) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let resources = entry.resources.iter().flatten().map(String::len);
+    let time = entry.time.map_or(0, |_| TIME_BYTES);
+    let texts = text(&entry.source) + text(&entry.detail_type) + text(&entry.detail);
+    time + texts + resources.sum::<usize>()
+}
+
+/// Puts entries on their buses, one after the other. `matcher` gives what matches events of a bus; none where there is no such
+/// bus: EventBridge takes such events too, and drops them.
+pub(super) fn put(
+    entries: &[Entry],
+    region: &str,
+    queues: &Queues,
+    matcher: impl Fn(&Entry) -> Option<Arc<Matcher>>,
+) -> Answer {
+    let mut outcomes = Vec::with_capacity(entries.len());
+    let mut failed = 0;
+    for entry in entries {
+        match Event::try_new(entry, region, Timestamp::now()) {
+            Ok(event) => {
+                match matcher(entry) {
+                    Some(matcher) => send(&event, &matcher, queues),
+                    None => tracing::warn!(event = event.id, "an event was put on no bus there is"),
+                }
+                outcomes.push(Outcome::Taken { event_id: event.id });
+            }
+            Err(refused) => {
+                failed += 1;
+                outcomes.push(refused);
+            }
+        }
+    }
+    body_of(&json!({ "FailedEntryCount": failed, "Entries": outcomes }))
+}
+
+fn send(event: &Event, matcher: &Matcher, queues: &Queues) {
+    for rule in matcher.matching(&event.text) {
+        for target in rule.targets.values() {
+            let message = target.message(event, &rule.arn, &rule.name);
+            let sent = message.and_then(|message| {
+                let sent = queues.deliver(&target.arn, message);
+                sent.map_err(|refusal| Undelivered {
+                    code: match refusal.kind {
+                        "QueueDoesNotExist" => "NO_RESOURCE",
+                        _ => "SDK_CLIENT_ERROR",
+                    },
+                    message: refusal.message,
+                })
+            });
+            if let Err(undelivered) = sent {
+                bury(event, rule, target, undelivered, queues);
+            }
+        }
+    }
+}
+
+/// Sends what could not be sent to the target's dead-letter queue, with the reason as message attributes as in AWS.
+fn bury(event: &Event, rule: &Rule, target: &Target, why: Undelivered, queues: &Queues) {
+    let (code, reason) = (why.code, why.message.clone());
+    tracing::warn!(
+        rule = rule.arn,
+        target = target.arn,
+        event = event.id,
+        code,
+        reason,
+        "an event could not be sent"
+    );
+    let Some(dead_letters) = &target.dead_letters else {
+        return;
+    };
+    let message = Message {
+        body: event.text.clone(),
+        group: None,
+        trace_header: event.trace_header.clone(),
+        attributes: vec![
+            ("RULE_ARN", rule.arn.clone()),
+            ("TARGET_ARN", target.arn.clone()),
+            ("ERROR_CODE", why.code.to_owned()),
+            ("ERROR_MESSAGE", why.message),
+        ],
+    };
+    if let Err(refusal) = queues.deliver(dead_letters, message) {
+        let reason = refusal.message;
+        tracing::warn!(
+            queue = dead_letters,
+            event = event.id,
+            reason,
+            "a dead letter was lost"
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! Rules: a pattern and where to send what it matches; and all rules of a bus together, matched in one pass.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::super::ACCOUNT;
+use super::super::refusal::Refusal;
+use super::target::Target;
+use super::wire::Tag;
+use crate::event::fields::Fields;
+use crate::event::pattern::matching::PatternSet;
+use crate::event::pattern::{Pattern, PatternError};
+use crate::event::scan::scan;
+
+/// The states of a rule, as they are written.
+pub(super) const STATES: [&str; 3] = [
+    "ENABLED",
+    "DISABLED",
+    "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS",
+];
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) arn: String,
+    pub(super) bus: String,
+    pub(super) written: String,
+    pub(super) pattern: Pattern,
+    /// One of [`STATES`].
+    pub(super) state: String,
+    pub(super) description: Option<String>,
+    pub(super) role_arn: Option<String>,
+    pub(super) tags: Vec<Tag>,
+    /// By id.
+    pub(super) targets: BTreeMap<String, Target>,
+}
+
+impl Rule {
+    /// As lists and descriptions have it. Who made it is told in descriptions only.
+    pub(super) fn told(&self, described: bool) -> Value {
+        let mut told = json!({
+            "Name": self.name,
+            "Arn": self.arn,
+            "EventPattern": self.written,
+            "State": self.state,
+            "EventBusName": self.bus,
+        });
+        let others = [
+            ("Description", self.description.as_deref()),
+            ("RoleArn", self.role_arn.as_deref()),
+            ("CreatedBy", described.then_some(ACCOUNT)),
+        ];
+        if let Some(told) = told.as_object_mut() {
+            for (name, value) in others {
+                told.extend(value.map(|value| (name.to_owned(), value.into())));
+            }
+        }
+        told
+    }
+}
+
+/// Reads a pattern, refusing in AWS's words. The place is ours: AWS names the end of the token before.
+pub(super) fn pattern(text: &str) -> Result<Pattern, Refusal> {
+    Pattern::parse(text).map_err(|error: PatternError| {
+        let message = format!(
+            "{}\n at [Source: (String)\"{text}\"; line: {}, column: {}]",
+            error.aws_text(),
+            error.at.line,
+            error.at.column
+        );
+        Refusal::new("InvalidEventPatternException", message)
+    })
+}
+
+/// The enabled rules of a bus.
+#[derive(Debug)]
+pub(super) struct Matcher {
+    fields: Fields,
+    set: PatternSet,
+    rules: Vec<Arc<Rule>>,
+}
+
+impl Matcher {
+    pub(super) fn new<'r>(rules: impl IntoIterator<Item = &'r Arc<Rule>>) -> Self {
+        let enabled = rules.into_iter().filter(|rule| rule.state != "DISABLED");
+        let rules: Vec<Arc<Rule>> = enabled.cloned().collect();
+        let mut fields = Fields::new();
+        let patterns = rules.iter().map(|rule| &rule.pattern);
+        let set = PatternSet::compile(patterns, &mut fields);
+        Self { fields, set, rules }
+    }
+
+    /// The rules that match an event; none where that cannot be found out, which the log tells.
+    pub(super) fn matching(&self, event: &str) -> Vec<&Arc<Rule>> {
+        let body = Bytes::copy_from_slice(event.as_bytes());
+        let mut found = Vec::new();
+        let matched = match scan(&body, &self.fields) {
+            Ok(scanned) => self
+                .set
+                .matching(&scanned, &mut found)
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = matched {
+            tracing::warn!(%error, "an event could not be matched");
+        }
+        found.iter().filter_map(|at| self.rules.get(*at)).collect()
+    }
+}
+
+/// Whether a pattern matches an event.
+pub(super) fn matches(text: &str, event: &str) -> Result<bool, Refusal> {
+    let pattern = pattern(text)?;
+    let mut fields = Fields::new();
+    let set = PatternSet::compile([&pattern], &mut fields);
+    let body = Bytes::copy_from_slice(event.as_bytes());
+    let invalid = |message: String| Refusal::new("ValidationException", message);
+    let scanned = scan(&body, &fields).map_err(|error| invalid(error.to_string()))?;
+    let mut found = Vec::new();
+    set.matching(&scanned, &mut found)
+        .map_err(|error| invalid(error.to_string()))?;
+    Ok(!found.is_empty())
+}

@@ -1,0 +1,379 @@
+//! Input transformers: a template with `<name>` in it, and what becomes of it for an event (EventBridge user guide, "Input
+//! transformation").
+//!
+//! A template is JSON with placeholders, or text: strings in quotes, one a line. A placeholder outside of quotes stands for a
+//! JSON value, one inside for text, which is not escaped; what has to be JSON and is not is sent nowhere. A path that leads
+//! nowhere gives an empty string. All of this was recorded from the service but for two cases, which AWS leaves open:
+//! `null` outside of quotes stays `null`, and objects inside of quotes are written as JSON.
+
+use std::collections::BTreeMap;
+
+use super::event::Event;
+use super::path::Path;
+use crate::event::pattern::tree::{Node, NodeValue, Position, quoted};
+
+/// A checked template.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    pieces: Vec<Piece>,
+    form: Form,
+}
+
+/// What a template is as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    /// Strings in quotes.
+    Text,
+}
+
+#[derive(Clone, Debug)]
+enum Piece {
+    Literal(String),
+    Placeholder {
+        variable: Variable,
+        /// Whether it stands inside of a string.
+        inside: bool,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum Variable {
+    Path(Path),
+    RuleArn,
+    RuleName,
+    IngestionTime,
+    /// The event without its detail.
+    Event,
+    EventJson,
+}
+
+/// What placeholders inside of strings are while a template is checked: a character of no meaning.
+const STAND_IN: char = '\u{e000}';
+
+/// Why a template is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A placeholder that names neither a path nor a reserved variable.
+    Placeholder(String),
+    /// A name whose path is none.
+    Path(String),
+    /// Neither JSON nor strings.
+    Form(Position),
+}
+
+impl Template {
+    /// Reads a template with the paths that its placeholders name.
+    pub(super) fn parse(text: &str, paths: &BTreeMap<String, String>) -> Result<Self, Fault> {
+        let mut variables = BTreeMap::new();
+        for (name, path) in paths {
+            let path = Path::parse(path).ok_or_else(|| Fault::Path(name.clone()))?;
+            variables.insert(name.as_str(), path);
+        }
+        let pieces = split(text, &variables)?;
+        let form = form(&pieces).map_err(Fault::Form)?;
+        Ok(Self { pieces, form })
+    }
+
+    /// What the template makes of an event; `None` where that has to be JSON and is not.
+    pub(super) fn write(&self, event: &Event, rule_arn: &str, rule_name: &str) -> Option<String> {
+        let mut out = String::new();
+        for piece in &self.pieces {
+            let (variable, inside) = match piece {
+                Piece::Literal(text) => {
+                    out.push_str(text);
+                    continue;
+                }
+                Piece::Placeholder { variable, inside } => (variable, *inside),
+            };
+            let text = |out: &mut String, text: &str| match inside {
+                true => out.push_str(text),
+                false => out.push_str(&quoted(text.as_bytes())),
+            };
+            match variable {
+                Variable::RuleArn => text(&mut out, rule_arn),
+                Variable::RuleName => text(&mut out, rule_name),
+                Variable::IngestionTime => text(&mut out, &event.ingested),
+                Variable::Event => out.push_str(&event.without_detail),
+                Variable::EventJson => out.push_str(&event.text),
+                Variable::Path(path) => match event.tree().and_then(|tree| path.find(tree)) {
+                    None => text(&mut out, ""),
+                    Some(found) => match &found.value {
+                        NodeValue::String(found) => text(&mut out, &String::from_utf8_lossy(found)),
+                        _ => out.push_str(&found.to_json()),
+                    },
+                },
+            }
+        }
+        match self.form {
+            Form::Text => Some(out),
+            Form::Json => Node::parse(&out).ok().map(|node| node.to_json()),
+        }
+    }
+}
+
+fn variable(name: &str, paths: &BTreeMap<&str, Path>) -> Option<Variable> {
+    match name {
+        "aws.events.rule-arn" => Some(Variable::RuleArn),
+        "aws.events.rule-name" => Some(Variable::RuleName),
+        "aws.events.event.ingestion-time" => Some(Variable::IngestionTime),
+        "aws.events.event" => Some(Variable::Event),
+        "aws.events.event.json" => Some(Variable::EventJson),
+        name => paths.get(name).cloned().map(Variable::Path),
+    }
+}
+
+/// Splits a template at its placeholders, watching which stand inside of strings.
+fn split(text: &str, paths: &BTreeMap<&str, Path>) -> Result<Vec<Piece>, Fault> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut inside = false;
+    let mut escaped = false;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if let Some((name, after)) = placeholder(rest) {
+            let variable =
+                variable(name, paths).ok_or_else(|| Fault::Placeholder(name.to_owned()))?;
+            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+            pieces.push(Piece::Placeholder { variable, inside });
+            rest = after;
+            escaped = false;
+            continue;
+        }
+        if c == '"' && !escaped {
+            inside = !inside;
+        }
+        escaped = inside && c == '\\' && !escaped;
+        literal.push(c);
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+    }
+    pieces.push(Piece::Literal(literal));
+    Ok(pieces)
+}
+
+/// A placeholder at the beginning of a text: its name, and what comes after it.
+fn placeholder(text: &str) -> Option<(&str, &str)> {
+    let (name, after) = text.strip_prefix('<')?.split_once('>')?;
+    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (!name.is_empty() && name.chars().all(named)).then_some((name, after))
+}
+
+/// Whether a template is JSON or strings, whatever its placeholders become.
+fn form(pieces: &[Piece]) -> Result<Form, Position> {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => text.push_str(literal),
+            Piece::Placeholder { inside: true, .. } => text.push(STAND_IN),
+            Piece::Placeholder { inside: false, .. } => text.push('0'),
+        }
+    }
+    if text.trim_start().starts_with('"') {
+        let strings = serde_json::Deserializer::from_str(&text).into_iter::<String>();
+        for string in strings {
+            string.map_err(|error| Position {
+                line: error.line(),
+                column: error.column(),
+            })?;
+        }
+        return Ok(Form::Text);
+    }
+    let node = Node::parse(&text).map_err(|error| error.at)?;
+    match stood_in_for_a_name(&node) {
+        Some(at) => Err(at),
+        None => Ok(Form::Json),
+    }
+}
+
+/// Where a placeholder is part of a member's name, which it must not be.
+fn stood_in_for_a_name(node: &Node) -> Option<Position> {
+    match &node.value {
+        NodeValue::Object(members) => members.iter().find_map(|member| {
+            let named = member.key.contains(STAND_IN).then_some(member.key_at);
+            named.or_else(|| stood_in_for_a_name(&member.value))
+        }),
+        NodeValue::Array(elements) => elements.iter().find_map(stood_in_for_a_name),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::wire::Entry;
+    use super::*;
+
+    const ARN: &str = "arn:aws:events:us-east-1:000000000000:rule/shop/orders";
+
+    fn paths() -> BTreeMap<String, String> {
+        let paths = [
+            ("instance", "$.detail.instance-id"),
+            ("state", "$.detail.state"),
+            ("all", "$.detail"),
+            ("numbers", "$.detail.numbers[*]"),
+            ("null", "$.detail.null"),
+            ("quote", "$.detail.quote"),
+            ("none", "$.detail.none"),
+        ];
+        paths
+            .map(|(name, path)| (name.to_owned(), path.to_owned()))
+            .into()
+    }
+
+    fn event() -> Event {
+        let entry = Entry {
+            source: Some("shop".into()),
+            detail_type: Some("t".into()),
+            detail: Some(
+                r#"{"instance-id":"i-01","state":"RUNNING","numbers":[1,2.50],"null":null,"quote":"a \"b\""}"#
+                    .into(),
+            ),
+            ..Entry::default()
+        };
+        Event::try_new(&entry, "us-east-1", "2026-11-25T15:17:06Z".parse().unwrap()).unwrap()
+    }
+
+    #[track_caller]
+    fn check(template: &str, written: Option<&str>) {
+        let template = Template::parse(template, &paths()).unwrap();
+        let event = event();
+        let out = template.write(&event, ARN, "orders");
+        let out = out.map(|out| out.replace(&event.id, "ID"));
+        assert_eq!(out.as_deref(), written);
+    }
+
+    /// The examples of the user guide.
+    #[test]
+    fn documented_templates() {
+        check(
+            r#""instance <instance> is in <state>""#,
+            Some(r#""instance i-01 is in RUNNING""#),
+        );
+        check(
+            r#""instance \"<instance>\" is in <state>""#,
+            Some(r#""instance \"i-01\" is in RUNNING""#),
+        );
+        check(
+            "{\n  \"instance\" : <instance>,\n  \"state\": <state>\n}",
+            Some(r#"{"instance":"i-01","state":"RUNNING"}"#),
+        );
+        check(
+            r#"{"instance" : <instance>, "state": "<state>", "instanceStatus": "instance \"<instance>\" is in <state>"}"#,
+            Some(
+                r#"{"instance":"i-01","state":"RUNNING","instanceStatus":"instance \"i-01\" is in RUNNING"}"#,
+            ),
+        );
+        check(
+            r#"{"state": [ 9, <state>, true ], "Transformed" : "Yes"}"#,
+            Some(r#"{"state":[9,"RUNNING",true],"Transformed":"Yes"}"#),
+        );
+        check(
+            r#"{"ruleArn" : <aws.events.rule-arn>, "ruleName" : <aws.events.rule-name>, "at": <aws.events.event.ingestion-time>}"#,
+            Some(&format!(
+                r#"{{"ruleArn":"{ARN}","ruleName":"orders","at":"2026-11-25T15:17:06Z"}}"#
+            )),
+        );
+        check(
+            r#""<aws.events.rule-name> triggered""#,
+            Some(r#""orders triggered""#),
+        );
+    }
+
+    #[test]
+    fn whole_events() {
+        let text = r#"{"event": <aws.events.event>, "json": <aws.events.event.json>}"#;
+        let event = event();
+        let out = Template::parse(text, &paths())
+            .unwrap()
+            .write(&event, ARN, "orders");
+        let wanted = format!(
+            r#"{{"event":{},"json":{}}}"#,
+            event.without_detail, event.text
+        );
+        assert_eq!(out, Some(wanted));
+    }
+
+    #[test]
+    fn values_of_every_kind() {
+        check(
+            r#"{"all": <all>}"#,
+            Some(
+                r#"{"all":{"instance-id":"i-01","state":"RUNNING","numbers":[1,2.50],"null":null,"quote":"a \"b\""}}"#,
+            ),
+        );
+        check("<numbers>", Some("[1,2.50]"));
+        check("[<null>, <none>]", Some(r#"[null,""]"#));
+        check(r#""numbers <numbers>""#, Some(r#""numbers [1,2.50]""#));
+        check(r#"{"none": "<none>"}"#, Some(r#"{"none":""}"#));
+        check("\"one\"\n\"<state>\"", Some("\"one\"\n\"RUNNING\""));
+        // A value in value position is escaped, one inside of a string is not.
+        check(r#"{"quote": <quote>}"#, Some(r#"{"quote":"a \"b\""}"#));
+        check(r#"{"quote": "<quote>"}"#, None);
+        check(r#""<quote>""#, Some(r#""a "b"""#));
+        // No placeholders: comparisons and the like.
+        check(
+            r#"{"a": "1 < 2 > 1", "b": "<>"}"#,
+            Some(r#"{"a":"1 < 2 > 1","b":"<>"}"#),
+        );
+    }
+
+    proptest! {
+        /// A value outside of quotes arrives as the value that it is, whatever is in it.
+        #[test]
+        fn values_arrive_as_they_are(text in r#"[ -~é\n\t]{0,12}"#, number: i64, list in prop::collection::vec("[ -~]{0,4}", 0..3)) {
+            let value = serde_json::json!({ "text": text, "number": number, "list": list });
+            let entry = Entry {
+                source: Some("shop".into()),
+                detail_type: Some("t".into()),
+                detail: Some(serde_json::json!({ "instance-id": value, "state": text }).to_string()),
+                ..Entry::default()
+            };
+            let event = Event::try_new(&entry, "r", jiff::Timestamp::UNIX_EPOCH).unwrap();
+            let template = r#"{ "whole": <instance>, "text": [<state>], "fixed": "<> é" }"#;
+            let out = Template::parse(template, &paths()).unwrap().write(&event, ARN, "orders").unwrap();
+            let out: serde_json::Value = serde_json::from_str(&out).unwrap();
+            let wanted = serde_json::json!({ "whole": value, "text": [text], "fixed": "<> é" });
+            prop_assert_eq!(out, wanted);
+        }
+
+        /// No text makes the reading of templates panic, and what is read can be written.
+        #[test]
+        fn any_text_is_read_or_refused(text in r#"[<>{}\[\]":,a-z0-9 \\]{0,24}"#) {
+            if let Ok(template) = Template::parse(&text, &paths()) {
+                let _ = template.write(&event(), ARN, "orders");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_template() {
+        let fault = |text: &str| Template::parse(text, &paths()).unwrap_err();
+        assert_eq!(
+            fault(r#""<unknown>""#),
+            Fault::Placeholder("unknown".into())
+        );
+        assert_eq!(
+            fault("<aws.events.x>"),
+            Fault::Placeholder("aws.events.x".into())
+        );
+        for text in [
+            "instance <instance> is in <state>",
+            "",
+            "{",
+            r#"{"a": <state>"#,
+            r#"{<state>: 1}"#,
+            r#"{"a": [{"<state>": 1}]}"#,
+            r#""a" <state>"#,
+            r#""a"#,
+        ] {
+            assert!(matches!(fault(text), Fault::Form(_)), "{text}");
+        }
+        let mut bad = paths();
+        bad.insert("bad".into(), "detail".into());
+        assert_eq!(
+            Template::parse("<bad>", &bad).unwrap_err(),
+            Fault::Path("bad".into())
+        );
+    }
+}

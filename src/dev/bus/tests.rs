@@ -1,0 +1,152 @@
+//! Buses by their actions: quotas, and what SDKs would not let through.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::super::queue::Queues;
+use super::Buses;
+
+fn buses() -> Buses {
+    Buses::new("us-east-1", Arc::new(Queues::new("us-east-1")))
+}
+
+/// What an action answers, or its error's name and words.
+fn answer(buses: &Buses, action: &str, request: &Value) -> Result<Value, (&'static str, String)> {
+    match buses.act(action, request.to_string().as_bytes()) {
+        Ok(body) => Ok(serde_json::from_slice(&body).unwrap()),
+        Err(refusal) => Err((refusal.kind, refusal.message)),
+    }
+}
+
+#[track_caller]
+fn refused(buses: &Buses, action: &str, request: &Value, kind: &str) -> String {
+    let (told, message) = answer(buses, action, request).unwrap_err();
+    assert_eq!(told, kind, "{message}");
+    message
+}
+
+#[test]
+fn quotas_bound_what_is_kept() {
+    let buses = buses();
+    let over = "LimitExceededException";
+    for n in 0..100 {
+        let bus = json!({ "Name": format!("bus-{n}") });
+        answer(&buses, "CreateEventBus", &bus).unwrap();
+    }
+    refused(
+        &buses,
+        "CreateEventBus",
+        &json!({ "Name": "one-more" }),
+        over,
+    );
+    let rule = |name: &str| json!({ "Name": name, "EventPattern": r#"{"source":["s"]}"# });
+    for n in 0..300 {
+        answer(&buses, "PutRule", &rule(&format!("rule-{n}"))).unwrap();
+    }
+    refused(&buses, "PutRule", &rule("one-more"), over);
+    // Replacing is not adding, and other buses have room.
+    answer(&buses, "PutRule", &rule("rule-0")).unwrap();
+    let elsewhere =
+        json!({ "Name": "r", "EventBusName": "bus-0", "EventPattern": r#"{"source":["s"]}"# });
+    answer(&buses, "PutRule", &elsewhere).unwrap();
+    let arn = "arn:aws:sqs:us-east-1:000000000000:q";
+    let targets = |from: usize, to: usize| {
+        let targets: Vec<Value> = (from..to)
+            .map(|n| json!({ "Id": n.to_string(), "Arn": arn }))
+            .collect();
+        json!({ "Rule": "rule-0", "Targets": targets })
+    };
+    answer(&buses, "PutTargets", &targets(0, 3)).unwrap();
+    refused(&buses, "PutTargets", &targets(2, 6), over);
+    let listed = answer(&buses, "ListTargetsByRule", &json!({ "Rule": "rule-0" })).unwrap();
+    assert_eq!(
+        listed["Targets"].as_array().unwrap().len(),
+        3,
+        "all or none"
+    );
+    answer(&buses, "PutTargets", &targets(0, 5)).unwrap();
+    let tags: Vec<Value> = (0..51)
+        .map(|n| json!({ "Key": n.to_string(), "Value": "" }))
+        .collect();
+    let bus = "arn:aws:events:us-east-1:000000000000:event-bus/bus-1";
+    let request = json!({ "ResourceARN": bus, "Tags": tags });
+    refused(&buses, "TagResource", &request, over);
+    let listed = answer(
+        &buses,
+        "ListTagsForResource",
+        &json!({ "ResourceARN": bus }),
+    )
+    .unwrap();
+    assert_eq!(listed["Tags"], json!([]), "all or none");
+}
+
+#[test]
+fn replacing_a_rule_keeps_its_targets() {
+    let buses = buses();
+    let put = |pattern: &str, description: Option<&str>| {
+        let request = json!({ "Name": "r", "EventPattern": pattern, "Description": description });
+        answer(&buses, "PutRule", &request).unwrap();
+    };
+    put(r#"{"source":["a"]}"#, Some("first"));
+    let arn = "arn:aws:sqs:us-east-1:000000000000:q";
+    let targets = json!({ "Rule": "r", "Targets": [{ "Id": "1", "Arn": arn }] });
+    answer(&buses, "PutTargets", &targets).unwrap();
+    answer(&buses, "DisableRule", &json!({ "Name": "r" })).unwrap();
+    put(r#"{"source":["b"]}"#, None);
+    let told = answer(&buses, "DescribeRule", &json!({ "Name": "r" })).unwrap();
+    assert_eq!(told["EventPattern"], r#"{"source":["b"]}"#);
+    // What is not said again is not kept, state included.
+    assert_eq!(
+        (&told["State"], told.get("Description")),
+        (&json!("ENABLED"), None)
+    );
+    let listed = answer(&buses, "ListTargetsByRule", &json!({ "Rule": "r" })).unwrap();
+    assert_eq!(listed["Targets"], targets["Targets"]);
+}
+
+#[test]
+fn what_no_sdk_lets_through() {
+    let buses = buses();
+    let invalid = "ValidationException";
+    for action in [
+        "CreateEventBus",
+        "DeleteEventBus",
+        "PutRule",
+        "DeleteRule",
+        "DescribeRule",
+        "EnableRule",
+        "DisableRule",
+        "PutTargets",
+        "RemoveTargets",
+        "ListTargetsByRule",
+        "ListRuleNamesByTarget",
+        "TestEventPattern",
+        "TagResource",
+        "UntagResource",
+        "ListTagsForResource",
+        "PutEvents",
+    ] {
+        let message = refused(&buses, action, &json!({}), invalid);
+        assert!(
+            message.contains("Member must not be null"),
+            "{action}: {message}"
+        );
+    }
+    let targets = json!({ "Rule": "r", "Targets": [{ "InputTransformer": {} }] });
+    let message = refused(&buses, "PutTargets", &targets, invalid);
+    assert!(
+        message.starts_with("3 validation errors detected: Value null at 'targets.1.member.id'"),
+        "{message}"
+    );
+    for request in ["{", "text", r#"{"Limit":"ten"}"#] {
+        let refusal = buses.act("ListRules", request.as_bytes()).unwrap_err();
+        assert_eq!(refusal.kind, "SerializationException", "{request}");
+    }
+    // Members that are null count as left out.
+    let request =
+        json!({ "Name": null, "Tags": null, "Limit": null, "Entries": null, "Targets": null });
+    answer(&buses, "ListEventBuses", &request).unwrap();
+    answer(&buses, "ListEventBuses", &json!({})).unwrap();
+    assert!(buses.act("ListEventBuses", b"").is_ok());
+}
