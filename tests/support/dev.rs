@@ -2,7 +2,6 @@
 
 #![allow(
     dead_code,
-    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "each test uses a part of it, and a test that fails should say where"
