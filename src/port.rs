@@ -1,4 +1,4 @@
-//! The seams: where events come from, where publications go, and who says what a broker's clients may do.
+//! The seams: where events come from, where publications go, who says what a broker's clients may do, and who makes tokens.
 //!
 //! The parts know these traits only; `aws` and `mqtt` implement them and map foreign errors once. Each text says who owes
 //! what. A type that implements one of them passes the contract suite of that port (`tests/`), fakes included.
@@ -12,8 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use crate::policy::context::Context;
+use crate::policy::scope::Scope;
+use crate::policy::told::Policies;
 use crate::route::publication::Publication;
 
 /// One message as the queue handed it out, with everything that is needed to settle it.
@@ -329,6 +333,58 @@ pub enum Refusal {
 pub trait Access: Send + Sync + 'static {
     /// Decides on one action of a client.
     fn decide(&self, client: &Client, action: Action<'_>) -> Decision;
+
+    /// What the decisions on a client rest on, for who explains them; `None` where there are no policies.
+    fn grounds(&self, client: &Client) -> Option<Grounds> {
+        let _ = client;
+        None
+    }
+}
+
+/// What decisions on a client rest on.
+#[derive(Clone, Debug)]
+pub struct Grounds {
+    /// The role that its policies were made for.
+    pub role: Option<Box<str>>,
+    /// Its policies.
+    pub policies: Arc<Policies>,
+    /// What the ARNs of its requests begin with.
+    pub scope: Scope,
+    /// What conditions and variables are asked of.
+    pub context: Context,
+}
+
+/// Makes tokens for those who try a role out on their own machine.
+pub trait Issuer: Send + Sync + 'static {
+    /// Makes a token for a role with some claims.
+    ///
+    /// # Errors
+    /// Why there is none, in words: an unknown role, claims that give no grants.
+    fn issue(&self, role: &str, claims: &Map<String, Value>) -> Result<Issued, String>;
+}
+
+/// A token, and what its bearer needs to use it.
+#[derive(Clone)]
+pub struct Issued {
+    /// The token.
+    pub token: String,
+    /// The name under which the authorizer looks for it in the query of a WebSocket's address.
+    pub key: String,
+    /// What the client id must begin with.
+    pub principal: String,
+    /// What it may subscribe to: filters, or what they begin with and a `*`.
+    pub subscribe: Vec<String>,
+    /// What it may publish to.
+    pub publish: Vec<String>,
+}
+
+impl fmt::Debug for Issued {
+    /// Never shows the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issued")
+            .field("principal", &self.principal)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The client an action is decided for, as far as policies can ask for it.

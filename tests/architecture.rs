@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     (
         "cli",
         &[
@@ -41,7 +41,12 @@ const MAY_USE: [(&str, &[&str]); 17] = [
         &["port", "route", "event", "channel", "telemetry", "shutdown"],
     ),
     ("authorizer", &["port", "policy", "channel"]),
-    ("dev", &["port", "policy", "event", "channel"]),
+    (
+        "dev",
+        &[
+            "mqtt", "port", "config", "policy", "route", "event", "channel", "broker",
+        ],
+    ),
     ("telemetry", &["shutdown"]),
     ("shutdown", &[]),
     (
@@ -52,7 +57,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
         "mqtt",
         &["port", "route", "event", "channel", "broker", "pace"],
     ),
-    ("port", &["route", "event", "channel"]),
+    ("port", &["policy", "route", "event", "channel"]),
     ("config", &["policy", "route", "event", "channel", "broker"]),
     ("policy", &["event", "channel"]),
     ("route", &["event", "channel"]),

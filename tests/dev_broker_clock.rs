@@ -402,6 +402,28 @@ async fn more_than_512_kib_a_second_are_delayed() {
     })
     .await;
     assert_eq!(took, 3, "1,600 KiB at 512 a second");
+    // On their way out as well.
+    let mut subscriber = paused.join(&v5("s")).await;
+    assert_eq!(subscriber.subscribe("u").await, 1);
+    let mut publishers = Vec::new();
+    for n in 0..4 {
+        publishers.push(paused.join(&v5(&format!("p{n}"))).await);
+    }
+    let begin = Instant::now();
+    for publisher in &mut publishers {
+        for _ in 0..4 {
+            assert_eq!(publisher.publish("u", &payload).await, 0);
+        }
+    }
+    assert_eq!(begin.elapsed().as_secs(), 0);
+    let (took, ()) = timed(async {
+        for _ in 0..16 {
+            assert_eq!(subscriber.message().await.payload.len(), payload.len());
+        }
+    })
+    .await;
+    // Six, five and five: the last one of a second may be begun in it.
+    assert_eq!(took, 2, "1,600 KiB at 512 a second");
 }
 
 #[tokio::test(start_paused = true)]

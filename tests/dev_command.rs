@@ -11,6 +11,8 @@
 
 #[path = "support/dev.rs"]
 mod dev;
+#[path = "support/moto.rs"]
+mod moto;
 #[path = "support/raw.rs"]
 mod raw;
 
@@ -163,4 +165,35 @@ async fn mosquittos_clients() {
             assert_eq!(lines.next_line().await.unwrap().unwrap(), qos);
         }
     }
+}
+
+/// MQTT.js in Chromium, over WebSocket.
+#[tokio::test]
+async fn a_browser_hears() {
+    let dev = Dev::start(&[]);
+    let modules = moto::cache().join("browser").join("node_modules");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/watch.cjs");
+    let mut page = tokio::process::Command::new("node")
+        .arg(script)
+        .arg(modules)
+        .args([&dev.port("ws").to_string(), "order/1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("node is not installed; tests/install installs what the tests start");
+    let mut lines = BufReader::new(page.stdout.take().unwrap()).lines();
+    let mut line = async || {
+        let line = tokio::time::timeout(raw::BOUND, lines.next_line()).await;
+        line.expect("the page shows something")
+            .unwrap()
+            .unwrap_or_default()
+    };
+    assert_eq!(line().await, "subscribed");
+    let mut client = Raw::join(dev.port("mqtt"), &v5("a")).await;
+    assert_eq!(client.publish("order/1", r#"{"n":1}"#).await, 0);
+    assert!(line().await.contains(r#"{"n":1}"#));
+    // The browser closes properly when its input ends.
+    drop(page.stdin.take());
+    page.wait().await.unwrap();
 }

@@ -1,8 +1,8 @@
 //! Brokers side by side: `eventcast dev` and mosquitto under the same load in one run, by CPU time and memory of their processes.
 //!
-//! `load EVENTCAST [--subscribers N] [--messages N] [--rounds N]`. Scenes: idle; N WebSocket subscribers of a topic each; fan-out 1 and
-//! fan-out 1,000 at QoS 1, over TCP and over WebSocket. Prints a line of JSON for each. The client here is written for the load: it
-//! acknowledges in batches, and looks at nothing but lengths.
+//! `load EVENTCAST [--subscribers N] [--messages N] [--window N] [--rounds N]`. Scenes: idle; N WebSocket subscribers of a topic each;
+//! fan-out 1 and fan-out 1,000 at QoS 1, over TCP and over WebSocket, with so many messages (the window) on their way at once. Prints
+//! a line of JSON for each. The client here is written for the load: it acknowledges in batches, and looks at nothing but lengths.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,9 +30,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 const PAYLOAD: usize = 200;
 
-/// How many publications may be on their way to all subscribers.
-const WINDOW: u64 = 50;
-
 /// A broker as a process of its own.
 struct Server {
     name: &'static str,
@@ -46,6 +43,7 @@ impl Server {
         let mut process = Command::new(binary)
             .args([
                 "dev",
+                "--bare",
                 "--port",
                 "0",
                 "--mqtt-port",
@@ -333,7 +331,7 @@ fn packet(header: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// Publishes to `fan_out` subscribers, and tells how it went.
-async fn fan_out(server: &Server, fan_out: u64, messages: u64, is_websocket: bool) {
+async fn fan_out(server: &Server, fan_out: u64, messages: u64, window: u64, is_websocket: bool) {
     let progress = Arc::new(Progress::default());
     let mut tasks = JoinSet::new();
     let topic = |_| "load/topic".to_owned();
@@ -357,7 +355,7 @@ async fn fan_out(server: &Server, fan_out: u64, messages: u64, is_websocket: boo
             break;
         }
         let mut burst = Vec::new();
-        while sent < messages && sent * fan_out < delivered + WINDOW * fan_out {
+        while sent < messages && sent * fan_out < delivered + window * fan_out {
             id = id.checked_add(1).unwrap_or(1);
             let mut body = text("load/topic");
             body.extend(id.to_be_bytes());
@@ -376,7 +374,7 @@ async fn fan_out(server: &Server, fan_out: u64, messages: u64, is_websocket: boo
     let (wall, cpu) = (begin.elapsed().as_secs_f64(), server.cpu() - cpu);
     let told = serde_json::json!({
         "broker": server.name,
-        "scene": format!("fan-out {fan_out}, QoS 1, {}", if is_websocket { "WebSocket" } else { "TCP" }),
+        "scene": format!("fan-out {fan_out}, QoS 1, window {window}, {}", if is_websocket { "WebSocket" } else { "TCP" }),
         "deliveries": total,
         "deliveries_per_second": (total as f64 / wall).round(),
         "deliveries_per_cpu_second": (total as f64 / cpu).round(),
@@ -436,6 +434,7 @@ async fn main() {
         .expect("the path of eventcast comes first");
     let subscribers = option("--subscribers", 10_000);
     let messages = option("--messages", 1_000);
+    let window = option("--window", 50);
     for _ in 0..option("--rounds", 1) {
         for start in [
             |binary: &str| Server::eventcast(binary),
@@ -448,8 +447,8 @@ async fn main() {
             });
             println!("{told}");
             for is_websocket in [false, true] {
-                fan_out(&server, 1, messages * 50, is_websocket).await;
-                fan_out(&server, 1_000, messages, is_websocket).await;
+                fan_out(&server, 1, messages * 50, window, is_websocket).await;
+                fan_out(&server, 1_000, messages, window, is_websocket).await;
             }
             drop(server);
             let server = start(binary);

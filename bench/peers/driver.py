@@ -71,7 +71,7 @@ class Ground:
 
     def __init__(self, options, delay):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="eventcast-bench-"))
-        self.dev = subprocess.Popen([options.eventcast, "dev", "--port", "0", "--mqtt-port", "0", "--websocket-port", "0", "--format", "json"], stdout=subprocess.PIPE, text=True)
+        self.dev = subprocess.Popen([options.eventcast, "dev", "--bare", "--port", "0", "--mqtt-port", "0", "--websocket-port", "0", "--format", "json"], stdout=subprocess.PIPE, text=True)
         self.endpoint = json.loads(self.dev.stdout.readline())["endpoint"]
         self.mqtt = free_port()
         config = self.folder / "mosquitto.conf"

@@ -11,16 +11,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::answer::Answer as Answered;
-use super::decide::{Admission, Authority};
+use super::decide::Authority;
 use crate::channel::filter::Filter;
 use crate::policy::context::{Context, Principal};
 use crate::policy::document::Document;
+use crate::policy::draft::Draft;
 use crate::policy::evaluate::{Decision as Verdict, Verdict::Allowed};
 use crate::policy::scope::{Kind, Scope};
 use crate::policy::simulate::Simulation;
+use crate::policy::told::Policies;
 use crate::port::{
-    Access, Action, Answer, Authentication, Authorizer, Client, Decision, Identity, Presented,
-    Refusal,
+    Access, Action, Answer, Authentication, Authorizer, Client, Decision, Grounds, Identity,
+    Presented, Refusal,
 };
 
 /// Lets in whom tokens let in.
@@ -56,7 +58,8 @@ impl Tokens {
             .decide(&token)
             .map_err(|rejection| Refusal::BadCredentials(rejection.to_string()))?;
         let answer = admission.answer(Timestamp::now());
-        let access = Granted::of(&admission, &self.authority.scope)
+        let role = Some(admission.role.clone());
+        let access = Granted::try_new(role, &admission.documents, self.authority.scope.clone())
             .map_err(|why| Refusal::Unavailable(why.to_owned()))?;
         Ok(Authentication::Known(identity(&answer, access)))
     }
@@ -115,30 +118,51 @@ impl Authorizer for Tokens {
 }
 
 /// What some documents grant.
-struct Granted {
-    documents: Vec<Document>,
+#[derive(Debug)]
+pub struct Granted {
+    role: Option<Box<str>>,
+    policies: Arc<Policies>,
     scope: Scope,
 }
 
 impl Granted {
-    fn of(admission: &Admission, scope: &Scope) -> Result<Self, &'static str> {
-        let documents = admission.documents.iter();
-        let documents: Result<Vec<Document>, _> = documents
-            .map(|draft| Document::parse(&draft.minified()))
-            .collect();
+    /// What documents that were made for a role grant, at an endpoint with this scope.
+    ///
+    /// # Errors
+    /// When a document cannot be read.
+    pub fn try_new(
+        role: Option<Box<str>>,
+        drafts: &[Draft],
+        scope: Scope,
+    ) -> Result<Self, &'static str> {
+        let mut policies = Policies::default();
+        for (index, draft) in drafts.iter().enumerate() {
+            // As a person reads it, since explanations name lines.
+            let text = draft.pretty();
+            let document = Document::parse(&text);
+            let document = document.map_err(|_| "the generated documents cannot be read")?;
+            policies.push(format!("policy {}", index + 1), text, document);
+        }
         Ok(Self {
-            documents: documents.map_err(|_| "the generated documents cannot be read")?,
-            scope: scope.clone(),
+            role,
+            policies: Arc::new(policies),
+            scope,
         })
     }
 }
 
+/// What policies may ask of a client, whatever it does.
+fn context(client: &Client) -> Context {
+    let mut context = Context::of_client(&client.id);
+    context.principal = Some(Principal::CustomAuthorizer);
+    context.set("aws:SourceIp", [client.source.to_string()]);
+    context.set("iot:DomainName", client.domain_name.as_deref());
+    context
+}
+
 impl Access for Granted {
     fn decide(&self, client: &Client, action: Action<'_>) -> Decision {
-        let mut context = Context::of_client(&client.id);
-        context.principal = Some(Principal::CustomAuthorizer);
-        context.set("aws:SourceIp", [client.source.to_string()]);
-        context.set("iot:DomainName", client.domain_name.as_deref());
+        let mut context = context(client);
         if let Action::Connect { persistent, will } = action {
             let persistent = persistent.then_some("PersistentConnect");
             context.set(
@@ -149,7 +173,7 @@ impl Access for Granted {
             context.set("iot:LastWillTopic", will);
         }
         let simulation = Simulation {
-            documents: &self.documents,
+            documents: &self.policies.documents,
             scope: &self.scope,
             context: &context,
         };
@@ -171,6 +195,15 @@ impl Access for Granted {
             Action::Receive(topic) => ("Receive", topic, simulation.receive(topic)),
         };
         decision(word, name, &verdict)
+    }
+
+    fn grounds(&self, client: &Client) -> Option<Grounds> {
+        Some(Grounds {
+            role: self.role.clone(),
+            policies: Arc::clone(&self.policies),
+            scope: self.scope.clone(),
+            context: context(client),
+        })
     }
 }
 

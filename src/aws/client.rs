@@ -5,7 +5,8 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 
@@ -23,6 +24,23 @@ pub(super) fn connector() -> Connector {
 /// The SDK's configuration from the environment, as the AWS CLI reads it: `AWS_REGION`, `AWS_ENDPOINT_URL`, keys, profile,
 /// the container's or the instance's role.
 pub async fn environment() -> SdkConfig {
+    common().load().await
+}
+
+/// The SDK's configuration for a stand-in of AWS that takes any credentials, such as one on this machine; the environment's Region,
+/// endpoint and credentials do not count.
+pub async fn stand_in(endpoint: &str, region: &str) -> SdkConfig {
+    common()
+        .region(Region::new(region.to_owned()))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new(
+            "stand-in", "stand-in", None, None, "stand-in",
+        ))
+        .load()
+        .await
+}
+
+fn common() -> ConfigLoader {
     let http = Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
@@ -38,6 +56,4 @@ pub async fn environment() -> SdkConfig {
                 .operation_timeout(CALL)
                 .build(),
         )
-        .load()
-        .await
 }

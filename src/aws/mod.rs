@@ -11,6 +11,7 @@ pub mod control_plane;
 pub mod data_plane;
 pub mod endpoint;
 mod error;
+pub mod facts;
 pub mod letters;
 pub mod sign;
 pub mod sqs;

@@ -5,6 +5,7 @@
 //!
 //! This module is pure: no sockets, clock or environment.
 
+pub mod example;
 pub mod filter;
 pub mod limits;
 pub mod template;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use aws_config::SdkConfig;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -20,9 +21,11 @@ use self::export::Export;
 use self::reach::{Parts, begin, over_https, over_mqtt};
 use super::Status;
 use super::configuration::Configuration;
+use crate::aws::client;
 use crate::bridge::{Bridge, Ending, Settings};
 use crate::config::Config;
 use crate::config::bridge::Publish;
+use crate::mqtt::pool::Pool;
 use crate::port::Publisher;
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
@@ -196,7 +199,7 @@ async fn bridge(
     // One future for each kind of publisher: they are types, not objects.
     match &section.publish {
         Publish::Mqtt => {
-            let reach = async || over_mqtt(section, &queue).await;
+            let reach = async || over_mqtt(section, &queue, &client::environment().await).await;
             match begin(command.wait, reach, &shutdown).await? {
                 Some(parts) => work(config, parts, traced, routes, shutdown, listener).await,
                 None => Ok(Ending::Drained),
@@ -209,6 +212,45 @@ async fn bridge(
                 None => Ok(Ending::Drained),
             }
         }
+    }
+}
+
+/// A daemon inside of this process, for who runs more than it.
+pub(super) struct Inside {
+    config: Config,
+    queue: String,
+    parts: Parts<Pool>,
+}
+
+impl Inside {
+    /// Reaches queue and broker as the configuration says.
+    pub(super) async fn reach(
+        config: Config,
+        queue: &str,
+        aws: &SdkConfig,
+    ) -> anyhow::Result<Self> {
+        let parts = over_mqtt(&config.bridge, queue, aws).await?;
+        let queue = queue.to_owned();
+        Ok(Self {
+            config,
+            queue,
+            parts,
+        })
+    }
+
+    /// Works until it is told to end, and has drained.
+    pub(super) async fn work(self, shutdown: Shutdown) -> anyhow::Result<Ending> {
+        let routes = watch::Sender::new(Arc::new(self.config.route_table()));
+        let traced = (Traces::default(), &*self.queue);
+        work(
+            &self.config,
+            self.parts,
+            traced,
+            routes.subscribe(),
+            shutdown,
+            None,
+        )
+        .await
     }
 }
 

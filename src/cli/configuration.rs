@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::diagnostic::render;
 use crate::config::{Config, Loaded, Source, load};
+
+/// Where it is looked for.
+const USUAL: &str = "eventcast.yaml";
 
 #[derive(Debug, Args)]
 pub(super) struct Configuration {
@@ -17,7 +20,7 @@ pub(super) struct Configuration {
         long = "config",
         value_name = "FILE",
         env = "EVENTCAST_CONFIG",
-        default_value = "eventcast.yaml"
+        default_value = USUAL
     )]
     pub(super) file: PathBuf,
     /// Set one value over file and environment, such as `environment=test` (repeatable)
@@ -42,16 +45,35 @@ impl Configuration {
                 return Ok(None);
             }
         };
+        let loaded = self.load(&file, &text);
+        Ok(Some((text, loaded)))
+    }
+
+    /// Whether nobody named a file, and the usual one is not there.
+    pub(super) fn is_absent(&self) -> bool {
+        self.file == Path::new(USUAL) && !self.file.exists()
+    }
+
+    /// As [`read_checked`](Self::read_checked), of text that stands in for the file.
+    pub(super) fn read_text(
+        &self,
+        name: &str,
+        text: &str,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<Config>> {
+        checked(text, self.load(name, text), messages)
+    }
+
+    fn load(&self, file: &str, text: &str) -> Loaded {
         let environment = std::env::vars()
             .filter(|(name, _)| name.starts_with("EVENTCAST_"))
             .collect();
-        let loaded = load(&Source {
-            file: &file,
-            text: &text,
+        load(&Source {
+            file,
+            text,
             environment,
             flags: self.set.clone(),
-        });
-        Ok(Some((text, loaded)))
+        })
     }
 
     /// The configuration when it has no errors; otherwise `None`, and what is wrong with it is told.
@@ -59,11 +81,19 @@ impl Configuration {
         let Some((text, loaded)) = self.read(messages)? else {
             return Ok(None);
         };
-        for fault in &loaded.faults {
-            if loaded.config.is_none() {
-                render(fault, &text, messages)?;
-            }
-        }
-        Ok(loaded.config)
+        checked(&text, loaded, messages)
     }
+}
+
+fn checked(
+    text: &str,
+    loaded: Loaded,
+    messages: &mut impl Write,
+) -> anyhow::Result<Option<Config>> {
+    for fault in &loaded.faults {
+        if loaded.config.is_none() {
+            render(fault, text, messages)?;
+        }
+    }
+    Ok(loaded.config)
 }

@@ -1,18 +1,33 @@
 //! `eventcast dev`: an event bus, queues and a broker on this machine, for development, tests and benchmarks.
 
+mod assemble;
 mod broker;
+mod people;
+mod show;
 
+use std::future::{pending, ready};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use self::assemble::Assembled;
+use self::people::People;
+use self::show::Show;
+use super::configuration::Configuration;
 
 use super::{Format, Status};
-use crate::config::duration;
-use crate::dev::{Options, serve};
+use crate::config::{Config, duration};
+use crate::dev::broker::limits::{Limits, Rules};
+use crate::dev::inspector::Inspector;
+use crate::dev::inspector::told::Addresses;
+use crate::dev::{Options, Platform};
 use crate::shutdown::Shutdown;
 use crate::telemetry::logs;
 
@@ -22,15 +37,19 @@ What it serves, all in memory:
   event buses, by EventBridge's JSON protocol, whose rules send to its own queues
   queues, by SQS's JSON protocol, standard and FIFO
   an MQTT broker with AWS IoT Core's behaviour and limits (MQTT 3.1, 3.1.1 and 5, QoS 0 and 1)
-Any credentials are taken. The account in ARNs is 000000000000.
+  the bridge of the configuration between them: a rule leads all events of the default bus to its queue
+  a page that shows all of it: each event's way, clients, channels, and why a client hears nothing
+Any credentials are taken on the bus and queues; the account in ARNs is 000000000000. With roles in the configuration
+the broker asks clients for a token (eventcast token mint --dev, or the page). Without eventcast.yaml a small shop is served.
 
 Examples:
   eventcast dev
+  eventcast dev --demo
+  eventcast dev --config shop.yaml --set environment=dev
   export AWS_ENDPOINT_URL=http://127.0.0.1:4566
-  aws sqs create-queue --queue-name events
-  aws events put-rule --name orders --event-pattern '{\"source\":[\"shop.orders\"]}'
-  aws events put-targets --rule orders --targets Id=1,Arn=arn:aws:sqs:us-east-1:000000000000:events
-  eventcast dev --port 0 --mqtt-port 0 --websocket-port 0 --delay 10ms --format json
+  aws events put-events --entries '[{\"Source\":\"shop.orders\",\"DetailType\":\"OrderPlaced\",\"Detail\":\"{}\"}]'
+  eventcast trace EVENT_ID
+  eventcast dev --bare --port 0 --mqtt-port 0 --websocket-port 0 --delay 10ms --format json
   eventcast dev --limit filters-per-subscribe=20 --limit stored-per-second=off
 
 Version 1 of aws overlooks AWS_ENDPOINT_URL for queues: give it --endpoint-url.
@@ -43,7 +62,7 @@ Faults, for tests of what uses it; DELETE removes all:
   \"times\" bounds it. For MQTT clients action is Connect, Publish, Subscribe, Unsubscribe or
   Deliver, fault also duplicate or disconnect, and \"client\" and \"topic\" narrow it.
 
-Exit status: 0 told to end, 2 a limit or a log filter that is none, 3 a port is taken.")]
+Exit status: 0 told to end, 2 the configuration, a limit or a log filter is not right, 3 a port is taken or a part has failed.")]
 pub(super) struct Command {
     /// The port to listen on; 0 for any that is free
     #[arg(long, default_value = "4566")]
@@ -57,12 +76,29 @@ pub(super) struct Command {
     /// How long each call takes at least, such as 10ms
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
     delay: Duration,
-    /// How the addresses are written
+    /// How addresses and summaries are written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     #[command(flatten)]
     broker: broker::Options,
+    #[command(flatten)]
+    configuration: Configuration,
+    /// Serve the endpoints alone: no queue, no rule, no bridge, no roles and no page
+    #[arg(long, conflicts_with_all = ["config", "demo"])]
+    bare: bool,
+    /// Play the built-in shop: customers, couriers and support, and events at a lively rate
+    #[arg(long, conflicts_with = "config")]
+    demo: bool,
+    /// How many events the demo puts on the bus in a second
+    #[arg(long, value_name = "COUNT", default_value = "25", requires = "demo", value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    rate: u32,
+    /// End by itself after a while, such as 10s
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    duration: Option<Duration>,
 }
+
+/// What is served where there is no configuration: the shop of the examples.
+const SHOP: &str = include_str!("../../policies/eventcast.yaml");
 
 /// How long clients have to hear that the broker ends.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -93,70 +129,139 @@ pub(super) fn run(
         writeln!(messages, "error: {error}\nhelp: correct EVENTCAST_LOG")?;
         return Ok(Status::CannotAnswer);
     }
+    let config = match command.config(messages)? {
+        Read::Config(config) => Some(*config),
+        Read::None => None,
+        Read::Wrong => return Ok(Status::CannotAnswer),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let status = runtime.block_on(async {
-        let address = SocketAddr::new(command.host, command.port);
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("listening on {address}; choose another port with --port"))?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        let broker = command.broker.open(command.host, limits).await?;
-        tell(command.format, &endpoint, &broker, out)?;
-        let shutdown = Shutdown::default();
-        let options = Options {
-            region: command.region.clone(),
-            delay: command.delay,
-            broker: Some(broker.broker.clone()),
-        };
-        let handle = broker.broker.clone();
-        let told_to_end = async {
-            shutdown.draining().await;
-            handle.close(GOODBYE).await;
-        };
-        tokio::select! {
-            // Signals are listened to before anybody is served.
-            biased;
-            failed = shutdown.on_signals() => failed.context("listening to signals")?,
-            () = told_to_end => {}
-            failed = serve(listener, options) => failed.context("serving the bus and queues")?,
-            failed = broker.serve() => failed.context("serving the broker")?,
-        }
-        anyhow::Ok(Status::Yes)
-    });
+    let ended = runtime.block_on(serve(command, limits, config, out, messages));
     runtime.shutdown_timeout(Duration::from_millis(100));
-    status
+    ended.map(|()| Status::Yes)
 }
 
-fn tell(
-    format: Format,
-    endpoint: &str,
-    broker: &broker::Open,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    let url = |(transport, address): &(_, _)| broker::Open::url(*transport, *address);
-    match format {
-        Format::Text => {
-            writeln!(
-                out,
-                "event bus and queues at {endpoint} (AWS_ENDPOINT_URL={endpoint})"
-            )?;
-            for address in &broker.addresses {
-                writeln!(out, "MQTT at {}", url(address))?;
-            }
-            writeln!(out, "Ctrl-C ends it")?;
+/// The configuration of what is served beside the bare endpoints.
+enum Read {
+    Config(Box<Config>),
+    /// Nothing is.
+    None,
+    /// It is not right, which was told.
+    Wrong,
+}
+
+impl Command {
+    fn config(&self, messages: &mut impl Write) -> anyhow::Result<Read> {
+        if self.bare {
+            return Ok(Read::None);
         }
-        Format::Json => {
-            let mut told = serde_json::Map::new();
-            told.insert("endpoint".into(), endpoint.into());
-            for address in &broker.addresses {
-                told.insert(address.0.scheme().into(), url(address).into());
-            }
-            writeln!(out, "{}", serde_json::Value::Object(told))?;
-        }
+        let config = if self.demo || self.configuration.is_absent() {
+            self.configuration
+                // A machine of one's own is no place with a name.
+                .read_text(
+                    "the built-in shop",
+                    &SHOP.replace("environment: prod\n", ""),
+                    messages,
+                )?
+        } else {
+            self.configuration.read_checked(messages)?
+        };
+        Ok(config.map_or(Read::Wrong, |config| Read::Config(Box::new(config))))
     }
-    out.flush()?;
+}
+
+/// Opens the ports, starts everything, and serves until it is told to end.
+async fn serve(
+    command: &Command,
+    limits: (Limits, Rules),
+    config: Option<Config>,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let address = SocketAddr::new(command.host, command.port);
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address}; choose another port with --port"))?;
+    let people = match &config {
+        Some(config) => People::of(config, &command.region, messages)?,
+        None => People::everybody(),
+    };
+    let broker = command.broker.open(command.host, limits, &people).await?;
+    let handle = broker.broker.clone();
+    let platform = Arc::new(Platform::new(Options {
+        region: command.region.clone(),
+        delay: command.delay,
+        broker: Some(handle.clone()),
+    }));
+    let mut addresses = Addresses {
+        endpoint: format!("http://{}", listener.local_addr()?),
+        mqtt: broker.urls(),
+        ..Addresses::default()
+    };
+    let shutdown = Shutdown::default();
+    let assembled = match config {
+        Some(config) => {
+            let region = &command.region;
+            let parts = (&*platform, &handle, &people);
+            Some(Assembled::prepare(config, region, parts, &mut addresses).await?)
+        }
+        None => None,
+    };
+    let mut tasks = JoinSet::new();
+    let inspector = assembled.as_ref().map(|parts| Arc::clone(&parts.inspector));
+    tasks.spawn(serve_platform(Arc::clone(&platform), listener, inspector));
+    tasks.spawn(async move { broker.serve().await.context("serving the broker") });
+    if let Some(assembled) = &assembled {
+        let bridge = assembled
+            .reach(&addresses.endpoint, &command.region)
+            .await?;
+        let shutdown = shutdown.clone();
+        tasks.spawn(async move { bridge.work(shutdown).await.map(drop).context("the bridge") });
+    }
+    let signals = shutdown.on_signals();
+    tokio::pin!(signals);
+    // Whoever reads that it is ready may tell it to end at once.
+    tokio::select! {
+        biased;
+        failed = &mut signals => failed.context("listening to signals")?,
+        () = ready(()) => {}
+    }
+    let mut show = Show::new(out, command.format);
+    show.ready(&addresses, begin.elapsed())?;
+    let demo = async {
+        match (&assembled, command.demo) {
+            (Some(assembled), true) => {
+                assembled
+                    .demo(platform, &people, command.rate, &mut show)
+                    .await
+            }
+            _ => pending().await,
+        }
+    };
+    tokio::select! {
+        Some(ended) = tasks.join_next() => ended.context("a part of the platform")??,
+        failed = signals => failed.context("listening to signals")?,
+        failed = demo => failed?,
+        () = sleep(command.duration.unwrap_or(Duration::MAX)) => {}
+        _ = shutdown.draining() => {}
+    }
+    if command.demo
+        && let Some(assembled) = &assembled
+    {
+        show.moment(&assembled.moment(begin), true)?;
+    }
+    handle.close(GOODBYE).await;
     Ok(())
+}
+
+async fn serve_platform(
+    platform: Arc<Platform>,
+    listener: TcpListener,
+    inspector: Option<Arc<Inspector>>,
+) -> anyhow::Result<()> {
+    let served = platform.serve(listener, inspector.as_ref()).await;
+    served.context("serving the bus and queues")
 }

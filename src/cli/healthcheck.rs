@@ -6,16 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Status;
 use super::configuration::Configuration;
+use super::{Status, http};
 
 /// Less than what ECS gives a health check.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -71,16 +65,16 @@ pub(super) fn run(
         .context("starting the runtime")?;
     let path = if command.ready { "/readyz" } else { "/livez" };
     let asked = runtime.block_on(async {
-        timeout(PATIENCE, ask(reachable(listen), path))
+        timeout(PATIENCE, http::get(reachable(listen), path))
             .await
             .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")))
     });
     match asked {
-        Ok((true, said)) => {
+        Ok((200..=299, said)) => {
             out.write_all(&said)?;
             Ok(Status::Yes)
         }
-        Ok((false, said)) => {
+        Ok((_, said)) => {
             messages.write_all(&said)?;
             Ok(Status::No)
         }
@@ -99,26 +93,6 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, listen.port())
-}
-
-async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(bool, Bytes)> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path)
-        .header("host", address.to_string())
-        .body(Empty::<Bytes>::new())?;
-    let answer = async {
-        let answer = sender.send_request(request).await?;
-        let well = answer.status().is_success();
-        anyhow::Ok((well, answer.into_body().collect().await?.to_bytes()))
-    };
-    tokio::select! {
-        answer = answer => answer,
-        ended = connection => {
-            ended?;
-            anyhow::bail!("it hung up")
-        }
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ mod diagnostic;
 mod dlq;
 mod doctor;
 mod healthcheck;
+mod http;
+#[cfg(feature = "dev")]
+mod inspect;
 mod lines;
 mod pattern;
 mod policy;
@@ -83,6 +86,13 @@ enum Command {
     /// Serve an event bus, queues and a broker on this machine, for development and tests
     #[cfg(feature = "dev")]
     Dev(dev::Command),
+    /// Follow one event on its way, hop by hop
+    #[cfg(feature = "dev")]
+    Trace(inspect::Trace),
+    /// Look at a client, a channel or a route
+    #[cfg(feature = "dev")]
+    #[command(subcommand)]
+    Inspect(inspect::Command),
     /// Try everything the daemon needs, and say what is missing
     Doctor(doctor::Command),
     /// Ask a running daemon how it is
@@ -151,6 +161,10 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         Command::Policy(command) => policy::run(command, piped(), out, &mut io::stderr()),
         #[cfg(feature = "dev")]
         Command::Dev(command) => dev::run(&command, out, &mut io::stderr()),
+        #[cfg(feature = "dev")]
+        Command::Trace(command) => inspect::run_trace(&command, out, &mut io::stderr()),
+        #[cfg(feature = "dev")]
+        Command::Inspect(command) => inspect::run(&command, out, &mut io::stderr()),
         Command::Doctor(command) => doctor::run(&command, out, &mut io::stderr()),
         Command::Healthcheck(command) => healthcheck::run(&command, out, &mut io::stderr()),
         Command::Dlq(command) => dlq::run(&command, out, &mut io::stderr()),

@@ -6,17 +6,14 @@ use std::io::Write;
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::configuration::Configuration;
 use super::diagnostic::render;
 use super::{Format, Status};
 use crate::config::Config;
 use crate::config::fault::Severity;
-use crate::event::envelope::{Decoder, Envelope};
-use crate::event::pattern::explain::{Explainer, Mismatch};
-use crate::route::publication::Publication;
-use crate::route::table::{Refusal, Route, RouteTable};
+use crate::route::explain::{self, EventFacts, Explanation};
+use crate::route::table::Refusal;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -98,78 +95,6 @@ fn check(input: &Input, out: &mut impl Write, messages: &mut impl Write) -> anyh
     })
 }
 
-/// What all routes do with one event.
-#[derive(Serialize)]
-struct Explanation {
-    event: Facts,
-    /// Why the event as a whole cannot be published, if so.
-    refused: Option<Reason>,
-    routes: Vec<RouteExplanation>,
-}
-
-#[derive(Serialize)]
-struct Facts {
-    id: String,
-    source: Option<String>,
-    detail_type: Option<String>,
-    size_bytes: usize,
-    replay: bool,
-}
-
-#[derive(Serialize)]
-struct RouteExplanation {
-    route: String,
-    matches: bool,
-    /// Why it does not match: one reason for each alternative of `$or`.
-    mismatches: Vec<Mismatch>,
-    /// Why it publishes nothing although it matches.
-    refused: Option<Reason>,
-    publications: Vec<PublicationFacts>,
-}
-
-#[derive(Serialize)]
-struct Reason {
-    reason: &'static str,
-    detail: String,
-}
-
-impl From<Refusal> for Reason {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            reason: refusal.reason,
-            detail: refusal.detail,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct PublicationFacts {
-    topic: String,
-    size_bytes: usize,
-    qos: u8,
-    retain: bool,
-    expires_seconds: Option<u64>,
-    content_type: &'static str,
-    user_properties: serde_json::Map<String, serde_json::Value>,
-}
-
-impl From<Publication> for PublicationFacts {
-    fn from(publication: Publication) -> Self {
-        Self {
-            user_properties: publication
-                .user_properties()
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .collect(),
-            topic: publication.topic.to_string(),
-            size_bytes: publication.payload.len(),
-            qos: publication.qos.level(),
-            retain: publication.retain,
-            expires_seconds: publication.expires.map(|expires| expires.as_secs()),
-            content_type: publication.content_type,
-        }
-    }
-}
-
 /// The message id that stands in for the queue's.
 const MESSAGE_ID: &str = "message-id-of-the-queue";
 
@@ -189,18 +114,14 @@ fn explain(
             return Ok(Status::CannotAnswer);
         }
     };
-    let explanation = match explanation(&config, &body)? {
+    let explanation = match explained(&config, &body) {
         Ok(explanation) => explanation,
         Err(refusal) => {
             writeln!(messages, "error: {refusal}")?;
             return Ok(Status::CannotAnswer);
         }
     };
-    let publishes = explanation.refused.is_none()
-        && explanation
-            .routes
-            .iter()
-            .any(|route| !route.publications.is_empty());
+    let publishes = explanation.publishes();
     match input.format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &explanation)?;
@@ -211,6 +132,10 @@ fn explain(
     Ok(if publishes { Status::Yes } else { Status::No })
 }
 
+fn explained(config: &Config, body: &Bytes) -> Result<Explanation, Refusal> {
+    explain::explain(&config.route_table(), body, MESSAGE_ID)
+}
+
 fn event_body(argument: &str) -> anyhow::Result<Bytes> {
     if argument.trim_start().starts_with('{') {
         return Ok(Bytes::copy_from_slice(argument.as_bytes()));
@@ -219,72 +144,8 @@ fn event_body(argument: &str) -> anyhow::Result<Bytes> {
     Ok(bytes.into())
 }
 
-/// The inner error is what the body lacks of being an event.
-fn explanation(config: &Config, body: &Bytes) -> anyhow::Result<Result<Explanation, Refusal>> {
-    let table = config.route_table();
-    let event = match table.decode(body, MESSAGE_ID) {
-        Ok(event) => event,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let facts = Facts {
-        id: event.id().to_owned(),
-        source: event.source().map(str::to_owned),
-        detail_type: event.detail_type().map(str::to_owned),
-        size_bytes: body.len(),
-        replay: event.is_replay(),
-    };
-    let routes = table
-        .routes()
-        .enumerate()
-        .map(|(index, route)| explain_route(&table, config.envelope, index, route, body))
-        .collect::<anyhow::Result<_>>()?;
-    Ok(Ok(Explanation {
-        event: facts,
-        refused: table.route(body, MESSAGE_ID).err().map(Reason::from),
-        routes,
-    }))
-}
-
-fn explain_route(
-    table: &RouteTable,
-    envelope: Envelope,
-    index: usize,
-    route: &Route,
-    body: &Bytes,
-) -> anyhow::Result<RouteExplanation> {
-    let event = table.decode(body, MESSAGE_ID)?;
-    let explainer = Explainer::new(&route.pattern);
-    let decoder = Decoder::new(envelope, explainer.fields().clone());
-    let verdict = explainer.explain(decoder.decode(body, MESSAGE_ID)?.scanned())?;
-    let mut explained = RouteExplanation {
-        route: route.name.to_string(),
-        matches: verdict.matches,
-        mismatches: verdict.mismatches,
-        refused: None,
-        publications: Vec::new(),
-    };
-    if !explained.matches {
-        return Ok(explained);
-    }
-    if event.is_replay() && !route.replay {
-        explained.refused = Some(Reason {
-            reason: "replay",
-            detail: "the event is replayed from an archive; the route does not say `replay: true`"
-                .into(),
-        });
-        return Ok(explained);
-    }
-    match table.publications_of(index, &event) {
-        Ok(publications) => {
-            explained.publications = publications.into_iter().map(Into::into).collect();
-        }
-        Err(refusal) => explained.refused = Some(refusal.into()),
-    }
-    Ok(explained)
-}
-
 fn write_text(explanation: &Explanation, out: &mut impl Write) -> anyhow::Result<()> {
-    let Facts {
+    let EventFacts {
         id,
         source,
         detail_type,
@@ -369,9 +230,7 @@ routes:
 
     #[test]
     fn explained_as_text() {
-        let explanation = explanation(&config(), &Bytes::from(EVENT))
-            .unwrap()
-            .unwrap();
+        let explanation = explained(&config(), &Bytes::from(EVENT)).unwrap();
         let mut out = Vec::new();
         write_text(&explanation, &mut out).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap());
@@ -379,18 +238,13 @@ routes:
 
     #[test]
     fn explained_as_json() {
-        let explanation = explanation(&config(), &Bytes::from(EVENT))
-            .unwrap()
-            .unwrap();
+        let explanation = explained(&config(), &Bytes::from(EVENT)).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&explanation).unwrap());
     }
 
     #[test]
     fn what_is_no_event_is_said() {
-        let refusal = explanation(&config(), &Bytes::from("{}"))
-            .unwrap()
-            .err()
-            .unwrap();
+        let refusal = explained(&config(), &Bytes::from("{}")).unwrap_err();
         assert_eq!(refusal.reason, "not_an_event");
     }
 

@@ -5,17 +5,22 @@
 
 pub mod broker;
 mod bus;
+pub mod demo;
 mod faults;
+pub mod inspector;
+pub mod observers;
+pub mod prepare;
 mod queue;
 mod refusal;
 mod server;
 mod service;
+mod sighting;
 mod uuid;
 
-pub use server::{Options, serve};
+pub use server::{Options, Platform};
 
 /// The account that everything belongs to.
-const ACCOUNT: &str = "000000000000";
+pub const ACCOUNT: &str = "000000000000";
 
 /// The body of an answer, or why there is none.
 type Answer = Result<Vec<u8>, refusal::Refusal>;

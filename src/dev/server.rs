@@ -10,14 +10,19 @@ use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
+use super::Answer;
 use super::broker::Broker;
 use super::bus::Buses;
 use super::faults::{Fault, Faults, Kind};
+use super::inspector::Inspector;
+use super::observers::Observations;
 use super::queue::Queues;
 use super::service::Service;
+use super::sighting::Sighting;
 use super::uuid::uuid;
 
 /// A batch of ten messages is 1 MiB; as JSON, with everything escaped, it is larger.
@@ -51,29 +56,69 @@ struct Server {
     delay: Duration,
 }
 
-/// Answers for ever.
-///
-/// # Errors
-/// When the socket fails.
-pub async fn serve(listener: TcpListener, options: Options) -> std::io::Result<()> {
-    let queues = Arc::new(Queues::new(&options.region));
-    let server = Server {
-        buses: Buses::new(&options.region, Arc::clone(&queues)),
-        queues,
-        faults: options
-            .broker
-            .map(|broker| broker.faults())
-            .unwrap_or_default(),
-        delay: options.delay,
-    };
-    let router = Router::new()
-        .route("/", post(call))
-        .route("/health", get(|| async { "ok\n" }))
-        .route("/_dev/faults", post(add_fault).delete(clear_faults))
-        .fallback(unknown)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(Arc::new(server));
-    axum::serve(listener, router).await
+/// The bus and the queues, before anybody is let in.
+pub struct Platform(Arc<Server>);
+
+impl Platform {
+    /// Nothing in them yet but the bus that every account has.
+    pub fn new(options: Options) -> Self {
+        let queues = Arc::new(Queues::new(&options.region));
+        Self(Arc::new(Server {
+            buses: Buses::new(&options.region, Arc::clone(&queues)),
+            queues,
+            faults: options
+                .broker
+                .map(|broker| broker.faults())
+                .unwrap_or_default(),
+            delay: options.delay,
+        }))
+    }
+
+    /// What happens to events and messages from now on.
+    pub(super) fn observe(&self) -> Observations<Sighting> {
+        self.0.queues.sightings().observe()
+    }
+
+    /// Does to queues what an SDK's call would do, from within; `base` is where they are reached.
+    pub(super) async fn queues(&self, action: &str, body: &Value, base: &str) -> Answer {
+        let body = body.to_string();
+        self.0.queues.act(action, body.as_bytes(), base).await
+    }
+
+    /// Does to buses what an SDK's call would do, from within.
+    pub(super) fn buses(&self, action: &str, body: &Value) -> Answer {
+        self.0.buses.act(action, body.to_string().as_bytes())
+    }
+
+    /// Answers for ever, with the inspector beside the endpoints where there is one.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        inspector: Option<&Arc<Inspector>>,
+    ) -> std::io::Result<()> {
+        let router = Router::new()
+            .route("/", post(call))
+            .route("/health", get(|| async { "ok\n" }))
+            .route("/_dev/faults", post(add_fault).delete(clear_faults))
+            .fallback(unknown)
+            .layer(DefaultBodyLimit::max(LARGEST_BODY))
+            .with_state(Arc::clone(&self.0));
+        let router = match inspector {
+            Some(inspector) => router.merge(Arc::clone(inspector).router()),
+            None => router,
+        };
+        let served = axum::serve(listener, router.into_make_service());
+        match inspector {
+            Some(inspector) => tokio::select! {
+                served = served => served,
+                () = inspector.follow(self.observe()) => Ok(()),
+            },
+            None => served.await,
+        }
+    }
 }
 
 async fn unknown() -> Response {

@@ -83,6 +83,11 @@ impl Decoder {
         }
     }
 
+    /// The shapes of body that it takes.
+    pub fn envelope(&self) -> Envelope {
+        self.envelope
+    }
+
     /// Reads one body.
     ///
     /// # Errors

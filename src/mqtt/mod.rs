@@ -6,6 +6,7 @@
 
 pub mod auth;
 mod connection;
+pub mod listener;
 pub mod pool;
 
 use std::time::Duration;

@@ -3,6 +3,8 @@
 //! A route pairs an event pattern with topic templates and a payload shape. Everything here is pure; the daemon and the
 //! command line share it, so that `routes explain` tells what the bridge would do.
 
+pub mod example;
+pub mod explain;
 pub mod oversize;
 pub mod payload;
 pub mod publication;

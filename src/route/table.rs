@@ -155,6 +155,11 @@ impl RouteTable {
         self.routes.iter().map(|(route, _)| route)
     }
 
+    /// The shapes of body that are events.
+    pub fn envelope(&self) -> Envelope {
+        self.decoder.envelope()
+    }
+
     /// What to publish of one body.
     ///
     /// # Errors

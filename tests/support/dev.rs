@@ -3,39 +3,66 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "each test uses a part of it, and a test that fails should say where"
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A running `eventcast dev`; killed when dropped.
 pub(crate) struct Dev {
     process: Child,
     endpoint: String,
     told: serde_json::Value,
+    lines: BufReader<ChildStdout>,
 }
 
 impl Dev {
+    /// The endpoints alone.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::assembled(&[&["--bare"], arguments].concat())
+    }
+
+    /// Everything: the built-in shop, its bridge and the inspector.
+    pub(crate) fn assembled(arguments: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_eventcast"))
             .args(["dev", "--port", "0", "--format", "json"])
             .args(["--mqtt-port", "0", "--websocket-port", "0"])
             .args(arguments)
+            .env_remove("EVENTCAST_CONFIG")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
         let mut lines = BufReader::new(process.stdout.take().unwrap());
-        lines.read_line(&mut line).unwrap();
-        let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let told = read_json(&mut lines).unwrap();
         Self {
             process,
             endpoint: told["endpoint"].as_str().unwrap().to_owned(),
             told,
+            lines,
         }
+    }
+
+    /// What it said when it was ready.
+    pub(crate) fn told(&self) -> &serde_json::Value {
+        &self.told
+    }
+
+    /// The next line that it writes; `None` at its end.
+    pub(crate) fn next(&mut self) -> Option<serde_json::Value> {
+        read_json(&mut self.lines)
+    }
+
+    /// Tells it to end, as Ctrl-C does; its exit status.
+    pub(crate) fn interrupt(&mut self) -> Option<i32> {
+        self.signal("-INT");
+        self.ended()
+    }
+
+    /// Waits for its end; its exit status.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.process.wait().unwrap().code()
     }
 
     /// The broker's port for a scheme, such as `mqtt` or `ws`.
@@ -47,10 +74,13 @@ impl Dev {
 
     /// Tells it to end.
     pub(crate) fn terminate(&mut self) {
-        let status = Command::new("kill")
-            .args(["-TERM", &self.process.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args([name, &id]).status().unwrap();
+        assert!(sent.success());
     }
 
     /// Where it is reached.
@@ -91,6 +121,12 @@ impl Dev {
             ("AWS_DEFAULT_REGION", "us-east-1".into()),
         ]
     }
+}
+
+fn read_json(lines: &mut impl BufRead) -> Option<serde_json::Value> {
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    (!line.is_empty()).then(|| serde_json::from_str(&line).unwrap())
 }
 
 impl Drop for Dev {

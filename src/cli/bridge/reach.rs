@@ -86,10 +86,10 @@ async fn open_queue(
 pub(super) async fn over_mqtt(
     section: &config::Bridge,
     queue: &str,
+    aws: &SdkConfig,
 ) -> anyhow::Result<Parts<Pool>> {
-    let aws = client::environment().await;
-    let (queue, facts) = open_queue(section, &aws, queue).await?;
-    let access = broker::access(section, &aws).await?;
+    let (queue, facts) = open_queue(section, aws, queue).await?;
+    let access = broker::access(section, aws).await?;
     let broker = access.broker.to_string();
     let pool = Arc::new(Pool::start(mqtt::Settings {
         access,

@@ -1,5 +1,6 @@
 //! The broker of `eventcast dev`: its flags, its ports, and how their addresses are told.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -10,11 +11,11 @@ use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::people::People;
 use crate::broker::Transport;
 use crate::dev::broker::Broker;
 use crate::dev::broker::door::tls::{Tls, TlsTexts};
 use crate::dev::broker::door::{Carrier, Endpoint};
-use crate::dev::broker::everybody::Everybody;
 use crate::dev::broker::limits::{Limits, Rules};
 use crate::dev::broker::switch;
 
@@ -112,10 +113,11 @@ impl Options {
         &self,
         host: IpAddr,
         (limits, rules): (Limits, Rules),
+        people: &People,
     ) -> anyhow::Result<Open> {
         let tls = self.tls()?;
         let mut open = Open {
-            broker: Broker::start(limits, rules, Arc::new(Everybody)),
+            broker: Broker::start(limits, rules, Arc::clone(&people.authorizer)),
             addresses: Vec::new(),
             endpoints: Vec::new(),
         };
@@ -172,13 +174,21 @@ impl Options {
 
 impl Open {
     /// The address of a port, as clients have it.
-    pub(super) fn url(transport: Transport, address: SocketAddr) -> String {
+    fn url(transport: Transport, address: SocketAddr) -> String {
         let path = if transport.is_websocket() {
             "/mqtt"
         } else {
             ""
         };
         format!("{}://{address}{path}", transport.scheme())
+    }
+
+    /// The addresses by their schemes.
+    pub(super) fn urls(&self) -> BTreeMap<&'static str, String> {
+        let addresses = self.addresses.iter();
+        addresses
+            .map(|(transport, address)| (transport.scheme(), Self::url(*transport, *address)))
+            .collect()
     }
 
     /// Lets clients in at all ports, until one of them fails.

@@ -5,9 +5,12 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
-use super::Policies;
+#[cfg(feature = "admin")]
+use super::read_all;
+use super::read_policies;
 use crate::cli::{Format, Status};
 use crate::policy::diff::{Became, Change, Difference, diff};
+use crate::policy::told::Policies;
 
 pub(super) const HELP: &str = "\
 Policies are compared by what they allow: what is said in other words, in another order or twice
@@ -52,7 +55,7 @@ impl Diff {
         messages: &mut impl Write,
     ) -> anyhow::Result<Result<(Policies, Policies), Status>> {
         let mut read =
-            |policy: &String| Policies::read(std::slice::from_ref(policy), &mut *messages);
+            |policy: &String| read_policies(std::slice::from_ref(policy), &mut *messages);
         let (before, after) = match (self.deployed(), &*self.policies) {
             (None, [before, after]) => (read(before)?, read(after)?),
             (Some(name), [after]) => match read(after)? {
@@ -81,7 +84,7 @@ fn fetch(
         Err(status) => return Ok(Err(status)),
     };
     let mut policies = Policies::default();
-    let sound = policies.read_all(&format!("deployed {name}"), &text, messages)?;
+    let sound = read_all(&mut policies, &format!("deployed {name}"), &text, messages)?;
     Ok(Ok(sound.then_some(policies)))
 }
 

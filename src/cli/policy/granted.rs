@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use super::Policies;
 use crate::cli::diagnostic::render;
 use crate::config::policy_tests::{PolicyRole, PolicyTests};
 use crate::config::{Config, Source, load};
@@ -13,6 +12,7 @@ use crate::policy::document::Document;
 use crate::policy::generate::{Form, generate};
 use crate::policy::grant::Grants;
 use crate::policy::scope::Scope;
+use crate::policy::told::Policies;
 
 /// The configuration that a file of tests is about, if it has tests of roles.
 pub(super) struct Roles {

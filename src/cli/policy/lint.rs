@@ -5,12 +5,13 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::Policies;
+use super::read_policies;
 use super::simulate::principal;
 use crate::cli::diagnostic::excerpt;
 use crate::cli::{Status, sarif};
 use crate::policy::context::Principal;
 use crate::policy::lint::{Finding, Level, RULES, Rule, Source, lint};
+use crate::policy::told::Policies;
 
 pub(super) const HELP: &str = "\
 Give all policies of the same clients together: whether a subscription is ever delivered, and
@@ -53,7 +54,7 @@ pub(super) fn run(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let Some(policies) = Policies::read(&command.policies, messages)? else {
+    let Some(policies) = read_policies(&command.policies, messages)? else {
         return Ok(Status::CannotAnswer);
     };
     let sources: Vec<Source<'_>> = policies

@@ -1,6 +1,5 @@
 //! `eventcast policy`: who may listen to what, asked offline and put into force.
 
-mod answer;
 #[cfg(feature = "admin")]
 mod deploy;
 mod diff;
@@ -23,6 +22,7 @@ use super::Status;
 use super::diagnostic::render;
 use crate::config::fault::{Fault, Place, Severity};
 use crate::policy::document::{Document, DocumentFault};
+use crate::policy::told::Policies;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -77,81 +77,65 @@ pub(super) fn run(
     }
 }
 
-/// Policy documents, and how a person calls them.
-#[derive(Debug, Default)]
-struct Policies {
-    documents: Vec<Document>,
-    /// What a person calls them: the files' names, with a number where a file has several.
-    names: Vec<String>,
-    /// Their texts, at the places where they stand in their files; empty for documents inside other files.
-    texts: Vec<String>,
+/// Reads documents from literal JSON and files. `None` when one of them is not right, which has been told then.
+fn read_policies(
+    arguments: &[String],
+    messages: &mut impl Write,
+) -> anyhow::Result<Option<Policies>> {
+    let mut policies = Policies::default();
+    let mut sound = true;
+    for (index, argument) in arguments.iter().enumerate() {
+        let is_literal = argument.trim_start().starts_with(['{', '[']);
+        let name = match is_literal {
+            true if arguments.len() == 1 => "policy".to_owned(),
+            true => format!("policy {}", index + 1),
+            false => argument.clone(),
+        };
+        let text = if is_literal {
+            argument.clone()
+        } else {
+            match fs::read_to_string(argument).with_context(|| format!("reading `{argument}`")) {
+                Ok(text) => text,
+                Err(error) => {
+                    writeln!(
+                        messages,
+                        "error: {error:#}\nhelp: give a policy document, a file or JSON text"
+                    )?;
+                    sound = false;
+                    continue;
+                }
+            }
+        };
+        sound &= read_all(&mut policies, &name, &text, messages)?;
+    }
+    Ok(sound.then_some(policies))
 }
 
-impl Policies {
-    /// Reads documents from literal JSON and files. `None` when one of them is not right, which has been told then.
-    fn read(arguments: &[String], messages: &mut impl Write) -> anyhow::Result<Option<Self>> {
-        let mut policies = Self::default();
-        let mut sound = true;
-        for (index, argument) in arguments.iter().enumerate() {
-            let is_literal = argument.trim_start().starts_with(['{', '[']);
-            let name = match is_literal {
-                true if arguments.len() == 1 => "policy".to_owned(),
-                true => format!("policy {}", index + 1),
-                false => argument.clone(),
-            };
-            let text = if is_literal {
-                argument.clone()
-            } else {
-                match fs::read_to_string(argument).with_context(|| format!("reading `{argument}`"))
-                {
-                    Ok(text) => text,
-                    Err(error) => {
-                        writeln!(
-                            messages,
-                            "error: {error:#}\nhelp: give a policy document, a file or JSON text"
-                        )?;
-                        sound = false;
-                        continue;
-                    }
-                }
-            };
-            sound &= policies.read_all(&name, &text, messages)?;
-        }
-        Ok(sound.then_some(policies))
-    }
-
-    /// Reads the documents of one text, and tells what is wrong with them; whether all is right.
-    fn read_all(
-        &mut self,
-        name: &str,
-        text: &str,
-        messages: &mut impl Write,
-    ) -> anyhow::Result<bool> {
-        let texts = documents::split(text);
-        let several = texts.len() > 1;
-        let mut sound = true;
-        for (index, text) in texts.into_iter().enumerate() {
-            match Document::parse(&text) {
-                Ok(document) if several => {
-                    self.push(format!("{name}#{}", index + 1), text, document);
-                }
-                Ok(document) => self.push(name.to_owned(), text, document),
-                Err(error) => {
-                    sound = false;
-                    for fault in error.faults {
-                        render(&document_fault(name, fault), &text, messages)?;
-                    }
+/// Reads the documents of one text, and tells what is wrong with them; whether all is right.
+fn read_all(
+    policies: &mut Policies,
+    name: &str,
+    text: &str,
+    messages: &mut impl Write,
+) -> anyhow::Result<bool> {
+    let texts = documents::split(text);
+    let several = texts.len() > 1;
+    let mut sound = true;
+    for (index, text) in texts.into_iter().enumerate() {
+        match Document::parse(&text) {
+            Ok(document) if several => {
+                policies.push(format!("{name}#{}", index + 1), text, document);
+            }
+            Ok(document) => policies.push(name.to_owned(), text, document),
+            Err(error) => {
+                sound = false;
+                for fault in error.faults {
+                    render(&document_fault(name, fault), &text, messages)?;
                 }
             }
         }
-        Ok(sound)
     }
-
-    fn push(&mut self, name: String, text: String, document: Document) {
-        self.names.push(name);
-        self.texts.push(text);
-        self.documents.push(document);
-    }
+    Ok(sound)
 }
 
 /// A document's fault as all faults are shown.

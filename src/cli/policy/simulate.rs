@@ -7,14 +7,14 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::Policies;
-use super::answer::Told;
+use super::read_policies;
 use crate::channel::filter::Filter;
 use crate::cli::{Format, Status};
 use crate::policy::ask::Ask;
 use crate::policy::context::{Attachment, Context, Principal, Thing};
 use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
+use crate::policy::told::{Policies, Told};
 
 pub(super) const HELP: &str = "\
 A client hears a topic when some filter that it may subscribe to matches the topic, and it may
@@ -242,7 +242,7 @@ pub(super) fn run(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let Some(policies) = Policies::read(&command.policy, messages)? else {
+    let Some(policies) = read_policies(&command.policy, messages)? else {
         return Ok(Status::CannotAnswer);
     };
     let known = command

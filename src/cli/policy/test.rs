@@ -7,9 +7,8 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::answer::Told;
 use super::granted::Roles;
-use super::{Policies, document_fault, junit, lines};
+use super::{document_fault, junit, lines};
 use crate::cli::Status;
 use crate::cli::diagnostic::render;
 use crate::config::policy_tests::{
@@ -19,6 +18,7 @@ use crate::policy::context::Context;
 use crate::policy::document::Document;
 use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
+use crate::policy::told::{Policies, Told};
 
 pub(super) const HELP: &str = "\
 A file of tests is YAML:

@@ -13,7 +13,7 @@ use super::connection::ending::Ending;
 use super::hub::message::Message;
 use super::hub::routing::Room;
 use super::names::{self, Unfit, Use};
-use super::observe::{Counts, Happening, Observations, count};
+use super::observe::{Counts, Happening, Observations, Rights, count};
 use super::wire::property::{Value, id, properties};
 use crate::dev::faults::Faults;
 
@@ -152,6 +152,7 @@ impl Broker {
             qos: message.qos,
             retain: message.retain,
             sessions: found,
+            mark: message.mark(),
         });
         Ok(found)
     }
@@ -268,6 +269,24 @@ impl Broker {
                 .map(|(filter, options)| (filter.to_string(), options.qos))
                 .collect(),
         )
+    }
+
+    /// The ids of clients that have a connection or a session, in order: up to `count` of those that `wanted` takes. Also how many
+    /// there are that it takes.
+    pub fn clients(&self, count: usize, wanted: impl Fn(&str) -> bool) -> (Vec<Arc<str>>, usize) {
+        let mut ids = self.hub.client_ids();
+        ids.retain(|id| wanted(id));
+        let found = ids.len();
+        ids.sort_unstable();
+        ids.truncate(count);
+        (ids, found)
+    }
+
+    /// What a client that is connected may do; `None` when it is not.
+    pub fn rights(&self, client_id: &str) -> Option<Rights> {
+        let session = self.hub.session(client_id)?;
+        let link = session.state().link.clone()?;
+        Some(link.rights())
     }
 
     /// What happens from now on. Who does not keep up misses the oldest.

@@ -1,15 +1,15 @@
 //! What the broker lets others see: a stream of what happens, and counters.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use serde::Serialize;
-use tokio::sync::broadcast;
 
-/// How many observations are kept for a slow observer; it then misses the oldest ones, and is told how many.
-const KEPT: usize = 4_096;
+use super::super::observers::Observers;
+use crate::port::{Access, Client};
 
 /// Something that happened to a client.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +38,9 @@ pub enum Happening {
         source: SocketAddr,
         /// Whether an earlier session goes on.
         resumed: bool,
+        /// What it may do.
+        #[serde(skip)]
+        rights: Rights,
     },
     /// It was not let in.
     Refused {
@@ -82,6 +85,9 @@ pub enum Happening {
         retain: bool,
         /// How many sessions it goes to.
         sessions: usize,
+        /// What it was made of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mark: Option<Box<Mark>>,
     },
     /// It may not publish, or not this.
     PublishDenied {
@@ -98,6 +104,12 @@ pub enum Happening {
         bytes: usize,
         /// 0 or 1.
         qos: u8,
+        /// Whether the client sees its retain flag: it was kept as the topic's last message and comes to who subscribed later, unless
+        /// the client asked for the flag as published.
+        retained: bool,
+        /// What it was made of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mark: Option<Box<Mark>>,
     },
     /// A message does not come to it.
     Dropped {
@@ -105,69 +117,61 @@ pub enum Happening {
         topic: Box<str>,
         /// Why.
         why: Box<str>,
+        /// What it was made of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mark: Option<Box<Mark>>,
     },
 }
 
-/// Where observations are sent.
-#[derive(Debug)]
-pub(crate) struct Observers {
-    sender: broadcast::Sender<Observation>,
-    /// How many look: asking the channel would take its lock.
-    count: Arc<AtomicUsize>,
+/// What the bridge tells in a message's user properties: which event it was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mark {
+    /// The event's id.
+    pub event_id: Box<str>,
+    /// The route that made it.
+    pub route: Option<Box<str>>,
+    /// When the broker took it.
+    #[serde(skip)]
+    pub published: SystemTime,
 }
 
-impl Default for Observers {
-    fn default() -> Self {
-        Self {
-            sender: broadcast::channel(KEPT).0,
-            count: Arc::default(),
-        }
+/// What the client of a connection may do, for who explains it.
+#[derive(Clone)]
+pub struct Rights {
+    /// The client.
+    pub client: Client,
+    /// What it may do.
+    pub access: Arc<dyn Access>,
+}
+
+impl PartialEq for Rights {
+    /// Whether they are the same ones: what is behind a port cannot be compared.
+    fn eq(&self, other: &Self) -> bool {
+        self.client.id == other.client.id && Arc::ptr_eq(&self.access, &other.access)
     }
 }
 
-impl Observers {
-    pub(crate) fn observe(&self) -> Observations {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        Observations {
-            receiver: self.sender.subscribe(),
-            count: Arc::clone(&self.count),
-        }
-    }
+impl Eq for Rights {}
 
+impl fmt::Debug for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rights")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What clients of the broker do, from now on.
+pub type Observations = super::super::observers::Observations<Observation>;
+
+impl Observers<Observation> {
     /// Tells of something, if anybody looks.
     pub(crate) fn tell(&self, client_id: &Arc<str>, what: impl FnOnce() -> Happening) {
-        if self.count.load(Ordering::Relaxed) > 0 {
-            // Nobody may be left to hear it.
-            let _ = self.sender.send(Observation {
-                at: SystemTime::now(),
-                client_id: Arc::clone(client_id),
-                what: what(),
-            });
-        }
-    }
-}
-
-/// What happens from now on.
-#[derive(Debug)]
-pub struct Observations {
-    receiver: broadcast::Receiver<Observation>,
-    count: Arc<AtomicUsize>,
-}
-
-impl Observations {
-    /// Waits for what happens next; `Err` with how many were missed by who was too slow, `None` once the broker is gone. Cancel safe.
-    pub async fn next(&mut self) -> Option<Result<Observation, u64>> {
-        match self.receiver.recv().await {
-            Ok(observation) => Some(Ok(observation)),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Err(missed)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
-    }
-}
-
-impl Drop for Observations {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.show(|| Observation {
+            at: SystemTime::now(),
+            client_id: Arc::clone(client_id),
+            what: what(),
+        });
     }
 }
 

@@ -7,10 +7,12 @@ use serde_json::json;
 
 use super::super::queue::{Message, Queues};
 use super::super::refusal::Refusal;
+use super::super::sighting::Seen;
 use super::super::{Answer, body_of};
 use super::constraint::{BUS_OR_ARN, TRACE_HEADER, Violations, invalid};
 use super::event::Event;
 use super::rule::{Matcher, Rule};
+use super::store::DEFAULT;
 use super::target::{Target, Undelivered};
 use super::wire::{Entry, Outcome};
 
@@ -62,8 +64,17 @@ pub(super) fn put(
     for entry in entries {
         match Event::try_new(entry, region, Timestamp::now()) {
             Ok(event) => {
-                match matcher(entry) {
-                    Some(matcher) => send(&event, &matcher, queues),
+                let matcher = matcher(entry);
+                let matched = matcher.as_ref();
+                let matched = matched.map(|matcher| matcher.matching(&event.text));
+                queues.sightings().tell(|| Seen::Put {
+                    event_id: event.id.as_str().into(),
+                    bus: entry.event_bus_name.as_deref().unwrap_or(DEFAULT).into(),
+                    envelope: event.text.as_str().into(),
+                    rules: matched.as_ref().map(Vec::len),
+                });
+                match matched {
+                    Some(rules) => send(&event, &rules, queues),
                     None => tracing::warn!(event = event.id, "an event was put on no bus there is"),
                 }
                 outcomes.push(Outcome::Taken { event_id: event.id });
@@ -77,11 +88,12 @@ pub(super) fn put(
     body_of(&json!({ "FailedEntryCount": failed, "Entries": outcomes }))
 }
 
-fn send(event: &Event, matcher: &Matcher, queues: &Queues) {
-    for rule in matcher.matching(&event.text) {
+fn send(event: &Event, rules: &[&Arc<Rule>], queues: &Queues) {
+    for rule in rules {
         for target in rule.targets.values() {
             let message = target.message(event, &rule.arn, &rule.name);
-            let sent = message.and_then(|message| {
+            let sent = message.and_then(|mut message| {
+                message.from = Some((event.id.as_str().into(), rule.name.as_str().into()));
                 let sent = queues.deliver(&target.arn, message);
                 sent.map_err(|refusal| Undelivered {
                     code: match refusal.kind {
@@ -109,12 +121,19 @@ fn bury(event: &Event, rule: &Rule, target: &Target, why: Undelivered, queues: &
         reason,
         "an event could not be sent"
     );
+    queues.sightings().tell(|| Seen::Unsent {
+        event_id: event.id.as_str().into(),
+        rule: rule.name.as_str().into(),
+        target: target.arn.as_str().into(),
+        why: format!("{code}: {}", why.message).into(),
+    });
     let Some(dead_letters) = &target.dead_letters else {
         return;
     };
     let message = Message {
         body: event.text.clone(),
         group: None,
+        from: Some((event.id.as_str().into(), rule.name.as_str().into())),
         trace_header: event.trace_header.clone(),
         attributes: vec![
             ("RULE_ARN", rule.arn.clone()),

@@ -112,6 +112,7 @@ impl Target {
             group: sqs.and_then(|sqs| sqs.message_group_id.clone()),
             trace_header: event.trace_header.clone(),
             attributes: Vec::new(),
+            from: None,
         })
     }
 }

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::super::observers::Observers;
 use super::super::refusal::Refusal;
+use super::super::sighting::{Letter, Seen, Sighting};
 use super::super::uuid::uuid;
 use super::super::{ACCOUNT, Answer, body_of};
 use super::attributes::{self, Attributes};
@@ -28,6 +30,7 @@ const BYTES: usize = 1_048_576;
 const MOST_MESSAGES: usize = 2_000_000;
 
 struct Queue {
+    name: Arc<str>,
     url: String,
     arn: String,
     attributes: Mutex<Attributes>,
@@ -36,12 +39,14 @@ struct Queue {
     /// Somebody may receive something.
     news: Notify,
     created: i64,
+    sightings: Arc<Observers<Sighting>>,
 }
 
 /// All queues of a server.
 pub(in crate::dev) struct Queues {
     by_name: Mutex<HashMap<String, Arc<Queue>>>,
     region: String,
+    sightings: Arc<Observers<Sighting>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -54,7 +59,13 @@ impl Queues {
         Self {
             by_name: Mutex::default(),
             region: region.to_owned(),
+            sightings: Arc::default(),
         }
+    }
+
+    /// Who looks at messages and events.
+    pub(in crate::dev) fn sightings(&self) -> &Observers<Sighting> {
+        &self.sightings
     }
 
     /// Does what is asked, and gives the answer's body. `base` is where the server is reached, for queues' URLs.
@@ -175,6 +186,7 @@ impl Queues {
             return body_of(&json!({ "QueueUrl": queue.url }));
         }
         let queue = Queue {
+            name: name.into(),
             url: format!("{base}/{ACCOUNT}/{name}"),
             arn: format!("arn:aws:sqs:{}:{ACCOUNT}:{name}", self.region),
             store: Mutex::new(Store::new(attributes::settings(&request.attributes))),
@@ -182,6 +194,7 @@ impl Queues {
             tags: Mutex::new(request.create_tags.clone()),
             news: Notify::new(),
             created: Timestamp::now().as_second(),
+            sightings: Arc::clone(&self.sightings),
         };
         let answer = body_of(&json!({ "QueueUrl": queue.url }));
         queues.insert(name.to_owned(), Arc::new(queue));
@@ -311,6 +324,13 @@ impl Queues {
             // There may be more for another.
             queue.news.notify_one();
         }
+        for message in &handed {
+            self.sightings.tell(|| Seen::Received {
+                queue: Arc::clone(&queue.name),
+                message_id: Arc::clone(&message.content.id),
+                attempt: message.receives,
+            });
+        }
         let received: Vec<Received<'_>> = handed
             .iter()
             .map(|message| received(message, request))
@@ -338,6 +358,11 @@ impl Queues {
         };
         let now = Instant::now();
         for content in dead {
+            self.sightings.tell(|| Seen::Redriven {
+                queue: Arc::clone(&queue.name),
+                message_id: Arc::clone(&content.id),
+                to: target.name.as_ref().into(),
+            });
             lock(&target.store).put(content, None, now);
             target.news.notify_one();
         }
@@ -357,6 +382,17 @@ fn over_limit() -> Refusal {
         "OverLimit",
         format!("eventcast dev holds at most {MOST_MESSAGES} messages."),
     )
+}
+
+/// What a message is as a dead letter, by the daemon's attributes or those of a bus.
+fn letter(attributes: &super::wire::Attributes) -> Option<Letter> {
+    let value = |name: &str| attributes.get(name)?.string_value.as_deref();
+    let told = |word, words| Some(format!("{}: {}", value(word)?, value(words)?).into());
+    let why = told("eventcast.reason", "eventcast.detail");
+    Some(Letter {
+        why: why.or_else(|| told("ERROR_CODE", "ERROR_MESSAGE"))?,
+        was: value("eventcast.message-id").map(Into::into),
+    })
 }
 
 impl Queue {
@@ -417,7 +453,16 @@ impl Queue {
         let delay = entry
             .delay_seconds
             .map(|seconds| Duration::from_secs(seconds.into()));
+        let quoted = Arc::clone(&content.body);
         let (message_id, sequence) = store.send(content, delay, Instant::now());
+        // Told before anybody can receive it.
+        self.sightings.tell(|| Seen::Queued {
+            queue: Arc::clone(&self.name),
+            message_id: Arc::clone(&message_id),
+            body: quoted,
+            from: entry.from.clone(),
+            dead_letter: letter(&entry.message_attributes),
+        });
         drop(store);
         self.news.notify_one();
         Ok(Sent {
@@ -431,11 +476,24 @@ impl Queue {
 
     fn delete(&self, entry: &Entry) -> Result<Value, Refusal> {
         let receipt = entry.receipt_handle.as_deref().unwrap_or_default();
-        let deleted = lock(&self.store).delete(receipt, Instant::now());
+        let (id, deleted) = {
+            let mut store = lock(&self.store);
+            let id = self.seen_id(&store, receipt);
+            (id, store.delete(receipt, Instant::now()))
+        };
         deleted.map_err(|stale| refused(stale, receipt))?;
+        if let Some(message_id) = id {
+            let queue = Arc::clone(&self.name);
+            self.sightings.tell(|| Seen::Deleted { queue, message_id });
+        }
         // The rest of its message group may be handed out now.
         self.news.notify_one();
         Ok(json!({ "Id": entry.id }))
+    }
+
+    /// The id of a receipt's message, if anybody wants to see what becomes of it.
+    fn seen_id(&self, store: &Store, receipt: &str) -> Option<Arc<str>> {
+        self.sightings.any().then(|| store.id(receipt)).flatten()
     }
 
     fn change_visibility(&self, entry: &Entry) -> Result<Value, Refusal> {
@@ -447,7 +505,12 @@ impl Queue {
             "VisibilityTimeout",
         )?;
         let visibility = Duration::from_secs(seconds.into());
-        let changed = lock(&self.store).change_visibility(receipt, visibility, Instant::now());
+        let (id, changed) = {
+            let mut store = lock(&self.store);
+            let id = self.seen_id(&store, receipt);
+            let changed = store.change_visibility(receipt, visibility, Instant::now());
+            (id, changed)
+        };
         changed.map_err(|stale| match stale {
             Stale::Invalid => refused(stale, receipt),
             Stale::Ended => Refusal::coded(
@@ -456,6 +519,13 @@ impl Queue {
                 "The message referred to is not in flight.",
             ),
         })?;
+        if let Some(message_id) = id {
+            self.sightings.tell(|| Seen::Hidden {
+                queue: Arc::clone(&self.name),
+                message_id,
+                seconds: seconds.into(),
+            });
+        }
         self.news.notify_one();
         Ok(json!({ "Id": entry.id }))
     }

@@ -250,6 +250,13 @@ impl Store {
         })
     }
 
+    /// The id of the message that a receipt is for.
+    pub(super) fn id(&self, receipt: &str) -> Option<Arc<str>> {
+        let (sequence, _) = read(receipt)?;
+        let message = self.messages.get(&sequence)?;
+        Some(Arc::clone(&message.content.id))
+    }
+
     /// Deletes a message that was handed out. Deleting twice is no error.
     pub(super) fn delete(&mut self, receipt: &str, now: Instant) -> Result<(), Stale> {
         self.advance(now);

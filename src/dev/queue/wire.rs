@@ -2,6 +2,7 @@
 //! "Calculating the MD5 message digest for message attributes").
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,9 @@ pub(super) struct Entry {
     pub(super) message_deduplication_id: Option<String>,
     pub(super) receipt_handle: Option<String>,
     pub(super) visibility_timeout: Option<u32>,
+    /// For messages from a bus: the event, and the rule that took it.
+    #[serde(skip)]
+    pub(super) from: Option<(Arc<str>, Box<str>)>,
 }
 
 /// A message from within: what a rule of a bus sends to a queue.
@@ -66,6 +70,8 @@ pub(in crate::dev) struct Message {
     pub(in crate::dev) trace_header: Option<String>,
     /// Attributes of type String.
     pub(in crate::dev) attributes: Vec<(&'static str, String)>,
+    /// The event that it carries, and the rule that took it.
+    pub(in crate::dev) from: Option<(Arc<str>, Box<str>)>,
 }
 
 impl From<Message> for Entry {
@@ -84,6 +90,7 @@ impl From<Message> for Entry {
         let attributes = message.attributes.into_iter();
         Self {
             message_body: Some(message.body),
+            from: message.from,
             message_group_id: message.group,
             message_system_attributes: trace_header.into_iter().collect(),
             message_attributes: attributes.map(|(name, value)| text(name, value)).collect(),

@@ -9,6 +9,7 @@
 
 mod address;
 mod compile;
+mod example;
 pub mod explain;
 mod lint;
 pub mod matching;

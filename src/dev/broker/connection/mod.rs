@@ -77,6 +77,8 @@ pub(crate) struct Connection {
     /// Messages that were taken from the outbox while the output was full.
     pub(crate) taken: VecDeque<(Delivery, u16)>,
     pub(crate) room: Room,
+    /// Whether the session knows whom to wake, in this round.
+    pub(crate) listens: bool,
     /// Why it is ending, while its last words are written.
     pub(crate) closing: Option<Ending>,
     /// What the client said in DISCONNECT.
@@ -169,6 +171,7 @@ impl Connection {
         for _ in 0..ROUNDS {
             let now = Instant::now();
             self.clock.look = None;
+            self.listens = false;
             self.look_around(now, context);
             // Who leaves still gets what has come for it before.
             let delivers = self.closing.as_ref().is_none_or(Ending::is_clients);
@@ -194,12 +197,26 @@ impl Connection {
                 Poll::Pending => false,
             };
             let may_deliver = more && written.is_ready();
-            if !read && !may_deliver && !self.is_due(context) {
+            if !read && !may_deliver && !self.is_due(context) && self.listen(context) {
                 return Poll::Pending;
             }
         }
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Makes sure that whoever has something for this connection wakes its task; false where somebody has had already.
+    fn listen(&mut self, context: &Context<'_>) -> bool {
+        if self.listens || self.closing.is_some() {
+            return true;
+        }
+        let mut state = self.session.state();
+        // Whoever ends a connection says so before it looks for whom to wake.
+        if self.link.ending().is_some() {
+            return false;
+        }
+        state.listen(context.waker());
+        true
     }
 
     /// Whether it is time for something that happens by itself; otherwise the clock wakes this task.
@@ -254,7 +271,10 @@ impl Connection {
         }
         if let Some(refresh) = &mut self.clock.refresh {
             match refresh.poll(now, context) {
-                Poll::Ready(Ok(identity)) => self.permissions.renew(identity),
+                Poll::Ready(Ok(identity)) => {
+                    self.link.renew(Arc::clone(&identity.access));
+                    self.permissions.renew(identity);
+                }
                 Poll::Ready(Err(why)) => return Some(Ending::Expired(why)),
                 Poll::Pending => {}
             }

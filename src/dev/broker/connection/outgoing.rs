@@ -26,6 +26,11 @@ impl Connection {
             }
             self.clock.delayed = None;
         }
+        // What exceeds a connection's bytes a second is delayed.
+        if let Some(at) = self.pace.bytes.next(now) {
+            self.clock.look_at(at);
+            return false;
+        }
         let mut more = true;
         if self.taken.is_empty() && self.output.has_room() {
             more = self.take_some(now, context);
@@ -100,14 +105,8 @@ impl Connection {
                 self.clock.look_at(at);
             }
         }
-        let waker = context.waker();
-        if !state
-            .waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(waker))
-        {
-            state.waker = Some(waker.clone());
-        }
+        state.listen(context.waker());
+        self.listens = true;
         false
     }
 
@@ -126,6 +125,7 @@ impl Connection {
                 Happening::Dropped {
                     topic: message.topic.clone(),
                     why: why.err().unwrap_or_default(),
+                    mark: message.mark(),
                 }
             });
             return;
@@ -177,6 +177,8 @@ impl Connection {
                 topic: message.topic.clone(),
                 bytes: message.payload.len(),
                 qos: delivery.qos,
+                retained: delivery.retain,
+                mark: message.mark(),
             });
     }
 
@@ -196,8 +198,7 @@ impl Connection {
     fn give_up(&self, delivery: &Delivery, id: u16, why: &str) {
         self.forget(id);
         count(&self.hub.counters.dropped);
-        self.hub
-            .tell_dropped(&self.session, &delivery.message.topic, why);
+        self.hub.tell_dropped(&self.session, &delivery.message, why);
     }
 
     /// A message that is not in flight, although it was taken from the outbox.

@@ -216,6 +216,7 @@ impl Connection {
                 qos: message.qos,
                 retain: message.retain,
                 sessions: found,
+                mark: message.mark(),
             });
         found
     }

@@ -16,7 +16,7 @@ use crate::dev::broker::connection::{Clock, Connection, Pace, Terms};
 use crate::dev::broker::hub::message::Message;
 use crate::dev::broker::hub::session::{Link, Will};
 use crate::dev::broker::hub::{Arrival, Hub};
-use crate::dev::broker::observe::{Happening, count};
+use crate::dev::broker::observe::{Happening, Rights, count};
 use crate::dev::broker::wire::connect::Connect;
 use crate::dev::broker::wire::decode::{Packet, decode};
 use crate::dev::broker::wire::encode::{self, Granted};
@@ -165,6 +165,10 @@ fn welcome(
     let link = Arc::new(Link::new(
         unique_id().into(),
         Arc::clone(&identity.principal),
+        Rights {
+            client: permissions.client().clone(),
+            access: Arc::clone(&identity.access),
+        },
         visitor.presented.source,
         expiry == 0,
         keep_alive,
@@ -226,6 +230,7 @@ fn welcome(
         held: std::collections::VecDeque::new(),
         taken: std::collections::VecDeque::new(),
         room: Vec::new(),
+        listens: false,
         closing: None,
         expiry: None,
         hub: Arc::clone(hub),

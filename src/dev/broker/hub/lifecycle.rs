@@ -44,6 +44,7 @@ impl Hub {
                 mqtt: if session.is_v5 { "5" } else { "3" },
                 source: link.source,
                 resumed,
+                rights: link.rights(),
             });
         let version = self.version(&session.client_id);
         self.event("presence/connected", &session.client_id, || Event {

@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::dev::broker::observe::Mark;
 use crate::dev::broker::wire::Level;
 use crate::dev::broker::wire::encode::Publish;
+use crate::dev::broker::wire::property::{Value, properties};
 
 /// A message that was published. Its parts are kept as they are written to subscribers.
 #[derive(Debug)]
@@ -40,6 +42,23 @@ impl Message {
             publisher: self.publisher,
             at: SystemTime::now(),
         }
+    }
+
+    /// The event that it was made of, where its user properties tell.
+    pub(crate) fn mark(&self) -> Option<Box<Mark>> {
+        let (mut event_id, mut route) = (None, None);
+        for property in properties(&self.properties).map_while(Result::ok) {
+            match property.value {
+                Value::Pair("eb-id", id) => event_id = Some(id.into()),
+                Value::Pair("eb-route", name) => route = Some(name.into()),
+                _ => {}
+            }
+        }
+        Some(Box::new(Mark {
+            event_id: event_id?,
+            route,
+            published: self.at,
+        }))
     }
 
     pub(crate) fn is_expired(&self, now: Instant) -> bool {

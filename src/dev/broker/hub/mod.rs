@@ -31,14 +31,15 @@ use self::timers::Timers;
 use self::trie::Trie;
 use crate::dev::broker::connection::ending::Ending;
 use crate::dev::broker::limits::{Limits, Rules};
-use crate::dev::broker::observe::{Counters, Happening, Observers, count, uncount};
+use crate::dev::broker::observe::{Counters, Happening, Observation, count, uncount};
 use crate::dev::faults::Faults;
+use crate::dev::observers::Observers;
 
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) limits: Limits,
     pub(crate) rules: Rules,
-    pub(crate) observers: Observers,
+    pub(crate) observers: Observers<Observation>,
     pub(crate) counters: Counters,
     pub(crate) faults: Faults,
     pub(crate) account: Account,
@@ -129,6 +130,11 @@ impl Hub {
     /// The session of a client id.
     pub(crate) fn session(&self, client_id: &str) -> Option<Arc<Session>> {
         self.sessions().get(client_id).map(Arc::clone)
+    }
+
+    /// The client ids that have a session, in no order.
+    pub(crate) fn client_ids(&self) -> Vec<Arc<str>> {
+        self.sessions().keys().map(Arc::clone).collect()
     }
 
     /// A connection begins: it takes over the session of its client id, or gets a new one. Also whether it goes on with an earlier

@@ -235,17 +235,18 @@ impl Hub {
             Handed::Taken if stores => count(&self.counters.stored),
             Handed::Full => {
                 count(&self.counters.dropped);
-                self.tell_dropped(session, &message.topic, "too many messages wait for it");
+                self.tell_dropped(session, &message, "too many messages wait for it");
             }
             Handed::Taken | Handed::Away => {}
         }
     }
 
-    pub(crate) fn tell_dropped(&self, session: &Session, topic: &str, why: &str) {
+    pub(crate) fn tell_dropped(&self, session: &Session, message: &Message, why: &str) {
         self.observers
             .tell(&session.client_id, || Happening::Dropped {
-                topic: topic.into(),
+                topic: message.topic.clone(),
                 why: why.into(),
+                mark: message.mark(),
             });
     }
 

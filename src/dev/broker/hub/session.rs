@@ -15,6 +15,8 @@ use tokio::time::Instant;
 use super::message::{Delivery, Message};
 use super::outbox::{Offer, Outbox};
 use crate::dev::broker::connection::ending::Ending;
+use crate::dev::broker::observe::Rights;
+use crate::port::Access;
 
 /// Never: a session that does not expire.
 pub(crate) const FOR_EVER: u32 = u32::MAX;
@@ -78,6 +80,7 @@ pub(crate) struct Link {
     pub(crate) is_clean: bool,
     pub(crate) keep_alive: u16,
     pub(crate) since: SystemTime,
+    rights: Mutex<Rights>,
     end: OnceLock<Ending>,
 }
 
@@ -85,6 +88,7 @@ impl Link {
     pub(crate) fn new(
         id: Box<str>,
         principal: Arc<str>,
+        rights: Rights,
         source: SocketAddr,
         is_clean: bool,
         keep_alive: u16,
@@ -96,8 +100,25 @@ impl Link {
             is_clean,
             keep_alive,
             since: SystemTime::now(),
+            rights: Mutex::new(rights),
             end: OnceLock::new(),
         }
+    }
+
+    /// What the client may do now.
+    pub(crate) fn rights(&self) -> Rights {
+        self.rights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The client may do something else from now on.
+    pub(crate) fn renew(&self, access: Arc<dyn Access>) {
+        self.rights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .access = access;
     }
 
     /// Tells the connection's task to end, and why; the first one to say so is heard.
@@ -120,6 +141,16 @@ pub(crate) enum Handed {
     Full,
     /// The client is away, and the message is not kept.
     Away,
+}
+
+impl State {
+    /// Remembers whom to wake.
+    pub(crate) fn listen(&mut self, waker: &Waker) {
+        let known = self.waker.as_ref();
+        if !known.is_some_and(|known| known.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
 }
 
 impl Session {

@@ -1,27 +1,49 @@
-//! Answers about a client as JSON and in words.
+//! Answers about a client as JSON and in words, for the command line and for the inspector of `eventcast dev`.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::Policies;
-use crate::policy::ask::{Answer, Ask, Check};
-use crate::policy::evaluate::{StatementRef, Verdict};
-use crate::policy::explain::NearMiss;
-use crate::policy::simulate::Way;
+use super::ask::{Answer, Ask, Check};
+use super::document::Document;
+use super::evaluate::{StatementRef, Verdict};
+use super::explain::NearMiss;
+use super::simulate::Way;
 
 /// How many near misses and wide filters are told in words; JSON has all.
 const SHOWN: usize = 3;
 
+/// Policy documents, and how a person calls them.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    /// The documents.
+    pub documents: Vec<Document>,
+    /// What a person calls them: the files' names, with a number where a file has several.
+    pub names: Vec<String>,
+    /// Their texts, at the places where they stand in their files; empty for documents inside other files.
+    pub texts: Vec<String>,
+}
+
+impl Policies {
+    /// Adds a document.
+    pub fn push(&mut self, name: String, text: String, document: Document) {
+        self.names.push(name);
+        self.texts.push(text);
+        self.documents.push(document);
+    }
+}
+
 /// An answer with its question.
 #[derive(Serialize)]
-pub(super) struct Told {
+pub struct Told {
     ask: &'static str,
     /// The filter, topic or resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<String>,
-    pub(super) allowed: bool,
-    pub(super) decision: Verdict,
+    /// Whether the client may.
+    pub allowed: bool,
+    /// The verdict in AWS's word.
+    pub decision: Verdict,
     checks: Vec<ToldCheck>,
     /// The filters by which a topic is heard.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -56,7 +78,7 @@ struct ToldWay {
 
 /// Where a statement stands, for a person.
 #[derive(Clone, Serialize)]
-pub(super) struct Place {
+pub struct Place {
     document: String,
     /// Its place among the document's statements, counted from 0.
     statement: usize,
@@ -66,7 +88,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(at: StatementRef, policies: &Policies) -> Self {
+    /// The place of a statement.
+    pub fn of(at: StatementRef, policies: &Policies) -> Self {
         let statement = policies
             .documents
             .get(at.document)
@@ -100,7 +123,8 @@ fn places(statements: &[StatementRef], policies: &Policies) -> Vec<Place> {
 }
 
 impl Told {
-    pub(super) fn new(ask: &Ask, answer: Answer, policies: &Policies) -> Self {
+    /// Puts an answer into words.
+    pub fn new(ask: &Ask, answer: Answer, policies: &Policies) -> Self {
         let (word, of) = match ask {
             Ask::Connect => ("connect", None),
             Ask::Subscribe(filter) => ("subscribe", Some(filter.to_string())),
@@ -136,18 +160,19 @@ impl Told {
         }
     }
 
-    pub(super) fn is_about_connecting(&self) -> bool {
+    /// Whether the question was whether the client may connect.
+    pub fn is_about_connecting(&self) -> bool {
         self.ask == "connect"
     }
 
     /// The question and its answer in one line, such as "may not subscribe to `a/#`".
-    pub(super) fn headline(&self) -> String {
+    pub fn headline(&self) -> String {
         let may = if self.allowed { "may" } else { "may not" };
         format!("{may} {}", self.question())
     }
 
     /// The question alone, such as "subscribe to `a/#`".
-    pub(super) fn question(&self) -> String {
+    pub fn question(&self) -> String {
         let of = self.of.as_deref().unwrap_or_default();
         match self.ask {
             "connect" => "connect".to_owned(),
@@ -163,7 +188,7 @@ impl Told {
     }
 
     /// The grounds, each line indented by `indent`.
-    pub(super) fn write_grounds(&self, indent: &str, out: &mut impl Write) -> io::Result<()> {
+    pub fn write_grounds(&self, indent: &str, out: &mut impl Write) -> io::Result<()> {
         for (index, check) in self.checks.iter().enumerate() {
             // That the topic's own filter is refused does not matter when another one is not.
             let by_another = self.ask == "hear" && index == 0 && !self.filters.is_empty();

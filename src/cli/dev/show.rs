@@ -1,0 +1,242 @@
+//! What `eventcast dev` says: where everything is, and how the demo goes.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _, Write};
+
+use serde_json::json;
+
+use crate::cli::Format;
+use crate::dev::inspector::ledger::Pulse;
+use crate::dev::inspector::told::Addresses;
+
+/// Writes addresses once, then summaries: on a terminal in the same place, elsewhere one line each.
+pub(super) struct Show<'o, W> {
+    out: &'o mut W,
+    format: Format,
+    /// Whether lines can be written over.
+    in_place: bool,
+    /// How many lines the last summary has.
+    lines: usize,
+}
+
+/// How a moment of the demo looks.
+pub(super) struct Moment {
+    pub(super) pulse: Pulse,
+    /// Clients with a session.
+    pub(super) clients: usize,
+    /// Messages that the demo's clients have heard.
+    pub(super) heard: u64,
+    /// Seconds since it began.
+    pub(super) seconds: u64,
+}
+
+impl<'o, W: Write> Show<'o, W> {
+    pub(super) fn new(out: &'o mut W, format: Format) -> Self {
+        Self {
+            out,
+            format,
+            in_place: format == Format::Text && io::stdout().is_terminal(),
+            lines: 0,
+        }
+    }
+
+    /// Where everything is. `takes` is how long it took to get there.
+    pub(super) fn ready(
+        &mut self,
+        addresses: &Addresses,
+        takes: std::time::Duration,
+    ) -> io::Result<()> {
+        let endpoint = &addresses.endpoint;
+        match self.format {
+            Format::Text => {
+                let out = &mut self.out;
+                writeln!(
+                    out,
+                    "event bus and queues  {endpoint}  (AWS_ENDPOINT_URL={endpoint})"
+                )?;
+                for url in addresses.mqtt.values() {
+                    writeln!(out, "MQTT                  {url}")?;
+                }
+                if addresses.queue.is_some() {
+                    writeln!(
+                        out,
+                        "bridge                takes every event of the default bus"
+                    )?;
+                    writeln!(out, "see it all            {endpoint}/")?;
+                }
+                writeln!(out, "ready after {} ms; Ctrl-C ends it", takes.as_millis())?;
+            }
+            Format::Json => {
+                let page = addresses.queue.as_ref().map(|_| format!("{endpoint}/"));
+                let assembled = [
+                    ("page", page.as_deref()),
+                    ("bus", addresses.bus.as_deref()),
+                    ("queue", addresses.queue.as_deref()),
+                ];
+                let mut told = BTreeMap::from([("endpoint", endpoint.as_str())]);
+                told.extend(
+                    addresses
+                        .mqtt
+                        .iter()
+                        .map(|(scheme, url)| (*scheme, url.as_str())),
+                );
+                told.extend(
+                    assembled
+                        .into_iter()
+                        .filter_map(|(name, url)| Some((name, url?))),
+                );
+                writeln!(self.out, "{}", json!(told))?;
+            }
+        }
+        self.out.flush()
+    }
+
+    /// How the demo goes; `last` for the last time.
+    pub(super) fn moment(&mut self, moment: &Moment, last: bool) -> io::Result<()> {
+        match self.format {
+            Format::Json => writeln!(self.out, "{}", as_json(moment, last))?,
+            Format::Text if self.in_place => {
+                if self.lines > 0 {
+                    // Up to the first line of the last summary.
+                    write!(self.out, "\x1b[{}A", self.lines)?;
+                }
+                let table = table(moment);
+                self.lines = table.len();
+                for line in table {
+                    // What was there is cleared to the end of the line.
+                    writeln!(self.out, "{line}\x1b[K")?;
+                }
+            }
+            Format::Text => writeln!(self.out, "{}", line(moment))?,
+        }
+        self.out.flush()
+    }
+}
+
+fn as_json(moment: &Moment, last: bool) -> serde_json::Value {
+    let Moment {
+        pulse,
+        clients,
+        heard,
+        seconds,
+    } = moment;
+    let flow = |flow: &crate::dev::inspector::ledger::Flow| json!({ "total": flow.total, "per_second": flow.per_second });
+    json!({
+        "seconds": seconds,
+        "events": flow(&pulse.events),
+        "messages": flow(&pulse.messages),
+        "deliveries": flow(&pulse.deliveries),
+        "denied": flow(&pulse.denied),
+        "heard": heard,
+        "clients": clients,
+        "latency": pulse.latency,
+        "missed": pulse.missed,
+        "last": last,
+    })
+}
+
+fn table(moment: &Moment) -> Vec<String> {
+    let pulse = &moment.pulse;
+    let row = |name: &str, flow: &crate::dev::inspector::ledger::Flow| {
+        format!("  {name:<12}{:>9.1}/s {:>12}", flow.per_second, flow.total)
+    };
+    let latency = pulse.latency.as_ref().map_or_else(
+        || "  bus to client       –".to_owned(),
+        |latency| {
+            format!(
+                "  bus to client   p50 {:.1} ms, p99 {:.1} ms",
+                latency.p50_ms, latency.p99_ms
+            )
+        },
+    );
+    vec![
+        String::new(),
+        row("events", &pulse.events),
+        row("messages", &pulse.messages),
+        row("deliveries", &pulse.deliveries),
+        row("denied", &pulse.denied),
+        latency,
+        format!("  {} clients, {} s", moment.clients, moment.seconds),
+    ]
+}
+
+fn line(moment: &Moment) -> String {
+    let pulse = &moment.pulse;
+    let latency = pulse.latency.as_ref().map_or_else(String::new, |latency| {
+        format!(
+            ", p50 {:.1} ms, p99 {:.1} ms",
+            latency.p50_ms, latency.p99_ms
+        )
+    });
+    format!(
+        "{:>4} s  {} events, {} messages, {} deliveries ({:.1}/s){latency}, {} denied, {} clients",
+        moment.seconds,
+        pulse.events.total,
+        pulse.messages.total,
+        pulse.deliveries.total,
+        pulse.deliveries.per_second,
+        pulse.denied.total,
+        moment.clients,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::inspector::ledger::Flow;
+    use crate::dev::inspector::rates::Percentiles;
+
+    fn moment() -> Moment {
+        let flow = |total, per_second| Flow {
+            total,
+            per_second,
+            seconds: [0; 60],
+        };
+        Moment {
+            pulse: Pulse {
+                at: 0,
+                events: flow(1_250, 25.0),
+                messages: flow(3_700, 74.2),
+                deliveries: flow(9_100, 181.4),
+                denied: flow(12, 0.2),
+                latency: Some(Percentiles {
+                    p50_ms: 3.21,
+                    p99_ms: 11.9,
+                }),
+                missed: 0,
+            },
+            clients: 17,
+            heard: 9_090,
+            seconds: 50,
+        }
+    }
+
+    #[test]
+    fn moments() {
+        insta::assert_snapshot!(table(&moment()).join("\n"));
+        insta::assert_snapshot!(line(&moment()));
+        insta::assert_snapshot!(as_json(&moment(), true));
+    }
+
+    #[test]
+    fn addresses() {
+        let addresses = Addresses {
+            endpoint: "http://127.0.0.1:4566".into(),
+            mqtt: [
+                ("mqtt", "mqtt://127.0.0.1:1883".into()),
+                ("ws", "ws://127.0.0.1:9001/mqtt".into()),
+            ]
+            .into(),
+            bus: Some("default".into()),
+            queue: Some("http://127.0.0.1:4566/000000000000/shop-events".into()),
+        };
+        for format in [Format::Text, Format::Json] {
+            let mut out = Vec::new();
+            let takes = std::time::Duration::from_millis(120);
+            Show::new(&mut out, format)
+                .ready(&addresses, takes)
+                .unwrap();
+            insta::assert_snapshot!(String::from_utf8(out).unwrap());
+        }
+    }
+}

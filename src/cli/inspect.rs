@@ -1,0 +1,239 @@
+//! `eventcast trace` and `eventcast inspect`: what became of an event, and how a client, a channel or a route is.
+//!
+//! A running `eventcast dev` is asked; on AWS itself what IoT Core's data plane tells, which is less: it knows single clients and
+//! retained messages, and nothing of events or of who has subscribed to a topic.
+
+mod account;
+mod client;
+mod trace;
+
+use std::future::Future;
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use tokio::time::timeout;
+
+pub(super) use self::trace::{Trace, run as run_trace};
+use super::configuration::Configuration;
+use super::{Format, Status, http};
+use crate::config::Config;
+
+/// How long a process beside this one has to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Who a client is, what it has subscribed to, and what it was refused
+    #[command(after_help = "\
+Examples:
+  eventcast inspect client 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11-phone
+  eventcast inspect client my-phone --aws --format json
+
+On AWS: GetConnection and ListSubscriptions of IoT Core's data plane. Roles and policies are not known there.
+
+Exit status: 0 it is connected, 1 it is not, 2 the question is not right, 3 nobody could be asked.")]
+    Client {
+        /// The MQTT client id
+        id: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Who listens to a channel, how much goes on there, and what it retains
+    #[command(after_help = "\
+Examples:
+  eventcast inspect channel order:5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11
+  eventcast inspect channel announcements --aws
+
+On AWS: the retained message. IoT Core tells nobody who has subscribed to a topic.
+
+Exit status: 0 something is there (a subscriber, a message), 1 nothing is, 2 the question or the configuration is not
+right, 3 nobody could be asked.")]
+    Channel {
+        /// A channel such as order:ID, or a topic
+        channel: String,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        configuration: Configuration,
+    },
+    /// What a route takes, where it sends, and how much it has sent
+    #[command(after_help = "\
+Examples:
+  eventcast inspect route order-updates
+  eventcast inspect route order-updates --aws --config shop.yaml
+
+On AWS: from the configuration. How much a daemon has sent, its metrics say.
+
+Exit status: 0 there is such a route, 1 there is none, 2 the configuration is not right, 3 nobody could be asked.")]
+    Route {
+        /// The route's name
+        name: String,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        configuration: Configuration,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// Where `eventcast dev` is reached
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "AWS_ENDPOINT_URL",
+        default_value = "http://127.0.0.1:4566"
+    )]
+    endpoint: String,
+    /// Ask AWS itself, with the credentials that every SDK finds
+    #[arg(long)]
+    aws: bool,
+    /// IoT Core's data plane, such as https://abc-ats.iot.eu-central-1.amazonaws.com; without it the control plane is asked for it
+    #[arg(long, value_name = "URL", requires = "aws")]
+    data_plane: Option<String>,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// What was asked for, as a running `eventcast dev` tells it.
+enum Told {
+    Found(Value),
+    /// There is no such thing; why, in words.
+    Nothing(String),
+    /// The question is not right; why, in words.
+    Wrong(String),
+}
+
+impl Place {
+    /// Asks a running `eventcast dev`.
+    fn ask(&self, path: &str, values: &[(&str, &str)]) -> anyhow::Result<Told> {
+        let pairs = values.iter().map(|(name, value)| {
+            format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))
+        });
+        let path = format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"));
+        let endpoint = &self.endpoint;
+        let authority = endpoint.strip_prefix("http://").unwrap_or(endpoint);
+        let authority = authority.trim_end_matches('/');
+        let asked = on_runtime(async {
+            let answer = timeout(PATIENCE, http::get(authority, &path)).await;
+            answer.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")))
+        })?;
+        let (status, body) = asked.with_context(|| {
+            format!("asking {endpoint}; start `eventcast dev`, name another address with --endpoint, or ask AWS with --aws")
+        })?;
+        let body: Value = serde_json::from_slice(&body).with_context(|| {
+            format!("{endpoint} does not answer as `eventcast dev` does (HTTP {status}); it must run without --bare")
+        })?;
+        let error = body.get("error").and_then(Value::as_str);
+        Ok(match (status, error) {
+            (200, _) => Told::Found(body),
+            (404, Some(error)) => Told::Nothing(error.to_owned()),
+            (_, error) => Told::Wrong(error.unwrap_or("it was not understood").to_owned()),
+        })
+    }
+}
+
+/// Runs something that waits.
+fn on_runtime<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    Ok(runtime.block_on(future))
+}
+
+fn write_json(value: &Value, out: &mut impl Write) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Writes what was found, or says why there is nothing. `write` says whether the answer is yes.
+fn answer(
+    told: Told,
+    format: Format,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+    write: impl FnOnce(&Value, &mut dyn Write) -> std::io::Result<bool>,
+) -> anyhow::Result<Status> {
+    match told {
+        Told::Found(value) => {
+            let mut text = Vec::new();
+            let yes = write(&value, &mut text)?;
+            match format {
+                Format::Json => write_json(&value, out)?,
+                Format::Text => out.write_all(&text)?,
+            }
+            Ok(if yes { Status::Yes } else { Status::No })
+        }
+        Told::Nothing(why) => {
+            writeln!(messages, "{why}")?;
+            Ok(Status::No)
+        }
+        Told::Wrong(why) => {
+            writeln!(messages, "error: {why}")?;
+            Ok(Status::CannotAnswer)
+        }
+    }
+}
+
+/// Runs a command of this file.
+pub(super) fn run(
+    command: &Command,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    match command {
+        Command::Client { id, place } if place.aws => account::client(id, place, out, messages),
+        Command::Client { id, place } => {
+            let told = place.ask("/_dev/client", &[("id", id)])?;
+            answer(told, place.format, out, messages, client::write)
+        }
+        Command::Channel {
+            channel,
+            place,
+            configuration,
+        } if place.aws => match checked(configuration, messages)? {
+            Some(config) => account::channel(channel, &config, place, out, messages),
+            None => Ok(Status::CannotAnswer),
+        },
+        Command::Channel { channel, place, .. } => {
+            let told = place.ask("/_dev/channel", &[("topic", channel)])?;
+            answer(told, place.format, out, messages, client::write_channel)
+        }
+        Command::Route {
+            name,
+            place,
+            configuration,
+        } => {
+            let told = if place.aws {
+                let Some(config) = checked(configuration, messages)? else {
+                    return Ok(Status::CannotAnswer);
+                };
+                route_of(name, &config)
+            } else {
+                place.ask("/_dev/route", &[("name", name)])?
+            };
+            answer(told, place.format, out, messages, client::write_route)
+        }
+    }
+}
+
+fn checked(
+    configuration: &Configuration,
+    messages: &mut impl Write,
+) -> anyhow::Result<Option<Config>> {
+    configuration.read_checked(messages)
+}
+
+fn route_of(name: &str, config: &Config) -> Told {
+    match crate::dev::inspector::told::ToldRoute::of(name, config) {
+        Ok(route) => Told::Found(serde_json::json!({ "route": route })),
+        Err(why) => Told::Nothing(why),
+    }
+}

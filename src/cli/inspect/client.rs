@@ -1,0 +1,255 @@
+//! Clients, channels and routes in words, as a running `eventcast dev` tells them.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// How many of many are written; JSON has all.
+const SHOWN: usize = 20;
+
+/// A member's text; nothing where it has none.
+fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
+    value.get(name)?.as_str()
+}
+
+fn number(value: &Value, name: &str) -> Option<u64> {
+    value.get(name)?.as_u64()
+}
+
+fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+fn is_true(value: &Value, name: &str) -> Option<bool> {
+    value.get(name)?.as_bool()
+}
+
+/// A time that is told in microseconds since 1970.
+fn time(value: &Value, name: &str) -> Option<String> {
+    let micros = value.get(name)?.as_i64()?;
+    Timestamp::from_microsecond(micros)
+        .ok()
+        .map(|time| time.to_string())
+}
+
+/// Writes up to some lines, and how many more there are.
+fn some<'v>(
+    values: &'v [Value],
+    out: &mut dyn Write,
+    line: impl Fn(&'v Value) -> String,
+) -> io::Result<()> {
+    for value in values.iter().take(SHOWN) {
+        writeln!(out, "  {}", line(value))?;
+    }
+    match values.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        rest => writeln!(out, "  and {rest} more"),
+    }
+}
+
+/// What was denied, or done.
+fn doing(value: &Value) -> String {
+    let at = time(value, "at").unwrap_or_default();
+    let what = text(value, "filter")
+        .or(text(value, "topic"))
+        .unwrap_or_default();
+    let why = text(value, "why").unwrap_or_default();
+    let act = match text(value, "event").unwrap_or_default() {
+        "refused" => return format!("{at}  may not connect: {why}"),
+        "subscribe_denied" => "may not subscribe to",
+        "publish_denied" => "may not publish to",
+        "dropped" => "did not get",
+        other => other,
+    };
+    format!("{at}  {act} `{what}`: {why}")
+}
+
+/// Writes a client; yes when it is connected.
+pub(super) fn write(client: &Value, out: &mut dyn Write) -> io::Result<bool> {
+    let id = text(client, "id").unwrap_or_default();
+    let connected = is_true(client, "connected").unwrap_or(false);
+    if connected {
+        let principal = text(client, "principal").unwrap_or_default();
+        let role = text(client, "role").map_or_else(String::new, |role| format!(", role `{role}`"));
+        writeln!(out, "client `{id}` is connected as `{principal}`{role}")?;
+    } else {
+        let why = text(client, "disconnect_reason");
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        writeln!(out, "client `{id}` is not connected{why}")?;
+    }
+    if let Some(since) = time(client, "since") {
+        let source =
+            text(client, "source").map_or_else(String::new, |source| format!(" from {source}"));
+        writeln!(out, "  since {since}{source}")?;
+    }
+    if let Some(clean) = is_true(client, "clean").filter(|_| connected) {
+        let session = match number(client, "session_expiry") {
+            Some(seconds) if !clean => format!("outlives the connection by {seconds} s"),
+            _ => "ends with the connection".to_owned(),
+        };
+        let keep_alive = number(client, "keep_alive").unwrap_or_default();
+        writeln!(out, "  keep alive {keep_alive} s; its session {session}")?;
+    }
+    let subscriptions = list(client, "subscriptions");
+    writeln!(out, "subscriptions: {}", subscriptions.len())?;
+    some(subscriptions, out, |one| {
+        let filter = text(one, "filter").unwrap_or_default();
+        format!("{filter}  QoS {}", number(one, "qos").unwrap_or_default())
+    })?;
+    let policies = list(client, "policies");
+    if !policies.is_empty() {
+        writeln!(
+            out,
+            "policy documents: {} (--format json shows them)",
+            policies.len()
+        )?;
+    }
+    let denials = list(client, "denials");
+    if !denials.is_empty() {
+        writeln!(out, "denied, the latest first: {}", denials.len())?;
+        some(denials, out, doing)?;
+    }
+    Ok(connected)
+}
+
+/// Writes a channel; yes when somebody or something is there.
+pub(super) fn write_channel(channel: &Value, out: &mut dyn Write) -> io::Result<bool> {
+    let topic = text(channel, "topic").unwrap_or_default();
+    match text(channel, "channel") {
+        Some(name) => writeln!(out, "channel `{name}`, topic `{topic}`")?,
+        None => writeln!(out, "topic `{topic}`")?,
+    }
+    let published = number(channel, "published").unwrap_or_default();
+    let delivered = number(channel, "delivered").unwrap_or_default();
+    writeln!(
+        out,
+        "  {published} messages published, {delivered} delivered"
+    )?;
+    let subscribers = list(channel, "subscribers");
+    let count = number(channel, "subscriber_count").unwrap_or_default();
+    writeln!(out, "subscribers: {count}")?;
+    some(subscribers, out, |one| {
+        let may = match (is_true(one, "connected"), is_true(one, "may_receive")) {
+            (_, Some(false)) => ", but may not receive messages there",
+            (Some(false), _) => ", which is away",
+            _ => "",
+        };
+        let client = text(one, "client").unwrap_or_default();
+        let filter = text(one, "filter").unwrap_or_default();
+        format!(
+            "{client}  by `{filter}`, QoS {}{may}",
+            number(one, "qos").unwrap_or_default()
+        )
+    })?;
+    let retained = channel
+        .get("retained")
+        .filter(|retained| !retained.is_null());
+    write_retained(retained, out)?;
+    Ok(count > 0 || published > 0 || retained.is_some())
+}
+
+/// Writes a retained message, or that there is none.
+pub(super) fn write_retained(retained: Option<&Value>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(message) = retained else {
+        return writeln!(out, "no message is retained");
+    };
+    let bytes = number(message, "size_bytes").unwrap_or_default();
+    let qos = number(message, "qos").unwrap_or_default();
+    let at = time(message, "at").unwrap_or_default();
+    writeln!(out, "retained: {bytes} bytes, QoS {qos}, since {at}")?;
+    match text(message, "text") {
+        Some(text) => writeln!(out, "  {text}"),
+        None => writeln!(out, "  (not text)"),
+    }
+}
+
+/// Writes a route.
+pub(super) fn write_route(told: &Value, out: &mut dyn Write) -> io::Result<bool> {
+    let nothing = Value::Null;
+    let route = told.get("route").unwrap_or(&nothing);
+    writeln!(out, "route `{}`", text(route, "name").unwrap_or_default())?;
+    for target in list(route, "to").iter().filter_map(Value::as_str) {
+        writeln!(out, "  to {target}")?;
+    }
+    let retain = if is_true(route, "retain") == Some(true) {
+        ", retained"
+    } else {
+        ""
+    };
+    let expires = number(route, "expires_seconds");
+    let expires = expires.map_or_else(String::new, |seconds| {
+        format!(", expires after {seconds} s")
+    });
+    let qos = number(route, "qos").unwrap_or_default();
+    writeln!(out, "  QoS {qos}{retain}{expires}")?;
+    if let Some(example) = route.get("example") {
+        let takes = if is_true(route, "example_matches") == Some(true) {
+            "it takes, for example"
+        } else {
+            "no event that it takes could be made up; nearest"
+        };
+        writeln!(out, "  {takes}: {example}")?;
+    }
+    if let Some(published) = number(told, "published") {
+        writeln!(out, "  {published} messages published")?;
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn words(value: &Value, write: fn(&Value, &mut dyn Write) -> io::Result<bool>) -> String {
+        let mut out = Vec::new();
+        let yes = write(value, &mut out).unwrap();
+        format!("{}=> {yes}", String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn clients() {
+        let client = json!({
+            "id": "u1-phone", "connected": true, "principal": "u1", "role": "customer", "since": 1_795_622_790_000_000_i64,
+            "source": "127.0.0.1:5", "clean": false, "session_expiry": 3600, "keep_alive": 60,
+            "subscriptions": [{ "filter": "order/1", "qos": 1 }], "policies": [{ "name": "policy 1", "text": "{}" }],
+            "denials": [
+                { "at": 1_795_622_791_000_000_i64, "event": "subscribe_denied", "filter": "order/2", "why": "no policy allows it" },
+                { "at": 1_795_622_790_000_000_i64, "event": "refused", "why": "bad token" },
+            ],
+        });
+        insta::assert_snapshot!(words(&client, write));
+        let gone = json!({ "id": "u2", "connected": false, "disconnect_reason": "CONNECTION_LOST", "subscriptions": [] });
+        insta::assert_snapshot!(words(&gone, write));
+    }
+
+    #[test]
+    fn channels() {
+        let channel = json!({
+            "topic": "order/1", "channel": "order:1", "published": 3, "delivered": 5, "subscriber_count": 2,
+            "subscribers": [
+                { "client": "c1", "filter": "order/+", "qos": 1, "connected": true, "may_receive": false },
+                { "client": "c2", "filter": "order/1", "qos": 0, "connected": false, "may_receive": null },
+            ],
+            "retained": { "at": 1_795_622_790_000_000_i64, "qos": 1, "size_bytes": 2, "text": "{}" },
+        });
+        insta::assert_snapshot!(words(&channel, write_channel));
+        let quiet = json!({ "topic": "a", "channel": null, "published": 0, "delivered": 0, "subscriber_count": 0, "subscribers": [], "retained": null });
+        insta::assert_snapshot!(words(&quiet, write_channel));
+    }
+
+    #[test]
+    fn routes() {
+        let route = json!({
+            "route": { "name": "orders", "to": ["order:{detail.orderId}"], "qos": 1, "retain": true, "expires_seconds": 300,
+                "example": { "source": "shop" }, "example_matches": true },
+            "published": 7,
+        });
+        insta::assert_snapshot!(words(&route, write_route));
+    }
+}

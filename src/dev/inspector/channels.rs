@@ -1,0 +1,152 @@
+//! Topics that something was published to, and how often.
+
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+
+use super::rates::Rate;
+
+/// How many topics are kept; when there are a quarter more, those that were quiet longest go.
+const TOPICS: usize = 1_000;
+
+/// How many seconds of a topic are told.
+const TOLD_SECONDS: usize = 30;
+
+#[derive(Default)]
+pub(super) struct Channels(FxHashMap<Box<str>, Channel>);
+
+#[derive(Default)]
+struct Channel {
+    published: Rate,
+    delivered: Rate,
+}
+
+/// A topic and how much goes on there.
+#[derive(Debug, Serialize)]
+pub struct ToldChannel {
+    /// The topic.
+    pub topic: Box<str>,
+    /// Messages that were published there.
+    pub published: u64,
+    /// Messages from there that were written to clients.
+    pub delivered: u64,
+    /// Messages that are published there in a second.
+    pub published_per_second: f64,
+    /// Messages from there that are written to clients in a second.
+    pub delivered_per_second: f64,
+    /// Messages that were published there in each of the last seconds, oldest first.
+    pub seconds: [u32; TOLD_SECONDS],
+    /// The second of the last message, since 1970.
+    pub latest: i64,
+}
+
+/// Some topics out of many.
+#[derive(Debug, Serialize)]
+pub struct Told {
+    /// How many there are.
+    pub count: usize,
+    /// Some of them: those with the most messages in the last seconds first, then the latest.
+    pub channels: Vec<ToldChannel>,
+}
+
+impl Channels {
+    fn channel(&mut self, topic: &str) -> &mut Channel {
+        if !self.0.contains_key(topic) && self.0.len() >= TOPICS + TOPICS / 4 {
+            self.forget_quiet();
+        }
+        self.0.entry(topic.into()).or_default()
+    }
+
+    fn forget_quiet(&mut self) {
+        let mut latest: Vec<i64> = self.0.values().map(Channel::latest).collect();
+        let (_, bound, _) = latest.select_nth_unstable(TOPICS / 4);
+        let bound = *bound;
+        // All of one second would be too many to forget, or too few.
+        let mut spare = TOPICS / 4;
+        self.0.retain(|_, channel| {
+            let goes = channel.latest() <= bound && spare > 0;
+            spare -= usize::from(goes);
+            !goes
+        });
+    }
+
+    pub(super) fn published(&mut self, topic: &str, second: i64) {
+        self.channel(topic).published.one(second);
+    }
+
+    pub(super) fn delivered(&mut self, topic: &str, second: i64) {
+        self.channel(topic).delivered.one(second);
+    }
+
+    /// Up to `count` topics of those that are wanted.
+    pub(super) fn told(&self, now: i64, count: usize, wanted: impl Fn(&str) -> bool) -> Told {
+        let mut found: Vec<_> = self.0.iter().filter(|(topic, _)| wanted(topic)).collect();
+        let all = found.len();
+        let busy = |channel: &Channel| {
+            let last: [u32; TOLD_SECONDS] = channel.published.before(now);
+            last.iter().sum::<u32>()
+        };
+        found.sort_by_cached_key(|(topic, channel)| {
+            let weight = (busy(channel), channel.latest());
+            (std::cmp::Reverse(weight), topic.to_string())
+        });
+        found.truncate(count);
+        let channels = found.into_iter().map(|(topic, channel)| ToldChannel {
+            topic: topic.clone(),
+            published: channel.published.total(),
+            delivered: channel.delivered.total(),
+            published_per_second: channel.published.per_second(now),
+            delivered_per_second: channel.delivered.per_second(now),
+            seconds: channel.published.before(now),
+            latest: channel.latest(),
+        });
+        Told {
+            count: all,
+            channels: channels.collect(),
+        }
+    }
+}
+
+impl Channel {
+    fn latest(&self) -> i64 {
+        self.published.latest().max(self.delivered.latest())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busiest_stand_first() {
+        let mut channels = Channels::default();
+        for (topic, second, times) in [("a", 98, 1), ("b", 99, 1), ("c", 97, 3)] {
+            for _ in 0..times {
+                channels.published(topic, second);
+            }
+        }
+        channels.delivered("c", 97);
+        let told = channels.told(100, 2, |_| true);
+        let topics: Vec<&str> = told.channels.iter().map(|told| &*told.topic).collect();
+        assert_eq!((topics, told.count), (vec!["c", "b"], 3));
+        let first = &told.channels[0];
+        assert_eq!((first.published, first.delivered), (3, 1));
+        assert_eq!(channels.told(100, 9, |topic| topic == "a").count, 1);
+    }
+
+    #[test]
+    fn the_quiet_are_forgotten() {
+        let mut channels = Channels::default();
+        for number in 0..5_000_i64 {
+            channels.published(&format!("order/{number}"), number / 10);
+        }
+        assert!(channels.0.len() <= 1_250 && channels.0.len() >= 1_000);
+        assert!(channels.0.contains_key("order/4999"));
+        assert!(!channels.0.contains_key("order/0"));
+        // All of them in one second.
+        let mut channels = Channels::default();
+        for number in 0..5_000 {
+            channels.published(&format!("order/{number}"), 7);
+        }
+        assert!(channels.0.len() <= 1_250 && channels.0.len() >= 1_000);
+    }
+}

@@ -1,0 +1,480 @@
+//! Why a client does, or does not, hear a topic: is it connected, has it subscribed, may it subscribe, may it receive; and what to
+//! change.
+//!
+//! A message comes to a client when all of that holds, and IoT Core tells none of it. Decisions are the policy evaluator's, on the
+//! policies of the connection as it is now.
+
+use serde::Serialize;
+
+use super::ledger::Ledger;
+use super::names::channel_of;
+use crate::channel::filter::Filter;
+use crate::config::Config;
+use crate::dev::broker::Broker;
+use crate::dev::broker::control::ConnectionFacts;
+use crate::dev::broker::observe::Happening;
+use crate::policy::ask::Ask;
+use crate::policy::role::Entry;
+use crate::policy::simulate::Simulation;
+use crate::policy::told::Told;
+use crate::port::Grounds;
+
+/// How many of the latest denials are searched for why a client was not let in.
+const LATEST: usize = 10;
+
+/// How many of a client's filters are named.
+const NAMED: usize = 5;
+
+/// The answer.
+#[derive(Debug, Serialize)]
+pub(super) struct Hearing {
+    /// The client id.
+    pub client: String,
+    /// The topic.
+    pub topic: String,
+    /// The channel that it stands for.
+    pub channel: Option<String>,
+    /// The role of the client's token.
+    pub role: Option<Box<str>>,
+    /// Whether a message that is published there now comes to the client.
+    pub heard: bool,
+    /// One line.
+    pub says: String,
+    /// The checks, in the order in which they are made.
+    pub checks: Vec<Checked>,
+    /// What to change.
+    pub advice: Vec<String>,
+}
+
+/// One check.
+#[derive(Debug, Serialize)]
+pub(super) struct Checked {
+    /// What is checked.
+    pub what: &'static str,
+    /// The outcome; `None` when it could not be checked.
+    pub holds: Option<bool>,
+    /// Why, in lines.
+    pub words: Vec<String>,
+}
+
+/// What is known of the client.
+pub(super) struct Known<'k> {
+    pub(super) client: &'k str,
+    pub(super) connection: Option<ConnectionFacts>,
+    pub(super) subscriptions: Vec<(String, u8)>,
+    pub(super) grounds: Option<Grounds>,
+    /// Whether decisions rest on policies at all.
+    pub(super) is_free: bool,
+    /// Why it was refused last, if it was.
+    pub(super) refused: Option<String>,
+}
+
+impl<'k> Known<'k> {
+    pub(super) fn of(client: &'k str, broker: &Broker, ledger: &Ledger) -> Self {
+        // Of an earlier connection where there is none now: a subscription that is not allowed ends it.
+        let rights = broker.rights(client).or_else(|| ledger.rights(client));
+        let (_, denials) = ledger.of_client(client, LATEST);
+        let refused = denials.into_iter().find_map(|denial| match denial.what {
+            Happening::Refused { why } => Some(why.into_string()),
+            _ => None,
+        });
+        let grounds = rights
+            .as_ref()
+            .and_then(|rights| rights.access.grounds(&rights.client));
+        Self {
+            client,
+            connection: broker.connection(client),
+            subscriptions: broker.subscriptions(client).unwrap_or_default(),
+            is_free: rights.is_some() && grounds.is_none(),
+            grounds,
+            refused,
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|connection| connection.is_connected)
+    }
+
+    fn matching(&self, topic: &str) -> Vec<&(String, u8)> {
+        let matches =
+            |filter: &str| Filter::parse(filter).is_ok_and(|filter| filter.matches(topic));
+        let filters = self.subscriptions.iter();
+        filters.filter(|(filter, _)| matches(filter)).collect()
+    }
+}
+
+/// Finds out.
+pub(super) fn hear(known: &Known<'_>, topic: &Filter, config: &Config) -> Hearing {
+    let name = topic.as_str();
+    let grounds = known.grounds.as_ref();
+    let subscribe = grounds.map(|grounds| {
+        // By whatever filter that matches, and the topic's own comes first.
+        let ways = simulation(grounds).hear(topic).filters.into_iter();
+        let filter = ways.map(|way| way.filter).next();
+        decide(
+            grounds,
+            &Ask::Subscribe(filter.unwrap_or_else(|| topic.clone())),
+        )
+    });
+    let receive = grounds.map(|grounds| decide(grounds, &Ask::Receive(topic.clone())));
+    let has_subscribed = !known.matching(name).is_empty();
+    let may_receive = receive.as_ref().map_or(known.is_free, |(may, _)| *may);
+    let may_subscribe = subscribe.as_ref().map_or(known.is_free, |(may, _)| *may);
+    let heard = known.is_connected() && has_subscribed && may_receive;
+    let policy = |what, decided: Option<(bool, Vec<String>)>| match decided {
+        Some((holds, words)) => Checked {
+            what,
+            holds: Some(holds),
+            words,
+        },
+        None => Checked {
+            what,
+            holds: known.is_free.then_some(true),
+            words: vec![no_policies(known).to_owned()],
+        },
+    };
+    let checks = vec![
+        connected(known),
+        subscribed(known, name),
+        policy(
+            "may it subscribe to a filter that matches (iot:Subscribe)?",
+            subscribe,
+        ),
+        policy("may it receive messages there (iot:Receive)?", receive),
+    ];
+    Hearing {
+        client: known.client.to_owned(),
+        topic: name.to_owned(),
+        channel: channel_of(name, config),
+        role: known
+            .grounds
+            .as_ref()
+            .and_then(|grounds| grounds.role.clone()),
+        heard,
+        says: says(
+            known,
+            name,
+            heard,
+            has_subscribed,
+            may_subscribe,
+            may_receive,
+        ),
+        checks,
+        advice: advice(
+            known,
+            name,
+            config,
+            has_subscribed,
+            may_subscribe,
+            may_receive,
+        ),
+    }
+}
+
+fn simulation(grounds: &Grounds) -> Simulation<'_> {
+    Simulation {
+        documents: &grounds.policies.documents,
+        scope: &grounds.scope,
+        context: &grounds.context,
+    }
+}
+
+fn decide(grounds: &Grounds, ask: &Ask) -> (bool, Vec<String>) {
+    let told = Told::new(ask, simulation(grounds).ask(ask), &grounds.policies);
+    let mut words = Vec::new();
+    // Writing to memory does not fail.
+    let _ = told.write_grounds("", &mut words);
+    let words = String::from_utf8_lossy(&words);
+    (told.allowed, words.lines().map(str::to_owned).collect())
+}
+
+fn no_policies(known: &Known<'_>) -> &'static str {
+    if known.is_free {
+        "there are no roles here: every client may do everything"
+    } else {
+        "policies come with a connection's token, and no connection is remembered"
+    }
+}
+
+fn connected(known: &Known<'_>) -> Checked {
+    let words = match (&known.connection, &known.refused) {
+        (Some(connection), _) if connection.is_connected => {
+            let principal = connection.principal.as_deref().unwrap_or_default();
+            format!("it is connected as `{principal}`")
+        }
+        (_, Some(why)) => format!("it was not let in: {why}"),
+        (Some(connection), None) => match connection.disconnect_reason {
+            Some(reason) => format!("its connection ended: {reason}"),
+            None => "it has a session, but no connection".to_owned(),
+        },
+        (None, None) => "no client of this id has been here".to_owned(),
+    };
+    Checked {
+        what: "is it connected?",
+        holds: Some(known.is_connected()),
+        words: vec![words],
+    }
+}
+
+fn subscribed(known: &Known<'_>, topic: &str) -> Checked {
+    let matching = known.matching(topic);
+    let mut words: Vec<String> = matching
+        .iter()
+        .map(|(filter, qos)| format!("`{filter}` matches, QoS {qos}"))
+        .collect();
+    if words.is_empty() {
+        let filters = &known.subscriptions;
+        words.push(match filters.len() {
+            0 => "it has subscribed to nothing".to_owned(),
+            count => {
+                let named = filters.iter().take(NAMED);
+                let named: Vec<String> = named.map(|(filter, _)| format!("`{filter}`")).collect();
+                let more = if count > NAMED { ", …" } else { "" };
+                format!("none of its filters matches: {}{more}", named.join(", "))
+            }
+        });
+    }
+    let parent = format!("{topic}/#");
+    if known
+        .subscriptions
+        .iter()
+        .any(|(filter, _)| *filter == parent)
+    {
+        words.push(format!(
+            "on IoT Core `{parent}` does not match `{topic}` itself"
+        ));
+    }
+    Checked {
+        what: "has it subscribed?",
+        holds: Some(!matching.is_empty()),
+        words,
+    }
+}
+
+fn says(
+    known: &Known<'_>,
+    topic: &str,
+    heard: bool,
+    has_subscribed: bool,
+    may_subscribe: bool,
+    may_receive: bool,
+) -> String {
+    let client = known.client;
+    let why = match (known.is_connected(), has_subscribed, may_subscribe) {
+        _ if heard => return format!("`{client}` hears `{topic}`"),
+        (false, _, _) if may_subscribe && may_receive => "it is not connected",
+        (false, _, _) if known.grounds.is_none() => "it is not connected",
+        (false, _, _) => "it is not connected, and by its last policies it may not",
+        (true, false, true) if may_receive => "it may, but it has not subscribed",
+        (true, false, true) => "it has not subscribed, and may not receive messages there",
+        (true, false, false) => "it may not subscribe to it",
+        (true, true, _) => "it has subscribed, but may not receive messages there",
+    };
+    format!("`{client}` does not hear `{topic}`: {why}")
+}
+
+fn advice(
+    known: &Known<'_>,
+    topic: &str,
+    config: &Config,
+    has_subscribed: bool,
+    may_subscribe: bool,
+    may_receive: bool,
+) -> Vec<String> {
+    let mut advice = Vec::new();
+    if !known.is_connected() {
+        advice.push("connect it: a client id must begin with the principal of its token".into());
+        if known.grounds.is_none() {
+            return advice;
+        }
+    } else if may_subscribe && may_receive && !has_subscribed {
+        advice.push(format!("subscribe to `{topic}`"));
+    }
+    if !may_subscribe || !may_receive {
+        let role = known
+            .grounds
+            .as_ref()
+            .and_then(|grounds| grounds.role.as_deref());
+        let role = role.and_then(|name| config.roles.iter().find(|role| *role.name == *name));
+        if let Some(role) = role {
+            advice.extend(by_role(&role.name, &role.subscribe, topic, config));
+        } else {
+            advice.push(format!(
+                "allow iot:Subscribe on topicfilter/{topic} and iot:Receive on topic/{topic} in its policy"
+            ));
+        }
+        advice.push("then let it connect again: policies come with the connection's token".into());
+    }
+    advice
+}
+
+/// What a role would need to grant a topic, or the token to name it.
+fn by_role(role: &str, entries: &[Entry], topic: &str, config: &Config) -> Option<String> {
+    let Some(channel) = channel_of(topic, config) else {
+        return Some(format!("add `{topic}` to `subscribe` of role `{role}`"));
+    };
+    let (kind, id) = channel.split_once(':')?;
+    let of_kind = |entry: &&Entry| entry.kind().is_some_and(|named| named.name() == kind);
+    Some(match entries.iter().find(of_kind) {
+        Some(entry) => format!(
+            "role `{role}` grants `{entry}`: the token's claim must have `{id}`, and this one's has not"
+        ),
+        None => format!(
+            "role `{role}` grants no channel `{kind}`: add one such as `{kind}:{{claims.{kind}s[*]}}` to its `subscribe`"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{Source, load};
+    use crate::policy::context::Context;
+    use crate::policy::document::Document;
+    use crate::policy::scope::{Kind, Scope};
+    use crate::policy::told::Policies;
+
+    const ORDER: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
+    const OTHER: &str = "11111111-4f0b-4d3e-9f51-6a4f0c6c2a11";
+
+    fn config() -> Config {
+        let text = "\
+channels:
+  user: { id: uuid }
+  order: { id: uuid }
+  tenant: { id: uuid }
+routes:
+  - { name: r, match: { source: [s] }, to: [t] }
+roles:
+  customer: { bind: 'user:{claims.sub}', subscribe: ['order:{claims.orders[*]}'] }
+";
+        let source = Source {
+            file: "f",
+            text,
+            ..Source::default()
+        };
+        load(&source).config.unwrap()
+    }
+
+    /// Policies that allow subscribing to filters and receiving on topics.
+    fn grounds(filters: &[&str], topics: &[&str]) -> Grounds {
+        let arns = |kind, names: &[&str]| -> Vec<String> {
+            names
+                .iter()
+                .map(|name| Scope::default().arn(kind, name))
+                .collect()
+        };
+        let text = format!(
+            r#"{{"Version":"2012-10-17","Statement":[
+{{"Effect":"Allow","Action":"iot:Subscribe","Resource":{:?}}},
+{{"Effect":"Allow","Action":"iot:Receive","Resource":{:?}}}]}}"#,
+            arns(Kind::TopicFilter, filters),
+            arns(Kind::Topic, topics),
+        );
+        let mut policies = Policies::default();
+        let document = Document::parse(&text).unwrap();
+        policies.push("policy 1".into(), text, document);
+        Grounds {
+            role: Some("customer".into()),
+            policies: Arc::new(policies),
+            scope: Scope::default(),
+            context: Context::of_client("u-phone"),
+        }
+    }
+
+    fn connection(is_connected: bool) -> ConnectionFacts {
+        ConnectionFacts {
+            is_connected,
+            since: None,
+            disconnect_reason: (!is_connected).then_some("FORBIDDEN_ACCESS"),
+            is_clean: true,
+            session_expiry: 0,
+            keep_alive: None,
+            principal: Some("u".into()),
+            source: None,
+            queued: 0,
+        }
+    }
+
+    fn known(
+        subscriptions: &[&str],
+        grounds: Option<Grounds>,
+        is_connected: bool,
+    ) -> Known<'static> {
+        Known {
+            client: "u-phone",
+            connection: Some(connection(is_connected)),
+            subscriptions: subscriptions
+                .iter()
+                .map(|filter| ((*filter).to_owned(), 1))
+                .collect(),
+            is_free: grounds.is_none() && is_connected,
+            grounds,
+            refused: None,
+        }
+    }
+
+    /// The explanation as a person reads it.
+    fn explained(known: &Known<'_>, topic: &str) -> String {
+        let heard = hear(known, &Filter::exact(topic).unwrap(), &config());
+        let mut lines = vec![heard.says];
+        for check in heard.checks {
+            let holds = check
+                .holds
+                .map_or("?", |holds| if holds { "yes" } else { "no" });
+            lines.push(format!("{} {holds}", check.what));
+            lines.extend(check.words.iter().map(|word| format!("  {word}")));
+        }
+        lines.extend(heard.advice.iter().map(|advice| format!("-> {advice}")));
+        lines.join("\n")
+    }
+
+    #[test]
+    fn who_hears() {
+        let topic = format!("order/{ORDER}");
+        let all = known(&[&topic], Some(grounds(&[&topic], &[&topic])), true);
+        insta::assert_snapshot!(explained(&all, &topic));
+        let anybody = known(&["#"], None, true);
+        insta::assert_snapshot!(explained(&anybody, &topic));
+        let wide = known(
+            &["order/+"],
+            Some(grounds(&["order/+"], &["order/*"])),
+            true,
+        );
+        insta::assert_snapshot!(explained(&wide, &topic));
+    }
+
+    #[test]
+    fn who_does_not() {
+        let topic = format!("order/{ORDER}");
+        let other = format!("order/{OTHER}");
+        let may = || Some(grounds(&[&topic], &[&topic]));
+        insta::assert_snapshot!(
+            "not_subscribed",
+            explained(&known(&[&other], may(), true), &topic)
+        );
+        insta::assert_snapshot!("not_granted", explained(&known(&[], may(), true), &other));
+        insta::assert_snapshot!(
+            "another_kind",
+            explained(&known(&[], may(), true), &format!("tenant/{ORDER}"))
+        );
+        let deaf = known(&[&topic], Some(grounds(&[&topic], &[&other])), true);
+        insta::assert_snapshot!("not_received", explained(&deaf, &topic));
+        let parent = known(
+            &["board/#"],
+            Some(grounds(&["board", "board/#"], &["*"])),
+            true,
+        );
+        insta::assert_snapshot!("the_parent", explained(&parent, "board"));
+        insta::assert_snapshot!("thrown_out", explained(&known(&[], may(), false), &other));
+        let stranger = Known {
+            connection: None,
+            refused: Some("the token is not believed".into()),
+            ..known(&[], None, false)
+        };
+        insta::assert_snapshot!("not_let_in", explained(&stranger, &topic));
+    }
+}

@@ -1,0 +1,489 @@
+//! What was seen: the latest events with their ways, channels with their rates, what clients did and were refused.
+//!
+//! Everything is bounded; the oldest goes first. It is fed by [`Inspector`](super::Inspector) and asked by the page, the command line and
+//! the demo. It never slows who is seen: who looks too late misses something, and says so.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::channels::Channels;
+use super::rates::{Latencies, Percentiles, Rate, SECONDS, second};
+use super::trail::{Micros, Step, Trail, between, micros};
+use super::trails::Trails;
+
+use crate::dev::broker::observe::{Happening, Mark, Observation, Rights};
+use crate::dev::sighting::{Seen, Sighting};
+use crate::route::table::RouteTable;
+
+/// How many of the latest things that clients did are kept, and how many of the latest that they were refused.
+const DOINGS: usize = 500;
+const DENIALS: usize = 200;
+
+/// How many routes publications are counted for; a publisher may name any.
+const ROUTES: usize = 300;
+
+/// How many clients' rights are kept; each is a few documents.
+const RIGHTS: usize = 100;
+
+/// What was seen so far.
+pub struct Ledger {
+    /// Reads bodies as the bridge does.
+    routes: Arc<RouteTable>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Grows with each change.
+    version: u64,
+    trails: Trails,
+    channels: Channels,
+    doings: Log,
+    denials: Log,
+    /// What the latest clients may do, which outlives their connections.
+    rights: VecDeque<Rights>,
+    totals: Totals,
+    /// Publications by route.
+    routes: BTreeMap<Box<str>, Rate>,
+    latencies: Latencies,
+    missed: u64,
+}
+
+#[derive(Default)]
+struct Totals {
+    events: Rate,
+    messages: Rate,
+    deliveries: Rate,
+    denied: Rate,
+}
+
+/// Something that a client did, or that happened to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Doing {
+    /// When it was written down, among all changes.
+    #[serde(skip)]
+    pub version: u64,
+    /// When, in microseconds since 1970.
+    pub at: Micros,
+    /// The client id; empty where it is not known.
+    pub client: Arc<str>,
+    /// What.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// The latest of many.
+#[derive(Default)]
+struct Log(VecDeque<Doing>);
+
+impl Log {
+    fn add(&mut self, doing: Doing, most: usize) {
+        if self.0.len() >= most {
+            self.0.pop_front();
+        }
+        self.0.push_back(doing);
+    }
+
+    /// The latest first.
+    fn since(&self, version: u64, count: usize, wanted: impl Fn(&Doing) -> bool) -> Vec<Doing> {
+        let newest = self.0.iter().rev();
+        let newer = newest.take_while(|doing| doing.version > version);
+        newer
+            .filter(|doing| wanted(doing))
+            .take(count)
+            .cloned()
+            .collect()
+    }
+}
+
+/// How much is going on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pulse {
+    /// When, in microseconds since 1970.
+    pub at: Micros,
+    /// Events that were seen.
+    pub events: Flow,
+    /// Messages that were published.
+    pub messages: Flow,
+    /// Messages that were written to clients.
+    pub deliveries: Flow,
+    /// What was refused: connections, subscriptions, publishes, deliveries.
+    pub denied: Flow,
+    /// From an event's first step to each client that got a message of it.
+    pub latency: Option<Percentiles>,
+    /// Observations that were missed.
+    pub missed: u64,
+}
+
+/// How often something happens.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Flow {
+    /// Since the start.
+    pub total: u64,
+    /// A second.
+    pub per_second: f64,
+    /// Each second of the last minute, oldest first.
+    #[serde(serialize_with = "as_list")]
+    pub seconds: [u32; SECONDS],
+}
+
+fn as_list<S: serde::Serializer>(
+    seconds: &[u32; SECONDS],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    seconds.as_slice().serialize(serializer)
+}
+
+impl Flow {
+    fn of(rate: &Rate, now: Micros) -> Self {
+        Self {
+            total: rate.total(),
+            per_second: rate.per_second(second(now)),
+            seconds: rate.before(second(now)),
+        }
+    }
+}
+
+/// What is new since a version.
+#[derive(Debug, Serialize)]
+pub struct News {
+    /// What to ask for next.
+    pub version: u64,
+    /// Events that have gone on, the newest first; without their hops.
+    pub events: Vec<Trail>,
+    /// What clients did, the latest first.
+    pub doings: Vec<Doing>,
+    /// What clients were refused, the latest first.
+    pub denials: Vec<Doing>,
+}
+
+impl Ledger {
+    /// Nothing seen yet. Bodies are read as events by `routes`.
+    pub fn new(routes: Arc<RouteTable>) -> Self {
+        Self {
+            routes,
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The routes by which events are read.
+    pub fn routes(&self) -> &Arc<RouteTable> {
+        &self.routes
+    }
+
+    /// An event as far as it was seen, and its body.
+    pub fn trail(&self, id: &str) -> Option<(Trail, Option<Bytes>)> {
+        self.state().trails.find(id)
+    }
+
+    /// What is new since a version: up to `count` of each kind.
+    pub fn news(&self, since: u64, count: usize) -> News {
+        let state = self.state();
+        News {
+            version: state.version,
+            events: state.trails.since(since, count),
+            doings: state.doings.since(since, count, |_| true),
+            denials: state.denials.since(since, count, |_| true),
+        }
+    }
+
+    /// What a client did or was refused, the latest first.
+    pub fn of_client(&self, client: &str, count: usize) -> (Vec<Doing>, Vec<Doing>) {
+        let state = self.state();
+        let is_its = |doing: &Doing| *doing.client == *client;
+        let denials = state.denials.since(0, count, is_its);
+        (state.doings.since(0, count, is_its), denials)
+    }
+
+    /// The channels, by [`Channels::told`].
+    pub fn channels(&self, count: usize, wanted: impl Fn(&str) -> bool) -> super::channels::Told {
+        self.state().channels.told(second(now()), count, wanted)
+    }
+
+    /// What a client could do on its last connection, if that is remembered.
+    pub fn rights(&self, client: &str) -> Option<Rights> {
+        let state = self.state();
+        let known = state.rights.iter();
+        known
+            .rev()
+            .find(|rights| *rights.client.id == *client)
+            .cloned()
+    }
+
+    /// How many messages a route has published, and how many in a second.
+    pub fn of_route(&self, route: &str) -> (u64, f64) {
+        let state = self.state();
+        let rate = state.routes.get(route);
+        rate.map_or((0, 0.0), |rate| {
+            (rate.total(), rate.per_second(second(now())))
+        })
+    }
+
+    /// How much is going on.
+    pub fn pulse(&self) -> Pulse {
+        let (state, now) = (self.state(), now());
+        Pulse {
+            at: now,
+            events: Flow::of(&state.totals.events, now),
+            messages: Flow::of(&state.totals.messages, now),
+            deliveries: Flow::of(&state.totals.deliveries, now),
+            denied: Flow::of(&state.totals.denied, now),
+            latency: state.latencies.percentiles(),
+            missed: state.missed,
+        }
+    }
+
+    /// Observations were missed.
+    pub(super) fn miss(&self, count: u64) {
+        self.state().missed += count;
+    }
+
+    /// The bus or a queue saw something.
+    pub(super) fn sight(&self, Sighting { at, what }: Sighting) {
+        let at = micros(at);
+        let mut state = self.state();
+        match what {
+            Seen::Put {
+                event_id,
+                bus,
+                envelope,
+                rules,
+            } => {
+                let body = Bytes::copy_from_slice(envelope.as_bytes());
+                state.event(&event_id, at, Step::Put { bus, rules });
+                state
+                    .trails
+                    .describe(&event_id, &body, &event_id, &self.routes);
+            }
+            Seen::Unsent {
+                event_id,
+                rule,
+                target,
+                why,
+            } => state.event(&event_id, at, Step::Unsent { rule, target, why }),
+            Seen::Queued {
+                queue,
+                message_id,
+                body,
+                from,
+                dead_letter,
+            } => {
+                let body = read_body(&body);
+                let was = dead_letter
+                    .as_ref()
+                    .and_then(|letter| letter.was.as_deref());
+                let was = was.and_then(|was| state.trails.tied(was));
+                let (id, rule) = match (from, was) {
+                    (Some((id, rule)), _) => (id, Some(rule)),
+                    (None, Some(id)) => (id, None),
+                    (None, None) => (self.event_id(&body, &message_id), None),
+                };
+                let step = Step::Queued {
+                    queue,
+                    message_id: Arc::clone(&message_id),
+                    rule,
+                    dead_letter: dead_letter.map(|letter| letter.why),
+                };
+                state.event(&id, at, step);
+                state.trails.describe(&id, &body, &message_id, &self.routes);
+                state.trails.tie(&message_id, &id);
+            }
+            Seen::Received {
+                queue,
+                message_id,
+                attempt,
+            } => state.message(&message_id, at, Step::Received { queue, attempt }),
+            Seen::Hidden {
+                queue,
+                message_id,
+                seconds,
+            } => state.message(&message_id, at, Step::Hidden { queue, seconds }),
+            Seen::Deleted { queue, message_id } => {
+                state.message(&message_id, at, Step::Deleted { queue });
+            }
+            Seen::Redriven {
+                queue,
+                message_id,
+                to,
+            } => state.message(&message_id, at, Step::Redriven { queue, to }),
+        }
+    }
+
+    /// The id of the event that a body is; the message's where it is none.
+    fn event_id(&self, body: &Bytes, message_id: &Arc<str>) -> Arc<str> {
+        match self.routes.decode(body, &**message_id) {
+            Ok(event) => event.id().into(),
+            Err(_) => Arc::clone(message_id),
+        }
+    }
+
+    /// Something happened to a client of the broker.
+    pub(super) fn observe(&self, seen: Observation) {
+        let at = micros(seen.at);
+        let mut state = self.state();
+        match seen.what {
+            Happening::Published {
+                topic,
+                bytes,
+                qos,
+                retain,
+                sessions,
+                mark,
+            } => {
+                state.totals.messages.one(second(at));
+                state.channels.published(&topic, second(at));
+                if let Some(route) = mark.as_ref().and_then(|mark| mark.route.as_ref()) {
+                    state.routed(route, second(at));
+                }
+                state.step_of(mark, |mark| {
+                    let step = Step::Published {
+                        topic,
+                        route: mark.route,
+                        client: seen.client_id,
+                        bytes,
+                        qos,
+                        retain,
+                        sessions,
+                    };
+                    (micros(mark.published), step)
+                });
+            }
+            Happening::Delivered {
+                topic,
+                qos,
+                retained,
+                mark,
+                ..
+            } => {
+                state.totals.deliveries.one(second(at));
+                state.channels.delivered(&topic, second(at));
+                let client = seen.client_id;
+                let began = state.step_of(mark, |_| {
+                    let step = Step::Delivered {
+                        topic,
+                        client,
+                        qos,
+                        retained,
+                    };
+                    (at, step)
+                });
+                // What was kept for who came later says nothing of how fast it goes.
+                if let Some(began) = began.filter(|_| !retained) {
+                    state.latencies.add(between(began, at));
+                }
+            }
+            Happening::Dropped { topic, why, mark } => {
+                let step = Step::Withheld {
+                    topic: topic.clone(),
+                    client: Arc::clone(&seen.client_id),
+                    why: why.clone(),
+                };
+                state.step_of(mark, |_| (at, step));
+                let what = Happening::Dropped {
+                    topic,
+                    why,
+                    mark: None,
+                };
+                state.denied(at, seen.client_id, what);
+            }
+            what @ (Happening::Refused { .. }
+            | Happening::SubscribeDenied { .. }
+            | Happening::PublishDenied { .. }) => state.denied(at, seen.client_id, what),
+            what @ (Happening::Connected { .. }
+            | Happening::Disconnected { .. }
+            | Happening::Subscribed { .. }
+            | Happening::Unsubscribed { .. }) => state.did(at, seen.client_id, what),
+        }
+    }
+}
+
+impl State {
+    fn event(&mut self, id: &Arc<str>, at: Micros, step: Step) {
+        self.version += 1;
+        if self.trails.add(id, at, step, self.version).is_new {
+            self.totals.events.one(second(at));
+        }
+    }
+
+    fn message(&mut self, message_id: &str, at: Micros, step: Step) {
+        if let Some(id) = self.trails.tied(message_id) {
+            self.event(&id, at, step);
+        }
+    }
+
+    /// Adds a step to the event that a mark names; says when that began.
+    fn step_of(
+        &mut self,
+        mark: Option<Box<Mark>>,
+        step: impl FnOnce(Mark) -> (Micros, Step),
+    ) -> Option<Micros> {
+        let mark = *mark?;
+        let id: Arc<str> = mark.event_id.as_ref().into();
+        let (at, step) = step(mark);
+        self.version += 1;
+        let added = self.trails.add(&id, at, step, self.version);
+        if added.is_new {
+            self.totals.events.one(second(at));
+        }
+        Some(added.began)
+    }
+
+    fn routed(&mut self, route: &str, second: i64) {
+        if let Some(rate) = self.routes.get_mut(route) {
+            rate.one(second);
+        } else if self.routes.len() < ROUTES {
+            self.routes.entry(route.into()).or_default().one(second);
+        }
+    }
+
+    fn doing(&mut self, at: Micros, client: Arc<str>, what: Happening) -> Doing {
+        self.version += 1;
+        Doing {
+            version: self.version,
+            at,
+            client,
+            what,
+        }
+    }
+
+    fn did(&mut self, at: Micros, client: Arc<str>, what: Happening) {
+        if let Happening::Connected { rights, .. } = &what {
+            self.rights.retain(|known| known.client.id != client);
+            if self.rights.len() >= RIGHTS {
+                self.rights.pop_front();
+            }
+            self.rights.push_back(rights.clone());
+        }
+        let doing = self.doing(at, client, what);
+        self.doings.add(doing, DOINGS);
+    }
+
+    fn denied(&mut self, at: Micros, client: Arc<str>, what: Happening) {
+        self.totals.denied.one(second(at));
+        let doing = self.doing(at, client, what);
+        self.denials.add(doing, DENIALS);
+    }
+}
+
+fn now() -> Micros {
+    micros(SystemTime::now())
+}
+
+/// A queue holds bodies as JSON strings.
+fn read_body(quoted: &str) -> Bytes {
+    match serde_json::from_str::<String>(quoted) {
+        Ok(body) => body.into(),
+        Err(_) => Bytes::copy_from_slice(quoted.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

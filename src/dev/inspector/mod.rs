@@ -1,0 +1,149 @@
+//! The inspector: what happens on the platform, seen in a browser, by the command line and by the demo.
+//!
+//! Endpoints tell what they see ([`Sighting`](super::sighting), [`Observation`](super::broker::observe)); the [`ledger`] puts it
+//! together by the event's id, bounded and in memory. Nothing here changes what is seen, and nothing waits for it. Who clients are and
+//! how tokens are made is behind ports.
+
+mod api;
+mod channels;
+mod hear;
+pub mod ledger;
+mod live;
+mod names;
+mod page;
+pub mod rates;
+pub mod told;
+pub mod trail;
+mod trails;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use serde::Serialize;
+
+use ledger::{Ledger, Pulse};
+use told::Addresses;
+use trail::{Micros, micros};
+
+use super::broker::Broker;
+use super::observers::Observations;
+use super::sighting::Sighting;
+use crate::config::Config;
+use crate::port::Issuer;
+
+/// What the inspector looks at, and with.
+pub struct Inspector {
+    ledger: Arc<Ledger>,
+    config: Arc<Config>,
+    broker: Broker,
+    issuer: Option<Arc<dyn Issuer>>,
+    addresses: Addresses,
+    started: Micros,
+}
+
+/// How many clients there are, and some of them.
+#[derive(Debug, Serialize)]
+struct Clients {
+    count: usize,
+    clients: Vec<Seat>,
+}
+
+/// A client as a list has it while it changes.
+#[derive(Debug, Serialize)]
+struct Seat {
+    id: Arc<str>,
+    connected: bool,
+    principal: Option<Arc<str>>,
+    role: Option<Box<str>>,
+    subscriptions: usize,
+    queued: usize,
+}
+
+impl Inspector {
+    /// Looks at a broker, and at the endpoints that serve it. Without an issuer no tokens are made.
+    pub fn new(
+        config: Arc<Config>,
+        broker: Broker,
+        issuer: Option<Arc<dyn Issuer>>,
+        addresses: Addresses,
+    ) -> Self {
+        let routes = Arc::new(config.route_table());
+        Self {
+            ledger: Arc::new(Ledger::new(routes)),
+            config,
+            broker,
+            issuer,
+            addresses,
+            started: micros(SystemTime::now()),
+        }
+    }
+
+    /// What was seen.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// How much is going on.
+    pub fn pulse(&self) -> Pulse {
+        self.ledger.pulse()
+    }
+
+    /// The page and what it asks.
+    pub(super) fn router(self: Arc<Self>) -> Router {
+        api::router(self)
+    }
+
+    /// Writes down what the endpoints and the broker see, for as long as they are there.
+    pub(super) async fn follow(&self, mut endpoints: Observations<Sighting>) {
+        let (ledger, mut broker) = (&self.ledger, self.broker.observe());
+        loop {
+            tokio::select! {
+                seen = endpoints.next() => match seen {
+                    Some(Ok(sighting)) => ledger.sight(sighting),
+                    Some(Err(missed)) => ledger.miss(missed),
+                    None => return,
+                },
+                seen = broker.next() => match seen {
+                    Some(Ok(observation)) => ledger.observe(observation),
+                    Some(Err(missed)) => ledger.miss(missed),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// How many clients have a session.
+    pub fn client_count(&self) -> usize {
+        self.broker.clients(0, |_| true).1
+    }
+
+    fn websocket_port(&self) -> Option<u16> {
+        let address = self.addresses.mqtt.get("ws")?;
+        let rest = address.strip_prefix("ws://")?;
+        let authority = rest.split('/').next()?;
+        authority.rsplit(':').next()?.parse().ok()
+    }
+
+    fn clients(&self, most: usize) -> Clients {
+        let (ids, count) = self.broker.clients(most, |_| true);
+        let seat = |id: Arc<str>| {
+            let facts = self.broker.connection(&id);
+            let facts = facts.as_ref();
+            let rights = self.broker.rights(&id);
+            let grounds = rights.and_then(|rights| rights.access.grounds(&rights.client));
+            Seat {
+                connected: facts.is_some_and(|facts| facts.is_connected),
+                principal: facts.and_then(|facts| facts.principal.clone()),
+                role: grounds.and_then(|grounds| grounds.role),
+                subscriptions: self.broker.subscriptions(&id).map_or(0, |all| all.len()),
+                queued: facts.map_or(0, |facts| facts.queued),
+                id,
+            }
+        };
+        Clients {
+            count,
+            clients: ids.into_iter().map(seat).collect(),
+        }
+    }
+}

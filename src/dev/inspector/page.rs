@@ -1,0 +1,186 @@
+//! The page: files of this binary, and what a browser may do with them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::Inspector;
+
+macro_rules! files {
+    ($($name:literal: $kind:literal,)*) => {
+        /// The page's files, with their types.
+        const FILES: &[(&str, &str, &str)] = &[
+            $((concat!("/_dev/page/", $name), $kind, include_str!(concat!("page/", $name))),)*
+        ];
+    };
+}
+
+files! {
+    "style.css": "text/css",
+    "main.js": "text/javascript",
+    "dom.js": "text/javascript",
+    "live.js": "text/javascript",
+    "list.js": "text/javascript",
+    "events.js": "text/javascript",
+    "channels.js": "text/javascript",
+    "clients.js": "text/javascript",
+    "try.js": "text/javascript",
+    "mqtt.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+
+const INDEX: &str = include_str!("page/index.html");
+
+pub(super) fn router() -> Router<Arc<Inspector>> {
+    let mut router = Router::new().route("/", get(index));
+    for (path, kind, text) in FILES {
+        router = router.route(path, get(async move || file(kind, text)));
+    }
+    router
+}
+
+fn file(kind: &'static str, text: &'static str) -> Response {
+    let headers = [
+        (CONTENT_TYPE, kind),
+        // Another version of the binary has other files at the same address.
+        (CACHE_CONTROL, "no-cache"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, text).into_response()
+}
+
+async fn index(State(inspector): State<Arc<Inspector>>, headers: HeaderMap) -> Response {
+    let mut response = file("text/html; charset=utf-8", INDEX);
+    let policy = policy(
+        host(&headers).unwrap_or_default(),
+        inspector.websocket_port(),
+    );
+    let headers = response.headers_mut();
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// What the page may load and reach: itself, and the broker's WebSocket on the same host. Nothing that an event or a topic brings can
+/// become a script or a style.
+fn policy(host: &str, websocket_port: Option<u16>) -> String {
+    let broker = websocket_port.map_or_else(String::new, |port| format!(" ws://{host}:{port}"));
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'{broker}; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+}
+
+/// The host that a request is for, without the port; none where there is none or it is none.
+fn host(headers: &HeaderMap) -> Option<&str> {
+    let host = headers.get(HOST)?.to_str().ok()?;
+    let name = match host.strip_prefix('[') {
+        Some(_) => host.split_inclusive(']').next()?,
+        None => host.split(':').next()?,
+    };
+    let fits =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    name.chars().all(fits).then_some(name)
+}
+
+/// Whether a name can only mean this machine or one beside it: an address, `localhost`, or a name without a dot as containers have. A
+/// site of the web that makes its own name lead here (DNS rebinding) has a dot in it.
+fn is_near(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<IpAddr>().is_ok()
+        || !host.contains('.')
+        || host.ends_with(".localhost")
+        || host.ends_with(".internal")
+}
+
+/// Answers only to who names this machine as one names a machine nearby: what is told here is not for pages of the web.
+pub(super) async fn from_this_machine(request: Request, next: Next) -> Response {
+    match host(request.headers()) {
+        Some(host) if is_near(host) => next.run(request).await,
+        _ => {
+            let says = "the inspector answers to addresses, localhost and names without a dot\n";
+            (StatusCode::MISDIRECTED_REQUEST, says).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_nearby() {
+        for near in [
+            "127.0.0.1",
+            "[::1]",
+            "localhost",
+            "dev",
+            "a.localhost",
+            "10.0.0.7",
+            "host.docker.internal",
+        ] {
+            assert!(is_near(near), "{near}");
+        }
+        for far in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+        ] {
+            assert!(!is_near(far), "{far}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        let host = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, text.parse().unwrap());
+            host(&headers).map(str::to_owned)
+        };
+        assert_eq!(host("localhost:4566").as_deref(), Some("localhost"));
+        assert_eq!(host("[::1]:4566").as_deref(), Some("[::1]"));
+        assert_eq!(host("127.0.0.1").as_deref(), Some("127.0.0.1"));
+        assert_eq!(host("x; script-src *"), None);
+    }
+
+    #[test]
+    fn nothing_of_the_page_is_inline() {
+        for word in [
+            "<style",
+            "style=",
+            "onclick",
+            "onload",
+            "javascript:",
+            "http://",
+            "https://",
+        ] {
+            assert!(!INDEX.contains(word), "{word}");
+        }
+        for (path, _, text) in FILES {
+            for word in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                "new Function",
+                "https://",
+            ] {
+                assert!(!text.contains(word), "{path}: {word}");
+            }
+        }
+        insta::assert_snapshot!(policy("localhost", Some(9001)));
+    }
+}

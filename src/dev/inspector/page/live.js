@@ -1,0 +1,93 @@
+// What the platform tells as it happens, kept as far as the page shows it.
+
+const EVENTS = 500;
+const DENIALS = 50;
+
+export const state = {
+  platform: null,
+  pulse: null,
+  /** The latest events, newest first. */
+  events: [],
+  denials: [],
+  channels: { count: 0, channels: [] },
+  clients: { count: 0, clients: [] },
+  link: 'connecting',
+};
+
+const watchers = new Set();
+let asked = false;
+
+/** Calls `watcher` after changes, at most once a frame. */
+export function watch(watcher) {
+  watchers.add(watcher);
+}
+
+function changed() {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => {
+    asked = false;
+    for (const watcher of watchers) watcher(state);
+  });
+}
+
+function linked(how) {
+  state.link = how;
+  changed();
+}
+
+/** Merges events that have gone on: known ones keep their place, new ones come first. */
+function merge(news) {
+  const known = new Map(state.events.map((event, at) => [event.id, at]));
+  const fresh = [];
+  for (const event of news) {
+    const at = known.get(event.id);
+    if (at === undefined) fresh.push(event);
+    else state.events[at] = event;
+  }
+  state.events = fresh.concat(state.events).slice(0, EVENTS);
+}
+
+function begin(platform) {
+  state.platform = platform;
+  state.events = [];
+  state.denials = [];
+  changed();
+}
+
+async function platform() {
+  const answer = await fetch('/_dev/platform');
+  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+  return answer.json();
+}
+
+/** Begins to listen. The browser comes back by itself when the stream breaks off. */
+export async function listen() {
+  try {
+    begin(await platform());
+  } catch {
+    linked('lost');
+    setTimeout(listen, 1000);
+    return;
+  }
+  const stream = new EventSource('/_dev/live');
+  stream.onopen = () => linked('live');
+  stream.onerror = () => linked('lost');
+  stream.addEventListener('pulse', async (message) => {
+    const told = JSON.parse(message.data);
+    if (told.started !== state.platform.started) {
+      // Another process: what was seen before is forgotten there.
+      begin(await platform());
+    }
+    state.pulse = told.pulse;
+    state.channels = told.channels;
+    state.clients = told.clients;
+    changed();
+  });
+  stream.addEventListener('news', (message) => {
+    const news = JSON.parse(message.data);
+    merge(news.events);
+    state.denials = news.denials.concat(state.denials).slice(0, DENIALS);
+    changed();
+  });
+}

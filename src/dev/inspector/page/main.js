@@ -1,0 +1,62 @@
+// The page's frame: which view is shown, and the numbers at the top.
+
+import { byId, draw, rate, say } from './dom.js';
+import { listen, state, watch } from './live.js';
+import * as channels from './channels.js';
+import * as clients from './clients.js';
+import * as events from './events.js';
+import * as tryIt from './try.js';
+
+const views = { events, channels, clients, try: tryIt };
+const LINKS = { connecting: 'connecting', live: 'live', lost: 'not reachable; trying again' };
+
+/** The view and what it is to show: `#events/ID`. */
+function place() {
+  const [name, ...rest] = location.hash.slice(1).split('/');
+  return [views[name] ? name : 'events', decodeURIComponent(rest.join('/'))];
+}
+
+function go() {
+  const [name, id] = place();
+  for (const other of Object.keys(views)) {
+    byId(`view-${other}`).hidden = other !== name;
+  }
+  for (const anchor of document.querySelectorAll('nav a')) {
+    if (anchor.hash === `#${name}`) anchor.setAttribute('aria-current', 'page');
+    else anchor.removeAttribute('aria-current');
+  }
+  document.body.dataset.open = id ? 'yes' : 'no';
+  views[name].open?.(id);
+}
+
+function flow(name, told) {
+  const tile = document.querySelector(`[data-stat="${name}"]`);
+  say(tile.querySelector('b'), rate(told.per_second));
+  say(tile.querySelector('.total'), `${told.total.toLocaleString('en')} in all`);
+  draw(tile.querySelector('svg'), told.seconds);
+}
+
+function numbers({ pulse, clients: there, link }) {
+  say(byId('link'), LINKS[link]);
+  byId('link-dot').dataset.link = link;
+  if (!pulse) return;
+  for (const name of ['events', 'messages', 'deliveries', 'denied']) flow(name, pulse[name]);
+  const latency = document.querySelector('[data-stat="latency"]');
+  const shown = (millis) => (millis >= 100 ? Math.round(millis) : millis.toFixed(1));
+  say(latency.querySelector('b'), pulse.latency ? shown(pulse.latency.p50_ms) : '–');
+  say(latency.querySelector('.total'), pulse.latency ? `p99 ${shown(pulse.latency.p99_ms)} ms` : 'p99 – ms');
+  const tile = document.querySelector('[data-stat="clients"]');
+  say(tile.querySelector('b'), there.count.toLocaleString('en'));
+  say(tile.querySelector('.total'), pulse.missed > 0 ? `${pulse.missed.toLocaleString('en')} sights missed` : 'with a session');
+}
+
+byId('skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  byId('main').focus();
+});
+addEventListener('hashchange', go);
+watch(numbers);
+for (const view of Object.values(views)) watch(view.update);
+go();
+numbers(state);
+listen();

@@ -1,0 +1,166 @@
+//! A client as applications of the platform are: it connects with a token, subscribes, and hears.
+//!
+//! One connection and no reconnect: who uses it opens another one, with a fresh token.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rumqttc::mqttbytes::QoS;
+use rumqttc::mqttbytes::v5::{Packet, SubscribeReasonCode};
+use rumqttc::{
+    AsyncClient, Event, EventLoop, NetworkOptions, PublishOptions, SubscribeFilterInput,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::auth::Access;
+use crate::channel::limits::{PACKET_BYTES, SUBSCRIPTIONS_PER_SUBSCRIBE};
+
+/// How long the broker has to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const KEEP_ALIVE: u16 = 60;
+
+/// How many messages may wait for who hears them.
+const WAITING: usize = 256;
+
+/// A live connection. Dropping it ends it.
+pub struct Listener {
+    client: AsyncClient,
+    heard: mpsc::Receiver<Heard>,
+    _event_loop: JoinSet<()>,
+}
+
+/// A message that came.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Where it was published.
+    pub topic: String,
+    /// What.
+    pub payload: Bytes,
+}
+
+impl Listener {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Why the broker does not let it in, in one line.
+    pub async fn open(access: &Access, client_id: &str) -> Result<Self, String> {
+        let mut options = access.options(client_id).await?;
+        options
+            .set_clean_start(true)
+            .set_keep_alive(KEEP_ALIVE)
+            .set_max_packet_size(Some(PACKET_BYTES));
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
+        let (client, event_loop) = AsyncClient::builder(options)
+            .capacity(16)
+            .try_build()
+            .map_err(|error| error.to_string())?;
+        let (connected, connack) = oneshot::channel();
+        let (sender, heard) = mpsc::channel(WAITING);
+        let mut task = JoinSet::new();
+        task.spawn(turn(event_loop, connected, sender));
+        match timeout(PATIENCE, connack).await {
+            Ok(Ok(answer)) => answer?,
+            Ok(Err(_)) => return Err("the connection ended before the broker answered".into()),
+            Err(_) => return Err("the broker did not answer in time".into()),
+        }
+        Ok(Self {
+            client,
+            heard,
+            _event_loop: task,
+        })
+    }
+
+    /// Subscribes with QoS 1, with as many filters in one packet as IoT Core takes; gives the filters that were refused.
+    ///
+    /// # Errors
+    /// When the connection is lost, in one line.
+    pub async fn subscribe(&self, filters: &[String]) -> Result<Vec<String>, String> {
+        let mut refused = Vec::new();
+        for some in filters.chunks(SUBSCRIPTIONS_PER_SUBSCRIBE) {
+            let input = some
+                .iter()
+                .map(|filter| SubscribeFilterInput::new(filter.as_str(), QoS::AtLeastOnce));
+            let notice = self.client.subscribe_many_tracked(input).await;
+            let notice = notice.map_err(|error| error.to_string())?;
+            let answer = timeout(PATIENCE, notice.wait_async()).await;
+            let answer = answer.map_err(|_| "the broker did not answer in time".to_owned())?;
+            let codes = answer.map_err(|error| error.to_string())?.return_codes;
+            let denied = some.iter().zip(codes);
+            let denied =
+                denied.filter(|(_, code)| !matches!(code, SubscribeReasonCode::Success(_)));
+            refused.extend(denied.map(|(filter, _)| filter.clone()));
+        }
+        Ok(refused)
+    }
+
+    /// Publishes with QoS 1, without waiting for the acknowledgement.
+    ///
+    /// # Errors
+    /// When the connection is lost, in one line.
+    pub async fn publish(
+        &self,
+        topic: &str,
+        payload: impl Into<Bytes>,
+        retain: bool,
+    ) -> Result<(), String> {
+        let options = PublishOptions::at_least_once().retain(retain);
+        let published = self.client.publish(topic, payload.into(), options).await;
+        published.map_err(|error| error.to_string())
+    }
+
+    /// The next message; `None` once the connection has ended. Cancel safe.
+    pub async fn next(&mut self) -> Option<Heard> {
+        self.heard.recv().await
+    }
+
+    /// Says goodbye, so that the broker does not take the end for a failure.
+    pub async fn leave(mut self) {
+        let goodbye = async {
+            if self.client.disconnect().await.is_ok() {
+                while self.heard.recv().await.is_some() {}
+            }
+        };
+        // Whoever waits no longer drops the connection, which ends it as well.
+        let _ = timeout(Duration::from_secs(1), goodbye).await;
+    }
+}
+
+/// Turns the event loop until its first error. It is the only one to poll: polling is not cancel safe.
+async fn turn(
+    mut event_loop: EventLoop,
+    connected: oneshot::Sender<Result<(), String>>,
+    heard: mpsc::Sender<Heard>,
+) {
+    let mut connected = Some(connected);
+    loop {
+        match event_loop.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                if let Some(connected) = connected.take() {
+                    // Who asked may have given up.
+                    let _ = connected.send(Ok(()));
+                }
+            }
+            Ok(Event::Incoming(Packet::Publish(publish))) => {
+                let message = Heard {
+                    topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+                    payload: publish.payload,
+                };
+                if heard.send(message).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                if let Some(connected) = connected.take() {
+                    let _ = connected.send(Err(error.to_string()));
+                }
+                return;
+            }
+        }
+    }
+}
