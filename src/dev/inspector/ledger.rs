@@ -203,7 +203,7 @@ impl Ledger {
         (state.doings.since(0, count, is_its), denials)
     }
 
-    /// The channels, by [`Channels::told`].
+    /// The channels, by `Channels::told`.
     pub fn channels(&self, count: usize, wanted: impl Fn(&str) -> bool) -> super::channels::Told {
         self.state().channels.told(second(now()), count, wanted)
     }
