@@ -22,7 +22,8 @@ use std::time::SystemTime;
 use axum::Router;
 use serde::Serialize;
 
-use ledger::{Ledger, Pulse};
+use ledger::Ledger;
+use ledger::pulse::Pulse;
 use told::Addresses;
 use trail::{Micros, micros};
 
