@@ -46,6 +46,8 @@ pub struct Ledger {
 struct State {
     /// Grows with each change.
     version: u64,
+    /// Whether events are seen on a bus or in a queue here, before messages of them are published.
+    is_sighted: bool,
     trails: Trails,
     channels: Channels,
     doings: Log,
@@ -319,6 +321,7 @@ impl Ledger {
 impl State {
     fn event(&mut self, id: &Arc<str>, at: Micros, step: Step) {
         self.version += 1;
+        self.is_sighted = true;
         if self.trails.add(id, at, step, self.version).is_new {
             self.totals.events.one(second(at));
         }
@@ -330,7 +333,7 @@ impl State {
         }
     }
 
-    /// Adds a step to the event that a mark names; says when that began.
+    /// Adds a step to the event that a mark names; says when that began, where it is known.
     fn step_of(
         &mut self,
         mark: Option<Box<Mark>>,
@@ -341,10 +344,14 @@ impl State {
         let (at, step) = step(mark);
         self.version += 1;
         let added = self.trails.add(&id, at, step, self.version);
-        if added.is_new {
+        if !added.is_new {
+            return Some(added.began);
+        }
+        // With a bus or a queue in this process it was seen before, and is forgotten: it is no new event, and when it began is not known.
+        if !self.is_sighted {
             self.totals.events.one(second(at));
         }
-        Some(added.began)
+        None
     }
 
     fn routed(&mut self, route: &str, second: i64) {
