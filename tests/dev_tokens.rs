@@ -2,6 +2,7 @@
 
 #![cfg(all(feature = "authorizer", feature = "dev"))]
 #![allow(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test that fails should say where"

@@ -1,6 +1,8 @@
 //! `eventcast bridge`: the daemon.
 
 mod export;
+#[cfg(feature = "dev")]
+pub(super) mod inside;
 mod reach;
 
 use std::future::pending;
@@ -9,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use aws_config::SdkConfig;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -25,7 +26,6 @@ use crate::aws::client;
 use crate::bridge::{Bridge, Ending, Settings};
 use crate::config::Config;
 use crate::config::bridge::Publish;
-use crate::mqtt::pool::Pool;
 use crate::port::Publisher;
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
@@ -212,45 +212,6 @@ async fn bridge(
                 None => Ok(Ending::Drained),
             }
         }
-    }
-}
-
-/// A daemon inside of this process, for who runs more than it.
-pub(super) struct Inside {
-    config: Config,
-    queue: String,
-    parts: Parts<Pool>,
-}
-
-impl Inside {
-    /// Reaches queue and broker as the configuration says.
-    pub(super) async fn reach(
-        config: Config,
-        queue: &str,
-        aws: &SdkConfig,
-    ) -> anyhow::Result<Self> {
-        let parts = over_mqtt(&config.bridge, queue, aws).await?;
-        let queue = queue.to_owned();
-        Ok(Self {
-            config,
-            queue,
-            parts,
-        })
-    }
-
-    /// Works until it is told to end, and has drained.
-    pub(super) async fn work(self, shutdown: Shutdown) -> anyhow::Result<Ending> {
-        let routes = watch::Sender::new(Arc::new(self.config.route_table()));
-        let traced = (Traces::default(), &*self.queue);
-        work(
-            &self.config,
-            self.parts,
-            traced,
-            routes.subscribe(),
-            shutdown,
-            None,
-        )
-        .await
     }
 }
 

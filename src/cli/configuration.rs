@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -50,11 +50,13 @@ impl Configuration {
     }
 
     /// Whether nobody named a file, and the usual one is not there.
+    #[cfg(feature = "dev")]
     pub(super) fn is_absent(&self) -> bool {
-        self.file == Path::new(USUAL) && !self.file.exists()
+        self.file == std::path::Path::new(USUAL) && !self.file.exists()
     }
 
     /// As [`read_checked`](Self::read_checked), of text that stands in for the file.
+    #[cfg(feature = "dev")]
     pub(super) fn read_text(
         &self,
         name: &str,

@@ -218,12 +218,13 @@ async fn serve(
     let inspector = assembled.as_ref().map(|parts| Arc::clone(&parts.inspector));
     tasks.spawn(serve_platform(Arc::clone(&platform), listener, inspector));
     tasks.spawn(async move { broker.serve().await.context("serving the broker") });
+    let mut bridges = JoinSet::new();
     if let Some(assembled) = &assembled {
         let bridge = assembled
             .reach(&addresses.endpoint, &command.region)
             .await?;
         let shutdown = shutdown.clone();
-        tasks.spawn(async move { bridge.work(shutdown).await.map(drop).context("the bridge") });
+        bridges.spawn(async move { bridge.work(shutdown).await.map(drop).context("the bridge") });
     }
     let signals = shutdown.on_signals();
     tokio::pin!(signals);
@@ -247,6 +248,7 @@ async fn serve(
     };
     tokio::select! {
         Some(ended) = tasks.join_next() => ended.context("a part of the platform")??,
+        Some(ended) = bridges.join_next(), if !shutdown.is_draining() => ended.context("the bridge")??,
         failed = signals => failed.context("listening to signals")?,
         failed = demo => failed?,
         () = sleep(command.duration.unwrap_or(Duration::MAX)) => {}
@@ -257,6 +259,8 @@ async fn serve(
     {
         show.moment(&assembled.moment(begin), true)?;
     }
+    // What the queue holds is gone with this process: there is nothing to drain for.
+    bridges.shutdown().await;
     handle.close(GOODBYE).await;
     Ok(())
 }

@@ -94,12 +94,16 @@ const scenarios = {
     await page.goto(`${address}#channels`);
     await page.click('#channels-rows tr:not([hidden]) a');
     await until(page, 'a channel tells its subscribers', () => document.querySelector('#channel-detail h4')?.textContent.startsWith('Subscribers'));
+    await page.goto(`${address}#try?listen=order%2F${NOBODY}`);
+    await until(page, 'a link fills in what to listen to', (id) => document.getElementById('listen-filters').value === `order/${id}`, NOBODY);
+    await page.goto(`${address}#clients/%E0%A4%A`);
+    await until(page, 'an address that is no text is told', () => document.getElementById('client-detail').textContent.includes('no client'));
     await page.goto(`${address}#clients`);
     await until(page, 'somebody was denied', () => document.querySelectorAll('#denials li').length > 0);
     await page.click('#denials li a:text("Explain")');
     await until(page, 'the denial is explained', () => document.querySelectorAll('#client-detail .checks li').length === 4);
     await shot(page, 'inspector-clients');
-    quiet(page);
+    quiet(page, ['404 (Not Found)']);
     const dark = await open(browser, { colorScheme: 'dark' });
     await until(dark, 'events stand in the dark list', () => document.querySelectorAll('#events-rows tr:not([hidden])').length > 20);
     await dark.click('#events-rows tr:not([hidden]) a');
@@ -127,9 +131,13 @@ const scenarios = {
     check((await page.textContent('#event-detail .says')).includes('deliveries'), 'a sentence says what became of it');
     check((await page.textContent('#event-detail .routes')).includes('no match'), 'routes that do not match say so');
     await page.goto(`${address}#try`);
+    const first = await page.getAttribute('#put-answer a', 'href');
     await page.fill('#put-source', 'somebody.else');
     await page.click('#put button[type="submit"]');
-    await until(page, 'another event is taken', () => document.querySelector('#put-answer a') !== null);
+    await until(page, 'another event is taken', (known) => {
+      const link = document.querySelector('#put-answer a');
+      return link !== null && link.getAttribute('href') !== known;
+    }, first);
     await page.click('#put-answer a');
     await until(page, 'it says that no route publishes it, and why', () => {
       const text = document.getElementById('event-detail').textContent;

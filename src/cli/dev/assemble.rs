@@ -12,7 +12,7 @@ use super::people::People;
 use super::show::{Moment, Show};
 use crate::aws::client;
 use crate::broker::Broker as Address;
-use crate::cli::bridge::Inside;
+use crate::cli::bridge::inside::Inside;
 use crate::config::Config;
 use crate::config::bridge::{Authorizer, Credentials, Publish, Secret, Tls};
 use crate::dev::Platform;

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _, Write};
 use serde_json::json;
 
 use crate::cli::Format;
-use crate::dev::inspector::ledger::Pulse;
+use crate::dev::inspector::ledger::pulse::Pulse;
 use crate::dev::inspector::told::Addresses;
 
 /// Writes addresses once, then summaries: on a terminal in the same place, elsewhere one line each.
@@ -120,7 +120,7 @@ fn as_json(moment: &Moment, last: bool) -> serde_json::Value {
         heard,
         seconds,
     } = moment;
-    let flow = |flow: &crate::dev::inspector::ledger::Flow| json!({ "total": flow.total, "per_second": flow.per_second });
+    let flow = |flow: &crate::dev::inspector::ledger::pulse::Flow| json!({ "total": flow.total, "per_second": flow.per_second });
     json!({
         "seconds": seconds,
         "events": flow(&pulse.events),
@@ -137,7 +137,7 @@ fn as_json(moment: &Moment, last: bool) -> serde_json::Value {
 
 fn table(moment: &Moment) -> Vec<String> {
     let pulse = &moment.pulse;
-    let row = |name: &str, flow: &crate::dev::inspector::ledger::Flow| {
+    let row = |name: &str, flow: &crate::dev::inspector::ledger::pulse::Flow| {
         format!("  {name:<12}{:>9.1}/s {:>12}", flow.per_second, flow.total)
     };
     let latency = pulse.latency.as_ref().map_or_else(
@@ -183,7 +183,7 @@ fn line(moment: &Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dev::inspector::ledger::Flow;
+    use crate::dev::inspector::ledger::pulse::Flow;
     use crate::dev::inspector::rates::Percentiles;
 
     fn moment() -> Moment {

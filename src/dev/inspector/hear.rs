@@ -104,6 +104,25 @@ impl<'k> Known<'k> {
     }
 }
 
+/// What was found out.
+#[derive(Clone, Copy)]
+struct Findings {
+    is_connected: bool,
+    has_subscribed: bool,
+    may_subscribe: bool,
+    may_receive: bool,
+}
+
+impl Findings {
+    fn may(self) -> bool {
+        self.may_subscribe && self.may_receive
+    }
+
+    fn hears(self) -> bool {
+        self.is_connected && self.has_subscribed && self.may_receive
+    }
+}
+
 /// Finds out.
 pub(super) fn hear(known: &Known<'_>, topic: &Filter, config: &Config) -> Hearing {
     let name = topic.as_str();
@@ -118,58 +137,54 @@ pub(super) fn hear(known: &Known<'_>, topic: &Filter, config: &Config) -> Hearin
         )
     });
     let receive = grounds.map(|grounds| decide(grounds, &Ask::Receive(topic.clone())));
-    let has_subscribed = !known.matching(name).is_empty();
-    let may_receive = receive.as_ref().map_or(known.is_free, |(may, _)| *may);
-    let may_subscribe = subscribe.as_ref().map_or(known.is_free, |(may, _)| *may);
-    let heard = known.is_connected() && has_subscribed && may_receive;
-    let policy = |what, decided: Option<(bool, Vec<String>)>| match decided {
-        Some((holds, words)) => Checked {
-            what,
-            holds: Some(holds),
-            words,
-        },
-        None => Checked {
-            what,
-            holds: known.is_free.then_some(true),
-            words: vec![no_policies(known).to_owned()],
-        },
+    let may = |decided: &Option<(bool, Vec<String>)>| match decided {
+        Some((may, _)) => *may,
+        None => known.is_free,
     };
-    let checks = vec![
-        connected(known),
-        subscribed(known, name),
-        policy(
-            "may it subscribe to a filter that matches (iot:Subscribe)?",
-            subscribe,
-        ),
-        policy("may it receive messages there (iot:Receive)?", receive),
-    ];
+    let found = Findings {
+        is_connected: known.is_connected(),
+        has_subscribed: !known.matching(name).is_empty(),
+        may_subscribe: may(&subscribe),
+        may_receive: may(&receive),
+    };
     Hearing {
         client: known.client.to_owned(),
         topic: name.to_owned(),
         channel: channel_of(name, config),
-        role: known
-            .grounds
-            .as_ref()
-            .and_then(|grounds| grounds.role.clone()),
-        heard,
-        says: says(
-            known,
-            name,
-            heard,
-            has_subscribed,
-            may_subscribe,
-            may_receive,
-        ),
-        checks,
-        advice: advice(
-            known,
-            name,
-            config,
-            has_subscribed,
-            may_subscribe,
-            may_receive,
-        ),
+        role: grounds.and_then(|grounds| grounds.role.clone()),
+        heard: found.hears(),
+        says: says(known, name, found),
+        checks: vec![
+            connected(known),
+            subscribed(known, name),
+            permitted(
+                "may it subscribe to a filter that matches (iot:Subscribe)?",
+                subscribe,
+                known,
+            ),
+            permitted(
+                "may it receive messages there (iot:Receive)?",
+                receive,
+                known,
+            ),
+        ],
+        advice: advice(known, name, config, found),
     }
+}
+
+fn permitted(
+    what: &'static str,
+    decided: Option<(bool, Vec<String>)>,
+    known: &Known<'_>,
+) -> Checked {
+    let (holds, words) = match decided {
+        Some((holds, words)) => (Some(holds), words),
+        None => (
+            known.is_free.then_some(true),
+            vec![no_policies(known).to_owned()],
+        ),
+    };
+    Checked { what, holds, words }
 }
 
 fn simulation(grounds: &Grounds) -> Simulation<'_> {
@@ -252,57 +267,39 @@ fn subscribed(known: &Known<'_>, topic: &str) -> Checked {
     }
 }
 
-fn says(
-    known: &Known<'_>,
-    topic: &str,
-    heard: bool,
-    has_subscribed: bool,
-    may_subscribe: bool,
-    may_receive: bool,
-) -> String {
+fn says(known: &Known<'_>, topic: &str, found: Findings) -> String {
     let client = known.client;
-    let why = match (known.is_connected(), has_subscribed, may_subscribe) {
-        _ if heard => return format!("`{client}` hears `{topic}`"),
-        (false, _, _) if may_subscribe && may_receive => "it is not connected",
-        (false, _, _) if known.grounds.is_none() => "it is not connected",
-        (false, _, _) => "it is not connected, and by its last policies it may not",
-        (true, false, true) if may_receive => "it may, but it has not subscribed",
-        (true, false, true) => "it has not subscribed, and may not receive messages there",
-        (true, false, false) => "it may not subscribe to it",
-        (true, true, _) => "it has subscribed, but may not receive messages there",
+    let why = match (found.is_connected, found.has_subscribed) {
+        _ if found.hears() => return format!("`{client}` hears `{topic}`"),
+        (false, _) if found.may() || known.grounds.is_none() => "it is not connected",
+        (false, _) => "it is not connected, and by its last policies it may not",
+        (true, true) => "it has subscribed, but may not receive messages there",
+        (true, false) if found.may() => "it may, but it has not subscribed",
+        (true, false) if !found.may_subscribe => "it may not subscribe to it",
+        (true, false) => "it has not subscribed, and may not receive messages there",
     };
     format!("`{client}` does not hear `{topic}`: {why}")
 }
 
-fn advice(
-    known: &Known<'_>,
-    topic: &str,
-    config: &Config,
-    has_subscribed: bool,
-    may_subscribe: bool,
-    may_receive: bool,
-) -> Vec<String> {
+fn advice(known: &Known<'_>, topic: &str, config: &Config, found: Findings) -> Vec<String> {
     let mut advice = Vec::new();
-    if !known.is_connected() {
+    if !found.is_connected {
         advice.push("connect it: a client id must begin with the principal of its token".into());
         if known.grounds.is_none() {
             return advice;
         }
-    } else if may_subscribe && may_receive && !has_subscribed {
+    } else if found.may() && !found.has_subscribed {
         advice.push(format!("subscribe to `{topic}`"));
     }
-    if !may_subscribe || !may_receive {
-        let role = known
-            .grounds
-            .as_ref()
-            .and_then(|grounds| grounds.role.as_deref());
+    if !found.may() {
+        let role = known.grounds.as_ref();
+        let role = role.and_then(|grounds| grounds.role.as_deref());
         let role = role.and_then(|name| config.roles.iter().find(|role| *role.name == *name));
-        if let Some(role) = role {
-            advice.extend(by_role(&role.name, &role.subscribe, topic, config));
-        } else {
-            advice.push(format!(
+        match role {
+            Some(role) => advice.extend(by_role(&role.name, &role.subscribe, topic, config)),
+            None => advice.push(format!(
                 "allow iot:Subscribe on topicfilter/{topic} and iot:Receive on topic/{topic} in its policy"
-            ));
+            )),
         }
         advice.push("then let it connect again: policies come with the connection's token".into());
     }
@@ -327,154 +324,4 @@ fn by_role(role: &str, entries: &[Entry], topic: &str, config: &Config) -> Optio
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::config::{Source, load};
-    use crate::policy::context::Context;
-    use crate::policy::document::Document;
-    use crate::policy::scope::{Kind, Scope};
-    use crate::policy::told::Policies;
-
-    const ORDER: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
-    const OTHER: &str = "11111111-4f0b-4d3e-9f51-6a4f0c6c2a11";
-
-    fn config() -> Config {
-        let text = "\
-channels:
-  user: { id: uuid }
-  order: { id: uuid }
-  tenant: { id: uuid }
-routes:
-  - { name: r, match: { source: [s] }, to: [t] }
-roles:
-  customer: { bind: 'user:{claims.sub}', subscribe: ['order:{claims.orders[*]}'] }
-";
-        let source = Source {
-            file: "f",
-            text,
-            ..Source::default()
-        };
-        load(&source).config.unwrap()
-    }
-
-    /// Policies that allow subscribing to filters and receiving on topics.
-    fn grounds(filters: &[&str], topics: &[&str]) -> Grounds {
-        let arns = |kind, names: &[&str]| -> Vec<String> {
-            names
-                .iter()
-                .map(|name| Scope::default().arn(kind, name))
-                .collect()
-        };
-        let text = format!(
-            r#"{{"Version":"2012-10-17","Statement":[
-{{"Effect":"Allow","Action":"iot:Subscribe","Resource":{:?}}},
-{{"Effect":"Allow","Action":"iot:Receive","Resource":{:?}}}]}}"#,
-            arns(Kind::TopicFilter, filters),
-            arns(Kind::Topic, topics),
-        );
-        let mut policies = Policies::default();
-        let document = Document::parse(&text).unwrap();
-        policies.push("policy 1".into(), text, document);
-        Grounds {
-            role: Some("customer".into()),
-            policies: Arc::new(policies),
-            scope: Scope::default(),
-            context: Context::of_client("u-phone"),
-        }
-    }
-
-    fn connection(is_connected: bool) -> ConnectionFacts {
-        ConnectionFacts {
-            is_connected,
-            since: None,
-            disconnect_reason: (!is_connected).then_some("FORBIDDEN_ACCESS"),
-            is_clean: true,
-            session_expiry: 0,
-            keep_alive: None,
-            principal: Some("u".into()),
-            source: None,
-            queued: 0,
-        }
-    }
-
-    fn known(
-        subscriptions: &[&str],
-        grounds: Option<Grounds>,
-        is_connected: bool,
-    ) -> Known<'static> {
-        Known {
-            client: "u-phone",
-            connection: Some(connection(is_connected)),
-            subscriptions: subscriptions
-                .iter()
-                .map(|filter| ((*filter).to_owned(), 1))
-                .collect(),
-            is_free: grounds.is_none() && is_connected,
-            grounds,
-            refused: None,
-        }
-    }
-
-    /// The explanation as a person reads it.
-    fn explained(known: &Known<'_>, topic: &str) -> String {
-        let heard = hear(known, &Filter::exact(topic).unwrap(), &config());
-        let mut lines = vec![heard.says];
-        for check in heard.checks {
-            let holds = check
-                .holds
-                .map_or("?", |holds| if holds { "yes" } else { "no" });
-            lines.push(format!("{} {holds}", check.what));
-            lines.extend(check.words.iter().map(|word| format!("  {word}")));
-        }
-        lines.extend(heard.advice.iter().map(|advice| format!("-> {advice}")));
-        lines.join("\n")
-    }
-
-    #[test]
-    fn who_hears() {
-        let topic = format!("order/{ORDER}");
-        let all = known(&[&topic], Some(grounds(&[&topic], &[&topic])), true);
-        insta::assert_snapshot!(explained(&all, &topic));
-        let anybody = known(&["#"], None, true);
-        insta::assert_snapshot!(explained(&anybody, &topic));
-        let wide = known(
-            &["order/+"],
-            Some(grounds(&["order/+"], &["order/*"])),
-            true,
-        );
-        insta::assert_snapshot!(explained(&wide, &topic));
-    }
-
-    #[test]
-    fn who_does_not() {
-        let topic = format!("order/{ORDER}");
-        let other = format!("order/{OTHER}");
-        let may = || Some(grounds(&[&topic], &[&topic]));
-        insta::assert_snapshot!(
-            "not_subscribed",
-            explained(&known(&[&other], may(), true), &topic)
-        );
-        insta::assert_snapshot!("not_granted", explained(&known(&[], may(), true), &other));
-        insta::assert_snapshot!(
-            "another_kind",
-            explained(&known(&[], may(), true), &format!("tenant/{ORDER}"))
-        );
-        let deaf = known(&[&topic], Some(grounds(&[&topic], &[&other])), true);
-        insta::assert_snapshot!("not_received", explained(&deaf, &topic));
-        let parent = known(
-            &["board/#"],
-            Some(grounds(&["board", "board/#"], &["*"])),
-            true,
-        );
-        insta::assert_snapshot!("the_parent", explained(&parent, "board"));
-        insta::assert_snapshot!("thrown_out", explained(&known(&[], may(), false), &other));
-        let stranger = Known {
-            connection: None,
-            refused: Some("the token is not believed".into()),
-            ..known(&[], None, false)
-        };
-        insta::assert_snapshot!("not_let_in", explained(&stranger, &topic));
-    }
-}
+mod tests;

@@ -3,6 +3,9 @@
 //! Everything is bounded; the oldest goes first. It is fed by [`Inspector`](super::Inspector) and asked by the page, the command line and
 //! the demo. It never slows who is seen: who looks too late misses something, and says so.
 
+pub mod log;
+pub mod pulse;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -10,8 +13,11 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde::Serialize;
 
+use log::{Doing, Log};
+use pulse::{Pulse, Totals};
+
 use super::channels::Channels;
-use super::rates::{Latencies, Percentiles, Rate, SECONDS, second};
+use super::rates::{Latencies, Rate, second};
 use super::trail::{Micros, Step, Trail, between, micros};
 use super::trails::Trails;
 
@@ -40,6 +46,8 @@ pub struct Ledger {
 struct State {
     /// Grows with each change.
     version: u64,
+    /// Whether events are seen on a bus or in a queue here, before messages of them are published.
+    is_sighted: bool,
     trails: Trails,
     channels: Channels,
     doings: Log,
@@ -51,101 +59,6 @@ struct State {
     routes: BTreeMap<Box<str>, Rate>,
     latencies: Latencies,
     missed: u64,
-}
-
-#[derive(Default)]
-struct Totals {
-    events: Rate,
-    messages: Rate,
-    deliveries: Rate,
-    denied: Rate,
-}
-
-/// Something that a client did, or that happened to it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Doing {
-    /// When it was written down, among all changes.
-    #[serde(skip)]
-    pub version: u64,
-    /// When, in microseconds since 1970.
-    pub at: Micros,
-    /// The client id; empty where it is not known.
-    pub client: Arc<str>,
-    /// What.
-    #[serde(flatten)]
-    pub what: Happening,
-}
-
-/// The latest of many.
-#[derive(Default)]
-struct Log(VecDeque<Doing>);
-
-impl Log {
-    fn add(&mut self, doing: Doing, most: usize) {
-        if self.0.len() >= most {
-            self.0.pop_front();
-        }
-        self.0.push_back(doing);
-    }
-
-    /// The latest first.
-    fn since(&self, version: u64, count: usize, wanted: impl Fn(&Doing) -> bool) -> Vec<Doing> {
-        let newest = self.0.iter().rev();
-        let newer = newest.take_while(|doing| doing.version > version);
-        newer
-            .filter(|doing| wanted(doing))
-            .take(count)
-            .cloned()
-            .collect()
-    }
-}
-
-/// How much is going on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Pulse {
-    /// When, in microseconds since 1970.
-    pub at: Micros,
-    /// Events that were seen.
-    pub events: Flow,
-    /// Messages that were published.
-    pub messages: Flow,
-    /// Messages that were written to clients.
-    pub deliveries: Flow,
-    /// What was refused: connections, subscriptions, publishes, deliveries.
-    pub denied: Flow,
-    /// From an event's first step to each client that got a message of it.
-    pub latency: Option<Percentiles>,
-    /// Observations that were missed.
-    pub missed: u64,
-}
-
-/// How often something happens.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Flow {
-    /// Since the start.
-    pub total: u64,
-    /// A second.
-    pub per_second: f64,
-    /// Each second of the last minute, oldest first.
-    #[serde(serialize_with = "as_list")]
-    pub seconds: [u32; SECONDS],
-}
-
-fn as_list<S: serde::Serializer>(
-    seconds: &[u32; SECONDS],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    seconds.as_slice().serialize(serializer)
-}
-
-impl Flow {
-    fn of(rate: &Rate, now: Micros) -> Self {
-        Self {
-            total: rate.total(),
-            per_second: rate.per_second(second(now)),
-            seconds: rate.before(second(now)),
-        }
-    }
 }
 
 /// What is new since a version.
@@ -203,7 +116,7 @@ impl Ledger {
         (state.doings.since(0, count, is_its), denials)
     }
 
-    /// The channels, by [`Channels::told`].
+    /// The channels, by `Channels::told`.
     pub fn channels(&self, count: usize, wanted: impl Fn(&str) -> bool) -> super::channels::Told {
         self.state().channels.told(second(now()), count, wanted)
     }
@@ -229,16 +142,8 @@ impl Ledger {
 
     /// How much is going on.
     pub fn pulse(&self) -> Pulse {
-        let (state, now) = (self.state(), now());
-        Pulse {
-            at: now,
-            events: Flow::of(&state.totals.events, now),
-            messages: Flow::of(&state.totals.messages, now),
-            deliveries: Flow::of(&state.totals.deliveries, now),
-            denied: Flow::of(&state.totals.denied, now),
-            latency: state.latencies.percentiles(),
-            missed: state.missed,
-        }
+        let state = self.state();
+        state.totals.pulse(now(), &state.latencies, state.missed)
     }
 
     /// Observations were missed.
@@ -269,33 +174,7 @@ impl Ledger {
                 target,
                 why,
             } => state.event(&event_id, at, Step::Unsent { rule, target, why }),
-            Seen::Queued {
-                queue,
-                message_id,
-                body,
-                from,
-                dead_letter,
-            } => {
-                let body = read_body(&body);
-                let was = dead_letter
-                    .as_ref()
-                    .and_then(|letter| letter.was.as_deref());
-                let was = was.and_then(|was| state.trails.tied(was));
-                let (id, rule) = match (from, was) {
-                    (Some((id, rule)), _) => (id, Some(rule)),
-                    (None, Some(id)) => (id, None),
-                    (None, None) => (self.event_id(&body, &message_id), None),
-                };
-                let step = Step::Queued {
-                    queue,
-                    message_id: Arc::clone(&message_id),
-                    rule,
-                    dead_letter: dead_letter.map(|letter| letter.why),
-                };
-                state.event(&id, at, step);
-                state.trails.describe(&id, &body, &message_id, &self.routes);
-                state.trails.tie(&message_id, &id);
-            }
+            Seen::Queued { .. } => self.queued(&mut state, at, what),
             Seen::Received {
                 queue,
                 message_id,
@@ -315,6 +194,40 @@ impl Ledger {
                 to,
             } => state.message(&message_id, at, Step::Redriven { queue, to }),
         }
+    }
+
+    /// A message came to a queue: an event, or a dead letter that was one.
+    fn queued(&self, state: &mut State, at: Micros, seen: Seen) {
+        let Seen::Queued {
+            queue,
+            message_id,
+            body,
+            from,
+            dead_letter,
+        } = seen
+        else {
+            return;
+        };
+        let body = read_body(&body);
+        let was = dead_letter
+            .as_ref()
+            .and_then(|letter| letter.was.as_deref());
+        let was = was.and_then(|was| state.trails.tied(was));
+        let (id, rule) = match (from, was) {
+            (Some((id, rule)), _) => (id, Some(rule)),
+            (None, Some(id)) => (id, None),
+            (None, None) => (self.event_id(&body, &message_id), None),
+        };
+        let step = Step::Queued {
+            queue,
+            message_id: Arc::clone(&message_id),
+            rule,
+            dead_letter: dead_letter.map(|letter| letter.why),
+        };
+        state.event(&id, at, step);
+        let routes = &self.routes;
+        state.trails.describe(&id, &body, &message_id, routes);
+        state.trails.tie(&message_id, &id);
     }
 
     /// The id of the event that a body is; the message's where it is none.
@@ -408,6 +321,7 @@ impl Ledger {
 impl State {
     fn event(&mut self, id: &Arc<str>, at: Micros, step: Step) {
         self.version += 1;
+        self.is_sighted = true;
         if self.trails.add(id, at, step, self.version).is_new {
             self.totals.events.one(second(at));
         }
@@ -419,7 +333,7 @@ impl State {
         }
     }
 
-    /// Adds a step to the event that a mark names; says when that began.
+    /// Adds a step to the event that a mark names; says when that began, where it is known.
     fn step_of(
         &mut self,
         mark: Option<Box<Mark>>,
@@ -430,10 +344,14 @@ impl State {
         let (at, step) = step(mark);
         self.version += 1;
         let added = self.trails.add(&id, at, step, self.version);
-        if added.is_new {
+        if !added.is_new {
+            return Some(added.began);
+        }
+        // With a bus or a queue in this process it was seen before, and is forgotten: it is no new event, and when it began is not known.
+        if !self.is_sighted {
             self.totals.events.one(second(at));
         }
-        Some(added.began)
+        None
     }
 
     fn routed(&mut self, route: &str, second: i64) {

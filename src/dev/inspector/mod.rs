@@ -1,6 +1,6 @@
 //! The inspector: what happens on the platform, seen in a browser, by the command line and by the demo.
 //!
-//! Endpoints tell what they see ([`Sighting`](super::sighting), [`Observation`](super::broker::observe)); the [`ledger`] puts it
+//! Endpoints tell what they see (`Sighting`, [`Observation`](super::broker::observe)); the [`ledger`] puts it
 //! together by the event's id, bounded and in memory. Nothing here changes what is seen, and nothing waits for it. Who clients are and
 //! how tokens are made is behind ports.
 
@@ -22,7 +22,8 @@ use std::time::SystemTime;
 use axum::Router;
 use serde::Serialize;
 
-use ledger::{Ledger, Pulse};
+use ledger::Ledger;
+use ledger::pulse::Pulse;
 use told::Addresses;
 use trail::{Micros, micros};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ledger::Doing;
+use super::ledger::log::Doing;
 use super::trail::{Micros, Trail, micros};
 use crate::config::Config;
 use crate::dev::broker::control::ConnectionFacts;

@@ -1,12 +1,27 @@
-//! What a client's packets do, once it is connected.
+//! What comes from a client: bytes become packets, and packets are handled.
 
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf as _;
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::Instant;
 
 use super::Connection;
 use super::ending::Ending;
 use crate::dev::broker::observe::count;
 use crate::dev::broker::wire::decode::Packet;
-use crate::dev::broker::wire::{Breach, Reason, encode};
+use crate::dev::broker::wire::{self, Breach, Reason, encode};
+
+/// How many bytes are read at once.
+const READ: usize = 16 * 1024;
+
+thread_local! {
+    /// Where bytes are read to: connections hold only what is not a whole packet yet.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
 
 /// Why a message or a subscription was not taken: what MQTT 5 is told in PUBACK or SUBACK, and why.
 pub(crate) struct No {
@@ -15,6 +30,78 @@ pub(crate) struct No {
 }
 
 impl Connection {
+    /// Reads once, and handles what has come. `Ok(0)` is the end.
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.closing.is_some() || self.output.is_stuck() {
+            return Poll::Pending;
+        }
+        if let Some(at) = self.pace.bytes.next(now) {
+            self.clock.look_at(at);
+            return Poll::Pending;
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
+            let count = buffer.filled().len();
+            if count > 0 {
+                self.clock.heard = now;
+                self.pace
+                    .bytes
+                    .take(now, u32::try_from(count).unwrap_or(u32::MAX));
+                self.take_in(buffer.filled(), now);
+            }
+            Poll::Ready(Ok(count))
+        })
+    }
+
+    /// Handles all packets that have come as a whole, and holds the rest.
+    pub(crate) fn take_in(&mut self, arrived: &[u8], now: Instant) {
+        if self.input.is_empty() {
+            let handled = self.handle_all(arrived, now);
+            let rest = arrived.get(handled..).unwrap_or_default();
+            self.input.extend_from_slice(rest);
+            return;
+        }
+        let mut input = std::mem::take(&mut self.input);
+        input.extend_from_slice(arrived);
+        let handled = self.handle_all(&input, now);
+        input.advance(handled);
+        if !input.is_empty() {
+            self.input = input;
+        }
+    }
+
+    /// Handles packets; says how many bytes they had.
+    fn handle_all(&mut self, mut arrived: &[u8], now: Instant) -> usize {
+        let before = arrived.len();
+        let largest = self.hub.limits.packet_bytes as usize;
+        while self.closing.is_none() {
+            let frame = match wire::frame(arrived, largest) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(breach) => {
+                    self.close(Ending::Breach(breach));
+                    break;
+                }
+            };
+            let body = arrived.get(frame.begin..frame.end).unwrap_or_default();
+            let packet = wire::decode::decode(self.level, frame.header, body);
+            let handled = match packet {
+                Ok(packet) => self.handle(packet, now),
+                Err(breach) => Err(Ending::Breach(breach)),
+            };
+            arrived = arrived.get(frame.end..).unwrap_or_default();
+            if let Err(ending) = handled {
+                self.close(ending);
+            }
+        }
+        before - arrived.len()
+    }
+
     /// # Errors
     /// How the connection ends, if it does.
     pub(crate) fn handle(&mut self, packet: Packet<'_>, now: Instant) -> Result<(), Ending> {

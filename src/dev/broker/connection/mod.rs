@@ -12,17 +12,16 @@ pub(crate) mod refresh;
 mod subscribing;
 pub(crate) mod transport;
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use self::ending::Ending;
@@ -35,10 +34,7 @@ use crate::dev::broker::hub::rate::Rate;
 use crate::dev::broker::hub::routing::Room;
 use crate::dev::broker::hub::session::{Link, Session};
 use crate::dev::broker::limits::Limits;
-use crate::dev::broker::wire::{self, Level, Reason, encode};
-
-/// How many bytes are read at once.
-const READ: usize = 16 * 1024;
+use crate::dev::broker::wire::{Level, Reason, encode};
 
 /// How often writing and reading take turns before other tasks have theirs.
 const ROUNDS: u32 = 16;
@@ -46,43 +42,51 @@ const ROUNDS: u32 = 16;
 /// How long a peer has to take the last words.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-thread_local! {
-    /// Where bytes are read to: connections hold only what is not a whole packet yet.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+pub(crate) struct Connection {
+    hub: Arc<Hub>,
+    session: Arc<Session>,
+    link: Arc<Link>,
+    level: Level,
+    permissions: Permissions,
+    io: Io,
+    output: Output,
+    /// Bytes of a packet that has not come as a whole.
+    input: BytesMut,
+    /// What the client was told, or asked for.
+    terms: Terms,
+    /// What may pass in this second.
+    pace: Pace,
+    clock: Clock,
+    /// Topics that the client has given an alias, by alias.
+    aliases_in: Vec<Option<Box<str>>>,
+    /// Topics that the client was told an alias for, by alias.
+    aliases_out: Vec<Box<str>>,
+    /// Acknowledgements that were written but may not have left yet: messages that count as unacknowledged.
+    unflushed: u16,
+    /// Acknowledgements that a fault holds back, and until when.
+    held: VecDeque<(Instant, u16)>,
+    /// Messages that were taken from the outbox while the output was full.
+    taken: VecDeque<(Delivery, u16)>,
+    room: Room,
+    /// Whether the session knows whom to wake, in this round.
+    listens: bool,
+    /// Why it is ending, while its last words are written.
+    closing: Option<Ending>,
+    /// What the client said in DISCONNECT.
+    expiry: Option<u32>,
 }
 
-pub(crate) struct Connection {
-    pub(crate) hub: Arc<Hub>,
+/// What a connection begins with.
+pub(crate) struct Parts {
     pub(crate) session: Arc<Session>,
     pub(crate) link: Arc<Link>,
     pub(crate) level: Level,
     pub(crate) permissions: Permissions,
     pub(crate) io: Io,
+    /// With CONNACK in it.
     pub(crate) output: Output,
-    /// Bytes of a packet that has not come as a whole.
-    pub(crate) input: BytesMut,
-    /// What the client was told, or asked for.
     pub(crate) terms: Terms,
-    /// What may pass in this second.
-    pub(crate) pace: Pace,
     pub(crate) clock: Clock,
-    /// Topics that the client has given an alias, by alias.
-    pub(crate) aliases_in: Vec<Option<Box<str>>>,
-    /// Topics that the client was told an alias for, by alias.
-    pub(crate) aliases_out: Vec<Box<str>>,
-    /// Acknowledgements that were written but may not have left yet: messages that count as unacknowledged.
-    pub(crate) unflushed: u16,
-    /// Acknowledgements that a fault holds back, and until when.
-    pub(crate) held: VecDeque<(Instant, u16)>,
-    /// Messages that were taken from the outbox while the output was full.
-    pub(crate) taken: VecDeque<(Delivery, u16)>,
-    pub(crate) room: Room,
-    /// Whether the session knows whom to wake, in this round.
-    pub(crate) listens: bool,
-    /// Why it is ending, while its last words are written.
-    pub(crate) closing: Option<Ending>,
-    /// What the client said in DISCONNECT.
-    pub(crate) expiry: Option<u32>,
 }
 
 /// What client and broker agreed on.
@@ -101,13 +105,13 @@ pub(crate) struct Terms {
 }
 
 #[derive(Debug)]
-pub(crate) struct Pace {
-    pub(crate) publishes: Rate,
-    pub(crate) bytes: Rate,
+struct Pace {
+    publishes: Rate,
+    bytes: Rate,
 }
 
 impl Pace {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    fn new(limits: &Limits) -> Self {
         Self {
             publishes: Rate::new(limits.publishes_per_second),
             bytes: Rate::new(limits.bytes_per_second),
@@ -146,6 +150,31 @@ impl Clock {
 }
 
 impl Connection {
+    pub(crate) fn new(hub: Arc<Hub>, parts: Parts) -> Self {
+        Self {
+            session: parts.session,
+            link: parts.link,
+            level: parts.level,
+            permissions: parts.permissions,
+            io: parts.io,
+            output: parts.output,
+            input: BytesMut::new(),
+            terms: parts.terms,
+            pace: Pace::new(&hub.limits),
+            clock: parts.clock,
+            aliases_in: Vec::new(),
+            aliases_out: Vec::new(),
+            unflushed: 0,
+            held: VecDeque::new(),
+            taken: VecDeque::new(),
+            room: Vec::new(),
+            listens: false,
+            closing: None,
+            expiry: None,
+            hub,
+        }
+    }
+
     /// Serves the client until the connection ends.
     pub(crate) async fn serve(mut self: Box<Self>) {
         let ending = poll_fn(|context| self.poll(context)).await;
@@ -329,73 +358,5 @@ impl Connection {
             self.unflushed = 0;
         }
         result
-    }
-
-    /// Reads once, and handles what has come. `Ok(0)` is the end.
-    fn read(&mut self, now: Instant, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.closing.is_some() || self.output.is_stuck() {
-            return Poll::Pending;
-        }
-        if let Some(at) = self.pace.bytes.next(now) {
-            self.clock.look_at(at);
-            return Poll::Pending;
-        }
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
-            let count = buffer.filled().len();
-            if count > 0 {
-                self.clock.heard = now;
-                self.pace
-                    .bytes
-                    .take(now, u32::try_from(count).unwrap_or(u32::MAX));
-                self.take_in(buffer.filled(), now);
-            }
-            Poll::Ready(Ok(count))
-        })
-    }
-
-    /// Handles all packets that have come as a whole, and holds the rest.
-    pub(crate) fn take_in(&mut self, arrived: &[u8], now: Instant) {
-        if self.input.is_empty() {
-            let handled = self.handle_all(arrived, now);
-            let rest = arrived.get(handled..).unwrap_or_default();
-            self.input.extend_from_slice(rest);
-            return;
-        }
-        let mut input = std::mem::take(&mut self.input);
-        input.extend_from_slice(arrived);
-        let handled = self.handle_all(&input, now);
-        input.advance(handled);
-        if !input.is_empty() {
-            self.input = input;
-        }
-    }
-
-    /// Handles packets; says how many bytes they had.
-    fn handle_all(&mut self, mut arrived: &[u8], now: Instant) -> usize {
-        let before = arrived.len();
-        let largest = self.hub.limits.packet_bytes as usize;
-        while self.closing.is_none() {
-            let frame = match wire::frame(arrived, largest) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break,
-                Err(breach) => {
-                    self.close(Ending::Breach(breach));
-                    break;
-                }
-            };
-            let body = arrived.get(frame.begin..frame.end).unwrap_or_default();
-            let packet = wire::decode::decode(self.level, frame.header, body);
-            let handled = match packet {
-                Ok(packet) => self.handle(packet, now),
-                Err(breach) => Err(Ending::Breach(breach)),
-            };
-            arrived = arrived.get(frame.end..).unwrap_or_default();
-            if let Err(ending) = handled {
-                self.close(ending);
-            }
-        }
-        before - arrived.len()
     }
 }

@@ -6,9 +6,12 @@ use std::task::Context;
 use tokio::time::Instant;
 
 use super::Connection;
+use crate::dev::broker::hub::Hub;
 use crate::dev::broker::hub::message::Delivery;
 use crate::dev::broker::hub::outbox::Next;
+use crate::dev::broker::hub::session::State;
 use crate::dev::broker::observe::{Happening, count};
+use crate::dev::broker::wire::Level;
 use crate::dev::faults::Kind;
 use crate::port::Action;
 
@@ -55,17 +58,8 @@ impl Connection {
         if self.link.ending().is_some() {
             return false;
         }
-        if let Some((v3, v5)) = self.hub.limits.redelivery
-            && let Some(oldest) = state.outbox.oldest()
-        {
-            let age = if self.level.is_v5() { v5 } else { v3 };
-            if oldest + age <= now {
-                let given_up = state.outbox.give_up(oldest);
-                let dropped = &self.hub.counters.dropped;
-                dropped.fetch_add(given_up as u64, Ordering::Relaxed);
-            } else {
-                self.clock.look_at(oldest + age);
-            }
+        if let Some(at) = give_up_old(&self.hub, &mut state, self.level, now) {
+            self.clock.look_at(at);
         }
         let account = &self.hub.account.publishes_out;
         let paced = self.pace.publishes.left(now).min(AT_ONCE);
@@ -206,5 +200,19 @@ impl Connection {
         if id > 0 {
             self.session.state().outbox.acknowledge(id);
         }
+    }
+}
+
+/// Gives up messages that were not acknowledged for as long as one is held; says when to look again.
+fn give_up_old(hub: &Hub, state: &mut State, level: Level, now: Instant) -> Option<Instant> {
+    let (v3, v5) = hub.limits.redelivery?;
+    let age = if level.is_v5() { v5 } else { v3 };
+    loop {
+        let oldest = state.outbox.oldest()?;
+        if oldest + age > now {
+            return Some(oldest + age);
+        }
+        let given_up = state.outbox.give_up(oldest) as u64;
+        hub.counters.dropped.fetch_add(given_up, Ordering::Relaxed);
     }
 }

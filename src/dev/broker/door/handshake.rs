@@ -12,7 +12,7 @@ use crate::dev::broker::connection::ending::Ending;
 use crate::dev::broker::connection::permissions::Permissions;
 use crate::dev::broker::connection::refresh::Refresh;
 use crate::dev::broker::connection::transport::{Io, Output};
-use crate::dev::broker::connection::{Clock, Connection, Pace, Terms};
+use crate::dev::broker::connection::{Clock, Connection, Parts, Terms};
 use crate::dev::broker::hub::message::Message;
 use crate::dev::broker::hub::session::{Link, Will};
 use crate::dev::broker::hub::{Arrival, Hub};
@@ -174,15 +174,7 @@ fn welcome(
         keep_alive,
     ));
     let mut clock = Clock::new(now);
-    let expires = identity.disconnect_after.map(|after| {
-        let why = "the authorizer's time for the connection is over";
-        (now + after, Ending::Expired(why.into()))
-    });
-    let end = visitor.end.map(|end| (end, Ending::WebSocketLife));
-    clock.end = [expires, end]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(at, _)| *at);
+    clock.end = end(identity, visitor.end, now);
     clock.refresh = Refresh::new(Arc::clone(authorizer), visitor.presented, identity);
     let (session, session_present) = hub.arrive(Arrival {
         client_id: Arc::clone(&client_id),
@@ -205,36 +197,37 @@ fn welcome(
         why: None,
     };
     encode::connected(output.packets(), level, session_present, &granted);
-    Connection {
+    let terms = Terms {
+        silence: (keep_alive > 0).then(|| Duration::from_secs(keep_alive.into()) * 3 / 2),
+        packet_bytes: connect
+            .packet_bytes
+            .map_or(usize::MAX, |bytes| bytes as usize),
+        aliases_out: usize::from(connect.topic_aliases.min(limits.topic_aliases)),
+        problems: connect.problems,
+        expiry,
+    };
+    let parts = Parts {
         session,
         link,
         level,
         permissions,
         io: visitor.io,
         output,
-        input: BytesMut::new(),
-        terms: Terms {
-            silence: (keep_alive > 0).then(|| Duration::from_secs(keep_alive.into()) * 3 / 2),
-            packet_bytes: connect
-                .packet_bytes
-                .map_or(usize::MAX, |bytes| bytes as usize),
-            aliases_out: usize::from(connect.topic_aliases.min(limits.topic_aliases)),
-            problems: connect.problems,
-            expiry,
-        },
-        pace: Pace::new(limits),
+        terms,
         clock,
-        aliases_in: Vec::new(),
-        aliases_out: Vec::new(),
-        unflushed: 0,
-        held: std::collections::VecDeque::new(),
-        taken: std::collections::VecDeque::new(),
-        room: Vec::new(),
-        listens: false,
-        closing: None,
-        expiry: None,
-        hub: Arc::clone(hub),
-    }
+    };
+    Connection::new(Arc::clone(hub), parts)
+}
+
+/// When the connection ends whatever happens, and how.
+fn end(identity: &Identity, websocket: Option<Instant>, now: Instant) -> Option<(Instant, Ending)> {
+    let expires = identity.disconnect_after.map(|after| {
+        let why = "the authorizer's time for the connection is over";
+        (now + after, Ending::Expired(why.into()))
+    });
+    let websocket = websocket.map(|end| (end, Ending::WebSocketLife));
+    let ends = [expires, websocket].into_iter().flatten();
+    ends.min_by_key(|(at, _)| *at)
 }
 
 fn will(hub: &Hub, connect: &Connect<'_>) -> Option<Will> {

@@ -175,6 +175,21 @@ fn the_oldest_events_are_forgotten_whole() {
 }
 
 #[test]
+fn a_forgotten_event_is_not_new_and_took_no_time() {
+    let ledger = ledger();
+    for number in 0..1_500 {
+        sight(&ledger, number, put(&format!("e{number}"), EVENT));
+    }
+    observe(&ledger, 2_000, "c1", delivered("e7", "order/1"));
+    let pulse = ledger.pulse();
+    assert_eq!((pulse.events.total, pulse.latency), (1_500, None));
+    // Where nothing is seen but the broker, each event is new.
+    let ledger = self::ledger();
+    observe(&ledger, 2_000, "c1", delivered("e7", "order/1"));
+    assert_eq!(ledger.pulse().events.total, 1);
+}
+
+#[test]
 fn messages_without_a_mark_count_for_their_topic_only() {
     let ledger = ledger();
     let what = Happening::Published {

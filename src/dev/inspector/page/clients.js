@@ -81,9 +81,8 @@ find.addEventListener('input', async () => {
   list.set(found ?? state.clients.clients, true);
 });
 
-export function open(text) {
-  const [id, parameters] = text.split('?');
-  const topic = new URLSearchParams(parameters ?? '').get('hear');
+export function open(id, asked) {
+  const topic = asked.get('hear');
   const moved = id !== opened;
   opened = id;
   if (moved) list.show();

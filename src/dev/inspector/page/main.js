@@ -10,14 +10,21 @@ import * as tryIt from './try.js';
 const views = { events, channels, clients, try: tryIt };
 const LINKS = { connecting: 'connecting', live: 'live', lost: 'not reachable; trying again' };
 
-/** The view and what it is to show: `#events/ID`. */
+/** The view, what it is to show, and what else is asked: `#clients/ID?hear=TOPIC`. */
 function place() {
-  const [name, ...rest] = location.hash.slice(1).split('/');
-  return [views[name] ? name : 'events', decodeURIComponent(rest.join('/'))];
+  const [path, ...asked] = location.hash.slice(1).split('?');
+  const [name, ...rest] = path.split('/');
+  let id = rest.join('/');
+  try {
+    id = decodeURIComponent(id);
+  } catch {
+    // Somebody wrote it by hand: it is taken as it stands.
+  }
+  return [views[name] ? name : 'events', id, new URLSearchParams(asked.join('?'))];
 }
 
 function go() {
-  const [name, id] = place();
+  const [name, id, asked] = place();
   for (const other of Object.keys(views)) {
     byId(`view-${other}`).hidden = other !== name;
   }
@@ -26,7 +33,7 @@ function go() {
     else anchor.removeAttribute('aria-current');
   }
   document.body.dataset.open = id ? 'yes' : 'no';
-  views[name].open?.(id);
+  views[name].open(id, asked);
 }
 
 function flow(name, told) {

@@ -46,8 +46,8 @@ export function update() {
   chooseRoute();
 }
 
-export function open(text) {
-  const topic = new URLSearchParams(text.split('?')[1] ?? location.hash.split('?')[1] ?? '').get('listen');
+export function open(_, asked) {
+  const topic = asked.get('listen');
   if (topic) byId('listen-filters').value = topic;
 }
 

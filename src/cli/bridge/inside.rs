@@ -1,0 +1,52 @@
+//! The daemon within another program: `eventcast dev`.
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use tokio::sync::watch;
+
+use super::reach::{Parts, over_mqtt};
+use crate::bridge::Ending;
+use crate::config::Config;
+use crate::mqtt::pool::Pool;
+use crate::shutdown::Shutdown;
+use crate::telemetry::traces::Traces;
+
+/// A daemon inside of this process, for who runs more than it.
+pub(in crate::cli) struct Inside {
+    config: Config,
+    queue: String,
+    parts: Parts<Pool>,
+}
+
+impl Inside {
+    /// Reaches queue and broker as the configuration says.
+    pub(in crate::cli) async fn reach(
+        config: Config,
+        queue: &str,
+        aws: &SdkConfig,
+    ) -> anyhow::Result<Self> {
+        let parts = over_mqtt(&config.bridge, queue, aws).await?;
+        let queue = queue.to_owned();
+        Ok(Self {
+            config,
+            queue,
+            parts,
+        })
+    }
+
+    /// Works until it is told to end, and has drained.
+    pub(in crate::cli) async fn work(self, shutdown: Shutdown) -> anyhow::Result<Ending> {
+        let routes = watch::Sender::new(Arc::new(self.config.route_table()));
+        let traced = (Traces::default(), &*self.queue);
+        super::work(
+            &self.config,
+            self.parts,
+            traced,
+            routes.subscribe(),
+            shutdown,
+            None,
+        )
+        .await
+    }
+}

@@ -1,0 +1,53 @@
+//! The latest of what clients did.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::dev::broker::observe::Happening;
+use crate::dev::inspector::trail::Micros;
+
+/// Something that a client did, or that happened to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Doing {
+    /// When it was written down, among all changes.
+    #[serde(skip)]
+    pub version: u64,
+    /// When, in microseconds since 1970.
+    pub at: Micros,
+    /// The client id; empty where it is not known.
+    pub client: Arc<str>,
+    /// What.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// The latest of many.
+#[derive(Default)]
+pub(super) struct Log(VecDeque<Doing>);
+
+impl Log {
+    pub(super) fn add(&mut self, doing: Doing, most: usize) {
+        if self.0.len() >= most {
+            self.0.pop_front();
+        }
+        self.0.push_back(doing);
+    }
+
+    /// The latest first.
+    pub(super) fn since(
+        &self,
+        version: u64,
+        count: usize,
+        wanted: impl Fn(&Doing) -> bool,
+    ) -> Vec<Doing> {
+        let newest = self.0.iter().rev();
+        let newer = newest.take_while(|doing| doing.version > version);
+        newer
+            .filter(|doing| wanted(doing))
+            .take(count)
+            .cloned()
+            .collect()
+    }
+}
