@@ -36,10 +36,11 @@ use crate::telemetry::logs;
 What it serves, all in memory:
   event buses, by EventBridge's JSON protocol, whose rules send to its own queues
   queues, by SQS's JSON protocol, standard and FIFO
-  an MQTT broker with AWS IoT Core's behaviour and limits (MQTT 3.1, 3.1.1 and 5, QoS 0 and 1)
+  an MQTT broker with AWS IoT Core's behaviour and limits (MQTT 3.1, 3.1.1 and 5, QoS 0 and 1),
+    and its HTTPS data plane: publish, retained messages, connections
   the bridge of the configuration between them: a rule leads all events of the default bus to its queue
   a page that shows all of it: each event's way, clients, channels, and why a client hears nothing
-Any credentials are taken on the bus and queues; the account in ARNs is 000000000000. With roles in the configuration
+Any credentials are taken on the bus, queues and data plane; the account in ARNs is 000000000000. With roles in the configuration
 the broker asks clients for a token (eventcast token mint --dev, or the page). Without eventcast.yaml a small shop is served.
 
 Examples:
@@ -51,6 +52,8 @@ Examples:
   eventcast trace EVENT_ID
   eventcast dev --bare --port 0 --mqtt-port 0 --websocket-port 0 --delay 10ms --format json
   eventcast dev --limit filters-per-subscribe=20 --limit stored-per-second=off
+  eventcast dev --aws-key AKIDEVELOPMENT:secret
+  aws iot-data publish --topic order/1 --payload '{}' --cli-binary-format raw-in-base64-out
 
 Version 1 of aws overlooks AWS_ENDPOINT_URL for queues: give it --endpoint-url.
 What a bus could not send is told on standard error (EVENTCAST_LOG=error silences it).
@@ -60,7 +63,8 @@ Faults, for tests of what uses it; DELETE removes all:
   curl -d \"$FAULT\" http://127.0.0.1:4566/_dev/faults
   fault is refuse, throttle, drop (done, but the answer is lost) or delay (\"milliseconds\");
   \"times\" bounds it. For MQTT clients action is Connect, Publish, Subscribe, Unsubscribe or
-  Deliver, fault also duplicate or disconnect, and \"client\" and \"topic\" narrow it.
+  Deliver, fault also duplicate or disconnect, and \"client\" and \"topic\" narrow it; so they do
+  for the data plane's calls, where Publish is HttpPublish.
 
 Exit status: 0 told to end, 2 the configuration, a limit or a log filter is not right, 3 a port is taken or a part has failed.")]
 pub(super) struct Command {

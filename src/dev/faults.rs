@@ -3,7 +3,7 @@
 //! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds one, `DELETE` removes all. Without an
 //! action it hits every one but the one named by `except`; `times` bounds how often. What happens to MQTT clients has actions too
 //! (`Connect`, `Publish`, `Subscribe`, `Unsubscribe`, `Deliver`), which only a fault that names one hits, and can be narrowed to one
-//! `client` and one `topic` or filter.
+//! `client` and one `topic` or filter. So can calls of the data plane, where `Publish` is called `HttpPublish`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,11 +84,27 @@ impl Faults {
 
     /// What goes wrong with one call of an action.
     pub(crate) fn strike(&self, action: &str) -> Option<(Kind, Duration)> {
+        self.strike_call(action, None, None)
+    }
+
+    /// What goes wrong with one call of an action that is about a client or a topic.
+    pub(crate) fn strike_call(
+        &self,
+        action: &str,
+        client: Option<&str>,
+        topic: Option<&str>,
+    ) -> Option<(Kind, Duration)> {
+        let is_about = |meant: &Option<String>, known| meant.is_none() || meant.as_deref() == known;
         self.find(|fault| {
+            // What names a client or a topic but no action is meant for nobody.
             let is_general = fault.client.is_none() && fault.topic.is_none();
-            fault.action.as_deref().is_none_or(|meant| meant == action)
+            fault
+                .action
+                .as_deref()
+                .map_or(is_general, |meant| meant == action)
                 && fault.except.as_deref() != Some(action)
-                && is_general
+                && is_about(&fault.client, client)
+                && is_about(&fault.topic, topic)
         })
     }
 
@@ -155,5 +171,11 @@ mod tests {
         assert_eq!(struck, Some((Kind::Duplicate, Duration::ZERO)));
         faults.clear();
         assert_eq!(faults.strike("x"), None);
+        let fault = r#"{"action": "HttpPublish", "topic": "t", "fault": "throttle"}"#;
+        faults.add(serde_json::from_str(fault).unwrap());
+        assert_eq!(faults.strike("HttpPublish"), None);
+        assert_eq!(faults.strike_call("HttpPublish", None, Some("u")), None);
+        let struck = faults.strike_call("HttpPublish", None, Some("t"));
+        assert_eq!(struck, Some((Kind::Throttle, Duration::ZERO)));
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use super::Answer;
 use super::broker::Broker;
 use super::bus::Buses;
+use super::data_plane::DataPlane;
 use super::faults::{Fault, Faults, Kind};
 use super::inspector::Inspector;
 use super::observers::Observations;
@@ -26,7 +27,7 @@ use super::sighting::Sighting;
 use super::uuid::uuid;
 
 /// A batch of ten messages is 1 MiB; as JSON, with everything escaped, it is larger.
-const LARGEST_BODY: usize = 16 * 1024 * 1024;
+pub(super) const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// How the endpoints behave.
 #[derive(Clone)]
@@ -35,7 +36,7 @@ pub struct Options {
     pub region: String,
     /// How long each call takes at least, as in a real queue.
     pub delay: Duration,
-    /// The broker beside them, whose faults are asked for here too.
+    /// The broker beside them: its data plane is here, and its faults are asked for here too.
     pub broker: Option<Broker>,
 }
 
@@ -52,11 +53,12 @@ impl Default for Options {
 struct Server {
     queues: Arc<Queues>,
     buses: Buses,
+    data_plane: Option<DataPlane>,
     faults: Faults,
     delay: Duration,
 }
 
-/// The bus and the queues, before anybody is let in.
+/// The bus, the queues and the data plane, before anybody is let in.
 pub struct Platform(Arc<Server>);
 
 impl Platform {
@@ -68,8 +70,12 @@ impl Platform {
             queues,
             faults: options
                 .broker
-                .map(|broker| broker.faults())
+                .as_ref()
+                .map(Broker::faults)
                 .unwrap_or_default(),
+            data_plane: options
+                .broker
+                .map(|broker| DataPlane::new(broker, options.delay)),
             delay: options.delay,
         }))
     }
@@ -106,6 +112,10 @@ impl Platform {
             .fallback(unknown)
             .layer(DefaultBodyLimit::max(LARGEST_BODY))
             .with_state(Arc::clone(&self.0));
+        let router = match &self.0.data_plane {
+            Some(data_plane) => router.merge(data_plane.router()),
+            None => router,
+        };
         let router = match inspector {
             Some(inspector) => router.merge(Arc::clone(inspector).router()),
             None => router,
@@ -122,7 +132,7 @@ impl Platform {
 }
 
 async fn unknown() -> Response {
-    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, faults at /_dev/faults, /health\n";
+    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, IoT Core's data plane at /topics, /retainedMessage and /connections, faults at /_dev/faults, /health\n";
     (StatusCode::NOT_FOUND, says).into_response()
 }
 
@@ -208,7 +218,7 @@ fn unknown_service() -> Response {
 }
 
 /// An answer that breaks off, and the connection with it.
-fn lost() -> Response {
+pub(super) fn lost() -> Response {
     let broken = futures_util::stream::iter([Err::<Bytes, _>(std::io::Error::other(
         "a fault that was asked for",
     ))]);

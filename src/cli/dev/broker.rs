@@ -1,6 +1,7 @@
 //! The broker of `eventcast dev`: its flags, its ports, and how their addresses are told.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -17,7 +18,9 @@ use crate::dev::broker::Broker;
 use crate::dev::broker::door::tls::{Tls, TlsTexts};
 use crate::dev::broker::door::{Carrier, Endpoint};
 use crate::dev::broker::limits::{Limits, Rules};
+use crate::dev::broker::signed::{Keys, Signatures};
 use crate::dev::broker::switch;
+use crate::port::Authorizer;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The broker")]
@@ -59,6 +62,28 @@ pub(super) struct Options {
     /// Set one of its limits or rules, or switch it off; `help` lists them
     #[arg(long, value_name = "NAME=VALUE", value_parser = named)]
     limit: Vec<(String, String)>,
+    /// A key that signs addresses of WebSockets (SigV4), and its secret; may be given several times. Then signatures are checked
+    #[arg(long, value_name = "ID:SECRET", value_parser = key)]
+    aws_key: Vec<Key>,
+}
+
+/// A key's id and its secret.
+#[derive(Clone)]
+struct Key(String, String);
+
+impl fmt::Debug for Key {
+    /// Never shows the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key").field(&self.0).finish()
+    }
+}
+
+fn key(text: &str) -> Result<Key, String> {
+    let parts = text.split_once(':');
+    let parts = parts.filter(|(id, secret)| !id.is_empty() && !secret.is_empty());
+    parts
+        .map(|(id, secret)| Key(id.to_owned(), secret.to_owned()))
+        .ok_or_else(|| "ID:SECRET is wanted, such as AKIDEVELOPMENT:secret".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -117,7 +142,7 @@ impl Options {
     ) -> anyhow::Result<Open> {
         let tls = self.tls()?;
         let mut open = Open {
-            broker: Broker::start(limits, rules, Arc::clone(&people.authorizer)),
+            broker: Broker::start(limits, rules, self.authorizer(people)),
             addresses: Vec::new(),
             endpoints: Vec::new(),
         };
@@ -151,6 +176,18 @@ impl Options {
             });
         }
         Ok(open)
+    }
+
+    /// Who says who clients are: with keys, signatures are looked at first.
+    fn authorizer(&self, people: &People) -> Arc<dyn Authorizer> {
+        let authorizer = Arc::clone(&people.authorizer);
+        if self.aws_key.is_empty() {
+            return authorizer;
+        }
+        let keys = self.aws_key.iter().cloned();
+        let keys: Keys = keys.map(|Key(id, secret)| (id, secret)).collect();
+        let asks_for_tokens = people.issuer.is_some();
+        Arc::new(Signatures::new(keys, authorizer, asks_for_tokens))
     }
 
     fn tls(&self) -> anyhow::Result<Option<Tls>> {

@@ -17,6 +17,8 @@ mod hub;
 pub mod limits;
 mod names;
 pub mod observe;
+mod signature;
+pub mod signed;
 pub mod switch;
 pub mod wire;
 

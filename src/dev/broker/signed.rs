@@ -1,0 +1,92 @@
+//! The authorizer of a broker that was given AWS keys: it lets in whose WebSocket's address one of them has signed.
+//!
+//! What a signature allows on AWS is up to the IAM policies of who signed, which nobody knows here: it allows everything. Clients that
+//! come without a WebSocket are another authorizer's business, and so are those without a signature where that one knows tokens.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::everybody::Everybody;
+use super::signature::Signed;
+use crate::port::{Answer, Authentication, Authorizer, Identity, Presented, Refusal};
+
+/// Lets in whom signatures let in.
+pub struct Signatures {
+    keys: Keys,
+    others: Arc<dyn Authorizer>,
+    /// Whether a WebSocket may be opened without a signature, since the other authorizer asks for a token.
+    takes_unsigned: bool,
+}
+
+/// Secrets by their keys' ids.
+#[derive(Clone, Default)]
+pub struct Keys(BTreeMap<String, String>);
+
+impl fmt::Debug for Keys {
+    /// Never shows a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl FromIterator<(String, String)> for Keys {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl Signatures {
+    /// With keys, in front of another authorizer.
+    pub fn new(keys: Keys, others: Arc<dyn Authorizer>, takes_unsigned: bool) -> Self {
+        Self {
+            keys,
+            others,
+            takes_unsigned,
+        }
+    }
+
+    /// Who has signed an address; `None` where nobody has and nobody needs to.
+    fn signer(&self, presented: &Presented, now: SystemTime) -> Result<Option<String>, Refusal> {
+        let Some(upgrade) = &presented.upgrade else {
+            return Ok(None);
+        };
+        let query = upgrade.query.as_deref().unwrap_or_default();
+        if !Signed::is_there(query) {
+            return if self.takes_unsigned {
+                Ok(None)
+            } else {
+                let why = "the address is not signed, and --aws-key asks for signatures";
+                Err(Refusal::BadCredentials(why.to_owned()))
+            };
+        }
+        let signed = Signed {
+            path: &upgrade.path,
+            query,
+            headers: &upgrade.headers,
+        };
+        let secret = |id: &str| self.keys.0.get(id).map(String::as_str);
+        let signer = signed.verify(&secret, now);
+        signer
+            .map(Some)
+            .map_err(|error| Refusal::BadCredentials(error.to_string()))
+    }
+}
+
+impl Authorizer for Signatures {
+    fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
+        match self.signer(presented, SystemTime::now()) {
+            Err(refusal) => Box::pin(async { Err(refusal) }),
+            Ok(None) => self.others.authenticate(presented),
+            Ok(Some(id)) => Box::pin(async move {
+                Ok(Authentication::Known(Identity {
+                    principal: id.into(),
+                    access: Arc::new(Everybody),
+                    refresh_after: None,
+                    disconnect_after: None,
+                }))
+            }),
+        }
+    }
+}
