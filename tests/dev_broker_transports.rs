@@ -296,6 +296,25 @@ async fn a_certificate_can_be_asked_for() {
     Raw::new(stream).login(&connect).await;
 }
 
+/// Browsers give up where they are asked, so who does not say that it has one is not.
+#[tokio::test]
+async fn a_websocket_port_asks_for_certificates_by_application_protocol() {
+    let book = book();
+    let secure = secure(&book, Carrier::WebSocket, true).await;
+    let connect = Connect {
+        user_name: Some("ann".into()),
+        ..v5("a")
+    };
+    for (protocol, is_asked) in [("mqtt", false), ("x-amzn-mqtt-ca", true)] {
+        let config = secure.client(Some("device"), Some(protocol));
+        let stream = secure.dial(config).await.unwrap();
+        Raw::new(stream).login(&connect).await;
+        let seen = book.seen.lock().unwrap().last().unwrap().clone();
+        let shown = seen.tls.unwrap().certificate;
+        assert_eq!(shown.is_some(), is_asked, "{protocol}");
+    }
+}
+
 #[tokio::test]
 async fn the_application_protocol_decides_on_a_websocket_port() {
     let secure = secure(&book(), Carrier::WebSocket, false).await;

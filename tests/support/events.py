@@ -2,6 +2,7 @@
 
     events.py agreed    does what every bus does alike; prints each answer, without what differs from run to run
     events.py own       what LocalStack lacks or has otherwise than AWS; prints "well"
+    events.py place ORDER    puts an event of an order on the default bus; prints its id
 """
 
 import datetime
@@ -271,5 +272,12 @@ def own():
     print("well")
 
 
+def place(order):
+    detail = json.dumps({"orderId": order})
+    put = events.put_events(Entries=[{"Source": "shop.orders", "DetailType": "OrderPlaced", "Detail": detail}])
+    print(put["Entries"][0]["EventId"])
+
+
 if __name__ == "__main__":
-    {"agreed": agreed, "own": own}[sys.argv[1]]()
+    name, *arguments = sys.argv[1:]
+    {"agreed": agreed, "own": own, "place": place}[name](*arguments)

@@ -7,7 +7,7 @@
     reason = "each test uses a part of it, and a test that fails should say where"
 )]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -51,6 +51,11 @@ impl Lines {
             process,
             lines,
         }
+    }
+
+    /// Writes a line to its standard input.
+    pub(crate) fn say(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     pub(crate) fn all(&self) -> Vec<String> {

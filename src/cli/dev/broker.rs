@@ -53,7 +53,7 @@ pub(super) struct Options {
     /// The key of the certificate, as PEM
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
-    /// Who signs clients' certificates, as PEM: then clients are asked for one
+    /// Who signs clients' certificates, as PEM: then MQTT clients are asked for one, browsers are not
     #[arg(long, value_name = "FILE", requires = "certificate")]
     client_ca: Option<PathBuf>,
     /// What it is like: IoT Core with its limits, or a broker without any

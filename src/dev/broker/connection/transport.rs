@@ -108,9 +108,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketIo<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match ready!(Pin::new(&mut self.socket).poll_close(context)) {
-            Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => Poll::Ready(Ok(())),
-            Err(error) => Poll::Ready(Err(broken(error))),
+            Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => {}
+            Err(error) => return Poll::Ready(Err(broken(error))),
         }
+        // Not every client answers a close frame: AWS's device SDKs wait for the connection itself to end (RFC 6455, 7.1.1,
+        // has the server close it). What the client still says can be read all the same.
+        Pin::new(self.socket.get_mut()).poll_shutdown(context)
     }
 }
 
@@ -213,9 +216,29 @@ impl Output {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt as _;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_tungstenite::tungstenite::protocol::Role;
 
     use super::*;
+
+    /// The end of what is written is the connection's, for clients that do not answer a close frame.
+    #[tokio::test]
+    async fn a_websocket_that_is_shut_down_ends_without_an_answer() {
+        let (near, mut far) = tokio::io::duplex(1_000);
+        let socket = WebSocketStream::from_raw_socket(near, Role::Server, None).await;
+        let mut near = WebSocketIo::new(socket);
+        near.shutdown().await.unwrap();
+        let mut read = Vec::new();
+        let end = far.read_to_end(&mut read);
+        let end = tokio::time::timeout(Duration::from_secs(10), end).await;
+        end.expect("the connection ends").unwrap();
+        assert_eq!(read, [0x88, 0]);
+        // An answer is still understood: a close frame with an empty mask.
+        far.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+        assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 0);
+    }
 
     #[tokio::test]
     async fn packets_behind_a_large_payload_stay_behind_it() {

@@ -14,7 +14,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use self::handshake::{Visitor, greet};
 use self::tls::Tls;
@@ -60,16 +59,19 @@ impl House {
     /// Lets clients in for ever. Dropping it ends their connections.
     pub(crate) async fn serve(self, endpoint: Endpoint) -> io::Result<()> {
         let mut connections = JoinSet::new();
-        let tls = endpoint.tls.map(|Tls(config)| TlsAcceptor::from(config));
+        let Endpoint {
+            listener,
+            carrier,
+            tls,
+        } = endpoint;
         loop {
             tokio::select! {
-                accepted = endpoint.listener.accept() => match accepted {
+                accepted = listener.accept() => match accepted {
                     Ok((stream, source)) => {
                         // Small packets must not wait for one another; a socket that cannot do this works all the same.
                         let _ = stream.set_nodelay(true);
                         let house = self.clone();
-                        let (carrier, tls) = (endpoint.carrier, tls.clone());
-                        connections.spawn(house.welcome(stream, source, carrier, tls));
+                        connections.spawn(house.welcome(stream, source, carrier, tls.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a client could not be let in");
@@ -87,7 +89,7 @@ impl House {
         stream: TcpStream,
         source: SocketAddr,
         carrier: Carrier,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Tls>,
     ) {
         if let Some(connection) = Box::pin(self.let_in(stream, source, carrier, tls)).await {
             connection.serve().await;
@@ -99,7 +101,7 @@ impl House {
         stream: TcpStream,
         source: SocketAddr,
         carrier: Carrier,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Tls>,
     ) -> Option<Box<Connection>> {
         let mut presented = Presented {
             source,
@@ -107,10 +109,10 @@ impl House {
             upgrade: None,
             login: None,
         };
-        let Some(acceptor) = tls else {
+        let Some(tls) = tls else {
             return self.receive(stream, presented, carrier).await;
         };
-        let accepting = timeout(PATIENCE, acceptor.accept(stream));
+        let accepting = timeout(PATIENCE, tls.accept(stream, carrier == Carrier::WebSocket));
         let stream = accepting.await.ok()?.ok()?;
         let told = tls::told(stream.get_ref().1);
         let carrier = if tls::asks_for_mqtt(&told) {

@@ -1,21 +1,36 @@
 //! TLS on the broker's side: rustls with ring, certificates from PEM, client certificates where an authority is named.
+//!
+//! Browsers give up a WebSocket whose server asks for a certificate, and IoT Core does not ask there: it does for MQTT, and for who names
+//! the application protocol of certificates.
 
+use std::io;
 use std::sync::Arc;
 
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::{Acceptor, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, ServerConnection};
+use tokio_rustls::server::TlsStream;
 
 use crate::port::PresentedTls;
 
 /// Application protocols (developer guide, "Protocols, port mappings, and authentication"): a client that asks for one of the first two
 /// speaks MQTT, whatever the listener is for.
-const PROTOCOLS: [&str; 3] = ["mqtt", "x-amzn-mqtt-ca", "http/1.1"];
+const PROTOCOLS: [&str; 3] = ["mqtt", CERTIFICATES, "http/1.1"];
+
+/// MQTT by a client that has a certificate.
+const CERTIFICATES: &str = "x-amzn-mqtt-ca";
 
 /// What a listener needs for TLS, checked.
 #[derive(Clone, Debug)]
-pub struct Tls(pub(crate) Arc<ServerConfig>);
+pub struct Tls {
+    /// Asks clients for a certificate, where an authority is named.
+    asking: Arc<ServerConfig>,
+    /// Never asks.
+    silent: Arc<ServerConfig>,
+}
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +55,7 @@ pub struct TlsTexts<'a> {
     pub key: &'a [u8],
     /// Who signs clients' certificates; without one, none is asked for.
     pub client_authority: Option<&'a [u8]>,
-    /// Whether a client must have a certificate.
+    /// Whether a client that is asked must have a certificate.
     pub client_certificate_required: bool,
 }
 
@@ -50,38 +65,60 @@ impl Tls {
     /// # Errors
     /// [`TlsError`] when a text holds no certificate or key, or they do not fit.
     pub fn try_new(texts: &TlsTexts<'_>) -> Result<Self, TlsError> {
-        let chain = certificates(texts.certificate, "certificate")?;
-        let key = PrivateKeyDer::from_pem_slice(texts.key).map_err(|_| TlsError::Pem("key"))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Together)?;
-        let builder = match texts.client_authority {
-            None => builder.with_no_client_auth(),
-            Some(authority) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(authority, "client authority")? {
-                    roots.add(certificate).map_err(TlsError::Together)?;
-                }
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                let verifier = if texts.client_certificate_required {
-                    verifier
-                } else {
-                    verifier.allow_unauthenticated()
-                };
-                let verifier = verifier.build();
-                let verifier =
-                    verifier.map_err(|error| TlsError::Authorities(error.to_string()))?;
-                builder.with_client_cert_verifier(verifier)
-            }
+        let silent = Arc::new(config(texts, None)?);
+        let asking = match texts.client_authority {
+            None => Arc::clone(&silent),
+            authority => Arc::new(config(texts, authority)?),
         };
-        let mut config = builder
-            .with_single_cert(chain, key)
-            .map_err(TlsError::Together)?;
-        config.alpn_protocols = PROTOCOLS.map(|name| name.as_bytes().to_vec()).to_vec();
-        Ok(Self(Arc::new(config)))
+        Ok(Self { asking, silent })
     }
+
+    /// Shakes hands. On a port for WebSockets only who asks for it by its application protocol is asked for a certificate.
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+        is_websocket: bool,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let hand = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let asks = !is_websocket || {
+            let mut offered = hand.client_hello().alpn().into_iter().flatten();
+            offered.any(|name| name == CERTIFICATES.as_bytes())
+        };
+        let config = if asks { &self.asking } else { &self.silent };
+        hand.into_stream(Arc::clone(config)).await
+    }
+}
+
+fn config(texts: &TlsTexts<'_>, authority: Option<&[u8]>) -> Result<ServerConfig, TlsError> {
+    let chain = certificates(texts.certificate, "certificate")?;
+    let key = PrivateKeyDer::from_pem_slice(texts.key).map_err(|_| TlsError::Pem("key"))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Together)?;
+    let builder = match authority {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(authority, "client authority")? {
+                roots.add(certificate).map_err(TlsError::Together)?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = if texts.client_certificate_required {
+                verifier
+            } else {
+                verifier.allow_unauthenticated()
+            };
+            let verifier = verifier.build();
+            let verifier = verifier.map_err(|error| TlsError::Authorities(error.to_string()))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(TlsError::Together)?;
+    config.alpn_protocols = PROTOCOLS.map(|name| name.as_bytes().to_vec()).to_vec();
+    Ok(config)
 }
 
 fn certificates(text: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -107,5 +144,5 @@ pub(crate) fn told(connection: &ServerConnection) -> PresentedTls {
 
 /// Whether the client asked for MQTT by its application protocol.
 pub(crate) fn asks_for_mqtt(told: &PresentedTls) -> bool {
-    matches!(told.protocol.as_deref(), Some("mqtt" | "x-amzn-mqtt-ca"))
+    matches!(told.protocol.as_deref(), Some("mqtt" | CERTIFICATES))
 }
