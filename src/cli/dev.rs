@@ -261,6 +261,9 @@ async fn serve(
     }
     // What the queue holds is gone with this process: there is nothing to drain for.
     bridges.shutdown().await;
+    if let Some(assembled) = &assembled {
+        assembled.see_off(&handle).await;
+    }
     handle.close(GOODBYE).await;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::people::People;
 use super::show::{Moment, Show};
@@ -28,6 +28,10 @@ const QUEUES: (&str, &str) = ("eventcast", "eventcast-dlq");
 
 /// How often a summary of the demo is told.
 const MOMENTS: Duration = Duration::from_secs(1);
+
+/// How long the bridge's connections may take to end, and how often it is looked.
+const GOING: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What is there beside the bare endpoints.
 pub(super) struct Assembled {
@@ -111,6 +115,17 @@ impl Assembled {
             failed = demo.play() => failed.map_err(anyhow::Error::msg).context("the demo"),
             failed = tell => Err(failed),
         }
+    }
+
+    /// Waits until the broker has seen that the bridge is gone: it is told nothing any more.
+    pub(super) async fn see_off(&self, broker: &Broker) {
+        let client_ids = format!("{}-", self.config.bridge.client_id);
+        let gone = async {
+            while broker.clients(0, |id| id.starts_with(&client_ids)).1 > 0 {
+                sleep(LOOK).await;
+            }
+        };
+        let _ = timeout(GOING, gone).await;
     }
 
     /// How it goes.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use self::shop::{COURIERS, CUSTOMERS, Shop};
+use self::shop::{COURIERS, Shop};
 use super::Platform;
 use crate::broker::Broker;
 use crate::mqtt::auth::{Access, Credentials, Token};
@@ -57,7 +57,7 @@ impl Demo {
         rate: u32,
     ) -> Self {
         let stage = Stage {
-            shop: Mutex::new(Shop::open()),
+            shop: Mutex::new(Shop::open(rate)),
             issuer,
             broker,
             heard: AtomicU64::new(0),
@@ -75,8 +75,9 @@ impl Demo {
     /// When the bus does not take an event, in one line.
     pub async fn play(&self) -> Result<(), String> {
         let mut cast = JoinSet::new();
+        let customers = self.stage.shop().customers();
         let (mut renew, renewals): (Vec<_>, Vec<_>) =
-            (0..CUSTOMERS).map(|_| mpsc::channel(1)).unzip();
+            (0..customers).map(|_| mpsc::channel(1)).unzip();
         for (index, renewals) in renewals.into_iter().enumerate() {
             cast.spawn(customer(Arc::clone(&self.stage), index, renewals));
         }
@@ -253,7 +254,10 @@ async fn curious(stage: Arc<Stage>) {
             let turn = tokio::select! {
                 message = listener.next() => message.is_some(),
                 _ = clock.tick() => {
-                    let order = stage.shop().order_of(fastrand::usize(..CUSTOMERS));
+                    let order = {
+                        let shop = stage.shop();
+                        shop.order_of(fastrand::usize(..shop.customers()))
+                    };
                     match order {
                         Some(order) => listener.subscribe(&[order]).await.is_ok(),
                         None => pending().await,

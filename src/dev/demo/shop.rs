@@ -4,9 +4,17 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
-/// How many of each there are.
-pub(super) const CUSTOMERS: usize = 8;
+/// How many couriers there are.
 pub(super) const COURIERS: usize = 4;
+
+/// How many customers there are at least, and at most.
+const CUSTOMERS: (u32, u32) = (8, 300);
+
+/// How many events a second there are for each customer: with more, it would do nothing but come back with new tokens.
+const PER_CUSTOMER: u32 = 3;
+
+/// How many customers a tenant has: a topic's messages go one after the other, so one tenant cannot have all.
+const PER_TENANT: usize = 8;
 
 /// How many orders a customer has open. A token names them all.
 const ORDERS: usize = 5;
@@ -57,7 +65,7 @@ struct Customer {
 /// The shop.
 #[derive(Clone, Debug)]
 pub(super) struct Shop {
-    tenant: String,
+    tenants: Vec<String>,
     customers: Vec<Customer>,
     couriers: Vec<String>,
     /// Ids to come, so that tests know them.
@@ -76,17 +84,19 @@ impl Ids {
 }
 
 impl Shop {
-    pub(super) fn open() -> Self {
+    /// A shop with customers enough for so many events a second.
+    pub(super) fn open(rate: u32) -> Self {
         let mut ids = Ids::default();
-        let couriers: Vec<String> = (0..COURIERS).map(|_| ids.next()).collect();
+        let customers = (rate / PER_CUSTOMER).clamp(CUSTOMERS.0, CUSTOMERS.1) as usize;
+        let mut some = |count: usize| (0..count).map(|_| ids.next()).collect();
         let mut shop = Self {
-            tenant: ids.next(),
+            tenants: some(customers.div_ceil(PER_TENANT)),
+            couriers: some(COURIERS),
             customers: Vec::new(),
-            couriers,
             ids,
             puts: 0,
         };
-        for _ in 0..CUSTOMERS {
+        for _ in 0..customers {
             let id = shop.ids.next();
             let orders = shop.orders();
             shop.customers.push(Customer { id, orders });
@@ -128,7 +138,7 @@ impl Shop {
 
     /// One of a customer's orders takes its next step.
     fn go_on(&mut self, index: usize) -> Put {
-        let tenant = self.tenant.clone();
+        let tenant = self.tenants.get(index / PER_TENANT);
         let couriers = &self.couriers;
         let Some(customer) = self.customers.get_mut(index) else {
             return Put {
@@ -171,6 +181,11 @@ impl Shop {
         if let Some(customer) = self.customers.get_mut(index) {
             customer.orders = orders;
         }
+    }
+
+    /// How many customers there are.
+    pub(super) fn customers(&self) -> usize {
+        self.customers.len()
     }
 
     /// What a customer's token says.
@@ -224,7 +239,7 @@ mod tests {
 
     #[test]
     fn every_order_goes_its_whole_way() {
-        let mut shop = Shop::open();
+        let mut shop = Shop::open(25);
         let mut renewed = 0;
         let mut seen = std::collections::BTreeMap::<String, Vec<String>>::new();
         for _ in 0..5_000 {
@@ -247,18 +262,18 @@ mod tests {
             .values()
             .filter(|states| states.last().is_some_and(|last| last == "delivered"));
         let (full, late): (Vec<_>, Vec<_>) = done.partition(|states| states.len() == WAY.len());
-        assert!(full.len() > 500 && late.len() <= CUSTOMERS * ORDERS);
+        assert!(full.len() > 500 && late.len() <= shop.customers() * ORDERS);
         assert!(full.iter().all(|states| **states == whole));
     }
 
     #[test]
     fn claims_fit_the_roles_of_the_shop() {
-        let shop = Shop::open();
+        let shop = Shop::open(25);
         let customer = shop.customer(0);
         assert_eq!(customer["orders"].as_array().unwrap().len(), ORDERS);
         assert!(customer["orders"][0]["courier"].is_string());
         let tours =
             (0..COURIERS).map(|index| shop.courier(index)["tour"].as_array().unwrap().len());
-        assert_eq!(tours.sum::<usize>(), CUSTOMERS * ORDERS);
+        assert_eq!(tours.sum::<usize>(), shop.customers() * ORDERS);
     }
 }
