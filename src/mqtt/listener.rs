@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 const KEEP_ALIVE: u16 = 60;
 
+/// How many of its own messages may be unacknowledged.
+const IN_FLIGHT: u16 = 16;
+
 /// How many messages may wait for who hears them.
 const WAITING: usize = 256;
 
@@ -51,7 +54,9 @@ impl Listener {
         options
             .set_clean_start(true)
             .set_keep_alive(KEEP_ALIVE)
-            .set_max_packet_size(Some(PACKET_BYTES));
+            .set_max_packet_size(Some(PACKET_BYTES))
+            // The client library keeps a place for each: without a bound, megabytes.
+            .set_outgoing_inflight_upper_limit(IN_FLIGHT);
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         options.set_network_options(network);
