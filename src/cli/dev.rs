@@ -53,7 +53,7 @@ Examples:
   eventcast dev --bare --port 0 --mqtt-port 0 --websocket-port 0 --delay 10ms --format json
   eventcast dev --limit filters-per-subscribe=20 --limit stored-per-second=off
   eventcast dev --aws-key AKIDEVELOPMENT:secret
-  aws iot-data publish --topic order/1 --payload '{}' --cli-binary-format raw-in-base64-out
+  curl -d '{}' http://127.0.0.1:4566/topics/order/1
 
 Version 1 of aws overlooks AWS_ENDPOINT_URL for queues: give it --endpoint-url.
 What a bus could not send is told on standard error (EVENTCAST_LOG=error silences it).
