@@ -204,9 +204,11 @@ fn words(hop: &Hop) -> (&'static str, String) {
             sessions,
             ..
         } => {
-            let by = route
-                .as_ref()
-                .map_or_else(|| format!("`{client}`"), |route| format!("route `{route}`"));
+            let by = match (route, &**client) {
+                (Some(route), _) => format!("route `{route}`"),
+                (None, "") => "HTTPS".into(),
+                (None, client) => format!("`{client}`"),
+            };
             let retain = if *retain { ", retained" } else { "" };
             let sessions = plural(*sessions as u64, "subscriber", "subscribers");
             (

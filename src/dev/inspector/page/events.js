@@ -122,7 +122,7 @@ function words(hop) {
     case 'deleted': return ['Bridge', 'done', `deleted from ${hop.queue}`];
     case 'redriven': return ['Queue', `moved to ${hop.to}`, 'handed out too often'];
     case 'published': return ['Topic', link('channels', hop.topic, channelName(hop.topic), { class: 'mono' }),
-      `by ${hop.route ? `route ${hop.route}` : hop.client}, QoS ${hop.qos}${hop.retain ? ', retained' : ''}; ${many(hop.sessions, 'subscriber')}`];
+      `by ${hop.route ? `route ${hop.route}` : hop.client || 'HTTPS'}, QoS ${hop.qos}${hop.retain ? ', retained' : ''}; ${many(hop.sessions, 'subscriber')}`];
     case 'delivered': return ['Client', link('clients', hop.client, hop.client, { class: 'mono' }), hop.retained ? 'got it later, as the retained message' : ''];
     case 'withheld': return ['Denied', link('clients', hop.client, hop.client, { class: 'mono' }),
       ['did not get it: ', sentence(hop.why), ' ', el('a', { href: `#clients/${encodeURIComponent(hop.client)}?hear=${encodeURIComponent(hop.topic)}` }, 'Why?')]];
