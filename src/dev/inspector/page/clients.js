@@ -162,13 +162,13 @@ function hearForm(client, topic) {
   return [form, answer];
 }
 
-/** The explanation: each check, and what to change. */
+/** The explanation: what to change, and each check behind it. */
 export function hearing(told) {
   const mark = { true: 'yes', false: 'no', null: 'not known' };
   return [
     el('p', { class: told.heard ? 'says good' : 'says bad' }, sentence(told.says)),
+    told.advice.length ? el('div', { class: 'advice' }, el('b', {}, 'What to change'), el('ul', {}, told.advice.map((line) => el('li', {}, sentence(line))))) : null,
     el('ol', { class: 'checks' }, told.checks.map((check) => el('li', { 'data-holds': String(check.holds) },
       el('b', {}, check.what), ' ', el('span', { class: 'mark' }, mark[check.holds]), check.words.map((line) => el('div', { class: 'why' }, sentence(line)))))),
-    told.advice.length ? el('div', { class: 'advice' }, el('b', {}, 'What to change'), el('ul', {}, told.advice.map((line) => el('li', {}, sentence(line))))) : null,
   ];
 }
