@@ -505,3 +505,26 @@ fn aws_is_asked_for_what_it_tells() {
         "{told}"
     );
 }
+
+#[test]
+fn a_configuration_of_the_environment_does_not_keep_the_demo_from_playing() {
+    let run = |arguments: &[&str]| {
+        let ports = ["--port", "0", "--mqtt-port", "0", "--websocket-port", "0"];
+        let output = Command::new(env!("CARGO_BIN_EXE_eventcast"))
+            .args(["dev", "--duration", "1s"])
+            .args(ports)
+            .args(arguments)
+            .env("EVENTCAST_CONFIG", "/nowhere/eventcast.yaml")
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), told)
+    };
+    for flag in ["--demo", "--bare"] {
+        let (status, told) = run(&[flag]);
+        assert_eq!(status, Some(0), "{told}");
+        let (status, told) = run(&[flag, "--config", "other.yaml"]);
+        assert_eq!(status, Some(2), "{told}");
+        assert!(told.contains("leave one of the two out"), "{told}");
+    }
+}

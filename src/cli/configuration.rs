@@ -55,6 +55,13 @@ impl Configuration {
         self.file == std::path::Path::new(USUAL) && !self.file.exists()
     }
 
+    /// Whether the command line names a file, rather than the environment or nobody.
+    #[cfg(feature = "dev")]
+    pub(super) fn is_typed(&self) -> bool {
+        let of_environment = std::env::var_os("EVENTCAST_CONFIG");
+        self.file != std::path::Path::new(USUAL) && of_environment != Some(self.file.clone().into())
+    }
+
     /// As [`read_checked`](Self::read_checked), of text that stands in for the file.
     #[cfg(feature = "dev")]
     pub(super) fn read_text(

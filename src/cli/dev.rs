@@ -88,10 +88,10 @@ pub(super) struct Command {
     #[command(flatten)]
     configuration: Configuration,
     /// Serve the endpoints alone: no queue, no rule, no bridge, no roles and no page
-    #[arg(long, conflicts_with_all = ["config", "demo"])]
+    #[arg(long, conflicts_with = "demo")]
     bare: bool,
     /// Play the built-in shop: customers, couriers and support, and events at a lively rate
-    #[arg(long, conflicts_with = "config")]
+    #[arg(long)]
     demo: bool,
     /// How many events the demo puts on the bus in a second
     #[arg(long, value_name = "COUNT", default_value = "25", requires = "demo", value_parser = clap::value_parser!(u32).range(1..=2_000))]
@@ -158,6 +158,14 @@ enum Read {
 
 impl Command {
     fn config(&self, messages: &mut impl Write) -> anyhow::Result<Read> {
+        if (self.bare || self.demo) && self.configuration.is_typed() {
+            let flag = if self.bare { "--bare" } else { "--demo" };
+            writeln!(
+                messages,
+                "error: `{flag}` reads no configuration, and `--config` names one\nhelp: leave one of the two out"
+            )?;
+            return Ok(Read::Wrong);
+        }
         if self.bare {
             return Ok(Read::None);
         }
