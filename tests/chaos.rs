@@ -139,12 +139,7 @@ impl Chaos {
     /// passes before the subscriber is back.
     fn kill_broker(&mut self, subscriber: &Lines, word: &str) {
         self.gate.hold_answers();
-        let mut seen = 0;
-        until("the subscriber has what the broker had", || {
-            let before = std::mem::replace(&mut seen, subscriber.count());
-            thread::sleep(Duration::from_millis(200));
-            before == seen
-        });
+        lines::quiet(subscriber);
         // A fault would send the subscriber away as well.
         self.stop_faults();
         self.broker.restart();
@@ -208,7 +203,9 @@ impl Chaos {
         sqs: &Client,
         count: usize,
     ) -> (BTreeMap<String, Vec<usize>>, usize) {
+        let mut looks = 0..600;
         while left(sqs, &self.queue).await > 0 {
+            assert!(looks.next().is_some(), "the queue does not empty");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         until("all have arrived", || subscriber.count() >= count);

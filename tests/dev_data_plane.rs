@@ -46,7 +46,7 @@ async fn subscriber(dev: &Dev, id: &str, filters: &[&str]) -> Raw<TcpStream> {
 /// Every call with boto3, and what a subscriber hears of it.
 #[tokio::test]
 async fn boto3_is_content() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(&["--limit", "connection-calls-per-second=off"]);
     Raw::join(dev.port("mqtt"), &v5("gone")).await.leave().await;
     let will = Will {
         topic: "order/will".into(),
@@ -213,7 +213,7 @@ async fn the_daemons_publisher_knows_what_faults_mean() {
 #[cfg(feature = "admin")]
 #[tokio::test]
 async fn revoking_ends_a_live_client() {
-    let dev = Dev::start(&[]);
+    let dev = Dev::start(&["--limit", "connection-calls-per-second=off"]);
     let mut live = subscriber(&dev, "driver-17", &["order/1"]).await;
     let revoke = |client: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_eventcast"))
@@ -282,6 +282,27 @@ async fn what_other_clients_are_told() {
             body["message"].is_string() && body["traceId"].is_string(),
             "{body}"
         );
+    }
+}
+
+#[tokio::test]
+async fn calls_have_rates() {
+    let dev = Dev::start(&[
+        "--limit=connection-calls-per-second=0",
+        "--limit=account-retained-lists=0",
+    ]);
+    for (call, status) in [
+        ("GET /connections/a", "429"),
+        ("GET /connections/a/subscriptions", "429"),
+        ("DELETE /connections/a", "429"),
+        ("GET /retainedMessage", "429"),
+        ("GET /retainedMessage/a", "404"),
+        ("POST /topics/a", "200"),
+    ] {
+        let told = ask(&dev, call, "").await;
+        assert!(told.starts_with(&format!("HTTP/1.1 {status}")), "{told}");
+        let kind = "x-amzn-errortype: ThrottlingException\r\n";
+        assert_eq!(told.contains(kind), status == "429", "{told}");
     }
 }
 

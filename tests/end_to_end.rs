@@ -212,7 +212,8 @@ fn an_event_on_the_bus_reaches_a_browser_and_leaves_the_queue_after_its_acknowle
     until("the page shows the event", || {
         browser.messages().into_iter().collect::<BTreeSet<_>>() == shown
     });
-    // The broker has the messages, but its acknowledgements are held: the event stays.
+    // The broker has the messages, but its acknowledgements are held: the event stays. A second would be enough to delete it.
+    until("an answer is held back", || platform.gate.holds_something());
     thread::sleep(Duration::from_secs(1));
     assert_eq!(platform.queued(), 1);
     platform.gate.open();
@@ -268,7 +269,7 @@ fn a_bridge_killed_in_mid_run_loses_nothing() {
         until("some have arrived", || subscriber.messages().len() > share);
         // Acknowledgements under way are lost with it: events published but not deleted come again.
         platform.gate.hold_answers();
-        thread::sleep(Duration::from_millis(100));
+        until("an answer is held back", || platform.gate.holds_something());
         platform.kill_bridge();
         platform.gate.open();
         platform.start_bridge();
@@ -603,7 +604,7 @@ fn a_broker_killed_in_mid_run_loses_nothing() {
     until("some have arrived", || subscriber.messages().len() > 100);
     // Nothing is published while the subscriber is away: a broker keeps nothing for those who were not there.
     platform.gate.cut();
-    thread::sleep(Duration::from_millis(200));
+    lines::quiet(&subscriber);
     platform.broker.restart();
     lines::probe(&subscriber, platform.broker.mqtt_port(), "probe-again");
     platform.gate.open();

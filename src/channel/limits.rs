@@ -100,6 +100,20 @@ pub const QUEUED_PER_SECOND_PER_ACCOUNT: u32 = 500;
 /// which can be raised.
 pub const RETAINED_PER_SECOND_PER_ACCOUNT: u32 = 500;
 
+/// Calls of GetRetainedMessage a second of an account (QUOTA, "GetRetainedMessage": the default, which can be raised; 50 in small
+/// Regions).
+pub const RETAINED_GETS_PER_SECOND_PER_ACCOUNT: u32 = 500;
+
+/// Calls of ListRetainedMessages a second of an account (QUOTA, "ListRetainedMessages": the default, which can be raised).
+pub const RETAINED_LISTS_PER_SECOND_PER_ACCOUNT: u32 = 10;
+
+/// Calls of GetConnection, of ListSubscriptions and of DeleteConnection a second of an account, each (QUOTA: the default, which can be
+/// raised).
+pub const CONNECTION_CALLS_PER_SECOND_PER_ACCOUNT: u32 = 100;
+
+/// The same of one client id (QUOTA), which cannot be raised.
+pub const CONNECTION_CALLS_PER_SECOND_PER_CLIENT_ID: u32 = 1;
+
 /// The longest IoT policy document, in characters, white space not counted (QUOTA, "Maximum policy document size"). It holds for named
 /// policies and for each document of a custom authorizer.
 pub const POLICY_CHARACTERS: usize = 2_048;

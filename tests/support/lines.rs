@@ -113,6 +113,15 @@ pub(crate) fn subscriber(port: u16) -> Lines {
     lines
 }
 
+/// Waits until a subscriber has heard all that is on its way to it: nothing new comes between two looks.
+pub(crate) fn quiet(subscriber: &Lines) {
+    let mut seen = None;
+    until("the subscriber has all that was on its way", || {
+        let now = subscriber.count();
+        seen.replace(now) == Some(now)
+    });
+}
+
 /// Waits until a subscriber hears a word.
 pub(crate) fn probe(subscriber: &Lines, port: u16, word: &str) {
     let port = port.to_string();

@@ -188,6 +188,11 @@ impl Broker {
         }
     }
 
+    /// Whether a call of the data plane may be done now, by its name; where not, it may be later.
+    pub(in crate::dev) fn may_call(&self, action: &str, client_id: Option<&str>) -> bool {
+        self.hub.calls.take(action, client_id, Instant::now())
+    }
+
     /// The retained message of a topic.
     pub fn retained(&self, topic: &str) -> Option<RetainedMessage> {
         let message = self.hub.retained().message(topic, Instant::now())?;

@@ -79,6 +79,14 @@ pub struct Limits {
     pub account_queued: Option<u32>,
     /// Retained messages a second.
     pub account_retained: Option<u32>,
+    /// Calls of `GetRetainedMessage` a second.
+    pub account_retained_gets: Option<u32>,
+    /// Calls of `ListRetainedMessages` a second.
+    pub account_retained_lists: Option<u32>,
+    /// Calls of `GetConnection`, of `ListSubscriptions` and of `DeleteConnection` a second, of each.
+    pub account_connection_calls: Option<u32>,
+    /// The same of one client id.
+    pub connection_calls_per_second_per_client_id: Option<u32>,
 }
 
 /// What becomes of the keep-alive that a client asks for.
@@ -163,6 +171,12 @@ impl Limits {
             account_subscribes: Some(iot::SUBSCRIPTIONS_PER_SECOND_PER_ACCOUNT),
             account_queued: Some(iot::QUEUED_PER_SECOND_PER_ACCOUNT),
             account_retained: Some(iot::RETAINED_PER_SECOND_PER_ACCOUNT),
+            account_retained_gets: Some(iot::RETAINED_GETS_PER_SECOND_PER_ACCOUNT),
+            account_retained_lists: Some(iot::RETAINED_LISTS_PER_SECOND_PER_ACCOUNT),
+            account_connection_calls: Some(iot::CONNECTION_CALLS_PER_SECOND_PER_ACCOUNT),
+            connection_calls_per_second_per_client_id: Some(
+                iot::CONNECTION_CALLS_PER_SECOND_PER_CLIENT_ID,
+            ),
         }
     }
 
@@ -204,6 +218,10 @@ impl Limits {
             account_subscribes: None,
             account_queued: None,
             account_retained: None,
+            account_retained_gets: None,
+            account_retained_lists: None,
+            account_connection_calls: None,
+            connection_calls_per_second_per_client_id: None,
         }
     }
 }

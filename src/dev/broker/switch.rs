@@ -242,6 +242,26 @@ pub const SWITCHES: &[Switch] = &[
         "retained messages a second of all clients",
         |l, v| rate(&mut l.account_retained, v),
     ),
+    limit(
+        "account-retained-gets",
+        "calls of GetRetainedMessage a second",
+        |l, v| rate(&mut l.account_retained_gets, v),
+    ),
+    limit(
+        "account-retained-lists",
+        "calls of ListRetainedMessages a second",
+        |l, v| rate(&mut l.account_retained_lists, v),
+    ),
+    limit(
+        "account-connection-calls",
+        "calls of GetConnection, ListSubscriptions, DeleteConnection a second, each",
+        |l, v| rate(&mut l.account_connection_calls, v),
+    ),
+    limit(
+        "connection-calls-per-second",
+        "the same of one client id",
+        |l, v| rate(&mut l.connection_calls_per_second_per_client_id, v),
+    ),
     rule("hash-matches-parent", "`a/#` matches `a`", |r, on| {
         r.hash_matches_parent = on
     }),

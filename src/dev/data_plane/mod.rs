@@ -2,7 +2,7 @@
 //!
 //! Paths, parameters and errors are those of the IoT data model (API reference, "AWS IoT data", 2026; developer guide, "HTTPS"), so
 //! that every SDK works with `AWS_ENDPOINT_URL`. The broker's limits hold. Never asked: who calls (any credentials are taken, and what
-//! they may do is not looked at). Not here: shadows, `SendDirectMessage`, and the rates of calls other than `Publish`.
+//! they may do is not looked at). Not here: shadows, `SendDirectMessage`.
 
 mod connections;
 mod publish;
@@ -85,6 +85,10 @@ impl Plane {
     async fn answer(&self, call: Call<'_>, act: impl Fn(&Broker) -> Answer) -> Response {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
+        }
+        if !self.broker.may_call(call.action, call.client) {
+            let why = "more of these calls a second than the account, or this client id, may have";
+            return Refusal::throttled(why).answer();
         }
         let faults = self.broker.faults();
         let fault = faults.strike_call(call.action, call.client, call.topic);

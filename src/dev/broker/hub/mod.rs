@@ -3,6 +3,7 @@
 //! Locks are taken in this order: the table of sessions, one session's state, the trie. Nothing is published, and nobody is told of
 //! anything, while one of them is held.
 
+mod calls;
 pub(crate) mod group;
 mod ledger;
 mod lifecycle;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+use self::calls::Calls;
 use self::ledger::Ledger;
 use self::message::Delivery;
 use self::outbox::Outbox;
@@ -45,6 +47,7 @@ pub(crate) struct Hub {
     pub(crate) counters: Counters,
     pub(crate) faults: Faults,
     pub(crate) account: Account,
+    pub(crate) calls: Calls,
     pub(crate) timers: Timers,
     pub(crate) trie: RwLock<Trie<Subscribers>>,
     retained: Mutex<Retained>,
@@ -103,6 +106,7 @@ impl Hub {
                 queued: SharedRate::new(limits.account_queued),
                 retained: SharedRate::new(limits.account_retained),
             },
+            calls: Calls::new(&limits),
             observers: Observers::default(),
             counters: Counters::default(),
             faults: Faults::default(),

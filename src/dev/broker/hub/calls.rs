@@ -1,0 +1,125 @@
+//! The rates of the data plane's calls that ask about connections and retained messages, or end connections: of the account, and of one
+//! client id ("AWS IoT Core endpoints and quotas", "AWS IoT Core API rate limits"). `Publish` counts among all messages instead.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
+
+use super::rate::{Rate, SharedRate};
+use crate::dev::broker::limits::Limits;
+
+/// How many client ids are remembered before those whose second is over are looked for.
+const LOOK: usize = 1_024;
+
+#[derive(Debug)]
+pub(crate) struct Calls {
+    get_retained: SharedRate,
+    list_retained: SharedRate,
+    get_connection: Kind,
+    list_subscriptions: Kind,
+    delete_connection: Kind,
+}
+
+/// A call that names a client id.
+#[derive(Debug)]
+struct Kind {
+    account: SharedRate,
+    per_client: Option<u32>,
+    clients: Mutex<FxHashMap<Box<str>, (Instant, Rate)>>,
+}
+
+impl Calls {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let kind = || Kind {
+            account: SharedRate::new(limits.account_connection_calls),
+            per_client: limits.connection_calls_per_second_per_client_id,
+            clients: Mutex::default(),
+        };
+        Self {
+            get_retained: SharedRate::new(limits.account_retained_gets),
+            list_retained: SharedRate::new(limits.account_retained_lists),
+            get_connection: kind(),
+            list_subscriptions: kind(),
+            delete_connection: kind(),
+        }
+    }
+
+    /// Whether a call may be done now, by its name in AWS's model; others are not limited here.
+    pub(crate) fn take(&self, action: &str, client_id: Option<&str>, now: Instant) -> bool {
+        let kind = match action {
+            "GetRetainedMessage" => return self.get_retained.take(now),
+            "ListRetainedMessages" => return self.list_retained.take(now),
+            "GetConnection" => &self.get_connection,
+            "ListSubscriptions" => &self.list_subscriptions,
+            "DeleteConnection" => &self.delete_connection,
+            _ => return true,
+        };
+        kind.take(client_id.unwrap_or_default(), now)
+    }
+}
+
+impl Kind {
+    fn take(&self, client_id: &str, now: Instant) -> bool {
+        let Some(limit) = self.per_client else {
+            return self.account.take(now);
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if clients.len() >= LOOK {
+            clients
+                .retain(|_, (at, _)| now.saturating_duration_since(*at) < Duration::from_secs(1));
+        }
+        let known = clients.get_mut(client_id);
+        let mut rate = known.map_or_else(|| Rate::new(Some(limit)), |(_, rate)| *rate);
+        // What the account may not do does not count for the client.
+        let may = rate.take(now, 1) && self.account.take(now);
+        if may {
+            clients.insert(client_id.into(), (now, rate));
+        }
+        may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_call_has_its_rates() {
+        let calls = Calls::new(&Limits {
+            account_connection_calls: Some(3),
+            account_retained_lists: Some(1),
+            ..Limits::iot_core()
+        });
+        let now = Instant::now();
+        let take = |action, client, now| calls.take(action, Some(client), now);
+        // One a second of a client id, three of all; each call for itself.
+        for action in ["GetConnection", "ListSubscriptions", "DeleteConnection"] {
+            assert!(take(action, "a", now) && take(action, "b", now));
+            assert!(!take(action, "a", now + Duration::from_millis(999)));
+            assert!(take(action, "c", now));
+            assert!(!take(action, "d", now));
+            assert!(take(action, "d", now + Duration::from_secs(1)));
+            assert!(take(action, "a", now + Duration::from_secs(1)));
+        }
+        assert!(calls.take("ListRetainedMessages", None, now));
+        assert!(!calls.take("ListRetainedMessages", None, now));
+        assert!(calls.take("GetRetainedMessage", None, now));
+        assert!((0..1_000).all(|_| calls.take("HttpPublish", None, now)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn client_ids_are_forgotten() {
+        let calls = Calls::new(&Limits {
+            account_connection_calls: None,
+            ..Limits::iot_core()
+        });
+        let mut now = Instant::now();
+        for n in 0..10_000 {
+            now += Duration::from_millis(1);
+            assert!(calls.take("GetConnection", Some(&n.to_string()), now));
+        }
+        assert!(calls.get_connection.clients.lock().unwrap().len() <= LOOK);
+    }
+}
