@@ -259,7 +259,7 @@ pub const SWITCHES: &[Switch] = &[
     ),
     limit(
         "connection-calls-per-second",
-        "the same of one client id",
+        "the same calls a second of one client id, each",
         |l, v| rate(&mut l.connection_calls_per_second_per_client_id, v),
     ),
     rule("hash-matches-parent", "`a/#` matches `a`", |r, on| {
