@@ -383,7 +383,7 @@ async fn nothing_is_lost_while_members_come_and_go() {
     assert_eq!(running.broker.counts().dropped, 0, "seed {seed}");
 }
 
-/// A message that is published at the moment in which a member comes back is not overlooked by both.
+/// A message that is published while a member comes back is not overlooked by both. The worst moment is met by a test in the hub.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_comes_while_something_is_kept_hears_of_it() {
     let running = start(

@@ -285,3 +285,6 @@ impl Hub {
         self.after(late);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! What waits for a group, at the moments that a whole broker seldom meets.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::task::{Wake, Waker};
+use std::time::SystemTime;
+
+use super::*;
+use crate::dev::broker::connection::ending::Ending;
+use crate::dev::broker::everybody::Everybody;
+use crate::dev::broker::hub::Arrival;
+use crate::dev::broker::hub::outbox::Next;
+use crate::dev::broker::hub::session::Link;
+use crate::dev::broker::limits::{Limits, Rules};
+use crate::dev::broker::observe::Rights;
+use crate::port::Client;
+
+const OPTIONS: Options = Options {
+    qos: 1,
+    no_local: false,
+    retain_as_published: false,
+    subscription_id: 0,
+};
+
+#[derive(Default)]
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A member that is there, and sleeps until the bell rings.
+fn member(hub: &Hub, id: &str) -> (Arc<Session>, Arc<Bell>) {
+    let source = SocketAddr::from(([127, 0, 0, 1], 1));
+    let client = Client {
+        id: id.into(),
+        source: source.ip(),
+        domain_name: None,
+    };
+    let rights = Rights {
+        client,
+        access: Arc::new(Everybody),
+    };
+    let link = Link::new(id.into(), id.into(), rights, source, false, 60);
+    let link = Arc::new(link);
+    let (session, _) = hub.arrive(Arrival {
+        client_id: id.into(),
+        is_v5: true,
+        clean: false,
+        expiry: 60,
+        window: 10,
+        will: None,
+        link: Arc::clone(&link),
+    });
+    assert_eq!(
+        hub.subscribe(&session, &link, "$share/g/t", OPTIONS),
+        Some(true)
+    );
+    let bell = Arc::new(Bell::default());
+    session.state().listen(&Waker::from(Arc::clone(&bell)));
+    (session, bell)
+}
+
+fn message(text: &'static str) -> Arc<Message> {
+    Arc::new(Message {
+        topic: "t".into(),
+        payload: text.into(),
+        properties: Box::default(),
+        qos: 1,
+        retain: false,
+        expires: None,
+        publisher: 0,
+        at: SystemTime::UNIX_EPOCH,
+    })
+}
+
+fn next(session: &Session, now: Instant) -> Option<Delivery> {
+    match session.state().next(now) {
+        Next::Send(parcel) => Some(parcel.delivery),
+        _ => None,
+    }
+}
+
+/// A publisher found nobody there; before it has put the message into the queue a member comes, finds nothing, and sleeps.
+#[tokio::test(start_paused = true)]
+async fn who_comes_just_before_something_waits_is_woken() {
+    let hub = Hub::new(Limits::iot_core(), Rules::iot_core());
+    let (session, bell) = member(&hub, "a");
+    let mut late = Late::default();
+    {
+        let trie = hub.read();
+        let group = trie.get("t").and_then(|all| all.groups.get("g")).unwrap();
+        hub.keep(group, &message("x"), &mut late);
+    }
+    assert_eq!(late.kept, 1);
+    assert!(!bell.0.load(Ordering::SeqCst));
+    hub.after(late);
+    assert!(bell.0.load(Ordering::SeqCst));
+    assert!(!session.state().is_idle(Instant::now()));
+    assert_eq!(next(&session, Instant::now()).unwrap().message.payload, "x");
+    assert!(session.state().is_idle(Instant::now()));
+}
+
+/// A publisher chose a member that is gone before the message is handed over.
+#[tokio::test(start_paused = true)]
+async fn who_is_gone_when_it_is_chosen_does_not_keep_the_message() {
+    let hub = Hub::new(Limits::iot_core(), Rules::iot_core());
+    let (first, _) = member(&hub, "a");
+    let waiting = {
+        let trie = hub.read();
+        let group = trie.get("t").and_then(|all| all.groups.get("g")).unwrap();
+        Arc::clone(group.waiting())
+    };
+    let chosen = || Delivery::shared(message("x"), OPTIONS, &waiting);
+    let link = first.state().link.clone().unwrap();
+    hub.leave(&first, &link, &Ending::Lost, None);
+    // To the queue, or to one that is there.
+    hub.hand(&first, chosen());
+    assert!(!waiting.is_empty());
+    assert_eq!(first.state().outbox.len(), 0);
+    let (second, _) = member(&hub, "b");
+    assert_eq!(next(&second, Instant::now()).unwrap().message.payload, "x");
+    hub.hand(&first, chosen());
+    assert!(waiting.is_empty());
+    assert_eq!(next(&second, Instant::now()).unwrap().message.payload, "x");
+}
