@@ -8,6 +8,8 @@
     reason = "a test that fails should say where"
 )]
 
+#[path = "support/publications.rs"]
+mod publications;
 #[path = "support/scripted_broker.rs"]
 mod scripted_broker;
 
@@ -15,13 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventcast::channel::topic::Topic;
 use eventcast::mqtt::Settings;
 use eventcast::mqtt::auth::Access;
 use eventcast::mqtt::pool::{Pending, Pool};
 use eventcast::pace::Limits;
 use eventcast::port::{PublishError, Publisher};
-use eventcast::route::publication::{Facts, Publication, Qos};
+use publications::publication;
 use scripted_broker::{PING, Published, ScriptedBroker};
 use tokio::time::{Instant, timeout};
 
@@ -33,21 +34,6 @@ const NO_LIMITS: Limits = Limits {
 };
 
 const BOUND: Duration = Duration::from_secs(20);
-
-fn publication(topic: &str) -> Publication {
-    Publication {
-        topic: Topic::parse(topic).unwrap(),
-        payload: Bytes::from_static(b"{}"),
-        route: Arc::from("r"),
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        expires: None,
-        conflate: false,
-        content_type: "application/json",
-        oversize: None,
-        facts: Arc::new(Facts::new("e1", [None; 4])),
-    }
-}
 
 fn settings(broker: &ScriptedBroker) -> Settings {
     Settings {
@@ -67,7 +53,7 @@ fn pool(broker: &ScriptedBroker) -> Pool {
 async fn publish(pool: &Pool, topics: impl IntoIterator<Item = usize>) -> Vec<Pending> {
     let mut pendings = Vec::new();
     for topic in topics {
-        let handed_over = pool.publish(publication(&format!("t/{topic}")));
+        let handed_over = pool.publish(publication(&format!("t/{topic}"), "{}"));
         pendings.push(timeout(BOUND, handed_over).await.expect("room").unwrap());
     }
     pendings
@@ -267,7 +253,7 @@ async fn the_brokers_largest_packet_is_honoured() {
     let pool = pool(&broker);
     // Property 0x27: a maximum packet size of 200 bytes.
     let mut session = broker.accept(&[0x27, 0, 0, 0, 200]).await;
-    let mut large = publication("t/1");
+    let mut large = publication("t/1", "{}");
     large.payload = Bytes::from(vec![b' '; 190]);
     let large = pool.publish(large).await.unwrap();
     let small = publish(&pool, [2]).await.remove(0);
@@ -369,7 +355,7 @@ async fn the_pool_grows_while_publications_wait_and_a_topic_keeps_its_order() {
     publishing.spawn(async move {
         let mut pendings = Vec::new();
         for n in 0..80 {
-            let mut publication = publication(&format!("t/{}", n / 2));
+            let mut publication = publication(&format!("t/{}", n / 2), "{}");
             publication.retain = n % 2 == 1;
             pendings.push(publisher.publish(publication).await.unwrap());
         }
