@@ -21,7 +21,7 @@ use super::data_plane::DataPlane;
 use super::faults::{Fault, Faults, Kind};
 use super::inspector::Inspector;
 use super::observers::Observations;
-use super::queue::Queues;
+use super::queue::api::Queues;
 use super::service::Service;
 use super::sighting::Sighting;
 use super::uuid::uuid;

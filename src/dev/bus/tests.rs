@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::queue::Queues;
+use super::super::queue::api::Queues;
 use super::Buses;
 
 fn buses() -> Buses {
