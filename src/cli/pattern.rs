@@ -15,7 +15,8 @@ use super::{Format, Status};
 use crate::event::pattern::explain::{Explainer, Explanation};
 use crate::event::pattern::tree::Position;
 use crate::event::pattern::{Pattern, PatternError};
-use crate::event::scan::{Kind, scan};
+use crate::event::scan::scan;
+use crate::event::scanned::Kind;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -7,7 +7,7 @@ use super::compile::fault;
 use super::text::{Fold, Wildcard};
 use super::tree::{Member, Node, NodeValue, Position};
 use super::{PatternError, number};
-use crate::event::scan::{Kind, Value};
+use crate::event::scanned::{Kind, Value};
 
 /// Names that a branch of `$or` may not use for fields: operators, and words that AWS keeps for later ones.
 pub(super) const RESERVED: [&str; 24] = [
