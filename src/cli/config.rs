@@ -5,6 +5,7 @@ use std::io::Write;
 use clap::Subcommand;
 
 use super::Status;
+use super::json::write_json;
 use crate::config::schema::schema;
 
 #[derive(Debug, Subcommand)]
@@ -21,7 +22,6 @@ and as the first line of eventcast.yaml:
 /// Runs a command of this file.
 pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Status> {
     let Command::Schema = command;
-    serde_json::to_writer_pretty(&mut *out, &schema())?;
-    writeln!(out)?;
+    write_json(&schema(), out)?;
     Ok(Status::Yes)
 }

@@ -6,7 +6,6 @@ mod replay;
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -16,6 +15,7 @@ use self::replay::{Replay, replay};
 use super::Status;
 use super::configuration::Configuration;
 use super::progress::bar;
+use super::runtime::block_on;
 use crate::aws::client;
 use crate::aws::letters::{Letter, Letters};
 use crate::config::duration;
@@ -113,11 +113,7 @@ pub(super) fn run(
     let Some((dead_letter_queue, queue)) = urls(queues, queue, messages)? else {
         return Ok(Status::CannotAnswer);
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
-    runtime.block_on(async {
+    block_on(async {
         let aws = client::environment().await;
         let letters = Letters::new(&aws, dead_letter_queue.clone());
         match command {
@@ -126,7 +122,7 @@ pub(super) fn run(
             }
             Command::Replay(command) => replay(command, &queue, &letters, out, messages).await,
         }
-    })
+    })?
 }
 
 /// The dead-letter queue's URL, and the queue's where one is asked for. Flags come before the configuration, which is not read when

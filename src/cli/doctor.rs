@@ -7,7 +7,6 @@ mod report;
 use std::io::Write;
 use std::time::SystemTime;
 
-use anyhow::Context as _;
 use aws_config::SdkConfig;
 use clap::Args;
 
@@ -15,6 +14,7 @@ use self::publishing::{limits, publishing};
 use self::queues::queues;
 use self::report::Report;
 use super::configuration::Configuration;
+use super::runtime::block_on;
 use super::{Format, Status};
 use crate::aws::client;
 use crate::aws::sign::Signer;
@@ -53,20 +53,16 @@ pub(super) fn run(
     let Some(config) = command.configuration.read_checked(messages)? else {
         return Ok(Status::CannotAnswer);
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
     let mut report = Report::default();
     report.ok("configuration", format!("{} routes", config.routes.len()));
-    runtime.block_on(async {
+    block_on(async {
         let section = &config.bridge;
         let aws = client::environment().await;
         credentials(&aws, &mut report).await;
         queues(section, &aws, &mut report).await;
         limits(section, &mut report);
         publishing(section, &aws, command.publish.as_ref(), &mut report).await;
-    });
+    })?;
     report.write(command.format, out)
 }
 

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use tokio::time::timeout;
 
 use super::configuration::Configuration;
+use super::runtime::block_on;
 use super::{Status, http};
 
 /// Less than what ECS gives a health check.
@@ -59,16 +59,12 @@ pub(super) fn run(
             listen
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
     let path = if command.ready { "/readyz" } else { "/livez" };
-    let asked = runtime.block_on(async {
+    let asked = block_on(async {
         timeout(PATIENCE, http::get(reachable(listen), path))
             .await
             .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")))
-    });
+    })?;
     match asked {
         Ok((200..=299, said)) => {
             out.write_all(&said)?;

@@ -7,7 +7,6 @@ mod account;
 mod client;
 mod trace;
 
-use std::future::Future;
 use std::io::Write;
 use std::time::Duration;
 
@@ -19,6 +18,8 @@ use tokio::time::timeout;
 
 pub(super) use self::trace::{Trace, run as run_trace};
 use super::configuration::Configuration;
+use super::json::write_json;
+use super::runtime::block_on;
 use super::{Format, Status, http};
 use crate::config::Config;
 
@@ -119,7 +120,7 @@ impl Place {
         let endpoint = &self.endpoint;
         let authority = endpoint.strip_prefix("http://").unwrap_or(endpoint);
         let authority = authority.trim_end_matches('/');
-        let asked = on_runtime(async {
+        let asked = block_on(async {
             let answer = timeout(PATIENCE, http::get(authority, &path)).await;
             answer.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")))
         })?;
@@ -136,21 +137,6 @@ impl Place {
             (_, error) => Told::Wrong(error.unwrap_or("it was not understood").to_owned()),
         })
     }
-}
-
-/// Runs something that waits.
-fn on_runtime<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
-    Ok(runtime.block_on(future))
-}
-
-fn write_json(value: &Value, out: &mut impl Write) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    writeln!(out)?;
-    Ok(())
 }
 
 /// Writes what was found, or says why there is nothing. `write` says whether the answer is yes.

@@ -18,11 +18,13 @@ mod healthcheck;
 mod http;
 #[cfg(feature = "dev")]
 mod inspect;
+mod json;
 mod lines;
 mod pattern;
 mod policy;
 mod progress;
 mod routes;
+mod runtime;
 mod sarif;
 #[cfg(feature = "authorizer")]
 mod token;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::diagnostic::excerpt;
+use super::json::write_json;
 use super::lines::answer_each;
 use super::{Format, Status};
 use crate::event::pattern::explain::{Explainer, Explanation};
@@ -125,8 +126,7 @@ fn one(
                 reasons: outcome.map_or_else(|_| Vec::new(), |explanation| explanation.mismatches),
                 warnings: pattern.iter().flat_map(warnings).collect(),
             };
-            serde_json::to_writer_pretty(&mut *out, &answer)?;
-            writeln!(out)?;
+            write_json(&answer, out)?;
         }
         Format::Text => {
             for warning in pattern.iter().flat_map(warnings) {

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::configuration::Configuration;
 use super::diagnostic::render;
+use super::json::write_json;
 use super::{Format, Status};
 use crate::config::Config;
 use crate::config::fault::Severity;
@@ -68,8 +69,7 @@ fn check(input: &Input, out: &mut impl Write, messages: &mut impl Write) -> anyh
         return Ok(Status::CannotAnswer);
     };
     if input.format == Format::Json {
-        serde_json::to_writer_pretty(&mut *out, &loaded.faults)?;
-        writeln!(out)?;
+        write_json(&loaded.faults, out)?;
     } else {
         for fault in &loaded.faults {
             render(fault, &text, out)?;
@@ -124,8 +124,7 @@ fn explain(
     let publishes = explanation.publishes();
     match input.format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &explanation)?;
-            writeln!(out)?;
+            write_json(&explanation, out)?;
         }
         Format::Text => write_text(&explanation, out)?,
     }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -58,8 +59,7 @@ impl Report {
     pub(super) fn write(&self, format: Format, out: &mut impl Write) -> anyhow::Result<Status> {
         let missing = self.0.iter().any(|check| check.verdict == Verdict::Missing);
         if format == Format::Json {
-            serde_json::to_writer_pretty(&mut *out, &serde_json::json!({ "checks": self.0 }))?;
-            writeln!(out)?;
+            write_json(&serde_json::json!({ "checks": self.0 }), out)?;
         } else {
             for check in &self.0 {
                 let word = match check.verdict {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use super::{Place, Told, write_json};
+use super::{Place, Told};
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::dev::inspector::told::ToldOutcome;
 use crate::dev::inspector::trail::{Hop, Step, Trail, between};

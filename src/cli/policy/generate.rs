@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::channel::template::TemplateError;
 use crate::cli::configuration::Configuration;
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::config::Config;
 use crate::config::permission::QueueName;
@@ -209,8 +210,7 @@ impl Generate {
         messages: &mut impl Write,
     ) -> anyhow::Result<()> {
         if self.format == Format::Json {
-            serde_json::to_writer_pretty(&mut *out, &Report::new(form, generated))?;
-            writeln!(out)?;
+            write_json(&Report::new(form, generated), out)?;
             return Ok(());
         }
         for note in &generated.notes {

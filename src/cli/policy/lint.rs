@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::read_policies;
 use super::simulate::principal;
 use crate::cli::diagnostic::excerpt;
+use crate::cli::json::write_json;
 use crate::cli::{Status, sarif};
 use crate::policy::context::Principal;
 use crate::policy::lint::{Finding, Level, RULES, Rule, Source, lint};
@@ -67,8 +68,7 @@ pub(super) fn run(
     match command.format {
         ReportFormat::Text => write_text(&findings, &policies, out)?,
         ReportFormat::Json => {
-            serde_json::to_writer_pretty(&mut *out, &Report::new(&findings, &policies))?;
-            writeln!(out)?;
+            write_json(&Report::new(&findings, &policies), out)?;
         }
         ReportFormat::Sarif => write_sarif(&findings, &policies, out)?,
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::read_policies;
 use crate::channel::filter::Filter;
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::policy::ask::Ask;
 use crate::policy::context::{Attachment, Context, Principal, Thing};
@@ -276,8 +277,7 @@ pub(super) fn run(
     };
     match command.format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            writeln!(out)?;
+            write_json(&report, out)?;
         }
         Format::Text => write_text(&report, out)?,
     }

@@ -11,6 +11,7 @@ use super::granted::Roles;
 use super::{document_fault, junit, lines};
 use crate::cli::Status;
 use crate::cli::diagnostic::render;
+use crate::cli::json::write_json;
 use crate::config::policy_tests::{
     PolicyCase, PolicyRole, PolicySource, PolicyTest, PolicyTests, load,
 };
@@ -194,8 +195,7 @@ fn run_files(
     match format {
         ReportFormat::Text => write_text(&report, out)?,
         ReportFormat::Json => {
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            writeln!(out)?;
+            write_json(&report, out)?;
         }
         ReportFormat::Junit => junit::write(&report, out)?,
     }

@@ -13,6 +13,7 @@ use crate::authorizer::token::{self, Minted};
 use crate::channel::limits::TOKEN_CHARACTERS;
 use crate::cli::authority::authority;
 use crate::cli::configuration::Configuration;
+use crate::cli::json::write_json;
 use crate::cli::policy::generate::arguments::claim;
 use crate::cli::{Format, Status};
 use crate::config::{Config, duration};
@@ -98,8 +99,7 @@ pub(super) fn run(
         Format::Text => writeln!(out, "{token}")?,
         Format::Json => {
             let told = json!({ "token": token, "claims": claims });
-            serde_json::to_writer_pretty(&mut *out, &told)?;
-            writeln!(out)?;
+            write_json(&told, out)?;
         }
     }
     Ok(Status::Yes)

@@ -15,6 +15,7 @@ use crate::authorizer::key::Keys;
 use crate::channel::limits::{AUTHORIZER_DOCUMENTS, TOKEN_CHARACTERS};
 use crate::cli::authority::{authority, keys};
 use crate::cli::configuration::Configuration;
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::config::Config;
 use crate::policy::grant::Reach;
@@ -91,8 +92,7 @@ pub(super) fn run(
                     ..Report::default()
                 },
             };
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            writeln!(out)?;
+            write_json(&report, out)?;
         }
     }
     Ok(status)

@@ -10,9 +10,10 @@ use super::list::Row;
 use super::report::{Done, Outcome, cannot_answer};
 use super::run::{fail, take};
 use super::wanted::{COLUMNS, Item, from_list, one};
-use super::{Access, Changes, block_on, list, look};
+use super::{Access, Changes, list, look};
 use crate::aws::control_plane::{ControlError, ControlPlane};
 use crate::cli::Status;
+use crate::cli::runtime::block_on;
 use crate::policy::deploy::plan;
 use crate::shutdown::Shutdown;
 
@@ -94,7 +95,7 @@ pub(in crate::cli::policy) fn run(
     };
     let listed = command.from.is_some();
     let told = (out, messages);
-    block_on(bulk::run(command, &command.changes, asked, listed, told))
+    block_on(bulk::run(command, &command.changes, asked, listed, told))?
 }
 
 impl Change for &Apply {

@@ -17,11 +17,9 @@ mod unwanted;
 mod wanted;
 
 use std::collections::{BTreeSet, HashMap};
-use std::future::Future;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use aws_config::SdkConfig;
 use clap::Args;
 
@@ -69,15 +67,6 @@ impl Access {
         let plane = ControlPlane::open(&aws, times).await?;
         Ok(Self { aws, plane })
     }
-}
-
-/// Runs a command's calls.
-fn block_on<T>(calls: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?
-        .block_on(calls)
 }
 
 /// Tells of an error that ends the command.

@@ -12,11 +12,12 @@ use super::list::{Place, Row};
 use super::report::{Done, Outcome, cannot_answer};
 use super::run::{fail, take};
 use super::unwanted::{COLUMNS, Item, from_list, item};
-use super::{Access, Changes, block_on, list, look};
+use super::{Access, Changes, list, look};
 use crate::aws::connections::Connections;
 use crate::aws::control_plane::{ControlError, ControlPlane, Told};
 use crate::aws::endpoint;
 use crate::cli::Status;
+use crate::cli::runtime::block_on;
 use crate::config::duration;
 use crate::policy::deploy::plan::{self, Revocation};
 use crate::shutdown::Shutdown;
@@ -120,7 +121,7 @@ pub(in crate::cli::policy) fn run(
     };
     let listed = command.from.is_some();
     let told = (out, messages);
-    block_on(bulk::run(revoking, &command.changes, asked, listed, told))
+    block_on(bulk::run(revoking, &command.changes, asked, listed, told))?
 }
 
 /// A revocation under way.
