@@ -5,7 +5,7 @@
 
 mod account;
 mod client;
-mod trace;
+pub(super) mod trace;
 
 use std::io::Write;
 use std::time::Duration;
@@ -16,7 +16,6 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::time::timeout;
 
-pub(super) use self::trace::{Trace, run as run_trace};
 use super::configuration::Configuration;
 use super::json::write_json;
 use super::runtime::block_on;

@@ -90,7 +90,7 @@ enum Command {
     Dev(dev::Command),
     /// Follow one event on its way, hop by hop
     #[cfg(feature = "dev")]
-    Trace(inspect::Trace),
+    Trace(inspect::trace::Trace),
     /// Look at a client, a channel or a route
     #[cfg(feature = "dev")]
     #[command(subcommand)]
@@ -164,7 +164,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         #[cfg(feature = "dev")]
         Command::Dev(command) => dev::run(&command, out, &mut io::stderr()),
         #[cfg(feature = "dev")]
-        Command::Trace(command) => inspect::run_trace(&command, out, &mut io::stderr()),
+        Command::Trace(command) => inspect::trace::run(&command, out, &mut io::stderr()),
         #[cfg(feature = "dev")]
         Command::Inspect(command) => inspect::run(&command, out, &mut io::stderr()),
         Command::Doctor(command) => doctor::run(&command, out, &mut io::stderr()),

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::Answer;
 use super::broker::Broker;
-use super::bus::Buses;
+use super::bus::api::Buses;
 use super::data_plane::DataPlane;
 use super::faults::{Fault, Faults, Kind};
 use super::inspector::Inspector;

@@ -26,7 +26,8 @@ use clap::Args;
 use self::list::{Place, Row};
 use self::report::Failure;
 use crate::aws::client;
-use crate::aws::control_plane::{ControlError, ControlPlane, Told};
+use crate::aws::control_plane::ControlPlane;
+use crate::aws::control_plane::error::{ControlError, Told};
 use crate::cli::{Format, Status};
 use crate::policy::deploy::target::{BadText, Target};
 

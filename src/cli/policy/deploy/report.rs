@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::list::Unreadable;
-use crate::aws::control_plane::Told;
+use crate::aws::control_plane::error::Told;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::policy::deploy::plan::Step;

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Access, stop};
-use crate::aws::control_plane::{ControlError, ControlPlane};
+use crate::aws::control_plane::ControlPlane;
+use crate::aws::control_plane::error::ControlError;
 use crate::cli::json::write_json;
 use crate::cli::runtime::block_on;
 use crate::cli::{Format, Status};
