@@ -1,5 +1,6 @@
 //! Adapters over the AWS SDK. Its types stay inside this module; its errors are mapped once (`error`).
 
+mod batch;
 #[cfg(feature = "admin")]
 pub mod caller;
 pub mod client;
