@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use crate::channel::limits::PAYLOAD_BYTES;
 use crate::policy::context::Context;
 use crate::policy::scope::Scope;
 use crate::policy::told::Policies;
@@ -228,6 +229,23 @@ pub enum PublishError {
         /// What happened, in the broker's or the client's words.
         what: String,
     },
+}
+
+impl PublishError {
+    /// Refuses what is larger than IoT Core takes, whatever carries it there.
+    ///
+    /// # Errors
+    /// [`PublishError::Permanent`] with the reason `too_large`.
+    pub fn unless_fits(publication: &Publication) -> Result<(), Self> {
+        let bytes = publication.payload.len();
+        if bytes <= PAYLOAD_BYTES {
+            return Ok(());
+        }
+        Err(Self::Permanent {
+            reason: "too_large",
+            what: format!("the payload has {bytes} bytes; IoT Core takes {PAYLOAD_BYTES}"),
+        })
+    }
 }
 
 /// Everything that a client shows of itself when it connects to a broker.

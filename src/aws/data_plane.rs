@@ -21,7 +21,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::channel::limits::{MESSAGE_EXPIRY_SECONDS, PAYLOAD_BYTES};
+use crate::channel::limits::MESSAGE_EXPIRY_SECONDS;
 use crate::channel::topic::Topic;
 use crate::pace::Rate;
 use crate::port::{PublishError, Publisher};
@@ -99,15 +99,7 @@ impl Publisher for DataPlane {
     type Pending = Pending;
 
     async fn publish(&self, publication: Publication) -> Result<Pending, PublishError> {
-        if publication.payload.len() > PAYLOAD_BYTES {
-            return Err(PublishError::Permanent {
-                reason: "too_large",
-                what: format!(
-                    "the payload has {} bytes; IoT Core takes {PAYLOAD_BYTES}",
-                    publication.payload.len()
-                ),
-            });
-        }
+        PublishError::unless_fits(&publication)?;
         // Closed only with the publisher itself.
         let Ok(call) = Arc::clone(&self.calls).acquire_owned().await else {
             return Err(transient("the publisher is closing"));

@@ -21,7 +21,6 @@ use self::keeper::Keeper;
 use self::lanes::{Lanes, Outcome, lock};
 use super::Settings;
 use super::connection::transient;
-use crate::channel::limits::PAYLOAD_BYTES;
 use crate::channel::topic::Topic;
 use crate::pace::Shared;
 use crate::port::{PublishError, Publisher};
@@ -125,15 +124,7 @@ impl Publisher for Pool {
     type Pending = Pending;
 
     async fn publish(&self, publication: Publication) -> Result<Pending, PublishError> {
-        if publication.payload.len() > PAYLOAD_BYTES {
-            return Err(PublishError::Permanent {
-                reason: "too_large",
-                what: format!(
-                    "the payload has {} bytes; IoT Core takes {PAYLOAD_BYTES}",
-                    publication.payload.len()
-                ),
-            });
-        }
+        PublishError::unless_fits(&publication)?;
         if self.closing.borrow().is_some() {
             return Err(transient("the publisher is closing"));
         }
