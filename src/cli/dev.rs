@@ -38,9 +38,10 @@ What it serves, all in memory:
   queues, by SQS's JSON protocol, standard and FIFO
   an MQTT broker with AWS IoT Core's behaviour and limits (MQTT 3.1, 3.1.1 and 5, QoS 0 and 1),
     and its HTTPS data plane: publish, retained messages, connections
-  the bridge of the configuration between them: a rule leads all events of the default bus to its queue
-  a page that shows all of it: each event's way, clients, channels, and why a client hears nothing
-Any credentials are taken on the bus, queues and data plane; the account in ARNs is 000000000000. With roles in the configuration
+  the bridge of the configuration between them: a rule leads the default bus to its queue
+  a page that shows all of it: each event's way, clients, channels, why a client hears nothing
+
+Any credentials are taken on the bus, queues and data plane; the account in ARNs is 000000000000. With roles in the configuration \
 the broker asks clients for a token (eventcast token mint --dev, or the page). Without eventcast.yaml a small shop is served.
 
 Examples:
@@ -48,14 +49,14 @@ Examples:
   eventcast dev --demo
   eventcast dev --config shop.yaml --set environment=dev
   export AWS_ENDPOINT_URL=http://127.0.0.1:4566
-  aws events put-events --entries '[{\"Source\":\"shop.orders\",\"DetailType\":\"OrderPlaced\",\"Detail\":\"{}\"}]'
+  aws events put-events --entries 'Source=shop.orders,DetailType=OrderPlaced,Detail=\"{}\"'
   eventcast trace EVENT_ID
   eventcast dev --bare --port 0 --mqtt-port 0 --websocket-port 0 --delay 10ms --format json
   eventcast dev --limit filters-per-subscribe=20 --limit stored-per-second=off
   eventcast dev --aws-key AKIDEVELOPMENT:secret
   curl -d '{}' http://127.0.0.1:4566/topics/order/1
 
-Version 1 of aws overlooks AWS_ENDPOINT_URL for queues: give it --endpoint-url.
+Version 1 of aws overlooks AWS_ENDPOINT_URL for queues: give it --endpoint-url. \
 What a bus could not send is told on standard error (EVENTCAST_LOG=error silences it).
 
 Faults, for tests of what uses it; DELETE removes all:

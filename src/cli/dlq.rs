@@ -28,10 +28,16 @@ const HIDDEN: Duration = Duration::from_secs(120);
 const PER_BATCH: usize = 10;
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  eventcast dlq list
+  eventcast dlq replay --route order-updates --dry-run
+
+`eventcast dlq COMMAND --help` says more of each.")]
 pub(super) enum Command {
     /// Count letters by reason and route, or show one in full
     #[command(after_help = "\
-Letters are hidden from others while they are counted, and put back. Letters without a reason of eventcast's were
+Letters are hidden from others while they are counted, and put back. Letters without a reason of eventcast's were \
 moved by a queue's own redrive: their reason is `redrive`.
 
 Examples:
@@ -43,7 +49,7 @@ Exit status: 0 answered, 1 no letter is of that event, 2 the configuration is no
     List(List),
     /// Send letters back to the queue they came from
     #[command(after_help = "\
-A letter leaves the dead-letter queue only after the queue has taken it; whatever interrupts this, none is lost, and at
+A letter leaves the dead-letter queue only after the queue has taken it; whatever interrupts this, none is lost, and at \
 worst one comes twice. Letters that arrive after the start are left: what fails again does not go round for ever.
 
 Examples:

@@ -32,8 +32,13 @@ pub(super) struct Command {
     #[arg(long)]
     ready: bool,
     /// Where the daemon listens, instead of the configuration's bridge.listen
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     listen: Option<SocketAddr>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok();
+    address.ok_or_else(|| "an address with its port such as 127.0.0.1:9464 is wanted".to_owned())
 }
 
 /// Runs the command.

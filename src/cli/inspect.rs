@@ -10,7 +10,6 @@ pub(super) mod trace;
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -26,6 +25,13 @@ use crate::config::Config;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  eventcast inspect client CLIENT_ID
+  eventcast inspect channel announcements
+  eventcast inspect route order-updates
+
+`eventcast inspect COMMAND --help` says more of each.")]
 pub(super) enum Command {
     /// Who a client is, what it has subscribed to, and what it was refused
     #[command(after_help = "\
@@ -50,7 +56,7 @@ Examples:
 
 On AWS: the retained message. IoT Core tells nobody who has subscribed to a topic.
 
-Exit status: 0 something is there (a subscriber, a message), 1 nothing is, 2 the question or the configuration is not
+Exit status: 0 something is there (a subscriber, a message), 1 nothing is, 2 the question or the configuration is not \
 right, 3 nobody could be asked.")]
     Channel {
         /// A channel such as order:ID, or a topic
@@ -123,11 +129,11 @@ impl Place {
             let answer = timeout(PATIENCE, http::get(authority, &path)).await;
             answer.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")))
         })?;
-        let (status, body) = asked.with_context(|| {
-            format!("asking {endpoint}; start `eventcast dev`, name another address with --endpoint, or ask AWS with --aws")
+        let (status, body) = asked.map_err(|error| {
+            anyhow::anyhow!("asking `{endpoint}`: {error:#}\nhelp: start `eventcast dev`, name another address with --endpoint, or ask AWS with --aws")
         })?;
-        let body: Value = serde_json::from_slice(&body).with_context(|| {
-            format!("{endpoint} does not answer as `eventcast dev` does (HTTP {status}); it must run without --bare")
+        let body: Value = serde_json::from_slice(&body).map_err(|error| {
+            anyhow::anyhow!("`{endpoint}` does not answer as `eventcast dev` does (HTTP {status}): {error}\nhelp: run it without --bare, or name another address with --endpoint")
         })?;
         let error = body.get("error").and_then(Value::as_str);
         Ok(match (status, error) {

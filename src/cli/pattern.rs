@@ -20,6 +20,11 @@ use crate::event::scan::scan;
 use crate::event::scanned::Kind;
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Example:
+  eventcast pattern test --pattern rule.json --event event.json
+
+`eventcast pattern COMMAND --help` says more of each.")]
 pub(super) enum Command {
     /// Test a pattern against an event, or many from standard input
     #[command(after_help = TEST_HELP)]
@@ -32,11 +37,11 @@ Examples:
   eventcast pattern test --pattern rule.json --event rule-event.json --format json
   eventcast pattern test < cases.jsonl
 
-Without --pattern, JSON lines are read from standard input, each {\"id\", \"pattern\", \"event\"}; pattern and
-event are JSON text or values, and event may be absent. Each is answered, in order, by a line
+Without --pattern, JSON lines are read from standard input, each {\"id\", \"pattern\", \"event\"}; pattern and \
+event are JSON text or values, and event may be absent. Each is answered, in order, by a line \
 {\"id\", \"valid\", \"matches\", \"error\"}.
 
-Exit status: 0 the pattern matches (or all lines were answered), 1 it does not, 2 the pattern or the
+Exit status: 0 the pattern matches (or all lines were answered), 1 it does not, 2 the pattern or the \
 event is not valid.";
 
 #[derive(Debug, Args)]
@@ -103,7 +108,10 @@ fn one(
     let (pattern_text, event_text) = match (text(pattern_argument), text(event_argument)) {
         (Ok(pattern), Ok(event)) => (pattern, event),
         (Err(error), _) | (_, Err(error)) => {
-            writeln!(messages, "error: {error:#}")?;
+            writeln!(
+                messages,
+                "error: {error:#}\nhelp: give JSON text that begins with `{{`, or a file"
+            )?;
             return Ok(Status::CannotAnswer);
         }
     };

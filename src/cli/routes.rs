@@ -17,6 +17,12 @@ use crate::route::explain::{self, EventFacts, Explanation};
 use crate::route::table::Refusal;
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  eventcast routes check
+  eventcast routes explain --event event.json
+
+`eventcast routes COMMAND --help` says more of each.")]
 pub(super) enum Command {
     /// Check the configuration; every fault is reported, with its place
     #[command(after_help = "\
@@ -32,7 +38,7 @@ Examples:
   eventcast routes explain --event event.json
   eventcast routes explain --event '{\"id\":\"1\",\"source\":\"shop.orders\",…}' --format json
 
-Exit status: 0 something would be published, 1 nothing would, 2 the configuration or the event cannot
+Exit status: 0 something would be published, 1 nothing would, 2 the configuration or the event cannot \
 be read.")]
     Explain {
         #[command(flatten)]
@@ -110,7 +116,10 @@ fn explain(
     let body = match event_body(event) {
         Ok(body) => body,
         Err(error) => {
-            writeln!(messages, "error: {error:#}")?;
+            writeln!(
+                messages,
+                "error: {error:#}\nhelp: give JSON text that begins with `{{`, or a file"
+            )?;
             return Ok(Status::CannotAnswer);
         }
     };

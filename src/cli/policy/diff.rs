@@ -14,8 +14,8 @@ use crate::policy::diff::{Became, Change, Difference, diff};
 use crate::policy::told::Policies;
 
 pub(super) const HELP: &str = "\
-Policies are compared by what they allow: what is said in other words, in another order or twice
-is no difference. A file may hold one document, several one after the other, a list of them, or
+Policies are compared by what they allow: what is said in other words, in another order or twice \
+is no difference. A file may hold one document, several one after the other, a list of them, or \
 the report of `policy generate --format json`.
 
 Examples:

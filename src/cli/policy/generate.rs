@@ -21,8 +21,8 @@ use crate::policy::principal::PrincipalName;
 use crate::policy::role::{Entry, Use};
 
 pub(super) const HELP: &str = "\
-Standard output holds the documents and nothing else: one for `iot`, `session` and `iam`, up to
-ten for `authorizer`. Each was evaluated before it is printed: what is granted is allowed, and what
+Standard output holds the documents and nothing else: one for `iot`, `session` and `iam`, up to \
+ten for `authorizer`. Each was evaluated before it is printed: what is granted is allowed, and what \
 is next to it is not. docs/roles.md explains roles.
 
 Examples:
@@ -31,7 +31,7 @@ Examples:
   eventcast policy generate --client backoffice --subscribe 'order:*' --publish news --as iot
   eventcast policy generate --for bridge > bridge-role.json
 
-Exit status: 0 printed, 1 the grants are more than there is room for, 2 the configuration, the
+Exit status: 0 printed, 1 the grants are more than there is room for, 2 the configuration, the \
 claims or the grants are not right.";
 
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use crate::policy::lint::{Finding, Level, RULES, Rule, Source, lint};
 use crate::policy::told::Policies;
 
 pub(super) const HELP: &str = "\
-Give all policies of the same clients together: whether a subscription is ever delivered, and
+Give all policies of the same clients together: whether a subscription is ever delivered, and \
 whether a deny is walked around, depends on all of them. docs/lints.md explains every rule.
 
 Examples:

@@ -18,8 +18,8 @@ use crate::policy::simulate::Simulation;
 use crate::policy::told::{Policies, Told};
 
 pub(super) const HELP: &str = "\
-A client hears a topic when some filter that it may subscribe to matches the topic, and it may
-receive messages on it. All filters that match are tried, so that a wide one is found as well; what
+A client hears a topic when some filter that it may subscribe to matches the topic, and it may \
+receive messages on it. All filters that match are tried, so that a wide one is found as well; what \
 else a wide one would let the client hear is looked for among the topics that the policies name.
 
 Examples:
@@ -28,7 +28,7 @@ Examples:
   eventcast policy simulate --policy a.json --client c --connect --context aws:SourceIp=203.0.113.7
   eventcast policy simulate --policy a.json --facts client.json --subscribe 'order/+' --format json
 
-Exit status: 0 everything asked for is allowed, 1 something is denied, 2 a policy or the question
+Exit status: 0 everything asked for is allowed, 1 something is denied, 2 a policy or the question \
 is not right.";
 
 #[derive(Debug, Args)]

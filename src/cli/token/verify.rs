@@ -21,8 +21,8 @@ use crate::config::Config;
 use crate::policy::grant::Reach;
 
 pub(super) const HELP: &str = "\
-The keys are those of the configuration's authorizer.keys, unless --key or --dev names others.
-With --format json the answer for IoT Core is there as well; its ARNs have the configuration's
+The keys are those of the configuration's authorizer.keys, unless --key or --dev names others. \
+With --format json the answer for IoT Core is there as well; its ARNs have the configuration's \
 Region and account, or those of AWS's own examples.
 
 Examples:
@@ -30,7 +30,7 @@ Examples:
   eventcast token mint --dev --role customer --sub $USER_ID | eventcast token verify --dev -
   eventcast token verify --key jwks.json --format json $TOKEN
 
-Exit status: 0 it is believed and lets a client in, 1 it does not, 2 the configuration or the keys
+Exit status: 0 it is believed and lets a client in, 1 it does not, 2 the configuration or the keys \
 are not right.";
 
 #[derive(Debug, Args)]

@@ -32,7 +32,7 @@ minutes. A changed policy is in force after 6 to 8 minutes.
 
 Examples:
   eventcast policy apply --name customer --policy customer.json --dry-run
-  eventcast policy apply --name driver --policy driver.json --attach eu-west-1:5b0c7e0e-4f0b-4d3e-9f51
+  eventcast policy apply --name driver --policy driver.json --attach eu-west-1:5b0c7e0e-4f0b
   eventcast policy apply --from devices.csv --journal devices.journal
 
 Exit status: 0 all is as asked for, 2 the question is not right (nothing was called), 3 some failed, or it was interrupted.";
