@@ -3,6 +3,7 @@
 mod batch;
 #[cfg(feature = "admin")]
 pub mod caller;
+mod causes;
 pub mod client;
 pub mod clock;
 #[cfg(feature = "admin")]

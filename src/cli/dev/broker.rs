@@ -195,7 +195,10 @@ impl Options {
             return Ok(None);
         };
         let read = |file: &PathBuf| {
-            std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))
+            std::fs::read(file).map_err(|error| {
+                let file = file.display();
+                anyhow::anyhow!("reading `{file}`: {error}\nhelp: name PEM files with --certificate, --key and --client-ca")
+            })
         };
         let (certificate, key) = (read(certificate)?, read(key)?);
         let authority = self.client_ca.as_ref().map(read).transpose()?;

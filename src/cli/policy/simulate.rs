@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
@@ -175,9 +174,15 @@ fn facts(argument: &str) -> anyhow::Result<Context> {
     let text = if argument.trim_start().starts_with('{') {
         argument.to_owned()
     } else {
-        fs::read_to_string(argument).with_context(|| format!("reading the facts `{argument}`"))?
+        fs::read_to_string(argument).map_err(|error| unfit(argument, &error))?
     };
-    serde_json::from_str(&text).with_context(|| format!("reading the facts `{argument}`"))
+    serde_json::from_str(&text).map_err(|error| unfit(argument, &error))
+}
+
+fn unfit(argument: &str, error: &dyn std::error::Error) -> anyhow::Error {
+    anyhow::anyhow!(
+        "reading the facts `{argument}`: {error}\nhelp: give JSON text that begins with `{{`, or a file; docs/policies.md has all facts"
+    )
 }
 
 impl Endpoint {
