@@ -23,7 +23,7 @@ use eventcast::mqtt::pool::{Pending, Pool};
 use eventcast::pace::Limits;
 use eventcast::port::{PublishError, Publisher};
 use publications::publication;
-use scripted_broker::{PING, Published, ScriptedBroker};
+use scripted_broker::{PING, Published, ScriptedBroker, Session};
 use tokio::time::{Instant, timeout};
 
 /// What mosquitto and the scripted broker limit.
@@ -50,6 +50,14 @@ fn pool(broker: &ScriptedBroker) -> Pool {
     Pool::start(settings(broker))
 }
 
+/// A broker, a pool, and the connection between them, which the broker has accepted with some properties.
+async fn connected(properties: &[u8]) -> (ScriptedBroker, Pool, Session) {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    let session = broker.accept(properties).await;
+    (broker, pool, session)
+}
+
 async fn publish(pool: &Pool, topics: impl IntoIterator<Item = usize>) -> Vec<Pending> {
     let mut pendings = Vec::new();
     for topic in topics {
@@ -69,9 +77,7 @@ fn topics(published: &[Published]) -> Vec<&str> {
 
 #[tokio::test]
 async fn shuffled_acknowledgements_reach_their_own_publications() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (_broker, pool, mut session) = connected(&[]).await;
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..20 {
@@ -98,9 +104,7 @@ async fn shuffled_acknowledgements_reach_their_own_publications() {
 
 #[tokio::test]
 async fn one_late_acknowledgement_stalls_nobody() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (_broker, pool, mut session) = connected(&[]).await;
     let mut late = publish(&pool, [0]).await;
     let held = session.next().await.unwrap();
     // More than the window of 100, so that packet identifiers go round.
@@ -117,9 +121,7 @@ async fn one_late_acknowledgement_stalls_nobody() {
 
 #[tokio::test]
 async fn what_a_dropped_connection_left_unacknowledged_is_sent_again_in_order() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (broker, pool, mut session) = connected(&[]).await;
     let mut pendings = publish(&pool, 0..100).await;
     let first = session.take(100).await;
     session.acknowledge(first[0].id, 0).await;
@@ -144,9 +146,7 @@ async fn what_a_dropped_connection_left_unacknowledged_is_sent_again_in_order() 
 
 #[tokio::test]
 async fn closing_without_a_connection_gives_every_publication_a_fate() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (broker, pool, mut session) = connected(&[]).await;
     let pendings = publish(&pool, 0..100).await;
     session.take(100).await;
     drop((session, broker));
@@ -162,9 +162,7 @@ async fn closing_without_a_connection_gives_every_publication_a_fate() {
 
 #[tokio::test]
 async fn refusals_are_told_apart_by_whether_they_may_pass() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (_broker, pool, mut session) = connected(&[]).await;
     for (code, permanent) in [
         (0x87, Some("not_authorized")),
         (0x90, Some("topic_invalid")),
@@ -193,10 +191,8 @@ async fn refusals_are_told_apart_by_whether_they_may_pass() {
 
 #[tokio::test]
 async fn the_brokers_receive_maximum_is_honoured() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
     // Property 0x21: receive maximum 7.
-    let mut session = broker.accept(&[0x21, 0, 7]).await;
+    let (_broker, pool, mut session) = connected(&[0x21, 0, 7]).await;
     let pendings = publish(&pool, 0..20).await;
     let mut outstanding = session.take(7).await;
     let more = timeout(Duration::from_millis(200), session.next()).await;
@@ -249,10 +245,8 @@ async fn a_refused_connection_says_why_and_is_tried_again() {
 
 #[tokio::test]
 async fn the_brokers_largest_packet_is_honoured() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
     // Property 0x27: a maximum packet size of 200 bytes.
-    let mut session = broker.accept(&[0x27, 0, 0, 0, 200]).await;
+    let (broker, pool, mut session) = connected(&[0x27, 0, 0, 0, 200]).await;
     let mut large = publication("t/1", "{}");
     large.payload = Bytes::from(vec![b' '; 190]);
     let large = pool.publish(large).await.unwrap();
@@ -271,19 +265,15 @@ async fn the_brokers_largest_packet_is_honoured() {
 
 #[tokio::test]
 async fn the_brokers_keep_alive_is_kept() {
-    let broker = ScriptedBroker::start().await;
-    let _pool = pool(&broker);
     // Property 0x13: a keep-alive of one second, where 30 were asked for.
-    let mut session = broker.accept(&[0x13, 0, 1]).await;
+    let (_broker, _pool, mut session) = connected(&[0x13, 0, 1]).await;
     let kind = timeout(Duration::from_secs(10), session.next_kind()).await;
     assert_eq!(kind.expect("a ping"), Some(PING));
 }
 
 #[tokio::test]
 async fn a_connection_that_was_taken_over_is_made_again_and_nothing_is_lost() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (broker, pool, mut session) = connected(&[]).await;
     let pending = publish(&pool, [1]).await.remove(0);
     session.next().await.unwrap();
     session.disconnect(0x8e).await;
@@ -297,9 +287,7 @@ async fn a_connection_that_was_taken_over_is_made_again_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn what_nobody_waits_for_is_not_sent() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (_broker, pool, mut session) = connected(&[]).await;
     let mut pendings = publish(&pool, 0..110).await;
     let first = session.take(100).await;
     // Those beyond the hundredth wait for room; one of them is taken back.

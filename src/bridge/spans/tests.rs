@@ -204,7 +204,8 @@ async fn a_delivery_hangs_below_its_sender_and_its_publications_below_it() {
         !told.contains("one/7") && !told.contains("also/"),
         "a topic: {told}"
     );
-    insta::assert_snapshot!(told, @r#"
+    let (first, others) = told.split_once("\n2: ").unwrap();
+    insta::assert_snapshot!(first, @r#"
     0: process events, Consumer, below the sender, linked to the sender
       messaging.system = aws_sqs
       messaging.operation.name = process
@@ -230,29 +231,19 @@ async fn a_delivery_hangs_below_its_sender_and_its_publications_below_it() {
       messaging.message.body.size = 136
       eventcast.outcome = published
       eventcast.tries = 1
-    2: publish, Producer, below 0
-      messaging.system = mqtt
-      messaging.operation.name = publish
-      messaging.operation.type = send
+    "#);
+    insta::assert_snapshot!(own(others), @"
+    publish, Producer, below 0
       eventcast.route = two
-      server.address = broker.test
-      server.port = 1883
-      eventcast.qos = 1
       messaging.message.body.size = 136
       eventcast.outcome = published
       eventcast.tries = 1
     3: publish, Producer, below 0
-      messaging.system = mqtt
-      messaging.operation.name = publish
-      messaging.operation.type = send
       eventcast.route = two
-      server.address = broker.test
-      server.port = 1883
-      eventcast.qos = 1
       messaging.message.body.size = 136
       eventcast.outcome = published
       eventcast.tries = 1
-    "#);
+    ");
 }
 
 #[tokio::test(start_paused = true)]
