@@ -246,7 +246,7 @@ async fn a_refused_connection_says_why_and_is_tried_again() {
 #[tokio::test]
 async fn the_brokers_largest_packet_is_honoured() {
     // Property 0x27: a maximum packet size of 200 bytes.
-    let (broker, pool, mut session) = connected(&[0x27, 0, 0, 0, 200]).await;
+    let (_broker, pool, mut session) = connected(&[0x27, 0, 0, 0, 200]).await;
     let mut large = publication("t/1", "{}");
     large.payload = Bytes::from(vec![b' '; 190]);
     let large = pool.publish(large).await.unwrap();
