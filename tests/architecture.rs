@@ -15,13 +15,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     (
         "cli",
         &[
             "authorizer",
             "bridge",
             "dev",
+            "access",
             "aws",
             "mqtt",
             "port",
@@ -40,15 +41,16 @@ const MAY_USE: [(&str, &[&str]); 16] = [
         "bridge",
         &["port", "route", "event", "channel", "telemetry", "shutdown"],
     ),
-    ("authorizer", &["port", "policy", "channel"]),
+    ("authorizer", &["access", "port", "policy", "channel"]),
     (
         "dev",
         &[
-            "mqtt", "port", "config", "policy", "route", "event", "channel", "broker",
+            "access", "mqtt", "port", "config", "policy", "route", "event", "channel", "broker",
         ],
     ),
     ("telemetry", &["shutdown"]),
     ("shutdown", &[]),
+    ("access", &["port", "policy"]),
     (
         "aws",
         &["port", "route", "policy", "event", "channel", "pace"],

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::authorizer::access::{Granted, Tokens};
+use crate::authorizer::access::{Tokens, granted};
 use crate::authorizer::decide::{Admission, Authority};
 use crate::authorizer::key::{Keys, Mint};
 use crate::authorizer::token::mint;
@@ -112,7 +112,7 @@ fn bridge(config: &Config, scope: &Scope) -> anyhow::Result<Identity> {
         .needs(scope)
         .context("saying what the bridge needs")?;
     let drafts = documents(&needs.broker, Form::Authorizer).context("the bridge's policies")?;
-    let access = Granted::try_new(Some("bridge".into()), &drafts, scope.clone());
+    let access = granted(Some("bridge".into()), &drafts, scope.clone());
     Ok(Identity {
         principal: BRIDGE.into(),
         access: Arc::new(access.map_err(anyhow::Error::msg)?),
