@@ -341,6 +341,9 @@ pub enum Refusal {
     /// What it presents is wrong: an unknown user, a bad token.
     #[error("{0}")]
     BadCredentials(String),
+    /// It presents nothing that could be decided on: no token at all.
+    #[error("{0}")]
+    NothingShown(String),
     /// Nobody could decide, such as when the authorizer failed.
     #[error("{0}")]
     Unavailable(String),

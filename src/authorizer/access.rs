@@ -40,7 +40,7 @@ impl Tokens {
             return match presented.login {
                 // Browsers may send it with CONNECT.
                 None => Ok(Authentication::AtConnect),
-                Some(_) => Err(Refusal::BadCredentials(format!(
+                Some(_) => Err(Refusal::NothingShown(format!(
                     "no token: it is looked for as `{}` in the query string, a header or the user name's query, and as password",
                     self.token_key
                 ))),

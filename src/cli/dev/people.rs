@@ -53,22 +53,18 @@ impl People {
     /// Those that a configuration knows. Without roles that is everybody.
     pub(super) fn of(
         config: &Config,
-        region: &str,
+        scope: &Scope,
         messages: &mut impl Write,
     ) -> anyhow::Result<Self> {
         if config.roles.is_empty() {
             return Ok(Self::everybody());
         }
-        let scope = match &config.authorizer.scope {
-            Some(scope) => scope.clone(),
-            None => Scope::try_new(region, crate::dev::ACCOUNT)?,
-        };
         let mut keys = Keys::development();
         match authority::keys(&config.authorizer.keys, messages)? {
             Some(others) => keys.extend(others),
             None => writeln!(messages, "note: going on with the development key alone")?,
         }
-        let authority = Arc::new(authority::authority(config, keys, scope));
+        let authority = Arc::new(authority::authority(config, keys, scope.clone()));
         let token_key = config.authorizer.token_key.clone();
         let bridge_token = secret();
         let doorkeeper = Doorkeeper {

@@ -86,7 +86,7 @@ pub(super) fn run(
 }
 
 /// Reads documents from literal JSON and files. `None` when one of them is not right, which has been told then.
-fn read_policies(
+pub(super) fn read_policies(
     arguments: &[String],
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<Policies>> {
