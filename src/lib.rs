@@ -29,6 +29,7 @@ pub mod bridge;
 pub mod dev;
 
 // The adapters and the seams.
+pub mod access;
 pub mod aws;
 pub mod mqtt;
 pub mod port;

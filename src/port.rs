@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use crate::channel::limits::PAYLOAD_BYTES;
 use crate::policy::context::Context;
 use crate::policy::scope::Scope;
 use crate::policy::told::Policies;
@@ -230,6 +231,23 @@ pub enum PublishError {
     },
 }
 
+impl PublishError {
+    /// Refuses what is larger than IoT Core takes, whatever carries it there.
+    ///
+    /// # Errors
+    /// [`PublishError::Permanent`] with the reason `too_large`.
+    pub fn unless_fits(publication: &Publication) -> Result<(), Self> {
+        let bytes = publication.payload.len();
+        if bytes <= PAYLOAD_BYTES {
+            return Ok(());
+        }
+        Err(Self::Permanent {
+            reason: "too_large",
+            what: format!("the payload has {bytes} bytes; IoT Core takes {PAYLOAD_BYTES}"),
+        })
+    }
+}
+
 /// Everything that a client shows of itself when it connects to a broker.
 ///
 /// Passwords, tokens and signed addresses are in here: it is never logged.
@@ -323,6 +341,9 @@ pub enum Refusal {
     /// What it presents is wrong: an unknown user, a bad token.
     #[error("{0}")]
     BadCredentials(String),
+    /// It presents nothing that could be decided on: no token at all.
+    #[error("{0}")]
+    NothingShown(String),
     /// Nobody could decide, such as when the authorizer failed.
     #[error("{0}")]
     Unavailable(String),

@@ -128,7 +128,19 @@ impl Shop {
         id: &str,
         token: Option<&str>,
     ) -> Lines {
-        let (certificate, key) = self.authority.issue("device", &[]);
+        let pair = self.authority.issue("device", &[]);
+        self.shows(version, (builder, scheme), id, token, &pair)
+    }
+
+    /// A client by the device SDK, with a certificate that it shows where its way asks for one.
+    fn shows(
+        &self,
+        version: &str,
+        (builder, scheme): (&str, &str),
+        id: &str,
+        token: Option<&str>,
+        (certificate, key): &(PathBuf, PathBuf),
+    ) -> Lines {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/aws_clients.py");
         let mut command = Command::new(moto::cache().join("device/bin/python"));
         command
@@ -142,6 +154,28 @@ impl Shop {
             .envs(self.dev.environment())
             .envs(token.map(|token| ("TOKEN", token)));
         Lines::of(&mut command)
+    }
+
+    /// Registers a certificate by AWS's own SDK, and puts a policy into force for it.
+    #[cfg(feature = "admin")]
+    fn register(&self, certificate: &Path, policy: &str) {
+        let pem = std::fs::read_to_string(certificate).unwrap();
+        let asked = serde_json::json!({"certificatePem": pem, "status": "ACTIVE"});
+        let output = moto::python("iot_call.py")
+            .args(["register_certificate_without_ca", &asked.to_string()])
+            .envs(self.dev.environment())
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let status = Command::new(env!("CARGO_BIN_EXE_eventcast"))
+            .args(["policy", "apply", "--name", "device", "--policy", policy])
+            .args(["--attach", told["certificateArn"].as_str().unwrap()])
+            .envs(self.dev.environment())
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
     }
 
     /// A page by Amplify.
@@ -262,6 +296,70 @@ fn clients_without_a_token_hear_where_there_are_no_roles() {
             told(&client, "ended");
         }
     }
+}
+
+/// A certificate that is registered and has a policy, and no token: the policy is what its client may do, with roles or without.
+#[cfg(feature = "admin")]
+fn the_policies_of_a_certificate_decide(version: &str, denied: [&str; 2]) {
+    let arn = "arn:aws:iot:us-east-1:000000000000";
+    let statement = |action: &str, resource: &str| {
+        format!(r#"{{"Effect":"Allow","Action":"iot:{action}","Resource":"{arn}:{resource}"}}"#)
+    };
+    let statements = [
+        statement("Connect", "client/device-*"),
+        statement("Subscribe", &format!("topicfilter/order/{ORDER}")),
+        statement("Receive", &format!("topic/order/{ORDER}")),
+        statement(
+            "Publish",
+            "topic/status/${iot:Certificate.Subject.CommonName}",
+        ),
+    ];
+    let policy = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
+        statements.join(",")
+    );
+    let name = format!("certificates-{version}");
+    for shop in [Shop::open(&name), Shop::with_roles(&name)] {
+        let pair = shop.authority.issue("device", &[]);
+        shop.register(&pair.0, &policy);
+        let connect = |id: &str| {
+            let client = shop.shows(version, CERTIFICATE, id, None, &pair);
+            told(&client, "connected");
+            client
+        };
+        let mut client = connect("device-1");
+        client.say(&format!("subscribe order/{ORDER}"));
+        assert_eq!(told(&client, "subscribed"), "subscribed 0x01");
+        hears(&shop, &client);
+        client.say("publish status/device here");
+        assert_eq!(told(&client, "published"), "published 0x00");
+        client.say("end");
+        told(&client, "ended");
+        for (what, denied) in ["subscribe order/1", "publish status/other x"]
+            .into_iter()
+            .zip(denied)
+        {
+            let (id, _) = what.split_once(' ').unwrap();
+            let mut client = connect(&format!("device-{id}"));
+            client.say(what);
+            told(&client, denied);
+        }
+        let stranger = shop.shows(version, CERTIFICATE, "stranger", None, &pair);
+        told(&stranger, "refused");
+        assert!(!stranger.has("connected"), "{:?}", stranger.all());
+    }
+}
+
+#[cfg(feature = "admin")]
+#[test]
+fn the_policies_of_a_certificate_decide_by_mqtt_5() {
+    the_policies_of_a_certificate_decide("mqtt5", ["subscribed 0x87", "published 0x87"]);
+}
+
+#[cfg(feature = "admin")]
+#[test]
+fn the_policies_of_a_certificate_decide_by_mqtt_3() {
+    the_policies_of_a_certificate_decide("mqtt3", ["closed", "closed"]);
 }
 
 #[test]

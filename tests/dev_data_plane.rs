@@ -12,20 +12,19 @@
 mod dev;
 #[path = "support/moto.rs"]
 mod moto;
+#[path = "support/publications.rs"]
+mod publications;
 #[path = "support/raw.rs"]
 mod raw;
 
 use std::process::Command;
-use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use dev::Dev;
 use eventcast::aws::client;
 use eventcast::aws::data_plane::DataPlane;
-use eventcast::channel::topic::Topic;
 use eventcast::port::{PublishError, Publisher};
-use eventcast::route::publication::{Facts, Publication, Qos};
+use eventcast::route::publication::Publication;
+use publications::publication;
 use raw::{Got, Message, Raw, Will, v5};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -91,21 +90,6 @@ async fn boto3_is_content() {
     let mut other = Raw::join(dev.port("mqtt"), &v5("other")).await;
     assert_eq!(other.publish("order/end", "end").await, 0);
     assert_eq!(watch.message().await.payload, "end");
-}
-
-fn publication(topic: &str, payload: &str) -> Publication {
-    Publication {
-        topic: Topic::parse(topic).unwrap(),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
-        route: Arc::from("r"),
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        expires: Some(Duration::from_secs(60)),
-        conflate: false,
-        content_type: "application/json",
-        oversize: None,
-        facts: Arc::new(Facts::new("e1", [Some("shop"), None, None, None])),
-    }
 }
 
 /// The daemon's publisher with `publish: https`.

@@ -13,6 +13,7 @@ mod dev;
 #[path = "support/raw.rs"]
 mod raw;
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
@@ -23,9 +24,9 @@ use futures_util::{SinkExt, StreamExt};
 use raw::{Raw, v5};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// The key that `client::stand_in` signs with.
 const KEY: [&str; 4] = [
@@ -43,23 +44,28 @@ async fn signed(dev: &Dev, time: SystemTime) -> String {
     signer.query(&host, "/mqtt", time).await.unwrap()
 }
 
-/// Opens a WebSocket with a query and says CONNECT: the answer's code, or HTTP's status with the reason.
-async fn knock(dev: &Dev, query: &str) -> Result<u8, (u16, String)> {
+/// Opens a WebSocket with a query, or gives HTTP's status with the reason.
+async fn open(dev: &Dev, query: &str) -> Result<WebSocketStream<TcpStream>, (u16, String)> {
     let port = dev.port("ws");
     let io = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let address = format!("ws://127.0.0.1:{port}/mqtt?{query}");
     let mut request = address.into_client_request().unwrap();
     let headers = request.headers_mut();
     headers.insert("sec-websocket-protocol", "mqtt".parse().unwrap());
-    let mut socket = match client_async(request, io).await {
-        Ok((socket, _)) => socket,
+    match client_async(request, io).await {
+        Ok((socket, _)) => Ok(socket),
         Err(Error::Http(response)) => {
             let why = response.body().clone().unwrap_or_default();
             let why = String::from_utf8(why).unwrap();
-            return Err((response.status().as_u16(), why));
+            Err((response.status().as_u16(), why))
         }
         Err(error) => panic!("{error}"),
-    };
+    }
+}
+
+/// Opens a WebSocket and says CONNECT: the answer's code.
+async fn knock(dev: &Dev, query: &str) -> Result<u8, (u16, String)> {
+    let mut socket = open(dev, query).await?;
     let connect = v5("a").bytes();
     socket.send(Message::binary(connect)).await.unwrap();
     let answer = timeout(raw::BOUND, socket.next()).await.unwrap();
@@ -120,6 +126,76 @@ async fn a_signature_beside_tokens() {
     assert_eq!(knock(&dev, "").await, Ok(0x86));
     let (status, why) = knock(&dev, "token=none").await.unwrap_err();
     assert_eq!(status, 403, "{why}");
+}
+
+/// A key with policies may do what they say, one without may do everything.
+#[tokio::test]
+async fn the_policies_of_a_key_decide() {
+    let arn = "arn:aws:iot:us-east-1:000000000000";
+    let document = format!(
+        r#"{{"Version":"2012-10-17","Statement":[
+        {{"Effect":"Allow","Action":"iot:Connect","Resource":"{arn}:client/${{iot:ClientId}}"}},
+        {{"Effect":"Allow","Action":"iot:Publish","Resource":"{arn}:topic/status"}},
+        {{"Sid":"Quiet","Effect":"Deny","Action":"iot:Subscribe","Resource":"*"}}]}}"#
+    );
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("signer.json");
+    std::fs::write(&file, document).unwrap();
+    let policy = format!("stand-in={}", file.display());
+    let dev = Dev::start(&[&KEY[..], &["--aws-policy", &policy]].concat());
+    let query = signed(&dev, SystemTime::now()).await;
+    let mut socket = open(&dev, &query).await.unwrap();
+    let mut ask = async |packet: Vec<u8>| {
+        socket.send(Message::binary(packet)).await.unwrap();
+        let answer = timeout(raw::BOUND, socket.next()).await.unwrap();
+        answer.unwrap().unwrap().into_data().to_vec()
+    };
+    assert_eq!(ask(v5("a").bytes()).await[3], 0);
+    // PUBACK: what is allowed has no reason; 0x87: not authorized.
+    let allowed = ask(raw::publish(true, "status", "x", 1, 1, false, &[])).await;
+    assert_eq!(allowed, [0x40, 2, 0, 1]);
+    let denied = ask(raw::publish(true, "other", "x", 1, 2, false, &[])).await;
+    assert_eq!(denied[0], 0x40);
+    // Behind the length, which may take two bytes.
+    assert!(
+        denied[2..6].windows(3).any(|part| part == [0, 2, 0x87]),
+        "{denied:?}"
+    );
+    let denied = ask(raw::subscribe(true, 3, &[("status", 1)], &[])).await;
+    assert_eq!(denied.last(), Some(&0x87), "{denied:?}");
+}
+
+/// What is wrong with the policies of keys is told before anything is opened.
+#[test]
+fn policies_that_are_not_right() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-policy.json");
+    std::fs::write(&file, r#"{"Version":"2012-10-17"}"#).unwrap();
+    let wrong = format!("stand-in={}", file.display());
+    let cases = [
+        (
+            "unknown=x.json",
+            "error: --aws-policy names the key `unknown`, and --aws-key gives `stand-in`, `other` only\nhelp: give its secret with `--aws-key unknown:SECRET`\n",
+        ),
+        (
+            "stand-in",
+            "ID=FILE is wanted, such as AKIDEVELOPMENT=policy.json",
+        ),
+        (
+            "stand-in=none.json",
+            "error: reading `none.json`: No such file",
+        ),
+        (&*wrong, "Statement"),
+    ];
+    for (policy, expected) in cases {
+        let output = Command::new(env!("CARGO_BIN_EXE_eventcast"))
+            .args(["dev", "--bare"])
+            .args(KEY)
+            .args(["--aws-policy", policy])
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(expected), "{told}");
+    }
 }
 
 #[test]

@@ -12,6 +12,8 @@
 mod broker;
 #[path = "support/raw.rs"]
 mod raw;
+#[path = "support/shop.rs"]
+mod shop;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,20 +29,12 @@ use eventcast::policy::scope::Scope;
 use jiff::Timestamp;
 use raw::{Connect, Got, Raw, v5};
 use serde_json::{Value, json};
+use shop::{CUSTOMER, ORDER, configuration};
 
-const CUSTOMER: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
 const COURIER: &str = "0c0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
-const ORDER: &str = "11111111-4f0b-4d3e-9f51-6a4f0c6c2a11";
 const OTHER: &str = "22222222-4f0b-4d3e-9f51-6a4f0c6c2a11";
 
-const CONFIGURATION: &str = r#"
-channels:
-  user: { id: uuid }
-  order: { id: uuid }
-routes:
-  - name: orders
-    match: { source: [shop.orders] }
-    to: ["order:{detail.orderId}"]
+const ROLES: &str = r#"
 roles:
   customer:
     bind: user:{claims.sub}
@@ -56,7 +50,7 @@ const BAD_CREDENTIALS: u8 = 0x86;
 async fn running() -> Running {
     let loaded = load(&Source {
         file: "eventcast.yaml",
-        text: CONFIGURATION,
+        text: &configuration(ROLES),
         ..Source::default()
     });
     let authority = Authority {

@@ -163,7 +163,7 @@ fn an_interruption_loses_nothing() {
     let queues = Queues::new();
     queues.moto.bus(&["letters", "40", "too_large", "couriers"]);
     let replay = queues
-        .command("replay", &["--rate", "5"])
+        .command("replay", &["--rate", "1"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

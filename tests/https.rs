@@ -7,6 +7,9 @@
     reason = "a test that fails should say where"
 )]
 
+#[path = "support/publications.rs"]
+mod publications;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,11 +21,10 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use bytes::Bytes;
-use eventcast::aws::data_plane::DataPlane;
-use eventcast::channel::topic::Topic;
+use eventcast::aws::data_plane::{DataPlane, Pending};
 use eventcast::port::{PublishError, Publisher};
-use eventcast::route::publication::{Facts, Publication, Qos};
+use eventcast::route::publication::Publication;
+use publications::publication;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -109,34 +111,25 @@ impl Server {
         self.script.calls.lock().unwrap().clone()
     }
 
+    async fn hand_over(&self, topic: &str, payload: &str) -> Pending {
+        let handed_over = self.publisher.publish(publication(topic, payload));
+        handed_over.await.unwrap()
+    }
+
     async fn publish(&self, publication: Publication) -> Result<(), PublishError> {
         let pending = self.publisher.publish(publication).await?;
         timeout(BOUND, pending).await.unwrap()
     }
 }
 
-fn publication(topic: &str, payload: &str) -> Publication {
-    Publication {
-        topic: Topic::parse(topic).unwrap(),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
-        route: Arc::from("r"),
-        qos: Qos::AtLeastOnce,
-        retain: true,
-        expires: Some(Duration::from_secs(60)),
-        conflate: false,
-        content_type: "application/json",
-        oversize: None,
-        facts: Arc::new(Facts::new("e1", [Some("shop"), None, None, None])),
-    }
-}
-
 #[tokio::test]
 async fn a_message_goes_out_whole() {
     let server = server(&[], 4).await;
-    server
-        .publish(publication("order/ü 1", "{}"))
-        .await
-        .unwrap();
+    let kept = Publication {
+        retain: true,
+        ..publication("order/ü 1", "{}")
+    };
+    server.publish(kept).await.unwrap();
     let call = &server.calls()[0];
     let (path, query) = call.target.split_once('?').unwrap();
     assert_eq!((path, &*call.body), ("/topics/order%2F%C3%BC%201", "{}"));
@@ -174,16 +167,8 @@ async fn a_message_goes_out_whole() {
 #[tokio::test]
 async fn a_call_of_unknown_fate_is_made_again_before_the_next_of_its_topic() {
     let server = server(&[(500, "InternalFailureException"), (503, "")], 4).await;
-    let first = server
-        .publisher
-        .publish(publication("a", "1"))
-        .await
-        .unwrap();
-    let second = server
-        .publisher
-        .publish(publication("a", "2"))
-        .await
-        .unwrap();
+    let first = server.hand_over("a", "1").await;
+    let second = server.hand_over("a", "2").await;
     // The second is polled first and waits all the same.
     let (second, first) = timeout(BOUND, async { tokio::join!(second, first) })
         .await
@@ -197,16 +182,8 @@ async fn a_call_of_unknown_fate_is_made_again_before_the_next_of_its_topic() {
 #[tokio::test]
 async fn one_that_nobody_waits_for_gives_way() {
     let server = server(&[], 4).await;
-    let first = server
-        .publisher
-        .publish(publication("a", "1"))
-        .await
-        .unwrap();
-    let second = server
-        .publisher
-        .publish(publication("a", "2"))
-        .await
-        .unwrap();
+    let first = server.hand_over("a", "1").await;
+    let second = server.hand_over("a", "2").await;
     drop(first);
     timeout(BOUND, second).await.unwrap().unwrap();
     assert_eq!(server.calls().len(), 1);
@@ -265,11 +242,7 @@ async fn refusals_say_what_they_mean() {
 #[tokio::test]
 async fn calls_are_bounded_and_closing_waits_for_them() {
     let server = server(&[(500, "")], 1).await;
-    let first = server
-        .publisher
-        .publish(publication("a", "1"))
-        .await
-        .unwrap();
+    let first = server.hand_over("a", "1").await;
     let second = timeout(
         Duration::from_millis(50),
         server.publisher.publish(publication("b", "2")),

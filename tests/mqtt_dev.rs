@@ -19,8 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Running, iot_core, start, unhurried};
-use bytes::Bytes;
-use eventcast::channel::topic::Topic;
+use contract::publications::publication;
 use eventcast::dev::broker::Broker;
 use eventcast::dev::broker::door::Carrier;
 use eventcast::dev::broker::everybody::Everybody;
@@ -28,7 +27,6 @@ use eventcast::dev::broker::limits::{Limits, Rules};
 use eventcast::mqtt::auth::Access;
 use eventcast::mqtt::{Settings, pool::Pool};
 use eventcast::port::{PublishError, Publisher};
-use eventcast::route::publication::{Facts, Publication, Qos};
 use tokio::time::{Instant, timeout};
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -89,18 +87,7 @@ async fn a_pool_within_the_limits_loses_nothing() {
     });
     let mut pendings = Vec::new();
     for n in 0..600 {
-        let publication = Publication {
-            topic: Topic::parse(&format!("order/{n}")).unwrap(),
-            payload: Bytes::from_static(b"{}"),
-            route: Arc::from("r"),
-            qos: Qos::AtLeastOnce,
-            retain: false,
-            expires: None,
-            conflate: false,
-            content_type: "application/json",
-            oversize: None,
-            facts: Arc::new(Facts::new("e1", [Some("shop"), None, None, None])),
-        };
+        let publication = publication(&format!("order/{n}"), "{}");
         pendings.push(pool.publish(publication).await.unwrap());
     }
     for pending in pendings {

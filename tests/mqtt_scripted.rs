@@ -8,6 +8,8 @@
     reason = "a test that fails should say where"
 )]
 
+#[path = "support/publications.rs"]
+mod publications;
 #[path = "support/scripted_broker.rs"]
 mod scripted_broker;
 
@@ -15,14 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventcast::channel::topic::Topic;
 use eventcast::mqtt::Settings;
 use eventcast::mqtt::auth::Access;
 use eventcast::mqtt::pool::{Pending, Pool};
 use eventcast::pace::Limits;
 use eventcast::port::{PublishError, Publisher};
-use eventcast::route::publication::{Facts, Publication, Qos};
-use scripted_broker::{PING, Published, ScriptedBroker};
+use publications::publication;
+use scripted_broker::{PING, Published, ScriptedBroker, Session};
 use tokio::time::{Instant, timeout};
 
 /// What mosquitto and the scripted broker limit.
@@ -33,21 +34,6 @@ const NO_LIMITS: Limits = Limits {
 };
 
 const BOUND: Duration = Duration::from_secs(20);
-
-fn publication(topic: &str) -> Publication {
-    Publication {
-        topic: Topic::parse(topic).unwrap(),
-        payload: Bytes::from_static(b"{}"),
-        route: Arc::from("r"),
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        expires: None,
-        conflate: false,
-        content_type: "application/json",
-        oversize: None,
-        facts: Arc::new(Facts::new("e1", [None; 4])),
-    }
-}
 
 fn settings(broker: &ScriptedBroker) -> Settings {
     Settings {
@@ -64,10 +50,18 @@ fn pool(broker: &ScriptedBroker) -> Pool {
     Pool::start(settings(broker))
 }
 
+/// A broker, a pool, and the connection between them, which the broker has accepted with some properties.
+async fn connected(properties: &[u8]) -> (ScriptedBroker, Pool, Session) {
+    let broker = ScriptedBroker::start().await;
+    let pool = pool(&broker);
+    let session = broker.accept(properties).await;
+    (broker, pool, session)
+}
+
 async fn publish(pool: &Pool, topics: impl IntoIterator<Item = usize>) -> Vec<Pending> {
     let mut pendings = Vec::new();
     for topic in topics {
-        let handed_over = pool.publish(publication(&format!("t/{topic}")));
+        let handed_over = pool.publish(publication(&format!("t/{topic}"), "{}"));
         pendings.push(timeout(BOUND, handed_over).await.expect("room").unwrap());
     }
     pendings
@@ -83,9 +77,7 @@ fn topics(published: &[Published]) -> Vec<&str> {
 
 #[tokio::test]
 async fn shuffled_acknowledgements_reach_their_own_publications() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (_broker, pool, mut session) = connected(&[]).await;
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..20 {
@@ -112,9 +104,7 @@ async fn shuffled_acknowledgements_reach_their_own_publications() {
 
 #[tokio::test]
 async fn one_late_acknowledgement_stalls_nobody() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (_broker, pool, mut session) = connected(&[]).await;
     let mut late = publish(&pool, [0]).await;
     let held = session.next().await.unwrap();
     // More than the window of 100, so that packet identifiers go round.
@@ -131,9 +121,7 @@ async fn one_late_acknowledgement_stalls_nobody() {
 
 #[tokio::test]
 async fn what_a_dropped_connection_left_unacknowledged_is_sent_again_in_order() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (broker, pool, mut session) = connected(&[]).await;
     let mut pendings = publish(&pool, 0..100).await;
     let first = session.take(100).await;
     session.acknowledge(first[0].id, 0).await;
@@ -158,9 +146,7 @@ async fn what_a_dropped_connection_left_unacknowledged_is_sent_again_in_order() 
 
 #[tokio::test]
 async fn closing_without_a_connection_gives_every_publication_a_fate() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (broker, pool, mut session) = connected(&[]).await;
     let pendings = publish(&pool, 0..100).await;
     session.take(100).await;
     drop((session, broker));
@@ -176,9 +162,7 @@ async fn closing_without_a_connection_gives_every_publication_a_fate() {
 
 #[tokio::test]
 async fn refusals_are_told_apart_by_whether_they_may_pass() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (_broker, pool, mut session) = connected(&[]).await;
     for (code, permanent) in [
         (0x87, Some("not_authorized")),
         (0x90, Some("topic_invalid")),
@@ -207,10 +191,8 @@ async fn refusals_are_told_apart_by_whether_they_may_pass() {
 
 #[tokio::test]
 async fn the_brokers_receive_maximum_is_honoured() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
     // Property 0x21: receive maximum 7.
-    let mut session = broker.accept(&[0x21, 0, 7]).await;
+    let (_broker, pool, mut session) = connected(&[0x21, 0, 7]).await;
     let pendings = publish(&pool, 0..20).await;
     let mut outstanding = session.take(7).await;
     let more = timeout(Duration::from_millis(200), session.next()).await;
@@ -263,11 +245,9 @@ async fn a_refused_connection_says_why_and_is_tried_again() {
 
 #[tokio::test]
 async fn the_brokers_largest_packet_is_honoured() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
     // Property 0x27: a maximum packet size of 200 bytes.
-    let mut session = broker.accept(&[0x27, 0, 0, 0, 200]).await;
-    let mut large = publication("t/1");
+    let (_broker, pool, mut session) = connected(&[0x27, 0, 0, 0, 200]).await;
+    let mut large = publication("t/1", "{}");
     large.payload = Bytes::from(vec![b' '; 190]);
     let large = pool.publish(large).await.unwrap();
     let small = publish(&pool, [2]).await.remove(0);
@@ -285,19 +265,15 @@ async fn the_brokers_largest_packet_is_honoured() {
 
 #[tokio::test]
 async fn the_brokers_keep_alive_is_kept() {
-    let broker = ScriptedBroker::start().await;
-    let _pool = pool(&broker);
     // Property 0x13: a keep-alive of one second, where 30 were asked for.
-    let mut session = broker.accept(&[0x13, 0, 1]).await;
+    let (_broker, _pool, mut session) = connected(&[0x13, 0, 1]).await;
     let kind = timeout(Duration::from_secs(10), session.next_kind()).await;
     assert_eq!(kind.expect("a ping"), Some(PING));
 }
 
 #[tokio::test]
 async fn a_connection_that_was_taken_over_is_made_again_and_nothing_is_lost() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (broker, pool, mut session) = connected(&[]).await;
     let pending = publish(&pool, [1]).await.remove(0);
     session.next().await.unwrap();
     session.disconnect(0x8e).await;
@@ -311,9 +287,7 @@ async fn a_connection_that_was_taken_over_is_made_again_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn what_nobody_waits_for_is_not_sent() {
-    let broker = ScriptedBroker::start().await;
-    let pool = pool(&broker);
-    let mut session = broker.accept(&[]).await;
+    let (_broker, pool, mut session) = connected(&[]).await;
     let mut pendings = publish(&pool, 0..110).await;
     let first = session.take(100).await;
     // Those beyond the hundredth wait for room; one of them is taken back.
@@ -369,7 +343,7 @@ async fn the_pool_grows_while_publications_wait_and_a_topic_keeps_its_order() {
     publishing.spawn(async move {
         let mut pendings = Vec::new();
         for n in 0..80 {
-            let mut publication = publication(&format!("t/{}", n / 2));
+            let mut publication = publication(&format!("t/{}", n / 2), "{}");
             publication.retain = n % 2 == 1;
             pendings.push(publisher.publish(publication).await.unwrap());
         }

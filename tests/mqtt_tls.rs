@@ -14,6 +14,8 @@ mod authority;
 mod mosquitto;
 #[path = "support/moto.rs"]
 mod moto;
+#[path = "support/publications.rs"]
+mod publications;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,36 +26,19 @@ use authority::Authority;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials as Keys;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use bytes::Bytes;
 use eventcast::aws::sign::Signer;
 use eventcast::broker::Broker;
-use eventcast::channel::topic::Topic;
 use eventcast::mqtt::auth::{Access, Credentials, Pem, Tls, TlsFiles, Token};
 use eventcast::mqtt::{Settings, pool::Pool};
 use eventcast::port::Publisher;
-use eventcast::route::publication::{Facts, Publication, Qos};
 use mosquitto::{Files, Mosquitto};
+use publications::publication;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 const BOUND: Duration = Duration::from_secs(20);
-
-fn publication() -> Publication {
-    Publication {
-        topic: Topic::parse("a/b").unwrap(),
-        payload: Bytes::from_static(b"{}"),
-        route: Arc::from("r"),
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        expires: None,
-        conflate: false,
-        content_type: "application/json",
-        oversize: None,
-        facts: Arc::new(Facts::new("e1", [None; 4])),
-    }
-}
 
 fn secure_broker(authority: &Authority) -> Mosquitto {
     let (certificate, key) = authority.issue("broker", &["localhost"]);
@@ -89,7 +74,7 @@ async fn publishes(pool: &Pool) {
     let acknowledged = async {
         loop {
             pool.ready().await;
-            if let Ok(pending) = pool.publish(publication()).await
+            if let Ok(pending) = pool.publish(publication("a/b", "{}")).await
                 && pending.await.is_ok()
             {
                 break;

@@ -80,15 +80,12 @@ fn what_is_wrong_is_told_before_any_call() {
             ],
             "error: the target `eu-west-1:abc` is not in the Region `us-east-1`\nhelp: ",
         ),
-        (
-            &["apply", "--name", "p"],
-            "error: the following required arguments",
-        ),
+        (&["apply", "--name", "p"], "error: missing: "),
         (
             &["apply", "--from", "list.yaml"],
             "error: the list `list.yaml` is of no known kind\nhelp: ",
         ),
-        (&["revoke"], "error: the following required arguments"),
+        (&["revoke"], "error: missing: "),
         (
             &["revoke", "--disconnect", "$c"],
             "error: the client id `$c` is none that can be disconnected\nhelp: ",

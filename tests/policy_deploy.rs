@@ -1,4 +1,5 @@
-//! `eventcast policy apply`, `revoke` and `show` against moto's control plane, looked at with boto3.
+//! `eventcast policy apply`, `revoke` and `show` against moto's control plane, looked at with boto3; and against that of `eventcast dev`,
+//! where another crate (`tests/policy_deploy_dev.rs`) has this file as a module.
 
 #![cfg(feature = "admin")]
 #![allow(
@@ -10,6 +11,9 @@
 
 #[path = "support/deploy.rs"]
 mod deploy;
+#[cfg(feature = "dev")]
+#[path = "support/dev.rs"]
+mod dev;
 #[path = "support/moto.rs"]
 mod moto;
 
@@ -23,9 +27,48 @@ use deploy::{document, eventcast, folder, told};
 use moto::Moto;
 use serde_json::{Value, json};
 
+/// Whether this is the crate that tries `eventcast dev`.
+fn is_on_dev() -> bool {
+    env!("CARGO_CRATE_NAME") == "policy_deploy_dev"
+}
+
+/// Whose the policies are.
+fn account() -> &'static str {
+    if is_on_dev() {
+        "000000000000"
+    } else {
+        "123456789012"
+    }
+}
+
+/// The server that has the control plane; it ends when this is dropped.
+enum Server {
+    Moto(Moto),
+    #[cfg(feature = "dev")]
+    Dev(dev::Dev),
+}
+
+impl Server {
+    fn start() -> Self {
+        #[cfg(feature = "dev")]
+        if is_on_dev() {
+            return Self::Dev(dev::Dev::start(&[]));
+        }
+        Self::Moto(Moto::start())
+    }
+
+    fn environment(&self) -> [(&'static str, String); 5] {
+        match self {
+            Self::Moto(moto) => moto.environment(),
+            #[cfg(feature = "dev")]
+            Self::Dev(dev) => dev.environment(),
+        }
+    }
+}
+
 /// A control plane, and a folder for files; both go when this is dropped.
 struct Plane {
-    moto: Moto,
+    server: Server,
     folder: PathBuf,
 }
 
@@ -38,21 +81,22 @@ impl Drop for Plane {
 impl Plane {
     fn new() -> Self {
         Self {
-            moto: Moto::start(),
+            server: Server::start(),
             folder: folder(),
         }
     }
 
-    /// A certificate, a thing group and a Cognito identity.
+    /// A certificate, a thing group and a Cognito identity; on dev, which has none of these, another thing group.
     fn targets(&self) -> [String; 3] {
-        let out = self.python(&["setup"]);
+        let third = if is_on_dev() { "group" } else { "cognito" };
+        let out = self.python(&["setup", third]);
         let words: Vec<String> = out.split_whitespace().map(str::to_owned).collect();
         words.try_into().unwrap()
     }
 
     fn python(&self, arguments: &[&str]) -> String {
         let mut command = moto::python("iot.py");
-        command.args(arguments).envs(self.moto.environment());
+        command.args(arguments).envs(self.server.environment());
         let (status, out, errors) = told(command.output().unwrap());
         assert_eq!(status, 0, "{errors}");
         out
@@ -66,7 +110,7 @@ impl Plane {
         let mut command = eventcast(arguments);
         command
             .current_dir(&self.folder)
-            .envs(self.moto.environment());
+            .envs(self.server.environment());
         command
     }
 
@@ -396,9 +440,10 @@ fn a_rerun_with_a_journal_spends_no_call_on_what_is_done() {
     let (status, _, errors) = told(elsewhere.output().unwrap());
     assert_eq!(status, 2, "{errors}");
     assert!(
-        errors.contains(
-            "the journal `journal` is of `policy apply` in account 123456789012, Region us-east-1"
-        ),
+        errors.contains(&format!(
+            "the journal `journal` is of `policy apply` in account {}, Region us-east-1",
+            account()
+        )),
         "{errors}"
     );
     let (status, _, errors) = plane.run(&["revoke", "--from", &list, "--journal", "journal"]);
@@ -584,7 +629,7 @@ fn what_is_deployed_is_shown() {
     assert_eq!(status, 0);
     for line in [
         "policy:   p",
-        "arn:      arn:aws:iot:us-east-1:123456789012:policy/p",
+        &format!("arn:      arn:aws:iot:us-east-1:{}:policy/p", account()),
         &format!("targets:  {group}"),
         "version 1:",
         &a,

@@ -8,6 +8,8 @@
 
 #[path = "support/moto.rs"]
 mod moto;
+#[path = "support/shop.rs"]
+mod shop;
 
 use std::fs;
 use std::io::Write as _;
@@ -16,18 +18,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
+use shop::{CUSTOMER, ORDER, configuration};
 
-const USER: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
-const ORDER: &str = "11111111-4f0b-4d3e-9f51-6a4f0c6c2a11";
-
-const CONFIGURATION: &str = r#"
-channels:
-  user: { id: uuid }
-  order: { id: uuid }
-routes:
-  - name: orders
-    match: { source: [shop.orders] }
-    to: ["order:{detail.orderId}"]
+const ROLES: &str = r#"
 roles:
   customer:
     bind: user:{claims.sub}
@@ -51,7 +44,7 @@ impl Folder {
         let name = format!("eventcast-token-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("eventcast.yaml"), CONFIGURATION).unwrap();
+        fs::write(folder.join("eventcast.yaml"), configuration(ROLES)).unwrap();
         Self(folder)
     }
 
@@ -108,7 +101,7 @@ fn output(command: &mut Command, input: &str) -> Output {
 fn claims(changes: &Value) -> Value {
     let hour = jiff::Timestamp::now().as_second() + 3_600;
     let mut claims = json!({
-        "sub": USER, "iss": "shop", "aud": "realtime", "exp": hour, "role": "customer", "orders": [ORDER],
+        "sub": CUSTOMER, "iss": "shop", "aud": "realtime", "exp": hour, "role": "customer", "orders": [ORDER],
     });
     let members = claims.as_object_mut().unwrap();
     members.extend(changes.as_object().unwrap().clone());
@@ -131,7 +124,7 @@ fn what_py_jwt_signs_is_believed() {
             assert_eq!(told.status, Some(0), "{told:?}");
             let told: Value = serde_json::from_str(&told.out).unwrap();
             assert_eq!(told["algorithm"], algorithm);
-            assert_eq!(told["grants"]["principal"], USER);
+            assert_eq!(told["grants"]["principal"], CUSTOMER);
             let order = format!("order/{ORDER}");
             assert_eq!(told["grants"]["subscribe"][0], order);
             assert_eq!(told["answer"]["isAuthenticated"], true);
@@ -171,9 +164,9 @@ fn py_jwt_believes_what_is_minted() {
         ("ES256", "ES256.key"),
         ("EdDSA", "EdDSA.key"),
     ] {
-        let orders = format!("orders={ORDER},{USER}");
+        let orders = format!("orders={ORDER},{CUSTOMER}");
         let arguments = [
-            "mint", "--key", key, "--key-id", algorithm, "--role", "customer", "--sub", USER,
+            "mint", "--key", key, "--key-id", algorithm, "--role", "customer", "--sub", CUSTOMER,
             "--claim", &orders,
         ];
         let minted = folder.token(&arguments, "");
@@ -181,8 +174,8 @@ fn py_jwt_believes_what_is_minted() {
         let read = folder.jwts(&["check", algorithm], &minted.out);
         assert_eq!(read.status, Some(0), "{read:?}");
         let read: Value = serde_json::from_str(&read.out).unwrap();
-        assert_eq!(read["sub"], USER);
-        assert_eq!(read["orders"], json!([ORDER, USER]));
+        assert_eq!(read["sub"], CUSTOMER);
+        assert_eq!(read["orders"], json!([ORDER, CUSTOMER]));
         assert_eq!(read["role"], "customer");
         assert_eq!(
             read["exp"].as_i64().unwrap() - read["iat"].as_i64().unwrap(),
@@ -220,7 +213,7 @@ fn steady(text: &str) -> String {
 fn what_a_person_sees() {
     let folder = Folder::new();
     let mint = |role: &str, rest: &[&str]| {
-        let arguments = [&["mint", "--dev", "--role", role, "--sub", USER], rest].concat();
+        let arguments = [&["mint", "--dev", "--role", role, "--sub", CUSTOMER], rest].concat();
         folder.token(&arguments, "")
     };
     let customer = mint("customer", &["--claim", &format!("orders={ORDER}")]);
@@ -282,9 +275,12 @@ fn what_cannot_be_answered() {
 fn production_does_not_believe_the_development_key() {
     let folder = Folder::new();
     folder.jwts(&["keys"], "");
-    let configuration = format!("{CONFIGURATION}  keys: [jwks.json, ES256.pem]\n");
+    let configuration = configuration(ROLES) + "  keys: [jwks.json, ES256.pem]\n";
     fs::write(folder.0.join("eventcast.yaml"), configuration).unwrap();
-    let minted = folder.token(&["mint", "--dev", "--role", "courier", "--sub", USER], "");
+    let minted = folder.token(
+        &["mint", "--dev", "--role", "courier", "--sub", CUSTOMER],
+        "",
+    );
     let told = folder.token(&["verify", "-"], &minted.out);
     assert_eq!(told.status, Some(1));
     assert!(

@@ -3,6 +3,7 @@
 //! `load EVENTCAST [--subscribers N] [--messages N] [--window N] [--rounds N]`. Scenes: idle; N WebSocket subscribers of a topic each;
 //! fan-out 1 and fan-out 1,000 at QoS 1, over TCP and over WebSocket, with so many messages (the window) on their way at once. Prints
 //! a line of JSON for each. The client here is written for the load: it acknowledges in batches, and looks at nothing but lengths.
+//! `eventcast` is the endpoints alone (`dev --bare`), `inspected` has bridge and inspector inside, and somebody looks at the page.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,10 +26,19 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 const PAYLOAD: usize = 200;
+
+/// How long a broker is left alone before its memory is looked at.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// A configuration without roles: whoever comes may do everything.
+const CONFIG: &str = "channels: { load: { id: uuid } }
+routes: [{ name: load, match: { source: [load] }, to: ['load:{detail.id}'] }]
+bridge: { queue: https://sqs.eu-central-1.amazonaws.com/123456789012/load }
+";
 
 /// A broker as a process of its own.
 struct Server {
@@ -36,21 +46,33 @@ struct Server {
     process: Child,
     mqtt: u16,
     websocket: u16,
+    /// From its start until it said that it is ready; `None` of who says nothing.
+    started: Option<Duration>,
+    /// Where the inspector's page is.
+    page: Option<String>,
 }
 
 impl Server {
+    /// The broker with a bus and queues, nothing that uses them.
     fn eventcast(binary: &str) -> Self {
+        Self::dev("eventcast", binary, &["--bare"])
+    }
+
+    /// All that `eventcast dev` has.
+    fn inspected(binary: &str) -> Self {
+        let file = std::env::temp_dir().join(format!("eventcast-load-{}.yaml", std::process::id()));
+        fs::write(&file, CONFIG).unwrap();
+        let server = Self::dev("inspected", binary, &["--config", file.to_str().unwrap()]);
+        fs::remove_file(file).unwrap();
+        server
+    }
+
+    fn dev(name: &'static str, binary: &str, how: &[&str]) -> Self {
+        let begin = Instant::now();
         let mut process = Command::new(binary)
-            .args([
-                "dev",
-                "--bare",
-                "--port",
-                "0",
-                "--mqtt-port",
-                "0",
-                "--websocket-port",
-                "0",
-            ])
+            .arg("dev")
+            .args(how)
+            .args(["--port", "0", "--mqtt-port", "0", "--websocket-port", "0"])
             .args(["--broker", "general", "--format", "json"])
             .stdout(Stdio::piped())
             .spawn()
@@ -58,6 +80,7 @@ impl Server {
         let mut line = String::new();
         let mut lines = BufReader::new(process.stdout.take().unwrap());
         lines.read_line(&mut line).unwrap();
+        let started = begin.elapsed();
         let told: serde_json::Value = serde_json::from_str(&line).unwrap();
         let port = |scheme: &str| {
             let url = told[scheme].as_str().unwrap();
@@ -65,11 +88,33 @@ impl Server {
             port.trim_end_matches("/mqtt").parse().unwrap()
         };
         Self {
-            name: "eventcast",
+            name,
             mqtt: port("mqtt"),
             websocket: port("ws"),
             process,
+            started: Some(started),
+            page: told["page"].as_str().map(str::to_owned),
         }
+    }
+
+    /// Reads what the inspector's page is told, for ever.
+    async fn look(&self) -> Option<JoinHandle<()>> {
+        let address = self.page.as_ref()?.strip_prefix("http://")?;
+        let mut io = TcpStream::connect(address.trim_end_matches('/'))
+            .await
+            .unwrap();
+        io.write_all(b"GET /_dev/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        let mut bytes = vec![0; 64 * 1024];
+        let count = io.read(&mut bytes).await.unwrap();
+        assert!(
+            bytes[..count].starts_with(b"HTTP/1.1 200"),
+            "the page is told"
+        );
+        Some(tokio::spawn(async move {
+            while io.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
+        }))
     }
 
     fn mosquitto() -> Self {
@@ -96,6 +141,8 @@ impl Server {
             process,
             mqtt,
             websocket,
+            started: None,
+            page: None,
         }
     }
 
@@ -438,17 +485,24 @@ async fn main() {
     for _ in 0..option("--rounds", 1) {
         for start in [
             |binary: &str| Server::eventcast(binary),
+            |binary: &str| Server::inspected(binary),
             |_: &str| Server::mosquitto(),
         ] {
             let server = start(binary);
             server.ready().await;
+            sleep(IDLE).await;
             let told = serde_json::json!({
-                "broker": server.name, "scene": "idle", "memory_kib": server.memory()
+                "broker": server.name, "scene": "idle", "memory_kib": server.memory(),
+                "ready_after_milliseconds": server.started.map(|started| started.as_millis()),
             });
             println!("{told}");
+            let page = server.look().await;
             for is_websocket in [false, true] {
                 fan_out(&server, 1, messages * 50, window, is_websocket).await;
                 fan_out(&server, 1_000, messages, window, is_websocket).await;
+            }
+            if let Some(page) = page {
+                page.abort();
             }
             drop(server);
             let server = start(binary);

@@ -12,18 +12,11 @@ use jiff::Timestamp;
 
 use super::answer::Answer as Answered;
 use super::decide::Authority;
-use crate::channel::filter::Filter;
+use crate::access::{Documents, policies};
 use crate::policy::context::{Context, Principal};
-use crate::policy::document::Document;
 use crate::policy::draft::Draft;
-use crate::policy::evaluate::{Decision as Verdict, Verdict::Allowed};
-use crate::policy::scope::{Kind, Scope};
-use crate::policy::simulate::Simulation;
-use crate::policy::told::Policies;
-use crate::port::{
-    Access, Action, Answer, Authentication, Authorizer, Client, Decision, Grounds, Identity,
-    Presented, Refusal,
-};
+use crate::policy::scope::Scope;
+use crate::port::{Answer, Authentication, Authorizer, Identity, Presented, Refusal};
 
 /// Lets in whom tokens let in.
 #[derive(Clone, Debug)]
@@ -47,7 +40,7 @@ impl Tokens {
             return match presented.login {
                 // Browsers may send it with CONNECT.
                 None => Ok(Authentication::AtConnect),
-                Some(_) => Err(Refusal::BadCredentials(format!(
+                Some(_) => Err(Refusal::NothingShown(format!(
                     "no token: it is looked for as `{}` in the query string, a header or the user name's query, and as password",
                     self.token_key
                 ))),
@@ -59,7 +52,7 @@ impl Tokens {
             .map_err(|rejection| Refusal::BadCredentials(rejection.to_string()))?;
         let answer = admission.answer(Timestamp::now());
         let role = Some(admission.role.clone());
-        let access = Granted::try_new(role, &admission.documents, self.authority.scope.clone())
+        let access = granted(role, &admission.documents, self.authority.scope.clone())
             .map_err(|why| Refusal::Unavailable(why.to_owned()))?;
         Ok(Authentication::Known(identity(&answer, access)))
     }
@@ -102,7 +95,27 @@ impl Tokens {
     }
 }
 
-fn identity(answer: &Answered, access: Granted) -> Identity {
+/// What documents that were made for a role grant, at an endpoint with this scope.
+///
+/// # Errors
+/// When a document cannot be read.
+pub fn granted(
+    role: Option<Box<str>>,
+    drafts: &[Draft],
+    scope: Scope,
+) -> Result<Documents, &'static str> {
+    let mut context = Context::default();
+    context.principal = Some(Principal::CustomAuthorizer);
+    Ok(Documents {
+        role,
+        policies: Arc::new(policies(drafts)?),
+        scope,
+        context,
+        none: None,
+    })
+}
+
+fn identity(answer: &Answered, access: Documents) -> Identity {
     Identity {
         principal: answer.principal_id.as_str().into(),
         access: Arc::new(access),
@@ -115,101 +128,4 @@ impl Authorizer for Tokens {
     fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
         Box::pin(async { self.decide(presented) })
     }
-}
-
-/// What some documents grant.
-#[derive(Debug)]
-pub struct Granted {
-    role: Option<Box<str>>,
-    policies: Arc<Policies>,
-    scope: Scope,
-}
-
-impl Granted {
-    /// What documents that were made for a role grant, at an endpoint with this scope.
-    ///
-    /// # Errors
-    /// When a document cannot be read.
-    pub fn try_new(
-        role: Option<Box<str>>,
-        drafts: &[Draft],
-        scope: Scope,
-    ) -> Result<Self, &'static str> {
-        let mut policies = Policies::default();
-        for (index, draft) in drafts.iter().enumerate() {
-            // As a person reads it, since explanations name lines.
-            let text = draft.pretty();
-            let document = Document::parse(&text);
-            let document = document.map_err(|_| "the generated documents cannot be read")?;
-            policies.push(format!("policy {}", index + 1), text, document);
-        }
-        Ok(Self {
-            role,
-            policies: Arc::new(policies),
-            scope,
-        })
-    }
-}
-
-/// What policies may ask of a client, whatever it does.
-fn context(client: &Client) -> Context {
-    let mut context = Context::of_client(&client.id);
-    context.principal = Some(Principal::CustomAuthorizer);
-    context.set("aws:SourceIp", [client.source.to_string()]);
-    context.set("iot:DomainName", client.domain_name.as_deref());
-    context
-}
-
-impl Access for Granted {
-    fn decide(&self, client: &Client, action: Action<'_>) -> Decision {
-        let mut context = context(client);
-        if let Action::Connect { persistent, will } = action {
-            let persistent = persistent.then_some("PersistentConnect");
-            context.set(
-                "iot:ConnectAttributes",
-                persistent.into_iter().chain(will.map(|_| "LastWill")),
-            );
-            let will = will.map(|topic| self.scope.arn(Kind::Topic, topic));
-            context.set("iot:LastWillTopic", will);
-        }
-        let simulation = Simulation {
-            documents: &self.policies.documents,
-            scope: &self.scope,
-            context: &context,
-        };
-        let (word, name, verdict) = match action {
-            Action::Connect { .. } => ("Connect", &*client.id, simulation.connect()),
-            Action::Publish(topic) => ("Publish", topic, simulation.publish(topic)),
-            Action::RetainPublish(topic) => {
-                let arn = self.scope.arn(Kind::Topic, topic);
-                (
-                    "RetainPublish",
-                    topic,
-                    simulation.decide("iot:RetainPublish", &arn),
-                )
-            }
-            Action::Subscribe(filter) => match Filter::parse(filter) {
-                Ok(parsed) => ("Subscribe", filter, simulation.subscribe(&parsed)),
-                Err(error) => return Decision::Denied(error.to_string().into()),
-            },
-            Action::Receive(topic) => ("Receive", topic, simulation.receive(topic)),
-        };
-        decision(word, name, &verdict)
-    }
-
-    fn grounds(&self, client: &Client) -> Option<Grounds> {
-        Some(Grounds {
-            role: self.role.clone(),
-            policies: Arc::clone(&self.policies),
-            scope: self.scope.clone(),
-            context: context(client),
-        })
-    }
-}
-
-fn decision(action: &str, name: &str, verdict: &Verdict) -> Decision {
-    if verdict.verdict == Allowed {
-        return Decision::Allowed;
-    }
-    Decision::Denied(format!("no policy allows iot:{action} on `{name}`").into())
 }

@@ -2,7 +2,9 @@
 
 use aws_config::SdkConfig;
 
-use super::control_plane::{Action, Calls, ControlError, ControlPlane};
+use super::control_plane::ControlPlane;
+use super::control_plane::calls::{Action, Calls};
+use super::control_plane::error::ControlError;
 
 /// The account that a control plane's calls are made for, such as `123456789012`.
 ///

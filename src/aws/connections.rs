@@ -8,7 +8,9 @@ use aws_config::SdkConfig;
 use aws_sdk_iotdataplane::Client;
 use aws_sdk_iotdataplane::config::Builder;
 
-use super::control_plane::{Action, Calls, ControlError, ControlPlane};
+use super::control_plane::ControlPlane;
+use super::control_plane::calls::{Action, Calls};
+use super::control_plane::error::ControlError;
 
 /// The connections of one account and Region.
 pub struct Connections {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_iotdataplane::Client;
 use aws_sdk_iotdataplane::config::Builder;
-use aws_sdk_iotdataplane::error::{DisplayErrorContext, ProvideErrorMetadata as _, SdkError};
+use aws_sdk_iotdataplane::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_iotdataplane::operation::publish::PublishError as Failure;
 use aws_sdk_iotdataplane::primitives::Blob;
 use aws_sdk_iotdataplane::types::PayloadFormatIndicator;
@@ -21,7 +21,8 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::channel::limits::{MESSAGE_EXPIRY_SECONDS, PAYLOAD_BYTES};
+use super::causes::causes;
+use crate::channel::limits::MESSAGE_EXPIRY_SECONDS;
 use crate::channel::topic::Topic;
 use crate::pace::Rate;
 use crate::port::{PublishError, Publisher};
@@ -99,15 +100,7 @@ impl Publisher for DataPlane {
     type Pending = Pending;
 
     async fn publish(&self, publication: Publication) -> Result<Pending, PublishError> {
-        if publication.payload.len() > PAYLOAD_BYTES {
-            return Err(PublishError::Permanent {
-                reason: "too_large",
-                what: format!(
-                    "the payload has {} bytes; IoT Core takes {PAYLOAD_BYTES}",
-                    publication.payload.len()
-                ),
-            });
-        }
+        PublishError::unless_fits(&publication)?;
         // Closed only with the publisher itself.
         let Ok(call) = Arc::clone(&self.calls).acquire_owned().await else {
             return Err(transient("the publisher is closing"));
@@ -255,7 +248,7 @@ impl Ours {
     /// What a failed call means (IoT API reference, Publish, "Errors").
     fn meaning(&self, error: &SdkError<Failure>) -> Answer {
         let SdkError::ServiceError(service) = error else {
-            return Answer::Unknown(DisplayErrorContext(error).to_string());
+            return Answer::Unknown(causes(error));
         };
         let status = service.raw().status().as_u16();
         let code = service.err().code().unwrap_or("Unknown");

@@ -12,6 +12,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::causes::causes;
 use super::client::connector;
 use super::sign::{SignError, Signer};
 
@@ -99,13 +100,6 @@ pub async fn describe(config: &SdkConfig) -> Result<String, EndpointError> {
             answer: String::from_utf8_lossy(&body).chars().take(300).collect(),
         }),
     }
-}
-
-/// An error with its causes, in one line.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let causes: Vec<String> = causes.map(ToString::to_string).collect();
-    causes.join(": ")
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! Foreign errors, mapped once by type and code.
 
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
+use super::causes::causes;
 use crate::port::QueueError;
 
 /// What a failed call means. `doing` says what was tried, to which thing.
 pub(super) fn queue<E, R>(doing: &str, error: &SdkError<E, R>) -> QueueError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
+    R: std::fmt::Debug + 'static,
 {
     match error {
         SdkError::ServiceError(service) => {
@@ -20,11 +21,11 @@ where
             )
         }
         SdkError::ConstructionFailure(_) => QueueError::Permanent {
-            what: format!("{doing}: {}", DisplayErrorContext(error)),
+            what: format!("{doing}: {}", causes(error)),
         },
         // Credentials that cannot be found come as a failed dispatch, as does a host that cannot be reached: both may mend.
         _ => QueueError::Transient {
-            what: format!("{doing}: {}", DisplayErrorContext(error)),
+            what: format!("{doing}: {}", causes(error)),
         },
     }
 }

@@ -5,7 +5,9 @@ use aws_config::SdkConfig;
 use aws_sdk_iotdataplane::Client;
 use aws_sdk_iotdataplane::config::Builder;
 use aws_sdk_iotdataplane::config::retry::RetryConfig;
-use aws_sdk_iotdataplane::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_iotdataplane::error::{ProvideErrorMetadata, SdkError};
+
+use super::causes::causes;
 
 /// The most subscriptions of one page.
 const PAGE: i32 = 200;
@@ -149,12 +151,12 @@ fn absent<T, E, R>(
 ) -> Result<Option<T>, FactsError>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
+    R: std::fmt::Debug + 'static,
 {
     let SdkError::ServiceError(service) = error else {
         return Err(FactsError(format!(
             "{action} on `{name}`: {}",
-            DisplayErrorContext(error)
+            causes(error)
         )));
     };
     let error = service.err();

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageAttributeValue, MessageSystemAttributeName, MessageSystemAttributeNameForSends,
+    Message, MessageAttributeValue, MessageSystemAttributeName, MessageSystemAttributeNameForSends,
     MessageSystemAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use jiff::Timestamp;
 
+use super::batch::{self, batches_of};
 use super::error;
-use super::sqs::{PER_BATCH, failed, outcome};
 use crate::port::{BatchOutcome, QueueError, Receipt};
 
 /// What names of a letter's own attributes begin with.
@@ -106,29 +105,17 @@ impl Letters {
 
     /// Lets others see letters again at once; up to ten.
     pub async fn put_back(&self, letters: &[Letter]) -> BatchOutcome {
-        let entries = letters.iter().enumerate().map(|(index, letter)| {
-            ChangeMessageVisibilityBatchRequestEntry::builder()
-                .id(index.to_string())
-                .receipt_handle(letter.receipt.handle())
-                .visibility_timeout(0)
-                .build()
-        });
-        let call = self
-            .client
-            .change_message_visibility_batch()
-            .queue_url(&self.queue)
-            .set_entries(entries.collect::<Result<_, _>>().ok());
         let doing = format!("putting letters back into {}", self.queue);
-        match call.send().await {
-            Ok(answer) => outcome(letters.len(), &doing, &answer.failed),
-            Err(error) => failed(letters.len(), || error::queue(&doing, &error)),
-        }
+        let handles = letters
+            .iter()
+            .map(|letter| (letter.receipt.handle(), Duration::ZERO));
+        batch::change_visibility(&self.client, &self.queue, &doing, handles).await
     }
 
     /// Sends up to ten letters to a queue as they were before they failed.
     pub async fn send_to(&self, queue: &str, letters: &[Letter]) -> BatchOutcome {
         let mut outcomes = Vec::with_capacity(letters.len());
-        for batch in super::sqs::batches_of(letters, |letter| letter.body.len()) {
+        for batch in batches_of(letters, |letter| letter.body.len()) {
             outcomes.extend(self.send_batch(queue, batch).await);
         }
         outcomes
@@ -154,37 +141,13 @@ impl Letters {
             }
             .build()
         });
-        let call = self
-            .client
-            .send_message_batch()
-            .queue_url(queue)
-            .set_entries(entries.collect::<Result<_, _>>().ok());
-        let doing = format!("sending to {queue}");
-        match call.send().await {
-            Ok(answer) => outcome(letters.len(), &doing, &answer.failed),
-            Err(error) => failed(letters.len(), || error::queue(&doing, &error)),
-        }
+        batch::send(&self.client, queue, &format!("sending to {queue}"), entries).await
     }
 
     /// Deletes up to ten letters.
     pub async fn delete(&self, letters: &[Letter]) -> BatchOutcome {
-        debug_assert!(letters.len() <= PER_BATCH);
-        let entries = letters.iter().enumerate().map(|(index, letter)| {
-            DeleteMessageBatchRequestEntry::builder()
-                .id(index.to_string())
-                .receipt_handle(letter.receipt.handle())
-                .build()
-        });
-        let call = self
-            .client
-            .delete_message_batch()
-            .queue_url(&self.queue)
-            .set_entries(entries.collect::<Result<_, _>>().ok());
-        let doing = format!("deleting from {}", self.queue);
-        match call.send().await {
-            Ok(answer) => outcome(letters.len(), &doing, &answer.failed),
-            Err(error) => failed(letters.len(), || error::queue(&doing, &error)),
-        }
+        let handles = letters.iter().map(|letter| letter.receipt.handle());
+        batch::delete(&self.client, &self.queue, handles).await
     }
 }
 

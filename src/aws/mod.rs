@@ -1,7 +1,9 @@
 //! Adapters over the AWS SDK. Its types stay inside this module; its errors are mapped once (`error`).
 
+mod batch;
 #[cfg(feature = "admin")]
 pub mod caller;
+mod causes;
 pub mod client;
 pub mod clock;
 #[cfg(feature = "admin")]

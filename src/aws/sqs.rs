@@ -5,25 +5,19 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
-    DeleteMessageBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
-    QueueAttributeName, SendMessageBatchRequestEntry,
+    Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
+    SendMessageBatchRequestEntry,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::batch::{self, batches_of};
 use super::error;
 use crate::event::trace;
 use crate::port::{
     BatchOutcome, DeadLetter, Delivery, Hold, Queue, QueueError, QueueFacts, Receipt,
 };
-
-/// The most entries of one batch (SQS API reference, SendMessageBatch).
-pub(super) const PER_BATCH: usize = 10;
-
-/// All bodies and attributes of one batch together (SQS quotas, "Message batch": 1 MiB).
-const BATCH_BYTES: usize = 1024 * 1024;
 
 /// The longest text of an attribute that says what went wrong: a line for a person, and well below SQS's bounds.
 const DETAIL_BYTES: usize = 1_024;
@@ -112,48 +106,20 @@ impl Queue for Sqs {
     }
 
     async fn delete(&self, receipts: &[Receipt]) -> BatchOutcome {
-        let entries = receipts.iter().enumerate().map(|(index, receipt)| {
-            DeleteMessageBatchRequestEntry::builder()
-                .id(index.to_string())
-                .receipt_handle(receipt.handle())
-                .build()
-        });
-        let call = self
-            .client
-            .delete_message_batch()
-            .queue_url(&self.queue)
-            .set_entries(entries.collect::<Result<_, _>>().ok());
-        let doing = format!("deleting from {}", self.queue);
-        match call.send().await {
-            Ok(answer) => outcome(receipts.len(), &doing, &answer.failed),
-            Err(error) => failed(receipts.len(), || error::queue(&doing, &error)),
-        }
+        let handles = receipts.iter().map(Receipt::handle);
+        batch::delete(&self.client, &self.queue, handles).await
     }
 
     async fn change_visibility(&self, holds: &[(Hold, Duration)]) -> BatchOutcome {
-        let entries = holds.iter().enumerate().map(|(index, (hold, after))| {
-            ChangeMessageVisibilityBatchRequestEntry::builder()
-                .id(index.to_string())
-                .receipt_handle(hold.handle())
-                .visibility_timeout(i32::try_from(after.as_secs()).unwrap_or(43_200))
-                .build()
-        });
-        let call = self
-            .client
-            .change_message_visibility_batch()
-            .queue_url(&self.queue)
-            .set_entries(entries.collect::<Result<_, _>>().ok());
         let doing = format!("changing the visibility of messages of {}", self.queue);
-        match call.send().await {
-            Ok(answer) => outcome(holds.len(), &doing, &answer.failed),
-            Err(error) => failed(holds.len(), || error::queue(&doing, &error)),
-        }
+        let handles = holds.iter().map(|(hold, after)| (hold.handle(), *after));
+        batch::change_visibility(&self.client, &self.queue, &doing, handles).await
     }
 
     async fn bury(&self, letters: &[DeadLetter]) -> Option<BatchOutcome> {
         let queue = self.dead_letter_queue.as_deref()?;
         let mut outcomes = Vec::with_capacity(letters.len());
-        for batch in batches(letters) {
+        for batch in batches_of(letters, |letter| letter.body.len()) {
             outcomes.extend(self.bury_batch(queue, batch).await);
         }
         Some(outcomes)
@@ -189,16 +155,8 @@ impl Sqs {
                 })
                 .build()
         });
-        let call = self
-            .client
-            .send_message_batch()
-            .queue_url(queue)
-            .set_entries(entries.collect::<Result<_, _>>().ok());
         let doing = format!("sending to the dead-letter queue {queue}");
-        match call.send().await {
-            Ok(answer) => outcome(letters.len(), &doing, &answer.failed),
-            Err(error) => failed(letters.len(), || error::queue(&doing, &error)),
-        }
+        batch::send(&self.client, queue, &doing, entries).await
     }
 }
 
@@ -277,55 +235,6 @@ fn text_attribute(value: String) -> MessageAttributeValue {
     builder.build().expect("a data type")
 }
 
-fn batches(letters: &[DeadLetter]) -> Vec<&[DeadLetter]> {
-    batches_of(letters, |letter| letter.body.len())
-}
-
-/// Splits letters into batches that SQS takes.
-pub(super) fn batches_of<L>(letters: &[L], body_bytes: impl Fn(&L) -> usize) -> Vec<&[L]> {
-    let mut batches = Vec::new();
-    let mut rest = letters;
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let fits = rest
-            .iter()
-            .take(PER_BATCH)
-            .take_while(|letter| {
-                // Attributes count as well; names, types and values are well below 4 KiB together.
-                bytes += body_bytes(letter) + 4 * 1024;
-                bytes <= BATCH_BYTES
-            })
-            .count();
-        // One that is too large by itself is sent by itself, so that SQS says so.
-        let (batch, after) = rest.split_at(fits.max(1));
-        batches.push(batch);
-        rest = after;
-    }
-    batches
-}
-
-/// Each entry's outcome, from the list of those that failed.
-pub(super) fn outcome(
-    count: usize,
-    doing: &str,
-    failures: &[BatchResultErrorEntry],
-) -> BatchOutcome {
-    let mut outcomes: BatchOutcome = (0..count).map(|_| Ok(())).collect();
-    for failure in failures {
-        let place = failure.id.parse::<usize>().ok();
-        if let Some(outcome) = place.and_then(|place| outcomes.get_mut(place)) {
-            let message = failure.message.as_deref().unwrap_or_default();
-            *outcome = Err(error::by_code(doing, &failure.code, message));
-        }
-    }
-    outcomes
-}
-
-/// The same failure for every entry of a call that failed as a whole.
-pub(super) fn failed(count: usize, error: impl Fn() -> QueueError) -> BatchOutcome {
-    (0..count).map(|_| Err(error())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,17 +249,6 @@ mod tests {
             route: None,
             attempt: 2,
         }
-    }
-
-    #[test]
-    fn batches_are_bounded_in_number_and_bytes() {
-        let sizes =
-            |letters: &[DeadLetter]| batches(letters).iter().map(|b| b.len()).collect::<Vec<_>>();
-        let small: Vec<_> = (0..25).map(|_| letter(10)).collect();
-        assert_eq!(sizes(&small), [10, 10, 5]);
-        let large: Vec<_> = (0..5).map(|_| letter(400 * 1024)).collect();
-        assert_eq!(sizes(&large), [2, 2, 1]);
-        assert_eq!(sizes(&[letter(2 * 1024 * 1024)]), [1]);
     }
 
     #[test]

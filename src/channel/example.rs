@@ -42,6 +42,11 @@ fn uuid_of(name: &str) -> String {
             })
     };
     let bits = (u128::from(hash(0)) << 64) | u128::from(hash(1));
+    uuid_of_bits(bits)
+}
+
+/// The UUID of some bits, in lower case with hyphens; those of version and variant are set (RFC 9562, version 4).
+pub(crate) fn uuid_of_bits(bits: u128) -> String {
     let bits = (bits & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
     let hex = format!("{bits:032x}");
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();

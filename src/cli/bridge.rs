@@ -42,10 +42,10 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The queue and credentials are found as every AWS SDK finds them: AWS_REGION, AWS_ENDPOINT_URL, keys, profile,
-or the role of the task. Without bridge.broker IoT Core is asked for the account's endpoint. SIGTERM or Ctrl-C
-finishes what is in flight and hands back the rest; a second one stops at once. SIGHUP reads the routes anew: a
-configuration with a fault changes nothing, and the log says what is wrong. EVENTCAST_LOG sets what is logged, such as info or eventcast::mqtt=debug.
+The queue and credentials are found as every AWS SDK finds them: AWS_REGION, AWS_ENDPOINT_URL, keys, profile, \
+or the role of the task. Without bridge.broker IoT Core is asked for the account's endpoint. SIGTERM or Ctrl-C \
+finishes what is in flight and hands back the rest; a second one stops at once. SIGHUP reads the routes anew: a \
+configuration with a fault changes nothing, and the log says what is wrong. EVENTCAST_LOG sets what is logged, such as info or eventcast::mqtt=debug. \
 OTEL_EXPORTER_OTLP_ENDPOINT exports traces, in a build with the Cargo feature otlp (docs/traces.md).
 
 Examples:
@@ -61,7 +61,7 @@ pub(super) struct Command {
     #[arg(long)]
     wait: bool,
     /// How log lines are written
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
 }
 

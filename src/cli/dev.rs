@@ -4,6 +4,7 @@ mod assemble;
 mod broker;
 mod people;
 mod show;
+mod signers;
 
 use std::future::{pending, ready};
 use std::io::Write;
@@ -18,16 +19,21 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use self::assemble::Assembled;
+use self::broker::Clients;
 use self::people::People;
 use self::show::Show;
+use self::signers::Found;
 use super::configuration::Configuration;
 
 use super::{Format, Status};
 use crate::config::{Config, duration};
 use crate::dev::broker::limits::{Limits, Rules};
+use crate::dev::control_plane::Parts;
+use crate::dev::control_plane::registry::Registry;
 use crate::dev::inspector::Inspector;
 use crate::dev::inspector::told::Addresses;
 use crate::dev::{Options, Platform};
+use crate::policy::scope::Scope;
 use crate::shutdown::Shutdown;
 use crate::telemetry::logs;
 
@@ -38,9 +44,12 @@ What it serves, all in memory:
   queues, by SQS's JSON protocol, standard and FIFO
   an MQTT broker with AWS IoT Core's behaviour and limits (MQTT 3.1, 3.1.1 and 5, QoS 0 and 1),
     and its HTTPS data plane: publish, retained messages, connections
-  the bridge of the configuration between them: a rule leads all events of the default bus to its queue
-  a page that shows all of it: each event's way, clients, channels, and why a client hears nothing
-Any credentials are taken on the bus, queues and data plane; the account in ARNs is 000000000000. With roles in the configuration
+  IoT Core's control plane: policies, certificates, things, by which clients with certificates are
+    let in
+  the bridge of the configuration between them: a rule leads the default bus to its queue
+  a page that shows all of it: each event's way, clients, channels, why a client hears nothing
+
+Any credentials are taken on the bus, queues and both planes; the account in ARNs is 000000000000. With roles in the configuration \
 the broker asks clients for a token (eventcast token mint --dev, or the page). Without eventcast.yaml a small shop is served.
 
 Examples:
@@ -48,14 +57,15 @@ Examples:
   eventcast dev --demo
   eventcast dev --config shop.yaml --set environment=dev
   export AWS_ENDPOINT_URL=http://127.0.0.1:4566
-  aws events put-events --entries '[{\"Source\":\"shop.orders\",\"DetailType\":\"OrderPlaced\",\"Detail\":\"{}\"}]'
+  aws events put-events --entries 'Source=shop.orders,DetailType=OrderPlaced,Detail=\"{}\"'
   eventcast trace EVENT_ID
   eventcast dev --bare --port 0 --mqtt-port 0 --websocket-port 0 --delay 10ms --format json
   eventcast dev --limit filters-per-subscribe=20 --limit stored-per-second=off
-  eventcast dev --aws-key AKIDEVELOPMENT:secret
+  eventcast dev --aws-key AKIDEVELOPMENT:secret --aws-policy AKIDEVELOPMENT=policy.json
+  eventcast policy apply --name courier --policy courier.json --attach $CERTIFICATE_ARN
   curl -d '{}' http://127.0.0.1:4566/topics/order/1
 
-Version 1 of aws overlooks AWS_ENDPOINT_URL for queues: give it --endpoint-url.
+Version 1 of aws overlooks AWS_ENDPOINT_URL for queues: give it --endpoint-url. \
 What a bus could not send is told on standard error (EVENTCAST_LOG=error silences it).
 
 Faults, for tests of what uses it; GET tells how often each has struck, DELETE removes all:
@@ -138,13 +148,39 @@ pub(super) fn run(
         Read::None => None,
         Read::Wrong => return Ok(Status::CannotAnswer),
     };
+    let registry = Registry::new(&command.region);
+    let asked_for = config
+        .as_ref()
+        .and_then(|config| config.authorizer.scope.clone());
+    let scope = asked_for.unwrap_or_else(|| registry.scope());
+    let signers = match command.broker.signers(&scope, messages)? {
+        Found::Wrong => return Ok(Status::CannotAnswer),
+        found => found,
+    };
+    let settings = Settings {
+        limits,
+        config,
+        signers,
+        registry,
+        scope,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let ended = runtime.block_on(serve(command, limits, config, out, messages));
+    let ended = runtime.block_on(serve(command, settings, out, messages));
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended.map(|()| Status::Yes)
+}
+
+/// What the arguments came to, checked.
+struct Settings {
+    limits: (Limits, Rules),
+    config: Option<Config>,
+    signers: Found,
+    registry: Registry,
+    /// What the ARNs of clients' requests begin with.
+    scope: Scope,
 }
 
 /// The configuration of what is served beside the bare endpoints.
@@ -187,8 +223,7 @@ impl Command {
 /// Opens the ports, starts everything, and serves until it is told to end.
 async fn serve(
     command: &Command,
-    limits: (Limits, Rules),
-    config: Option<Config>,
+    settings: Settings,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<()> {
@@ -197,16 +232,27 @@ async fn serve(
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("listening on {address}; choose another port with --port"))?;
-    let people = match &config {
-        Some(config) => People::of(config, &command.region, messages)?,
+    let people = match &settings.config {
+        Some(config) => People::of(config, &settings.scope, messages)?,
         None => People::everybody(),
     };
-    let broker = command.broker.open(command.host, limits, &people).await?;
+    let clients = Clients {
+        limits: &settings.limits,
+        people: &people,
+        signers: &settings.signers,
+        registry: &settings.registry,
+        scope: &settings.scope,
+    };
+    let broker = command.broker.open(command.host, clients).await?;
     let handle = broker.broker.clone();
     let platform = Arc::new(Platform::new(Options {
         region: command.region.clone(),
         delay: command.delay,
         broker: Some(handle.clone()),
+        control_plane: Some(Parts {
+            registry: settings.registry.clone(),
+            endpoint: broker.endpoint(),
+        }),
     }));
     let mut addresses = Addresses {
         endpoint: format!("http://{}", listener.local_addr()?),
@@ -214,7 +260,7 @@ async fn serve(
         ..Addresses::default()
     };
     let shutdown = Shutdown::default();
-    let assembled = match config {
+    let assembled = match settings.config {
         Some(config) => {
             let region = &command.region;
             let parts = (&*platform, &handle, &people);

@@ -6,7 +6,6 @@ mod replay;
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -16,6 +15,7 @@ use self::replay::{Replay, replay};
 use super::Status;
 use super::configuration::Configuration;
 use super::progress::bar;
+use super::runtime::block_on;
 use crate::aws::client;
 use crate::aws::letters::{Letter, Letters};
 use crate::config::duration;
@@ -28,10 +28,16 @@ const HIDDEN: Duration = Duration::from_secs(120);
 const PER_BATCH: usize = 10;
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  eventcast dlq list
+  eventcast dlq replay --route order-updates --dry-run
+
+`eventcast dlq COMMAND --help` says more of each.")]
 pub(super) enum Command {
     /// Count letters by reason and route, or show one in full
     #[command(after_help = "\
-Letters are hidden from others while they are counted, and put back. Letters without a reason of eventcast's were
+Letters are hidden from others while they are counted, and put back. Letters without a reason of eventcast's were \
 moved by a queue's own redrive: their reason is `redrive`.
 
 Examples:
@@ -43,7 +49,7 @@ Exit status: 0 answered, 1 no letter is of that event, 2 the configuration is no
     List(List),
     /// Send letters back to the queue they came from
     #[command(after_help = "\
-A letter leaves the dead-letter queue only after the queue has taken it; whatever interrupts this, none is lost, and at
+A letter leaves the dead-letter queue only after the queue has taken it; whatever interrupts this, none is lost, and at \
 worst one comes twice. Letters that arrive after the start are left: what fails again does not go round for ever.
 
 Examples:
@@ -113,11 +119,7 @@ pub(super) fn run(
     let Some((dead_letter_queue, queue)) = urls(queues, queue, messages)? else {
         return Ok(Status::CannotAnswer);
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
-    runtime.block_on(async {
+    block_on(async {
         let aws = client::environment().await;
         let letters = Letters::new(&aws, dead_letter_queue.clone());
         match command {
@@ -126,7 +128,7 @@ pub(super) fn run(
             }
             Command::Replay(command) => replay(command, &queue, &letters, out, messages).await,
         }
-    })
+    })?
 }
 
 /// The dead-letter queue's URL, and the queue's where one is asked for. Flags come before the configuration, which is not read when

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use tokio::time::timeout;
 
 use super::configuration::Configuration;
+use super::runtime::block_on;
 use super::{Status, http};
 
 /// Less than what ECS gives a health check.
@@ -32,8 +32,13 @@ pub(super) struct Command {
     #[arg(long)]
     ready: bool,
     /// Where the daemon listens, instead of the configuration's bridge.listen
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     listen: Option<SocketAddr>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok();
+    address.ok_or_else(|| "an address with its port such as 127.0.0.1:9464 is wanted".to_owned())
 }
 
 /// Runs the command.
@@ -59,16 +64,12 @@ pub(super) fn run(
             listen
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
     let path = if command.ready { "/readyz" } else { "/livez" };
-    let asked = runtime.block_on(async {
+    let asked = block_on(async {
         timeout(PATIENCE, http::get(reachable(listen), path))
             .await
             .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")))
-    });
+    })?;
     match asked {
         Ok((200..=299, said)) => {
             out.write_all(&said)?;

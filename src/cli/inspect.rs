@@ -5,20 +5,19 @@
 
 mod account;
 mod client;
-mod trace;
+pub(super) mod trace;
 
-use std::future::Future;
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::time::timeout;
 
-pub(super) use self::trace::{Trace, run as run_trace};
 use super::configuration::Configuration;
+use super::json::write_json;
+use super::runtime::block_on;
 use super::{Format, Status, http};
 use crate::config::Config;
 
@@ -26,6 +25,13 @@ use crate::config::Config;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  eventcast inspect client CLIENT_ID
+  eventcast inspect channel announcements
+  eventcast inspect route order-updates
+
+`eventcast inspect COMMAND --help` says more of each.")]
 pub(super) enum Command {
     /// Who a client is, what it has subscribed to, and what it was refused
     #[command(after_help = "\
@@ -50,7 +56,7 @@ Examples:
 
 On AWS: the retained message. IoT Core tells nobody who has subscribed to a topic.
 
-Exit status: 0 something is there (a subscriber, a message), 1 nothing is, 2 the question or the configuration is not
+Exit status: 0 something is there (a subscriber, a message), 1 nothing is, 2 the question or the configuration is not \
 right, 3 nobody could be asked.")]
     Channel {
         /// A channel such as order:ID, or a topic
@@ -119,15 +125,15 @@ impl Place {
         let endpoint = &self.endpoint;
         let authority = endpoint.strip_prefix("http://").unwrap_or(endpoint);
         let authority = authority.trim_end_matches('/');
-        let asked = on_runtime(async {
+        let asked = block_on(async {
             let answer = timeout(PATIENCE, http::get(authority, &path)).await;
             answer.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")))
         })?;
-        let (status, body) = asked.with_context(|| {
-            format!("asking {endpoint}; start `eventcast dev`, name another address with --endpoint, or ask AWS with --aws")
+        let (status, body) = asked.map_err(|error| {
+            anyhow::anyhow!("asking `{endpoint}`: {error:#}\nhelp: start `eventcast dev`, name another address with --endpoint, or ask AWS with --aws")
         })?;
-        let body: Value = serde_json::from_slice(&body).with_context(|| {
-            format!("{endpoint} does not answer as `eventcast dev` does (HTTP {status}); it must run without --bare")
+        let body: Value = serde_json::from_slice(&body).map_err(|error| {
+            anyhow::anyhow!("`{endpoint}` does not answer as `eventcast dev` does (HTTP {status}): {error}\nhelp: run it without --bare, or name another address with --endpoint")
         })?;
         let error = body.get("error").and_then(Value::as_str);
         Ok(match (status, error) {
@@ -136,21 +142,6 @@ impl Place {
             (_, error) => Told::Wrong(error.unwrap_or("it was not understood").to_owned()),
         })
     }
-}
-
-/// Runs something that waits.
-fn on_runtime<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
-    Ok(runtime.block_on(future))
-}
-
-fn write_json(value: &Value, out: &mut impl Write) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    writeln!(out)?;
-    Ok(())
 }
 
 /// Writes what was found, or says why there is nothing. `write` says whether the answer is yes.

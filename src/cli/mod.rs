@@ -18,19 +18,23 @@ mod healthcheck;
 mod http;
 #[cfg(feature = "dev")]
 mod inspect;
+mod json;
 mod lines;
 mod pattern;
 mod policy;
 mod progress;
 mod routes;
+mod runtime;
 mod sarif;
 #[cfg(feature = "authorizer")]
 mod token;
+mod usage;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// How a command ended.
@@ -66,13 +70,25 @@ pub(crate) enum Format {
     Json,
 }
 
+const HELP: &str = "\
+Examples:
+  eventcast dev --demo            the whole platform on this machine, with a page that shows it
+  eventcast config schema > eventcast.schema.json
+  eventcast routes check          is eventcast.yaml right?
+  eventcast doctor                is there everything that the daemon needs?
+  eventcast bridge                events from the queue become messages on the broker
+
+Exit status: 0 yes or clean, 1 no (denied, findings), 2 the question cannot be answered (usage, configuration, input), 3 it ran and \
+failed. `eventcast COMMAND --help` has examples of each.";
+
 /// The real-time layer of platforms built on Amazon EventBridge.
 #[derive(Debug, Parser)]
 #[command(
     name = "eventcast",
     version,
     propagate_version = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = HELP
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -88,7 +104,7 @@ enum Command {
     Dev(dev::Command),
     /// Follow one event on its way, hop by hop
     #[cfg(feature = "dev")]
-    Trace(inspect::Trace),
+    Trace(inspect::trace::Trace),
     /// Look at a client, a channel or a route
     #[cfg(feature = "dev")]
     #[command(subcommand)]
@@ -118,7 +134,7 @@ enum Command {
     Config(config::Command),
     /// Print a completion script for a shell
     #[command(
-        after_help = "Example:\n  eventcast completions bash > ~/.local/share/bash-completion/completions/eventcast"
+        after_help = "Example:\n  eventcast completions bash > ~/.local/share/bash-completion/completions/eventcast\n\nExit status: 0 printed."
     )]
     Completions {
         /// The shell to complete for
@@ -131,11 +147,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version are answers; everything else is a question that cannot be answered.
-            let code = if error.use_stderr() { 2 } else { 0 };
             // A closed pipe is all that can go wrong here, and nobody is left to tell.
-            let _ = error.print();
-            return ExitCode::from(code);
+            let _ = match error.kind() {
+                ErrorKind::DisplayHelp
+                | ErrorKind::DisplayVersion
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.print(),
+                _ => write!(io::stderr(), "{}", usage::message(&error)),
+            };
+            // Help and version are answers; everything else is a question that cannot be answered.
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
     let stdout = io::stdout();
@@ -162,7 +182,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         #[cfg(feature = "dev")]
         Command::Dev(command) => dev::run(&command, out, &mut io::stderr()),
         #[cfg(feature = "dev")]
-        Command::Trace(command) => inspect::run_trace(&command, out, &mut io::stderr()),
+        Command::Trace(command) => inspect::trace::run(&command, out, &mut io::stderr()),
         #[cfg(feature = "dev")]
         Command::Inspect(command) => inspect::run(&command, out, &mut io::stderr()),
         Command::Doctor(command) => doctor::run(&command, out, &mut io::stderr()),
@@ -201,5 +221,43 @@ mod tests {
     #[test]
     fn the_arguments_are_sound() {
         Arguments::command().debug_assert();
+    }
+
+    fn each(command: &clap::Command, way: &str, found: &mut Vec<(String, clap::Command)>) {
+        let way = format!("{way}{} ", command.get_name());
+        found.push((way.trim_end().to_owned(), command.clone()));
+        for below in command.get_subcommands() {
+            if below.get_name() != "help" {
+                each(below, &way, found);
+            }
+        }
+    }
+
+    #[test]
+    fn every_help_has_examples_that_fit_a_line() {
+        let mut found = Vec::new();
+        each(&Arguments::command(), "", &mut found);
+        assert!(found.len() > 25, "{}", found.len());
+        for (way, mut command) in found {
+            let help = command.render_long_help().to_string();
+            let after = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(after.contains("Example"), "{way} has no example");
+            assert!(
+                after.contains(&format!("  {way}")),
+                "{way} has no example of itself"
+            );
+            let is_leaf = command.get_subcommands().next().is_none();
+            assert!(
+                !is_leaf || after.contains("Exit status: 0"),
+                "{way} has no exit status"
+            );
+            for example in after.lines().filter(|line| line.starts_with("  ")) {
+                assert!(example.chars().count() <= 100, "{way}: {example}");
+                assert!(help.contains(example), "{way}: {example}");
+            }
+        }
     }
 }

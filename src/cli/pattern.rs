@@ -10,14 +10,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::diagnostic::excerpt;
+use super::json::write_json;
 use super::lines::answer_each;
 use super::{Format, Status};
 use crate::event::pattern::explain::{Explainer, Explanation};
 use crate::event::pattern::tree::Position;
 use crate::event::pattern::{Pattern, PatternError};
-use crate::event::scan::{Kind, scan};
+use crate::event::scan::scan;
+use crate::event::scanned::Kind;
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Example:
+  eventcast pattern test --pattern rule.json --event event.json
+
+`eventcast pattern COMMAND --help` says more of each.")]
 pub(super) enum Command {
     /// Test a pattern against an event, or many from standard input
     #[command(after_help = TEST_HELP)]
@@ -30,11 +37,11 @@ Examples:
   eventcast pattern test --pattern rule.json --event rule-event.json --format json
   eventcast pattern test < cases.jsonl
 
-Without --pattern, JSON lines are read from standard input, each {\"id\", \"pattern\", \"event\"}; pattern and
-event are JSON text or values, and event may be absent. Each is answered, in order, by a line
+Without --pattern, JSON lines are read from standard input, each {\"id\", \"pattern\", \"event\"}; pattern and \
+event are JSON text or values, and event may be absent. Each is answered, in order, by a line \
 {\"id\", \"valid\", \"matches\", \"error\"}.
 
-Exit status: 0 the pattern matches (or all lines were answered), 1 it does not, 2 the pattern or the
+Exit status: 0 the pattern matches (or all lines were answered), 1 it does not, 2 the pattern or the \
 event is not valid.";
 
 #[derive(Debug, Args)]
@@ -101,7 +108,10 @@ fn one(
     let (pattern_text, event_text) = match (text(pattern_argument), text(event_argument)) {
         (Ok(pattern), Ok(event)) => (pattern, event),
         (Err(error), _) | (_, Err(error)) => {
-            writeln!(messages, "error: {error:#}")?;
+            writeln!(
+                messages,
+                "error: {error:#}\nhelp: give JSON text that begins with `{{`, or a file"
+            )?;
             return Ok(Status::CannotAnswer);
         }
     };
@@ -124,8 +134,7 @@ fn one(
                 reasons: outcome.map_or_else(|_| Vec::new(), |explanation| explanation.mismatches),
                 warnings: pattern.iter().flat_map(warnings).collect(),
             };
-            serde_json::to_writer_pretty(&mut *out, &answer)?;
-            writeln!(out)?;
+            write_json(&answer, out)?;
         }
         Format::Text => {
             for warning in pattern.iter().flat_map(warnings) {

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::configuration::Configuration;
 use super::diagnostic::render;
+use super::json::write_json;
 use super::{Format, Status};
 use crate::config::Config;
 use crate::config::fault::Severity;
@@ -16,6 +17,12 @@ use crate::route::explain::{self, EventFacts, Explanation};
 use crate::route::table::Refusal;
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  eventcast routes check
+  eventcast routes explain --event event.json
+
+`eventcast routes COMMAND --help` says more of each.")]
 pub(super) enum Command {
     /// Check the configuration; every fault is reported, with its place
     #[command(after_help = "\
@@ -31,7 +38,7 @@ Examples:
   eventcast routes explain --event event.json
   eventcast routes explain --event '{\"id\":\"1\",\"source\":\"shop.orders\",…}' --format json
 
-Exit status: 0 something would be published, 1 nothing would, 2 the configuration or the event cannot
+Exit status: 0 something would be published, 1 nothing would, 2 the configuration or the event cannot \
 be read.")]
     Explain {
         #[command(flatten)]
@@ -68,8 +75,7 @@ fn check(input: &Input, out: &mut impl Write, messages: &mut impl Write) -> anyh
         return Ok(Status::CannotAnswer);
     };
     if input.format == Format::Json {
-        serde_json::to_writer_pretty(&mut *out, &loaded.faults)?;
-        writeln!(out)?;
+        write_json(&loaded.faults, out)?;
     } else {
         for fault in &loaded.faults {
             render(fault, &text, out)?;
@@ -110,7 +116,10 @@ fn explain(
     let body = match event_body(event) {
         Ok(body) => body,
         Err(error) => {
-            writeln!(messages, "error: {error:#}")?;
+            writeln!(
+                messages,
+                "error: {error:#}\nhelp: give JSON text that begins with `{{`, or a file"
+            )?;
             return Ok(Status::CannotAnswer);
         }
     };
@@ -124,8 +133,7 @@ fn explain(
     let publishes = explanation.publishes();
     match input.format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &explanation)?;
-            writeln!(out)?;
+            write_json(&explanation, out)?;
         }
         Format::Text => write_text(&explanation, out)?,
     }

@@ -12,6 +12,12 @@ use clap::Subcommand;
 use super::Status;
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  eventcast token mint --dev --role customer --sub $USER_ID > token
+  eventcast token verify --dev - < token
+
+`eventcast token COMMAND --help` says more of each.")]
 pub(super) enum Command {
     /// Mint a token for a role and claims
     #[command(after_help = mint::HELP)]

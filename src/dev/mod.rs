@@ -1,10 +1,12 @@
 //! A platform on one machine, for development, tests and benchmarks: endpoints that speak AWS's protocols. In memory only.
 //!
 //! The event bus and the queues speak EventBridge's and SQS's JSON protocols, so that every SDK works with `AWS_ENDPOINT_URL`.
-//! The broker speaks MQTT as IoT Core does, and has its HTTPS data plane. Faults can be asked for at `/_dev/faults`.
+//! The broker speaks MQTT as IoT Core does, and has its HTTPS data plane and its control plane. Faults can be asked for at `/_dev/faults`.
 
 pub mod broker;
 mod bus;
+mod caller;
+pub mod control_plane;
 mod data_plane;
 pub mod demo;
 mod faults;
@@ -13,6 +15,7 @@ pub mod observers;
 pub mod prepare;
 mod queue;
 mod refusal;
+mod rest;
 mod server;
 mod service;
 mod sighting;

@@ -11,7 +11,8 @@ const KEPT: usize = 4_096;
 /// Where observations are sent.
 #[derive(Debug)]
 pub(crate) struct Observers<T> {
-    sender: broadcast::Sender<T>,
+    /// Shared, since the channel has room for all that it may keep from its beginning on.
+    sender: broadcast::Sender<Arc<T>>,
     /// How many look: asking the channel would take its lock.
     count: Arc<AtomicUsize>,
 }
@@ -43,7 +44,7 @@ impl<T: Clone> Observers<T> {
     pub(crate) fn show(&self, what: impl FnOnce() -> T) {
         if self.any() {
             // Nobody may be left to see it.
-            let _ = self.sender.send(what());
+            let _ = self.sender.send(Arc::new(what()));
         }
     }
 }
@@ -51,7 +52,7 @@ impl<T: Clone> Observers<T> {
 /// What happens from now on.
 #[derive(Debug)]
 pub struct Observations<T> {
-    receiver: broadcast::Receiver<T>,
+    receiver: broadcast::Receiver<Arc<T>>,
     count: Arc<AtomicUsize>,
 }
 
@@ -60,7 +61,7 @@ impl<T: Clone> Observations<T> {
     /// safe.
     pub async fn next(&mut self) -> Option<Result<T, u64>> {
         match self.receiver.recv().await {
-            Ok(observation) => Some(Ok(observation)),
+            Ok(observation) => Some(Ok(Arc::unwrap_or_clone(observation))),
             Err(broadcast::error::RecvError::Lagged(missed)) => Some(Err(missed)),
             Err(broadcast::error::RecvError::Closed) => None,
         }

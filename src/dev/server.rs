@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
@@ -16,12 +16,14 @@ use tokio::time::sleep;
 
 use super::Answer;
 use super::broker::Broker;
-use super::bus::Buses;
+use super::bus::api::Buses;
+use super::caller;
+use super::control_plane::{self, ControlPlane, Parts};
 use super::data_plane::DataPlane;
 use super::faults::{Fault, Faults, Kind};
 use super::inspector::Inspector;
 use super::observers::Observations;
-use super::queue::Queues;
+use super::queue::api::Queues;
 use super::service::Service;
 use super::sighting::Sighting;
 use super::uuid::uuid;
@@ -38,6 +40,8 @@ pub struct Options {
     pub delay: Duration,
     /// The broker beside them: its data plane is here, and its faults are asked for here too.
     pub broker: Option<Broker>,
+    /// The broker's control plane, if it has a registry.
+    pub control_plane: Option<Parts>,
 }
 
 impl Default for Options {
@@ -46,6 +50,7 @@ impl Default for Options {
             region: "us-east-1".into(),
             delay: Duration::ZERO,
             broker: None,
+            control_plane: None,
         }
     }
 }
@@ -54,6 +59,7 @@ struct Server {
     queues: Arc<Queues>,
     buses: Buses,
     data_plane: Option<DataPlane>,
+    control_plane: Option<ControlPlane>,
     faults: Faults,
     delay: Duration,
 }
@@ -65,6 +71,9 @@ impl Platform {
     /// Nothing in them yet but the bus that every account has.
     pub fn new(options: Options) -> Self {
         let queues = Arc::new(Queues::new(&options.region));
+        let control_plane = options.control_plane.zip(options.broker.clone());
+        let control_plane =
+            control_plane.map(|(parts, broker)| ControlPlane::new(parts, broker, options.delay));
         Self(Arc::new(Server {
             buses: Buses::new(&options.region, Arc::clone(&queues)),
             queues,
@@ -76,6 +85,7 @@ impl Platform {
             data_plane: options
                 .broker
                 .map(|broker| DataPlane::new(broker, options.delay)),
+            control_plane,
             delay: options.delay,
         }))
     }
@@ -119,6 +129,10 @@ impl Platform {
             Some(data_plane) => router.merge(data_plane.router()),
             None => router,
         };
+        let router = match &self.0.control_plane {
+            Some(control_plane) => router.merge(control_plane.router()),
+            None => router,
+        };
         let router = match inspector {
             Some(inspector) => router.merge(Arc::clone(inspector).router()),
             None => router,
@@ -134,8 +148,16 @@ impl Platform {
     }
 }
 
-async fn unknown() -> Response {
-    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, IoT Core's data plane at /topics, /retainedMessage and /connections, faults at /_dev/faults, /health\n";
+/// What the scope of an SDK's signature names for calls of IoT Core's control plane.
+const CONTROL_PLANE: [&str; 2] = ["/iot/aws4_request", "/execute-api/aws4_request"];
+
+async fn unknown(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let signed = headers.get(AUTHORIZATION);
+    let signed = signed.and_then(|signed| signed.to_str().ok());
+    if signed.is_some_and(|signed| CONTROL_PLANE.iter().any(|scope| signed.contains(scope))) {
+        return control_plane::not_offered(method.as_str(), uri.path());
+    }
+    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, IoT Core's data plane at /topics, /retainedMessage and /connections, its control plane at /policies, /certificates and others, faults at /_dev/faults, /health\n";
     (StatusCode::NOT_FOUND, says).into_response()
 }
 
@@ -165,6 +187,9 @@ async fn call(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let target = header("x-amz-target").unwrap_or_default();
     let Some((service, action)) = Service::addressed(target) else {
+        if caller::is_asked(&body) {
+            return caller::answer();
+        }
         return unknown_service();
     };
     if !server.delay.is_zero() {

@@ -1,19 +1,10 @@
 //! Random UUIDs (RFC 9562, version 4), which ids of messages and events are.
 
+use crate::channel::example::uuid_of_bits;
+
 /// A new one, in lower case with hyphens.
 pub(super) fn uuid() -> String {
-    let bits =
-        (fastrand::u128(..) & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
-    let hex = format!("{bits:032x}");
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    [
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32),
-    ]
-    .join("-")
+    uuid_of_bits(fastrand::u128(..))
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@
 use bytes::Bytes;
 
 use super::fields::{FieldId, Fields};
-use super::scan::{Kind, ScanError, Scanned, Value, scan};
+use super::scan::{ScanError, scan};
+use super::scanned::{Kind, Scanned, Value};
 use super::trace::is_traceparent;
 
 /// Version-2 names of the classic fields.

@@ -2,7 +2,8 @@
 //!
 //! It knows bytes and places, and nothing of events. The text is known to be UTF-8 before it gets here.
 
-use super::scan::{Kind, MAX_DEPTH, Problem, ScanError};
+use super::scan::{MAX_DEPTH, Problem, ScanError};
+use super::scanned::Kind;
 
 /// A string's place between its quotes.
 #[derive(Clone, Copy, Debug)]

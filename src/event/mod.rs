@@ -8,4 +8,5 @@ pub mod fields;
 mod lex;
 pub mod pattern;
 pub mod scan;
+pub mod scanned;
 pub mod trace;

@@ -11,7 +11,7 @@ use super::target::Target;
 use crate::channel::template::{Part, Pick, Placeholder};
 use crate::channel::topic::{Topic, TopicError, ValueError, check_value};
 use crate::event::fields::{FieldId, Fields};
-use crate::event::scan::{Chosen, Element, Kind, Scanned, Value};
+use crate::event::scanned::{Chosen, Element, Kind, Scanned, Value};
 
 /// The most topics that one route may make of one event. Over it the event is refused: truncating would lose messages
 /// unseen.

@@ -1,6 +1,6 @@
 """One thing with IoT Core's control plane, by boto3: an opinion on what eventcast did that is not eventcast's.
 
-setup            makes a certificate, a thing group and a Cognito identity, and prints their targets
+setup THIRD      makes a certificate, a thing group and a third target (`cognito`: an identity, `group`: another one), and prints them
 groups N         makes N thing groups, and prints them as targets
 state            prints the policies with their versions and targets as JSON
 version NAME N   adds N versions that are not the default
@@ -15,9 +15,11 @@ import boto3
 iot = boto3.client("iot")
 
 
-def setup():
+def setup(third):
     certificate = iot.create_keys_and_certificate(setAsActive=True)["certificateArn"]
     group = iot.create_thing_group(thingGroupName="couriers")["thingGroupArn"]
+    if third == "group":
+        return print(certificate, group, iot.create_thing_group(thingGroupName="others")["thingGroupArn"])
     cognito = boto3.client("cognito-identity")
     pool = cognito.create_identity_pool(IdentityPoolName="shop", AllowUnauthenticatedIdentities=True)
     identity = cognito.get_id(AccountId="123456789012", IdentityPoolId=pool["IdentityPoolId"])["IdentityId"]

@@ -8,18 +8,11 @@
 )]
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
-use crate::moto::cache;
-
-/// How often, and how far apart, a start is looked at before it counts as failed: a minute in all.
-const LOOKS: u32 = 600;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+use crate::moto::{cache, environment, free_port, listens};
 
 /// One running LocalStack; ended when dropped.
 pub(crate) struct LocalStack {
@@ -34,10 +27,7 @@ impl LocalStack {
     /// # Panics
     /// When LocalStack is not installed, or does not start; with its log.
     pub(crate) fn start() -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .expect("the loopback interface has a free port")
-            .port();
+        let port = free_port();
         let folder = std::env::temp_dir().join(format!("eventcast-localstack-{port}"));
         std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
         let log = File::create(folder.join("log")).expect("the temporary folder is writable");
@@ -63,15 +53,11 @@ impl LocalStack {
             process,
             folder,
         };
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        for _ in 0..LOOKS {
-            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
-                return localstack;
-            }
-            thread::sleep(BETWEEN_LOOKS);
+        if listens(port) {
+            return localstack;
         }
         let log = std::fs::read_to_string(localstack.folder.join("log")).unwrap_or_default();
-        panic!("LocalStack accepts no connections on {address}; its log:\n{log}");
+        panic!("LocalStack accepts no connections on port {port}; its log:\n{log}");
     }
 
     /// Where it is reached.
@@ -81,13 +67,7 @@ impl LocalStack {
 
     /// What makes an AWS SDK talk to it.
     pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
-        [
-            ("AWS_ENDPOINT_URL", self.endpoint()),
-            ("AWS_ACCESS_KEY_ID", "testing".into()),
-            ("AWS_SECRET_ACCESS_KEY", "testing".into()),
-            ("AWS_REGION", "us-east-1".into()),
-            ("AWS_DEFAULT_REGION", "us-east-1".into()),
-        ]
+        environment(self.endpoint())
     }
 }
 

@@ -29,10 +29,7 @@ impl Moto {
     /// # Panics
     /// When moto is not installed, or does not start.
     pub(crate) fn start() -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .expect("the loopback interface has a free port")
-            .port();
+        let port = free_port();
         let process = Command::new(program("moto_server"))
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .stdin(Stdio::null())
@@ -41,28 +38,13 @@ impl Moto {
             .spawn()
             .expect("moto can be started; ./tests/run installs it");
         let moto = Self { port, process };
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        for _ in 0..LOOKS {
-            if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
-                return moto;
-            }
-            thread::sleep(BETWEEN_LOOKS);
-        }
-        panic!("moto accepts no connections on {address}");
+        assert!(listens(port), "moto accepts no connections on port {port}");
+        moto
     }
 
     /// What makes an AWS SDK talk to it.
     pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
-        [
-            (
-                "AWS_ENDPOINT_URL",
-                format!("http://127.0.0.1:{}", self.port),
-            ),
-            ("AWS_ACCESS_KEY_ID", "testing".into()),
-            ("AWS_SECRET_ACCESS_KEY", "testing".into()),
-            ("AWS_REGION", "us-east-1".into()),
-            ("AWS_DEFAULT_REGION", "us-east-1".into()),
-        ]
+        environment(format!("http://127.0.0.1:{}", self.port))
     }
 
     /// The command that does one thing with the bus; see `bus.py`.
@@ -89,6 +71,37 @@ impl Drop for Moto {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A port of the loopback interface that nobody has.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("the loopback interface has a free port")
+        .port()
+}
+
+/// Waits until somebody accepts connections on a port, for a minute.
+pub(crate) fn listens(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    (0..LOOKS).any(|_| {
+        let up = TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
+        if !up {
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        up
+    })
+}
+
+/// What makes an AWS SDK talk to an endpoint on this machine.
+pub(crate) fn environment(endpoint: String) -> [(&'static str, String); 5] {
+    [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_ACCESS_KEY_ID", "testing".into()),
+        ("AWS_SECRET_ACCESS_KEY", "testing".into()),
+        ("AWS_REGION", "us-east-1".into()),
+        ("AWS_DEFAULT_REGION", "us-east-1".into()),
+    ]
 }
 
 /// Runs a script of this folder in the tests' Python environment.

@@ -1,17 +1,18 @@
 //! What the pool of MQTT connections and any broker owe each other, tried on one broker or another (the texts of `port::Publisher` say
 //! it in words).
 
+#[path = "publications.rs"]
+pub(crate) mod publications;
+
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use eventcast::channel::topic::Topic;
 use eventcast::mqtt::auth::Access;
 use eventcast::mqtt::{Settings, pool::Pool};
 use eventcast::pace::Limits;
 use eventcast::port::{PublishError, Publisher};
-use eventcast::route::publication::{Facts, Publication, Qos};
+use publications::publication;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
@@ -24,21 +25,6 @@ const NO_LIMITS: Limits = Limits {
 };
 
 const BOUND: Duration = Duration::from_secs(20);
-
-fn publication(topic: &str, payload: &str) -> Publication {
-    Publication {
-        topic: Topic::parse(topic).unwrap(),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
-        route: Arc::from("r"),
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        expires: Some(Duration::from_secs(60)),
-        conflate: false,
-        content_type: "application/json",
-        oversize: None,
-        facts: Arc::new(Facts::new("e1", [Some("shop"), None, None, None])),
-    }
-}
 
 fn pool(port: u16) -> Pool {
     Pool::start(Settings {

@@ -1,6 +1,8 @@
 //! What changes policies: one call for each step of a plan.
 
-use super::{Action, ControlError, ControlPlane, found};
+use super::calls::Action;
+use super::error::ControlError;
+use super::{ControlPlane, found};
 use crate::policy::deploy::plan::Step;
 
 impl ControlPlane {

@@ -5,10 +5,10 @@
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::calls::Action;
+use crate::aws::causes::causes;
 
 /// What a person is told of an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,11 +99,11 @@ where
             by_code(action, doing, status, code, message)
         }
         SdkError::ConstructionFailure(_) => ControlError::hopeless(
-            format!("{doing}: {}", DisplayErrorContext(error)),
+            format!("{doing}: {}", causes(error)),
             "check AWS_REGION and AWS_ENDPOINT_URL",
         ),
         _ => ControlError::Unavailable(Told {
-            what: format!("{doing}: {}", DisplayErrorContext(error)),
+            what: format!("{doing}: {}", causes(error)),
             help: "check the network, AWS_REGION and AWS_ENDPOINT_URL, and run this again: what is done is not done twice".into(),
         }),
     }

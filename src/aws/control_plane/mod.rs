@@ -3,10 +3,10 @@
 //! What is to be done is decided elsewhere (`crate::policy::deploy`); here it is asked and done, and answers become the plan's
 //! types.
 
-mod calls;
+pub mod calls;
 mod change;
-mod error;
-mod read;
+pub mod error;
+pub mod read;
 
 use std::sync::Arc;
 
@@ -14,10 +14,8 @@ use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_iot::Client;
 
-pub use self::calls::Action;
-pub(in crate::aws) use self::calls::Calls;
-pub use self::error::{ControlError, Told};
-pub use self::read::Deployed;
+use self::calls::Calls;
+use self::error::ControlError;
 
 /// The control plane of one account and Region.
 pub struct ControlPlane {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use aws_sdk_iot::primitives::DateTime;
 use jiff::Timestamp;
 
-use super::{Action, ControlError, ControlPlane, found};
+use super::calls::Action;
+use super::error::ControlError;
+use super::{ControlPlane, found};
 use crate::policy::deploy::plan::Version;
 
 /// How many entries a page has at most (IoT API reference, pageSize).

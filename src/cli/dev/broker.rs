@@ -1,7 +1,6 @@
 //! The broker of `eventcast dev`: its flags, its ports, and how their addresses are told.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -13,13 +12,17 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::people::People;
+use super::signers::{Found, Signers};
 use crate::broker::Transport;
 use crate::dev::broker::Broker;
 use crate::dev::broker::door::tls::{Tls, TlsTexts};
 use crate::dev::broker::door::{Carrier, Endpoint};
 use crate::dev::broker::limits::{Limits, Rules};
-use crate::dev::broker::signed::{Keys, Signatures};
+use crate::dev::broker::signed::Signatures;
 use crate::dev::broker::switch;
+use crate::dev::control_plane::certified::Certified;
+use crate::dev::control_plane::registry::Registry;
+use crate::policy::scope::Scope;
 use crate::port::Authorizer;
 
 #[derive(Debug, Args)]
@@ -53,7 +56,7 @@ pub(super) struct Options {
     /// The key of the certificate, as PEM
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
-    /// Who signs clients' certificates, as PEM: then MQTT clients are asked for one, browsers are not
+    /// Who signs clients' certificates, as PEM; those that are registered are taken whoever signed them
     #[arg(long, value_name = "FILE", requires = "certificate")]
     client_ca: Option<PathBuf>,
     /// What it is like: IoT Core with its limits, or a broker without any
@@ -62,28 +65,8 @@ pub(super) struct Options {
     /// Set one of its limits or rules, or switch it off; `help` lists them
     #[arg(long, value_name = "NAME=VALUE", value_parser = named)]
     limit: Vec<(String, String)>,
-    /// A key that signs addresses of WebSockets (SigV4), and its secret; may be given several times. Then signatures are checked
-    #[arg(long, value_name = "ID:SECRET", value_parser = key)]
-    aws_key: Vec<Key>,
-}
-
-/// A key's id and its secret.
-#[derive(Clone)]
-struct Key(String, String);
-
-impl fmt::Debug for Key {
-    /// Never shows the secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Key").field(&self.0).finish()
-    }
-}
-
-fn key(text: &str) -> Result<Key, String> {
-    let parts = text.split_once(':');
-    let parts = parts.filter(|(id, secret)| !id.is_empty() && !secret.is_empty());
-    parts
-        .map(|(id, secret)| Key(id.to_owned(), secret.to_owned()))
-        .ok_or_else(|| "ID:SECRET is wanted, such as AKIDEVELOPMENT:secret".to_owned())
+    #[command(flatten)]
+    signers: Signers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -101,6 +84,30 @@ fn named(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .ok_or_else(|| "NAME=VALUE is wanted, such as filters-per-subscribe=20".to_owned())
+}
+
+/// Who the clients are, and what bounds them.
+#[derive(Clone, Copy)]
+pub(super) struct Clients<'c> {
+    pub(super) limits: &'c (Limits, Rules),
+    pub(super) people: &'c People,
+    pub(super) signers: &'c Found,
+    pub(super) registry: &'c Registry,
+    /// What the ARNs of their requests begin with.
+    pub(super) scope: &'c Scope,
+}
+
+impl Clients<'_> {
+    /// Who says who they are: certificates first, then signatures where there are keys, then the others.
+    fn authorizer(&self) -> Arc<dyn Authorizer> {
+        let mut authorizer = Arc::clone(&self.people.authorizer);
+        if let Found::Keys(keys) = self.signers {
+            let asks_for_tokens = self.people.issuer.is_some();
+            authorizer = Arc::new(Signatures::new(keys.clone(), authorizer, asks_for_tokens));
+        }
+        let registry = self.registry.clone();
+        Arc::new(Certified::new(registry, self.scope.clone(), authorizer))
+    }
 }
 
 /// A broker with its ports open.
@@ -133,16 +140,21 @@ impl Options {
         Ok((limits, rules))
     }
 
-    /// Opens the ports.
-    pub(super) async fn open(
+    /// The keys of signers, at an endpoint with this scope.
+    pub(super) fn signers(
         &self,
-        host: IpAddr,
-        (limits, rules): (Limits, Rules),
-        people: &People,
-    ) -> anyhow::Result<Open> {
-        let tls = self.tls()?;
+        scope: &Scope,
+        messages: &mut impl io::Write,
+    ) -> anyhow::Result<Found> {
+        self.signers.read(scope, messages)
+    }
+
+    /// Opens the ports.
+    pub(super) async fn open(&self, host: IpAddr, clients: Clients<'_>) -> anyhow::Result<Open> {
+        let tls = self.tls(clients.registry)?;
+        let (limits, rules) = clients.limits.clone();
         let mut open = Open {
-            broker: Broker::start(limits, rules, self.authorizer(people)),
+            broker: Broker::start(limits, rules, clients.authorizer()),
             addresses: Vec::new(),
             endpoints: Vec::new(),
         };
@@ -178,33 +190,26 @@ impl Options {
         Ok(open)
     }
 
-    /// Who says who clients are: with keys, signatures are looked at first.
-    fn authorizer(&self, people: &People) -> Arc<dyn Authorizer> {
-        let authorizer = Arc::clone(&people.authorizer);
-        if self.aws_key.is_empty() {
-            return authorizer;
-        }
-        let keys = self.aws_key.iter().cloned();
-        let keys: Keys = keys.map(|Key(id, secret)| (id, secret)).collect();
-        let asks_for_tokens = people.issuer.is_some();
-        Arc::new(Signatures::new(keys, authorizer, asks_for_tokens))
-    }
-
-    fn tls(&self) -> anyhow::Result<Option<Tls>> {
+    fn tls(&self, registry: &Registry) -> anyhow::Result<Option<Tls>> {
         let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
             return Ok(None);
         };
         let read = |file: &PathBuf| {
-            std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))
+            std::fs::read(file).map_err(|error| {
+                let file = file.display();
+                anyhow::anyhow!("reading `{file}`: {error}\nhelp: name PEM files with --certificate, --key and --client-ca")
+            })
         };
         let (certificate, key) = (read(certificate)?, read(key)?);
         let authority = self.client_ca.as_ref().map(read).transpose()?;
-        let tls = Tls::try_new(&TlsTexts {
+        let texts = TlsTexts {
             certificate: &certificate,
             key: &key,
             client_authority: authority.as_deref(),
             client_certificate_required: false,
-        });
+        };
+        let registry = registry.clone();
+        let tls = Tls::knowing(&texts, Arc::new(move |der| registry.knows(der)));
         tls.map(Some).context("setting up TLS for the broker")
     }
 }
@@ -218,6 +223,16 @@ impl Open {
             ""
         };
         format!("{}://{address}{path}", transport.scheme())
+    }
+
+    /// Host and port for clients with certificates: the secure port, or else the plain one.
+    pub(super) fn endpoint(&self) -> Option<String> {
+        let of = |wanted: Transport| {
+            let mut addresses = self.addresses.iter();
+            addresses.find(|(transport, _)| *transport == wanted)
+        };
+        let found = of(Transport::Tls).or_else(|| of(Transport::Tcp));
+        found.map(|(_, address)| address.to_string())
     }
 
     /// The addresses by their schemes.

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::authorizer::access::{Granted, Tokens};
+use crate::authorizer::access::{Tokens, granted};
 use crate::authorizer::decide::{Admission, Authority};
 use crate::authorizer::key::{Keys, Mint};
 use crate::authorizer::token::mint;
@@ -53,22 +53,18 @@ impl People {
     /// Those that a configuration knows. Without roles that is everybody.
     pub(super) fn of(
         config: &Config,
-        region: &str,
+        scope: &Scope,
         messages: &mut impl Write,
     ) -> anyhow::Result<Self> {
         if config.roles.is_empty() {
             return Ok(Self::everybody());
         }
-        let scope = match &config.authorizer.scope {
-            Some(scope) => scope.clone(),
-            None => Scope::try_new(region, crate::dev::ACCOUNT)?,
-        };
         let mut keys = Keys::development();
         match authority::keys(&config.authorizer.keys, messages)? {
             Some(others) => keys.extend(others),
             None => writeln!(messages, "note: going on with the development key alone")?,
         }
-        let authority = Arc::new(authority::authority(config, keys, scope));
+        let authority = Arc::new(authority::authority(config, keys, scope.clone()));
         let token_key = config.authorizer.token_key.clone();
         let bridge_token = secret();
         let doorkeeper = Doorkeeper {
@@ -112,7 +108,7 @@ fn bridge(config: &Config, scope: &Scope) -> anyhow::Result<Identity> {
         .needs(scope)
         .context("saying what the bridge needs")?;
     let drafts = documents(&needs.broker, Form::Authorizer).context("the bridge's policies")?;
-    let access = Granted::try_new(Some("bridge".into()), &drafts, scope.clone());
+    let access = granted(Some("bridge".into()), &drafts, scope.clone());
     Ok(Identity {
         principal: BRIDGE.into(),
         access: Arc::new(access.map_err(anyhow::Error::msg)?),

@@ -11,6 +11,7 @@ use tokio::signal::ctrl_c;
 
 use super::{Filter, HIDDEN, Held, Queues, progress};
 use crate::aws::letters::{Letter, Letters};
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 
 #[derive(Debug, Args)]
@@ -177,8 +178,7 @@ fn show(letter: &Letter, format: Format, out: &mut impl Write) -> anyhow::Result
         body: &letter.body,
     };
     if format == Format::Json {
-        serde_json::to_writer_pretty(&mut *out, &shown)?;
-        writeln!(out)?;
+        write_json(&shown, out)?;
         return Ok(());
     }
     let sent = shown.sent.map(|sent| sent.to_string());
@@ -208,8 +208,7 @@ fn write_summary(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     if format == Format::Json {
-        serde_json::to_writer_pretty(&mut *out, summary)?;
-        writeln!(out)?;
+        write_json(summary, out)?;
         return Ok(());
     }
     let age = |time: Option<Timestamp>| {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Filter, HIDDEN, Held, Queues, progress};
 use crate::aws::letters::{Letter, Letters};
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 
 #[derive(Debug, Args)]
@@ -165,8 +166,7 @@ async fn hand_over(
 
 fn write_replayed(done: &Replayed, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
     if format == Format::Json {
-        serde_json::to_writer_pretty(&mut *out, done)?;
-        writeln!(out)?;
+        write_json(done, out)?;
         return Ok(());
     }
     let verb = if done.dry_run {

@@ -5,9 +5,11 @@ use std::io::Write;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::{Place, client as words, on_runtime, write_json};
+use super::{Place, client as words};
 use crate::aws::{client as sdk, endpoint, facts};
 use crate::channel::template;
+use crate::cli::json::write_json;
+use crate::cli::runtime::block_on;
 use crate::cli::{Format, Status};
 use crate::config::Config;
 
@@ -34,7 +36,7 @@ pub(super) fn client(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let found = on_runtime(async {
+    let found = block_on(async {
         let facts = open(place).await?;
         let Some(connection) = facts.connection(id).await? else {
             return anyhow::Ok(None);
@@ -98,7 +100,7 @@ pub(super) fn channel(
             return Ok(Status::CannotAnswer);
         }
     };
-    let retained = on_runtime(async {
+    let retained = block_on(async {
         let facts = open(place).await?;
         anyhow::Ok(facts.retained(&topic).await?)
     })??;

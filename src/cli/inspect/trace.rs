@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use super::{Place, Told, write_json};
+use super::{Place, Told};
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::dev::inspector::told::ToldOutcome;
 use crate::dev::inspector::trail::{Hop, Step, Trail, between};
@@ -15,12 +16,12 @@ use crate::dev::inspector::trail::{Hop, Step, Trail, between};
 #[command(after_help = "\
 Examples:
   eventcast trace 3c04ef9b-15e4-44a6-a916-2352603f2c86
-  eventcast trace 3c04ef9b-15e4-44a6-a916-2352603f2c86 --endpoint http://127.0.0.1:4599 --format json
+  eventcast trace 3c04ef9b-15e4-44a6-a916-2352603f2c86 --endpoint http://127.0.0.1:4599
 
-A running `eventcast dev` remembers the latest 1,000 events. AWS keeps no record of single events, so there --aws says
+A running `eventcast dev` remembers the latest 1,000 events. AWS keeps no record of single events, so there --aws says \
 only where to look.
 
-Exit status: 0 it was published and nobody was denied it, 1 it was not (or is not known), 2 the question cannot be
+Exit status: 0 it was published and nobody was denied it, 1 it was not (or is not known), 2 the question cannot be \
 answered, 3 nobody could be asked.")]
 pub(in crate::cli) struct Trace {
     /// The event's id

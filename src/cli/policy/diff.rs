@@ -8,13 +8,14 @@ use serde::Serialize;
 #[cfg(feature = "admin")]
 use super::read_all;
 use super::read_policies;
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::policy::diff::{Became, Change, Difference, diff};
 use crate::policy::told::Policies;
 
 pub(super) const HELP: &str = "\
-Policies are compared by what they allow: what is said in other words, in another order or twice
-is no difference. A file may hold one document, several one after the other, a list of them, or
+Policies are compared by what they allow: what is said in other words, in another order or twice \
+is no difference. A file may hold one document, several one after the other, a list of them, or \
 the report of `policy generate --format json`.
 
 Examples:
@@ -115,8 +116,7 @@ pub(super) fn run(
     let difference = diff(&before.documents, &after.documents);
     match command.format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &Report::new(&difference))?;
-            writeln!(out)?;
+            write_json(&Report::new(&difference), out)?;
         }
         Format::Text => write_text(&difference, out)?,
     }

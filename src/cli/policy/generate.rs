@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::channel::template::TemplateError;
 use crate::cli::configuration::Configuration;
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::config::Config;
 use crate::config::permission::QueueName;
@@ -20,8 +21,8 @@ use crate::policy::principal::PrincipalName;
 use crate::policy::role::{Entry, Use};
 
 pub(super) const HELP: &str = "\
-Standard output holds the documents and nothing else: one for `iot`, `session` and `iam`, up to
-ten for `authorizer`. Each was evaluated before it is printed: what is granted is allowed, and what
+Standard output holds the documents and nothing else: one for `iot`, `session` and `iam`, up to \
+ten for `authorizer`. Each was evaluated before it is printed: what is granted is allowed, and what \
 is next to it is not. docs/roles.md explains roles.
 
 Examples:
@@ -30,7 +31,7 @@ Examples:
   eventcast policy generate --client backoffice --subscribe 'order:*' --publish news --as iot
   eventcast policy generate --for bridge > bridge-role.json
 
-Exit status: 0 printed, 1 the grants are more than there is room for, 2 the configuration, the
+Exit status: 0 printed, 1 the grants are more than there is room for, 2 the configuration, the \
 claims or the grants are not right.";
 
 #[derive(Debug, Args)]
@@ -209,8 +210,7 @@ impl Generate {
         messages: &mut impl Write,
     ) -> anyhow::Result<()> {
         if self.format == Format::Json {
-            serde_json::to_writer_pretty(&mut *out, &Report::new(form, generated))?;
-            writeln!(out)?;
+            write_json(&Report::new(form, generated), out)?;
             return Ok(());
         }
         for note in &generated.notes {

@@ -8,13 +8,14 @@ use serde::Serialize;
 use super::read_policies;
 use super::simulate::principal;
 use crate::cli::diagnostic::excerpt;
+use crate::cli::json::write_json;
 use crate::cli::{Status, sarif};
 use crate::policy::context::Principal;
 use crate::policy::lint::{Finding, Level, RULES, Rule, Source, lint};
 use crate::policy::told::Policies;
 
 pub(super) const HELP: &str = "\
-Give all policies of the same clients together: whether a subscription is ever delivered, and
+Give all policies of the same clients together: whether a subscription is ever delivered, and \
 whether a deny is walked around, depends on all of them. docs/lints.md explains every rule.
 
 Examples:
@@ -67,8 +68,7 @@ pub(super) fn run(
     match command.format {
         ReportFormat::Text => write_text(&findings, &policies, out)?,
         ReportFormat::Json => {
-            serde_json::to_writer_pretty(&mut *out, &Report::new(&findings, &policies))?;
-            writeln!(out)?;
+            write_json(&Report::new(&findings, &policies), out)?;
         }
         ReportFormat::Sarif => write_sarif(&findings, &policies, out)?,
     }

@@ -25,6 +25,14 @@ use crate::policy::document::{Document, DocumentFault};
 use crate::policy::told::Policies;
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  eventcast policy generate --role customer --claims token.json > customer.json
+  eventcast policy lint customer.json
+  eventcast policy simulate --policy customer.json --client user-1 --hear order/1
+  eventcast policy apply --name customer --policy customer.json --dry-run
+
+`eventcast policy COMMAND --help` says more of each.")]
 pub(super) enum Command {
     /// Compare two policies, or two sets of them, by what they allow
     #[command(after_help = diff::HELP)]
@@ -78,7 +86,7 @@ pub(super) fn run(
 }
 
 /// Reads documents from literal JSON and files. `None` when one of them is not right, which has been told then.
-fn read_policies(
+pub(super) fn read_policies(
     arguments: &[String],
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<Policies>> {

@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::Write;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
 use super::read_policies;
 use crate::channel::filter::Filter;
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::policy::ask::Ask;
 use crate::policy::context::{Attachment, Context, Principal, Thing};
@@ -17,8 +17,8 @@ use crate::policy::simulate::Simulation;
 use crate::policy::told::{Policies, Told};
 
 pub(super) const HELP: &str = "\
-A client hears a topic when some filter that it may subscribe to matches the topic, and it may
-receive messages on it. All filters that match are tried, so that a wide one is found as well; what
+A client hears a topic when some filter that it may subscribe to matches the topic, and it may \
+receive messages on it. All filters that match are tried, so that a wide one is found as well; what \
 else a wide one would let the client hear is looked for among the topics that the policies name.
 
 Examples:
@@ -27,7 +27,7 @@ Examples:
   eventcast policy simulate --policy a.json --client c --connect --context aws:SourceIp=203.0.113.7
   eventcast policy simulate --policy a.json --facts client.json --subscribe 'order/+' --format json
 
-Exit status: 0 everything asked for is allowed, 1 something is denied, 2 a policy or the question
+Exit status: 0 everything asked for is allowed, 1 something is denied, 2 a policy or the question \
 is not right.";
 
 #[derive(Debug, Args)]
@@ -174,9 +174,15 @@ fn facts(argument: &str) -> anyhow::Result<Context> {
     let text = if argument.trim_start().starts_with('{') {
         argument.to_owned()
     } else {
-        fs::read_to_string(argument).with_context(|| format!("reading the facts `{argument}`"))?
+        fs::read_to_string(argument).map_err(|error| unfit(argument, &error))?
     };
-    serde_json::from_str(&text).with_context(|| format!("reading the facts `{argument}`"))
+    serde_json::from_str(&text).map_err(|error| unfit(argument, &error))
+}
+
+fn unfit(argument: &str, error: &dyn std::error::Error) -> anyhow::Error {
+    anyhow::anyhow!(
+        "reading the facts `{argument}`: {error}\nhelp: give JSON text that begins with `{{`, or a file; docs/policies.md has all facts"
+    )
 }
 
 impl Endpoint {
@@ -276,8 +282,7 @@ pub(super) fn run(
     };
     match command.format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            writeln!(out)?;
+            write_json(&report, out)?;
         }
         Format::Text => write_text(&report, out)?,
     }

@@ -11,6 +11,7 @@ use super::granted::Roles;
 use super::{document_fault, junit, lines};
 use crate::cli::Status;
 use crate::cli::diagnostic::render;
+use crate::cli::json::write_json;
 use crate::config::policy_tests::{
     PolicyCase, PolicyRole, PolicySource, PolicyTest, PolicyTests, load,
 };
@@ -39,9 +40,9 @@ A file of tests is YAML:
       cases:
         - { subscribe: \"order/+\", expect: denied }
 
-Without a file, or with `-`, JSON lines are read from standard input, each {\"id\", \"policies\",
-\"action\", \"resource\", \"context\"}, and each is answered, in order, by a line {\"id\", \"decision\",
-\"statements\", \"missing\"} with a decision in the words of iot:TestAuthorization, or by
+Without a file, or with `-`, JSON lines are read from standard input, each {\"id\", \"policies\", \
+\"action\", \"resource\", \"context\"}, and each is answered, in order, by a line {\"id\", \"decision\", \
+\"statements\", \"missing\"} with a decision in the words of iot:TestAuthorization, or by \
 {\"id\", \"error\"}.
 
 Examples:
@@ -49,7 +50,7 @@ Examples:
   eventcast policy test policies/customer.test.yaml --format junit > results.xml
   eventcast policy test - < questions.jsonl
 
-Exit status: 0 all is as expected (or every line was answered), 1 something is not, 2 a file, a
+Exit status: 0 all is as expected (or every line was answered), 1 something is not, 2 a file, a \
 policy or a line is not right.";
 
 #[derive(Debug, Args)]
@@ -194,8 +195,7 @@ fn run_files(
     match format {
         ReportFormat::Text => write_text(&report, out)?,
         ReportFormat::Json => {
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            writeln!(out)?;
+            write_json(&report, out)?;
         }
         ReportFormat::Junit => junit::write(&report, out)?,
     }

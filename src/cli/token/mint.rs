@@ -13,6 +13,7 @@ use crate::authorizer::token::{self, Minted};
 use crate::channel::limits::TOKEN_CHARACTERS;
 use crate::cli::authority::authority;
 use crate::cli::configuration::Configuration;
+use crate::cli::json::write_json;
 use crate::cli::policy::generate::arguments::claim;
 use crate::cli::{Format, Status};
 use crate::config::{Config, duration};
@@ -20,15 +21,15 @@ use crate::policy::grant::Grants;
 use crate::policy::scope::Scope;
 
 pub(super) const HELP: &str = "\
-Issuer, audience and the claim that names the role are the configuration's. The development key
+Issuer, audience and the claim that names the role are the configuration's. The development key \
 is no secret: it is believed only where somebody asks for it by name, as token verify --dev does.
 
 Examples:
   eventcast token mint --dev --role customer --sub 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11
-  eventcast token mint --dev --role customer --sub $USER_ID --claim orders=$ORDER,$OTHER --expires 5m
+  eventcast token mint --dev --role customer --sub $USER_ID --claim orders=$A,$B --expires 5m
   eventcast token mint --key issuer.key --role courier --sub $USER_ID --claims claims.json > token
 
-Exit status: 0 minted (a warning says when nobody would be let in with it), 2 the configuration,
+Exit status: 0 minted (a warning says when nobody would be let in with it), 2 the configuration, \
 the key or the claims are not right.";
 
 #[derive(Debug, Args)]
@@ -98,8 +99,7 @@ pub(super) fn run(
         Format::Text => writeln!(out, "{token}")?,
         Format::Json => {
             let told = json!({ "token": token, "claims": claims });
-            serde_json::to_writer_pretty(&mut *out, &told)?;
-            writeln!(out)?;
+            write_json(&told, out)?;
         }
     }
     Ok(Status::Yes)

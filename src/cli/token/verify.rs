@@ -15,13 +15,14 @@ use crate::authorizer::key::Keys;
 use crate::channel::limits::{AUTHORIZER_DOCUMENTS, TOKEN_CHARACTERS};
 use crate::cli::authority::{authority, keys};
 use crate::cli::configuration::Configuration;
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::config::Config;
 use crate::policy::grant::Reach;
 
 pub(super) const HELP: &str = "\
-The keys are those of the configuration's authorizer.keys, unless --key or --dev names others.
-With --format json the answer for IoT Core is there as well; its ARNs have the configuration's
+The keys are those of the configuration's authorizer.keys, unless --key or --dev names others. \
+With --format json the answer for IoT Core is there as well; its ARNs have the configuration's \
 Region and account, or those of AWS's own examples.
 
 Examples:
@@ -29,7 +30,7 @@ Examples:
   eventcast token mint --dev --role customer --sub $USER_ID | eventcast token verify --dev -
   eventcast token verify --key jwks.json --format json $TOKEN
 
-Exit status: 0 it is believed and lets a client in, 1 it does not, 2 the configuration or the keys
+Exit status: 0 it is believed and lets a client in, 1 it does not, 2 the configuration or the keys \
 are not right.";
 
 #[derive(Debug, Args)]
@@ -91,8 +92,7 @@ pub(super) fn run(
                     ..Report::default()
                 },
             };
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            writeln!(out)?;
+            write_json(&report, out)?;
         }
     }
     Ok(status)

@@ -1,6 +1,7 @@
 //! What is read from files of policy tests, and every message about what cannot be.
 
 use super::*;
+use crate::channel::filter::Filter;
 
 const GOOD: &str = r#"
 account: 123456789012

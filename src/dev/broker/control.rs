@@ -231,6 +231,18 @@ impl Broker {
         true
     }
 
+    /// Connections of some principals ask the authorizer again before they do anything else. Those that have shown no certificate are
+    /// left as they are: what else an identity rests on does not change from outside.
+    pub fn ask_again(&self, principals: impl Fn(&str) -> bool) {
+        for session in self.hub.all_sessions() {
+            let link = session.state().link.clone();
+            if let Some(link) = link.filter(|link| principals(&link.principal)) {
+                link.ask();
+                session.wake();
+            }
+        }
+    }
+
     /// What is known of a client id's connection; `None` when nothing is.
     pub fn connection(&self, client_id: &str) -> Option<ConnectionFacts> {
         let last = self.hub.ledger().last(client_id);

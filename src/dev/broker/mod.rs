@@ -10,7 +10,6 @@
 
 mod connection;
 pub mod control;
-pub mod documents;
 pub mod door;
 pub mod everybody;
 mod hub;

@@ -1,16 +1,16 @@
 //! The authorizer of a broker that was given AWS keys: it lets in whose WebSocket's address one of them has signed.
 //!
-//! What a signature allows on AWS is up to the IAM policies of who signed, which nobody knows here: it allows everything. Clients that
-//! come without a WebSocket are another authorizer's business, and so are those without a signature where that one knows tokens.
+//! What a signature allows is up to the IAM policies of who signed. A key that was given some may do what they say, any other key
+//! everything. Clients that come without a WebSocket are another authorizer's business, and so are those without a signature where that
+//! one knows tokens.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::everybody::Everybody;
 use super::signature::Signed;
-use crate::port::{Answer, Authentication, Authorizer, Identity, Presented, Refusal};
+use crate::port::{Access, Answer, Authentication, Authorizer, Identity, Presented, Refusal};
 
 /// Lets in whom signatures let in.
 pub struct Signatures {
@@ -20,9 +20,18 @@ pub struct Signatures {
     takes_unsigned: bool,
 }
 
-/// Secrets by their keys' ids.
+/// Keys by their ids.
 #[derive(Clone, Default)]
-pub struct Keys(BTreeMap<String, String>);
+pub struct Keys(BTreeMap<String, Key>);
+
+/// A key of AWS.
+#[derive(Clone)]
+pub struct Key {
+    /// What it signs with.
+    pub secret: String,
+    /// What who has it may do.
+    pub access: Arc<dyn Access>,
+}
 
 impl fmt::Debug for Keys {
     /// Never shows a secret.
@@ -31,8 +40,8 @@ impl fmt::Debug for Keys {
     }
 }
 
-impl FromIterator<(String, String)> for Keys {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+impl FromIterator<(String, Key)> for Keys {
+    fn from_iter<I: IntoIterator<Item = (String, Key)>>(pairs: I) -> Self {
         Self(pairs.into_iter().collect())
     }
 }
@@ -47,8 +56,8 @@ impl Signatures {
         }
     }
 
-    /// Who has signed an address; `None` where nobody has and nobody needs to.
-    fn signer(&self, presented: &Presented, now: SystemTime) -> Result<Option<String>, Refusal> {
+    /// Who has signed an address, and may do what; `None` where nobody has and nobody needs to.
+    fn signer(&self, presented: &Presented, now: SystemTime) -> Result<Option<Identity>, Refusal> {
         let Some(upgrade) = &presented.upgrade else {
             return Ok(None);
         };
@@ -66,11 +75,16 @@ impl Signatures {
             query,
             headers: &upgrade.headers,
         };
-        let secret = |id: &str| self.keys.0.get(id).map(String::as_str);
+        let secret = |id: &str| self.keys.0.get(id).map(|key| key.secret.as_str());
         let signer = signed.verify(&secret, now);
-        signer
-            .map(Some)
-            .map_err(|error| Refusal::BadCredentials(error.to_string()))
+        let id = signer.map_err(|error| Refusal::BadCredentials(error.to_string()))?;
+        let key = self.keys.0.get(&id);
+        Ok(key.map(|key| Identity {
+            principal: id.as_str().into(),
+            access: Arc::clone(&key.access),
+            refresh_after: None,
+            disconnect_after: None,
+        }))
     }
 }
 
@@ -79,14 +93,7 @@ impl Authorizer for Signatures {
         match self.signer(presented, SystemTime::now()) {
             Err(refusal) => Box::pin(async { Err(refusal) }),
             Ok(None) => self.others.authenticate(presented),
-            Ok(Some(id)) => Box::pin(async move {
-                Ok(Authentication::Known(Identity {
-                    principal: id.into(),
-                    access: Arc::new(Everybody),
-                    refresh_after: None,
-                    disconnect_after: None,
-                }))
-            }),
+            Ok(Some(identity)) => Box::pin(async { Ok(Authentication::Known(identity)) }),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::queue::Queues;
+use super::super::queue::api::Queues;
 use super::super::refusal::Refusal;
 use super::super::{ACCOUNT, Answer, body_of};
 use super::constraint::{

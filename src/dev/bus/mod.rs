@@ -3,7 +3,7 @@
 //! Rules are matched by the same pattern engine as routes are. Targets are queues of this process. Schedules, archives,
 //! API destinations and whatever else EventBridge has are refused, not pretended.
 
-mod api;
+pub(super) mod api;
 mod constraint;
 mod event;
 mod page;
@@ -17,5 +17,3 @@ mod wire;
 
 #[cfg(test)]
 mod tests;
-
-pub(super) use api::Buses;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::super::queue::{Message, Queues};
+use super::super::queue::api::Queues;
+use super::super::queue::wire::Message;
 use super::super::refusal::Refusal;
 use super::super::sighting::Seen;
 use super::super::{Answer, body_of};

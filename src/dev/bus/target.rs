@@ -4,7 +4,7 @@
 //! the event goes to the target's dead-letter queue, or nowhere, and the log says so. Nothing in here is worth another try,
 //! so a retry policy is kept and has nothing to do.
 
-use super::super::queue::Message;
+use super::super::queue::wire::Message;
 use super::super::refusal::Refusal;
 use super::constraint::{self, Violations, invalid};
 use super::event::Event;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::queue::Queues;
-use super::Buses;
+use super::super::queue::api::Queues;
+use super::api::Buses;
 
 fn buses() -> Buses {
     Buses::new("us-east-1", Arc::new(Queues::new("us-east-1")))

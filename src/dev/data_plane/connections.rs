@@ -8,10 +8,10 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::refusal::Refusal;
 use super::{Answer, Call, Plane, behind, milliseconds, page, token};
 use crate::dev::broker::Broker;
 use crate::dev::broker::control::ConnectionFacts;
+use crate::dev::rest::refusal::Refusal;
 
 /// The longest client id, in characters.
 const LONGEST: usize = 128;

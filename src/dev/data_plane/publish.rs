@@ -15,9 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::refusal::Refusal;
 use super::{Call, Plane};
 use crate::dev::broker::control::Post;
+use crate::dev::rest::refusal::Refusal;
 use crate::dev::uuid::uuid;
 
 const USER_PROPERTIES: &str = "x-amz-mqtt5-user-properties";

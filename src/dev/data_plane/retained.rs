@@ -10,10 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::refusal::Refusal;
 use super::{Answer, Call, PAGE, Plane, behind, milliseconds, page, token};
 use crate::dev::broker::Broker;
 use crate::dev::broker::control::RetainedMessage;
+use crate::dev::rest::refusal::Refusal;
 
 pub(super) async fn one(
     State(plane): State<Arc<Plane>>,

@@ -149,7 +149,9 @@ async fn client(State(here): Here, Query(by): Asked<ById>) -> Response {
         let policies = &grounds.policies;
         policies.names.iter().zip(&policies.texts)
     });
+    let is_connected = facts.as_ref().is_some_and(|facts| facts.is_connected);
     json_of(&ToldClientWhole {
+        free: is_connected && grounds.is_none(),
         client: here.client(&by.id),
         keep_alive: facts.as_ref().and_then(|facts| facts.keep_alive),
         session_expiry: facts.as_ref().map(|facts| facts.session_expiry),

@@ -14,6 +14,7 @@ use crate::dev::broker::Broker;
 use crate::dev::broker::control::ConnectionFacts;
 use crate::dev::broker::observe::Happening;
 use crate::policy::ask::Ask;
+use crate::policy::context::Principal;
 use crate::policy::role::Entry;
 use crate::policy::simulate::Simulation;
 use crate::policy::told::Told;
@@ -206,9 +207,9 @@ fn decide(grounds: &Grounds, ask: &Ask) -> (bool, Vec<String>) {
 
 fn no_policies(known: &Known<'_>) -> &'static str {
     if known.is_free {
-        "there are no roles here: every client may do everything"
+        "there are no policies for it: it may do everything"
     } else {
-        "policies come with a connection's token, and no connection is remembered"
+        "policies come with a connection's token or certificate, and no connection is remembered"
     }
 }
 
@@ -283,8 +284,10 @@ fn says(known: &Known<'_>, topic: &str, found: Findings) -> String {
 
 fn advice(known: &Known<'_>, topic: &str, config: &Config, found: Findings) -> Vec<String> {
     let mut advice = Vec::new();
+    let principal = known.grounds.as_ref();
+    let principal = principal.and_then(|grounds| grounds.context.principal);
     if !found.is_connected {
-        advice.push("connect it: a client id must begin with the principal of its token".into());
+        advice.push(how_to_connect(principal).into());
         if known.grounds.is_none() {
             return advice;
         }
@@ -301,9 +304,34 @@ fn advice(known: &Known<'_>, topic: &str, config: &Config, found: Findings) -> V
                 "allow iot:Subscribe on topicfilter/{topic} and iot:Receive on topic/{topic} in its policy"
             )),
         }
-        advice.push("then let it connect again: policies come with the connection's token".into());
+        advice.push(when_it_counts(principal).into());
     }
     advice
+}
+
+fn how_to_connect(principal: Option<Principal>) -> &'static str {
+    match principal {
+        Some(Principal::Certificate) => {
+            "connect it: iot:Connect must be allowed on its client id by a policy of its certificate"
+        }
+        Some(Principal::Iam) => {
+            "connect it: iot:Connect must be allowed on its client id by a policy of its key"
+        }
+        _ => "connect it: a client id must begin with the principal of its token",
+    }
+}
+
+/// From when on it goes by other policies.
+fn when_it_counts(principal: Option<Principal>) -> &'static str {
+    match principal {
+        Some(Principal::Certificate) => {
+            "put it into force with eventcast policy apply: here at once, on AWS after 6 to 8 minutes"
+        }
+        Some(Principal::Iam) => {
+            "then start eventcast dev again: it reads the files of --aws-policy when it starts"
+        }
+        _ => "then let it connect again: policies come with the connection's token",
+    }
 }
 
 /// What a role would need to grant a topic, or the token to name it.

@@ -241,8 +241,10 @@ pub struct ToldClientWhole {
     pub(super) keep_alive: Option<u16>,
     pub(super) session_expiry: Option<u32>,
     pub(super) clean: Option<bool>,
-    /// Its policy documents; none where it is not connected, or every client may do everything.
+    /// Its policy documents; none where it was not connected, or may do everything.
     pub(super) policies: Vec<ToldPolicy>,
+    /// Whether it may do everything: it is connected, and there are no policies for it.
+    pub(super) free: bool,
     /// What it did, the latest first.
     pub(super) doings: Vec<Doing>,
     /// What it was refused, the latest first.

@@ -2,12 +2,14 @@
 
 pub(super) mod api;
 mod attributes;
+mod batch;
 mod fifo;
+mod manage;
+mod receive;
+mod send;
+mod settle;
 mod store;
-mod wire;
+pub(super) mod wire;
 
 #[cfg(test)]
 mod tests;
-
-pub(super) use api::Queues;
-pub(super) use wire::Message;

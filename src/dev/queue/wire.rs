@@ -8,6 +8,8 @@ use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::super::refusal::Refusal;
+
 /// A message attribute.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -198,4 +200,26 @@ pub(super) fn decoded(base64: &str) -> Vec<u8> {
     base64::engine::general_purpose::STANDARD
         .decode(base64)
         .unwrap_or_default()
+}
+
+/// Numbers of twenty digits, as SQS has them.
+pub(super) fn sequence_number(sequence: u64) -> String {
+    format!("{:020}", 1_885_000_000_000_000_000_u64 + sequence)
+}
+
+/// A number of a request, or what stands for it; refused where it is out of bounds.
+pub(super) fn bounded(
+    value: Option<u32>,
+    default: u32,
+    (least, most): (u32, u32),
+    name: &str,
+) -> Result<u32, Refusal> {
+    let value = value.unwrap_or(default);
+    if (least..=most).contains(&value) {
+        return Ok(value);
+    }
+    let message = format!(
+        "Value {value} for parameter {name} is invalid. Reason: Must be >= {least} and <= {most}, if provided."
+    );
+    Err(Refusal::new("InvalidParameterValue", message))
 }

@@ -7,7 +7,7 @@ use super::compile::Rule;
 use super::matching::{BudgetExceeded, PatternSet};
 use super::tree::quoted;
 use crate::event::fields::Fields;
-use crate::event::scan::{Kind, Scanned, Value};
+use crate::event::scanned::{Kind, Scanned, Value};
 
 /// How many values of a field are told at most.
 const VALUES: usize = 5;

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::Pattern;
 use super::operator::Leaf;
 use crate::event::fields::{FieldId, Fields};
-use crate::event::scan::{Chosen, Scanned};
+use crate::event::scanned::{Chosen, Scanned};
 
 /// How many values may be looked at for one event and set of patterns before matching gives up. Sibling arrays multiply, so
 /// without a bound a hostile event could hold the daemon; ordinary events need some tens of steps a pattern.

@@ -8,12 +8,15 @@
 //! other family, and case is ignored for all characters alike, also those outside the basic plane.
 
 mod address;
+mod anything_but;
 mod compile;
 mod example;
 pub mod explain;
+mod expression;
 mod lint;
 pub mod matching;
 mod number;
+mod numeric;
 mod operator;
 mod text;
 pub mod tree;

@@ -4,7 +4,8 @@
 //! tree means is decided elsewhere.
 
 use super::super::lex::{Lexer, StringToken};
-use super::super::scan::{Kind, ScanError};
+use super::super::scan::ScanError;
+use super::super::scanned::Kind;
 
 /// A place in the text that a person wrote, counted from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::bulk::{self, Asked, Change};
 use super::list::Row;
-use super::report::{Done, Failure, Outcome, cannot_answer};
-use super::run::{self, fail, take};
+use super::report::{Done, Outcome, cannot_answer};
+use super::run::{fail, take};
 use super::wanted::{COLUMNS, Item, from_list, one};
-use super::{Access, Begun, Changes, block_on, elsewhere, list, look, stop};
-use crate::aws::control_plane::{ControlError, ControlPlane};
+use super::{Access, Changes, list, look};
+use crate::aws::control_plane::ControlPlane;
+use crate::aws::control_plane::error::ControlError;
 use crate::cli::Status;
+use crate::cli::runtime::block_on;
 use crate::policy::deploy::plan;
 use crate::shutdown::Shutdown;
 
@@ -29,7 +32,7 @@ minutes. A changed policy is in force after 6 to 8 minutes.
 
 Examples:
   eventcast policy apply --name customer --policy customer.json --dry-run
-  eventcast policy apply --name driver --policy driver.json --attach eu-west-1:5b0c7e0e-4f0b-4d3e-9f51
+  eventcast policy apply --name driver --policy driver.json --attach eu-west-1:5b0c7e0e-4f0b
   eventcast policy apply --from devices.csv --journal devices.journal
 
 Exit status: 0 all is as asked for, 2 the question is not right (nothing was called), 3 some failed, or it was interrupted.";
@@ -91,53 +94,27 @@ pub(in crate::cli::policy) fn run(
             None => return Ok(Status::CannotAnswer),
         },
     };
-    block_on(deploy(command, asked, out, messages))
+    let listed = command.from.is_some();
+    let told = (out, messages);
+    block_on(bulk::run(command, &command.changes, asked, listed, told))?
 }
 
-async fn deploy(
-    command: &Apply,
-    asked: Vec<Result<Item, Box<Failure>>>,
-    out: &mut impl Write,
-    messages: &mut impl Write,
-) -> anyhow::Result<Status> {
-    let changes = &command.changes;
-    let access = match Access::open(changes.rate).await {
-        Ok(access) => access,
-        Err(error) => return stop(&error, Status::CannotAnswer, messages),
-    };
-    let region = access.plane.region();
-    let asked = asked
-        .into_iter()
-        .map(|item| item.and_then(|item| here(item, region)));
-    let asked: Vec<_> = asked.collect();
-    if let (None, Some(Err(failure))) = (&command.from, asked.first()) {
-        writeln!(messages, "{failure}")?;
-        return Ok(Status::CannotAnswer);
+impl Change for &Apply {
+    type Item = Item;
+
+    const COMMAND: &'static str = "policy apply";
+    const EFFECT: Option<&'static str> = None;
+
+    async fn prepare(&mut self, _: &Access, _: &Asked<Item>) -> Result<(), ControlError> {
+        Ok(())
     }
-    let Begun {
-        items,
-        journal,
-        mut report,
-    } = match access
-        .begin("policy apply", changes, asked, Item::key, messages)
-        .await?
-    {
-        Ok(begun) => begun,
-        Err(status) => return Ok(status),
-    };
-    let shutdown = Shutdown::default();
-    let work = |item| apply(&access.plane, &shutdown, item, changes.dry_run);
-    let told = (changes.format, &mut *out, &mut *messages);
-    run::all(items, &shutdown, work, journal, &mut report, told).await?;
-    report.calls = access.plane.calls_made().into_iter().collect();
-    report.finish(changes.format, out)
-}
 
-fn here(item: Item, region: &str) -> Result<Item, Box<Failure>> {
-    let name = item.wanted.name.as_str();
-    match elsewhere(item.wanted.targets.iter(), name, region, &item.place) {
-        Some(failure) => Err(failure),
-        None => Ok(item),
+    fn key(&self, item: &Item) -> String {
+        item.key()
+    }
+
+    async fn make(&self, plane: &ControlPlane, shutdown: &Shutdown, item: Item) -> Outcome {
+        apply(plane, shutdown, item, self.changes.dry_run).await
     }
 }
 

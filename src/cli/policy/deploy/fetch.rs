@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use super::{Access, block_on, stop};
+use super::{Access, stop};
 use crate::cli::Status;
+use crate::cli::runtime::block_on;
 use crate::policy::deploy::target::{BadText, PolicyName};
 
 /// The default version's document of a policy. Where there is none, that is told, and how the command ends is given back.
@@ -32,5 +33,5 @@ pub(in crate::cli::policy) fn document(
             }
             Err(error) => stop(&error, Status::Failed, messages).map(Err),
         }
-    })
+    })?
 }

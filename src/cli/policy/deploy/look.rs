@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::aws::control_plane::{ControlError, ControlPlane};
+use crate::aws::control_plane::ControlPlane;
+use crate::aws::control_plane::error::ControlError;
 use crate::policy::deploy::canonical::canonical;
 use crate::policy::deploy::plan::{Current, Revocation, Wanted};
 use crate::policy::deploy::target::Target;

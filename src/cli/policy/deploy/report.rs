@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::list::Unreadable;
-use crate::aws::control_plane::Told;
+use crate::aws::control_plane::error::Told;
+use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::policy::deploy::plan::Step;
 
@@ -228,8 +229,7 @@ impl Report {
     pub(super) fn finish(&self, format: Format, out: &mut impl Write) -> anyhow::Result<Status> {
         match format {
             Format::Json => {
-                serde_json::to_writer_pretty(&mut *out, self)?;
-                writeln!(out)?;
+                write_json(self, out)?;
             }
             Format::Text => writeln!(out, "{}", self.summary())?,
         }

@@ -7,15 +7,18 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
+use super::bulk::{self, Asked, Change, Item as _};
 use super::list::{Place, Row};
-use super::report::{Done, Failure, Outcome, cannot_answer};
-use super::run::{self, fail, take};
+use super::report::{Done, Outcome, cannot_answer};
+use super::run::{fail, take};
 use super::unwanted::{COLUMNS, Item, from_list, item};
-use super::{Access, Begun, Changes, block_on, elsewhere, list, look, stop};
+use super::{Access, Changes, list, look};
 use crate::aws::connections::Connections;
-use crate::aws::control_plane::{ControlError, ControlPlane, Told};
+use crate::aws::control_plane::ControlPlane;
+use crate::aws::control_plane::error::{ControlError, Told};
 use crate::aws::endpoint;
 use crate::cli::Status;
+use crate::cli::runtime::block_on;
 use crate::config::duration;
 use crate::policy::deploy::plan::{self, Revocation};
 use crate::shutdown::Shutdown;
@@ -113,81 +116,82 @@ pub(in crate::cli::policy) fn run(
             }
         }
     };
-    block_on(revoke_all(command, asked, out, messages))
+    let revoking = Revoking {
+        command,
+        connections: None,
+    };
+    let listed = command.from.is_some();
+    let told = (out, messages);
+    block_on(bulk::run(revoking, &command.changes, asked, listed, told))?
 }
 
-async fn revoke_all(
-    command: &Revoke,
-    asked: Vec<Result<Item, Box<Failure>>>,
-    out: &mut impl Write,
-    messages: &mut impl Write,
-) -> anyhow::Result<Status> {
-    let changes = &command.changes;
-    let access = match Access::open(changes.rate).await {
-        Ok(access) => access,
-        Err(error) => return stop(&error, Status::CannotAnswer, messages),
-    };
-    let region = access.plane.region();
-    let asked = asked
-        .into_iter()
-        .map(|item| item.and_then(|item| here(item, region)));
-    let asked: Vec<_> = asked.collect();
-    if let (None, Some(Err(failure))) = (&command.from, asked.first()) {
-        writeln!(messages, "{failure}")?;
-        return Ok(Status::CannotAnswer);
-    }
-    let connects = asked
-        .iter()
-        .flatten()
-        .any(|item| !item.disconnect.is_empty());
-    let connections = if connects && !changes.dry_run {
-        match connections(command, &access).await {
-            Ok(connections) => Some(connections),
-            Err(error) => return stop(&error, Status::Failed, messages),
+/// A revocation under way.
+struct Revoking<'c> {
+    command: &'c Revoke,
+    /// Where connections are ended, if any are.
+    connections: Option<Connections>,
+}
+
+impl Change for Revoking<'_> {
+    type Item = Item;
+
+    const COMMAND: &'static str = "policy revoke";
+    const EFFECT: Option<&'static str> = Some(EFFECT);
+
+    async fn prepare(&mut self, access: &Access, asked: &Asked<Item>) -> Result<(), ControlError> {
+        let mut items = asked.iter().flatten();
+        if !self.command.changes.dry_run && items.any(|item| !item.disconnect.is_empty()) {
+            self.connections = Some(connections(self.command, access).await?);
         }
-    } else {
-        None
-    };
-    let sessions = (command.clean_session, command.prevent_will);
-    let key = |item: &Item| item.key(command.delete, sessions);
-    let Begun {
-        items,
-        journal,
-        mut report,
-    } = match access
-        .begin("policy revoke", changes, asked, key, messages)
-        .await?
-    {
-        Ok(begun) => begun,
-        Err(status) => return Ok(status),
-    };
-    report.effect = Some(EFFECT);
-    let shutdown = Shutdown::default();
-    let work = |item| {
-        revoke(
-            command,
-            &access.plane,
-            connections.as_ref(),
-            &shutdown,
-            item,
-        )
-    };
-    let told = (changes.format, &mut *out, &mut *messages);
-    run::all(items, &shutdown, work, journal, &mut report, told).await?;
-    report.calls = access.plane.calls_made().into_iter().collect();
-    let status = report.finish(changes.format, out)?;
-    writeln!(messages, "note: {EFFECT}")?;
-    Ok(status)
+        Ok(())
+    }
+
+    fn key(&self, item: &Item) -> String {
+        let command = self.command;
+        let sessions = (command.clean_session, command.prevent_will);
+        item.key(command.delete, sessions)
+    }
+
+    async fn make(&self, plane: &ControlPlane, shutdown: &Shutdown, item: Item) -> Outcome {
+        let mut outcome = Outcome {
+            name: item.name().to_owned(),
+            line: item.place.line,
+            key: Some(self.key(&item)),
+            ..Outcome::default()
+        };
+        if let Some(revocation) = &item.revocation {
+            let asked = (revocation, &item.place);
+            take_back(self.command, plane, shutdown, asked, &mut outcome).await;
+        }
+        // Whoever is still allowed to connect would be back at once.
+        if outcome.failures.is_empty() && outcome.hopeless.is_none() && !outcome.interrupted {
+            self.disconnect(&item, &mut outcome).await;
+        }
+        outcome
+    }
 }
 
-fn here(item: Item, region: &str) -> Result<Item, Box<Failure>> {
-    let targets = item
-        .revocation
-        .iter()
-        .filter_map(|revocation| revocation.targets.as_ref());
-    match elsewhere(targets.flatten(), item.name(), region, &item.place) {
-        Some(failure) => Err(failure),
-        None => Ok(item),
+impl Revoking<'_> {
+    /// Ends the connections of an item's clients, or tells that they would be ended.
+    async fn disconnect(&self, item: &Item, outcome: &mut Outcome) {
+        let (clean, quiet) = (self.command.clean_session, self.command.prevent_will);
+        for client in &item.disconnect {
+            let done = Done::Disconnect {
+                client: client.clone(),
+            };
+            let Some(connections) = &self.connections else {
+                outcome.steps.push(done);
+                continue;
+            };
+            match connections.end(client, clean, quiet).await {
+                Ok(true) => outcome.steps.push(done),
+                Ok(false) => {
+                    let note = format!("client `{client}` was not connected");
+                    outcome.notes.push(note);
+                }
+                Err(error) => fail(error, item.name(), client, &item.place, outcome),
+            }
+        }
     }
 }
 
@@ -206,59 +210,6 @@ async fn connections(command: &Revoke, access: &Access) -> Result<Connections, C
         }
     };
     Ok(Connections::new(&access.aws, &endpoint, &access.plane))
-}
-
-/// Sees to one policy and its clients.
-async fn revoke(
-    command: &Revoke,
-    plane: &ControlPlane,
-    connections: Option<&Connections>,
-    shutdown: &Shutdown,
-    item: Item,
-) -> Outcome {
-    let mut outcome = Outcome {
-        name: item.name().to_owned(),
-        line: item.place.line,
-        key: Some(item.key(
-            command.delete,
-            (command.clean_session, command.prevent_will),
-        )),
-        ..Outcome::default()
-    };
-    if let Some(revocation) = &item.revocation {
-        take_back(
-            command,
-            plane,
-            shutdown,
-            (revocation, &item.place),
-            &mut outcome,
-        )
-        .await;
-    }
-    // Whoever is still allowed to connect would be back at once.
-    if !outcome.failures.is_empty() || outcome.hopeless.is_some() || outcome.interrupted {
-        return outcome;
-    }
-    for client in &item.disconnect {
-        let done = Done::Disconnect {
-            client: client.clone(),
-        };
-        let Some(connections) = connections else {
-            outcome.steps.push(done);
-            continue;
-        };
-        match connections
-            .end(client, command.clean_session, command.prevent_will)
-            .await
-        {
-            Ok(true) => outcome.steps.push(done),
-            Ok(false) => outcome
-                .notes
-                .push(format!("client `{client}` was not connected")),
-            Err(error) => fail(error, item.name(), client, &item.place, &mut outcome),
-        }
-    }
-    outcome
 }
 
 /// Detaches and deletes, and waits where IoT Core says that it is too early.

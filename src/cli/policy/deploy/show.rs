@@ -8,8 +8,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Access, block_on, stop};
-use crate::aws::control_plane::{ControlError, ControlPlane};
+use super::{Access, stop};
+use crate::aws::control_plane::ControlPlane;
+use crate::aws::control_plane::error::ControlError;
+use crate::cli::json::write_json;
+use crate::cli::runtime::block_on;
 use crate::cli::{Format, Status};
 use crate::policy::deploy::plan::Version;
 use crate::policy::deploy::target::{BadText, PolicyName, Target};
@@ -95,7 +98,7 @@ pub(in crate::cli::policy) fn run(
             Ok(status) => Ok(status),
             Err(error) => stop(&error, Status::Failed, messages),
         }
-    })
+    })?
 }
 
 async fn show(
@@ -122,8 +125,7 @@ async fn show(
                 "target": command.target,
                 "policies": names,
             });
-            serde_json::to_writer_pretty(&mut *out, &answer)?;
-            writeln!(out)?;
+            write_json(&answer, out)?;
         }
         Format::Text => {
             for name in names {
@@ -210,8 +212,7 @@ fn shown_version(version: &Version) -> ShownVersion<'_> {
 
 fn write_one(shown: &Shown<'_>, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
     if format == Format::Json {
-        serde_json::to_writer_pretty(&mut *out, shown)?;
-        writeln!(out)?;
+        write_json(shown, out)?;
         return Ok(());
     }
     let time =

@@ -1,14 +1,13 @@
 //! What `eventcast policy revoke` is asked for: by the command line or a list, checked before any call.
 
-use std::collections::HashMap;
-
+use super::bulk::{Asked, Item as _};
 use super::journal::key;
 use super::list::{Columns, Place, Row};
 use super::report::Failure;
-use super::{targets, unfit};
+use super::{Once, bulk, targets, unfit};
 use crate::channel::limits::CLIENT_ID_BYTES;
 use crate::policy::deploy::plan::Revocation;
-use crate::policy::deploy::target::PolicyName;
+use crate::policy::deploy::target::{PolicyName, Target};
 
 pub(super) const COLUMNS: Columns = Columns {
     known: &["name", "targets", "disconnect", "policy"],
@@ -23,12 +22,6 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// The policy's name; empty when only connections end.
-    pub(super) fn name(&self) -> &str {
-        let revocation = self.revocation.as_ref();
-        revocation.map_or("", |revocation| revocation.name.as_str())
-    }
-
     /// What a journal knows it by; `sessions` says what becomes of sessions and wills.
     pub(super) fn key(&self, delete: bool, sessions: (bool, bool)) -> String {
         let targets = self.revocation.as_ref().and_then(|revocation| {
@@ -44,22 +37,33 @@ impl Item {
     }
 }
 
+impl bulk::Item for Item {
+    /// Empty when only connections end.
+    fn name(&self) -> &str {
+        let revocation = self.revocation.as_ref();
+        revocation.map_or("", |revocation| revocation.name.as_str())
+    }
+
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        let revocation = self.revocation.as_ref();
+        let targets = revocation.and_then(|revocation| revocation.targets.as_ref());
+        targets.into_iter().flatten()
+    }
+}
+
 /// The revocations of a list, each checked by itself and against those before it.
-pub(super) fn from_list(
-    rows: Vec<Result<Row, Box<Failure>>>,
-    delete: bool,
-) -> Vec<Result<Item, Box<Failure>>> {
-    let mut lines: HashMap<String, u64> = HashMap::new();
+pub(super) fn from_list(rows: Asked<Row>, delete: bool) -> Asked<Item> {
+    let mut once = Once::default();
     let mut checked = |row: Row| {
         let item = item(&row, delete)?;
-        let line = row.place.line.unwrap_or_default();
-        let first = *lines.entry(row.name.clone()).or_insert(line);
-        if row.name.is_empty() || first == line {
+        if row.name.is_empty() {
             return Ok(item);
         }
-        let what = format!("the policy `{}` stands in line {first} already", row.name);
-        let help = "put all targets of a policy into one line";
-        Err(row.place.failure(&row.name, &row.name, what, help))
+        once.check(&row).map(|()| item)
     };
     rows.into_iter()
         .map(|row| row.and_then(&mut checked))

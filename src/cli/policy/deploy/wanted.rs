@@ -5,14 +5,15 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::bulk::Asked;
 use super::journal::key;
 use super::list::{Columns, Place, Row, Unreadable};
 use super::report::{Failure, cannot_answer};
-use super::{targets, unfit};
+use super::{Once, bulk, targets, unfit};
 use crate::cli::diagnostic::render;
 use crate::cli::policy::document_fault;
 use crate::policy::deploy::plan::Wanted;
-use crate::policy::deploy::target::PolicyName;
+use crate::policy::deploy::target::{PolicyName, Target};
 use crate::policy::deploy::text::{PolicyText, UnfitText};
 
 pub(super) const COLUMNS: Columns = Columns {
@@ -37,6 +38,20 @@ impl Item {
         } = &self.wanted;
         let targets: Vec<&str> = targets.iter().map(|target| target.as_str()).collect();
         key(&(name.as_str(), text.canonical(), targets, only_these))
+    }
+}
+
+impl bulk::Item for Item {
+    fn name(&self) -> &str {
+        self.wanted.name.as_str()
+    }
+
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.wanted.targets.iter()
     }
 }
 
@@ -121,14 +136,10 @@ fn explain(
 const TOO_LONG: &str = "divide it into policies of their own, or grant by patterns";
 
 /// The policies of a list, each checked by itself and against those before it.
-pub(super) fn from_list(
-    path: &Path,
-    rows: Vec<Result<Row, Box<Failure>>>,
-    only_these: bool,
-) -> Vec<Result<Item, Box<Failure>>> {
+pub(super) fn from_list(path: &Path, rows: Asked<Row>, only_these: bool) -> Asked<Item> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut texts: HashMap<String, Result<PolicyText, (String, String)>> = HashMap::new();
-    let mut lines: HashMap<PolicyName, u64> = HashMap::new();
+    let mut once = Once::default();
     let mut checked = |row: Row| {
         let policy = row.policy.clone().unwrap_or_default();
         let text = texts
@@ -139,16 +150,7 @@ pub(super) fn from_list(
                 .failure(&row.name, &shortened(&policy), what, &help)
         })?;
         let item = item(&row, text, only_these)?;
-        let line = row.place.line.unwrap_or_default();
-        match lines.insert(item.wanted.name.clone(), line) {
-            None => Ok(item),
-            Some(first) => {
-                lines.insert(item.wanted.name.clone(), first);
-                let what = format!("the policy `{}` stands in line {first} already", row.name);
-                let help = "put all targets of a policy into one line";
-                Err(row.place.failure(&row.name, &row.name, what, help))
-            }
-        }
+        once.check(&row).map(|()| item)
     };
     rows.into_iter()
         .map(|row| row.and_then(&mut checked))

@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
@@ -130,11 +129,9 @@ impl Claims {
                 let text = if argument.trim_start().starts_with('{') {
                     argument.clone()
                 } else {
-                    fs::read_to_string(argument)
-                        .with_context(|| format!("reading the claims `{argument}`"))?
+                    fs::read_to_string(argument).map_err(|error| unfit(argument, &error))?
                 };
-                serde_json::from_str(&text)
-                    .with_context(|| format!("reading the claims `{argument}`"))?
+                serde_json::from_str(&text).map_err(|error| unfit(argument, &error))?
             }
         };
         for (name, value) in &self.claim {
@@ -142,6 +139,12 @@ impl Claims {
         }
         Ok(Value::Object(claims))
     }
+}
+
+fn unfit(argument: &str, error: &dyn std::error::Error) -> anyhow::Error {
+    anyhow::anyhow!(
+        "reading the claims `{argument}`: {error}\nhelp: give a JSON object: text that begins with `{{`, or a file"
+    )
 }
 
 impl Endpoint {

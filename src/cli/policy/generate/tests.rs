@@ -218,13 +218,7 @@ fn arguments_that_do_not_go_together() {
         else {
             panic!("`{line}` is taken");
         };
-        let first = error.to_string();
-        let first: Vec<&str> = first
-            .lines()
-            .take_while(|line| !line.starts_with("Usage"))
-            .filter(|line| !line.is_empty())
-            .collect();
-        told += &format!("$ {line}\n{}\n", first.join("\n"));
+        told += &format!("$ {line}\n{}", crate::cli::usage::message(&error));
     }
     insta::assert_snapshot!(told);
 }

@@ -177,7 +177,7 @@ fn bad_input() {
 fn bad_arguments() {
     let refused = |arguments: &[&str]| {
         let line = ["simulate", "--policy", "{}"].iter().chain(arguments);
-        Line::try_parse_from(line).err().unwrap().to_string()
+        crate::cli::usage::message(&Line::try_parse_from(line).err().unwrap())
     };
     let refusals = [
         refused(&["--client", "c"]),

@@ -240,8 +240,8 @@ impl Connection {
             return true;
         }
         let mut state = self.session.state();
-        // Whoever ends a connection says so before it looks for whom to wake.
-        if self.link.ending().is_some() {
+        // Whoever wants something of a connection says so before it looks for whom to wake.
+        if self.link.ending().is_some() || self.link.is_to_ask() {
             return false;
         }
         state.listen(context.waker());
@@ -298,13 +298,17 @@ impl Connection {
         {
             return Some(ending.clone());
         }
+        let asks = self.link.is_to_ask() && self.link.take_ask();
         if let Some(refresh) = &mut self.clock.refresh {
+            if asks {
+                refresh.hurry(now);
+            }
             match refresh.poll(now, context) {
                 Poll::Ready(Ok(identity)) => {
                     self.link.renew(Arc::clone(&identity.access));
                     self.permissions.renew(identity);
                 }
-                Poll::Ready(Err(why)) => return Some(Ending::Expired(why)),
+                Poll::Ready(Err(why)) => return Some(refresh.ending(why)),
                 Poll::Pending => {}
             }
             if let Some(at) = self.clock.refresh.as_ref().and_then(Refresh::at) {

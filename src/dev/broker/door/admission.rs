@@ -64,7 +64,9 @@ pub(super) async fn admit(
             Ok(Authentication::AtConnect) => {
                 return Err(no(Reason::BadCredentials, "nobody knows the client"));
             }
-            Err(Refusal::BadCredentials(why)) => return Err(no(Reason::BadCredentials, why)),
+            Err(Refusal::BadCredentials(why) | Refusal::NothingShown(why)) => {
+                return Err(no(Reason::BadCredentials, why));
+            }
             Err(Refusal::Unavailable(why)) => return Err(no(Reason::Unspecified, why)),
         },
     };

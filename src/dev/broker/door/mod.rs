@@ -1,6 +1,7 @@
 //! Where clients come in: TCP, WebSocket, and both over TLS.
 
 mod admission;
+pub mod certificates;
 mod handshake;
 pub mod tls;
 mod upgrade;

@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{Acceptor, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, ServerConnection};
 use tokio_rustls::server::TlsStream;
 
+use super::certificates::{Clients, Known};
 use crate::port::PresentedTls;
 
 /// Application protocols (developer guide, "Protocols, port mappings, and authentication"): a client that asks for one of the first two
@@ -26,7 +29,7 @@ const CERTIFICATES: &str = "x-amzn-mqtt-ca";
 /// What a listener needs for TLS, checked.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// Asks clients for a certificate, where an authority is named.
+    /// Asks clients for a certificate, where there is somebody to check it.
     asking: Arc<ServerConfig>,
     /// Never asks.
     silent: Arc<ServerConfig>,
@@ -65,10 +68,44 @@ impl Tls {
     /// # Errors
     /// [`TlsError`] when a text holds no certificate or key, or they do not fit.
     pub fn try_new(texts: &TlsTexts<'_>) -> Result<Self, TlsError> {
+        let verifier = texts
+            .client_authority
+            .map(|_| authority(texts))
+            .transpose()?;
+        Self::verifying(texts, verifier)
+    }
+
+    /// As [`try_new`](Self::try_new), and clients are asked for a certificate in any case: one that is known is taken whoever has
+    /// signed it, as IoT Core takes what was registered.
+    ///
+    /// # Errors
+    /// [`TlsError`] as for `try_new`.
+    pub fn knowing(texts: &TlsTexts<'_>, known: Known) -> Result<Self, TlsError> {
+        let signed = texts
+            .client_authority
+            .map(|_| authority(texts))
+            .transpose()?;
+        let provider = provider();
+        let required = signed.is_some() && texts.client_certificate_required;
+        Self::verifying(
+            texts,
+            Some(Arc::new(Clients {
+                known,
+                signed,
+                required,
+                provider,
+            })),
+        )
+    }
+
+    fn verifying(
+        texts: &TlsTexts<'_>,
+        verifier: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Result<Self, TlsError> {
         let silent = Arc::new(config(texts, None)?);
-        let asking = match texts.client_authority {
+        let asking = match verifier {
             None => Arc::clone(&silent),
-            authority => Arc::new(config(texts, authority)?),
+            verifier => Arc::new(config(texts, verifier)?),
         };
         Ok(Self { asking, silent })
     }
@@ -89,30 +126,39 @@ impl Tls {
     }
 }
 
-fn config(texts: &TlsTexts<'_>, authority: Option<&[u8]>) -> Result<ServerConfig, TlsError> {
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Who takes what an authority has signed.
+fn authority(texts: &TlsTexts<'_>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let authority = texts.client_authority.unwrap_or_default();
+    for certificate in certificates(authority, "client authority")? {
+        roots.add(certificate).map_err(TlsError::Together)?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let verifier = if texts.client_certificate_required {
+        verifier
+    } else {
+        verifier.allow_unauthenticated()
+    };
+    let verifier = verifier.build();
+    verifier.map_err(|error| TlsError::Authorities(error.to_string()))
+}
+
+fn config(
+    texts: &TlsTexts<'_>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, TlsError> {
     let chain = certificates(texts.certificate, "certificate")?;
     let key = PrivateKeyDer::from_pem_slice(texts.key).map_err(|_| TlsError::Pem("key"))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Together)?;
-    let builder = match authority {
+    let builder = match verifier {
         None => builder.with_no_client_auth(),
-        Some(authority) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(authority, "client authority")? {
-                roots.add(certificate).map_err(TlsError::Together)?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            let verifier = if texts.client_certificate_required {
-                verifier
-            } else {
-                verifier.allow_unauthenticated()
-            };
-            let verifier = verifier.build();
-            let verifier = verifier.map_err(|error| TlsError::Authorities(error.to_string()))?;
-            builder.with_client_cert_verifier(verifier)
-        }
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
     let mut config = builder
         .with_single_cert(chain, key)

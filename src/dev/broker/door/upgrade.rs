@@ -58,7 +58,7 @@ pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
     let identity = match authorizer.authenticate(presented).await {
         Ok(Authentication::Known(identity)) => Some(identity),
         Ok(Authentication::AtConnect) => None,
-        Err(Refusal::BadCredentials(why)) => {
+        Err(Refusal::BadCredentials(why) | Refusal::NothingShown(why)) => {
             return refuse(hub, &mut io, No("403 Forbidden", why)).await;
         }
         Err(Refusal::Unavailable(why)) => {

@@ -317,10 +317,14 @@ impl Hub {
         shared
     }
 
+    /// All sessions, without holding up those that come and go.
+    pub(crate) fn all_sessions(&self) -> Vec<Arc<Session>> {
+        self.sessions().values().map(Arc::clone).collect()
+    }
+
     /// All connections are told to end.
     pub(crate) fn end_all(&self, ending: &Ending) {
-        let sessions: Vec<Arc<Session>> = self.sessions().values().map(Arc::clone).collect();
-        for session in sessions {
+        for session in self.all_sessions() {
             let link = session.state().link.clone();
             if let Some(link) = link {
                 link.end(ending.clone());

@@ -84,6 +84,8 @@ pub(crate) struct Link {
     pub(crate) keep_alive: u16,
     pub(crate) since: SystemTime,
     rights: Mutex<Rights>,
+    /// Whether the authorizer is to be asked again, since something has changed.
+    asks: AtomicBool,
     end: OnceLock<Ending>,
 }
 
@@ -104,6 +106,7 @@ impl Link {
             keep_alive,
             since: SystemTime::now(),
             rights: Mutex::new(rights),
+            asks: AtomicBool::new(false),
             end: OnceLock::new(),
         }
     }
@@ -122,6 +125,20 @@ impl Link {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .access = access;
+    }
+
+    /// Tells the connection's task to ask the authorizer again.
+    pub(crate) fn ask(&self) {
+        self.asks.store(true, Ordering::Release);
+    }
+
+    /// Whether it is to ask, and has not been told so before.
+    pub(crate) fn take_ask(&self) -> bool {
+        self.asks.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn is_to_ask(&self) -> bool {
+        self.asks.load(Ordering::Acquire)
     }
 
     /// Tells the connection's task to end, and why; the first one to say so is heard.

@@ -145,3 +145,18 @@ fn who_does_not() {
     };
     insta::assert_snapshot!("not_let_in", explained(&stranger, &topic));
 }
+
+/// Who is let in by something other than a token is told something else.
+#[test]
+fn who_has_no_token() {
+    let topic = format!("order/{ORDER}");
+    for (name, principal) in [
+        ("by_certificate", Principal::Certificate),
+        ("by_key", Principal::Iam),
+    ] {
+        let mut grounds = grounds(&["board"], &["board"]);
+        grounds.role = None;
+        grounds.context.principal = Some(principal);
+        insta::assert_snapshot!(name, explained(&known(&[], Some(grounds), false), &topic));
+    }
+}

@@ -139,7 +139,7 @@ function show(client, topic) {
     el('h4', {}, 'Policies'),
     client.policies.length
       ? client.policies.map((policy) => el('details', {}, el('summary', {}, policy.name), el('pre', { tabIndex: 0 }, pretty(policy.text))))
-      : el('p', { class: 'quiet' }, client.connected ? 'None: there are no roles here, every client may do everything.' : 'Policies come with a connection’s token.'),
+      : el('p', { class: 'quiet' }, client.free ? 'None: it may do everything.' : client.connected ? 'None: it may do nothing.' : 'Policies come with a connection’s token or certificate.'),
     el('h4', {}, 'Lately'),
     lately.length ? el('ul', { class: 'routes' }, lately.map(doing)) : el('p', { class: 'quiet' }, 'Nothing is remembered.'));
   if (topic) detail.querySelector('form').requestSubmit();

@@ -1,34 +1,54 @@
-//! What a client may do by its policy documents, decided by the real evaluator ([`crate::policy`]).
+//! What pooled policy documents allow one client: the answer to a broker's questions, by the real evaluator ([`crate::policy`]).
+//!
+//! Whose documents they are does not matter here: a custom authorizer's, those attached to a certificate, an IAM user's. All that
+//! concern a client are pooled, and a deny in one of them wins, as AWS has it (IAM user guide, "Policy evaluation logic").
 
 use std::sync::Arc;
 
 use crate::policy::arn::Arn;
 use crate::policy::context::Context;
 use crate::policy::document::Document;
-use crate::policy::evaluate::{self, Request, Verdict, decide};
+use crate::policy::draft::Draft;
+use crate::policy::evaluate::{self, Request, StatementRef, Verdict, decide};
 use crate::policy::explain::near_misses;
 use crate::policy::scope::{Kind, Scope};
-use crate::port::{Access, Action, Client, Decision};
+use crate::policy::told::Policies;
+use crate::port::{Access, Action, Client, Decision, Grounds};
 
 /// The documents of one principal, and what else policies can ask about it.
 #[derive(Clone, Debug)]
 pub struct Documents {
+    /// The role that they were made for.
+    pub role: Option<Box<str>>,
     /// All policies that concern the client, pooled.
-    pub documents: Arc<[Document]>,
+    pub policies: Arc<Policies>,
     /// Partition, Region and account of the ARNs that are asked about.
     pub scope: Scope,
     /// How the client proved who it is, its thing and certificate. Its client id, address and host are added for each connection.
     pub context: Context,
+    /// Where there are no documents, why: what the client is told instead of "no statement allows it".
+    pub none: Option<Box<str>>,
+}
+
+/// Generated documents under the names that explanations have for them.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn policies(drafts: &[Draft]) -> Result<Policies, &'static str> {
+    let mut policies = Policies::default();
+    for (index, draft) in drafts.iter().enumerate() {
+        // As a person reads it, since explanations name lines.
+        let text = draft.pretty();
+        let document = Document::parse(&text);
+        let document = document.map_err(|_| "the generated documents cannot be read")?;
+        policies.push(format!("policy {}", index + 1), text, document);
+    }
+    Ok(policies)
 }
 
 impl Access for Documents {
     fn decide(&self, client: &Client, action: Action<'_>) -> Decision {
-        let mut context = self.context.clone();
-        context.client_id = Some((&*client.id).into());
-        context.set("aws:SourceIp", [client.source.to_string()]);
-        if let Some(name) = &client.domain_name {
-            context.set("iot:DomainName", [&**name]);
-        }
+        let mut context = self.context(client);
         let (name, kind, resource) = match action {
             Action::Connect { persistent, will } => {
                 self.describe_connect(&mut context, persistent, will);
@@ -45,25 +65,43 @@ impl Access for Documents {
             resource: Arn::new(&resource),
             context: &context,
         };
-        let decision = decide(self.documents.iter(), &request);
+        let decision = decide(&self.policies.documents, &request);
         if decision.is_allowed() {
             Decision::Allowed
         } else {
             Decision::Denied(self.why(&request, &resource, &decision).into())
         }
     }
+
+    fn grounds(&self, client: &Client) -> Option<Grounds> {
+        Some(Grounds {
+            role: self.role.clone(),
+            policies: Arc::clone(&self.policies),
+            scope: self.scope.clone(),
+            context: self.context(client),
+        })
+    }
 }
 
 impl Documents {
+    /// What policies may ask of a client, whatever it does.
+    fn context(&self, client: &Client) -> Context {
+        let mut context = self.context.clone();
+        context.client_id = Some((&*client.id).into());
+        context.set("aws:SourceIp", [client.source.to_string()]);
+        if let Some(name) = &client.domain_name {
+            context.set("iot:DomainName", [&**name]);
+        }
+        context
+    }
+
     fn describe_connect(&self, context: &mut Context, persistent: bool, will: Option<&str>) {
         let attributes = [
             persistent.then_some("PersistentConnect"),
             will.map(|_| "LastWill"),
         ];
-        let attributes: Vec<&str> = attributes.into_iter().flatten().collect();
-        if !attributes.is_empty() {
-            context.set("iot:ConnectAttributes", attributes);
-        }
+        // None of them is an answer too.
+        context.set("iot:ConnectAttributes", attributes.into_iter().flatten());
         if let Some(topic) = will {
             context.set("iot:LastWillTopic", [self.scope.arn(Kind::Topic, topic)]);
         }
@@ -72,30 +110,36 @@ impl Documents {
     /// One line: what was asked, and which statement said no, or came nearest to a yes.
     fn why(&self, request: &Request<'_>, resource: &str, decision: &evaluate::Decision) -> String {
         let asked = format!("{} on `{resource}`", request.action);
-        let named = |at: &evaluate::StatementRef| {
-            let statement = self
-                .documents
-                .get(at.document)
-                .and_then(|document| document.statements.get(at.statement));
-            let sid = statement.and_then(|statement| statement.sid.as_deref());
-            let (document, statement) = (at.document + 1, at.statement + 1);
-            match sid {
-                Some(sid) => format!("statement `{sid}` of document {document}"),
-                None => format!("statement {statement} of document {document}"),
-            }
-        };
+        if let Some(none) = self.none.as_ref()
+            && self.policies.documents.is_empty()
+        {
+            return format!("{asked}: {none}");
+        }
         if decision.verdict == Verdict::ExplicitDeny {
-            let denies = decision.statements.first().map_or_else(String::new, named);
+            let denies = decision.statements.first();
+            let denies = denies.map_or_else(String::new, |at| self.named(at));
             return format!("{asked}: {denies} denies it");
         }
-        let nearest = near_misses(self.documents.iter(), request);
+        let nearest = near_misses(&self.policies.documents, request);
         match nearest.first() {
             Some(near) => {
                 let reasons = near.reasons.join("; ");
-                let statement = named(&near.statement);
+                let statement = self.named(&near.statement);
                 format!("{asked}: no statement allows it; nearest is {statement}: {reasons}")
             }
             None => format!("{asked}: no statement allows it"),
+        }
+    }
+
+    fn named(&self, at: &StatementRef) -> String {
+        let policies = &self.policies;
+        let document = policies.documents.get(at.document);
+        let statement = document.and_then(|document| document.statements.get(at.statement));
+        let sid = statement.and_then(|statement| statement.sid.as_deref());
+        let name = policies.names.get(at.document).map_or("", String::as_str);
+        match sid {
+            Some(sid) => format!("statement `{sid}` of {name}"),
+            None => format!("statement {} of {name}", at.statement + 1),
         }
     }
 }
@@ -106,13 +150,17 @@ mod tests {
     use crate::policy::context::Principal;
 
     fn documents(text: &str) -> Documents {
-        let documents = [Document::parse(text).unwrap()];
+        let mut policies = Policies::default();
+        let document = Document::parse(text).unwrap();
+        policies.push("document 1".into(), text.into(), document);
         let mut context = Context::default();
         context.principal = Some(Principal::CustomAuthorizer);
         Documents {
-            scope: Scope::of(&documents).unwrap(),
-            documents: documents.into(),
+            role: None,
+            scope: Scope::of(&policies.documents).unwrap(),
+            policies: Arc::new(policies),
             context,
+            none: None,
         }
     }
 
@@ -157,5 +205,28 @@ mod tests {
             told.push(format!("{action:?}\n    {decision:?}"));
         }
         insta::assert_snapshot!(told.join("\n"));
+    }
+
+    #[test]
+    fn without_documents_it_is_said_why() {
+        let nobody = Documents {
+            policies: Arc::default(),
+            none: Some("no policy is attached".into()),
+            ..documents(TEXT)
+        };
+        let client = Client {
+            id: "a".into(),
+            source: [127, 0, 0, 1].into(),
+            domain_name: None,
+        };
+        let Decision::Denied(why) = nobody.decide(&client, Action::Publish("t")) else {
+            panic!("it is allowed");
+        };
+        assert_eq!(
+            &*why,
+            "iot:Publish on `arn:aws:iot:eu-central-1:123456789012:topic/t`: no policy is attached"
+        );
+        let grounds = nobody.grounds(&client).unwrap();
+        assert!(grounds.policies.documents.is_empty());
     }
 }

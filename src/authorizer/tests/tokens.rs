@@ -1,0 +1,303 @@
+//! Tokens that are believed, and all the ways in which they are not; keys, and what is none.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use proptest::prelude::*;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
+use serde_json::{Map, Value, json};
+
+use super::{ORDER, USER, claims, minted, signed};
+use crate::authorizer::key::{DEVELOPMENT_KEY_ID, KeyError, Keys, Mint};
+use crate::authorizer::signature;
+use crate::authorizer::token::{Expected, TokenError, mint, verify};
+
+/// `{"alg":"none","typ":"JWT"}`
+const NONE: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+/// `{"alg":"none"}` of another spelling.
+const NONE_IN_CAPITALS: &str = "eyJhbGciOiJOT05FIn0";
+
+fn ed25519() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ED25519).unwrap()
+}
+
+fn p256() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
+}
+
+fn minting(pair: &KeyPair) -> Mint {
+    Mint::parse(&pair.serialize_pem(), None).unwrap()
+}
+
+fn believing(pair: &KeyPair) -> Keys {
+    Keys::parse(&pair.public_key_pem()).unwrap()
+}
+
+fn in_seconds(seconds: i64) -> i64 {
+    Timestamp::now().as_second() + seconds
+}
+
+#[test]
+fn tokens_of_every_algorithm_are_believed() {
+    let (ed25519, p256) = (ed25519(), p256());
+    let keys = [
+        (minting(&ed25519), believing(&ed25519), "EdDSA"),
+        (minting(&p256), believing(&p256), "ES256"),
+        (Mint::development(), Keys::development(), "HS256"),
+    ];
+    for (index, (key, own, algorithm)) in keys.iter().enumerate() {
+        let now = Timestamp::now();
+        let life = Duration::from_secs(60);
+        let token = mint(claims(json!({ "sub": USER })), key, now, life)
+            .unwrap()
+            .token;
+        let verified = verify(&token, own, &Expected::default()).unwrap();
+        assert_eq!(verified.algorithm, *algorithm);
+        assert_eq!(verified.claims["sub"], USER);
+        assert_eq!(verified.expires.as_second(), now.as_second() + 60);
+        // White space around a token is how files end.
+        assert!(verify(&format!(" {token}\n"), own, &Expected::default()).is_ok());
+        for (other, (_, keys, _)) in keys.iter().enumerate() {
+            if other != index {
+                let refused = verify(&token, keys, &Expected::default());
+                assert_eq!(
+                    refused,
+                    Err(TokenError::Algorithm),
+                    "{algorithm} by {other}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn several_keys_are_tried_and_key_ids_narrow_them() {
+    let (first, second) = (p256(), p256());
+    let mut keys = believing(&first);
+    keys.extend(believing(&second));
+    let both = format!("{}{}", first.public_key_pem(), second.public_key_pem());
+    let expected = Expected::default();
+    let life = Duration::from_secs(60);
+    for keys in [&keys, &Keys::parse(&both).unwrap()] {
+        let token = mint(Map::new(), &minting(&second), Timestamp::now(), life)
+            .unwrap()
+            .token;
+        assert!(verify(&token, keys, &expected).is_ok());
+        let token = mint(Map::new(), &minting(&p256()), Timestamp::now(), life)
+            .unwrap()
+            .token;
+        assert_eq!(verify(&token, keys, &expected), Err(TokenError::Signature));
+    }
+    let named = Mint::parse(&first.serialize_pem(), Some("k9".into())).unwrap();
+    let token = mint(Map::new(), &named, Timestamp::now(), life)
+        .unwrap()
+        .token;
+    // A PEM file's keys have no ids: they stay candidates.
+    assert!(verify(&token, &keys, &expected).is_ok());
+}
+
+#[test]
+fn bad_tokens_are_not_believed() {
+    let expected = Expected {
+        issuer: Some("shop".into()),
+        audience: Some("realtime".into()),
+        leeway: Duration::from_secs(10),
+    };
+    let keys = Keys::development();
+    let told = |token: &str| match verify(token, &keys, &expected) {
+        Ok(_) => panic!("believed"),
+        Err(error) => error.to_string(),
+    };
+    let good =
+        json!({ "sub": USER, "iss": "shop", "aud": ["realtime", "other"], "exp": in_seconds(60) });
+    let with = |changes: Value| {
+        let mut all = good.clone();
+        for (name, value) in changes.as_object().unwrap() {
+            match value {
+                Value::Null => all.as_object_mut().unwrap().remove(name),
+                value => all
+                    .as_object_mut()
+                    .unwrap()
+                    .insert(name.clone(), value.clone()),
+            };
+        }
+        signed(&all)
+    };
+    assert!(verify(&signed(&good), &keys, &expected).is_ok());
+    // Within the leeway, on either side.
+    for near in [
+        json!({ "exp": in_seconds(-5) }),
+        json!({ "nbf": in_seconds(5) }),
+    ] {
+        assert!(verify(&with(near), &keys, &expected).is_ok());
+    }
+
+    let token = signed(&good);
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, payload, signature] = parts.as_slice() else {
+        panic!("three parts")
+    };
+    let other = with(json!({ "sub": ORDER }));
+    let other_payload = other.split('.').nth(1).unwrap();
+    let algorithm = "signed with an algorithm that is not taken; taken are RS256, ES256 and EdDSA";
+    let form = "not a token: three parts in base64url with dots between them are wanted";
+    let changed = "the signature is not right: another key signed it, or it was changed";
+    let stranger = EncodingKey::from_secret(b"somebody else's secret, which is as long as ours is");
+    let strange = encode(&Header::new(Algorithm::HS256), &good, &stranger).unwrap();
+    for (token, wanted) in [
+        (String::new(), form),
+        ("x".into(), form),
+        ("a.b.c".into(), form),
+        (format!("{header}.{payload}"), form),
+        (format!("{token}.{signature}"), form),
+        (format!("{header}.{payload}."), changed),
+        (format!("{NONE}.{payload}."), algorithm),
+        (format!("{NONE}.{payload}.{signature}"), algorithm),
+        (format!("{NONE_IN_CAPITALS}.{payload}."), algorithm),
+        (format!("{header}.{other_payload}.{signature}"), changed),
+        (strange, changed),
+        (
+            with(json!({ "iss": "else" })),
+            r#"made by another issuer: `"else"`"#,
+        ),
+        (with(json!({ "iss": null })), "the claim `iss` is missing"),
+        (
+            with(json!({ "aud": "else" })),
+            r#"made for another audience: `"else"`"#,
+        ),
+        (
+            with(json!({ "aud": ["a", "b"] })),
+            r#"made for another audience: `["a","b"]`"#,
+        ),
+        (with(json!({ "aud": null })), "the claim `aud` is missing"),
+        (with(json!({ "exp": null })), "the claim `exp` is missing"),
+        (
+            with(json!({ "exp": "tomorrow" })),
+            "the claim `exp` is not what it should be: seconds since 1970 as a number are wanted",
+        ),
+        (
+            with(json!({ "exp": 1_764_083_826 })),
+            "it expired at 2025-11-25T15:17:06Z",
+        ),
+        (
+            with(json!({ "nbf": 4_102_444_800_u64 })),
+            "it is not valid before 2100-01-01T00:00:00Z",
+        ),
+    ] {
+        assert_eq!(told(&token), wanted, "{token}");
+    }
+}
+
+#[test]
+fn what_has_to_be_understood_and_is_not() {
+    let key = Mint::development();
+    let mut header = Header::new(key.algorithm);
+    header.crit = Some(vec!["b64".into()]);
+    let token = encode(&header, &json!({ "exp": in_seconds(60) }), &key.key).unwrap();
+    let refused = verify(&token, &Keys::development(), &Expected::default());
+    assert_eq!(refused, Err(TokenError::Critical));
+}
+
+/// The classic confusion: what is public to everybody must not do as a shared secret.
+#[test]
+fn a_public_key_is_no_secret() {
+    signature::install();
+    let pair = p256();
+    for secret in [
+        pair.public_key_pem().into_bytes(),
+        pair.public_key_raw().to_vec(),
+    ] {
+        let key = EncodingKey::from_secret(&secret);
+        let claims = json!({ "exp": in_seconds(60) });
+        let token = encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
+        let refused = verify(&token, &believing(&pair), &Expected::default());
+        assert_eq!(refused, Err(TokenError::Algorithm));
+    }
+}
+
+#[test]
+fn the_development_key_is_believed_by_name_only() {
+    let token = minted(json!({ "sub": USER }));
+    let header = jsonwebtoken::decode_header(&token).unwrap();
+    assert_eq!(header.kid.as_deref(), Some(DEVELOPMENT_KEY_ID));
+    for keys in [believing(&p256()), believing(&ed25519()), Keys::default()] {
+        let refused = verify(&token, &keys, &Expected::default());
+        assert_eq!(refused, Err(TokenError::Algorithm));
+    }
+}
+
+#[test]
+fn what_is_no_key() {
+    let pair = p256();
+    let secret = r#"{"keys":[{"kty":"oct","k":"c2VjcmV0","alg":"HS256"}]}"#;
+    let encryption = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","use":"enc","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let short = r#"{"keys":[{"kty":"RSA","n":"wA","e":"AQAB"}]}"#;
+    for (text, wanted) in [
+        (pair.serialize_pem().as_str(), KeyError::Private),
+        ("", KeyError::Form),
+        ("secret", KeyError::Form),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+            KeyError::Form,
+        ),
+        (
+            "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+            KeyError::Kind,
+        ),
+        ("{", KeyError::Form),
+        ("{}", KeyError::Form),
+        (r#"{"keys":[]}"#, KeyError::Empty),
+        (secret, KeyError::Empty),
+        (encryption, KeyError::Empty),
+        (short, KeyError::Empty),
+    ] {
+        assert_eq!(Keys::parse(text).unwrap_err(), wanted, "{text}");
+    }
+    assert_eq!(
+        Mint::parse(&pair.public_key_pem(), None).unwrap_err(),
+        KeyError::Public
+    );
+    assert_eq!(Mint::parse("secret", None).unwrap_err(), KeyError::Form);
+    // Kinds of keys that nobody knows yet do not spoil a set.
+    let odd = [
+        r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#,
+        r#"{"kty":"EC","crv":"P-521","alg":"ES512","x":"AA","y":"AA"}"#,
+        r#"{"kty":"OKP","crv":"X25519","use":"enc","x":"AA"}"#,
+        r#"{"kty":"RSA","alg":"RS999","n":"AA","e":"AQAB","key_ops":["verify","odd"]}"#,
+    ];
+    for odd in odd {
+        let ours = encryption.replace(r#""use":"enc","#, "");
+        let set = ours.replace("]}", &format!(",{odd}]}}"));
+        assert!(Keys::parse(&set).is_ok(), "{set}");
+    }
+    // RFC 8037, appendix A: the public key there, usable here.
+    let usable = encryption.replace(r#""use":"enc","#, r#""use":"sig","#);
+    assert!(!Keys::parse(&usable).unwrap().is_empty());
+}
+
+proptest! {
+    /// No text makes the check panic, and none is believed.
+    #[test]
+    fn no_text_is_believed(text in r"[A-Za-z0-9_.\-]{0,80}", header in "[ -~]{0,40}") {
+        let keys = Keys::development();
+        prop_assert!(verify(&text, &keys, &Expected::default()).is_err());
+        let token = minted(json!({ "sub": USER }));
+        let rest = token.split_once('.').unwrap().1;
+        let changed = format!("{header}.{rest}");
+        prop_assert!(verify(&changed, &keys, &Expected::default()).is_err());
+    }
+
+    /// Changing any one character of a token makes it one that is not believed.
+    #[test]
+    fn no_character_can_be_changed(at in 0_usize..1_000, to in "[A-Za-z0-9_-]") {
+        let token = minted(json!({ "sub": USER, "role": "customer", "orders": [] }));
+        let at = at % token.len();
+        let mut changed = token.clone();
+        changed.replace_range(at..=at, &to);
+        // The last character of a part has bits that mean nothing; they must be zero.
+        if changed != token {
+            prop_assert!(verify(&changed, &Keys::development(), &Expected::default()).is_err());
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The AWS keys that the broker of `eventcast dev` knows, and the policies that their signers are held to.
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::access::Documents;
+use crate::cli::policy::read_policies;
+use crate::dev::broker::everybody::Everybody;
+use crate::dev::broker::signed::{Key, Keys};
+use crate::policy::context::{Context, Principal};
+use crate::policy::scope::Scope;
+use crate::port::Access;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The broker")]
+pub(super) struct Signers {
+    /// A key that signs addresses of WebSockets (SigV4), and its secret; may be given several times. Then signatures are checked
+    #[arg(long, value_name = "ID:SECRET", value_parser = key)]
+    aws_key: Vec<Secret>,
+    /// A policy of IAM that holds for a key; may be given several times. A key without any may do everything
+    #[arg(long, value_name = "ID=FILE", value_parser = policy, requires = "aws_key")]
+    aws_policy: Vec<(String, PathBuf)>,
+}
+
+/// A key's id and its secret.
+#[derive(Clone)]
+struct Secret(String, String);
+
+impl fmt::Debug for Secret {
+    /// Never shows the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secret").field(&self.0).finish()
+    }
+}
+
+fn key(text: &str) -> Result<Secret, String> {
+    let parts = text.split_once(':');
+    let parts = parts.filter(|(id, secret)| !id.is_empty() && !secret.is_empty());
+    parts
+        .map(|(id, secret)| Secret(id.to_owned(), secret.to_owned()))
+        .ok_or_else(|| "ID:SECRET is wanted, such as AKIDEVELOPMENT:secret".to_owned())
+}
+
+fn policy(text: &str) -> Result<(String, PathBuf), String> {
+    let parts = text.split_once('=');
+    let parts = parts.filter(|(id, file)| !id.is_empty() && !file.is_empty());
+    parts
+        .map(|(id, file)| (id.to_owned(), file.into()))
+        .ok_or_else(|| "ID=FILE is wanted, such as AKIDEVELOPMENT=policy.json".to_owned())
+}
+
+/// What was found.
+pub(super) enum Found {
+    /// Signatures are not looked at.
+    Nobody,
+    Keys(Keys),
+    /// Something is not right, which was told.
+    Wrong,
+}
+
+impl Signers {
+    /// The keys with what they may do, at an endpoint with this scope.
+    pub(super) fn read(&self, scope: &Scope, messages: &mut impl Write) -> anyhow::Result<Found> {
+        if self.aws_key.is_empty() {
+            return Ok(Found::Nobody);
+        }
+        let known = |id: &str| self.aws_key.iter().any(|Secret(known, _)| known == id);
+        if let Some((id, _)) = self.aws_policy.iter().find(|(id, _)| !known(id)) {
+            let ids: Vec<&str> = self.aws_key.iter().map(|Secret(id, _)| &**id).collect();
+            writeln!(
+                messages,
+                "error: --aws-policy names the key `{id}`, and --aws-key gives `{}` only\nhelp: give its secret with `--aws-key {id}:SECRET`",
+                ids.join("`, `")
+            )?;
+            return Ok(Found::Wrong);
+        }
+        let mut keys = Vec::new();
+        for Secret(id, secret) in &self.aws_key {
+            let Some(access) = self.access(id, scope, messages)? else {
+                return Ok(Found::Wrong);
+            };
+            let secret = secret.clone();
+            keys.push((id.clone(), Key { secret, access }));
+        }
+        Ok(Found::Keys(keys.into_iter().collect()))
+    }
+
+    /// What a key may do; `None` when one of its policies is not right.
+    fn access(
+        &self,
+        id: &str,
+        scope: &Scope,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<Arc<dyn Access>>> {
+        let of_key = self.aws_policy.iter().filter(|(named, _)| named == id);
+        let files: Vec<String> = of_key.map(|(_, file)| file.display().to_string()).collect();
+        if files.is_empty() {
+            return Ok(Some(Arc::new(Everybody)));
+        }
+        let Some(policies) = read_policies(&files, messages)? else {
+            return Ok(None);
+        };
+        let mut context = Context::default();
+        context.principal = Some(Principal::Iam);
+        Ok(Some(Arc::new(Documents {
+            role: None,
+            policies: Arc::new(policies),
+            scope: scope.clone(),
+            context,
+            none: None,
+        })))
+    }
+}

@@ -1,0 +1,177 @@
+//! The frame of every change: what is asked for is checked, sorted by the journal, worked on, reported, and becomes an exit status.
+//!
+//! It knows no step of any change: [`Change`] says what is done to an item. Nothing is written before the journal, where there is
+//! one, could be opened.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::journal::{Heading, Journal};
+use super::list::{Place, Unreadable};
+use super::report::{Failure, Outcome, Report, cannot_answer};
+use super::{Access, Changes, run, stop};
+use crate::aws::caller;
+use crate::aws::control_plane::ControlPlane;
+use crate::aws::control_plane::error::ControlError;
+use crate::cli::Status;
+use crate::policy::deploy::target::Target;
+use crate::shutdown::Shutdown;
+
+/// What a command was asked for: an item or what is wrong with it, for each line.
+pub(super) type Asked<I> = Vec<Result<I, Box<Failure>>>;
+
+/// What a change works on, one policy a time.
+pub(super) trait Item {
+    /// The policy's name; empty where there is none.
+    fn name(&self) -> &str;
+
+    /// Where it was asked for.
+    fn place(&self) -> &Place;
+
+    /// The targets that it names.
+    fn targets(&self) -> impl Iterator<Item = &Target>;
+}
+
+/// One kind of change.
+pub(super) trait Change {
+    /// What it works on.
+    type Item: Item;
+
+    /// The command, as a journal knows it.
+    const COMMAND: &'static str;
+
+    /// When it is in force, where that is to be told.
+    const EFFECT: Option<&'static str>;
+
+    /// Opens what else it takes, given what is asked for.
+    async fn prepare(
+        &mut self,
+        access: &Access,
+        asked: &Asked<Self::Item>,
+    ) -> Result<(), ControlError>;
+
+    /// What a journal knows an item by.
+    fn key(&self, item: &Self::Item) -> String;
+
+    /// Sees to one item.
+    async fn make(&self, plane: &ControlPlane, shutdown: &Shutdown, item: Self::Item) -> Outcome;
+}
+
+/// Makes a change of everything asked for. With `listed`, a bad line is told of and left out; a command line that is not right ends it.
+pub(super) async fn run<C: Change>(
+    mut change: C,
+    changes: &Changes,
+    asked: Asked<C::Item>,
+    listed: bool,
+    (out, messages): (&mut impl Write, &mut impl Write),
+) -> anyhow::Result<Status> {
+    let access = match Access::open(changes.rate).await {
+        Ok(access) => access,
+        Err(error) => return stop(&error, Status::CannotAnswer, messages),
+    };
+    let region = access.plane.region();
+    let asked: Asked<C::Item> = asked
+        .into_iter()
+        .map(|item| item.and_then(|item| here(item, region)))
+        .collect();
+    if let (false, Some(Err(failure))) = (listed, asked.first()) {
+        writeln!(messages, "{failure}")?;
+        return Ok(Status::CannotAnswer);
+    }
+    if let Err(error) = change.prepare(&access, &asked).await {
+        return stop(&error, Status::Failed, messages);
+    }
+    carry_out(&change, changes, &access, asked, (out, messages)).await
+}
+
+/// Works on what is left to do, and reports.
+async fn carry_out<C: Change>(
+    change: &C,
+    changes: &Changes,
+    access: &Access,
+    asked: Asked<C::Item>,
+    (out, messages): (&mut impl Write, &mut impl Write),
+) -> anyhow::Result<Status> {
+    let region = access.plane.region();
+    let journal = match &changes.journal {
+        None => None,
+        Some(path) => match caller::account(&access.aws, &access.plane).await {
+            Err(error) => return stop(&error, Status::Failed, messages),
+            Ok(account) => match open(path, changes.dry_run, C::COMMAND, account, region) {
+                Err(why) => return cannot_answer(&why, messages),
+                Ok(journal) => journal,
+            },
+        },
+    };
+    let mut report = Report {
+        region: region.to_owned(),
+        dry_run: changes.dry_run,
+        asked: asked.len() as u64,
+        effect: C::EFFECT,
+        ..Report::default()
+    };
+    let known = |item: &C::Item| {
+        let journal = journal.as_ref();
+        journal.is_some_and(|journal| journal.has(&change.key(item)))
+    };
+    let items = sort(asked, known, &mut report, messages)?;
+    let shutdown = Shutdown::default();
+    let work = |item| change.make(&access.plane, &shutdown, item);
+    let told = (changes.format, &mut *out, &mut *messages);
+    run::all(items, &shutdown, work, journal, &mut report, told).await?;
+    report.calls = access.plane.calls_made().into_iter().collect();
+    let status = report.finish(changes.format, out)?;
+    if let Some(effect) = C::EFFECT {
+        writeln!(messages, "note: {effect}")?;
+    }
+    Ok(status)
+}
+
+/// An item whose targets are in the Region: policies are attached within one.
+fn here<I: Item>(item: I, region: &str) -> Result<I, Box<Failure>> {
+    let elsewhere = item.targets().find(|target| target.region() != region);
+    let Some(target) = elsewhere else {
+        return Ok(item);
+    };
+    let what = format!("the target `{target}` is not in the Region `{region}`");
+    let help = "set AWS_REGION to the target's Region: a policy is attached within its own";
+    Err(item
+        .place()
+        .failure(item.name(), target.as_str(), what, help))
+}
+
+fn open(
+    path: &Path,
+    dry_run: bool,
+    command: &str,
+    account: String,
+    region: &str,
+) -> Result<Option<Journal>, Unreadable> {
+    let heading = Heading {
+        journal: command.to_owned(),
+        account,
+        region: region.to_owned(),
+    };
+    Journal::open(path, &heading, dry_run)
+}
+
+/// What is left to do: what the journal knows is skipped, what is not right is told.
+fn sort<I>(
+    asked: Asked<I>,
+    known: impl Fn(&I) -> bool,
+    report: &mut Report,
+    messages: &mut impl Write,
+) -> anyhow::Result<Vec<I>> {
+    let mut items = Vec::new();
+    for item in asked {
+        match item {
+            Ok(item) if known(&item) => report.count("skipped", 1),
+            Ok(item) => items.push(item),
+            Err(failure) => {
+                report.count("failed", 1);
+                report.fail(*failure, messages)?;
+            }
+        }
+    }
+    Ok(items)
+}

@@ -1,0 +1,14 @@
+//! The runtime of commands that ask something and end: one thread. What runs for long makes its own.
+
+use std::future::Future;
+
+use anyhow::Context as _;
+
+/// Runs what waits, and gives what comes of it.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    Ok(runtime.block_on(future))
+}

@@ -1,0 +1,273 @@
+//! The section `bridge` of the configuration file, described.
+
+use super::{Key, Shape, optional, required};
+
+/// What the daemon is told.
+pub(super) const KEYS: &[Key] = &[
+    optional(
+        "queue",
+        Shape::Text {
+            example: "https://sqs.eu-central-1.amazonaws.com/123456789012/events",
+        },
+        "URL of the SQS queue that a rule of the bus sends events to.",
+    ),
+    optional(
+        "dead_letter_queue",
+        Shape::Text {
+            example: "https://sqs.eu-central-1.amazonaws.com/123456789012/events-dlq",
+        },
+        "URL of the queue for what can never be published. Without it, such events are left to the queue's own redrive.",
+    ),
+    optional(
+        "publish",
+        Shape::Choice(PUBLISH),
+        "How messages are published: mqtt (the default), over MQTT 5 connections; https, by a call of IoT Core's data plane for each: no \
+         limit for a connection, and dearer in CPU and latency.",
+    ),
+    optional(
+        "broker",
+        Shape::Text {
+            example: "wss://abc-ats.iot.eu-central-1.amazonaws.com/mqtt",
+        },
+        "The MQTT broker: mqtt://HOST, mqtts://HOST (TLS), ws://HOST or wss://HOST (WebSocket, path /mqtt), each with :PORT unless it \
+         is 1883, 8883, 80 or 443. Without it IoT Core is asked for the account's endpoint, and wss:// is used.",
+    ),
+    optional(
+        "endpoint",
+        Shape::Text {
+            example: "https://abc-ats.iot.eu-central-1.amazonaws.com",
+        },
+        "IoT Core's data plane, for publish: https. Without it AWS_ENDPOINT_URL is used, or IoT Core is asked for the account's endpoint.",
+    ),
+    optional(
+        "calls",
+        Shape::Integer {
+            least: 1,
+            most: 10_000,
+        },
+        "The most calls under way at a time, for publish: https. Default 64.",
+    ),
+    optional(
+        "credentials",
+        Shape::Choice(CREDENTIALS),
+        "Who the daemon is to the broker: aws (the task's role signs the WebSocket's address; the default for IoT Core by wss://), \
+         authorizer (a token for a custom authorizer; the default with `authorizer`), none (nobody, or whom the certificate of `tls` names).",
+    ),
+    optional(
+        "tls",
+        Shape::Section(TLS),
+        "Files for TLS. Without them the system's certificate authorities are trusted.",
+    ),
+    optional(
+        "authorizer",
+        Shape::Section(AUTHORIZER),
+        "A token for an IoT custom authorizer.",
+    ),
+    optional(
+        "client_id",
+        Shape::Text {
+            example: "eventcast",
+        },
+        "What the daemon's MQTT client ids begin with; a random word and a number follow. Default eventcast.",
+    ),
+    optional(
+        "connections",
+        Shape::Section(CONNECTIONS),
+        "MQTT connections: more are opened while messages wait, up to a bound. A topic keeps to one of them.",
+    ),
+    optional(
+        "pace",
+        Shape::Section(PACE),
+        "What may be sent in a second. IoT Core discards without a word what exceeds 100 publishes on a connection; a broker \
+         without limits can have them lifted.",
+    ),
+    optional(
+        "in_flight",
+        Shape::Integer {
+            least: 10,
+            most: 100_000,
+        },
+        "The most events between receiving and settling. Default 1000.",
+    ),
+    optional(
+        "pollers",
+        Shape::Section(POLLERS),
+        "Long polls at a time: they grow with load and shrink when idle.",
+    ),
+    optional(
+        "wait",
+        Shape::Duration,
+        "How long a long poll waits for an event: 0s to 20s, which is the default.",
+    ),
+    optional(
+        "hold",
+        Shape::Duration,
+        "How long an event may be worked on, its lease extended meanwhile, before it is handed back. Default 10m.",
+    ),
+    optional(
+        "publish_timeout",
+        Shape::Duration,
+        "How long the broker may take to acknowledge a message before its connection counts as lost. Default 30s.",
+    ),
+    optional(
+        "drain",
+        Shape::Duration,
+        "How long the daemon may take to finish after SIGTERM. Default 25s: ECS kills after 30s.",
+    ),
+    optional(
+        "listen",
+        Shape::Text {
+            example: "0.0.0.0:9464",
+        },
+        "Where /livez, /readyz and /metrics are served over HTTP. Without it they are not.",
+    ),
+    optional(
+        "embedded_metrics",
+        Shape::Text { example: "shop" },
+        "A namespace: metrics are written to standard output once a minute in CloudWatch's embedded metric format.",
+    ),
+];
+
+const TLS: &[Key] = &[
+    optional(
+        "ca",
+        Shape::Text { example: "ca.pem" },
+        "PEM file with the certificate authorities to trust instead of the system's.",
+    ),
+    optional(
+        "certificate",
+        Shape::Text {
+            example: "bridge.pem",
+        },
+        "PEM file with the daemon's certificate and its chain, for mutual TLS.",
+    ),
+    optional(
+        "key",
+        Shape::Text {
+            example: "bridge.key",
+        },
+        "PEM file with the certificate's private key.",
+    ),
+    optional(
+        "alpn",
+        Shape::Text {
+            example: "x-amzn-mqtt-ca",
+        },
+        "The application protocol to ask for. Default on port 443 of IoT Core: x-amzn-mqtt-ca with a certificate, mqtt with a \
+         custom authorizer.",
+    ),
+];
+
+const AUTHORIZER: &[Key] = &[
+    optional(
+        "name",
+        Shape::Text {
+            example: "platform",
+        },
+        "The authorizer's name. Without it the account's default authorizer decides.",
+    ),
+    optional(
+        "token_key",
+        Shape::Text { example: "token" },
+        "The name under which the authorizer looks for the token. Default token.",
+    ),
+    required(
+        "token",
+        Shape::Text {
+            example: "eyJhbGciOi…",
+        },
+        "The token. Keep it out of the file: set EVENTCAST_BRIDGE_AUTHORIZER_TOKEN.",
+    ),
+    optional(
+        "signature",
+        Shape::Text {
+            example: "c2lnbmVk",
+        },
+        "The token's signature in Base64, for an authorizer that checks signatures.",
+    ),
+];
+
+const CONNECTIONS: &[Key] = &[
+    optional(
+        "min",
+        Shape::Integer {
+            least: 1,
+            most: 1_000,
+        },
+        "The fewest connections. Default 2.",
+    ),
+    optional(
+        "max",
+        Shape::Integer {
+            least: 1,
+            most: 1_000,
+        },
+        "The most connections. Default 32, which makes 3,200 publishes a second on IoT Core.",
+    ),
+];
+
+const PACE: &[Key] = &[
+    optional(
+        "publishes",
+        Shape::Integer {
+            least: 0,
+            most: 1_000_000,
+        },
+        "Publishes a second on one connection; 0 for no limit. Default 100, IoT Core's.",
+    ),
+    optional(
+        "bytes",
+        Shape::Integer {
+            least: 0,
+            most: 1_000_000_000,
+        },
+        "Bytes a second on one connection; 0 for no limit. Default 524288, IoT Core's.",
+    ),
+    optional(
+        "unacknowledged",
+        Shape::Integer {
+            least: 1,
+            most: 65_535,
+        },
+        "Unacknowledged messages on one connection. Default 100, IoT Core's.",
+    ),
+    optional(
+        "account",
+        Shape::Integer {
+            least: 0,
+            most: 1_000_000,
+        },
+        "Publishes a second of all running tasks together; 0, the default, for no limit. IoT Core's quota for an account is \
+         20,000, in small Regions 2,000.",
+    ),
+    optional(
+        "tasks",
+        Shape::Integer {
+            least: 1,
+            most: 10_000,
+        },
+        "How many tasks share `account`. Default 1.",
+    ),
+];
+
+const POLLERS: &[Key] = &[
+    optional(
+        "min",
+        Shape::Integer {
+            least: 1,
+            most: 256,
+        },
+        "The least long polls. Default 1.",
+    ),
+    optional(
+        "max",
+        Shape::Integer {
+            least: 1,
+            most: 256,
+        },
+        "The most long polls. Default 16.",
+    ),
+];
+
+const PUBLISH: &[&str] = &["mqtt", "https"];
+const CREDENTIALS: &[&str] = &["none", "aws", "authorizer"];

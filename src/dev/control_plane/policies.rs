@@ -1,0 +1,245 @@
+//! Policies and their versions (IoT API reference, CreatePolicy and its neighbours).
+//!
+//! A document is refused that the evaluator does not read, or that is longer than IoT Core takes, so that what is here would be
+//! taken there as well, as far as that can be known.
+
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::asked::{Asked, seconds};
+use super::registry::{Policy, State, Version, room};
+use crate::dev::rest::Answer;
+use crate::dev::rest::refusal::Refusal;
+use crate::dev::uuid::uuid;
+use crate::policy::deploy::target::PolicyName;
+use crate::policy::deploy::text::PolicyText;
+use crate::policy::document::Document;
+
+/// The most versions of a policy (AWS General Reference, "AWS IoT Core endpoints and quotas").
+const VERSIONS: usize = 5;
+
+/// How the API calls the size and the marker of pages.
+pub(super) const PAGES: (&str, &str) = ("pageSize", "marker");
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Draft {
+    policy_document: String,
+}
+
+/// The document of a call, checked.
+fn version(asked: &Asked, id: u32) -> Result<Version, Refusal> {
+    let Draft { policy_document } = asked.body()?;
+    let malformed = |why: String| Refusal::malformed_policy(why);
+    PolicyText::parse(&policy_document).map_err(|unfit| malformed(unfit.to_string()))?;
+    let document = Document::parse(&policy_document);
+    Ok(Version {
+        id,
+        document: document.map_err(|error| malformed(error.to_string()))?,
+        text: policy_document,
+        created: SystemTime::now(),
+    })
+}
+
+fn absent(name: &str) -> Refusal {
+    Refusal::absent(format!("there is no policy `{name}`"))
+}
+
+/// The policy that a call names.
+fn found<'s>(state: &'s mut State, asked: &Asked) -> Result<&'s mut Policy, Refusal> {
+    let name = asked.named("policyName");
+    let policy = state.policies.get_mut(name);
+    policy.ok_or_else(|| absent(name))
+}
+
+/// The version that a call names.
+fn wanted(asked: &Asked) -> Result<u32, Refusal> {
+    let id = asked.named("policyVersionId");
+    id.parse().map_err(|_| {
+        Refusal::invalid(format!(
+            "the version is `{id}`; a number such as 2 is wanted"
+        ))
+    })
+}
+
+fn no_version(asked: &Asked) -> Refusal {
+    let (name, id) = (asked.named("policyName"), asked.named("policyVersionId"));
+    Refusal::absent(format!("policy `{name}` has no version `{id}`"))
+}
+
+pub(super) fn create(state: &mut State, asked: &Asked) -> Answer {
+    let name = asked.named("policyName");
+    PolicyName::parse(name)
+        .map_err(|bad| Refusal::invalid(format!("{}; {}", bad.what, bad.help)))?;
+    let arn = state.arn("policy", name);
+    if state.policies.contains_key(name) {
+        let why = format!("there is a policy `{name}` already");
+        return Err(Refusal::exists(why, name, arn));
+    }
+    room(state.policies.len(), "policies")?;
+    let version = version(asked, 1)?;
+    let told = json!({
+        "policyName": name,
+        "policyArn": arn,
+        "policyDocument": version.text,
+        "policyVersionId": "1",
+    });
+    let policy = Policy {
+        number: state.number(),
+        created: version.created,
+        modified: version.created,
+        versions: vec![version],
+        default: 1,
+        next: 2,
+    };
+    state.policies.insert(name.to_owned(), policy);
+    if !state.had_policy {
+        // From now on certificates without a policy may nothing.
+        state.had_policy = true;
+        state.concerns_everybody();
+    }
+    Ok(Some(told))
+}
+
+pub(super) fn one(state: &mut State, asked: &Asked) -> Answer {
+    let name = asked.named("policyName");
+    let arn = state.arn("policy", name);
+    let policy = found(state, asked)?;
+    Ok(Some(json!({
+        "policyName": name,
+        "policyArn": arn,
+        "policyDocument": policy.in_force().map(|version| &version.text),
+        "defaultVersionId": policy.default.to_string(),
+        "creationDate": seconds(policy.created),
+        "lastModifiedDate": seconds(policy.modified),
+        "generationId": uuid(),
+    })))
+}
+
+/// A policy in a list.
+pub(super) fn summary(state: &State, name: &str) -> Value {
+    json!({ "policyName": name, "policyArn": state.arn("policy", name) })
+}
+
+pub(super) fn list(state: &mut State, asked: &Asked) -> Answer {
+    let all = state.policies.iter();
+    let all: Vec<(&String, u64)> = all.map(|(name, policy)| (name, policy.number)).collect();
+    let (page, next) = asked.page(all, PAGES, |(_, number)| *number)?;
+    let policies: Vec<Value> = page.iter().map(|(name, _)| summary(state, name)).collect();
+    Ok(Some(json!({ "policies": policies, "nextMarker": next })))
+}
+
+pub(super) fn delete(state: &mut State, asked: &Asked) -> Answer {
+    let name = asked.named("policyName");
+    let versions = found(state, asked)?.versions.len();
+    if state.targets(name).next().is_some() {
+        return Err(Refusal::in_use(format!(
+            "policy `{name}` is attached to a target; detach it first"
+        )));
+    }
+    if versions > 1 {
+        return Err(Refusal::in_use(format!(
+            "policy `{name}` has {versions} versions; delete those first that are not the default"
+        )));
+    }
+    state.policies.remove(name);
+    Ok(None)
+}
+
+pub(super) fn create_version(state: &mut State, asked: &Asked) -> Answer {
+    let name = asked.named("policyName");
+    let arn = state.arn("policy", name);
+    let as_default = asked.flag("setAsDefault")?;
+    let policy = found(state, asked)?;
+    if policy.versions.len() >= VERSIONS {
+        return Err(Refusal::too_many_versions(format!(
+            "policy `{name}` has {VERSIONS} versions, and no more are possible; delete one first"
+        )));
+    }
+    let version = version(asked, policy.next)?;
+    let told = json!({
+        "policyArn": arn,
+        "policyDocument": version.text,
+        "policyVersionId": version.id.to_string(),
+        "isDefaultVersion": as_default,
+    });
+    policy.next += 1;
+    policy.modified = version.created;
+    if as_default {
+        policy.default = version.id;
+    }
+    policy.versions.push(version);
+    if as_default {
+        concerns_holders(state, name);
+    }
+    Ok(Some(told))
+}
+
+/// A change concerns everybody that a policy is attached to.
+fn concerns_holders(state: &mut State, name: &str) {
+    let targets: Vec<String> = state.targets(name).cloned().collect();
+    for target in targets {
+        state.concerns_target(&target);
+    }
+}
+
+pub(super) fn version_of(state: &mut State, asked: &Asked) -> Answer {
+    let name = asked.named("policyName");
+    let arn = state.arn("policy", name);
+    let id = wanted(asked)?;
+    let policy = found(state, asked)?;
+    let version = policy.version(id).ok_or_else(|| no_version(asked))?;
+    Ok(Some(json!({
+        "policyArn": arn,
+        "policyName": name,
+        "policyDocument": version.text,
+        "policyVersionId": version.id.to_string(),
+        "isDefaultVersion": version.id == policy.default,
+        "creationDate": seconds(version.created),
+        "lastModifiedDate": seconds(version.created),
+        "generationId": uuid(),
+    })))
+}
+
+pub(super) fn versions(state: &mut State, asked: &Asked) -> Answer {
+    let policy = found(state, asked)?;
+    let told = |version: &Version| {
+        json!({
+            "versionId": version.id.to_string(),
+            "isDefaultVersion": version.id == policy.default,
+            "createDate": seconds(version.created),
+        })
+    };
+    let versions: Vec<Value> = policy.versions.iter().map(told).collect();
+    Ok(Some(json!({ "policyVersions": versions })))
+}
+
+pub(super) fn set_default(state: &mut State, asked: &Asked) -> Answer {
+    let id = wanted(asked)?;
+    let policy = found(state, asked)?;
+    if policy.version(id).is_none() {
+        return Err(no_version(asked));
+    }
+    policy.default = id;
+    policy.modified = SystemTime::now();
+    concerns_holders(state, asked.named("policyName"));
+    Ok(None)
+}
+
+pub(super) fn delete_version(state: &mut State, asked: &Asked) -> Answer {
+    let id = wanted(asked)?;
+    let policy = found(state, asked)?;
+    if policy.version(id).is_none() {
+        return Err(no_version(asked));
+    }
+    if policy.default == id {
+        return Err(Refusal::invalid(format!(
+            "version `{id}` is the default of policy `{}`; make another one the default first",
+            asked.named("policyName")
+        )));
+    }
+    policy.versions.retain(|version| version.id != id);
+    Ok(None)
+}

@@ -1,0 +1,140 @@
+//! What IoT Core's two REST APIs have in common here: how a call is answered, delayed and struck by faults, and how lists come in pages.
+//!
+//! It never asks who calls: any credentials are taken, as everywhere on the endpoint's port.
+
+pub(super) mod refusal;
+
+use std::time::{Duration, SystemTime};
+
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use self::refusal::Refusal;
+use super::faults::{Faults, Kind};
+use super::server::lost;
+use super::uuid::uuid;
+
+/// A call, as faults know it.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) action: &'static str,
+    pub(super) client: Option<&'a str>,
+    pub(super) topic: Option<&'a str>,
+}
+
+impl Call<'_> {
+    /// One that is about no client and no topic.
+    pub(super) const fn of(action: &'static str) -> Self {
+        Self {
+            action,
+            client: None,
+            topic: None,
+        }
+    }
+}
+
+/// What is answered; `None` for an answer without a body.
+pub(super) type Answer = Result<Option<Value>, Refusal>;
+
+/// How calls are answered.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    /// How long each takes at least.
+    pub(super) delay: Duration,
+    /// What goes wrong on request.
+    pub(super) faults: Faults,
+    /// The status of a call that is throttled, which the two models have differently.
+    pub(super) throttled: StatusCode,
+}
+
+impl Manner {
+    /// Does what a call asks for, or what a fault makes of it.
+    pub(super) async fn answer(&self, call: Call<'_>, act: impl Fn() -> Answer) -> Response {
+        if !self.delay.is_zero() {
+            sleep(self.delay).await;
+        }
+        let fault = self
+            .faults
+            .strike_call(call.action, call.client, call.topic);
+        let answer = match fault {
+            Some((Kind::Refuse, _)) => Err(Refusal::unavailable("a fault that was asked for")),
+            Some((Kind::Throttle, _)) => {
+                let why = "a fault that was asked for";
+                Err(Refusal::throttled_with(self.throttled, why))
+            }
+            Some((Kind::Disconnect, _)) => return lost(),
+            Some((Kind::Delay, time)) => {
+                sleep(time).await;
+                act()
+            }
+            Some((Kind::Duplicate, _)) => act().and_then(|_| act()),
+            Some((Kind::Drop, _)) => {
+                // Whether it was done or refused, nobody hears of it.
+                let _ = act();
+                return lost();
+            }
+            None => act(),
+        };
+        written(answer)
+    }
+}
+
+/// An answer as it is sent.
+fn written(answer: Answer) -> Response {
+    let mut response = match answer {
+        Ok(Some(body)) => {
+            let content = [(CONTENT_TYPE, "application/json")];
+            (content, body.to_string()).into_response()
+        }
+        Ok(None) => StatusCode::OK.into_response(),
+        Err(refusal) => return refusal.answer(),
+    };
+    if let Ok(id) = uuid().parse() {
+        response.headers_mut().insert("x-amzn-requestid", id);
+    }
+    response
+}
+
+/// Milliseconds since 1970, which times are told in.
+pub(super) fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+/// How many results a page has, where so many are asked for, usual and possible.
+pub(super) fn page(
+    name: &str,
+    asked: Option<usize>,
+    usual: usize,
+    most: usize,
+) -> Result<usize, Refusal> {
+    match asked {
+        None => Ok(usual),
+        Some(count) if (1..=most).contains(&count) => Ok(count),
+        Some(count) => Err(Refusal::invalid(format!(
+            "{name} is `{count}`; from 1 to {most} are possible"
+        ))),
+    }
+}
+
+/// A token that says behind which name the next page begins.
+pub(super) fn token(last: &str) -> String {
+    URL_SAFE_NO_PAD.encode(last)
+}
+
+/// The name behind which a page begins; the empty one stands before all.
+pub(super) fn behind(name: &str, token: Option<&str>) -> Result<String, Refusal> {
+    let Some(token) = token else {
+        return Ok(String::new());
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+    let last = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    last.ok_or_else(|| Refusal::invalid(format!("{name} is none that was given out")))
+}

@@ -1,0 +1,137 @@
+//! Reads the argument of `anything-but`: values, or an operator with its own values.
+
+use super::PatternError;
+use super::compile::fault;
+use super::expression::too_many_elements;
+use super::operator::{Leaf, Range, Test};
+use super::text::Fold;
+use super::tree::{Member, Node, NodeValue};
+
+impl Leaf {
+    pub(super) fn anything_but(
+        &mut self,
+        node: &Node,
+        path: &str,
+    ) -> Result<Vec<Test>, PatternError> {
+        match &node.value {
+            NodeValue::String(text) => Ok(vec![Test::Exact(text.clone())]),
+            NodeValue::Number(_) => Ok(vec![self.compared(node, path)?]),
+            NodeValue::Array(values) => self.anything_but_list(node, values, path),
+            NodeValue::Object(members) => self.anything_but_operator(node, members, path),
+            _ => Err(anything_but_type(node, path)),
+        }
+    }
+
+    fn anything_but_list(
+        &mut self,
+        node: &Node,
+        values: &[Node],
+        path: &str,
+    ) -> Result<Vec<Test>, PatternError> {
+        let mut tests = Vec::with_capacity(values.len());
+        for value in values {
+            tests.push(match &value.value {
+                NodeValue::String(text) => Test::Exact(text.clone()),
+                NodeValue::Number(_) => self.compared(value, path)?,
+                _ => {
+                    let reason = "Inside anything but list, start|null|boolean is not supported.";
+                    return Err(fault(value, path, reason));
+                }
+            });
+        }
+        let strings = tests
+            .iter()
+            .filter(|test| matches!(test, Test::Exact(_)))
+            .count();
+        if tests.is_empty() || (strings != 0 && strings != tests.len()) {
+            let reason = "Inside anything but list, either all values are number or string, \
+                          mixed type is not supported";
+            return Err(fault(node, path, reason));
+        }
+        Ok(tests)
+    }
+
+    fn anything_but_operator(
+        &mut self,
+        node: &Node,
+        members: &[Member],
+        path: &str,
+    ) -> Result<Vec<Test>, PatternError> {
+        let Some((member, more)) = members.split_first() else {
+            return Err(fault(node, path, "Anything-But expression name not found"));
+        };
+        let argument = &member.value;
+        let operator = &*member.key;
+        if !matches!(
+            operator,
+            "prefix" | "suffix" | "equals-ignore-case" | "wildcard"
+        ) {
+            return Err(PatternError {
+                help: Some("anything-but takes values, or one of prefix, suffix, equals-ignore-case, wildcard".into()),
+                ..fault(argument, path, format!("Unsupported anything-but pattern: {operator}"))
+            });
+        }
+        let texts: Vec<&Node> = match &argument.value {
+            NodeValue::Array(values) => values.iter().collect(),
+            NodeValue::Object(_) | NodeValue::Bool(_) | NodeValue::Null
+                if operator == "equals-ignore-case" =>
+            {
+                return Err(anything_but_type(argument, path));
+            }
+            _ => vec![argument],
+        };
+        if texts.is_empty() {
+            return Err(fault(argument, path, "Empty arrays are not allowed"));
+        }
+        let tests = texts
+            .into_iter()
+            .map(|node| self.anything_but_text(operator, node, path))
+            .collect::<Result<_, _>>()?;
+        too_many_elements(more, path)?;
+        Ok(tests)
+    }
+
+    fn anything_but_text(
+        &mut self,
+        operator: &str,
+        node: &Node,
+        path: &str,
+    ) -> Result<Test, PatternError> {
+        let NodeValue::String(text) = &node.value else {
+            return Err(fault(
+                node,
+                path,
+                match operator {
+                    "wildcard" => "wildcard match pattern must be a string",
+                    "equals-ignore-case" => {
+                        "Inside anything-but/equals-ignore-case list, number|start|null|boolean is not supported."
+                    }
+                    _ => "prefix/suffix match pattern must be a string",
+                },
+            ));
+        };
+        Ok(match operator {
+            "wildcard" => Test::Wildcard(self.wildcard(node, text, path)?),
+            "equals-ignore-case" => Test::EqualsFold(Fold::new(text)),
+            _ if text.is_empty() => {
+                return Err(fault(node, path, "Null prefix/suffix not allowed"));
+            }
+            "prefix" => Test::Prefix(text.clone()),
+            _ => Test::Suffix(text.clone()),
+        })
+    }
+
+    /// A number of `anything-but`, which must be comparable.
+    fn compared(&mut self, node: &Node, path: &str) -> Result<Test, PatternError> {
+        let value = self.number(node, path, "anything-but")?;
+        Ok(Test::Numeric(Range {
+            low: Some((value, true)),
+            high: Some((value, true)),
+        }))
+    }
+}
+
+fn anything_but_type(node: &Node, path: &str) -> PatternError {
+    let reason = "Value of anything-but must be an array or single string/number value.";
+    fault(node, path, reason)
+}

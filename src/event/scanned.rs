@@ -1,0 +1,188 @@
+//! What one scan found: values as places in the received bytes, with the array elements that they came from.
+//!
+//! Nothing is copied but strings with escapes, and nothing is looked up but by field.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::fields::FieldId;
+
+/// What kind of JSON value was captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A string; its text is decoded.
+    String,
+    /// A number; its text is as written.
+    Number,
+    /// `true`.
+    True,
+    /// `false`.
+    False,
+    /// `null`.
+    Null,
+    /// An object, as a whole.
+    Object,
+    /// An array, as a whole; its elements are captured as well, each by itself.
+    Array,
+}
+
+impl Kind {
+    /// Whether patterns see it: everything but objects and arrays.
+    pub const fn is_leaf(self) -> bool {
+        !matches!(self, Self::Object | Self::Array)
+    }
+}
+
+/// One step of a value's way through arrays: it came from element `index` of one array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Element {
+    /// Which array of the event, counted in the order of their beginnings.
+    pub array: u32,
+    /// Which element of it, from 0.
+    pub index: u32,
+    /// How many path segments lead to the array.
+    pub depth: u16,
+    /// Whether the element is a scalar. A scalar element does not bind the other fields of a pattern to its index.
+    pub scalar: bool,
+}
+
+/// One captured value.
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'s> {
+    /// What it is.
+    pub kind: Kind,
+    /// The decoded text of a string (WTF-8), the spelling of a number or literal, and the JSON text of anything else.
+    pub text: &'s [u8],
+    /// Where its JSON text stands in the scanned bytes, quotes included.
+    pub span: (usize, usize),
+    /// The arrays it came through, outermost first.
+    pub elements: &'s [Element],
+}
+
+impl<'s> Value<'s> {
+    /// The text, unless it has a lone surrogate.
+    pub fn as_str(&self) -> Option<&'s str> {
+        std::str::from_utf8(self.text).ok()
+    }
+
+    /// The array elements that bind other fields of a pattern to the same elements: all but a scalar's own.
+    pub fn binding(&self) -> &'s [Element] {
+        match self.elements {
+            [outer @ .., last] if last.scalar => outer,
+            all => all,
+        }
+    }
+}
+
+/// The elements that were chosen of arrays in a search for values that fit together: at most one of each array.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen(SmallVec<[(u32, u32); 8]>);
+
+impl Chosen {
+    /// How many elements are chosen; what [`forget`](Self::forget) takes.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Chooses elements, unless one contradicts those chosen before. What was added stays either way, until it is
+    /// forgotten.
+    pub fn add<'e>(&mut self, elements: impl IntoIterator<Item = &'e Element>) -> bool {
+        for element in elements {
+            match self.0.iter().find(|(array, _)| *array == element.array) {
+                Some((_, index)) if *index != element.index => return false,
+                Some(_) => {}
+                None => self.0.push((element.array, element.index)),
+            }
+        }
+        true
+    }
+
+    /// Goes back to the first `count` elements.
+    pub fn forget(&mut self, count: usize) {
+        self.0.truncate(count);
+    }
+}
+
+/// One captured value, by places.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capture {
+    pub(super) field: FieldId,
+    pub(super) kind: Kind,
+    pub(super) span: (u32, u32),
+    /// Where the text stands: in the body, or (`decoded`) in the arena of decoded strings.
+    pub(super) text: (u32, u32),
+    pub(super) decoded: bool,
+    pub(super) elements: (u32, u32),
+}
+
+/// What one scan found. It holds the scanned bytes.
+#[derive(Clone, Debug)]
+pub struct Scanned {
+    pub(super) body: Bytes,
+    pub(super) root: Kind,
+    /// Sorted by field, within a field in the order of the event.
+    pub(super) captures: Vec<Capture>,
+    /// Where each field's captures begin; one entry more than there are fields.
+    pub(super) starts: Vec<u32>,
+    pub(super) decoded: Vec<u8>,
+    pub(super) elements: Vec<Element>,
+}
+
+impl Scanned {
+    /// The bytes that were scanned.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// What the text as a whole is.
+    pub fn root(&self) -> Kind {
+        self.root
+    }
+
+    /// The values found for one field, in the order of the event.
+    pub fn values(&self, field: FieldId) -> impl ExactSizeIterator<Item = Value<'_>> + Clone {
+        let start = self.start(field.index());
+        let end = self.start(field.index() + 1);
+        self.captures
+            .get(start..end)
+            .unwrap_or_default()
+            .iter()
+            .map(|capture| self.value(capture))
+    }
+
+    /// The only or first value of a field.
+    pub fn first(&self, field: FieldId) -> Option<Value<'_>> {
+        self.values(field).next()
+    }
+
+    /// The bytes of a value's JSON text, without copying them.
+    pub fn slice(&self, value: &Value<'_>) -> Bytes {
+        self.body.slice(value.span.0..value.span.1)
+    }
+
+    fn start(&self, index: usize) -> usize {
+        self.starts
+            .get(index)
+            .map_or(self.captures.len(), |&start| start as usize)
+    }
+
+    fn value(&self, capture: &Capture) -> Value<'_> {
+        let from = |bytes, (start, end): (u32, u32)| -> &[u8] {
+            <[u8]>::get(bytes, start as usize..end as usize).unwrap_or_default()
+        };
+        let (start, end) = capture.elements;
+        Value {
+            kind: capture.kind,
+            text: if capture.decoded {
+                from(&self.decoded, capture.text)
+            } else {
+                from(&self.body, capture.text)
+            },
+            span: (capture.span.0 as usize, capture.span.1 as usize),
+            elements: self
+                .elements
+                .get(start as usize..end as usize)
+                .unwrap_or_default(),
+        }
+    }
+}
