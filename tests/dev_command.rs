@@ -17,6 +17,8 @@ mod moto;
 mod raw;
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use dev::Dev;
@@ -165,6 +167,63 @@ async fn mosquittos_clients() {
             assert_eq!(lines.next_line().await.unwrap().unwrap(), qos);
         }
     }
+}
+
+/// An authority made on the first start is the same on the second, and what mosquitto's client believes.
+#[test]
+fn tls_with_an_authority_of_its_own() {
+    let folder = std::env::temp_dir().join(format!("eventcast-tls-{}", std::process::id()));
+    let authority = folder.join("made").join("ca.pem");
+    let ports = ["--mqtts-port", "0", "--wss-port", "0", "--tls"];
+    let made = folder.join("made").to_str().unwrap().to_owned();
+    let publish = |dev: &Dev, host: &str, authority: &Path| {
+        let output = Command::new("mosquitto_pub")
+            .args(["-h", host, "-p", &dev.port("mqtts").to_string(), "--cafile"])
+            .arg(authority)
+            .args(["-q", "1", "-t", "order/1", "-m", "here"])
+            .output()
+            .expect("mosquitto_pub is not installed; on Debian: apt-get install mosquitto-clients");
+        (output.status.success(), output.stderr)
+    };
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let dev = Dev::start(&[&ports[..], &[&made]].concat());
+        assert_eq!(dev.told()["authority"].as_str(), authority.to_str());
+        for host in ["localhost", "127.0.0.1"] {
+            assert_eq!(publish(&dev, host, &authority), (true, Vec::new()));
+        }
+        kept.push(std::fs::read(&authority).unwrap());
+    }
+    assert_eq!(kept[0], kept[1]);
+    let other = folder.join("other").to_str().unwrap().to_owned();
+    let dev = Dev::start(&[&ports[..], &[&other]].concat());
+    let (believed, _) = publish(&dev, "localhost", &authority);
+    assert!(!believed, "another authority's certificate is believed");
+    let mode = std::fs::metadata(folder.join("made").join("ca.key"));
+    assert_eq!(mode.unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn files_for_tls_that_are_none() {
+    let folder = std::env::temp_dir().join(format!("eventcast-no-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let key = folder.join("ca.key");
+    std::fs::write(&key, "none").unwrap();
+    let (folder_name, key) = (folder.to_str().unwrap(), key.to_str().unwrap());
+    for (arguments, told) in [
+        (vec!["--tls", folder_name], "the authority's key"),
+        (vec!["--tls", key], "reading"),
+        (vec!["--certificate", "absent.pem", "--key", key], "reading"),
+        (vec!["--certificate", key, "--key", key], "setting up TLS"),
+    ] {
+        let output = run(&arguments);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        assert!(errors.starts_with(&format!("error: {told}")), "{errors}");
+        assert!(errors.contains("\nhelp: "), "{errors}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// MQTT.js in Chromium, over WebSocket.

@@ -5,10 +5,12 @@ mod broker;
 mod people;
 mod show;
 mod signers;
+mod tls;
 
 use std::future::{pending, ready};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +26,9 @@ use self::people::People;
 use self::show::Show;
 use self::signers::Found;
 use super::configuration::Configuration;
-
 use super::{Format, Status};
 use crate::config::{Config, duration};
+use crate::dev::broker::door::tls::Tls;
 use crate::dev::broker::limits::{Limits, Rules};
 use crate::dev::control_plane::Parts;
 use crate::dev::control_plane::registry::Registry;
@@ -56,6 +58,7 @@ Examples:
   eventcast dev
   eventcast dev --demo
   eventcast dev --config shop.yaml --set environment=dev
+  eventcast dev --tls ~/.eventcast
   export AWS_ENDPOINT_URL=http://127.0.0.1:4566
   aws events put-events --entries 'Source=shop.orders,DetailType=OrderPlaced,Detail=\"{}\"'
   eventcast trace EVENT_ID
@@ -157,8 +160,14 @@ pub(super) fn run(
         Found::Wrong => return Ok(Status::CannotAnswer),
         found => found,
     };
+    let tls = match command.broker.tls(command.host, &registry, messages)? {
+        tls::Found::Wrong => return Ok(Status::CannotAnswer),
+        tls::Found::Tls(tls, authority) => Some((tls, authority)),
+        tls::Found::Nothing => None,
+    };
     let settings = Settings {
         limits,
+        tls,
         config,
         signers,
         registry,
@@ -176,6 +185,8 @@ pub(super) fn run(
 /// What the arguments came to, checked.
 struct Settings {
     limits: (Limits, Rules),
+    /// TLS, and the file of the authority that clients are to trust.
+    tls: Option<(Tls, Option<PathBuf>)>,
     config: Option<Config>,
     signers: Found,
     registry: Registry,
@@ -241,6 +252,7 @@ async fn serve(
         people: &people,
         signers: &settings.signers,
         registry: &settings.registry,
+        tls: settings.tls.as_ref().map(|(tls, _)| tls),
         scope: &settings.scope,
     };
     let broker = command.broker.open(command.host, clients).await?;
@@ -254,9 +266,11 @@ async fn serve(
             endpoint: broker.endpoint(),
         }),
     }));
+    let authority = settings.tls.as_ref().and_then(|(_, file)| file.as_ref());
     let mut addresses = Addresses {
         endpoint: format!("http://{}", listener.local_addr()?),
         mqtt: broker.urls(),
+        authority: authority.map(|file| file.display().to_string()),
         ..Addresses::default()
     };
     let shutdown = Shutdown::default();

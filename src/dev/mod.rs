@@ -3,6 +3,7 @@
 //! The event bus and the queues speak EventBridge's and SQS's JSON protocols, so that every SDK works with `AWS_ENDPOINT_URL`.
 //! The broker speaks MQTT as IoT Core does, and has its HTTPS data plane and its control plane. Faults can be asked for at `/_dev/faults`.
 
+pub mod authority;
 pub mod broker;
 mod bus;
 mod caller;
@@ -12,6 +13,7 @@ pub mod demo;
 mod faults;
 pub mod inspector;
 pub mod observers;
+mod pem;
 pub mod prepare;
 mod queue;
 mod refusal;

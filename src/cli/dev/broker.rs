@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,9 +12,10 @@ use tokio::task::JoinSet;
 
 use super::people::People;
 use super::signers::{Found, Signers};
+use super::tls::{self, Files};
 use crate::broker::Transport;
 use crate::dev::broker::Broker;
-use crate::dev::broker::door::tls::{Tls, TlsTexts};
+use crate::dev::broker::door::tls::Tls;
 use crate::dev::broker::door::{Carrier, Endpoint};
 use crate::dev::broker::limits::{Limits, Rules};
 use crate::dev::broker::signed::Signatures;
@@ -35,30 +35,13 @@ pub(super) struct Options {
     #[arg(long, default_value = "9001", value_name = "PORT")]
     websocket_port: u16,
     /// The port for MQTT over TLS; 0 for any that is free
-    #[arg(
-        long,
-        default_value = "8883",
-        value_name = "PORT",
-        requires = "certificate"
-    )]
+    #[arg(long, default_value = "8883", value_name = "PORT", requires = "secure")]
     mqtts_port: u16,
     /// The port for WebSockets over TLS; 0 for any that is free
-    #[arg(
-        long,
-        default_value = "9443",
-        value_name = "PORT",
-        requires = "certificate"
-    )]
+    #[arg(long, default_value = "9443", value_name = "PORT", requires = "secure")]
     wss_port: u16,
-    /// Its certificate with the chain, as PEM: then it listens with TLS as well
-    #[arg(long, value_name = "FILE", requires = "key")]
-    certificate: Option<PathBuf>,
-    /// The key of the certificate, as PEM
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    key: Option<PathBuf>,
-    /// Who signs clients' certificates, as PEM; those that are registered are taken whoever signed them
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    client_ca: Option<PathBuf>,
+    #[command(flatten)]
+    tls: Files,
     /// What it is like: IoT Core with its limits, or a broker without any
     #[arg(long, value_enum, default_value = "iot-core")]
     broker: Kind,
@@ -93,6 +76,7 @@ pub(super) struct Clients<'c> {
     pub(super) people: &'c People,
     pub(super) signers: &'c Found,
     pub(super) registry: &'c Registry,
+    pub(super) tls: Option<&'c Tls>,
     /// What the ARNs of their requests begin with.
     pub(super) scope: &'c Scope,
 }
@@ -140,6 +124,16 @@ impl Options {
         Ok((limits, rules))
     }
 
+    /// What TLS needs, for the address that is listened on.
+    pub(super) fn tls(
+        &self,
+        host: IpAddr,
+        registry: &Registry,
+        messages: &mut impl io::Write,
+    ) -> io::Result<tls::Found> {
+        self.tls.read(host, registry, messages)
+    }
+
     /// The keys of signers, at an endpoint with this scope.
     pub(super) fn signers(
         &self,
@@ -151,7 +145,6 @@ impl Options {
 
     /// Opens the ports.
     pub(super) async fn open(&self, host: IpAddr, clients: Clients<'_>) -> anyhow::Result<Open> {
-        let tls = self.tls(clients.registry)?;
         let (limits, rules) = clients.limits.clone();
         let mut open = Open {
             broker: Broker::start(limits, rules, clients.authorizer()),
@@ -169,7 +162,7 @@ impl Options {
             (Transport::SecureWebSocket, self.wss_port, "--wss-port"),
         ];
         for (transport, port, flag) in ports {
-            if transport.is_secure() && tls.is_none() {
+            if transport.is_secure() && clients.tls.is_none() {
                 continue;
             }
             let address = SocketAddr::new(host, port);
@@ -184,33 +177,10 @@ impl Options {
                 } else {
                     Carrier::Plain
                 },
-                tls: tls.clone().filter(|_| transport.is_secure()),
+                tls: clients.tls.filter(|_| transport.is_secure()).cloned(),
             });
         }
         Ok(open)
-    }
-
-    fn tls(&self, registry: &Registry) -> anyhow::Result<Option<Tls>> {
-        let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
-            return Ok(None);
-        };
-        let read = |file: &PathBuf| {
-            std::fs::read(file).map_err(|error| {
-                let file = file.display();
-                anyhow::anyhow!("reading `{file}`: {error}\nhelp: name PEM files with --certificate, --key and --client-ca")
-            })
-        };
-        let (certificate, key) = (read(certificate)?, read(key)?);
-        let authority = self.client_ca.as_ref().map(read).transpose()?;
-        let texts = TlsTexts {
-            certificate: &certificate,
-            key: &key,
-            client_authority: authority.as_deref(),
-            client_certificate_required: false,
-        };
-        let registry = registry.clone();
-        let tls = Tls::knowing(&texts, Arc::new(move |der| registry.knows(der)));
-        tls.map(Some).context("setting up TLS for the broker")
     }
 }
 

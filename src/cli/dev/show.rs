@@ -57,6 +57,9 @@ impl<'o, W: Write> Show<'o, W> {
                 for url in addresses.mqtt.values() {
                     writeln!(out, "MQTT                  {url}")?;
                 }
+                if let Some(authority) = &addresses.authority {
+                    writeln!(out, "clients are to trust  {authority}")?;
+                }
                 if addresses.queue.is_some() {
                     writeln!(
                         out,
@@ -72,6 +75,7 @@ impl<'o, W: Write> Show<'o, W> {
                     ("page", page.as_deref()),
                     ("bus", addresses.bus.as_deref()),
                     ("queue", addresses.queue.as_deref()),
+                    ("authority", addresses.authority.as_deref()),
                 ];
                 let mut told = BTreeMap::from([("endpoint", endpoint.as_str())]);
                 told.extend(
@@ -227,6 +231,7 @@ mod tests {
                 ("ws", "ws://127.0.0.1:9001/mqtt".into()),
             ]
             .into(),
+            authority: Some("tls/ca.pem".to_owned()),
             bus: Some("default".into()),
             queue: Some("http://127.0.0.1:4566/000000000000/shop-events".into()),
         };

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use super::asked::{Asked, seconds};
 use super::policies::PAGES;
 use super::registry::{Certificate, State, Status, room};
-use super::x509::{Read, pem, read, read_pem};
+use super::x509::{Read, read, read_pem};
 use crate::dev::ACCOUNT;
+use crate::dev::pem::pem;
 use crate::dev::rest::Answer;
 use crate::dev::rest::refusal::Refusal;
 

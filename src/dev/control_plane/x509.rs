@@ -6,12 +6,11 @@
 
 use std::net::IpAddr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate, X509Name};
 
+use crate::dev::pem::pem;
 use crate::policy::context::Certificate;
 
 /// Attributes of names by their object identifiers (ITU-T X.520), and what AWS calls them.
@@ -179,20 +178,6 @@ fn address(bytes: &[u8]) -> Option<String> {
         _ => return None,
     };
     Some(address.to_string())
-}
-
-/// DER as PEM (RFC 7468): Base64 in lines of 64 characters.
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let mut lines = vec![format!("-----BEGIN {label}-----")];
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, behind) = rest.split_at(rest.len().min(64));
-        lines.push(line.to_owned());
-        rest = behind;
-    }
-    lines.push(format!("-----END {label}-----\n"));
-    lines.join("\n")
 }
 
 #[cfg(test)]

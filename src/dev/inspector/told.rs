@@ -20,6 +20,9 @@ pub struct Addresses {
     pub endpoint: String,
     /// MQTT over each transport, by the URL's scheme.
     pub mqtt: BTreeMap<&'static str, String>,
+    /// The file of the authority that clients with TLS are to trust, where it is one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
     /// The bus that events are put on.
     pub bus: Option<String>,
     /// The queue that the bridge takes events from.
