@@ -535,6 +535,35 @@ async fn a_new_connection_takes_over() {
     assert_eq!(running.broker.connections(), 2);
 }
 
+/// As a page does that is loaded again: its goodbye and its next CONNECT arrive together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_says_goodbye_and_comes_back_at_once_leaves_no_will() {
+    let running = general().await;
+    let mut watcher = Raw::join(running.port, &v3("watcher")).await;
+    assert_eq!(watcher.subscribe("will").await, 1);
+    let will = Will {
+        topic: "will".to_owned(),
+        payload: "lost".to_owned(),
+        ..Will::default()
+    };
+    for connect in [v3("a").dirty(), v5("b")] {
+        let connect = connect.will(will.clone());
+        let mut client = Raw::join(running.port, &connect).await;
+        for _ in 0..200 {
+            client.send(&[0xE0, 0]).await;
+            client = Raw::join(running.port, &connect).await;
+            watcher.expect_silence().await;
+        }
+        // Who is only taken over leaves it, before anything that the new connection does.
+        let mut next = Raw::join(running.port, &connect).await;
+        next.fire("will", "back").await;
+        for payload in ["lost", "back"] {
+            assert_eq!(watcher.message().await.payload, payload);
+        }
+        next.leave().await;
+    }
+}
+
 #[tokio::test]
 async fn a_shared_subscription_gives_each_message_to_one_member() {
     let running = general().await;

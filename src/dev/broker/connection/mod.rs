@@ -180,6 +180,7 @@ impl Connection {
         let ending = poll_fn(|context| self.poll(context)).await;
         self.hub
             .leave(&self.session, &self.link, &ending, self.expiry);
+        self.link.leave();
         Box::pin(self.linger()).await;
     }
 
@@ -267,6 +268,9 @@ impl Connection {
         if self.closing.is_none() {
             if let Some(ending) = self.link.ending() {
                 let ending = ending.clone();
+                if ending == Ending::TakenOver {
+                    self.hear_out(now, context);
+                }
                 self.close(ending);
             } else if let Some(ending) = self.overdue(now, context) {
                 self.close(ending);
@@ -282,6 +286,16 @@ impl Connection {
             }
             self.held.pop_front();
             self.acknowledge(id, Reason::Success, None);
+        }
+    }
+
+    /// Handles what has come already: who comes back at once may have said goodbye before.
+    fn hear_out(&mut self, now: Instant, context: &mut Context<'_>) {
+        for _ in 0..ROUNDS {
+            let read = self.read(now, context);
+            if !matches!(read, Poll::Ready(Ok(1..))) {
+                break;
+            }
         }
     }
 

@@ -63,6 +63,7 @@ pub(crate) async fn greet(
     };
     match admit(hub, authorizer, &mut visitor, &connect, &client_id).await {
         Ok(permissions) => {
+            hub.vacate(&client_id).await;
             let mut connection = welcome(hub, authorizer, visitor, &connect, permissions);
             // What came behind CONNECT is handled as if it came later.
             if !arrived.is_empty() {

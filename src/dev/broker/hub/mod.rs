@@ -11,6 +11,7 @@ pub(crate) mod rate;
 mod retained;
 pub(crate) mod routing;
 pub(crate) mod session;
+mod takeover;
 pub(crate) mod timers;
 mod trie;
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::SystemTime;
 
+use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 use super::message::{Delivery, Message};
@@ -82,6 +83,7 @@ pub(crate) struct Link {
     pub(crate) since: SystemTime,
     rights: Mutex<Rights>,
     end: OnceLock<Ending>,
+    left: SetOnce<()>,
 }
 
 impl Link {
@@ -102,6 +104,7 @@ impl Link {
             since: SystemTime::now(),
             rights: Mutex::new(rights),
             end: OnceLock::new(),
+            left: SetOnce::new(),
         }
     }
 
@@ -119,6 +122,16 @@ impl Link {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .access = access;
+    }
+
+    /// The connection's task has done all that it had to do for its session.
+    pub(crate) fn leave(&self) {
+        let _ = self.left.set(());
+    }
+
+    /// Waits until the connection has left its session.
+    pub(crate) async fn left(&self) {
+        self.left.wait().await;
     }
 
     /// Tells the connection's task to end, and why; the first one to say so is heard.
