@@ -90,6 +90,12 @@ impl Connection {
             });
     }
 
+    fn bad_filter(&self, filter: &str, reason: Reason, why: String, what: &'static str) -> Ending {
+        let why = why.into();
+        self.tell_refused(filter, &No { reason, why });
+        breach(reason, what)
+    }
+
     fn tell_subscribed(&self, granted: &[(&str, Options)]) {
         if granted.is_empty() {
             return;
@@ -119,18 +125,13 @@ impl Connection {
         match names::filter(wish.filter, &hub.limits, &hub.rules) {
             Ok(()) => {}
             Err(Unfit::Beyond(why)) => return no(Reason::FilterInvalid, why.into()),
+            Err(Unfit::Refused(why)) => {
+                let what = "a filter that is not taken: reserved, or with a character that is none";
+                return Err(self.bad_filter(wish.filter, Reason::FilterInvalid, why, what));
+            }
             Err(Unfit::Wrong(why)) => {
-                self.tell_refused(
-                    wish.filter,
-                    &No {
-                        reason: Reason::FilterInvalid,
-                        why: why.into(),
-                    },
-                );
-                return Err(breach(
-                    Reason::FilterInvalid,
-                    "a filter that is not taken: reserved, or its wildcards are out of place",
-                ));
+                let what = "a filter that is none: its wildcards or its group are out of place";
+                return Err(self.bad_filter(wish.filter, Reason::Malformed, why, what));
             }
         }
         let client_id = &self.session.client_id;
