@@ -427,6 +427,104 @@ async fn more_than_512_kib_a_second_are_delayed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_acknowledged_is_sent_again() {
+    let mut paused = Paused::start(Limits::iot_core());
+    for connect in [v3("a"), v5("b")] {
+        let mut client = paused.join(&connect.keep_alive(1_200)).await;
+        assert_eq!(client.subscribe("t").await, 1);
+        let mut publisher = paused.join(&v5("p")).await;
+        for payload in ["1", "2"] {
+            publisher.publish("t", payload).await;
+        }
+        publisher.leave().await;
+        let Got::Message(first) = client.next().await else {
+            panic!("a message");
+        };
+        let second = client.message().await;
+        assert_eq!((&*first.payload, &*second.payload), ("1", "2"));
+        assert!(!first.dup && !second.dup);
+        // The same message with its identifier, marked; the other one was acknowledged.
+        for _ in 0..3 {
+            let (took, again) = timed(patiently(&mut client, seconds(30))).await;
+            let Got::Message(mut again) = again else {
+                panic!("{again:?}");
+            };
+            assert_eq!(took, 30);
+            assert!(std::mem::take(&mut again.dup));
+            assert_eq!(again, first);
+        }
+        client.send(&raw::puback(first.id)).await;
+        sleep(seconds(300)).await;
+        client.expect_silence().await;
+        client.leave().await;
+        sleep(seconds(1)).await;
+    }
+    let counts = paused.broker.counts();
+    assert_eq!((counts.delivered, counts.acknowledged), (10, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_counts_in_the_rate_and_in_no_window() {
+    let mut paused = Paused::start(Limits {
+        publishes_per_second: Some(4),
+        unacknowledged_out: 10,
+        ..Limits::iot_core()
+    });
+    let mut client = paused.join(&v5("a").keep_alive(1_200)).await;
+    assert_eq!(client.subscribe("t").await, 1);
+    let mut publishers = Vec::new();
+    for n in 0..4 {
+        publishers.push(paused.join(&v5(&format!("p{n}"))).await);
+    }
+    for n in 0..12 {
+        publishers[n / 4].publish("t", &n.to_string()).await;
+    }
+    // Ten may be unacknowledged; they come at four a second, and at four a second again.
+    let mut at = Vec::new();
+    let begin = Instant::now();
+    for n in 0..20 {
+        let wait = seconds(if n == 10 { 28 } else { 0 });
+        let Got::Message(message) = patiently(&mut client, wait).await else {
+            panic!("a message");
+        };
+        assert_eq!(message.dup, n >= 10);
+        assert_eq!(message.payload, (n % 10).to_string());
+        at.push(begin.elapsed().as_secs());
+    }
+    let first = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2];
+    assert_eq!(at[..10], first);
+    for (second, times) in [(30, 4), (31, 4), (32, 2)] {
+        let count = at.iter().filter(|at| **at == second).count();
+        assert_eq!(count, times, "{at:?}");
+    }
+    // One that is settled lets a new one pass.
+    client.send(&raw::puback(3)).await;
+    let Got::Message(next) = client.next().await else {
+        panic!("a message");
+    };
+    assert_eq!((&*next.payload, next.dup), ("10", false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_general_broker_sends_again_after_a_new_connection_only() {
+    let mut paused = Paused::start(Limits::general());
+    let connect = v5("a").dirty().expiry(1_000);
+    let mut client = paused.join(&connect).await;
+    assert_eq!(client.subscribe("t").await, 1);
+    paused.join(&v5("p")).await.publish("t", "1").await;
+    assert!(matches!(client.next().await, Got::Message(_)));
+    // Somebody without a keep-alive of a minute would be cut off.
+    for _ in 0..20 {
+        sleep(seconds(50)).await;
+        client.expect_silence().await;
+    }
+    drop(client);
+    let mut client = paused.join(&connect).await;
+    let again = client.message().await;
+    assert_eq!((&*again.payload, again.dup), ("1", false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_never_acknowledged_is_given_up() {
     let mut paused = Paused::start(Limits {
         unacknowledged_out: 1,
@@ -442,10 +540,14 @@ async fn what_is_never_acknowledged_is_given_up() {
         publisher.leave().await;
         let begin = Instant::now();
         assert!(matches!(client.next().await, Got::Message(_)));
+        client.send(&[0xC0, 0]).await;
         let second = loop {
-            client.send(&[0xC0, 0]).await;
             match client.next().await {
-                Got::Pong => sleep(seconds(10)).await,
+                Got::Pong => {
+                    sleep(seconds(10)).await;
+                    client.send(&[0xC0, 0]).await;
+                }
+                Got::Message(again) if again.dup => assert_eq!(again.payload, "1"),
                 Got::Message(message) => break message,
                 other => panic!("{other:?}"),
             }

@@ -97,6 +97,7 @@ proptest! {
         payload in payload(),
         qos in 0..2_u8,
         retain: bool,
+        again: bool,
         id in 1..=u16::MAX,
         told in publish_properties(),
         alias in prop::option::of(1..=u16::MAX),
@@ -124,6 +125,7 @@ proptest! {
             topic: read.topic,
             qos,
             retain,
+            again: again && qos > 0,
             id: read.id,
             expiry: read.properties.expiry,
             alias: read.properties.alias,
@@ -148,6 +150,7 @@ proptest! {
         prop_assert_eq!(received.properties, expected);
         prop_assert_eq!((&received.topic[..], &received.payload[..]), (topic.as_bytes(), &payload[..]));
         prop_assert_eq!((received.qos, received.retain, received.pkid), (level, retain, sent.pkid));
+        prop_assert_eq!(received.dup, packet.again);
         // The same for older clients, read back here.
         let mut out = BytesMut::new();
         packet.put(&mut out, Level::V311);

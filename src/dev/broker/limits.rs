@@ -53,6 +53,8 @@ pub struct Limits {
     pub stored_per_second: Option<u32>,
     /// How long an unacknowledged message is held: MQTT 3, and MQTT 5.
     pub redelivery: Option<(Duration, Duration)>,
+    /// After how long an unacknowledged message is sent again on the same connection.
+    pub resend: Option<Duration>,
     /// How long a session is kept at most without its client, in seconds.
     pub session_expiry_seconds: u32,
     /// What a message's expiry is moved into, in seconds.
@@ -144,6 +146,7 @@ impl Limits {
             retained_per_second_per_topic: Some(iot::RETAINED_PER_SECOND_PER_TOPIC),
             stored_per_second: Some(iot::STORED_PER_SECOND),
             redelivery: Some((seconds(v3), seconds(v5))),
+            resend: Some(RESEND),
             session_expiry_seconds: iot::SESSION_EXPIRY_SECONDS,
             message_expiry_seconds: Some(iot::MESSAGE_EXPIRY_SECONDS),
             keep_alive: KeepAlive::Within(iot::KEEP_ALIVE_SECONDS),
@@ -181,6 +184,8 @@ impl Limits {
             retained_per_second_per_topic: None,
             stored_per_second: None,
             redelivery: None,
+            // MQTT 5.0 has it after a new connection only (section 4.4).
+            resend: None,
             session_expiry_seconds: u32::MAX,
             message_expiry_seconds: None,
             keep_alive: KeepAlive::Told(GENERAL_KEEP_ALIVE),
@@ -197,6 +202,9 @@ impl Limits {
 
 /// AWS publishes no bound; that there is one it does ("new messages are dropped, older ones kept"). Ours.
 const QUEUED_PER_SESSION: usize = 1_000;
+
+/// AWS says for how long, and not how often. Ours.
+const RESEND: Duration = Duration::from_secs(30);
 
 /// Deeper topics would make the search for subscribers deep.
 const GENERAL_SLASHES: usize = 200;

@@ -160,6 +160,14 @@ pub const SWITCHES: &[Switch] = &[
         },
     ),
     limit(
+        "resend-seconds",
+        "after how long an unacknowledged message is sent again on its connection",
+        |l, v| {
+            l.resend = v.map(Duration::from_secs);
+            v != Some(0)
+        },
+    ),
+    limit(
         "session-expiry-seconds",
         "how long a session is kept without its client",
         |l, v| number(&mut l.session_expiry_seconds, v, u32::MAX),

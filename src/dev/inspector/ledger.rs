@@ -273,6 +273,7 @@ impl Ledger {
                 topic,
                 qos,
                 retained,
+                again,
                 mark,
                 ..
             } => {
@@ -288,8 +289,8 @@ impl Ledger {
                     };
                     (at, step)
                 });
-                // What was kept for who came later says nothing of how fast it goes.
-                if let Some(began) = began.filter(|_| !retained) {
+                // What was kept for who came later says nothing of how fast it goes; nor does what comes again.
+                if let Some(began) = began.filter(|_| !retained && !again) {
                     state.latencies.add(between(began, at));
                 }
             }

@@ -29,7 +29,7 @@ use self::permissions::Permissions;
 use self::refresh::Refresh;
 use self::transport::{Io, Output};
 use crate::dev::broker::hub::Hub;
-use crate::dev::broker::hub::message::Delivery;
+use crate::dev::broker::hub::outbox::Parcel;
 use crate::dev::broker::hub::rate::Rate;
 use crate::dev::broker::hub::routing::Room;
 use crate::dev::broker::hub::session::{Link, Session};
@@ -66,7 +66,7 @@ pub(crate) struct Connection {
     /// Acknowledgements that a fault holds back, and until when.
     held: VecDeque<(Instant, u16)>,
     /// Messages that were taken from the outbox while the output was full.
-    taken: VecDeque<(Delivery, u16)>,
+    taken: VecDeque<Parcel>,
     room: Room,
     /// Whether the session knows whom to wake, in this round.
     listens: bool,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Connection;
 use crate::dev::broker::hub::Hub;
 use crate::dev::broker::hub::message::Delivery;
-use crate::dev::broker::hub::outbox::Next;
+use crate::dev::broker::hub::outbox::{Next, Parcel};
 use crate::dev::broker::hub::session::State;
 use crate::dev::broker::observe::{Happening, count};
 use crate::dev::broker::wire::Level;
@@ -39,10 +39,10 @@ impl Connection {
             more = self.take_some(now, context);
         }
         while self.output.has_room() && self.clock.delayed.is_none() {
-            let Some((delivery, id)) = self.taken.pop_front() else {
+            let Some(parcel) = self.taken.pop_front() else {
                 break;
             };
-            self.send(&delivery, id, now);
+            self.send(&parcel, now);
         }
         if self.taken.is_empty() && !more {
             // An idle connection holds no memory for what might come.
@@ -63,7 +63,7 @@ impl Connection {
         }
         let account = &self.hub.account.publishes_out;
         let paced = self.pace.publishes.left(now).min(AT_ONCE);
-        let allowed = if state.outbox.is_idle() {
+        let allowed = if state.outbox.is_idle(now) {
             0
         } else {
             account.take_up_to(now, paced)
@@ -71,8 +71,8 @@ impl Connection {
         let mut taken = 0;
         while taken < allowed {
             match state.outbox.next(now) {
-                Next::Send(delivery, id) => {
-                    self.taken.push_back((delivery, id));
+                Next::Send(parcel) => {
+                    self.taken.push_back(parcel);
                     taken += 1;
                 }
                 Next::At(at) => {
@@ -89,7 +89,10 @@ impl Connection {
         if taken == AT_ONCE {
             return true;
         }
-        if taken == allowed && !state.outbox.is_idle() {
+        if let Some(at) = state.outbox.due().filter(|at| *at > now) {
+            self.clock.look_at(at);
+        }
+        if taken == allowed && !state.outbox.is_idle(now) {
             // What exceeds a connection's rate is discarded; with QoS 1 it comes later, as it would be sent again.
             let discarded = state.outbox.discard_qos0() as u64;
             let throttled = &self.hub.counters.throttled;
@@ -105,8 +108,9 @@ impl Connection {
     }
 
     /// Puts one message into the output, unless its client is not to have it.
-    fn send(&mut self, delivery: &Delivery, id: u16, now: Instant) {
-        let message = &delivery.message;
+    fn send(&mut self, parcel: &Parcel, now: Instant) {
+        let Parcel { delivery, id, .. } = parcel;
+        let (message, id) = (&delivery.message, *id);
         if message.is_expired(now) {
             return self.give_up(delivery, id, "it has expired");
         }
@@ -129,7 +133,7 @@ impl Connection {
                 .faults
                 .strike_client("Deliver", &self.session.client_id, &message.topic);
         match fault {
-            // Lost on its way: with QoS 1 it comes again after the next connect.
+            // Lost on its way: with QoS 1 it comes again, at the latest after the next connect.
             Some((Kind::Drop | Kind::Refuse | Kind::Throttle, _)) => return,
             Some((Kind::Disconnect, _)) => return self.close(super::ending::Ending::Fault),
             Some((Kind::Delay, time)) => {
@@ -137,16 +141,19 @@ impl Connection {
                 self.clock.look_at(now + time);
             }
             Some((Kind::Duplicate, _)) => {
-                self.write_message(delivery, id, now);
+                self.write_message(parcel, now);
             }
             None => {}
         }
-        self.write_message(delivery, id, now);
+        self.write_message(parcel, now);
     }
 
-    fn write_message(&mut self, delivery: &Delivery, id: u16, now: Instant) {
+    fn write_message(&mut self, parcel: &Parcel, now: Instant) {
+        let Parcel { delivery, id, .. } = parcel;
+        let id = *id;
         let message = &delivery.message;
         let mut packet = delivery.packet(self.level, id, now);
+        packet.again = parcel.again;
         let alias = self.alias_of(&message.topic);
         if let Some((alias, is_known)) = alias {
             packet.alias = Some(alias);
@@ -172,6 +179,7 @@ impl Connection {
                 bytes: message.payload.len(),
                 qos: delivery.qos,
                 retained: delivery.retain,
+                again: parcel.again,
                 mark: message.mark(),
             });
     }

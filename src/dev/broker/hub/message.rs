@@ -96,6 +96,7 @@ impl Delivery {
             topic: &message.topic,
             qos: self.qos,
             retain: self.retain,
+            again: false,
             id,
             expiry: if is_v5 { message.expiry(now) } else { None },
             alias: None,

@@ -189,6 +189,7 @@ impl Hub {
         let outbox = Outbox::new(
             self.limits.queued_per_session,
             self.limits.stored_per_second,
+            self.limits.resend,
         );
         let session = Arc::new(Session::new(
             self.numbers.fetch_add(1, Ordering::Relaxed),
@@ -298,7 +299,7 @@ impl Hub {
         for filter in subscriptions.into_keys() {
             self.remove(session, &filter);
         }
-        state.outbox = Outbox::new(0, None);
+        state.outbox = Outbox::new(0, None, None);
         uncount(&self.counters.sessions, 1);
     }
 

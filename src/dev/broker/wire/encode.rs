@@ -193,7 +193,8 @@ pub fn disconnected(out: &mut BytesMut, reason: Reason, why: Option<&str>) {
     properties(out, &block);
 }
 
-/// A message on its way to one subscriber. Never marked as a duplicate: IoT Core does not.
+/// A message on its way to one subscriber. It is marked as a duplicate where it is sent again on one connection; after a new one
+/// IoT Core gives it another identifier and no mark (developer guide, "MQTT").
 #[derive(Clone, Copy, Debug)]
 pub struct Publish<'a> {
     /// Where; empty where the alias is known.
@@ -202,6 +203,8 @@ pub struct Publish<'a> {
     pub qos: u8,
     /// Whether it is a retained message.
     pub retain: bool,
+    /// Whether this connection was sent it before.
+    pub again: bool,
     /// The packet identifier; for QoS 1.
     pub id: u16,
     /// How long it is still worth delivering, in seconds.
@@ -243,7 +246,7 @@ impl Publish<'_> {
 
     /// Writes all but the payload.
     pub fn put(&self, out: &mut BytesMut, level: Level) {
-        let flags = (self.qos << 1) | u8::from(self.retain);
+        let flags = (u8::from(self.again) << 3) | (self.qos << 1) | u8::from(self.retain);
         head(out, (kind::PUBLISH << 4) | flags, self.body_bytes(level));
         out.put_u16(length(self.topic));
         out.put_slice(self.topic.as_bytes());

@@ -64,6 +64,7 @@ fn delivered(id: &str, topic: &str) -> Happening {
         bytes: 10,
         qos: 1,
         retained: false,
+        again: false,
         mark: mark(id, 12),
     }
 }
