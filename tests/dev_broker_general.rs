@@ -246,10 +246,16 @@ async fn what_was_not_acknowledged_comes_again() {
         client.expect_silence().await;
         drop(client);
         let mut client = Raw::join(running.port, &connect).await;
-        for payload in ["0", "2"] {
+        for n in [0, 2] {
             let message = client.message().await;
-            assert_eq!((&*message.payload, message.dup), (payload, false));
+            assert_eq!(message.payload, n.to_string());
+            assert_eq!((message.id, message.dup), (ids[n], true));
         }
+        client.expect_silence().await;
+        // What comes new is none, and has none of the identifiers that were in use.
+        publisher.publish("t", "new").await;
+        let message = client.message().await;
+        assert!(!message.dup && message.id > ids[2]);
         client.expect_silence().await;
     }
 }

@@ -278,6 +278,13 @@ pub const SWITCHES: &[Switch] = &[
         },
     ),
     rule(
+        "original-ids",
+        "unacknowledged messages come again with their identifier, as duplicates",
+        |r, on| {
+            r.original_ids = on;
+        },
+    ),
+    rule(
         "answer-throttled",
         "MQTT 5 is told that a message was discarded",
         |r, on| {

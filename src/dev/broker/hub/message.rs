@@ -85,6 +85,8 @@ pub(crate) struct Delivery {
     pub(crate) retain: bool,
     /// Identifiers of the subscriptions that match; few clients have any.
     pub(crate) subscription_ids: Option<Box<[u32]>>,
+    /// The packet identifier under which an earlier connection was sent it, where it is to have it again; otherwise 0.
+    pub(crate) sent_as: u16,
 }
 
 impl Delivery {

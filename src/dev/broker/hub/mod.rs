@@ -190,7 +190,8 @@ impl Hub {
             self.limits.queued_per_session,
             self.limits.stored_per_second,
             self.limits.resend,
-        );
+        )
+        .keeping_ids(self.rules.original_ids);
         let session = Arc::new(Session::new(
             self.numbers.fetch_add(1, Ordering::Relaxed),
             Arc::clone(&arrival.client_id),

@@ -185,6 +185,7 @@ impl Hub {
                 qos: message.qos.min(hit.options.qos),
                 retain: message.retain && hit.options.retain_as_published,
                 subscription_ids: (!ids.is_empty()).then_some(ids),
+                sent_as: 0,
             };
             self.hand(&hit.session, delivery);
         }
@@ -299,6 +300,7 @@ impl Hub {
                 message,
                 retain: true,
                 subscription_ids: (options.subscription_id > 0).then(|| ids.into()),
+                sent_as: 0,
             };
             self.hand(session, delivery);
         }
