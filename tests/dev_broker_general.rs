@@ -668,7 +668,7 @@ async fn a_shared_subscription_gives_each_message_to_one_member() {
 #[tokio::test]
 async fn malformed_packets_end_the_connection() {
     let running = general().await;
-    let malformed: [(&[u8], u8); 16] = [
+    let malformed: [(&[u8], u8); 17] = [
         // Flags that must not be set.
         (&[0xC1, 0], 0x81),
         (&[0x80, 5, 0, 1, 0, 0, 0], 0x81),
@@ -689,6 +689,7 @@ async fn malformed_packets_end_the_connection() {
         (&[0x82, 6, 0, 1, 0, 0, 0, 1], 0x81),
         (&[0xA2, 5, 0, 1, 0, 0, 0], 0x81),
         (&[0x82, 8, 0, 1, 0, 0, 2, b'#', b'#', 1], 0x81),
+        (&[0xA2, 7, 0, 1, 0, 0, 2, b'#', b'#'], 0x81),
         (
             &[
                 0x82, 14, 0, 1, 0, 0, 8, b'$', b's', b'h', b'a', b'r', b'e', b'/', b'g', 1,

@@ -16,6 +16,8 @@ use crate::dev::broker::wire::{Reason, encode};
 use crate::dev::faults::Kind;
 use crate::port::Action;
 
+const NO_FILTER: &str = "a filter that is none: its wildcards or its group are out of place";
+
 impl Connection {
     pub(super) fn subscribe(
         &mut self,
@@ -130,8 +132,7 @@ impl Connection {
                 return Err(self.bad_filter(wish.filter, Reason::FilterInvalid, why, what));
             }
             Err(Unfit::Wrong(why)) => {
-                let what = "a filter that is none: its wildcards or its group are out of place";
-                return Err(self.bad_filter(wish.filter, Reason::Malformed, why, what));
+                return Err(self.bad_filter(wish.filter, Reason::Malformed, why, NO_FILTER));
             }
         }
         let client_id = &self.session.client_id;
@@ -185,6 +186,9 @@ impl Connection {
         let client_id = Arc::clone(&self.session.client_id);
         let mut answers = SmallVec::<[Reason; 8]>::new();
         for filter in filters {
+            if let Err(Unfit::Wrong(why)) = names::filter(filter, &hub.limits, &hub.rules) {
+                return Err(self.bad_filter(filter, Reason::Malformed, why, NO_FILTER));
+            }
             match hub.faults.strike_client("Unsubscribe", &client_id, filter) {
                 Some((Kind::Disconnect | Kind::Drop, _)) => return Err(Ending::Fault),
                 Some((Kind::Throttle, _)) => return Ok(()),
