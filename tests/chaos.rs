@@ -1,5 +1,6 @@
-//! Everything at once, with real processes: the daemon killed, the broker killed, the network between them dark, and a queue that
-//! answers errors. Nothing may be lost; what comes twice is counted. Message groups keep their order, on a queue that others wrote.
+//! Everything at once, with real processes: the daemon killed, the broker killed, the network between them dark, a queue that answers
+//! errors, and a broker that refuses, throttles, repeats, forgets and hangs up. Nothing may be lost; what comes twice is counted. Message
+//! groups keep their order, on a queue that others wrote.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,8 +18,6 @@ mod gate;
 mod lines;
 #[path = "support/localstack.rs"]
 mod localstack;
-#[path = "support/mosquitto.rs"]
-mod mosquitto;
 #[path = "support/moto.rs"]
 mod moto;
 
@@ -35,10 +34,33 @@ use dev::Dev;
 use gate::Gate;
 use lines::{Lines, until};
 use localstack::LocalStack;
-use mosquitto::Mosquitto;
 use tokio::task::JoinSet;
 
 const TOPICS: usize = 40;
+
+/// The stand-in broker without the rates that a test in a hurry breaks, and with room for what a subscriber does not take at once.
+const BROKER: [&str; 6] = [
+    "--limit=publishes-per-second=off",
+    "--limit=bytes-per-second=off",
+    "--limit=connects-per-second=off",
+    "--limit=account-publishes-in=off",
+    "--limit=account-publishes-out=off",
+    "--limit=queued-per-session=100000",
+];
+
+/// What goes wrong with publications in each round: now and then, and the worst once.
+const PUBLISH_FAULTS: [(&str, &str, u64); 6] = [
+    ("refuse", r#""rate":0.01"#, 0),
+    ("throttle", r#""rate":0.01"#, 0),
+    ("duplicate", r#""rate":0.02"#, 0),
+    ("delay", r#""rate":0.01"#, 50),
+    ("drop", r#""rate":0.01,"times":1"#, 0),
+    ("disconnect", r#""rate":0.01,"times":1"#, 0),
+];
+
+/// What goes wrong with connecting, once a round, in turn.
+const CONNECT_FAULTS: [&str; 4] = ["refuse", "throttle", "disconnect", "delay"];
+
 const CONFIG: &str = r#"
 channels: { order: { id: { pattern: "[0-9]+" } } }
 routes:
@@ -56,10 +78,12 @@ bridge:
 struct Chaos {
     environment: Vec<(&'static str, String)>,
     queue: String,
-    broker: Mosquitto,
+    broker: Dev,
     gate: Gate,
     folder: PathBuf,
     bridge: Option<Child>,
+    /// How often each of the broker's faults has struck.
+    hits: BTreeMap<String, u64>,
 }
 
 impl Chaos {
@@ -67,8 +91,8 @@ impl Chaos {
         let folder = std::env::temp_dir().join(format!("eventcast-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("eventcast.yaml"), CONFIG).unwrap();
-        let broker = Mosquitto::start();
-        let gate = Gate::to(broker.mqtt_port());
+        let broker = Dev::start(&BROKER);
+        let gate = Gate::to(broker.port("mqtt"));
         let mut chaos = Self {
             environment,
             queue,
@@ -76,6 +100,7 @@ impl Chaos {
             gate,
             folder,
             bridge: None,
+            hits: BTreeMap::new(),
         };
         chaos.start_bridge();
         chaos
@@ -102,7 +127,7 @@ impl Chaos {
     /// As `kill -9` does, while acknowledgements are under way: what was published but not deleted comes again.
     fn kill_bridge(&mut self) {
         self.gate.hold_answers();
-        thread::sleep(Duration::from_millis(50));
+        until("an answer is held back", || self.gate.holds_something());
         let mut bridge = self.bridge.take().unwrap();
         bridge.kill().unwrap();
         bridge.wait().unwrap();
@@ -120,15 +145,58 @@ impl Chaos {
             thread::sleep(Duration::from_millis(200));
             before == seen
         });
+        // A fault would send the subscriber away as well.
+        self.stop_faults();
         self.broker.restart();
-        lines::probe(subscriber, self.broker.mqtt_port(), word);
+        lines::probe(subscriber, self.broker.port("mqtt"), word);
         self.gate.open();
     }
 
+    /// The broker does wrong by the daemon's publications, and by one attempt to connect.
+    fn start_faults(&mut self, round: usize) {
+        self.stop_faults();
+        for (fault, bounds, late) in PUBLISH_FAULTS {
+            let fault = format!(
+                r#"{{"action":"Publish","fault":"{fault}",{bounds},"milliseconds":{late}}}"#
+            );
+            self.broker.fault(&serde_json::from_str(&fault).unwrap());
+        }
+        let fault = CONNECT_FAULTS[round % CONNECT_FAULTS.len()];
+        self.broker.fault(&serde_json::json!({
+            "action": "Connect", "fault": fault, "times": 1, "milliseconds": 300,
+        }));
+    }
+
+    /// All is well again; what struck is counted.
+    fn stop_faults(&mut self) {
+        for fault in self.broker.faults() {
+            let name = format!("{} {}", fault["action"], fault["fault"]).replace('"', "");
+            *self.hits.entry(name).or_default() += fault["hits"].as_u64().unwrap();
+        }
+        self.broker.no_faults();
+    }
+
+    /// Every fault has struck: what came through came through all of them.
+    fn check_faults(&self) {
+        let publish = PUBLISH_FAULTS.map(|(fault, ..)| format!("Publish {fault}"));
+        let connect = CONNECT_FAULTS.map(|fault| format!("Connect {fault}"));
+        for name in publish.iter().chain(&connect) {
+            let hits = self.hits.get(name).copied().unwrap_or(0);
+            assert!(hits > 0, "{name} has not struck: {:?}", self.hits);
+        }
+    }
+
     /// Packets vanish for longer than the daemon waits for an acknowledgement; no connection is told of its end.
-    fn darken(&self) {
+    fn darken(&self, subscriber: &Lines) {
+        let seen = subscriber.count();
+        until("the daemon publishes", || subscriber.count() > seen);
+        let given_up = || {
+            let log = std::fs::read_to_string(self.folder.join("log")).unwrap();
+            log.matches("connecting anew").count()
+        };
+        let before = given_up();
         self.gate.darken();
-        thread::sleep(Duration::from_secs(5));
+        until("the daemon gives its connection up", || given_up() > before);
         self.gate.open();
     }
 
@@ -287,28 +355,37 @@ async fn twenty_thousand_events_survive_everything() {
         dev.fault(&serde_json::json!({ "action": action, "fault": fault, "rate": rate }));
     }
     let mut chaos = Chaos::start("chaos", environment, events.clone());
-    let subscriber = lines::subscriber(chaos.broker.mqtt_port());
+    let subscriber = lines::subscriber(chaos.broker.port("mqtt"));
     let mut feed = JoinSet::new();
     let rest = (sqs.clone(), events.clone());
     feed.spawn(async move { put(&rest.0, &rest.1, EVENTS / 2..EVENTS, false).await });
     for (round, goal) in (1..=10).map(|round| (round, round * EVENTS / 12)) {
+        // Two rounds in which the broker does nothing wrong.
+        if round % 5 != 0 {
+            chaos.start_faults(round);
+        }
         until("some more have arrived", || subscriber.count() > goal);
         chaos.kill_bridge();
         if round % 2 == 0 {
             chaos.kill_broker(&subscriber, &format!("probe-{round}"));
         }
         if round % 3 == 0 {
-            chaos.darken();
+            chaos.darken(&subscriber);
         }
     }
     feed.join_all().await;
     dev.no_faults();
+    chaos.stop_faults();
     let (_, again) = chaos.all(&subscriber, &sqs, EVENTS).await;
+    chaos.check_faults();
     let counts = chaos.end();
-    eprintln!("{EVENTS} events: none lost, {again} came again; the last daemon: {counts}");
+    let hits = &chaos.hits;
+    eprintln!(
+        "{EVENTS} events: none lost, {again} came again; {hits:?}; the last daemon: {counts}"
+    );
 }
 
-/// On LocalStack, whose queues others wrote: within a message group nothing overtakes, whatever is killed.
+/// On LocalStack, whose queues others wrote: within a message group nothing overtakes, whatever is killed and whatever the broker does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn message_groups_keep_their_order_through_kills_and_cuts() {
     const EVENTS: usize = 3_000;
@@ -323,22 +400,26 @@ async fn message_groups_keep_their_order_through_kills_and_cuts() {
     let events = queue(&sqs, "events.fifo", 8).await;
     put(&sqs, &events, 0..EVENTS, true).await;
     let mut chaos = Chaos::start("chaos-groups", environment, events);
-    let subscriber = lines::subscriber(chaos.broker.mqtt_port());
+    let subscriber = lines::subscriber(chaos.broker.port("mqtt"));
     for (round, goal) in (1..=4).map(|round| (round, round * EVENTS / 6)) {
+        chaos.start_faults(round);
         until("some more have arrived", || subscriber.count() > goal);
         chaos.kill_bridge();
         match round {
             2 => chaos.kill_broker(&subscriber, "probe-again"),
-            3 => chaos.darken(),
+            3 => chaos.darken(&subscriber),
             _ => {}
         }
     }
+    chaos.stop_faults();
     let (topics, again) = chaos.all(&subscriber, &sqs, EVENTS).await;
+    chaos.check_faults();
     for (topic, numbers) in topics {
         assert!(numbers.is_sorted(), "{topic}: {numbers:?}");
     }
     let counts = chaos.end();
     eprintln!(
-        "{EVENTS} events in {TOPICS} groups: in order, {again} came again; the last daemon: {counts}"
+        "{EVENTS} events in {TOPICS} groups: in order, {again} came again; {:?}; the last daemon: {counts}",
+        chaos.hits
     );
 }

@@ -11,69 +11,24 @@
 
 #[path = "support/broker.rs"]
 mod broker;
+#[path = "support/paused.rs"]
+mod paused;
 #[path = "support/raw.rs"]
 mod raw;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker::Book;
-use eventcast::dev::broker::Broker;
 use eventcast::dev::broker::door::Carrier;
-use eventcast::dev::broker::everybody::Everybody;
-use eventcast::dev::broker::limits::{Limits, Rules};
-use eventcast::port::Authorizer;
+use eventcast::dev::broker::limits::Limits;
 use futures_util::{SinkExt, StreamExt};
+use paused::{Paused, seconds};
 use raw::{Connect, Got, Raw, Will, number4, publish, v3, v5};
-use tokio::io::DuplexStream;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-
-/// A broker whose clients come through memory.
-struct Paused {
-    broker: Broker,
-    connections: JoinSet<()>,
-}
-
-impl Paused {
-    fn start(limits: Limits) -> Self {
-        Self::with(limits, Arc::new(Everybody))
-    }
-
-    fn with(limits: Limits, authorizer: Arc<dyn Authorizer>) -> Self {
-        Self {
-            broker: Broker::start(limits, Rules::iot_core(), authorizer),
-            connections: JoinSet::new(),
-        }
-    }
-
-    fn open(&mut self, carrier: Carrier) -> DuplexStream {
-        let (near, far) = tokio::io::duplex(16 * 1024);
-        let broker = self.broker.clone();
-        let source = SocketAddr::from(([127, 0, 0, 1], 1));
-        self.connections
-            .spawn(async move { broker.receive(far, source, carrier).await });
-        near
-    }
-
-    fn raw(&mut self) -> Raw<DuplexStream> {
-        Raw::new(self.open(Carrier::Plain))
-    }
-
-    async fn join(&mut self, connect: &Connect) -> Raw<DuplexStream> {
-        let mut raw = self.raw();
-        raw.login(connect).await;
-        raw
-    }
-}
-
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
 
 /// How long something takes, in whole seconds.
 async fn timed<T>(what: impl Future<Output = T>) -> (u64, T) {

@@ -69,6 +69,9 @@ pub const SESSION_EXPIRY_SECONDS: u32 = 3_600;
 /// Stored messages a second that a client gets after it came back (DG, "MQTT", persistent sessions).
 pub const STORED_PER_SECOND: u32 = 10;
 
+/// Stored messages a second that each member of a shared subscription gets while it is connected (DG, "MQTT", persistent sessions).
+pub const STORED_PER_SECOND_SHARED: u32 = 20;
+
 /// How long a message of QoS 1 that is not acknowledged is sent again, in seconds: MQTT 3.1.1, and MQTT 5 (QUOTA).
 pub const REDELIVERY_SECONDS: (u64, u64) = (3_600, 960);
 

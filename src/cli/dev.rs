@@ -58,7 +58,7 @@ Examples:
 Version 1 of aws overlooks AWS_ENDPOINT_URL for queues: give it --endpoint-url.
 What a bus could not send is told on standard error (EVENTCAST_LOG=error silences it).
 
-Faults, for tests of what uses it; DELETE removes all:
+Faults, for tests of what uses it; GET tells how often each has struck, DELETE removes all:
   FAULT='{\"action\": \"ReceiveMessage\", \"fault\": \"refuse\", \"rate\": 0.1}'
   curl -d \"$FAULT\" http://127.0.0.1:4566/_dev/faults
   fault is refuse, throttle, drop (done, but the answer is lost) or delay (\"milliseconds\");

@@ -1,7 +1,7 @@
 //! Faults on request: what goes wrong between a client and a service.
 //!
-//! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds one, `DELETE` removes all. Without an
-//! action it hits every one but the one named by `except`; `times` bounds how often. What happens to MQTT clients has actions too
+//! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds one, `GET` tells all with how often each
+//! has struck (`hits`), `DELETE` removes all. Without an action it hits every one but the one named by `except`; `times` bounds how often. What happens to MQTT clients has actions too
 //! (`Connect`, `Publish`, `Subscribe`, `Unsubscribe`, `Deliver`), which only a fault that names one hits, and can be narrowed to one
 //! `client` and one `topic` or filter. So can calls of the data plane, where `Publish` is called `HttpPublish`.
 
@@ -51,6 +51,9 @@ pub(crate) struct Fault {
     /// How often at most.
     #[serde(default)]
     times: Option<u32>,
+    /// How often it has struck.
+    #[serde(skip_deserializing)]
+    hits: u64,
     /// For how long an action is delayed.
     #[serde(default)]
     milliseconds: u64,
@@ -75,6 +78,11 @@ impl Faults {
     pub(crate) fn add(&self, fault: Fault) {
         self.lock().push(fault);
         self.0.any.store(true, Ordering::Relaxed);
+    }
+
+    /// All of them, as they are now.
+    pub(crate) fn list(&self) -> Vec<Fault> {
+        self.lock().clone()
     }
 
     pub(crate) fn clear(&self) {
@@ -133,6 +141,7 @@ impl Faults {
         if let Some(times) = &mut struck.times {
             *times -= 1;
         }
+        struck.hits += 1;
         Some((struck.fault, Duration::from_millis(struck.milliseconds)))
     }
 
@@ -169,7 +178,10 @@ mod tests {
         assert_eq!(faults.strike_client("Publish", "b", "t"), None);
         let struck = faults.strike_client("Publish", "a", "t");
         assert_eq!(struck, Some((Kind::Duplicate, Duration::ZERO)));
+        let hits: Vec<u64> = faults.list().iter().map(|fault| fault.hits).collect();
+        assert_eq!(hits, [2, 1, 1]);
         faults.clear();
+        assert!(faults.list().is_empty());
         assert_eq!(faults.strike("x"), None);
         let fault = r#"{"action": "HttpPublish", "topic": "t", "fault": "throttle"}"#;
         faults.add(serde_json::from_str(fault).unwrap());

@@ -108,7 +108,10 @@ impl Platform {
         let router = Router::new()
             .route("/", post(call))
             .route("/health", get(|| async { "ok\n" }))
-            .route("/_dev/faults", post(add_fault).delete(clear_faults))
+            .route(
+                "/_dev/faults",
+                post(add_fault).get(list_faults).delete(clear_faults),
+            )
             .fallback(unknown)
             .layer(DefaultBodyLimit::max(LARGEST_BODY))
             .with_state(Arc::clone(&self.0));
@@ -143,6 +146,13 @@ async fn add_fault(State(server): State<Arc<Server>>, body: Bytes) -> Response {
             StatusCode::NO_CONTENT.into_response()
         }
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn list_faults(State(server): State<Arc<Server>>) -> Response {
+    match serde_json::to_vec(&server.faults.list()) {
+        Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
 

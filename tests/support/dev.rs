@@ -17,6 +17,7 @@ pub(crate) struct Dev {
     endpoint: String,
     told: serde_json::Value,
     lines: BufReader<ChildStdout>,
+    arguments: Vec<String>,
 }
 
 impl Dev {
@@ -27,10 +28,16 @@ impl Dev {
 
     /// Everything: the built-in shop, its bridge and the inspector.
     pub(crate) fn assembled(arguments: &[&str]) -> Self {
+        Self::at(0, arguments.iter().map(|one| (*one).to_owned()).collect())
+    }
+
+    /// With MQTT at a port; 0 is any.
+    fn at(mqtt_port: u16, arguments: Vec<String>) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_eventcast"))
             .args(["dev", "--port", "0", "--format", "json"])
-            .args(["--mqtt-port", "0", "--websocket-port", "0"])
-            .args(arguments)
+            .args(["--mqtt-port", &mqtt_port.to_string()])
+            .args(["--websocket-port", "0"])
+            .args(&arguments)
             .env_remove("EVENTCAST_CONFIG")
             .stdout(Stdio::piped())
             .spawn()
@@ -42,7 +49,16 @@ impl Dev {
             endpoint: told["endpoint"].as_str().unwrap().to_owned(),
             told,
             lines,
+            arguments,
         }
+    }
+
+    /// Ends it as `kill -9` does, and starts it again with its MQTT port. All that it held is gone.
+    pub(crate) fn restart(&mut self) {
+        let port = self.port("mqtt");
+        let _ = self.process.kill();
+        self.ended();
+        *self = Self::at(port, std::mem::take(&mut self.arguments));
     }
 
     /// What it said when it was ready.
@@ -99,7 +115,20 @@ impl Dev {
         self.ask_faults("DELETE", "");
     }
 
+    /// The faults that there are, each with how often it has struck.
+    pub(crate) fn faults(&self) -> Vec<serde_json::Value> {
+        let answer = self.ask("GET", "");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+        serde_json::from_str(body).unwrap()
+    }
+
     fn ask_faults(&self, method: &str, body: &str) {
+        let answer = self.ask(method, body);
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    }
+
+    fn ask(&self, method: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(self.endpoint.trim_start_matches("http://")).unwrap();
         let length = body.len();
         write!(
@@ -109,7 +138,7 @@ impl Dev {
         .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+        answer
     }
 
     /// What makes an AWS SDK talk to it.

@@ -10,7 +10,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +23,8 @@ const DARK: u8 = 3;
 #[derive(Default)]
 struct Shared {
     state: AtomicU8,
+    /// How many connections have something that is held back.
+    held: AtomicUsize,
     streams: Mutex<Vec<TcpStream>>,
 }
 
@@ -76,6 +78,11 @@ impl Gate {
         self.shared.state.store(HOLD, Ordering::SeqCst);
     }
 
+    /// Whether something is held back now.
+    pub(crate) fn holds_something(&self) -> bool {
+        self.shared.held.load(Ordering::SeqCst) > 0
+    }
+
     /// Lets nothing pass either way and ends nothing, as a network that drops every packet does.
     pub(crate) fn darken(&self) {
         self.shared.state.store(DARK, Ordering::SeqCst);
@@ -93,13 +100,16 @@ impl Gate {
 fn copy(mut from: TcpStream, mut to: TcpStream, holds: bool, shared: &Shared) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        loop {
-            match shared.state.load(Ordering::SeqCst) {
-                HOLD if holds => {}
-                DARK => {}
-                _ => break,
+        let stops = || match shared.state.load(Ordering::SeqCst) {
+            HOLD => holds,
+            state => state == DARK,
+        };
+        if stops() {
+            shared.held.fetch_add(1, Ordering::SeqCst);
+            while stops() {
+                thread::sleep(Duration::from_millis(5));
             }
-            thread::sleep(Duration::from_millis(5));
+            shared.held.fetch_sub(1, Ordering::SeqCst);
         }
         if to.write_all(&buffer[..count]).is_err() {
             break;

@@ -1,5 +1,7 @@
 """Queues as AWS's own Python SDK sees them: what boto3 checks (digests, shapes, errors) is checked by boto3."""
 
+import hashlib
+
 import boto3
 from botocore.exceptions import ClientError
 
@@ -57,6 +59,14 @@ refused("InvalidParameterValue", sqs.create_queue, QueueName="f", Attributes={"F
 refused("MissingParameter", sqs.send_message, QueueUrl=fifo, MessageBody="x")
 first, second = (sqs.send_message(QueueUrl=fifo, MessageBody="x", MessageGroupId="g") for _ in range(2))
 assert first["MessageId"] == second["MessageId"] and first["SequenceNumber"] == second["SequenceNumber"]
+# By the SHA-256 of the body alone, as if it had been named.
+digest = hashlib.sha256(b"x").hexdigest()
+attributes = {"n": {"DataType": "Number", "StringValue": "1"}}
+for more in {"MessageAttributes": attributes}, {"MessageDeduplicationId": digest}:
+    again = sqs.send_message(QueueUrl=fifo, MessageBody="x", MessageGroupId="g", **more)
+    assert again["MessageId"] == first["MessageId"], more
+received = sqs.receive_message(QueueUrl=fifo, AttributeNames=["All"])["Messages"]
+assert [one["Attributes"]["MessageDeduplicationId"] for one in received] == [digest], received
 
 dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
 arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

@@ -41,6 +41,8 @@ pub struct Limits {
     pub unacknowledged_out: u16,
     /// Messages that wait for a client beyond these, whether it is slow or away. There is always a bound.
     pub queued_per_session: usize,
+    /// Messages that wait for a shared subscription none of whose members is there. There is always a bound.
+    pub queued_per_group: usize,
     /// Publishes a second on a connection, both ways together; what exceeds it is discarded.
     pub publishes_per_second: Option<u32>,
     /// Bytes a second on a connection, both ways together; what exceeds it is delayed.
@@ -51,6 +53,8 @@ pub struct Limits {
     pub retained_per_second_per_topic: Option<u32>,
     /// Stored messages a second that a client gets after it came back.
     pub stored_per_second: Option<u32>,
+    /// Messages a second that each member of a shared subscription gets of those that waited for it.
+    pub stored_per_second_shared: Option<u32>,
     /// How long an unacknowledged message is held: MQTT 3, and MQTT 5.
     pub redelivery: Option<(Duration, Duration)>,
     /// After how long an unacknowledged message is sent again on the same connection.
@@ -143,11 +147,13 @@ impl Limits {
             unacknowledged_in: iot::UNACKNOWLEDGED_PER_CONNECTION,
             unacknowledged_out: iot::UNACKNOWLEDGED_PER_CONNECTION,
             queued_per_session: QUEUED_PER_SESSION,
+            queued_per_group: QUEUED_PER_GROUP,
             publishes_per_second: Some(iot::PUBLISHES_PER_SECOND_PER_CONNECTION),
             bytes_per_second: Some(iot::BYTES_PER_SECOND_PER_CONNECTION),
             connects_per_second_per_client_id: Some(iot::CONNECTS_PER_SECOND_PER_CLIENT_ID),
             retained_per_second_per_topic: Some(iot::RETAINED_PER_SECOND_PER_TOPIC),
             stored_per_second: Some(iot::STORED_PER_SECOND),
+            stored_per_second_shared: Some(iot::STORED_PER_SECOND_SHARED),
             redelivery: Some((seconds(v3), seconds(v5))),
             resend: Some(RESEND),
             session_expiry_seconds: iot::SESSION_EXPIRY_SECONDS,
@@ -181,11 +187,13 @@ impl Limits {
             unacknowledged_in: GENERAL_UNACKNOWLEDGED,
             unacknowledged_out: GENERAL_UNACKNOWLEDGED,
             queued_per_session: GENERAL_QUEUED_PER_SESSION,
+            queued_per_group: GENERAL_QUEUED_PER_GROUP,
             publishes_per_second: None,
             bytes_per_second: None,
             connects_per_second_per_client_id: None,
             retained_per_second_per_topic: None,
             stored_per_second: None,
+            stored_per_second_shared: None,
             redelivery: None,
             // MQTT 5.0 has it after a new connection only (section 4.4).
             resend: None,
@@ -206,6 +214,10 @@ impl Limits {
 /// AWS publishes no bound; that there is one it does ("new messages are dropped, older ones kept"). Ours.
 const QUEUED_PER_SESSION: usize = 1_000;
 
+/// IoT Core's quota is 500,000 (100,000 in small Regions), more than this machine may have memory for. Ours: a minute of what the account
+/// may queue.
+const QUEUED_PER_GROUP: usize = 30_000;
+
 /// AWS says for how long, and not how often. Ours.
 const RESEND: Duration = Duration::from_secs(30);
 
@@ -214,6 +226,7 @@ const GENERAL_SLASHES: usize = 200;
 const GENERAL_PACKET_BYTES: u32 = 1024 * 1024;
 const GENERAL_UNACKNOWLEDGED: u16 = 1_000;
 const GENERAL_QUEUED_PER_SESSION: usize = 100_000;
+const GENERAL_QUEUED_PER_GROUP: usize = 100_000;
 const GENERAL_KEEP_ALIVE: u16 = 60;
 
 impl Rules {

@@ -126,6 +126,11 @@ pub const SWITCHES: &[Switch] = &[
         |l, v| v.is_some() && number(&mut l.queued_per_session, v, usize::MAX),
     ),
     limit(
+        "queued-per-group",
+        "messages that wait for a shared subscription without a member; never off",
+        |l, v| v.is_some() && number(&mut l.queued_per_group, v, usize::MAX),
+    ),
+    limit(
         "publishes-per-second",
         "messages a second on a connection, both ways together",
         |l, v| rate(&mut l.publishes_per_second, v),
@@ -149,6 +154,11 @@ pub const SWITCHES: &[Switch] = &[
         "stored-per-second",
         "stored messages a second for a client that came back",
         |l, v| v != Some(0) && rate(&mut l.stored_per_second, v),
+    ),
+    limit(
+        "stored-per-second-shared",
+        "stored messages a second for each member of a shared subscription",
+        |l, v| v != Some(0) && rate(&mut l.stored_per_second_shared, v),
     ),
     limit(
         "redelivery-seconds",

@@ -19,7 +19,7 @@ use super::super::{ACCOUNT, Answer, body_of};
 use super::attributes::{self, Attributes};
 use super::store::{Content, Handed, Stale, Store};
 use super::wire::{
-    Attribute, Entry, Failed, Message, Received, Request, Sent, attributes_md5, md5,
+    Attribute, Entry, Failed, Message, Received, Request, Sent, attributes_md5, content_id, md5,
 };
 
 /// The most entries of one batch, and the most bytes of one batch or message (SQS quotas).
@@ -418,7 +418,7 @@ impl Queue {
         let by_content = known.get("ContentBasedDeduplication").map(String::as_str) == Some("true");
         let deduplication = match &entry.message_deduplication_id {
             Some(id) => Some(id.as_str().into()),
-            None if fifo && by_content => Some(md5(body.as_bytes()).into()),
+            None if fifo && by_content => Some(content_id(body).into()),
             None if fifo => {
                 return Err(invalid(
                     "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly".into(),

@@ -148,6 +148,12 @@ pub(super) fn md5(bytes: &[u8]) -> String {
     hex(&Md5::digest(bytes))
 }
 
+/// What stands for the deduplication id of a message that names none (developer guide, "Using the message deduplication ID": the SHA-256
+/// hash of the body, not of the attributes).
+pub(super) fn content_id(body: &str) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, body.as_bytes()).as_ref())
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

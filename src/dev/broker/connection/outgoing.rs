@@ -63,14 +63,14 @@ impl Connection {
         }
         let account = &self.hub.account.publishes_out;
         let paced = self.pace.publishes.left(now).min(AT_ONCE);
-        let allowed = if state.outbox.is_idle(now) {
+        let allowed = if state.is_idle(now) {
             0
         } else {
             account.take_up_to(now, paced)
         };
         let mut taken = 0;
         while taken < allowed {
-            match state.outbox.next(now) {
+            match state.next(now) {
                 Next::Send(parcel) => {
                     self.taken.push_back(parcel);
                     taken += 1;
@@ -92,7 +92,7 @@ impl Connection {
         if let Some(at) = state.outbox.due().filter(|at| *at > now) {
             self.clock.look_at(at);
         }
-        if taken == allowed && !state.outbox.is_idle(now) {
+        if taken == allowed && !state.is_idle(now) {
             // What exceeds a connection's rate is discarded; with QoS 1 it comes later, as it would be sent again.
             let discarded = state.outbox.discard_qos0() as u64;
             let throttled = &self.hub.counters.throttled;
@@ -200,7 +200,8 @@ impl Connection {
     fn give_up(&self, delivery: &Delivery, id: u16, why: &str) {
         self.forget(id);
         count(&self.hub.counters.dropped);
-        self.hub.tell_dropped(&self.session, &delivery.message, why);
+        self.hub
+            .tell_dropped(&self.session.client_id, &delivery.message, why);
     }
 
     /// A message that is not in flight, although it was taken from the outbox.

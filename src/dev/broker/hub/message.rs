@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::group::Waiting;
+use super::session::Options;
 use crate::dev::broker::observe::Mark;
 use crate::dev::broker::wire::Level;
 use crate::dev::broker::wire::encode::Publish;
@@ -85,11 +87,27 @@ pub(crate) struct Delivery {
     pub(crate) retain: bool,
     /// Identifiers of the subscriptions that match; few clients have any.
     pub(crate) subscription_ids: Option<Box<[u32]>>,
+    /// The group that it is for, with QoS 1: another member may get it in this one's place.
+    pub(crate) group: Option<Arc<Waiting>>,
     /// The packet identifier under which an earlier connection was sent it, where it is to have it again; otherwise 0.
     pub(crate) sent_as: u16,
 }
 
 impl Delivery {
+    /// A message for a group as one member gets it.
+    pub(crate) fn shared(message: Arc<Message>, options: Options, waiting: &Arc<Waiting>) -> Self {
+        let qos = message.qos.min(options.qos);
+        let id = options.subscription_id;
+        Self {
+            qos,
+            retain: message.retain && options.retain_as_published,
+            subscription_ids: (id > 0).then(|| [id].into()),
+            group: (qos > 0).then(|| Arc::clone(waiting)),
+            message,
+            sent_as: 0,
+        }
+    }
+
     /// The packet, but for its payload.
     pub(crate) fn packet<'a>(&'a self, level: Level, id: u16, now: Instant) -> Publish<'a> {
         let message = &*self.message;

@@ -3,6 +3,7 @@
 //! Locks are taken in this order: the table of sessions, one session's state, the trie. Nothing is published, and nobody is told of
 //! anything, while one of them is held.
 
+pub(crate) mod group;
 mod ledger;
 mod lifecycle;
 pub(crate) mod message;
@@ -23,6 +24,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use self::ledger::Ledger;
+use self::message::Delivery;
 use self::outbox::Outbox;
 use self::rate::SharedRate;
 use self::retained::Retained;
@@ -85,6 +87,8 @@ pub(crate) struct Arrival {
 #[derive(Default)]
 struct Aftermath {
     wills: Vec<Will>,
+    /// What other members of its groups are to get.
+    shared: Vec<Delivery>,
     /// The connection that was taken over.
     taken: Option<Arc<Link>>,
 }
@@ -151,6 +155,7 @@ impl Hub {
             uncount(&self.counters.connections, 1);
             self.gone(&client_id, taken, &Ending::TakenOver);
         }
+        self.hand_on(aftermath.shared);
         for will in aftermath.wills {
             self.publish_will(&will);
         }
@@ -179,12 +184,12 @@ impl Hub {
                 }
             }
             if resumes {
-                state.outbox.close();
+                aftermath.shared = state.outbox.close();
                 occupy(&session, &mut state, arrival);
                 drop(state);
                 return (session, true);
             }
-            self.finish(&session, &mut state);
+            aftermath.shared = self.finish(&session, &mut state);
         }
         let outbox = Outbox::new(
             self.limits.queued_per_session,
@@ -213,6 +218,7 @@ impl Hub {
         expiry: Option<u32>,
     ) {
         let mut will = None;
+        let shared;
         {
             let mut sessions = self.sessions();
             let mut state = session.state();
@@ -239,15 +245,16 @@ impl Hub {
                 will = state.will.take();
             }
             if state.expiry == 0 {
-                self.finish(session, &mut state);
+                shared = self.finish(session, &mut state);
                 forget(&mut sessions, session);
             } else {
-                state.outbox.close();
+                shared = state.outbox.close();
                 self.set_timer(session, &state);
             }
         }
         uncount(&self.counters.connections, 1);
         self.gone(&session.client_id, link, ending);
+        self.hand_on(shared);
         if let Some(will) = will {
             self.publish_will(&will);
         }
@@ -269,6 +276,7 @@ impl Hub {
                 will = state.will.take();
             }
             if is_over {
+                // Who is away has nothing left of its groups.
                 self.finish(session, &mut state);
                 forget(&mut sessions, session);
             } else {
@@ -292,16 +300,19 @@ impl Hub {
         }
     }
 
-    /// A session is over: nothing finds it any more, nothing waits for it.
-    fn finish(&self, session: &Arc<Session>, state: &mut State) {
+    /// A session is over: nothing finds it any more, nothing waits for it. Gives what was for its groups.
+    fn finish(&self, session: &Arc<Session>, state: &mut State) -> Vec<Delivery> {
         state.is_over = true;
         session.set_present(false);
         let subscriptions = std::mem::take(&mut state.subscriptions);
         for filter in subscriptions.into_keys() {
             self.remove(session, &filter);
         }
+        state.shares = Vec::new();
+        let shared = state.outbox.close();
         state.outbox = Outbox::new(0, None, None);
         uncount(&self.counters.sessions, 1);
+        shared
     }
 
     /// All connections are told to end.

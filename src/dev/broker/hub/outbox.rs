@@ -155,25 +155,29 @@ impl Outbox {
         self.window = window;
     }
 
-    /// The client is gone: what it has not acknowledged comes again, before all else; what was sent once at most is given up.
-    pub(crate) fn close(&mut self) {
+    /// The client is gone: what it has not acknowledged comes again, before all else; what was sent once at most is given up. Gives what
+    /// was for its groups, in order.
+    pub(crate) fn close(&mut self) -> Vec<Delivery> {
         let keeps_ids = self.keeps_ids;
         let unacknowledged = self.in_flight.drain(..).map(|mut sent| {
-            sent.delivery.sent_as = if keeps_ids { sent.id } else { 0 };
+            // What goes back to a group may come to another member, under an identifier of its own.
+            let keeps = keeps_ids && sent.delivery.group.is_none();
+            sent.delivery.sent_as = if keeps { sent.id } else { 0 };
             sent.delivery
         });
         let waiting = self.stored.drain(..).chain(self.live.drain(..));
-        let stored: VecDeque<Delivery> = unacknowledged
+        let (shared, stored): (Vec<Delivery>, Vec<Delivery>) = unacknowledged
             .chain(waiting)
             .filter(|delivery| delivery.qos > 0)
-            .collect();
+            .partition(|delivery| delivery.group.is_some());
         *self = Self {
             last_id: if keeps_ids { self.last_id } else { 0 },
             is_mixed: stored.iter().any(|delivery| delivery.sent_as > 0),
-            stored,
+            stored: stored.into(),
             pace: self.pace,
             ..Self::new(self.bound, None, self.resend).keeping_ids(keeps_ids)
         };
+        shared
     }
 
     /// What is to be sent now.
@@ -192,7 +196,7 @@ impl Outbox {
                     self.pace.take(now, 1);
                     let delivery = self.stored.pop_front();
                     release(&mut self.stored);
-                    self.send(delivery, now)
+                    self.send_some(delivery, now)
                 }
             };
         }
@@ -203,21 +207,28 @@ impl Outbox {
         if self.stored.front().is_some_and(|first| self.fits(first)) && self.pace.take(now, 1) {
             let delivery = self.stored.pop_front();
             release(&mut self.stored);
-            return self.send(delivery, now);
+            return self.send_some(delivery, now);
         }
         let delivery = self.live.pop_front();
         release(&mut self.live);
-        self.send(delivery, now)
+        self.send_some(delivery, now)
     }
 
     fn fits(&self, delivery: &Delivery) -> bool {
-        delivery.qos == 0 || self.in_flight.len() < usize::from(self.window)
+        delivery.qos == 0 || self.has_room_in_flight()
     }
 
-    fn send(&mut self, delivery: Option<Delivery>, now: Instant) -> Next {
-        let Some(delivery) = delivery else {
-            return Next::Nothing;
-        };
+    /// Whether one more may be unacknowledged.
+    pub(crate) fn has_room_in_flight(&self) -> bool {
+        self.in_flight.len() < usize::from(self.window)
+    }
+
+    fn send_some(&mut self, delivery: Option<Delivery>, now: Instant) -> Next {
+        delivery.map_or(Next::Nothing, |delivery| self.send(delivery, now))
+    }
+
+    /// A message leaves now, whatever waits; the caller has looked whether it may.
+    pub(crate) fn send(&mut self, delivery: Delivery, now: Instant) -> Next {
         let (mut id, again) = (delivery.sent_as, delivery.sent_as > 0);
         if delivery.qos > 0 {
             if !again {
@@ -339,279 +350,4 @@ fn release<T>(queue: &mut VecDeque<T>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::{Duration, SystemTime};
-
-    use bytes::Bytes;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::dev::broker::hub::message::Message;
-
-    fn delivery(topic: &str, text: &str, qos: u8) -> Delivery {
-        let message = Message {
-            topic: topic.into(),
-            payload: Bytes::copy_from_slice(text.as_bytes()),
-            properties: Box::default(),
-            qos,
-            retain: false,
-            expires: None,
-            publisher: 0,
-            at: SystemTime::UNIX_EPOCH,
-        };
-        Delivery {
-            message: Arc::new(message),
-            qos,
-            retain: false,
-            subscription_ids: None,
-            sent_as: 0,
-        }
-    }
-
-    fn sent(outbox: &mut Outbox, now: Instant) -> Vec<(String, u16)> {
-        let mut sent = Vec::new();
-        while let Next::Send(parcel) = outbox.next(now) {
-            let payload = &parcel.delivery.message.payload;
-            let mut text = String::from_utf8_lossy(payload).into_owned();
-            if parcel.again {
-                text.push_str(" again");
-            }
-            sent.push((text, parcel.id));
-        }
-        sent
-    }
-
-    #[track_caller]
-    fn check(outbox: &mut Outbox, now: Instant, expected: &[(&str, u16)]) {
-        let sent = sent(outbox, now);
-        let sent: Vec<(&str, u16)> = sent.iter().map(|(text, id)| (&**text, *id)).collect();
-        assert_eq!(sent, expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_window_holds_messages_back() {
-        let now = Instant::now();
-        let mut outbox = Outbox::new(100, None, None);
-        outbox.open(2);
-        for n in 1..=4 {
-            outbox.offer(delivery("t", &n.to_string(), 1));
-        }
-        check(&mut outbox, now, &[("1", 1), ("2", 2)]);
-        assert!(outbox.acknowledge(7).is_none());
-        assert!(outbox.acknowledge(2).is_some());
-        check(&mut outbox, now, &[("3", 3)]);
-        assert!(outbox.acknowledge(1).is_some());
-        check(&mut outbox, now, &[("4", 4)]);
-        assert_eq!(outbox.len(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_not_acknowledged_comes_again_first() {
-        let now = Instant::now();
-        let mut outbox = Outbox::new(100, None, None);
-        outbox.open(2);
-        for (text, qos) in [("1", 1), ("2", 1), ("3", 1), ("4", 0)] {
-            outbox.offer(delivery("t", text, qos));
-        }
-        check(&mut outbox, now, &[("1", 1), ("2", 2)]);
-        outbox.acknowledge(1);
-        outbox.close();
-        outbox.store(delivery("t", "5", 1));
-        outbox.open(100);
-        check(&mut outbox, now, &[("2", 1), ("3", 2), ("5", 3)]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_not_acknowledged_keeps_its_identifier_where_that_is_asked_for() {
-        let now = Instant::now();
-        let mut outbox = Outbox::new(100, Some(1), None).keeping_ids(true);
-        outbox.open(3);
-        for n in 1..=4 {
-            outbox.offer(delivery("t", &n.to_string(), 1));
-        }
-        check(&mut outbox, now, &[("1", 1), ("2", 2), ("3", 3)]);
-        outbox.acknowledge(2);
-        outbox.close();
-        // Those of an earlier connection are not given to others that pass by, however many these are.
-        outbox.open(100);
-        check(&mut outbox, now, &[("1 again", 1)]);
-        for _ in 0..65_533 {
-            outbox.offer(delivery("other", "x", 1));
-            let Next::Send(parcel) = outbox.next(now) else {
-                panic!("it passes by");
-            };
-            assert!(parcel.id != 1 && parcel.id != 3 && !parcel.again);
-            outbox.acknowledge(parcel.id);
-        }
-        let later = now + Duration::from_secs(1);
-        check(&mut outbox, later, &[("3 again", 3)]);
-        // What was never sent is no duplicate.
-        let last = sent(&mut outbox, later + Duration::from_secs(1));
-        assert_eq!(last.len(), 1);
-        assert_eq!(last[0].0, "4");
-        assert!(outbox.acknowledge(last[0].1).is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn stored_messages_come_at_a_pace_and_others_do_not_wait() {
-        let now = Instant::now();
-        let mut outbox = Outbox::new(100, Some(2), None);
-        for n in 1..=3 {
-            outbox.store(delivery("stored", &n.to_string(), 1));
-        }
-        outbox.open(100);
-        outbox.offer(delivery("other", "live", 1));
-        outbox.offer(delivery("stored", "4", 1));
-        check(&mut outbox, now, &[("1", 1), ("2", 2), ("live", 3)]);
-        let Next::At(at) = outbox.next(now) else {
-            panic!("it waits for the next second");
-        };
-        assert_eq!(at, now + Duration::from_secs(1));
-        check(&mut outbox, at, &[("3", 4), ("4", 5)]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_beyond_the_bound_is_dropped() {
-        let mut outbox = Outbox::new(2, None, None);
-        let offered = [1, 2, 3].map(|n| outbox.store(delivery("t", &n.to_string(), 1)));
-        assert_eq!(offered, [Offer::Taken, Offer::Taken, Offer::Full]);
-        outbox.open(10);
-        check(&mut outbox, Instant::now(), &[("1", 1), ("2", 2)]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn identifiers_in_flight_are_not_given_out_again() {
-        let now = Instant::now();
-        let mut outbox = Outbox::new(10, None, None);
-        outbox.open(3);
-        outbox.offer(delivery("t", "held", 1));
-        outbox.offer(delivery("t", "held", 1));
-        check(&mut outbox, now, &[("held", 1), ("held", 2)]);
-        for _ in 0..65_533 {
-            outbox.offer(delivery("t", "x", 1));
-            let Next::Send(Parcel { id, .. }) = outbox.next(now) else {
-                panic!("there is room");
-            };
-            outbox.acknowledge(id);
-        }
-        outbox.offer(delivery("t", "after the turn", 1));
-        check(&mut outbox, now, &[("after the turn", 3)]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_stays_unacknowledged_is_sent_again() {
-        let now = Instant::now();
-        let seconds = Duration::from_secs;
-        let mut outbox = Outbox::new(100, None, Some(seconds(30)));
-        outbox.open(3);
-        for n in 1..=4 {
-            outbox.offer(delivery("t", &n.to_string(), 1));
-        }
-        check(&mut outbox, now, &[("1", 1), ("2", 2), ("3", 3)]);
-        assert_eq!(outbox.due(), Some(now + seconds(30)));
-        outbox.acknowledge(2);
-        check(&mut outbox, now + seconds(10), &[("4", 4)]);
-        // Each in its own time, with its identifier, however often.
-        check(&mut outbox, now + seconds(29), &[]);
-        let first = [("1 again", 1), ("3 again", 3)];
-        check(&mut outbox, now + seconds(30), &first);
-        assert_eq!(outbox.due(), Some(now + seconds(40)));
-        check(&mut outbox, now + seconds(40), &[("4 again", 4)]);
-        check(&mut outbox, now + seconds(60), &first);
-        // An acknowledgement is one for all copies.
-        for id in [1, 4] {
-            assert!(outbox.acknowledge(id).is_some());
-            assert!(outbox.acknowledge(id).is_none());
-        }
-        check(&mut outbox, now + seconds(95), &[("3 again", 3)]);
-        outbox.acknowledge(3);
-        assert_eq!(outbox.due(), None);
-        check(&mut outbox, now + seconds(200), &[]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn acknowledgements_while_messages_are_sent_again_pass_none_over() {
-        let now = Instant::now();
-        let mut outbox = Outbox::new(100, None, Some(Duration::from_secs(30)));
-        outbox.open(100);
-        for n in 1..=6 {
-            outbox.offer(delivery("t", &n.to_string(), 1));
-        }
-        assert_eq!(sent(&mut outbox, now).len(), 6);
-        let later = now + Duration::from_secs(30);
-        let mut seen = Vec::new();
-        while let Next::Send(parcel) = outbox.next(later) {
-            assert!(parcel.again);
-            seen.push(parcel.id);
-            match parcel.id {
-                // One behind and one ahead of it.
-                2 => assert!(outbox.acknowledge(1).is_some() && outbox.acknowledge(4).is_some()),
-                5 => assert!(outbox.acknowledge(5).is_some()),
-                _ => {}
-            }
-        }
-        assert_eq!(seen, [1, 2, 3, 5, 6]);
-        assert_eq!(outbox.due(), Some(later + Duration::from_secs(30)));
-    }
-
-    proptest! {
-        /// Whatever is sent and acknowledged: what is due is what has not been sent for so long, and nothing else.
-        #[test]
-        fn due_is_what_a_look_at_everything_finds(
-            steps in prop::collection::vec((0..4u8, 0..9u64, any::<prop::sample::Index>()), 1..60),
-        ) {
-            const AFTER: Duration = Duration::from_secs(10);
-            let mut now = Instant::now();
-            let mut outbox = Outbox::new(100, None, Some(AFTER));
-            outbox.open(20);
-            let mut known: Vec<(u16, Instant)> = Vec::new();
-            for (step, seconds, which) in steps {
-                match step {
-                    0 | 1 => {
-                        outbox.offer(delivery("t", "x", 1));
-                    }
-                    2 if !known.is_empty() => {
-                        let (id, _) = known.remove(which.index(known.len()));
-                        prop_assert!(outbox.acknowledge(id).is_some());
-                    }
-                    _ => now += Duration::from_secs(seconds),
-                }
-                let mut due: Vec<u16> = known
-                    .iter()
-                    .filter(|(_, last)| *last + AFTER <= now)
-                    .map(|(id, _)| *id)
-                    .collect();
-                due.sort_unstable();
-                let mut again = Vec::new();
-                while let Next::Send(parcel) = outbox.next(now) {
-                    if parcel.again {
-                        again.push(parcel.id);
-                        known.retain(|(id, _)| *id != parcel.id);
-                    }
-                    known.push((parcel.id, now));
-                }
-                again.sort_unstable();
-                prop_assert_eq!(again, due);
-                let next = known.iter().map(|(_, last)| *last + AFTER).min();
-                // It may be too early, as an acknowledgement does not make it later.
-                prop_assert_eq!(outbox.due().is_some(), next.is_some());
-                prop_assert!(outbox.due() <= next);
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_in_flight_for_ever() {
-        let now = Instant::now();
-        let mut outbox = Outbox::new(10, None, None);
-        outbox.open(1);
-        outbox.offer(delivery("t", "1", 1));
-        outbox.offer(delivery("t", "2", 1));
-        check(&mut outbox, now, &[("1", 1)]);
-        assert_eq!(outbox.oldest(), Some(now));
-        assert_eq!(outbox.give_up(now - Duration::from_secs(1)), 0);
-        assert_eq!(outbox.give_up(now), 1);
-        check(&mut outbox, now, &[("2", 2)]);
-    }
-}
+mod tests;

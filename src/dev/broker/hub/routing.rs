@@ -4,13 +4,14 @@
 //! each session in their order; so a topic that one connection publishes to keeps its order, though IoT Core promises none.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::Hub;
+use super::group::{Group, Late, Waiting};
 use super::message::{Delivery, Message};
 use super::session::{Handed, Link, Options, Session, Will};
 use super::trie::Trie;
@@ -20,38 +21,17 @@ use crate::dev::broker::observe::{Happening, count, uncount};
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
     each: Vec<Entry>,
-    groups: BTreeMap<Box<str>, Group>,
+    pub(super) groups: BTreeMap<Box<str>, Group>,
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
-    session: Arc<Session>,
-    options: Options,
-}
-
-/// A shared subscription: each message goes to one member.
-#[derive(Debug, Default)]
-struct Group {
-    members: Vec<Entry>,
-    turn: AtomicUsize,
-}
-
-impl Group {
-    /// Whose turn it is: clients that are there, in turn; without any, those that come back.
-    fn pick(&self) -> Option<&Entry> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let start = turn.checked_rem(self.members.len())?;
-        let (before, from) = self.members.split_at_checked(start)?;
-        let mut in_turn = from.iter().chain(before);
-        in_turn
-            .clone()
-            .find(|member| member.session.is_present())
-            .or_else(|| in_turn.next())
-    }
+pub(crate) struct Entry {
+    pub(crate) session: Arc<Session>,
+    pub(crate) options: Options,
 }
 
 /// What a filter says: the shared subscription's name, if it is one, and what topics are matched against.
-fn parts(filter: &str) -> (Option<&str>, &str) {
+pub(super) fn parts(filter: &str) -> (Option<&str>, &str) {
     let shared = filter.strip_prefix("$share/");
     match shared.and_then(|shared| shared.split_once('/')) {
         Some((name, filter)) => (Some(name), filter),
@@ -72,12 +52,14 @@ pub(crate) type Room = Vec<Hit>;
 pub(crate) struct Hit {
     session: Arc<Session>,
     options: Options,
+    /// Where it is a member's turn.
+    group: Option<Arc<Waiting>>,
     /// Further identifiers of subscriptions that match.
     more_ids: SmallVec<[u32; 1]>,
 }
 
 impl Hub {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Trie<Subscribers>> {
+    pub(super) fn read(&self) -> std::sync::RwLockReadGuard<'_, Trie<Subscribers>> {
         self.trie.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -106,7 +88,13 @@ impl Hub {
         let subscribers = trie.entry(matched);
         let entries = match share {
             None => &mut subscribers.each,
-            Some(name) => &mut subscribers.groups.entry(name.into()).or_default().members,
+            Some(name) => {
+                let groups = subscribers.groups.entry(name.into());
+                let bound = self.limits.queued_per_group;
+                let group = groups.or_insert_with(|| Group::new(filter, bound));
+                self.share(&mut state, group, options);
+                group.members()
+            }
         };
         let known = entries
             .iter_mut()
@@ -118,6 +106,10 @@ impl Hub {
                 options,
             }),
         }
+        if let Some(group) = share.and_then(|name| subscribers.groups.get(name)) {
+            group.tend();
+        }
+        drop(trie);
         if is_new {
             count(&self.counters.subscriptions);
             if is_for_events(filter) {
@@ -132,6 +124,9 @@ impl Hub {
         let mut state = session.state();
         let was_there = state.subscriptions.remove(filter).is_some();
         if was_there {
+            state
+                .shares
+                .retain(|share| *share.waiting.filter != *filter);
             self.remove(session, filter);
         }
         was_there
@@ -154,8 +149,9 @@ impl Hub {
                 None => out(&mut subscribers.each),
                 Some(name) => {
                     if let Some(group) = subscribers.groups.get_mut(name) {
-                        out(&mut group.members);
-                        if group.members.is_empty() {
+                        out(group.members());
+                        group.tend();
+                        if group.members().is_empty() {
                             subscribers.groups.remove(name);
                         }
                     }
@@ -170,21 +166,23 @@ impl Hub {
         }
     }
 
-    /// Hands a message to everybody who gets it; says how many sessions those are.
+    /// Hands a message to everybody who gets it; says how many those are: sessions, and groups that keep it.
     pub(crate) fn route(&self, message: &Arc<Message>, room: &mut Room) -> usize {
-        self.find(message, room);
-        let found = room.len();
+        let kept = self.find(message, room);
+        let found = room.len() + kept;
         for hit in room.drain(..) {
             let own = hit.options.subscription_id;
             let ids: Box<[u32]> = match own {
                 0 => hit.more_ids.into_boxed_slice(),
                 own => std::iter::once(own).chain(hit.more_ids).collect(),
             };
+            let qos = message.qos.min(hit.options.qos);
             let delivery = Delivery {
                 message: Arc::clone(message),
-                qos: message.qos.min(hit.options.qos),
+                qos,
                 retain: message.retain && hit.options.retain_as_published,
                 subscription_ids: (!ids.is_empty()).then_some(ids),
+                group: hit.group.filter(|_| qos > 0),
                 sent_as: 0,
             };
             self.hand(&hit.session, delivery);
@@ -196,17 +194,20 @@ impl Hub {
         found
     }
 
-    fn find(&self, message: &Message, room: &mut Room) {
+    /// Finds the sessions that a message goes to; says how many groups keep it.
+    fn find(&self, message: &Arc<Message>, room: &mut Room) -> usize {
         let mut lists = 0;
         let wanted =
             |entry: &Entry| !(entry.options.no_local && entry.session.number == message.publisher);
         let hit = |entry: &Entry| Hit {
             session: Arc::clone(&entry.session),
             options: entry.options,
+            group: None,
             more_ids: SmallVec::new(),
         };
         // A member that also subscribed by itself gets the message twice: these are two subscriptions to it.
         let mut picked = SmallVec::<[Hit; 2]>::new();
+        let mut late = Late::default();
         let parent = self.rules.hash_matches_parent;
         let with = &mut |subscribers: &Subscribers| {
             if !subscribers.each.is_empty() {
@@ -214,14 +215,24 @@ impl Hub {
                 let each = subscribers.each.iter();
                 room.extend(each.filter(|entry| wanted(entry)).map(hit));
             }
-            let groups = subscribers.groups.values();
-            picked.extend(groups.filter_map(Group::pick).map(hit));
+            for group in subscribers.groups.values() {
+                match group.pick() {
+                    Some(member) => picked.push(Hit {
+                        group: Some(Arc::clone(group.waiting())),
+                        ..hit(member)
+                    }),
+                    None => self.keep(group, message, &mut late),
+                }
+            }
         };
         self.read().matching(&message.topic, parent, with);
         if lists > 1 {
             merge(room);
         }
         room.extend(picked);
+        let kept = late.kept;
+        self.after(late);
+        kept
     }
 
     /// Hands a message to one session.
@@ -236,19 +247,22 @@ impl Hub {
             Handed::Taken if stores => count(&self.counters.stored),
             Handed::Full => {
                 count(&self.counters.dropped);
-                self.tell_dropped(session, &message, "too many messages wait for it");
+                let client_id = &session.client_id;
+                self.tell_dropped(client_id, &message, "too many messages wait for it");
             }
-            Handed::Taken | Handed::Away => {}
+            // It has gone since it was chosen.
+            Handed::Away(delivery) if delivery.group.is_some() => self.hand_on(vec![delivery]),
+            Handed::Taken | Handed::Away(_) => {}
         }
     }
 
-    pub(crate) fn tell_dropped(&self, session: &Session, message: &Message, why: &str) {
-        self.observers
-            .tell(&session.client_id, || Happening::Dropped {
-                topic: message.topic.clone(),
-                why: why.into(),
-                mark: message.mark(),
-            });
+    /// `who` is a client, or a group.
+    pub(crate) fn tell_dropped(&self, who: &Arc<str>, message: &Message, why: &str) {
+        self.observers.tell(who, || Happening::Dropped {
+            topic: message.topic.clone(),
+            why: why.into(),
+            mark: message.mark(),
+        });
     }
 
     /// Keeps a message for later subscribers, where it is one to be kept. `$` topics keep none.
@@ -300,6 +314,7 @@ impl Hub {
                 message,
                 retain: true,
                 subscription_ids: (options.subscription_id > 0).then(|| ids.into()),
+                group: None,
                 sent_as: 0,
             };
             self.hand(session, delivery);

@@ -13,8 +13,9 @@ use std::time::SystemTime;
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
+use super::group::Share;
 use super::message::{Delivery, Message};
-use super::outbox::{Offer, Outbox};
+use super::outbox::{Next, Offer, Outbox};
 use crate::dev::broker::connection::ending::Ending;
 use crate::dev::broker::observe::Rights;
 use crate::port::Access;
@@ -38,6 +39,8 @@ pub(crate) struct Session {
 pub(crate) struct State {
     pub(crate) outbox: Outbox,
     pub(crate) subscriptions: BTreeMap<Arc<str>, Options>,
+    /// Those of its subscriptions that are shared: few clients have any.
+    pub(crate) shares: Vec<Share>,
     /// The connection, while there is one.
     pub(crate) link: Option<Arc<Link>>,
     /// The connection's task, while it has nothing to do.
@@ -146,17 +149,40 @@ impl Link {
 }
 
 /// What became of a message that was handed to a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Handed {
     /// It is on its way, or waits for its client to come back.
     Taken,
     /// There was no room.
     Full,
-    /// The client is away, and the message is not kept.
-    Away,
+    /// The client is away, and the message is not kept here.
+    Away(Delivery),
 }
 
 impl State {
+    /// Whether nothing is to be sent now.
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
+        self.outbox.is_idle(now) && !self.shares.iter().any(Share::has_some)
+    }
+
+    /// What is to be sent now: what waits for its groups, which comes at a pace, and what waits for itself.
+    pub(crate) fn next(&mut self, now: Instant) -> Next {
+        let mut at = None;
+        if self.outbox.has_room_in_flight() {
+            for share in &mut self.shares {
+                if let Some(delivery) = share.take(now) {
+                    return self.outbox.send(delivery, now);
+                }
+                at = at.into_iter().chain(share.next(now)).min();
+            }
+        }
+        match (self.outbox.next(now), at) {
+            (Next::At(own), Some(at)) => Next::At(own.min(at)),
+            (Next::Nothing, Some(at)) => Next::At(at),
+            (next, _) => next,
+        }
+    }
+
     /// Remembers whom to wake.
     pub(crate) fn listen(&mut self, waker: &Waker) {
         let known = self.waker.as_ref();
@@ -176,6 +202,7 @@ impl Session {
             state: Mutex::new(State {
                 outbox,
                 subscriptions: BTreeMap::new(),
+                shares: Vec::new(),
                 link: None,
                 waker: None,
                 expiry: 0,
@@ -191,25 +218,26 @@ impl Session {
     }
 
     pub(crate) fn is_present(&self) -> bool {
-        self.present.load(Ordering::Relaxed)
+        // Ordered with what waits for groups: see there.
+        self.present.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_present(&self, present: bool) {
-        self.present.store(present, Ordering::Relaxed);
+        self.present.store(present, Ordering::SeqCst);
     }
 
-    /// Hands a message over. `may_store` is asked before it is kept for a client that is away.
+    /// Hands a message over. `may_store` is asked before it is kept for a client that is away; what is for a group never is.
     pub(crate) fn hand(&self, delivery: Delivery, may_store: impl FnOnce() -> bool) -> Handed {
         let mut state = self.state();
         if state.is_over {
-            return Handed::Away;
+            return Handed::Away(delivery);
         }
         let offer = if state.link.is_some() {
             state.outbox.offer(delivery)
-        } else if delivery.qos > 0 && may_store() {
+        } else if delivery.qos > 0 && delivery.group.is_none() && may_store() {
             state.outbox.store(delivery)
         } else {
-            return Handed::Away;
+            return Handed::Away(delivery);
         };
         let waker = state.waker.take();
         drop(state);

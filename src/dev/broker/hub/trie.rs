@@ -64,6 +64,19 @@ impl<V: Default> Trie<V> {
         node.here.get_or_insert_default()
     }
 
+    /// What belongs to a filter, if anything does.
+    pub(crate) fn get(&self, filter: &str) -> Option<&V> {
+        let mut node = &self.root;
+        for level in filter.split('/') {
+            match level {
+                "#" => return node.below.as_deref(),
+                "+" => node = node.plus.as_deref()?,
+                _ => node = node.children.get(level)?,
+            }
+        }
+        node.here.as_deref()
+    }
+
     /// Changes what belongs to a filter; it goes, with the way to it, when `change` says that nothing is left.
     pub(crate) fn change(&mut self, filter: &str, mut change: impl FnMut(&mut V) -> bool) {
         change_below(&mut self.root, Some(filter), &mut change);
@@ -241,6 +254,7 @@ mod tests {
                 .collect();
             prop_assert_eq!(found(&trie, &topic, parent), wanted);
             for (number, filter) in left {
+                prop_assert!(trie.get(filter).is_some_and(|numbers| numbers.contains(&number)));
                 trie.change(filter, |numbers| {
                     numbers.retain(|other| *other != number);
                     numbers.is_empty()

@@ -1,0 +1,287 @@
+//! A shared subscription: each message goes to one member.
+//!
+//! While no member is there, messages of QoS 1 wait for the group, in one queue, and go to whichever member comes first; members that
+//! are there together each take from it at their own pace. AWS IoT Core has such a queue (its quota is "queued messages per
+//! shared-subscription group"); what becomes of messages that a member had and did not acknowledge it does not say. Here they go
+//! to another member as soon as the first one is gone, which MQTT allows (5.0, section 4.8.2).
+//!
+//! Who puts something into the queue looks afterwards whether a member has come, and who comes looks into the queue afterwards, both
+//! in one order for all threads: one of them sees the other.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use super::Hub;
+use super::message::{Delivery, Message};
+use super::outbox::Offer;
+use super::rate::Rate;
+use super::routing::{Entry, parts};
+use super::session::{Options, Session, State};
+use crate::dev::broker::observe::count;
+
+/// Who has subscribed to one filter under one name.
+#[derive(Debug)]
+pub(crate) struct Group {
+    members: Vec<Entry>,
+    /// Whose turn is next, if it is there.
+    turn: AtomicUsize,
+    waiting: Arc<Waiting>,
+}
+
+/// What waits for a group.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// As its members named it, with its name before the filter.
+    pub(crate) filter: Arc<str>,
+    queue: Mutex<VecDeque<Arc<Message>>>,
+    /// How many there are, for who does not want the lock.
+    count: AtomicUsize,
+    bound: usize,
+}
+
+/// A session's part in a group.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) options: Options,
+    /// How fast it takes what waits.
+    pace: Rate,
+}
+
+impl Group {
+    pub(crate) fn new(filter: &str, bound: usize) -> Self {
+        Self {
+            members: Vec::new(),
+            turn: AtomicUsize::new(0),
+            waiting: Arc::new(Waiting {
+                filter: filter.into(),
+                queue: Mutex::default(),
+                count: AtomicUsize::new(0),
+                bound,
+            }),
+        }
+    }
+
+    pub(crate) fn members(&mut self) -> &mut Vec<Entry> {
+        &mut self.members
+    }
+
+    pub(crate) fn waiting(&self) -> &Arc<Waiting> {
+        &self.waiting
+    }
+
+    /// Whose turn it is, of those that are there.
+    pub(crate) fn pick(&self) -> Option<&Entry> {
+        let turn = self.turn.load(Ordering::Relaxed);
+        let start = turn.checked_rem(self.members.len())?;
+        let members = self.members.iter().enumerate();
+        let mut in_turn = members.cycle().skip(start).take(self.members.len());
+        let (at, member) = in_turn.find(|(_, member)| member.session.is_present())?;
+        // Publishers that come at the same time may choose the same one.
+        self.turn.store(at + 1, Ordering::Relaxed);
+        Some(member)
+    }
+
+    /// Whether anything is kept for it: for members whose subscription has QoS 1. Who is away has a session that is kept.
+    pub(crate) fn keeps(&self) -> bool {
+        self.members.iter().any(|member| member.options.qos > 0)
+    }
+
+    /// Members have changed: without one that is to get it, nothing waits.
+    pub(crate) fn tend(&self) {
+        if !self.keeps() {
+            self.waiting.clear();
+        }
+    }
+
+    /// Those that have come, for whom something waits now.
+    pub(crate) fn come(&self) -> impl Iterator<Item = Arc<Session>> {
+        let members = self.members.iter();
+        let there = members.filter(|member| member.options.qos > 0 && member.session.is_present());
+        there.map(|member| Arc::clone(&member.session))
+    }
+}
+
+impl Waiting {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<Message>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::SeqCst) == 0
+    }
+
+    /// Behind all others.
+    pub(crate) fn push(&self, message: &Arc<Message>) -> Offer {
+        self.put(|queue| queue.push_back(Arc::clone(message)))
+    }
+
+    /// Before all others: it was on its way already.
+    pub(crate) fn put_back(&self, message: &Arc<Message>) -> Offer {
+        self.put(|queue| queue.push_front(Arc::clone(message)))
+    }
+
+    fn put(&self, how: impl FnOnce(&mut VecDeque<Arc<Message>>)) -> Offer {
+        let mut queue = self.queue();
+        if queue.len() >= self.bound {
+            return Offer::Full;
+        }
+        how(&mut queue);
+        self.count.store(queue.len(), Ordering::SeqCst);
+        Offer::Taken
+    }
+
+    fn pop(&self) -> Option<Arc<Message>> {
+        let mut queue = self.queue();
+        let message = queue.pop_front();
+        if queue.is_empty() {
+            *queue = VecDeque::new();
+        }
+        self.count.store(queue.len(), Ordering::SeqCst);
+        message
+    }
+
+    fn clear(&self) {
+        let mut queue = self.queue();
+        *queue = VecDeque::new();
+        self.count.store(0, Ordering::SeqCst);
+    }
+}
+
+impl Share {
+    pub(crate) fn new(waiting: Arc<Waiting>, options: Options, per_second: Option<u32>) -> Self {
+        Self {
+            waiting,
+            options,
+            pace: Rate::new(per_second),
+        }
+    }
+
+    pub(crate) fn is_of(&self, waiting: &Arc<Waiting>) -> bool {
+        Arc::ptr_eq(&self.waiting, waiting)
+    }
+
+    /// Whether something waits that this member is to get.
+    pub(crate) fn has_some(&self) -> bool {
+        self.options.qos > 0 && !self.waiting.is_empty()
+    }
+
+    /// Takes one of what waits, if its time has come.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Delivery> {
+        if !self.has_some() || self.pace.left(now) == 0 {
+            return None;
+        }
+        let message = self.waiting.pop()?;
+        self.pace.take(now, 1);
+        Some(Delivery::shared(message, self.options, &self.waiting))
+    }
+
+    /// When to look again, where something waits.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Instant> {
+        self.has_some().then(|| self.pace.next(now)).flatten()
+    }
+}
+
+/// What is to be done about groups once no lock is held.
+#[derive(Default)]
+pub(super) struct Late {
+    /// How many keep the message.
+    pub(super) kept: usize,
+    /// Who has come while something was put into a queue.
+    come: Vec<Arc<Session>>,
+    /// What had no room, and whose queue had none.
+    full: Vec<(Arc<str>, Arc<Message>)>,
+}
+
+impl Hub {
+    /// A session has its part in a group.
+    pub(super) fn share(&self, state: &mut State, group: &Group, options: Options) {
+        let waiting = group.waiting();
+        let shares = &mut state.shares;
+        match shares.iter_mut().find(|share| share.is_of(waiting)) {
+            Some(share) => share.options = options,
+            None => shares.push(Share::new(
+                Arc::clone(waiting),
+                options,
+                self.limits.stored_per_second_shared,
+            )),
+        }
+    }
+
+    /// Keeps a message for a group without a member that is there.
+    pub(super) fn keep(&self, group: &Group, message: &Arc<Message>, late: &mut Late) {
+        let may = message.qos > 0 && group.keeps() && self.account.queued.take(Instant::now());
+        if may && self.put(group, message, late, Waiting::push) {
+            count(&self.counters.stored);
+            late.kept += 1;
+        }
+    }
+
+    fn put(
+        &self,
+        group: &Group,
+        message: &Arc<Message>,
+        late: &mut Late,
+        how: fn(&Waiting, &Arc<Message>) -> Offer,
+    ) -> bool {
+        let taken = how(group.waiting(), message) == Offer::Taken;
+        if !taken {
+            let filter = Arc::clone(&group.waiting().filter);
+            late.full.push((filter, Arc::clone(message)));
+        }
+        late.come.extend(group.come());
+        taken
+    }
+
+    pub(super) fn after(&self, late: Late) {
+        for session in late.come {
+            session.wake();
+        }
+        for (filter, message) in late.full {
+            count(&self.counters.dropped);
+            let why = "too many messages wait for the group";
+            self.tell_dropped(&filter, &message, why);
+        }
+    }
+
+    /// What a member of a group was to get, and will not, goes to another one, or waits for one.
+    pub(crate) fn hand_on(&self, shared: Vec<Delivery>) {
+        if shared.is_empty() {
+            return;
+        }
+        let mut late = Late::default();
+        let mut handed = Vec::new();
+        let trie = self.read();
+        // From the end on, as each that waits is put before all others.
+        for delivery in shared.into_iter().rev() {
+            let group = delivery.group.as_ref().and_then(|waiting| {
+                let (name, matched) = parts(&waiting.filter);
+                trie.get(matched)?.groups.get(name?)
+            });
+            let Some(group) = group else {
+                // Its last member is gone.
+                count(&self.counters.dropped);
+                continue;
+            };
+            match group.pick() {
+                Some(member) => {
+                    let waiting = group.waiting();
+                    let delivery = Delivery::shared(delivery.message, member.options, waiting);
+                    handed.push((Arc::clone(&member.session), delivery));
+                }
+                None if group.keeps() => {
+                    self.put(group, &delivery.message, &mut late, Waiting::put_back);
+                }
+                None => count(&self.counters.dropped),
+            }
+        }
+        drop(trie);
+        for (session, delivery) in handed.into_iter().rev() {
+            self.hand(&session, delivery);
+        }
+        self.after(late);
+    }
+}

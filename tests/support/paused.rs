@@ -1,0 +1,60 @@
+//! The IoT Core stand-in behind clients that come through memory, for tests whose clock is paused: it moves on when nothing else can
+//! happen.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventcast::dev::broker::Broker;
+use eventcast::dev::broker::door::Carrier;
+use eventcast::dev::broker::everybody::Everybody;
+use eventcast::dev::broker::limits::{Limits, Rules};
+use eventcast::port::Authorizer;
+use tokio::io::DuplexStream;
+use tokio::task::JoinSet;
+
+use crate::raw::{Connect, Raw};
+
+/// A broker whose clients come through memory.
+pub(crate) struct Paused {
+    pub(crate) broker: Broker,
+    connections: JoinSet<()>,
+}
+
+impl Paused {
+    pub(crate) fn start(limits: Limits) -> Self {
+        Self::with(limits, Arc::new(Everybody))
+    }
+
+    pub(crate) fn with(limits: Limits, authorizer: Arc<dyn Authorizer>) -> Self {
+        Self {
+            broker: Broker::start(limits, Rules::iot_core(), authorizer),
+            connections: JoinSet::new(),
+        }
+    }
+
+    pub(crate) fn open(&mut self, carrier: Carrier) -> DuplexStream {
+        let (near, far) = tokio::io::duplex(16 * 1024);
+        let broker = self.broker.clone();
+        let source = SocketAddr::from(([127, 0, 0, 1], 1));
+        self.connections
+            .spawn(async move { broker.receive(far, source, carrier).await });
+        near
+    }
+
+    pub(crate) fn raw(&mut self) -> Raw<DuplexStream> {
+        Raw::new(self.open(Carrier::Plain))
+    }
+
+    pub(crate) async fn join(&mut self, connect: &Connect) -> Raw<DuplexStream> {
+        let mut raw = self.raw();
+        raw.login(connect).await;
+        raw
+    }
+}
+
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
