@@ -171,6 +171,33 @@ async fn subscribing_is_limited() {
 }
 
 #[tokio::test]
+async fn unacknowledged_messages_come_to_a_new_connection_without_a_mark() {
+    let running = iot_core().await;
+    for connect in [v3("a").dirty(), v5("b").dirty().expiry(100)] {
+        let mut client = Raw::join(running.port, &connect).await;
+        assert_eq!(client.subscribe("t").await, 1);
+        for payload in ["0", "1"] {
+            publish_once(running.port, payload).await;
+        }
+        // The first is acknowledged, the second is not.
+        assert_eq!(client.message().await.id, 1);
+        assert!(matches!(client.next().await, Got::Message(_)));
+        client.expect_silence().await;
+        drop(client);
+        let mut client = Raw::join(running.port, &connect).await;
+        let message = client.message().await;
+        assert_eq!((&*message.payload, message.id), ("1", 1));
+        assert!(!message.dup);
+        client.expect_silence().await;
+    }
+}
+
+async fn publish_once(port: u16, payload: &str) {
+    let mut publisher = Raw::join(port, &v3("publisher")).await;
+    publisher.publish("t", payload).await;
+}
+
+#[tokio::test]
 async fn filters_are_limited() {
     let running = iot_core().await;
     let deep = "1/2/3/4/5/6/7/8/9";
@@ -187,10 +214,17 @@ async fn filters_are_limited() {
         );
         assert_eq!(client.subscribe("$aws/events/#").await, 1);
     }
-    for filter in ["$SYS/broker", "a/#/b", "a+", "", "$share/only"] {
+    let unfit = [
+        ("$SYS/broker", 0x8F),
+        ("a/#/b", 0x81),
+        ("a+", 0x81),
+        ("", 0x81),
+        ("$share/only", 0x81),
+    ];
+    for (filter, reason) in unfit {
         let mut client = Raw::join(running.port, &v5("a")).await;
         client.send(&subscribe(true, 1, &[(filter, 1)], &[])).await;
-        client.expect_disconnect(0x8F).await;
+        client.expect_disconnect(reason).await;
         let mut client = Raw::join(running.port, &v3("a")).await;
         client.send(&subscribe(false, 1, &[(filter, 1)], &[])).await;
         client.expect_end().await;

@@ -164,6 +164,35 @@ async fn a_client_without_an_id_is_given_one() {
 }
 
 #[tokio::test]
+async fn mqtt_3_1_knows_no_empty_client_id() {
+    let running = general().await;
+    let mut connect = v3("");
+    (connect.name, connect.level) = ("MQIsdp", 3);
+    let mut client = Raw::open(running.port).await;
+    assert!(matches!(
+        client.knock(&connect).await,
+        Got::ConnAck { code: 2, .. }
+    ));
+    client.expect_end().await;
+}
+
+#[tokio::test]
+async fn extended_authentication_is_refused_by_its_name() {
+    let running = general().await;
+    let mut client = Raw::open(running.port).await;
+    let connect = v5("a").with(&string(0x15, "SCRAM-SHA-1"));
+    assert!(matches!(
+        client.knock(&connect).await,
+        Got::ConnAck { code: 0x8C, .. }
+    ));
+    client.expect_end().await;
+    // Data without a method is no CONNECT.
+    let mut client = Raw::open(running.port).await;
+    client.send(&v5("a").with(&string(0x16, "x")).bytes()).await;
+    client.expect_end().await;
+}
+
+#[tokio::test]
 async fn messages_wait_for_a_client_that_is_away() {
     let running = general().await;
     let mut publisher = Raw::join(running.port, &v5("publisher")).await;
@@ -217,10 +246,16 @@ async fn what_was_not_acknowledged_comes_again() {
         client.expect_silence().await;
         drop(client);
         let mut client = Raw::join(running.port, &connect).await;
-        for payload in ["0", "2"] {
+        for n in [0, 2] {
             let message = client.message().await;
-            assert_eq!((&*message.payload, message.dup), (payload, false));
+            assert_eq!(message.payload, n.to_string());
+            assert_eq!((message.id, message.dup), (ids[n], true));
         }
+        client.expect_silence().await;
+        // What comes new is none, and has none of the identifiers that were in use.
+        publisher.publish("t", "new").await;
+        let message = client.message().await;
+        assert!(!message.dup && message.id > ids[2]);
         client.expect_silence().await;
     }
 }
@@ -353,17 +388,17 @@ async fn topic_aliases_of_clients() {
         assert_eq!((&*message.topic, &*message.payload), ("t", topic));
         assert_eq!(message.properties.number(0x23), None);
     }
-    for (alias, topic) in [(0, "t"), (9, "t"), (1, "")] {
+    for (alias, topic, reason) in [(0, "t", 0x94), (9, "t", 0x94), (1, "", 0x82)] {
         let mut client = Raw::join(running.port, &v5("a")).await;
         let bytes = publish(true, topic, "x", 0, 0, false, &number2(0x23, alias));
         client.send(&bytes).await;
-        client.expect_disconnect(0x94).await;
+        client.expect_disconnect(reason).await;
     }
     // Aliases end with their connection.
     let mut client = Raw::join(running.port, &v5("a").dirty()).await;
     let bytes = publish(true, "", "x", 0, 0, false, &number2(0x23, 8));
     client.send(&bytes).await;
-    client.expect_disconnect(0x94).await;
+    client.expect_disconnect(0x82).await;
 }
 
 #[tokio::test]
@@ -398,6 +433,33 @@ async fn a_client_gets_no_packet_that_is_too_large_for_it() {
     assert_eq!(client.message().await.payload, "x".repeat(50));
     assert_eq!(client.message().await.payload, "z".repeat(50));
     assert_eq!(running.broker.counts().dropped, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_packet_like_connack_gets_none() {
+    let running = general().await;
+    for most in [1, 17] {
+        let mut client = Raw::open(running.port).await;
+        client
+            .send(&v5("a").keep_alive(10).with(&number4(0x27, most)).bytes())
+            .await;
+        client.expect_end().await;
+    }
+    let mut client = Raw::open(running.port).await;
+    let connect = v5("a").keep_alive(10).with(&number4(0x27, 18));
+    client.login(&connect).await;
+    // A no without a reason in words, which would be too large.
+    let mut client = Raw::open(running.port).await;
+    let connect = connect.with(&string(0x15, "SCRAM"));
+    match client.knock(&connect).await {
+        Got::ConnAck {
+            code: 0x8C,
+            properties,
+            ..
+        } => assert_eq!(properties.text(0x1F), None),
+        other => panic!("{other:?}"),
+    }
+    client.expect_end().await;
 }
 
 #[tokio::test]
@@ -535,6 +597,35 @@ async fn a_new_connection_takes_over() {
     assert_eq!(running.broker.connections(), 2);
 }
 
+/// As a page does that is loaded again: its goodbye and its next CONNECT arrive together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_says_goodbye_and_comes_back_at_once_leaves_no_will() {
+    let running = general().await;
+    let mut watcher = Raw::join(running.port, &v3("watcher")).await;
+    assert_eq!(watcher.subscribe("will").await, 1);
+    let will = Will {
+        topic: "will".to_owned(),
+        payload: "lost".to_owned(),
+        ..Will::default()
+    };
+    for connect in [v3("a").dirty(), v5("b")] {
+        let connect = connect.will(will.clone());
+        let mut client = Raw::join(running.port, &connect).await;
+        for _ in 0..200 {
+            client.send(&[0xE0, 0]).await;
+            client = Raw::join(running.port, &connect).await;
+            watcher.expect_silence().await;
+        }
+        // Who is only taken over leaves it, before anything that the new connection does.
+        let mut next = Raw::join(running.port, &connect).await;
+        next.fire("will", "back").await;
+        for payload in ["lost", "back"] {
+            assert_eq!(watcher.message().await.payload, payload);
+        }
+        next.leave().await;
+    }
+}
+
 #[tokio::test]
 async fn a_shared_subscription_gives_each_message_to_one_member() {
     let running = general().await;
@@ -577,14 +668,14 @@ async fn a_shared_subscription_gives_each_message_to_one_member() {
 #[tokio::test]
 async fn malformed_packets_end_the_connection() {
     let running = general().await;
-    let malformed: [(&[u8], u8); 12] = [
+    let malformed: [(&[u8], u8); 17] = [
         // Flags that must not be set.
         (&[0xC1, 0], 0x81),
         (&[0x80, 5, 0, 1, 0, 0, 0], 0x81),
         // QoS 3.
         (&[0x36, 5, 0, 1, b'a', 0, 1], 0x81),
         // A topic with a wildcard.
-        (&[0x30, 4, 0, 1, b'#', 0], 0x90),
+        (&[0x30, 4, 0, 1, b'#', 0], 0x82),
         // A topic that is not UTF-8, and one with the null character.
         (&[0x30, 4, 0, 1, 0xFF, 0], 0x81),
         (&[0x30, 4, 0, 1, 0, 0], 0x81),
@@ -594,6 +685,17 @@ async fn malformed_packets_end_the_connection() {
         (&[0x32, 6, 0, 1, b'a', 0, 0, 0], 0x82),
         // A SUBSCRIBE without a filter.
         (&[0x82, 3, 0, 1, 0], 0x82),
+        // An empty filter, and ones with wildcards or a group out of place.
+        (&[0x82, 6, 0, 1, 0, 0, 0, 1], 0x81),
+        (&[0xA2, 5, 0, 1, 0, 0, 0], 0x81),
+        (&[0x82, 8, 0, 1, 0, 0, 2, b'#', b'#', 1], 0x81),
+        (&[0xA2, 7, 0, 1, 0, 0, 2, b'#', b'#'], 0x81),
+        (
+            &[
+                0x82, 14, 0, 1, 0, 0, 8, b'$', b's', b'h', b'a', b'r', b'e', b'/', b'g', 1,
+            ],
+            0x81,
+        ),
         // A property that does not exist, and one twice.
         (&[0x30, 6, 0, 1, b'a', 2, 0x7E, 0], 0x81),
         (&[0x30, 8, 0, 1, b'a', 4, 1, 0, 1, 0], 0x82),

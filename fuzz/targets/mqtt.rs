@@ -21,6 +21,7 @@ fuzz_target!(|input: &[u8]| {
                 topic: publish.topic,
                 qos: publish.qos.min(1),
                 retain: publish.retain,
+                again: publish.qos > 0 && found.header & 0b1000 != 0,
                 id: publish.id.max(1),
                 expiry: publish.properties.expiry,
                 alias: publish.properties.alias,

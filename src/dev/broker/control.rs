@@ -106,8 +106,12 @@ impl Broker {
     pub fn publish(&self, post: &Post) -> Result<usize, PostError> {
         let hub = &self.hub;
         let now = Instant::now();
-        let reached = names::topic(&post.topic, &hub.limits, &hub.rules)
-            .map_err(|(Unfit::Wrong(why) | Unfit::Beyond(why))| PostError::Invalid(why))?;
+        let reached =
+            names::topic(&post.topic, &hub.limits, &hub.rules).map_err(|unfit| match unfit {
+                Unfit::Wrong(why) | Unfit::Refused(why) | Unfit::Beyond(why) => {
+                    PostError::Invalid(why)
+                }
+            })?;
         if post.qos > 1 {
             return Err(PostError::Invalid("the QoS must be 0 or 1".into()));
         }

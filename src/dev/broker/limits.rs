@@ -127,6 +127,9 @@ pub struct Rules {
     pub answer_v3_refusals: bool,
     /// Whether an MQTT 5 connection closes as well after it was told "not authorized"; AWS does not say.
     pub close_v5_refusals: bool,
+    /// Whether unacknowledged messages come to a new connection with their packet identifier, marked as duplicates, as MQTT says;
+    /// IoT Core gives them another one and no mark.
+    pub original_ids: bool,
     /// Whether MQTT 5 is told with PUBACK 0x97 that a publish was discarded; AWS does not say. MQTT 3 never is.
     pub answer_throttled: bool,
 }
@@ -255,6 +258,7 @@ impl Rules {
             listed_reasons_only: true,
             answer_v3_refusals: false,
             close_v5_refusals: false,
+            original_ids: false,
             answer_throttled: true,
         }
     }
@@ -269,6 +273,7 @@ impl Rules {
             listed_reasons_only: false,
             answer_v3_refusals: true,
             close_v5_refusals: false,
+            original_ids: true,
             answer_throttled: true,
         }
     }

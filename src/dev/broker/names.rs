@@ -16,8 +16,10 @@ pub(crate) enum Use {
 /// Why a topic or a filter is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
-    /// It is none at all, or reserved: the connection ends.
+    /// It is none at all: the connection ends.
     Wrong(String),
+    /// It could be one, but is reserved or has a character that is not taken: the connection ends.
+    Refused(String),
     /// It is beyond a limit: MQTT 5 is told.
     Beyond(String),
 }
@@ -32,6 +34,9 @@ pub(crate) fn topic(name: &str, limits: &Limits, rules: &Rules) -> Result<Use, U
     };
     match Topic::parse(checked) {
         Ok(_) | Err(TopicError::TooLong(_) | TopicError::TooDeep(_)) => {}
+        Err(error @ (TopicError::Reserved | TopicError::Character(_))) => {
+            return Err(Unfit::Refused(error.to_string()));
+        }
         Err(error) => return Err(Unfit::Wrong(error.to_string())),
     }
     let counted = if is_ingest { behind(name, 3) } else { name };
@@ -49,6 +54,9 @@ pub(crate) fn filter(text: &str, limits: &Limits, rules: &Rules) -> Result<(), U
     };
     match Filter::parse(checked) {
         Ok(_) | Err(FilterError::TooLong(_) | FilterError::TooDeep(_)) => {}
+        Err(error @ (FilterError::Reserved | FilterError::Character(_))) => {
+            return Err(Unfit::Refused(error.to_string()));
+        }
         Err(error) => return Err(Unfit::Wrong(error.to_string())),
     }
     let counted = if is_shared { behind(text, 2) } else { text };
@@ -101,7 +109,7 @@ mod tests {
         assert_eq!(take("a/b"), Ok(Use::Plain));
         assert_eq!(take("$aws/rules/r/a/b"), Ok(Use::Rule));
         assert_eq!(take("$aws/rules/r/1/2/3/4/5/6/7/8"), Ok(Use::Rule));
-        assert!(matches!(take("$aws/events/x"), Err(Unfit::Wrong(_))));
+        assert!(matches!(take("$aws/events/x"), Err(Unfit::Refused(_))));
         assert!(matches!(take("1/2/3/4/5/6/7/8/9"), Err(Unfit::Beyond(_))));
         assert!(matches!(take(&"x".repeat(257)), Err(Unfit::Beyond(_))));
         let (limits, rules) = general();
@@ -120,7 +128,8 @@ mod tests {
         assert_eq!(take("a/+/#"), Ok(()));
         assert_eq!(take("$aws/events/#"), Ok(()));
         assert_eq!(take("$share/g/1/2/3/4/5/6/7/8"), Ok(()));
-        assert!(matches!(take("$SYS/#"), Err(Unfit::Wrong(_))));
+        assert!(matches!(take("$SYS/#"), Err(Unfit::Refused(_))));
+        assert!(matches!(take("a\u{1}"), Err(Unfit::Refused(_))));
         assert!(matches!(take("a/#/b"), Err(Unfit::Wrong(_))));
         assert!(matches!(take("$share/g"), Err(Unfit::Wrong(_))));
         assert!(matches!(take("1/2/3/4/5/6/7/8/+"), Err(Unfit::Beyond(_))));

@@ -107,7 +107,7 @@ pub enum Happening {
         /// Whether the client sees its retain flag: it was kept as the topic's last message and comes to who subscribed later, unless
         /// the client asked for the flag as published.
         retained: bool,
-        /// Whether it was written to this connection before, and was not acknowledged.
+        /// Whether its client was sent it before, and did not acknowledge it.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         again: bool,
         /// What it was made of.

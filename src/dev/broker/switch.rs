@@ -194,6 +194,24 @@ pub const SWITCHES: &[Switch] = &[
             true
         },
     ),
+    limit(
+        "least-keep-alive-seconds",
+        "the shortest keep-alive",
+        |l, v| {
+            let most = match (&l.keep_alive, v) {
+                (KeepAlive::Within(range), _) => *range.end(),
+                (KeepAlive::Told(_), None) => return true,
+                (KeepAlive::Told(most), Some(_)) => *most,
+            };
+            match v.map_or(Ok(1), u16::try_from) {
+                Ok(least) if least > 0 => {
+                    l.keep_alive = KeepAlive::Within(least..=most.max(least));
+                    true
+                }
+                _ => false,
+            }
+        },
+    ),
     limit("keep-alive-seconds", "the longest keep-alive", |l, v| {
         let least = match &l.keep_alive {
             KeepAlive::Within(range) => *range.start(),
@@ -305,6 +323,13 @@ pub const SWITCHES: &[Switch] = &[
         "MQTT 5 connections close after \"not authorized\"",
         |r, on| {
             r.close_v5_refusals = on;
+        },
+    ),
+    rule(
+        "original-ids",
+        "unacknowledged messages come again with their identifier, as duplicates",
+        |r, on| {
+            r.original_ids = on;
         },
     ),
     rule(

@@ -9,11 +9,11 @@ use bytes::Buf as _;
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::Instant;
 
-use super::Connection;
 use super::ending::Ending;
+use super::{Connection, Turn};
 use crate::dev::broker::observe::count;
 use crate::dev::broker::wire::decode::Packet;
-use crate::dev::broker::wire::{self, Breach, Reason, encode};
+use crate::dev::broker::wire::{self, Breach, Reason, encode, kind};
 
 /// How many bytes are read at once.
 const READ: usize = 16 * 1024;
@@ -52,7 +52,14 @@ impl Connection {
                 self.pace
                     .bytes
                     .take(now, u32::try_from(count).unwrap_or(u32::MAX));
-                self.take_in(buffer.filled(), now);
+                let begins = buffer.filled().first().map(|first| first >> 4);
+                if begins == Some(kind::PUBLISH) && self.input.is_empty() && self.turn == Turn::None
+                {
+                    self.turn = Turn::Waits;
+                    self.input.extend_from_slice(buffer.filled());
+                } else {
+                    self.take_in(buffer.filled(), now);
+                }
             }
             Poll::Ready(Ok(count))
         })

@@ -70,10 +70,20 @@ pub(crate) struct Connection {
     room: Room,
     /// Whether the session knows whom to wake, in this round.
     listens: bool,
+    turn: Turn,
     /// Why it is ending, while its last words are written.
     closing: Option<Ending>,
     /// What the client said in DISCONNECT.
     expiry: Option<u32>,
+}
+
+/// Where messages stand that have just come. They let the tasks go first that wait already: the runtime begins with the one that it woke
+/// last, and who subscribes on one connection and right after that publishes on another expects the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    None,
+    Waits,
+    Had,
 }
 
 /// What a connection begins with.
@@ -169,6 +179,7 @@ impl Connection {
             taken: VecDeque::new(),
             room: Vec::new(),
             listens: false,
+            turn: Turn::None,
             closing: None,
             expiry: None,
             hub,
@@ -180,6 +191,7 @@ impl Connection {
         let ending = poll_fn(|context| self.poll(context)).await;
         self.hub
             .leave(&self.session, &self.link, &ending, self.expiry);
+        self.link.leave();
         Box::pin(self.linger()).await;
     }
 
@@ -197,6 +209,13 @@ impl Connection {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
+        self.turn = match self.turn {
+            Turn::Waits => Turn::Had,
+            Turn::Had | Turn::None => Turn::None,
+        };
+        if self.turn == Turn::Had {
+            self.take_in(&[], Instant::now());
+        }
         for _ in 0..ROUNDS {
             let now = Instant::now();
             self.clock.look = None;
@@ -225,6 +244,9 @@ impl Connection {
                 Poll::Ready(Ok(_)) => true,
                 Poll::Pending => false,
             };
+            if self.turn == Turn::Waits {
+                break;
+            }
             let may_deliver = more && written.is_ready();
             if !read && !may_deliver && !self.is_due(context) && self.listen(context) {
                 return Poll::Pending;
@@ -267,6 +289,9 @@ impl Connection {
         if self.closing.is_none() {
             if let Some(ending) = self.link.ending() {
                 let ending = ending.clone();
+                if ending == Ending::TakenOver {
+                    self.hear_out(now, context);
+                }
                 self.close(ending);
             } else if let Some(ending) = self.overdue(now, context) {
                 self.close(ending);
@@ -282,6 +307,20 @@ impl Connection {
             }
             self.held.pop_front();
             self.acknowledge(id, Reason::Success, None);
+        }
+    }
+
+    /// Handles what has come already: who comes back at once may have said goodbye before.
+    fn hear_out(&mut self, now: Instant, context: &mut Context<'_>) {
+        for _ in 0..ROUNDS {
+            let read = self.read(now, context);
+            if !matches!(read, Poll::Ready(Ok(1..))) {
+                break;
+            }
+            if self.turn == Turn::Waits {
+                self.turn = Turn::Had;
+                self.take_in(&[], now);
+            }
         }
     }
 

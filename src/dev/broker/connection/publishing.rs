@@ -114,9 +114,14 @@ impl Connection {
         if !publish.topic.is_empty() {
             *known = Some(publish.topic.into());
         }
-        known
-            .clone()
-            .ok_or_else(|| invalid("a topic alias that stands for nothing yet"))
+        // A protocol error, unlike a number that can be no alias (section 3.3.4).
+        let unknown = || {
+            breach(
+                Reason::Protocol,
+                "a topic alias that stands for nothing yet",
+            )
+        };
+        known.clone().ok_or_else(unknown)
     }
 
     /// Checks a message, and hands it to who gets it.
@@ -140,7 +145,7 @@ impl Connection {
                     why.into(),
                 )));
             }
-            Err(Unfit::Beyond(why) | Unfit::Wrong(why)) => {
+            Err(Unfit::Beyond(why) | Unfit::Refused(why) | Unfit::Wrong(why)) => {
                 self.denied(Reason::TopicInvalid, &topic, why.into());
                 return Err(breach(
                     Reason::TopicInvalid,

@@ -16,6 +16,8 @@ use crate::dev::broker::wire::{Reason, encode};
 use crate::dev::faults::Kind;
 use crate::port::Action;
 
+const NO_FILTER: &str = "a filter that is none: its wildcards or its group are out of place";
+
 impl Connection {
     pub(super) fn subscribe(
         &mut self,
@@ -90,6 +92,12 @@ impl Connection {
             });
     }
 
+    fn bad_filter(&self, filter: &str, reason: Reason, why: String, what: &'static str) -> Ending {
+        let why = why.into();
+        self.tell_refused(filter, &No { reason, why });
+        breach(reason, what)
+    }
+
     fn tell_subscribed(&self, granted: &[(&str, Options)]) {
         if granted.is_empty() {
             return;
@@ -119,18 +127,12 @@ impl Connection {
         match names::filter(wish.filter, &hub.limits, &hub.rules) {
             Ok(()) => {}
             Err(Unfit::Beyond(why)) => return no(Reason::FilterInvalid, why.into()),
+            Err(Unfit::Refused(why)) => {
+                let what = "a filter that is not taken: reserved, or with a character that is none";
+                return Err(self.bad_filter(wish.filter, Reason::FilterInvalid, why, what));
+            }
             Err(Unfit::Wrong(why)) => {
-                self.tell_refused(
-                    wish.filter,
-                    &No {
-                        reason: Reason::FilterInvalid,
-                        why: why.into(),
-                    },
-                );
-                return Err(breach(
-                    Reason::FilterInvalid,
-                    "a filter that is not taken: reserved, or its wildcards are out of place",
-                ));
+                return Err(self.bad_filter(wish.filter, Reason::Malformed, why, NO_FILTER));
             }
         }
         let client_id = &self.session.client_id;
@@ -184,6 +186,9 @@ impl Connection {
         let client_id = Arc::clone(&self.session.client_id);
         let mut answers = SmallVec::<[Reason; 8]>::new();
         for filter in filters {
+            if let Err(Unfit::Wrong(why)) = names::filter(filter, &hub.limits, &hub.rules) {
+                return Err(self.bad_filter(filter, Reason::Malformed, why, NO_FILTER));
+            }
             match hub.faults.strike_client("Unsubscribe", &client_id, filter) {
                 Some((Kind::Disconnect | Kind::Drop, _)) => return Err(Ending::Fault),
                 Some((Kind::Throttle, _)) => return Ok(()),

@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep};
 use super::handshake::Visitor;
 use crate::dev::broker::connection::permissions::Permissions;
 use crate::dev::broker::hub::Hub;
-use crate::dev::broker::names;
-use crate::dev::broker::wire::Reason;
+use crate::dev::broker::names::{self, Unfit};
 use crate::dev::broker::wire::connect::Connect;
+use crate::dev::broker::wire::{Level, Reason};
 use crate::dev::faults::Kind;
 use crate::port::{Action, Authentication, Authorizer, Client};
 use crate::port::{Presented, PresentedLogin, Refusal};
@@ -100,11 +100,15 @@ fn check(hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
     let limits = &hub.limits;
     if connect.extended {
         let why = "extended authentication is not spoken here";
-        return Err(no(Reason::Unspecified, why));
+        return Err(no(Reason::BadMethod, why));
     }
     let id = connect.client_id;
     if id.is_empty() && !connect.clean && !connect.level.is_v5() {
         let why = "an empty client id, and a session that is to be kept";
+        return Err(no(Reason::ClientIdInvalid, why));
+    }
+    if id.is_empty() && connect.level == Level::V31 {
+        let why = "an empty client id, which MQTT 3.1 does not know";
         return Err(no(Reason::ClientIdInvalid, why));
     }
     if limits.client_id_bytes.is_some_and(|most| id.len() > most) {
@@ -138,7 +142,7 @@ fn check_will(hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
     if will.qos == 2 {
         return wrong(Reason::QosUnsupported, "a will with QoS 2".into());
     }
-    if let Err(names::Unfit::Wrong(why) | names::Unfit::Beyond(why)) =
+    if let Err(Unfit::Wrong(why) | Unfit::Refused(why) | Unfit::Beyond(why)) =
         names::topic(will.topic, &hub.limits, &hub.rules)
     {
         return wrong(Reason::TopicInvalid, why.into());

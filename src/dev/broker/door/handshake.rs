@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 
-use super::admission::{admit, session_expiry};
+use super::admission::{No, admit, session_expiry};
 use crate::dev::broker::connection::ending::Ending;
 use crate::dev::broker::connection::permissions::Permissions;
 use crate::dev::broker::connection::refresh::Refresh;
@@ -56,14 +56,16 @@ pub(crate) async fn greet(
             return None;
         }
     };
-    let level = connect.level;
     let client_id: Arc<str> = match connect.client_id {
         "" => unique_id().into(),
         client_id => client_id.into(),
     };
-    match admit(hub, authorizer, &mut visitor, &connect, &client_id).await {
+    let admitted = admit(hub, authorizer, &mut visitor, &connect, &client_id).await;
+    let granted = granted(hub, &connect, &client_id);
+    match admitted.and_then(|permissions| fits(permissions, &connect, &granted)) {
         Ok(permissions) => {
-            let mut connection = welcome(hub, authorizer, visitor, &connect, permissions);
+            hub.vacate(&client_id).await;
+            let mut connection = welcome(hub, authorizer, visitor, &connect, permissions, &granted);
             // What came behind CONNECT is handled as if it came later.
             if !arrived.is_empty() {
                 connection.take_in(&arrived, Instant::now());
@@ -76,9 +78,7 @@ pub(crate) async fn greet(
                 why: no.why.clone(),
             });
             if let Some(reason) = no.reason {
-                let mut out = BytesMut::new();
-                let why = connect.problems.then_some(&*no.why);
-                encode::refused(&mut out, level, listed(hub, reason), why);
+                let out = refusal(&connect, listed(hub, reason), &no.why);
                 say_goodbye(&mut visitor.io, &out).await;
             }
             None
@@ -128,6 +128,61 @@ async fn say_goodbye(io: &mut Io, last: &[u8]) {
     let _ = timeout(Duration::from_secs(1), words).await;
 }
 
+/// CONNACK with a no; with a reason in words where the client wants it and takes it.
+fn refusal(connect: &Connect<'_>, reason: Reason, why: &str) -> BytesMut {
+    let most = connect
+        .packet_bytes
+        .map_or(usize::MAX, |most| most as usize);
+    let mut out = BytesMut::new();
+    for why in [connect.problems.then_some(why), None] {
+        out.clear();
+        encode::refused(&mut out, connect.level, reason, why);
+        if out.len() <= most {
+            return out;
+        }
+    }
+    BytesMut::new()
+}
+
+/// A client is sent no packet that is larger than it takes, which CONNACK may be (MQTT 5.0, section 3.1.2.11.4).
+fn fits(
+    permissions: Permissions,
+    connect: &Connect<'_>,
+    granted: &Granted<'_>,
+) -> Result<Permissions, No> {
+    let mut out = BytesMut::new();
+    encode::connected(&mut out, connect.level, false, granted);
+    let most = connect
+        .packet_bytes
+        .map_or(usize::MAX, |most| most as usize);
+    if out.len() > most {
+        return Err(No {
+            reason: None,
+            why: "it takes no packet that is as large as CONNACK".into(),
+        });
+    }
+    Ok(permissions)
+}
+
+/// What the client is told of its connection.
+fn granted<'a>(hub: &Hub, connect: &Connect<'_>, client_id: &'a str) -> Granted<'a> {
+    let limits = &hub.limits;
+    let expiry = session_expiry(hub, connect);
+    let keep_alive = limits
+        .keep_alive
+        .grant(connect.keep_alive, connect.level.is_v5());
+    Granted {
+        session_expiry: (connect.session_expiry.unwrap_or(0) != expiry).then_some(expiry),
+        receive_maximum: Some(limits.unacknowledged_in),
+        packet_bytes: Some(limits.packet_bytes),
+        client_id: connect.client_id.is_empty().then_some(client_id),
+        topic_aliases: limits.topic_aliases,
+        keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
+        subscription_ids: hub.rules.subscription_ids,
+        why: None,
+    }
+}
+
 /// The reason as AWS lists it for CONNACK, where only those are sent.
 fn listed(hub: &Hub, reason: Reason) -> Reason {
     if !hub.rules.listed_reasons_only {
@@ -154,6 +209,7 @@ fn welcome(
     visitor: Visitor,
     connect: &Connect<'_>,
     permissions: Permissions,
+    granted: &Granted<'_>,
 ) -> Connection {
     let limits = &hub.limits;
     let (level, now) = (connect.level, Instant::now());
@@ -186,17 +242,7 @@ fn welcome(
         link: Arc::clone(&link),
     });
     let mut output = Output::default();
-    let granted = Granted {
-        session_expiry: (connect.session_expiry.unwrap_or(0) != expiry).then_some(expiry),
-        receive_maximum: Some(limits.unacknowledged_in),
-        packet_bytes: Some(limits.packet_bytes),
-        client_id: connect.client_id.is_empty().then_some(&*client_id),
-        topic_aliases: limits.topic_aliases,
-        keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
-        subscription_ids: hub.rules.subscription_ids,
-        why: None,
-    };
-    encode::connected(output.packets(), level, session_present, &granted);
+    encode::connected(output.packets(), level, session_present, granted);
     let terms = Terms {
         silence: (keep_alive > 0).then(|| Duration::from_secs(keep_alive.into()) * 3 / 2),
         packet_bytes: connect

@@ -89,6 +89,8 @@ pub(crate) struct Delivery {
     pub(crate) subscription_ids: Option<Box<[u32]>>,
     /// The group that it is for, with QoS 1: another member may get it in this one's place.
     pub(crate) group: Option<Arc<Waiting>>,
+    /// The packet identifier under which an earlier connection was sent it, where it is to have it again; otherwise 0.
+    pub(crate) sent_as: u16,
 }
 
 impl Delivery {
@@ -102,6 +104,7 @@ impl Delivery {
             subscription_ids: (id > 0).then(|| [id].into()),
             group: (qos > 0).then(|| Arc::clone(waiting)),
             message,
+            sent_as: 0,
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod rate;
 mod retained;
 pub(crate) mod routing;
 pub(crate) mod session;
+mod takeover;
 pub(crate) mod timers;
 mod trie;
 
@@ -198,7 +199,8 @@ impl Hub {
             self.limits.queued_per_session,
             self.limits.stored_per_second,
             self.limits.resend,
-        );
+        )
+        .keeping_ids(self.rules.original_ids);
         let session = Arc::new(Session::new(
             self.numbers.fetch_add(1, Ordering::Relaxed),
             Arc::clone(&arrival.client_id),

@@ -35,6 +35,10 @@ pub(crate) struct Outbox {
     due: Option<Instant>,
     /// How many of those in flight have been looked at, since some may be due.
     seen: usize,
+    /// Whether what was sent on an earlier connection keeps its identifier.
+    keeps_ids: bool,
+    /// Whether identifiers may be in use in another order than that in which they are given out.
+    is_mixed: bool,
 }
 
 #[derive(Debug)]
@@ -72,7 +76,7 @@ pub(crate) struct Parcel {
     pub(crate) delivery: Delivery,
     /// Its packet identifier; 0 with QoS 0.
     pub(crate) id: u16,
-    /// Whether it was sent on this connection before.
+    /// Whether it was sent before, as far as its client is to know.
     pub(crate) again: bool,
 }
 
@@ -93,7 +97,15 @@ impl Outbox {
             resend,
             due: None,
             seen: 0,
+            keeps_ids: false,
+            is_mixed: false,
         }
+    }
+
+    /// What an earlier connection left unacknowledged comes with its identifier, as a duplicate (MQTT 5.0, section 4.4), or anew.
+    pub(crate) fn keeping_ids(mut self, keeps_ids: bool) -> Self {
+        self.keeps_ids = keeps_ids;
+        self
     }
 
     /// How many messages wait or are in flight.
@@ -141,22 +153,29 @@ impl Outbox {
     /// The client is there, and takes so many messages of QoS 1 at once.
     pub(crate) fn open(&mut self, window: u16) {
         self.window = window;
-        self.last_id = 0;
     }
 
     /// The client is gone: what it has not acknowledged comes again, before all else; what was sent once at most is given up. Gives what
     /// was for its groups, in order.
     pub(crate) fn close(&mut self) -> Vec<Delivery> {
-        let unacknowledged = self.in_flight.drain(..).map(|sent| sent.delivery);
+        let keeps_ids = self.keeps_ids;
+        let unacknowledged = self.in_flight.drain(..).map(|mut sent| {
+            // What goes back to a group may come to another member, under an identifier of its own.
+            let keeps = keeps_ids && sent.delivery.group.is_none();
+            sent.delivery.sent_as = if keeps { sent.id } else { 0 };
+            sent.delivery
+        });
         let waiting = self.stored.drain(..).chain(self.live.drain(..));
         let (shared, stored): (Vec<Delivery>, Vec<Delivery>) = unacknowledged
             .chain(waiting)
             .filter(|delivery| delivery.qos > 0)
             .partition(|delivery| delivery.group.is_some());
         *self = Self {
+            last_id: if keeps_ids { self.last_id } else { 0 },
+            is_mixed: stored.iter().any(|delivery| delivery.sent_as > 0),
             stored: stored.into(),
             pace: self.pace,
-            ..Self::new(self.bound, None, self.resend)
+            ..Self::new(self.bound, None, self.resend).keeping_ids(keeps_ids)
         };
         shared
     }
@@ -210,9 +229,11 @@ impl Outbox {
 
     /// A message leaves now, whatever waits; the caller has looked whether it may.
     pub(crate) fn send(&mut self, delivery: Delivery, now: Instant) -> Next {
-        let mut id = 0;
+        let (mut id, again) = (delivery.sent_as, delivery.sent_as > 0);
         if delivery.qos > 0 {
-            id = self.next_id();
+            if !again {
+                id = self.next_id();
+            }
             self.in_flight.push_back(InFlight {
                 id,
                 delivery: delivery.clone(),
@@ -226,7 +247,7 @@ impl Outbox {
         Next::Send(Parcel {
             delivery,
             id,
-            again: false,
+            again,
         })
     }
 
@@ -258,10 +279,15 @@ impl Outbox {
         self.due.filter(|_| !self.in_flight.is_empty())
     }
 
-    /// An identifier that is not in flight. They are given out in turn, so that only the oldest ones can be in the way.
+    /// An identifier that is not in flight. They are given out in turn, so that only the oldest ones can be in the way, unless some are
+    /// those of an earlier connection.
     fn next_id(&mut self) -> u16 {
         let after = |id: u16| id.checked_add(1).unwrap_or(1);
         let mut id = after(self.last_id);
+        self.is_mixed &= !self.in_flight.is_empty() || !self.stored.is_empty();
+        while self.is_mixed && self.is_in_use(id) {
+            id = after(id);
+        }
         for sent in &self.in_flight {
             if sent.id != id {
                 break;
@@ -270,6 +296,11 @@ impl Outbox {
         }
         self.last_id = id;
         id
+    }
+
+    fn is_in_use(&self, id: u16) -> bool {
+        self.in_flight.iter().any(|sent| sent.id == id)
+            || self.stored.iter().any(|waits| waits.sent_as == id)
     }
 
     /// The client has a message; or it never will, so that nothing is in flight any more. `None` for an identifier that is not.

@@ -183,6 +183,7 @@ impl Hub {
                 retain: message.retain && hit.options.retain_as_published,
                 subscription_ids: (!ids.is_empty()).then_some(ids),
                 group: hit.group.filter(|_| qos > 0),
+                sent_as: 0,
             };
             self.hand(&hit.session, delivery);
         }
@@ -314,6 +315,7 @@ impl Hub {
                 retain: true,
                 subscription_ids: (options.subscription_id > 0).then(|| ids.into()),
                 group: None,
+                sent_as: 0,
             };
             self.hand(session, delivery);
         }

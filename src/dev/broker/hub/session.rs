@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::SystemTime;
 
+use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 use super::group::Share;
@@ -87,6 +88,7 @@ pub(crate) struct Link {
     /// Whether the authorizer is to be asked again, since something has changed.
     asks: AtomicBool,
     end: OnceLock<Ending>,
+    left: SetOnce<()>,
 }
 
 impl Link {
@@ -108,6 +110,7 @@ impl Link {
             rights: Mutex::new(rights),
             asks: AtomicBool::new(false),
             end: OnceLock::new(),
+            left: SetOnce::new(),
         }
     }
 
@@ -139,6 +142,16 @@ impl Link {
 
     pub(crate) fn is_to_ask(&self) -> bool {
         self.asks.load(Ordering::Acquire)
+    }
+
+    /// The connection's task has done all that it had to do for its session.
+    pub(crate) fn leave(&self) {
+        let _ = self.left.set(());
+    }
+
+    /// Waits until the connection has left its session.
+    pub(crate) async fn left(&self) {
+        self.left.wait().await;
     }
 
     /// Tells the connection's task to end, and why; the first one to say so is heard.

@@ -84,8 +84,14 @@ pub(super) fn connect<'a>(rest: &mut Reader<'a>) -> Result<Connect<'a>, Breach> 
         extended: false,
     };
     if level.is_v5() {
+        let mut has_data = false;
         for property in properties(rest.properties()?) {
-            connect.take(&property?)?;
+            let property = property?;
+            has_data |= property.id == id::AUTHENTICATION_DATA;
+            connect.take(&property)?;
+        }
+        if has_data && !connect.extended {
+            return Err(Breach::protocol("authentication data without a method"));
         }
     }
     connect.client_id = rest.text()?;
@@ -122,8 +128,8 @@ impl Connect<'_> {
             }
             id::TOPIC_ALIAS_MAXIMUM => self.topic_aliases = small,
             id::REQUEST_PROBLEM_INFORMATION => self.problems = number == 1,
-            id::AUTHENTICATION_METHOD | id::AUTHENTICATION_DATA => self.extended = true,
-            id::REQUEST_RESPONSE_INFORMATION | id::USER_PROPERTY => {}
+            id::AUTHENTICATION_METHOD => self.extended = true,
+            id::AUTHENTICATION_DATA | id::REQUEST_RESPONSE_INFORMATION | id::USER_PROPERTY => {}
             _ => return Err(MISPLACED),
         }
         Ok(())

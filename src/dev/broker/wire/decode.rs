@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::connect::{Connect, connect};
 use super::property::{Property, id, properties};
 use super::read::Reader;
-use super::{Breach, Level, Reason, kind};
+use super::{Breach, Level, kind};
 
 /// A packet from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,15 +165,20 @@ pub fn decode(level: Level, header: u8, body: &[u8]) -> Result<Packet<'_>, Breac
 
 pub(super) const MISPLACED: Breach = Breach::protocol("a property that this packet must not have");
 
-/// A topic has no wildcards (section 3.3.2.1).
+/// A topic has no wildcards (section 3.3.2.1). It is not one that is "correctly formed, but not accepted" (0x90).
 pub(super) fn topic(topic: &str) -> Result<&str, Breach> {
     if memchr::memchr2(b'+', b'#', topic.as_bytes()).is_some() {
-        return Err(Breach {
-            reason: Reason::TopicInvalid,
-            what: "a topic with a wildcard",
-        });
+        return Err(Breach::protocol("a topic with a wildcard"));
     }
     Ok(topic)
+}
+
+/// A filter has at least one character (section 4.7.3).
+fn filter<'a>(rest: &mut Reader<'a>) -> Result<&'a str, Breach> {
+    match rest.text()? {
+        "" => Err(Breach::malformed("an empty filter")),
+        filter => Ok(filter),
+    }
 }
 
 impl<'a> MessageProperties<'a> {
@@ -296,7 +301,7 @@ fn subscribe(level: Level, mut rest: Reader<'_>) -> Result<Subscribe<'_>, Breach
 }
 
 fn wish<'a>(level: Level, rest: &mut Reader<'a>) -> Result<Wish<'a>, Breach> {
-    let filter = rest.text()?;
+    let filter = filter(rest)?;
     let options = rest.byte()?;
     let wish = Wish {
         filter,
@@ -327,7 +332,7 @@ fn unsubscribe(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach>
     }
     let mut filters = Vec::new();
     while !rest.is_empty() {
-        filters.push(rest.text()?);
+        filters.push(filter(&mut rest)?);
     }
     if filters.is_empty() {
         return Err(Breach::protocol("an UNSUBSCRIBE without a filter"));

@@ -203,7 +203,7 @@ pub struct Publish<'a> {
     pub qos: u8,
     /// Whether it is a retained message.
     pub retain: bool,
-    /// Whether this connection was sent it before.
+    /// Whether its client was sent it before.
     pub again: bool,
     /// The packet identifier; for QoS 1.
     pub id: u16,

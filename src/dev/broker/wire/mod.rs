@@ -71,6 +71,8 @@ pub enum Reason {
     NotAuthorized = 0x87,
     /// The broker ends.
     ShuttingDown = 0x8B,
+    /// The method of extended authentication is not spoken here.
+    BadMethod = 0x8C,
     /// The client was silent for too long.
     KeepAliveTimeout = 0x8D,
     /// Another connection has the client id now.
@@ -83,7 +85,7 @@ pub enum Reason {
     IdInUse = 0x91,
     /// More unacknowledged publications than were allowed.
     ReceiveMaximum = 0x93,
-    /// The topic alias is zero, too high or unknown.
+    /// The topic alias is zero or too high.
     AliasInvalid = 0x94,
     /// The packet is larger than was allowed.
     TooLarge = 0x95,

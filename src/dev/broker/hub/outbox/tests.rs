@@ -25,6 +25,7 @@ fn delivery(topic: &str, text: &str, qos: u8) -> Delivery {
         qos,
         retain: false,
         subscription_ids: None,
+        sent_as: 0,
         group: None,
     }
 }
@@ -80,6 +81,37 @@ async fn what_was_not_acknowledged_comes_again_first() {
     outbox.store(delivery("t", "5", 1));
     outbox.open(100);
     check(&mut outbox, now, &[("2", 1), ("3", 2), ("5", 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_acknowledged_keeps_its_identifier_where_that_is_asked_for() {
+    let now = Instant::now();
+    let mut outbox = Outbox::new(100, Some(1), None).keeping_ids(true);
+    outbox.open(3);
+    for n in 1..=4 {
+        outbox.offer(delivery("t", &n.to_string(), 1));
+    }
+    check(&mut outbox, now, &[("1", 1), ("2", 2), ("3", 3)]);
+    outbox.acknowledge(2);
+    outbox.close();
+    // Those of an earlier connection are not given to others that pass by, however many these are.
+    outbox.open(100);
+    check(&mut outbox, now, &[("1 again", 1)]);
+    for _ in 0..65_533 {
+        outbox.offer(delivery("other", "x", 1));
+        let Next::Send(parcel) = outbox.next(now) else {
+            panic!("it passes by");
+        };
+        assert!(parcel.id != 1 && parcel.id != 3 && !parcel.again);
+        outbox.acknowledge(parcel.id);
+    }
+    let later = now + Duration::from_secs(1);
+    check(&mut outbox, later, &[("3 again", 3)]);
+    // What was never sent is no duplicate.
+    let last = sent(&mut outbox, later + Duration::from_secs(1));
+    assert_eq!(last.len(), 1);
+    assert_eq!(last[0].0, "4");
+    assert!(outbox.acknowledge(last[0].1).is_some());
 }
 
 #[tokio::test(start_paused = true)]
