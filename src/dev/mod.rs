@@ -6,7 +6,6 @@
 pub mod authority;
 pub mod broker;
 mod bus;
-mod caller;
 pub mod control_plane;
 mod data_plane;
 pub mod demo;
@@ -15,6 +14,7 @@ pub mod inspector;
 pub mod observers;
 mod pem;
 pub mod prepare;
+mod query;
 mod queue;
 mod refusal;
 mod rest;

@@ -17,12 +17,12 @@ use tokio::time::sleep;
 use super::Answer;
 use super::broker::Broker;
 use super::bus::api::Buses;
-use super::caller;
 use super::control_plane::{self, ControlPlane, Parts};
 use super::data_plane::DataPlane;
 use super::faults::{Fault, Faults, Kind};
 use super::inspector::Inspector;
 use super::observers::Observations;
+use super::query;
 use super::queue::api::Queues;
 use super::service::Service;
 use super::sighting::Sighting;
@@ -187,10 +187,7 @@ async fn call(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let target = header("x-amz-target").unwrap_or_default();
     let Some((service, action)) = Service::addressed(target) else {
-        if caller::is_asked(&body) {
-            return caller::answer();
-        }
-        return unknown_service();
+        return query::action(&body).map_or_else(unknown_service, query::answer);
     };
     if !server.delay.is_zero() {
         sleep(server.delay).await;

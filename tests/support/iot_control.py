@@ -204,4 +204,9 @@ endpoint = iot.describe_endpoint(endpointType="iot:Data-ATS")["endpointAddress"]
 assert endpoint.startswith("127.0.0.1:"), endpoint
 refused(404, "UnknownOperationException", iot.list_jobs)
 refused(405, "MethodNotAllowedException", iot.create_thing_group, thingGroupName="addThingToThingGroup")
+
+# By the query protocol: who calls, and nothing else.
+once = Config(retries={"max_attempts": 1})
+assert boto3.client("sts", config=once).get_caller_identity()["Account"] == account
+refused(400, "InvalidAction", boto3.client("iam", config=once).list_users)
 print("well")
