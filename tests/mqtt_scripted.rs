@@ -22,6 +22,7 @@ use eventcast::mqtt::auth::Access;
 use eventcast::mqtt::pool::{Pending, Pool};
 use eventcast::pace::Limits;
 use eventcast::port::{PublishError, Publisher};
+use eventcast::route::publication::Qos;
 use publications::publication;
 use scripted_broker::{PING, Published, ScriptedBroker, Session};
 use tokio::time::{Instant, timeout};
@@ -99,6 +100,53 @@ async fn shuffled_acknowledgements_reach_their_own_publications() {
                 other => panic!("{other:?}, seed {seed}"),
             }
         }
+    }
+}
+
+/// Answers are told apart by counting what was sent: what is sent without acknowledgement counts as well.
+#[tokio::test]
+async fn both_qualities_of_service_find_their_answers() {
+    let (_broker, pool, mut session) = connected(&[]).await;
+    let mut pendings = Vec::new();
+    for number in 0..90 {
+        let mut one = publication(&format!("t/{number}"), "{}");
+        if number % 3 == 1 {
+            one.qos = Qos::AtMostOnce;
+        }
+        pendings.push(pool.publish(one).await.unwrap());
+    }
+    let taken = session.take(90).await;
+    for published in taken.iter().rev().filter(|published| published.id != 0) {
+        let number: usize = published.topic[2..].parse().unwrap();
+        let reason = if number % 3 == 2 { 0x87 } else { 0 };
+        session.acknowledge(published.id, reason).await;
+    }
+    for (number, pending) in pendings.into_iter().enumerate() {
+        let refused = number % 3 == 2;
+        assert_eq!(fate(pending).await.is_err(), refused, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_before_a_loss_is_not_sent_again() {
+    let (broker, pool, mut session) = connected(&[]).await;
+    let mut pendings = publish(&pool, 0..20).await;
+    for published in session.take(20).await.iter().step_by(2) {
+        session.acknowledge(published.id, 0).await;
+        // Nobody waits for it any more; those after it move up by one.
+        let place = usize::from(published.id / 2);
+        assert_eq!(fate(pendings.remove(place)).await, Ok(()));
+    }
+    drop(session);
+    let mut session = broker.accept(&[]).await;
+    let again = session.take(10).await;
+    let odd: Vec<String> = (1..20).step_by(2).map(|n| format!("t/{n}")).collect();
+    assert_eq!(topics(&again), odd);
+    for published in again {
+        session.acknowledge(published.id, 0).await;
+    }
+    for pending in pendings {
+        assert_eq!(fate(pending).await, Ok(()));
     }
 }
 
@@ -261,6 +309,25 @@ async fn the_brokers_largest_packet_is_honoured() {
     assert_eq!(published.topic, "t/2");
     session.acknowledge(published.id, 0).await;
     assert_eq!(fate(small).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_broker_that_retains_nothing_is_not_asked_to() {
+    // Property 0x25: retain available, 0.
+    let (_broker, pool, mut session) = connected(&[0x25, 0]).await;
+    let mut retained = publication("t/1", "{}");
+    retained.retain = true;
+    let retained = pool.publish(retained).await.unwrap();
+    let other = publish(&pool, [2]).await.remove(0);
+    let Err(PublishError::Permanent { reason, .. }) = fate(retained).await else {
+        panic!("it was sent");
+    };
+    assert_eq!(reason, "retain_unavailable");
+    // The connection is the same, and answers find their own.
+    let published = session.next().await.unwrap();
+    assert_eq!(published.topic, "t/2");
+    session.acknowledge(published.id, 0).await;
+    assert_eq!(fate(other).await, Ok(()));
 }
 
 #[tokio::test]

@@ -1,13 +1,21 @@
 //! One connection, from CONNECT to its first error.
+//!
+//! A publication is known by its place among all that the connection was given. The client sends them in that order and tells
+//! of each, once it is sent, which packet identifier it has, so that its acknowledgement is found by counting. What the client
+//! offers for this, a notice for each publication, costs it a copy of the publication and a turn of its loop for each
+//! acknowledgement (`bench/peers`).
 
 use std::time::Duration;
 
-use rumqttc::mqttbytes::v5::{DisconnectReasonCode, Packet, PubAckReason, PublishProperties};
-use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, NetworkOptions, PublishNotice,
-    PublishNoticeError, PublishOptions,
+use rumqttc::mqttbytes::v5::{
+    ConnAck, DisconnectReasonCode, Packet, PubAckReason, PublishProperties,
 };
-use tokio::sync::{oneshot, watch};
+use rumqttc::{
+    AsyncClient, ConnectionError, Event, EventLoop, NetworkOptions, Outgoing, PublishOptions,
+    StateError,
+};
+use rustc_hash::FxHashMap;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -16,19 +24,21 @@ use crate::channel::limits::{MESSAGE_EXPIRY_SECONDS, PACKET_BYTES};
 use crate::port::PublishError;
 use crate::route::publication::{Publication, Qos};
 
-/// The most publications that one write carries, as far as they are there already: nothing is waited for. A write of its own for
-/// each costs more than all that the client does besides (`bench/peers`).
-const WRITTEN_TOGETHER: usize = 64;
+/// The most publications that one write carries, and acknowledgements that one read takes, as far as they are there already: nothing
+/// is waited for. A write of its own for each costs more than all that the client does besides (`bench/peers`). The client forgets
+/// acknowledgements that it reads together with the end of the connection: those publications are sent twice.
+const TOGETHER: usize = 64;
 
-/// A live connection. Dropping it ends its event loop; what was not acknowledged then resolves with an error.
+/// What became of a publication, which its place among all that the connection was given names.
+pub(super) type Answer = (u64, Result<(), PublishError>);
+
+/// A live connection. Dropping it ends its event loop.
 pub(super) struct Connection {
     client: AsyncClient,
-    /// Turns true when the event loop has ended.
-    lost: watch::Receiver<bool>,
+    answers: mpsc::Receiver<Answer>,
     /// How many publications may be unacknowledged: ours or the broker's bound, whichever is lower.
     pub(super) in_flight: u16,
-    /// The largest packet that the broker takes, in bytes.
-    largest: Option<u32>,
+    granted: Granted,
     _event_loop: JoinSet<()>,
 }
 
@@ -41,7 +51,8 @@ impl Connection {
             .set_keep_alive(settings.keep_alive.as_secs().try_into().unwrap_or(u16::MAX))
             .set_connect_timeout(settings.connect_timeout)
             .set_max_packet_size(Some(PACKET_BYTES))
-            .set_max_request_batch(WRITTEN_TOGETHER)
+            .set_max_request_batch(TOGETHER)
+            .set_read_batch_size(TOGETHER)
             .set_outgoing_inflight_upper_limit(settings.in_flight);
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
@@ -51,9 +62,9 @@ impl Connection {
             .try_build()
             .map_err(|error| error.to_string())?;
         let (connected, connack) = oneshot::channel();
-        let (ended, lost) = watch::channel(false);
+        let (answered, answers) = mpsc::channel(usize::from(settings.in_flight.max(1)));
         let mut task = JoinSet::new();
-        task.spawn(run(event_loop, connected, ended));
+        task.spawn(run(event_loop, connected, answered));
         let granted = match timeout(settings.connect_timeout, connack).await {
             Ok(Ok(result)) => result?,
             Ok(Err(_)) => return Err("the connection ended before the broker answered".into()),
@@ -61,36 +72,30 @@ impl Connection {
         };
         Ok(Self {
             client,
-            lost,
+            answers,
             in_flight: granted
                 .receive_maximum
                 .unwrap_or(u16::MAX)
                 .min(settings.in_flight)
                 .max(1),
-            largest: granted.packet_bytes,
+            granted,
             _event_loop: task,
         })
     }
 
-    /// Resolves when the connection is lost. Cancel safe.
-    pub(super) async fn lost(&self) {
-        let mut lost = self.lost.clone();
-        // An error means that the event loop's task is gone, which is the same.
-        let _ = lost.wait_for(|lost| *lost).await;
+    /// Waits for answers and takes all that are there; none means that the connection is lost. Cancel safe.
+    pub(super) async fn answers(&mut self, answers: &mut Vec<Answer>) {
+        self.answers.recv_many(answers, TOGETHER).await;
     }
 
-    /// Puts one publication on the wire's queue, after all that were put before it.
-    pub(super) async fn publish(
-        &self,
-        publication: &Publication,
-    ) -> Result<PublishNotice, PublishError> {
-        let size = packet_bytes(publication);
-        if let Some(largest) = self.largest.filter(|largest| size > *largest as usize) {
-            return Err(PublishError::Permanent {
-                reason: "too_large",
-                what: format!("the packet has {size} bytes; the broker takes {largest}"),
-            });
-        }
+    /// The answers that came before the end of a connection that is lost or given up.
+    pub(super) fn last_answers(mut self) -> impl Iterator<Item = Answer> {
+        std::iter::from_fn(move || self.answers.try_recv().ok())
+    }
+
+    /// Puts one publication on the wire's queue, after all that were put before it. What is refused has no place among those.
+    pub(super) async fn publish(&self, publication: &Publication) -> Result<(), PublishError> {
+        self.granted.allows(publication)?;
         let options = match publication.qos {
             Qos::AtMostOnce => PublishOptions::at_most_once(),
             Qos::AtLeastOnce => PublishOptions::at_least_once(),
@@ -100,16 +105,16 @@ impl Connection {
             .properties(properties(publication));
         let topic = publication.topic.as_str();
         self.client
-            .publish_tracked(topic, publication.payload.clone(), options)
+            .publish(topic, publication.payload.clone(), options)
             .await
             .map_err(|_| transient("the connection was lost before the message was sent"))
     }
 
     /// Says goodbye, so that the broker does not take the end for a failure.
-    pub(super) async fn disconnect(self, within: Duration) {
+    pub(super) async fn disconnect(mut self, within: Duration) {
         let goodbye = async {
             if self.client.disconnect().await.is_ok() {
-                self.lost().await;
+                while self.answers.recv().await.is_some() {}
             }
         };
         // Whoever waits no longer drops the connection, which ends it as well.
@@ -120,60 +125,117 @@ impl Connection {
 /// What the broker's CONNACK says of its limits.
 struct Granted {
     receive_maximum: Option<u16>,
+    /// The largest packet that the broker takes, in bytes.
     packet_bytes: Option<u32>,
+    retains: bool,
+}
+
+impl Granted {
+    fn of(connack: &ConnAck) -> Self {
+        let properties = connack.properties.as_ref();
+        Self {
+            receive_maximum: properties.and_then(|known| known.receive_max),
+            packet_bytes: properties.and_then(|known| known.max_packet_size),
+            retains: properties.and_then(|known| known.retain_available) != Some(0),
+        }
+    }
+
+    /// Refuses what the client would end the connection for, or drop without a word.
+    fn allows(&self, publication: &Publication) -> Result<(), PublishError> {
+        let size = packet_bytes(publication);
+        if let Some(largest) = self.packet_bytes.filter(|largest| size > *largest as usize) {
+            return Err(permanent(
+                "too_large",
+                format!("the packet has {size} bytes; the broker takes {largest}"),
+            ));
+        }
+        if publication.retain && !self.retains {
+            let what = "the broker keeps no retained messages";
+            return Err(permanent("retain_unavailable", what));
+        }
+        Ok(())
+    }
 }
 
 /// Turns the event loop until its first error. It is the only one to poll: polling is not cancel safe.
 async fn run(
     mut event_loop: EventLoop,
     connected: oneshot::Sender<Result<Granted, String>>,
-    ended: watch::Sender<bool>,
+    answered: mpsc::Sender<Answer>,
 ) {
     let mut connected = Some(connected);
+    let mut sent = Sent::default();
     loop {
-        match event_loop.poll().await {
+        let answer = match event_loop.poll().await {
+            Ok(Event::Outgoing(Outgoing::Publish(packet))) => sent.one_more(packet),
+            Ok(Event::Incoming(Packet::PubAck(ack))) => sent.acknowledged(ack.pkid, ack.reason),
             Ok(Event::Incoming(Packet::ConnAck(connack))) => {
                 if let Some(connected) = connected.take() {
-                    let properties = connack.properties.as_ref();
-                    let granted = Granted {
-                        receive_maximum: properties.and_then(|known| known.receive_max),
-                        packet_bytes: properties.and_then(|known| known.max_packet_size),
-                    };
                     // Who asked may have given up.
-                    let _ = connected.send(Ok(granted));
+                    let _ = connected.send(Ok(Granted::of(&connack)));
                 }
+                None
             }
-            Ok(Event::Incoming(Packet::Disconnect(disconnect))) => {
-                tell_why(disconnect.reason_code);
-            }
-            Ok(_) => {}
+            Ok(_) => None,
             Err(error) => {
-                match connected.take() {
+                match connected {
                     Some(connected) => {
                         let _ = connected.send(Err(error.to_string()));
                     }
-                    None if matches!(error, ConnectionError::RequestsDone) => {}
-                    None => tracing::warn!(%error, "the connection to the broker was lost"),
+                    None => tell_why(&error),
                 }
-                break;
+                return;
             }
+        };
+        if let Some(answer) = answer {
+            // Who gave the connection up ends this task as well.
+            let _ = answered.send(answer).await;
         }
     }
-    // The notices of what was not acknowledged resolve before anybody hears of the loss.
-    drop(event_loop);
-    let _ = ended.send(true);
 }
 
-/// Says what a broker's DISCONNECT means for whoever operates this (MQTT 5.0, section 3.14.2.1).
-fn tell_why(reason: DisconnectReasonCode) {
-    match reason {
-        DisconnectReasonCode::SessionTakenOver => tracing::error!(
-            "the broker ended the connection: another client connected with the same client id; give each program a bridge.client_id of its own"
-        ),
-        DisconnectReasonCode::NotAuthorized => tracing::error!(
-            "the broker ended the connection: not authorized; the policy must allow iot:Connect for the client id and iot:Publish for the topic"
-        ),
-        reason => tracing::warn!(?reason, "the broker ended the connection"),
+/// What was sent.
+#[derive(Default)]
+struct Sent {
+    count: u64,
+    /// The places of those that are not acknowledged, by packet identifier.
+    places: FxHashMap<u16, u64>,
+}
+
+impl Sent {
+    /// Counts one with its packet identifier. Without one (0, QoS 0) it is not acknowledged: that it was sent is the answer.
+    fn one_more(&mut self, packet: u16) -> Option<Answer> {
+        let place = self.count;
+        self.count += 1;
+        if packet == 0 {
+            return Some((place, Ok(())));
+        }
+        self.places.insert(packet, place);
+        None
+    }
+
+    fn acknowledged(&mut self, packet: u16, reason: PubAckReason) -> Option<Answer> {
+        Some((self.places.remove(&packet)?, outcome(reason)))
+    }
+}
+
+/// Says what the end of a connection means for whoever operates this (MQTT 5.0, section 3.14.2.1).
+fn tell_why(error: &ConnectionError) {
+    use DisconnectReasonCode::{NotAuthorized, SessionTakenOver};
+    match error {
+        ConnectionError::RequestsDone => {}
+        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
+            match reason_code {
+                SessionTakenOver => tracing::error!(
+                    "the broker ended the connection: another client connected with the same client id; give each program a bridge.client_id of its own"
+                ),
+                NotAuthorized => tracing::error!(
+                    "the broker ended the connection: not authorized; the policy must allow iot:Connect for the client id and iot:Publish for the topic"
+                ),
+                reason => tracing::warn!(?reason, "the broker ended the connection"),
+            }
+        }
+        error => tracing::warn!(%error, "the connection to the broker was lost"),
     }
 }
 
@@ -213,52 +275,33 @@ fn packet_bytes(publication: &Publication) -> usize {
         + publication.payload.len()
 }
 
-/// What became of a publication on its connection.
-pub(super) enum Answer {
-    /// The broker has it.
-    Acknowledged,
-    /// The broker, or the client library for it, said no.
-    Refused(PublishError),
-    /// The connection ended first: the broker may have it or not.
-    Lost,
-}
-
-/// Waits for a publication's own acknowledgement.
-pub(super) async fn acknowledged(notice: PublishNotice) -> Answer {
-    match notice.wait_completion_async().await {
-        Ok(()) => Answer::Acknowledged,
-        Err(error) => refusal(&error).map_or(Answer::Lost, Answer::Refused),
-    }
-}
-
-/// What a refused publication means (MQTT 5.0, section 3.4.2.1); `None` when it was not refused but lost.
-fn refusal(error: &PublishNoticeError) -> Option<PublishError> {
-    let permanent = |reason, what: &str| PublishError::Permanent {
-        reason,
-        what: what.to_owned(),
-    };
-    Some(match error {
-        PublishNoticeError::V5PubAck(PubAckReason::NotAuthorized) => permanent(
+/// What an acknowledgement says (MQTT 5.0, section 3.4.2.1).
+fn outcome(reason: PubAckReason) -> Result<(), PublishError> {
+    Err(match reason {
+        PubAckReason::Success | PubAckReason::NoMatchingSubscribers => return Ok(()),
+        PubAckReason::NotAuthorized => permanent(
             "not_authorized",
             "the broker refused the message: not authorized (0x87)",
         ),
-        PublishNoticeError::V5PubAck(PubAckReason::TopicNameInvalid) => permanent(
+        PubAckReason::TopicNameInvalid => permanent(
             "topic_invalid",
             "the broker refused the topic's name (0x90)",
         ),
-        PublishNoticeError::V5PubAck(PubAckReason::PayloadFormatInvalid) => permanent(
+        PubAckReason::PayloadFormatInvalid => permanent(
             "payload_invalid",
             "the broker refused the payload's format (0x99)",
         ),
-        PublishNoticeError::RetainNotSupported => permanent(
-            "retain_unavailable",
-            "the broker keeps no retained messages",
-        ),
-        PublishNoticeError::V5PubAck(reason) => PublishError::Transient {
+        reason => PublishError::Transient {
             what: format!("the broker refused the message for now: {reason:?}"),
         },
-        _ => return None,
     })
+}
+
+fn permanent(reason: &'static str, what: impl Into<String>) -> PublishError {
+    PublishError::Permanent {
+        reason,
+        what: what.into(),
+    }
 }
 
 pub(super) fn transient(what: &str) -> PublishError {

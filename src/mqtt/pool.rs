@@ -6,6 +6,7 @@
 mod keeper;
 mod lane;
 mod lanes;
+mod sent;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -57,6 +57,7 @@ pub(crate) struct Session(TcpStream);
 /// A publication as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Published {
+    /// Its packet identifier; 0 with QoS 0.
     pub(crate) id: u16,
     pub(crate) topic: String,
     pub(crate) retain: bool,
@@ -69,10 +70,14 @@ impl Session {
             let (kind, flags, body) = packet(&mut self.0).await?;
             match kind {
                 PUBLISH => {
-                    assert_eq!(flags & 0b110, 0b010, "QoS 1");
+                    let qos = (flags & 0b110) >> 1;
+                    assert!(qos < 2, "QoS {qos}");
                     let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
                     let topic = String::from_utf8(body[2..2 + length].to_vec()).unwrap();
-                    let id = u16::from_be_bytes([body[2 + length], body[3 + length]]);
+                    let id = match qos {
+                        0 => 0,
+                        _ => u16::from_be_bytes([body[2 + length], body[3 + length]]),
+                    };
                     let retain = flags & 1 == 1;
                     return Some(Published { id, topic, retain });
                 }

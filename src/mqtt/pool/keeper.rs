@@ -1,6 +1,6 @@
 //! How many connections there are: more while publications wait for room, fewer after a long quiet time.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -59,8 +59,7 @@ impl Keeper {
             client_id: format!("{}-{}-{}", self.settings.client_id, self.word, self.started),
             shared: self.shared.clone(),
             jobs,
-            unacknowledged: BTreeMap::new(),
-            next: 0,
+            turn: VecDeque::new(),
             up: Arc::clone(&self.up),
             failure: Arc::clone(&self.failure),
             closing: self.closing.clone(),

@@ -1,31 +1,18 @@
 //! One connection's supervisor. What a lost connection left unacknowledged is sent again by the next, before anything newer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at, sleep, sleep_until};
 
 use super::lanes::Job;
+use super::sent::Sent;
 use crate::mqtt::Settings;
-use crate::mqtt::connection::{Answer, Connection, acknowledged};
+use crate::mqtt::connection::Connection;
 use crate::pace::{Pace, Shared};
 use crate::port::PublishError;
-
-/// The wait for what becomes of a publication on one connection. It names the publication by its number on the lane.
-type Wait = BoxFuture<'static, (u64, Answer)>;
-
-/// What was sent on one connection.
-#[derive(Default)]
-struct Sent {
-    /// What has no answer yet.
-    waits: FuturesUnordered<Wait>,
-    /// Numbers and times in the order of sending, from the oldest that has no answer.
-    times: VecDeque<(u64, Instant)>,
-}
 
 /// One connection's supervisor: connects, publishes, and starts again after a loss.
 pub(super) struct Lane {
@@ -33,10 +20,8 @@ pub(super) struct Lane {
     pub(super) client_id: String,
     pub(super) shared: Shared,
     pub(super) jobs: mpsc::Receiver<Job>,
-    /// What was taken from `jobs` and has no known fate yet, in the order in which it was handed over.
-    pub(super) unacknowledged: BTreeMap<u64, Job>,
-    /// The number of the latest of them.
-    pub(super) next: u64,
+    /// What was taken from `jobs` and is to be sent, in the order in which it was handed over.
+    pub(super) turn: VecDeque<Job>,
     pub(super) up: Arc<watch::Sender<usize>>,
     pub(super) failure: Arc<watch::Sender<Option<String>>>,
     pub(super) closing: watch::Receiver<Option<Instant>>,
@@ -48,7 +33,7 @@ impl Lane {
         let (first, longest) = self.settings.back_off;
         let mut wait = first;
         loop {
-            if self.jobs.is_closed() && self.jobs.is_empty() && self.unacknowledged.is_empty() {
+            if self.jobs.is_closed() && self.jobs.is_empty() && self.turn.is_empty() {
                 return;
             }
             let mut closing = self.closing.clone();
@@ -85,72 +70,75 @@ impl Lane {
     }
 
     /// Publishes until the connection is lost (false) or the pool is closed and everything is acknowledged (true).
-    async fn serve(&mut self, connection: Connection) -> bool {
+    async fn serve(&mut self, mut connection: Connection) -> bool {
         let mut sent = Sent::default();
-        let done = self.feed(&connection, &mut sent).await;
+        let done = self.feed(&mut connection, &mut sent).await;
         if done {
             connection.disconnect(Duration::from_secs(1)).await;
         } else {
-            // Without its connection every wait ends at once; some of them with an acknowledgement that came before the loss.
-            drop(connection);
-            while let Some(answer) = sent.waits.next().await {
-                self.resolve(answer);
+            connection
+                .last_answers()
+                .for_each(|answer| sent.resolve(answer));
+            for job in sent.unanswered().rev() {
+                self.turn.push_front(job);
             }
         }
         done
     }
 
     /// Puts publications on a connection: first, in their order, those that an earlier one did not see acknowledged.
-    async fn feed(&mut self, connection: &Connection, sent: &mut Sent) -> bool {
-        let mut turn: VecDeque<u64> = self.unacknowledged.keys().copied().collect();
+    async fn feed(&mut self, connection: &mut Connection, sent: &mut Sent) -> bool {
         let mut pace = Pace::new(&self.settings.limits, &self.shared);
+        let in_flight = usize::from(connection.in_flight);
         let within = self.settings.publish_timeout;
         let between = (within / 4).max(Duration::from_millis(1));
         let mut looks = interval_at(Instant::now() + between, between);
-        // Made once: asking anew on each turn would cost more than the turn.
-        let lost = connection.lost();
         let mut closing = self.closing.clone();
+        // Made once: asking anew on each turn would cost more than the turn.
         let closing = asked_to_close(&mut closing);
-        tokio::pin!(lost, closing);
+        tokio::pin!(closing);
+        let mut answers = Vec::new();
         let mut open = true;
         loop {
-            let room = sent.waits.len() < usize::from(connection.in_flight);
+            let room = sent.len() < in_flight;
             if room
-                && turn.is_empty()
+                && self.turn.is_empty()
                 && let Ok(job) = self.jobs.try_recv()
             {
-                turn.push_back(self.take(job));
+                self.turn.push_back(job);
             }
             let mut due = None;
-            if room && let Some(number) = turn.front().copied() {
-                match self.may_send(number, &mut pace) {
-                    Ok(wanted) => {
-                        turn.pop_front();
-                        if wanted && !self.send(number, connection, sent).await {
+            if room && let Some(job) = self.turn.pop_front() {
+                match may_send(&job, &mut pace) {
+                    Ok(true) => {
+                        if !send(job, connection, sent, &mut self.turn).await {
                             return false;
                         }
                         continue;
                     }
-                    Err(later) => due = Some(later),
+                    Ok(false) => continue,
+                    Err(later) => {
+                        self.turn.push_front(job);
+                        due = Some(later);
+                    }
                 }
             }
-            if !open && turn.is_empty() && sent.waits.is_empty() {
+            if !open && self.turn.is_empty() && sent.len() == 0 {
                 return true;
             }
             tokio::select! {
-                () = &mut lost => return false,
-                Some(answer) = sent.waits.next() => {
-                    if !self.resolve(answer) {
+                () = connection.answers(&mut answers) => {
+                    if answers.is_empty() {
                         return false;
                     }
-                    self.trim(sent);
+                    answers.drain(..).for_each(|answer| sent.resolve(answer));
                 }
-                job = self.jobs.recv(), if room && turn.is_empty() && open => match job {
-                    Some(job) => turn.push_back(self.take(job)),
+                job = self.jobs.recv(), if room && self.turn.is_empty() && open => match job {
+                    Some(job) => self.turn.push_back(job),
                     None => open = false,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-                _ = looks.tick() => if sent.times.front().is_some_and(|(_, since)| since.elapsed() >= within) {
+                _ = looks.tick() => if sent.oldest().is_some_and(|since| since.elapsed() >= within) {
                     tracing::warn!(client_id = %self.client_id, ?within, "no acknowledgement came in time: connecting anew");
                     return false;
                 },
@@ -159,73 +147,36 @@ impl Lane {
             }
         }
     }
+}
 
-    /// Gives a publication its number.
-    fn take(&mut self, job: Job) -> u64 {
-        self.next += 1;
-        self.unacknowledged.insert(self.next, job);
-        self.next
+/// Whether a publication is still wanted, once the pace lets it go; or when to ask again. What nobody waits for any more is not
+/// sent.
+fn may_send((publication, fate): &Job, pace: &mut Pace) -> Result<bool, Instant> {
+    if fate.is_closed() {
+        return Ok(false);
     }
+    pace.take(publication.payload.len()).map(|()| true)
+}
 
-    /// Forgets the times of what has its answer, up to the oldest that has none.
-    fn trim(&self, sent: &mut Sent) {
-        while let Some((number, _)) = sent.times.front()
-            && !self.unacknowledged.contains_key(number)
-        {
-            sent.times.pop_front();
+/// Sends one publication; false when the connection is lost: then it has its turn again.
+async fn send(
+    job: Job,
+    connection: &Connection,
+    sent: &mut Sent,
+    turn: &mut VecDeque<Job>,
+) -> bool {
+    match connection.publish(&job.0).await {
+        Ok(()) => sent.push(job),
+        Err(PublishError::Transient { .. }) => {
+            turn.push_front(job);
+            return false;
+        }
+        Err(refused) => {
+            // Who waited may have gone.
+            let _ = job.1.send(Err(refused));
         }
     }
-
-    /// Whether a publication is still wanted, once the pace lets it go; or when to ask again. What nobody waits for any more is
-    /// not sent.
-    fn may_send(&mut self, number: u64, pace: &mut Pace) -> Result<bool, Instant> {
-        match self.unacknowledged.get(&number) {
-            Some((publication, fate)) if !fate.is_closed() => {
-                pace.take(publication.payload.len()).map(|()| true)
-            }
-            _ => {
-                self.unacknowledged.remove(&number);
-                Ok(false)
-            }
-        }
-    }
-
-    /// Sends one publication; false when the connection is lost.
-    async fn send(&mut self, number: u64, connection: &Connection, sent: &mut Sent) -> bool {
-        let Some((publication, _)) = self.unacknowledged.get(&number) else {
-            return true;
-        };
-        let notice = match connection.publish(publication).await {
-            Ok(notice) => notice,
-            Err(PublishError::Transient { .. }) => return false,
-            Err(refused) => {
-                if let Some((_, fate)) = self.unacknowledged.remove(&number) {
-                    // Who waited may have gone.
-                    let _ = fate.send(Err(refused));
-                }
-                return true;
-            }
-        };
-        sent.times.push_back((number, Instant::now()));
-        sent.waits.push(Box::pin(
-            async move { (number, acknowledged(notice).await) },
-        ));
-        true
-    }
-
-    /// Tells whoever waits; false when the connection is not worth keeping.
-    fn resolve(&mut self, (number, answer): (u64, Answer)) -> bool {
-        let outcome = match answer {
-            Answer::Acknowledged => Ok(()),
-            Answer::Refused(error) => Err(error),
-            Answer::Lost => return false,
-        };
-        if let Some((_, fate)) = self.unacknowledged.remove(&number) {
-            // Who waited may have gone; the publication is not taken back.
-            let _ = fate.send(outcome);
-        }
-        true
-    }
+    true
 }
 
 /// Resolves once the pool closes.

@@ -1,0 +1,61 @@
+//! What one connection was given, until its answer comes.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
+
+use super::lanes::Job;
+use crate::mqtt::connection::Answer;
+
+/// Publications by their places among all that the connection was given.
+#[derive(Default)]
+pub(super) struct Sent {
+    jobs: FxHashMap<u64, Job>,
+    /// Places and times in the order of sending, from the oldest that has no answer.
+    times: VecDeque<(u64, Instant)>,
+    count: u64,
+}
+
+impl Sent {
+    /// Adds the one that was sent last.
+    pub(super) fn push(&mut self, job: Job) {
+        self.times.push_back((self.count, Instant::now()));
+        self.jobs.insert(self.count, job);
+        self.count += 1;
+    }
+
+    /// How many have no answer.
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Since when the oldest of them waits.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.times.front().map(|(_, since)| *since)
+    }
+
+    /// Hands an answer to whoever waits for it.
+    pub(super) fn resolve(&mut self, (place, outcome): Answer) {
+        if let Some((_, fate)) = self.jobs.remove(&place) {
+            // Who waited may have gone; the publication is not taken back.
+            let _ = fate.send(outcome);
+        }
+        while let Some((oldest, _)) = self.times.front()
+            && !self.jobs.contains_key(oldest)
+        {
+            self.times.pop_front();
+        }
+    }
+
+    /// What has no answer, in the order of sending.
+    pub(super) fn unanswered(mut self) -> impl DoubleEndedIterator<Item = Job> {
+        let mut places: Vec<u64> = self.jobs.keys().copied().collect();
+        places.sort_unstable();
+        let jobs: Vec<Job> = places
+            .into_iter()
+            .filter_map(|place| self.jobs.remove(&place))
+            .collect();
+        jobs.into_iter()
+    }
+}
