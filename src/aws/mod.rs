@@ -15,5 +15,6 @@ pub mod endpoint;
 mod error;
 pub mod facts;
 pub mod letters;
+mod received;
 pub mod sign;
 pub mod sqs;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::batch::{self, batches_of};
 use super::error;
+use super::received::ReadReceived;
 use crate::event::trace;
 use crate::port::{
     BatchOutcome, DeadLetter, Delivery, Hold, Queue, QueueError, QueueFacts, Receipt,
@@ -41,8 +42,9 @@ impl Sqs {
         queue: String,
         dead_letter_queue: Option<String>,
     ) -> Result<Self, QueueError> {
+        let config = aws_sdk_sqs::config::Builder::from(config).interceptor(ReadReceived);
         let mut sqs = Self {
-            client: Client::new(config),
+            client: Client::from_conf(config.build()),
             queue,
             dead_letter_queue,
             visibility: Duration::ZERO,
