@@ -30,7 +30,7 @@ impl Moto {
     /// When moto is not installed, or does not start.
     pub(crate) fn start() -> Self {
         let port = free_port();
-        let process = Command::new(program("moto_server"))
+        let process = python("moto_server.py")
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
