@@ -53,8 +53,11 @@ impl Connection {
                     .bytes
                     .take(now, u32::try_from(count).unwrap_or(u32::MAX));
                 let begins = buffer.filled().first().map(|first| first >> 4);
-                if begins == Some(kind::PUBLISH) && self.input.is_empty() && self.turn == Turn::None
-                {
+                let waits = begins == Some(kind::PUBLISH)
+                    && self.input.is_empty()
+                    && self.turn == Turn::None
+                    && self.hub.stir.is_on(now);
+                if waits {
                     self.turn = Turn::Waits;
                     self.input.extend_from_slice(buffer.filled());
                 } else {

@@ -13,6 +13,7 @@ pub(crate) mod rate;
 mod retained;
 pub(crate) mod routing;
 pub(crate) mod session;
+pub(crate) mod stir;
 mod takeover;
 pub(crate) mod timers;
 mod trie;
@@ -32,6 +33,7 @@ use self::rate::SharedRate;
 use self::retained::Retained;
 use self::routing::Subscribers;
 use self::session::{FOR_EVER, Link, Session, State, Will};
+use self::stir::Stir;
 use self::timers::Timers;
 use self::trie::Trie;
 use crate::dev::broker::connection::ending::Ending;
@@ -50,6 +52,7 @@ pub(crate) struct Hub {
     pub(crate) account: Account,
     pub(crate) calls: Calls,
     pub(crate) timers: Timers,
+    pub(crate) stir: Stir,
     pub(crate) trie: RwLock<Trie<Subscribers>>,
     retained: Mutex<Retained>,
     ledger: Mutex<Ledger>,
@@ -112,6 +115,7 @@ impl Hub {
             counters: Counters::default(),
             faults: Faults::default(),
             timers: Timers::default(),
+            stir: Stir::default(),
             trie: RwLock::default(),
             retained: Mutex::new(Retained::new(limits.retained_per_second_per_topic)),
             ledger: Mutex::new(Ledger::new(limits.connects_per_second_per_client_id)),
@@ -149,6 +153,7 @@ impl Hub {
     /// A connection begins: it takes over the session of its client id, or gets a new one. Also whether it goes on with an earlier
     /// one.
     pub(crate) fn arrive(&self, arrival: Arrival) -> (Arc<Session>, bool) {
+        self.stir.stir(Instant::now());
         let mut aftermath = Aftermath::default();
         let client_id = Arc::clone(&arrival.client_id);
         let link = Arc::clone(&arrival.link);

@@ -72,6 +72,7 @@ impl Hub {
         filter: &str,
         options: Options,
     ) -> Option<bool> {
+        self.stir.stir(Instant::now());
         let mut state = session.state();
         let is_mine = state.link.as_ref();
         if !is_mine.is_some_and(|other| Arc::ptr_eq(other, link)) {
