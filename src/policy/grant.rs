@@ -29,6 +29,16 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// What it may subscribe to, as filters, or what they begin with and a `*`.
+    pub fn filter_globs(&self) -> Vec<String> {
+        self.subscriptions.iter().map(Reach::filter_glob).collect()
+    }
+
+    /// What it may publish to, in the same form.
+    pub fn topic_globs(&self) -> Vec<String> {
+        self.publications.iter().map(Reach::topic_glob).collect()
+    }
+
     /// What a role gives to the bearer of some claims. Topics get `environment` as their first level where one is given.
     ///
     /// # Errors

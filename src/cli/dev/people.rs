@@ -17,7 +17,6 @@ use crate::cli::authority;
 use crate::config::Config;
 use crate::dev::broker::everybody::Everybody;
 use crate::policy::generate::{Form, documents};
-use crate::policy::grant::Reach;
 use crate::policy::scope::Scope;
 use crate::port::{
     Answer, Authentication, Authorizer, Identity, Issued, Issuer, Presented, Refusal,
@@ -178,12 +177,8 @@ impl Issuer for Development {
             token,
             key: self.token_key.clone(),
             principal: grants.principal.as_str().to_owned(),
-            subscribe: grants
-                .subscriptions
-                .iter()
-                .map(Reach::filter_glob)
-                .collect(),
-            publish: grants.publications.iter().map(Reach::topic_glob).collect(),
+            subscribe: grants.filter_globs(),
+            publish: grants.topic_globs(),
         })
     }
 }

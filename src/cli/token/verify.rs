@@ -18,7 +18,6 @@ use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::config::Config;
-use crate::policy::grant::Reach;
 
 pub(super) const HELP: &str = "\
 The keys are those of the configuration's authorizer.keys, unless --key or --dev names others. \
@@ -238,12 +237,8 @@ impl Report {
             grants: Some(Granted {
                 principal: grants.principal.to_string(),
                 connect: grants.principal.client_globs().into(),
-                subscribe: grants
-                    .subscriptions
-                    .iter()
-                    .map(Reach::filter_glob)
-                    .collect(),
-                publish: grants.publications.iter().map(Reach::topic_glob).collect(),
+                subscribe: grants.filter_globs(),
+                publish: grants.topic_globs(),
                 retain: grants.retain,
             }),
             answer: Some(admission.answer(now)),

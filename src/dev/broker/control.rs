@@ -13,7 +13,7 @@ use super::connection::ending::Ending;
 use super::hub::message::Message;
 use super::hub::routing::Room;
 use super::names::{self, Unfit, Use};
-use super::observe::{Counts, Happening, Observations, Rights, count};
+use super::observe::{Counts, Observations, Rights};
 use super::wire::property::{Value, id, properties};
 use crate::dev::faults::Faults;
 
@@ -121,19 +121,14 @@ impl Broker {
                 "more than the account's publishes a second",
             ));
         }
-        let is_kept = post.retain && !post.topic.starts_with('$');
-        if is_kept {
-            let mut retained = hub.retained();
-            if !retained.may_set(&post.topic, now) || !hub.account.retained.take(now) {
-                return Err(PostError::Throttled(
-                    "more than the retained messages a second",
-                ));
-            }
+        if post.retain && !hub.may_retain(&post.topic, now) {
+            return Err(PostError::Throttled(
+                "more than the retained messages a second",
+            ));
         }
-        let range = hub.limits.message_expiry_seconds.as_ref();
-        let expiry = post.expiry.map(|seconds| {
-            range.map_or(seconds, |range| seconds.clamp(*range.start(), *range.end()))
-        });
+        let expiry = post
+            .expiry
+            .map(|seconds| hub.limits.message_expiry(seconds));
         let message = Arc::new(Message {
             topic: post.topic.as_str().into(),
             payload: post.payload.clone(),
@@ -144,21 +139,8 @@ impl Broker {
             publisher: 0,
             at: SystemTime::now(),
         });
-        let mut found = 0;
-        if reached == Use::Plain {
-            hub.retain(&message);
-            found = hub.route(&message, &mut Room::new());
-        }
-        count(&hub.counters.published);
-        hub.observers.tell(&"".into(), || Happening::Published {
-            topic: message.topic.clone(),
-            bytes: message.payload.len(),
-            qos: message.qos,
-            retain: message.retain,
-            sessions: found,
-            mark: message.mark(),
-        });
-        Ok(found)
+        let times = usize::from(reached == Use::Plain);
+        Ok(hub.pass_on(&"".into(), &message, times, &mut Room::new()))
     }
 
     fn measure(&self, post: &Post) -> Result<(), PostError> {

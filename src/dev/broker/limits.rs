@@ -135,6 +135,12 @@ pub struct Rules {
 }
 
 impl Limits {
+    /// A message expiry as it counts here, in seconds.
+    pub(crate) fn message_expiry(&self, asked: u32) -> u32 {
+        let range = self.message_expiry_seconds.as_ref();
+        range.map_or(asked, |range| asked.clamp(*range.start(), *range.end()))
+    }
+
     /// AWS IoT Core's limits with their default values.
     pub fn iot_core() -> Self {
         let seconds = Duration::from_secs;

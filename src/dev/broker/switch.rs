@@ -19,7 +19,7 @@ enum Set {
     /// A number, or `off`.
     Limit(fn(&mut Limits, Option<u64>) -> bool),
     /// `on` or `off`.
-    Rule(fn(&mut Rules, bool)),
+    Rule(fn(&mut Rules) -> &mut bool),
 }
 
 fn size(to: &mut Option<usize>, value: Option<u64>) -> bool {
@@ -51,8 +51,12 @@ const fn limit(
     Switch { name, about, set }
 }
 
-const fn rule(name: &'static str, about: &'static str, set: fn(&mut Rules, bool)) -> Switch {
-    let set = Set::Rule(set);
+const fn rule(
+    name: &'static str,
+    about: &'static str,
+    rule: fn(&mut Rules) -> &mut bool,
+) -> Switch {
+    let set = Set::Rule(rule);
     Switch { name, about, set }
 }
 
@@ -280,64 +284,48 @@ pub const SWITCHES: &[Switch] = &[
         "the same calls a second of one client id, each",
         |l, v| rate(&mut l.connection_calls_per_second_per_client_id, v),
     ),
-    rule("hash-matches-parent", "`a/#` matches `a`", |r, on| {
-        r.hash_matches_parent = on
+    rule("hash-matches-parent", "`a/#` matches `a`", |r| {
+        &mut r.hash_matches_parent
     }),
     rule(
         "retained-by-wildcard",
         "filters with wildcards bring retained messages",
-        |r, on| {
-            r.retained_by_wildcard = on;
-        },
+        |r| &mut r.retained_by_wildcard,
     ),
     rule(
         "reserved-topics",
         "`$` topics and filters are reserved",
-        |r, on| {
-            r.reserved_topics = on;
-        },
+        |r| &mut r.reserved_topics,
     ),
     rule(
         "subscription-ids",
         "subscriptions may have identifiers",
-        |r, on| {
-            r.subscription_ids = on;
-        },
+        |r| &mut r.subscription_ids,
     ),
     rule(
         "listed-reasons-only",
         "only the reason codes that AWS lists are sent",
-        |r, on| {
-            r.listed_reasons_only = on;
-        },
+        |r| &mut r.listed_reasons_only,
     ),
     rule(
         "answer-v3-refusals",
         "MQTT 3 clients are told what they may not subscribe to",
-        |r, on| {
-            r.answer_v3_refusals = on;
-        },
+        |r| &mut r.answer_v3_refusals,
     ),
     rule(
         "close-v5-refusals",
         "MQTT 5 connections close after \"not authorized\"",
-        |r, on| {
-            r.close_v5_refusals = on;
-        },
+        |r| &mut r.close_v5_refusals,
     ),
     rule(
         "original-ids",
         "unacknowledged messages come again with their identifier, as duplicates",
-        |r, on| {
-            r.original_ids = on;
-        },
+        |r| &mut r.original_ids,
     ),
     rule(
         "answer-throttled",
         "MQTT 5 is told that a message was discarded",
-        |r, on| {
-            r.answer_throttled = on;
-        },
+        |r| &mut r.answer_throttled,
     ),
 ];
 
@@ -386,12 +374,12 @@ pub fn set(
             .is_ok_and(|number| set(limits, Some(number)))
             .then_some(())
             .ok_or_else(|| wrong("a number in its range, or off")),
-        (Set::Rule(set), "on") => {
-            set(rules, true);
+        (Set::Rule(rule), "on") => {
+            *rule(rules) = true;
             Ok(())
         }
-        (Set::Rule(set), "off") => {
-            set(rules, false);
+        (Set::Rule(rule), "off") => {
+            *rule(rules) = false;
             Ok(())
         }
         (Set::Rule(_), _) => Err(wrong("on or off")),

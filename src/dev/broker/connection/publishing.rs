@@ -167,13 +167,8 @@ impl Connection {
         if !hub.account.publishes_in.take(now) {
             return Ok(self.throttled(&topic, "more than the account's publishes a second"));
         }
-        let is_kept = publish.retain && !topic.starts_with('$');
-        if is_kept {
-            let mut retained = hub.retained();
-            if !retained.may_set(&topic, now) || !hub.account.retained.take(now) {
-                drop(retained);
-                return Ok(self.throttled(&topic, "more than the retained messages a second"));
-            }
+        if publish.retain && !hub.may_retain(&topic, now) {
+            return Ok(self.throttled(&topic, "more than the retained messages a second"));
         }
         let found = self.pass_on(publish, topic, reached, is_twice, now);
         Ok(Taken::Yes(match found {
@@ -190,11 +185,9 @@ impl Connection {
         is_twice: bool,
         now: Instant,
     ) -> usize {
-        let range = &self.hub.limits.message_expiry_seconds;
-        let expiry = publish.properties.expiry.map(|seconds| {
-            let range = range.as_ref();
-            range.map_or(seconds, |range| seconds.clamp(*range.start(), *range.end()))
-        });
+        let limits = &self.hub.limits;
+        let expiry = publish.properties.expiry;
+        let expiry = expiry.map(|seconds| limits.message_expiry(seconds));
         let message = Arc::new(Message {
             topic,
             payload: Bytes::copy_from_slice(publish.payload),
@@ -205,25 +198,12 @@ impl Connection {
             publisher: self.session.number,
             at: SystemTime::now(),
         });
-        let mut found = 0;
-        if reached == Use::Plain {
-            self.hub.retain(&message);
-            for _ in 0..=usize::from(is_twice) {
-                found = self.hub.route(&message, &mut self.room);
-            }
-        }
-        count(&self.hub.counters.published);
-        self.hub
-            .observers
-            .tell(&self.session.client_id, || Happening::Published {
-                topic: message.topic.clone(),
-                bytes: message.payload.len(),
-                qos: message.qos,
-                retain: message.retain,
-                sessions: found,
-                mark: message.mark(),
-            });
-        found
+        let times = match reached {
+            Use::Plain => 1 + usize::from(is_twice),
+            Use::Rule => 0,
+        };
+        let client_id = &self.session.client_id;
+        self.hub.pass_on(client_id, &message, times, &mut self.room)
     }
 
     fn answer(&mut self, publish: &Publish<'_>, taken: Taken) -> Result<(), Ending> {

@@ -278,7 +278,7 @@ fn end(identity: &Identity, websocket: Option<Instant>, now: Instant) -> Option<
 
 fn will(hub: &Hub, connect: &Connect<'_>) -> Option<Will> {
     let will = connect.will.as_ref()?;
-    let range = hub.limits.message_expiry_seconds.as_ref();
+    let expiry = will.properties.expiry;
     Some(Will {
         message: Arc::new(Message {
             topic: will.topic.into(),
@@ -290,9 +290,7 @@ fn will(hub: &Hub, connect: &Connect<'_>) -> Option<Will> {
             publisher: 0,
             at: SystemTime::now(),
         }),
-        expiry: will.properties.expiry.map(|seconds| {
-            range.map_or(seconds, |range| seconds.clamp(*range.start(), *range.end()))
-        }),
+        expiry: expiry.map(|seconds| hub.limits.message_expiry(seconds)),
         delay: will.delay,
     })
 }

@@ -273,6 +273,39 @@ impl Hub {
         }
     }
 
+    /// Whether the rates let one more message be kept for its topic, which is counted. Topics that keep none have no rate.
+    pub(crate) fn may_retain(&self, topic: &str, now: Instant) -> bool {
+        topic.starts_with('$')
+            || self.retained().may_set(topic, now) && self.account.retained.take(now)
+    }
+
+    /// Passes on what a client publishes, and tells of it; 0 times where the topic leads to nobody. Gives how many sessions get it.
+    pub(crate) fn pass_on(
+        &self,
+        client_id: &Arc<str>,
+        message: &Arc<Message>,
+        times: usize,
+        room: &mut Room,
+    ) -> usize {
+        let mut found = 0;
+        if times > 0 {
+            self.retain(message);
+        }
+        for _ in 0..times {
+            found = self.route(message, room);
+        }
+        count(&self.counters.published);
+        self.observers.tell(client_id, || Happening::Published {
+            topic: message.topic.clone(),
+            bytes: message.payload.len(),
+            qos: message.qos,
+            retain: message.retain,
+            sessions: found,
+            mark: message.mark(),
+        });
+        found
+    }
+
     /// Publishes what the broker has to say, or what a client has left.
     pub(crate) fn publish(&self, message: Arc<Message>) -> usize {
         self.retain(&message);
