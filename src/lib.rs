@@ -44,6 +44,7 @@ pub mod channel;
 pub mod event;
 
 // Beside them: what every part may use.
+pub mod escape;
 pub mod pace;
 pub mod shutdown;
 pub mod telemetry;

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     (
         "cli",
         &[
@@ -32,6 +32,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "event",
             "channel",
             "broker",
+            "escape",
             "pace",
             "telemetry",
             "shutdown",
@@ -61,7 +62,8 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ),
     ("port", &["policy", "route", "event", "channel"]),
     ("config", &["policy", "route", "event", "channel", "broker"]),
-    ("policy", &["event", "channel"]),
+    ("escape", &[]),
+    ("policy", &["event", "channel", "escape"]),
     ("route", &["event", "channel"]),
     ("event", &[]),
     ("channel", &[]),

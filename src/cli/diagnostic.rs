@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::config::fault::{Fault, Place, Severity};
+use crate::escape::{same_width, write_line};
 
 /// How much of a long line is shown around the fault, in characters.
 const BEFORE: usize = 60;
@@ -14,16 +15,19 @@ pub(super) fn render(fault: &Fault, source: &str, out: &mut impl Write) -> io::R
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    writeln!(out, "{severity}[{}]: {}", fault.code, fault.message)?;
-    writeln!(out, "  --> {}", fault.place)?;
+    write_line(
+        out,
+        format_args!("{severity}[{}]: {}", fault.code, fault.message),
+    )?;
+    write_line(out, format_args!("  --> {}", fault.place))?;
     if let Place::File { line, column, .. } = fault.place {
         excerpt(source, line, column, out)?;
     }
     if let Some(accepted) = &fault.accepted {
-        writeln!(out, "   = accepted: {accepted}")?;
+        write_line(out, format_args!("   = accepted: {accepted}"))?;
     }
     if let Some(help) = &fault.help {
-        writeln!(out, "help: {help}")?;
+        write_line(out, format_args!("help: {help}"))?;
     }
     writeln!(out)
 }
@@ -41,7 +45,12 @@ pub(super) fn excerpt(
         .nth(line.saturating_sub(1))
         .unwrap_or_default();
     let from = column.saturating_sub(1).saturating_sub(BEFORE);
-    let shown: String = text.chars().skip(from).take(SHOWN).collect();
-    writeln!(out, "   | {shown}")?;
+    let shown: String = text
+        .chars()
+        .skip(from)
+        .take(SHOWN)
+        .map(same_width)
+        .collect();
+    write_line(out, format_args!("   | {shown}"))?;
     writeln!(out, "   | {:>1$}", "^", column - from)
 }

@@ -9,6 +9,7 @@ use super::document::Document;
 use super::evaluate::{StatementRef, Verdict};
 use super::explain::NearMiss;
 use super::simulate::Way;
+use crate::escape::write_line;
 
 /// How many near misses and wide filters are told in words; JSON has all.
 const SHOWN: usize = 3;
@@ -218,10 +219,12 @@ impl Told {
                     ", which covers more; nothing else was found that it would hear".into()
                 }
             };
-            writeln!(
+            write_line(
                 out,
-                "{indent}it may subscribe to `{}` by {by}{reach}",
-                way.filter
+                format_args!(
+                    "{indent}it may subscribe to `{}` by {by}{reach}",
+                    way.filter
+                ),
             )?;
         }
         if shown < self.filters.len() {
@@ -255,21 +258,30 @@ impl ToldCheck {
         let by = list(&self.statements);
         match self.decision {
             Verdict::Allowed => {
-                writeln!(out, "{indent}{action} on `{resource}` is allowed by {by}")?;
+                write_line(
+                    out,
+                    format_args!("{indent}{action} on `{resource}` is allowed by {by}"),
+                )?;
             }
             Verdict::ExplicitDeny => {
-                writeln!(out, "{indent}{action} on `{resource}` is denied by {by}")?;
+                write_line(
+                    out,
+                    format_args!("{indent}{action} on `{resource}` is denied by {by}"),
+                )?;
             }
             Verdict::ImplicitDeny => {
-                writeln!(out, "{indent}no statement allows {action} on `{resource}`")?;
+                write_line(
+                    out,
+                    format_args!("{indent}no statement allows {action} on `{resource}`"),
+                )?;
                 self.write_near_misses(indent, out)?;
             }
         }
         if !self.missing.is_empty() {
             let missing = self.missing.join("`, `");
-            writeln!(
+            write_line(
                 out,
-                "{indent}asked for, but not known of this client: `{missing}`"
+                format_args!("{indent}asked for, but not known of this client: `{missing}`"),
             )?;
         }
         Ok(())
@@ -279,7 +291,7 @@ impl ToldCheck {
         for miss in self.near_misses.iter().take(SHOWN) {
             let place = miss.statement.words();
             for reason in &miss.reasons {
-                writeln!(out, "{indent}  not {place}: {reason}")?;
+                write_line(out, format_args!("{indent}  not {place}: {reason}"))?;
             }
         }
         match self.near_misses.len().saturating_sub(SHOWN) {

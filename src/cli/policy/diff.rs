@@ -10,6 +10,7 @@ use super::read_all;
 use super::read_policies;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
+use crate::escape::write_line;
 use crate::policy::diff::{Became, Change, Difference, diff};
 use crate::policy::told::Policies;
 
@@ -138,11 +139,9 @@ fn write_text(difference: &Difference, out: &mut impl Write) -> anyhow::Result<(
     for change in &difference.changes {
         let sign = both.iter().find(|(verdict, _)| *verdict == change.verdict);
         let sign = sign.map_or("", |(_, sign)| sign);
-        writeln!(
+        write_line(
             out,
-            "{sign} {} on {}",
-            change.actions.join(", "),
-            of(change)
+            format_args!("{sign} {} on {}", change.actions.join(", "), of(change)),
         )?;
     }
     let count = |verdict| {

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::cli::diagnostic::render;
 use crate::config::policy_tests::{PolicyRole, PolicyTests};
 use crate::config::{Config, Source, load};
+use crate::escape::write_line;
 use crate::policy::context::Context;
 use crate::policy::document::Document;
 use crate::policy::generate::{Form, generate};
@@ -89,12 +90,12 @@ impl Roles {
         let roles = self.config.iter().flat_map(|config| &config.roles);
         let Some(role) = roles.clone().find(|role| *role.name == *wanted.name) else {
             let known: Vec<&str> = roles.map(|role| &*role.name).collect();
-            writeln!(
+            write_line(
                 messages,
-                "error: there is no role `{}`\n{place}\nhelp: roles are {}\n",
-                wanted.name,
-                known.join(", ")
+                format_args!("error: there is no role `{}`", wanted.name),
             )?;
+            write_line(messages, format_args!("{place}"))?;
+            writeln!(messages, "help: roles are {}\n", known.join(", "))?;
             return Ok(None);
         };
         let environment = self
@@ -105,7 +106,8 @@ impl Roles {
             Ok(grants) => grants,
             Err(errors) => {
                 for error in errors {
-                    writeln!(messages, "error: {error}\n{place}")?;
+                    write_line(messages, format_args!("error: {error}"))?;
+                    write_line(messages, format_args!("{place}"))?;
                 }
                 writeln!(messages, "help: give the claims that the role names\n")?;
                 return Ok(None);
@@ -114,7 +116,9 @@ impl Roles {
         let generated = match generate(&grants, scope, Form::Authorizer, None) {
             Ok(generated) => generated,
             Err(error) => {
-                writeln!(messages, "error: {error}\n{place}\nhelp: grant less\n")?;
+                write_line(messages, format_args!("error: {error}"))?;
+                write_line(messages, format_args!("{place}"))?;
+                writeln!(messages, "help: grant less\n")?;
                 return Ok(None);
             }
         };

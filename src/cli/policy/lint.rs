@@ -10,6 +10,7 @@ use super::simulate::principal;
 use crate::cli::diagnostic::excerpt;
 use crate::cli::json::write_json;
 use crate::cli::{Status, sarif};
+use crate::escape::write_line;
 use crate::policy::context::Principal;
 use crate::policy::lint::{Finding, Level, RULES, Rule, Source, lint};
 use crate::policy::told::Policies;
@@ -109,19 +110,25 @@ fn write_text(
         let Finding {
             rule, at, message, ..
         } = finding;
-        writeln!(out, "{}[{}]: {message}", word(rule), rule.code)?;
-        writeln!(
+        write_line(
             out,
-            "  --> {}:{}:{}",
-            name(finding, policies),
-            at.line,
-            at.column
+            format_args!("{}[{}]: {message}", word(rule), rule.code),
+        )?;
+        write_line(
+            out,
+            format_args!(
+                "  --> {}:{}:{}",
+                name(finding, policies),
+                at.line,
+                at.column
+            ),
         )?;
         if let Some(text) = policies.texts.get(finding.document) {
             excerpt(text, at.line, at.column, out)?;
         }
-        writeln!(out, "   = reason: {}", rule.reason)?;
-        writeln!(out, "help: {}\n", rule.fix)?;
+        write_line(out, format_args!("   = reason: {}", rule.reason))?;
+        write_line(out, format_args!("help: {}", rule.fix))?;
+        writeln!(out)?;
     }
     let documents = policies.documents.len();
     let documents = match documents {
@@ -132,8 +139,11 @@ fn write_text(
         count(findings, Level::Error),
         count(findings, Level::Warning),
     ) {
-        (0, 0) => writeln!(out, "{documents}, nothing found")?,
-        (errors, warnings) => writeln!(out, "{documents}, {errors} errors, {warnings} warnings")?,
+        (0, 0) => write_line(out, format_args!("{documents}, nothing found"))?,
+        (errors, warnings) => write_line(
+            out,
+            format_args!("{documents}, {errors} errors, {warnings} warnings"),
+        )?,
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::read_policies;
 use crate::channel::filter::Filter;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
+use crate::escape::{escaped, write_line};
 use crate::policy::ask::Ask;
 use crate::policy::context::{Attachment, Context, Principal, Thing};
 use crate::policy::scope::Scope;
@@ -181,7 +182,9 @@ fn facts(argument: &str) -> anyhow::Result<Context> {
 
 fn unfit(argument: &str, error: &dyn std::error::Error) -> anyhow::Error {
     anyhow::anyhow!(
-        "reading the facts `{argument}`: {error}\nhelp: give JSON text that begins with `{{`, or a file; docs/policies.md has all facts"
+        "reading the facts `{}`: {}\nhelp: give JSON text that begins with `{{`, or a file; docs/policies.md has all facts",
+        escaped(argument),
+        escaped(&error.to_string()),
     )
 }
 
@@ -198,7 +201,10 @@ impl Endpoint {
             // What is left out is as with most accounts.
             Err(_) if region.is_some() && account.is_some() => Scope::default(),
             Err(error) => {
-                anyhow::bail!("{error}\nhelp: say which is meant with --region and --account");
+                anyhow::bail!(
+                    "{}\nhelp: say which is meant with --region and --account",
+                    escaped(&error.to_string())
+                );
             }
         };
         let set = |part: &mut Box<str>, given: &Option<String>| {
@@ -295,9 +301,13 @@ pub(super) fn run(
 
 fn write_text(report: &Report, out: &mut impl Write) -> anyhow::Result<()> {
     let client = report.client.as_deref().unwrap_or("(no client id)");
-    writeln!(out, "client `{client}` at {}", report.endpoint)?;
+    write_line(
+        out,
+        format_args!("client `{client}` at {}", report.endpoint),
+    )?;
     for answer in &report.answers {
-        writeln!(out, "\n{}", answer.headline())?;
+        writeln!(out)?;
+        write_line(out, format_args!("{}", answer.headline()))?;
         answer.write_grounds("  ", out)?;
     }
     let asks_to_connect = report.answers.iter().any(Told::is_about_connecting);

@@ -15,6 +15,7 @@ use crate::cli::json::write_json;
 use crate::config::policy_tests::{
     PolicyCase, PolicyRole, PolicySource, PolicyTest, PolicyTests, load,
 };
+use crate::escape::write_line;
 use crate::policy::context::Context;
 use crate::policy::document::Document;
 use crate::policy::scope::Scope;
@@ -211,10 +212,11 @@ fn run_file(file: &str, messages: &mut impl Write) -> anyhow::Result<Option<File
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => {
-            writeln!(
+            write_line(
                 messages,
-                "error: reading the tests `{file}`: {error}\nhelp: name a YAML file of tests; see --help"
+                format_args!("error: reading the tests `{file}`: {error}"),
             )?;
+            writeln!(messages, "help: name a YAML file of tests; see --help")?;
             return Ok(None);
         }
     };
@@ -268,10 +270,17 @@ fn policies(
             Ok(text) => text,
             Err(error) => {
                 sound = false;
+                write_line(
+                    messages,
+                    format_args!("error: reading the policy `{name}`: {error}"),
+                )?;
+                write_line(
+                    messages,
+                    format_args!("  --> {file}:{}:{}", at.line, at.column),
+                )?;
                 writeln!(
                     messages,
-                    "error: reading the policy `{name}`: {error}\n  --> {file}:{}:{}\nhelp: files are named from the folder of the tests\n",
-                    at.line, at.column
+                    "help: files are named from the folder of the tests\n"
                 )?;
                 continue;
             }
@@ -367,10 +376,14 @@ fn scope(
         Ok(scope) => scope,
         Err(_) if region.is_some() && account.is_some() => Scope::default(),
         Err(error) => {
+            write_line(
+                messages,
+                format_args!("error: test `{}`: {error}", test.name),
+            )?;
+            write_line(messages, format_args!("  --> {file}:{}", test.line))?;
             writeln!(
                 messages,
-                "error: test `{}`: {error}\n  --> {file}:{}\nhelp: say which is meant with `region` and `account` at the top of the file\n",
-                test.name, test.line
+                "help: say which is meant with `region` and `account` at the top of the file\n"
             )?;
             return Ok(None);
         }
@@ -394,17 +407,25 @@ fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
             let failed = test.cases.iter().filter(|case| !case.passed).count();
             let (place, name) = (format!("{}:{}", file.file, test.line), &test.name);
             if failed == 0 {
-                writeln!(out, "ok    {place} {name}: {}", cases(test.cases.len()))?;
+                write_line(
+                    out,
+                    format_args!("ok    {place} {name}: {}", cases(test.cases.len())),
+                )?;
                 continue;
             }
-            writeln!(
+            write_line(
                 out,
-                "FAIL  {place} {name}: {failed} of {}",
-                cases(test.cases.len())
+                format_args!(
+                    "FAIL  {place} {name}: {failed} of {}",
+                    cases(test.cases.len())
+                ),
             )?;
             for case in test.cases.iter().filter(|case| !case.passed) {
                 let (line, headline, expected) = (case.line, case.headline(), case.expected);
-                writeln!(out, "  line {line}: it {headline}; expected {expected}")?;
+                write_line(
+                    out,
+                    format_args!("  line {line}: it {headline}; expected {expected}"),
+                )?;
                 case.write_grounds("    ", out)?;
             }
         }
