@@ -45,6 +45,8 @@ pub mod event;
 
 // Beside them: what every part may use.
 pub mod escape;
+pub mod http_server;
+pub mod log_limit;
 pub mod pace;
 pub mod shutdown;
 pub mod telemetry;

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     (
         "cli",
         &[
@@ -36,29 +36,66 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "pace",
             "telemetry",
             "shutdown",
+            "log_limit",
         ],
     ),
     (
         "bridge",
-        &["port", "route", "event", "channel", "telemetry", "shutdown"],
+        &[
+            "port",
+            "route",
+            "event",
+            "channel",
+            "telemetry",
+            "shutdown",
+            "log_limit",
+        ],
     ),
     ("authorizer", &["access", "port", "policy", "channel"]),
     (
         "dev",
         &[
-            "access", "mqtt", "port", "config", "policy", "route", "event", "channel", "broker",
+            "access",
+            "mqtt",
+            "port",
+            "config",
+            "policy",
+            "route",
+            "event",
+            "channel",
+            "broker",
+            "http_server",
+            "log_limit",
         ],
     ),
-    ("telemetry", &["shutdown"]),
+    ("telemetry", &["shutdown", "http_server", "log_limit"]),
     ("shutdown", &[]),
+    ("http_server", &["log_limit"]),
+    ("log_limit", &[]),
     ("access", &["port", "policy"]),
     (
         "aws",
-        &["port", "route", "policy", "event", "channel", "pace"],
+        &[
+            "port",
+            "route",
+            "policy",
+            "event",
+            "channel",
+            "pace",
+            "log_limit",
+        ],
     ),
     (
         "mqtt",
-        &["port", "route", "event", "channel", "broker", "pace"],
+        &[
+            "port",
+            "route",
+            "event",
+            "channel",
+            "broker",
+            "pace",
+            "log_limit",
+        ],
     ),
     ("port", &["policy", "route", "event", "channel"]),
     ("config", &["policy", "route", "event", "channel", "broker"]),
