@@ -29,8 +29,12 @@ impl Paused {
     }
 
     pub(crate) fn with(limits: Limits, authorizer: Arc<dyn Authorizer>) -> Self {
+        Self::by(limits, Rules::iot_core(), authorizer)
+    }
+
+    pub(crate) fn by(limits: Limits, rules: Rules, authorizer: Arc<dyn Authorizer>) -> Self {
         Self {
-            broker: Broker::start(limits, Rules::iot_core(), authorizer),
+            broker: Broker::start(limits, rules, authorizer),
             connections: JoinSet::new(),
         }
     }

@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Broker;
 use super::connection::ending::Ending;
+use super::excess::{excess, sizes};
 use super::hub::message::Message;
 use super::hub::routing::Room;
-use super::names::{self, Unfit, Use};
+use super::names::{self, Unfit, Use, Way};
 use super::observe::{Counts, Observations, Rights};
 use super::wire::property::{Value, id, properties};
 use crate::dev::faults::Faults;
@@ -53,10 +54,15 @@ pub enum PostError {
     Invalid(String),
     /// It is larger than a limit.
     #[error("{0}")]
-    TooLarge(&'static str),
+    TooLarge(Box<str>),
     /// It is beyond a rate: it may be taken later.
     #[error("{0}")]
-    Throttled(&'static str),
+    Throttled(Box<str>),
+}
+
+fn throttled((limit, most): (&str, Option<u32>)) -> PostError {
+    let sent = "one more message in this second";
+    PostError::Throttled(excess(sent, limit, most.unwrap_or_default(), ""))
 }
 
 /// A retained message.
@@ -83,6 +89,8 @@ pub struct ConnectionFacts {
     pub since: Option<SystemTime>,
     /// Why the last connection ended, as life-cycle events have it.
     pub disconnect_reason: Option<&'static str>,
+    /// The same in words.
+    pub disconnect_why: Option<Box<str>>,
     /// Whether its session ends with its connection.
     pub is_clean: bool,
     /// How long its session outlives its connection, in seconds.
@@ -107,9 +115,12 @@ impl Broker {
         let hub = &self.hub;
         let now = Instant::now();
         let reached =
-            names::topic(&post.topic, &hub.limits, &hub.rules).map_err(|unfit| match unfit {
-                Unfit::Wrong(why) | Unfit::Refused(why) | Unfit::Beyond(why) => {
-                    PostError::Invalid(why)
+            names::topic(&post.topic, Way::Https, &hub.limits, &hub.rules).map_err(|unfit| {
+                match unfit {
+                    Unfit::Wrong(why)
+                    | Unfit::Refused(why)
+                    | Unfit::Reserved(why)
+                    | Unfit::Beyond(why) => PostError::Invalid(why),
                 }
             })?;
         if post.qos > 1 {
@@ -117,14 +128,11 @@ impl Broker {
         }
         self.measure(post)?;
         if !hub.account.publishes_in.take(now) {
-            return Err(PostError::Throttled(
-                "more than the account's publishes a second",
-            ));
+            let most = hub.limits.account_publishes_in;
+            return Err(throttled(("account-publishes-in", most)));
         }
-        if post.retain && !hub.may_retain(&post.topic, now) {
-            return Err(PostError::Throttled(
-                "more than the retained messages a second",
-            ));
+        if post.retain {
+            hub.may_retain(&post.topic, now).map_err(throttled)?;
         }
         let expiry = post
             .expiry
@@ -149,29 +157,28 @@ impl Broker {
         let user_bytes: usize = pairs.map(|(name, value)| name.len() + value.len()).sum();
         let correlation = post.correlation_data.as_ref().map_or(0, Bytes::len);
         let content_type = post.content_type.as_ref().map_or(0, String::len);
-        let beyond = |size: usize, most: Option<usize>| most.is_some_and(|most| size > most);
         let short = |text: &str| text.len() <= usize::from(u16::MAX);
         let texts = post.user_properties.iter();
         let texts = texts.flat_map(|(name, value)| [name, value]);
         let mut texts = texts.chain(&post.content_type).chain(&post.response_topic);
-        if beyond(post.payload.len(), limits.payload_bytes)
-            || post.payload.len() > limits.packet_bytes as usize
-        {
-            Err(PostError::TooLarge(
-                "the payload is larger than the broker takes",
-            ))
-        } else if beyond(user_bytes, limits.user_properties_bytes)
-            || beyond(correlation, limits.correlation_data_bytes)
-            || beyond(content_type, limits.content_type_bytes)
-            || correlation > usize::from(u16::MAX)
-            || !texts.all(|text| short(text))
-        {
-            Err(PostError::TooLarge(
-                "a property is larger than the broker takes",
-            ))
-        } else {
-            Ok(())
+        let payload = post.payload.len();
+        let largest = limits.packet_bytes as usize;
+        sizes(limits, payload, user_bytes, correlation, content_type)
+            .map_err(PostError::TooLarge)?;
+        if payload > largest {
+            let sent = format!("a payload of {payload} bytes");
+            return Err(PostError::TooLarge(excess(
+                &sent,
+                "packet-bytes",
+                largest,
+                "",
+            )));
         }
+        if correlation > usize::from(u16::MAX) || !texts.all(|text| short(text)) {
+            let why = "a property of more than 65535 bytes, the most that MQTT has";
+            return Err(PostError::TooLarge(why.into()));
+        }
+        Ok(())
     }
 
     /// Whether a call of the data plane may be done now, by its name; where not, it may be later.
@@ -238,6 +245,7 @@ impl Broker {
                 is_connected: false,
                 since: Some(last.ended),
                 disconnect_reason: Some(last.reason),
+                disconnect_why: Some(last.why),
                 is_clean: true,
                 session_expiry: 0,
                 keep_alive: None,
@@ -253,6 +261,7 @@ impl Broker {
             is_connected: link.is_some(),
             since: link.map(|link| link.since).or(away.map(|last| last.ended)),
             disconnect_reason: away.map(|last| last.reason),
+            disconnect_why: away.map(|last| last.why.clone()),
             is_clean: link.is_some_and(|link| link.is_clean),
             session_expiry: state.expiry,
             keep_alive: link.map(|link| link.keep_alive),

@@ -121,15 +121,20 @@ pub struct Rules {
     pub reserved_topics: bool,
     /// Whether subscriptions may have identifiers.
     pub subscription_ids: bool,
+    /// Whether No Local keeps a client's own messages away, as MQTT 5 says; IoT Core ignores it.
+    pub no_local: bool,
     /// Whether only the reason codes are sent that AWS lists.
     pub listed_reasons_only: bool,
-    /// Whether an MQTT 3 client is told with SUBACK that it may not subscribe; IoT Core closes the connection.
+    /// Whether an MQTT 3 client is told by CONNACK that it may not connect, and by SUBACK that it may not subscribe; IoT Core closes
+    /// the connection.
     pub answer_v3_refusals: bool,
     /// Whether an MQTT 5 connection closes as well after it was told "not authorized"; AWS does not say.
     pub close_v5_refusals: bool,
-    /// Whether unacknowledged messages come to a new connection with their packet identifier, marked as duplicates, as MQTT says;
-    /// IoT Core gives them another one and no mark.
+    /// Whether unacknowledged messages come to a new connection with their packet identifier, as MQTT says; IoT Core gives them
+    /// another one.
     pub original_ids: bool,
+    /// Whether messages that are sent again are marked as duplicates, as MQTT says; IoT Core has no such mark.
+    pub duplicate_flag: bool,
     /// Whether MQTT 5 is told with PUBACK 0x97 that a publish was discarded; AWS does not say. MQTT 3 never is.
     pub answer_throttled: bool,
 }
@@ -261,10 +266,12 @@ impl Rules {
             retained_by_wildcard: false,
             reserved_topics: true,
             subscription_ids: false,
+            no_local: false,
             listed_reasons_only: true,
             answer_v3_refusals: false,
             close_v5_refusals: false,
             original_ids: false,
+            duplicate_flag: false,
             answer_throttled: true,
         }
     }
@@ -276,10 +283,12 @@ impl Rules {
             retained_by_wildcard: true,
             reserved_topics: false,
             subscription_ids: true,
+            no_local: true,
             listed_reasons_only: false,
             answer_v3_refusals: true,
             close_v5_refusals: false,
             original_ids: true,
+            duplicate_flag: true,
             answer_throttled: true,
         }
     }

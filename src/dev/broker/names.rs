@@ -1,6 +1,8 @@
-//! Which topics and filters the broker takes: IoT Core's rules as [`crate::channel`] knows them, with the limits as they are set.
+//! Topics and filters that the broker takes: IoT Core's rules as [`crate::channel`] knows them, with the limits as they are set.
 
+use super::excess::{excess, quoted};
 use super::limits::{Limits, Rules};
+use super::reserved::{self, ReservedError};
 use crate::channel::filter::{Filter, FilterError};
 use crate::channel::topic::{Topic, TopicError};
 
@@ -13,61 +15,93 @@ pub(crate) enum Use {
     Rule,
 }
 
+/// Way in which a message comes in: HTTPS takes fewer reserved topics than MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Mqtt,
+    Https,
+}
+
 /// Why a topic or a filter is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
     /// It is none at all: the connection ends.
     Wrong(String),
-    /// It could be one, but is reserved or has a character that is not taken: the connection ends.
+    /// It has a character that is not taken: the connection ends.
     Refused(String),
+    /// It is reserved: MQTT 5 is answered, and keeps its connection.
+    Reserved(String),
     /// It is beyond a limit: MQTT 5 is told.
     Beyond(String),
 }
 
-/// Checks the topic of a message.
-pub(crate) fn topic(name: &str, limits: &Limits, rules: &Rules) -> Result<Use, Unfit> {
-    let is_ingest = rules.reserved_topics && name.starts_with("$aws/rules/");
-    let checked = if rules.reserved_topics {
-        name
-    } else {
-        unreserved(name)
-    };
-    match Topic::parse(checked) {
+fn reserved(what: &str, name: &str) -> impl FnOnce(ReservedError) -> Unfit {
+    let name = format!("{what} {}", quoted(name));
+    move |error| Unfit::Reserved(format!("{name}: {error}"))
+}
+
+/// Checks the topic of a message or a will.
+pub(crate) fn topic(name: &str, way: Way, limits: &Limits, rules: &Rules) -> Result<Use, Unfit> {
+    match Topic::parse(unreserved(name)) {
         Ok(_) | Err(TopicError::TooLong(_) | TopicError::TooDeep(_)) => {}
-        Err(error @ (TopicError::Reserved | TopicError::Character(_))) => {
-            return Err(Unfit::Refused(error.to_string()));
-        }
+        Err(error @ TopicError::Character(_)) => return Err(Unfit::Refused(error.to_string())),
         Err(error) => return Err(Unfit::Wrong(error.to_string())),
     }
-    let counted = if is_ingest { behind(name, 3) } else { name };
-    measure("topic", counted, limits)?;
-    Ok(if is_ingest { Use::Rule } else { Use::Plain })
+    if !rules.reserved_topics || !name.starts_with('$') {
+        measure("topic", name, true, limits)?;
+        return Ok(Use::Plain);
+    }
+    let open = match way {
+        Way::Mqtt => reserved::publish(name),
+        Way::Https => reserved::publish_by_https(name),
+    };
+    open.map_err(reserved("publish to", name))?;
+    if name.starts_with("$aws/rules/") {
+        measure("topic", behind(name, 3), true, limits)?;
+        return Ok(Use::Rule);
+    }
+    measure("topic", name, counts_slashes(name), limits)?;
+    Ok(Use::Plain)
 }
 
 /// Checks the filter of a subscription.
 pub(crate) fn filter(text: &str, limits: &Limits, rules: &Rules) -> Result<(), Unfit> {
     let is_shared = text.starts_with("$share/");
-    let checked = if rules.reserved_topics || is_shared {
-        text
+    let counted = if is_shared { behind(text, 2) } else { text };
+    let share = text.get(..text.len() - counted.len()).unwrap_or_default();
+    let parsed = if is_shared && (share.is_empty() || !counted.starts_with('$')) {
+        Filter::parse(text)
     } else {
-        unreserved(text)
+        Filter::parse(&[share, unreserved(counted)].concat())
     };
-    match Filter::parse(checked) {
+    match parsed {
         Ok(_) | Err(FilterError::TooLong(_) | FilterError::TooDeep(_)) => {}
-        Err(error @ (FilterError::Reserved | FilterError::Character(_))) => {
-            return Err(Unfit::Refused(error.to_string()));
+        Err(FilterError::Share) if rules.reserved_topics => {
+            return Err(reserved("subscribe to", text)(ReservedError::Share));
         }
+        Err(error @ FilterError::Character(_)) => return Err(Unfit::Refused(error.to_string())),
         Err(error) => return Err(Unfit::Wrong(error.to_string())),
     }
-    let counted = if is_shared { behind(text, 2) } else { text };
-    measure("filter", counted, limits)
+    let is_reserved = rules.reserved_topics && counted.starts_with('$');
+    if is_reserved {
+        reserved::subscribe(counted).map_err(reserved("subscribe to", text))?;
+    }
+    let slashes = !is_reserved || counts_slashes(counted);
+    measure("filter", counted, slashes, limits)
+}
+
+/// Whether the limit of slashes holds for a reserved name: those of commands have eight by themselves.
+fn counts_slashes(name: &str) -> bool {
+    !name.starts_with("$aws/commands/")
 }
 
 /// A name that would be reserved on IoT Core, as one that is not: otherwise the same rules hold.
 fn unreserved(name: &str) -> &str {
     match name.strip_prefix('$') {
-        Some("") | None => name,
-        Some(rest) => rest,
+        Some("") => "-",
+        Some(rest) if !rest.starts_with('$') => rest,
+        Some(rest) => unreserved(rest),
+        None => name,
     }
 }
 
@@ -76,16 +110,17 @@ fn behind(name: &str, slashes: usize) -> &str {
     name.splitn(slashes + 1, '/').nth(slashes).unwrap_or(name)
 }
 
-fn measure(what: &str, name: &str, limits: &Limits) -> Result<(), Unfit> {
-    let beyond = |count: usize, unit: &str, most: usize| {
-        Err(Unfit::Beyond(format!(
-            "the {what} has {count} {unit}; the broker takes {most}"
-        )))
+fn measure(what: &str, name: &str, slashes_count: bool, limits: &Limits) -> Result<(), Unfit> {
+    let beyond = |count: usize, unit: &str, limit: &str, most: usize| {
+        let sent = format!("a {what} of {count} {unit}");
+        Err(Unfit::Beyond(excess(&sent, limit, most, "").into()))
     };
     let slashes = memchr::memchr_iter(b'/', name.as_bytes()).count();
     match (limits.topic_bytes, limits.topic_slashes) {
-        (Some(most), _) if name.len() > most => beyond(name.len(), "bytes", most),
-        (_, Some(most)) if slashes > most => beyond(slashes, "slashes", most),
+        (Some(most), _) if name.len() > most => beyond(name.len(), "bytes", "topic-bytes", most),
+        (_, Some(most)) if slashes > most && slashes_count => {
+            beyond(slashes, "slashes", "topic-slashes", most)
+        }
         _ => Ok(()),
     }
 }
@@ -105,16 +140,32 @@ mod tests {
     #[test]
     fn topics() {
         let (limits, rules) = iot_core();
-        let take = |name: &str| topic(name, &limits, &rules);
+        let take = |name: &str| topic(name, Way::Mqtt, &limits, &rules);
         assert_eq!(take("a/b"), Ok(Use::Plain));
         assert_eq!(take("$aws/rules/r/a/b"), Ok(Use::Rule));
         assert_eq!(take("$aws/rules/r/1/2/3/4/5/6/7/8"), Ok(Use::Rule));
-        assert!(matches!(take("$aws/events/x"), Err(Unfit::Refused(_))));
+        assert_eq!(take("$aws/things/t/shadow/update"), Ok(Use::Plain));
+        let commands = "$aws/commands/things/t/executions/e/response/json";
+        assert_eq!(take(commands), Ok(Use::Plain));
+        for name in ["$aws/events/x", "$SYS/x", "$", "$$", "$share/g/a"] {
+            assert!(matches!(take(name), Err(Unfit::Reserved(_))), "{name}");
+        }
+        assert!(matches!(take("$aws/things/+/x"), Err(Unfit::Wrong(_))));
+        assert!(matches!(take("$SYS/#"), Err(Unfit::Wrong(_))));
+        assert!(matches!(
+            take("$aws/things/t/\u{1}"),
+            Err(Unfit::Refused(_))
+        ));
         assert!(matches!(take("1/2/3/4/5/6/7/8/9"), Err(Unfit::Beyond(_))));
+        let deep = "$aws/things/1/2/3/4/5/6/7";
+        assert!(matches!(take(deep), Err(Unfit::Beyond(_))));
         assert!(matches!(take(&"x".repeat(257)), Err(Unfit::Beyond(_))));
+        let https = topic(commands, Way::Https, &limits, &rules);
+        assert!(matches!(https, Err(Unfit::Reserved(_))));
         let (limits, rules) = general();
-        let take = |name: &str| topic(name, &limits, &rules);
+        let take = |name: &str| topic(name, Way::Mqtt, &limits, &rules);
         assert_eq!(take("$SYS/x"), Ok(Use::Plain));
+        assert_eq!(take("$"), Ok(Use::Plain));
         assert_eq!(take("$aws/rules/r/a"), Ok(Use::Plain));
         assert_eq!(take(&"x/".repeat(100)), Ok(Use::Plain));
         assert_eq!(take(&"x".repeat(10_000)), Ok(Use::Plain));
@@ -128,15 +179,40 @@ mod tests {
         assert_eq!(take("a/+/#"), Ok(()));
         assert_eq!(take("$aws/events/#"), Ok(()));
         assert_eq!(take("$share/g/1/2/3/4/5/6/7/8"), Ok(()));
-        assert!(matches!(take("$SYS/#"), Err(Unfit::Refused(_))));
+        assert_eq!(take("$share/g/$aws/events/#"), Ok(()));
+        let commands = "$aws/commands/things/t/executions/+/response/accepted/json";
+        assert_eq!(take(commands), Ok(()));
+        for text in [
+            "$SYS/#",
+            "$",
+            "$share",
+            "$share/g",
+            "$share/g/",
+            "$share//a",
+            "$share/+/a",
+            "$share/g/$SYS/#",
+            "$share/g/$share/h/a",
+            "$aws/#",
+        ] {
+            let refused = take(text);
+            // Nothing behind the group's name is no filter at all.
+            let is_empty = text == "$share/g/";
+            assert_eq!(matches!(refused, Err(Unfit::Wrong(_))), is_empty, "{text}");
+            assert!(
+                is_empty || matches!(refused, Err(Unfit::Reserved(_))),
+                "{text}"
+            );
+        }
         assert!(matches!(take("a\u{1}"), Err(Unfit::Refused(_))));
         assert!(matches!(take("a/#/b"), Err(Unfit::Wrong(_))));
-        assert!(matches!(take("$share/g"), Err(Unfit::Wrong(_))));
+        assert!(matches!(take("$aws/events/#/b"), Err(Unfit::Wrong(_))));
         assert!(matches!(take("1/2/3/4/5/6/7/8/+"), Err(Unfit::Beyond(_))));
         let (limits, rules) = general();
         let take = |text: &str| filter(text, &limits, &rules);
         assert_eq!(take("$SYS/#"), Ok(()));
+        assert_eq!(take("$share/g/$SYS/#"), Ok(()));
         assert_eq!(take(&"+/".repeat(100)), Ok(()));
         assert!(matches!(take("$x/a#"), Err(Unfit::Wrong(_))));
+        assert!(matches!(take("$share/g"), Err(Unfit::Wrong(_))));
     }
 }

@@ -303,13 +303,18 @@ pub const SWITCHES: &[Switch] = &[
         |r| &mut r.subscription_ids,
     ),
     rule(
+        "no-local",
+        "No Local keeps a client's own messages away",
+        |r| &mut r.no_local,
+    ),
+    rule(
         "listed-reasons-only",
         "only the reason codes that AWS lists are sent",
         |r| &mut r.listed_reasons_only,
     ),
     rule(
         "answer-v3-refusals",
-        "MQTT 3 clients are told what they may not subscribe to",
+        "MQTT 3 clients are told that they may not connect or subscribe",
         |r| &mut r.answer_v3_refusals,
     ),
     rule(
@@ -319,8 +324,13 @@ pub const SWITCHES: &[Switch] = &[
     ),
     rule(
         "original-ids",
-        "unacknowledged messages come again with their identifier, as duplicates",
+        "unacknowledged messages come to a new connection with their identifier",
         |r| &mut r.original_ids,
+    ),
+    rule(
+        "duplicate-flag",
+        "messages that are sent again are marked as duplicates",
+        |r| &mut r.duplicate_flag,
     ),
     rule(
         "answer-throttled",

@@ -221,7 +221,11 @@ fn connected(known: &Known<'_>) -> Checked {
         }
         (_, Some(why)) => format!("it was not let in: {why}"),
         (Some(connection), None) => match connection.disconnect_reason {
-            Some(reason) => format!("its connection ended: {reason}"),
+            Some(reason) => {
+                let why = connection.disconnect_why.as_ref();
+                let why = why.map_or_else(String::new, |why| format!(", {why}"));
+                format!("its connection ended: {reason}{why}")
+            }
             None => "it has a session, but no connection".to_owned(),
         },
         (None, None) => "no client of this id has been here".to_owned(),

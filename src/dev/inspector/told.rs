@@ -198,6 +198,8 @@ pub struct ToldClient {
     /// Since when it is connected, or is not.
     pub(super) since: Option<Micros>,
     pub(super) disconnect_reason: Option<&'static str>,
+    /// The same in words.
+    pub(super) disconnect_why: Option<Box<str>>,
     pub(super) source: Option<String>,
     pub(super) subscriptions: Vec<ToldSubscription>,
     /// Messages that wait for it.
@@ -227,6 +229,7 @@ impl ToldClient {
             role,
             since: facts.and_then(|facts| facts.since).map(micros),
             disconnect_reason: facts.and_then(|facts| facts.disconnect_reason),
+            disconnect_why: facts.and_then(|facts| facts.disconnect_why.clone()),
             source: facts.and_then(|facts| facts.source.map(|source| source.to_string())),
             subscriptions: subscriptions
                 .map(|(filter, qos)| ToldSubscription { filter, qos })

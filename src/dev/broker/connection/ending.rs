@@ -13,6 +13,8 @@ pub(crate) enum Ending {
     Lost,
     /// The client broke a rule.
     Breach(Breach),
+    /// The client exceeded a limit, or sent what a rule of the broker refuses: what MQTT 5 is told, and why, for a developer.
+    Refused(Reason, Box<str>),
     /// The client did what it may not; why, for a developer.
     Forbidden(Box<str>),
     /// The client was silent for too long.
@@ -40,7 +42,7 @@ impl Ending {
         match self {
             Self::Left | Self::LeftWithWill => "CLIENT_INITIATED_DISCONNECT",
             Self::Lost => "CONNECTION_LOST",
-            Self::Breach(_) => "CLIENT_ERROR",
+            Self::Breach(_) | Self::Refused(..) => "CLIENT_ERROR",
             Self::Forbidden(_) => "AUTH_ERROR",
             Self::KeepAlive => "MQTT_KEEP_ALIVE_TIMEOUT",
             Self::TakenOver => "DUPLICATE_CLIENTID",
@@ -49,6 +51,26 @@ impl Ending {
             Self::Expired(_) => "CUSTOMAUTH_TTL_EXPIRATION",
             Self::ShuttingDown => "SERVER_INITIATED_DISCONNECT",
             Self::Fault => "SERVER_ERROR",
+        }
+    }
+
+    /// Whether the broker closed the connection for something that the client or its authorizer did, so that its developer wants to
+    /// know.
+    pub(crate) fn is_remarkable(&self) -> bool {
+        match self {
+            Self::Breach(_)
+            | Self::Refused(..)
+            | Self::Forbidden(_)
+            | Self::KeepAlive
+            | Self::TakenOver
+            | Self::WebSocketLife
+            | Self::Expired(_) => true,
+            Self::Left
+            | Self::LeftWithWill
+            | Self::Lost
+            | Self::Deleted { .. }
+            | Self::ShuttingDown
+            | Self::Fault => false,
         }
     }
 
@@ -67,6 +89,7 @@ impl Ending {
         match self {
             Self::Left | Self::LeftWithWill | Self::Lost | Self::Fault => None,
             Self::Breach(breach) => Some(breach.reason),
+            Self::Refused(reason, _) => Some(*reason),
             Self::Forbidden(_) | Self::Expired(_) => Some(Reason::NotAuthorized),
             Self::KeepAlive => Some(Reason::KeepAliveTimeout),
             Self::TakenOver => Some(Reason::TakenOver),
@@ -82,7 +105,7 @@ impl Ending {
             Self::LeftWithWill => "the client said goodbye and left its will",
             Self::Lost => "the connection was lost",
             Self::Breach(breach) => breach.what,
-            Self::Forbidden(why) | Self::Expired(why) => why,
+            Self::Refused(_, why) | Self::Forbidden(why) | Self::Expired(why) => why,
             Self::KeepAlive => "nothing came for one and a half keep-alives",
             Self::TakenOver => "another connection has the client id now",
             Self::Deleted { .. } => "somebody asked for the connection's end",

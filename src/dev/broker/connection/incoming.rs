@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::ending::Ending;
 use super::{Connection, Turn};
+use crate::dev::broker::excess::excess;
 use crate::dev::broker::observe::count;
 use crate::dev::broker::wire::decode::Packet;
 use crate::dev::broker::wire::{self, Breach, Reason, encode, kind};
@@ -94,7 +95,7 @@ impl Connection {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(breach) => {
-                    self.close(Ending::Breach(breach));
+                    self.close(unreadable(breach, largest));
                     break;
                 }
             };
@@ -162,6 +163,15 @@ impl Connection {
         let reason = self.listed(reason);
         encode::acknowledged(self.output.packets(), self.level, id, reason, why);
     }
+}
+
+/// The end of a connection whose next packet has no length, or is too large.
+fn unreadable(breach: Breach, largest: usize) -> Ending {
+    if breach.reason == Reason::TooLarge {
+        let why = excess("a larger packet", "packet-bytes", largest, "");
+        return Ending::Refused(breach.reason, why);
+    }
+    Ending::Breach(breach)
 }
 
 pub(crate) fn breach(reason: Reason, what: &'static str) -> Ending {

@@ -153,7 +153,7 @@ impl Connection {
         let id = *id;
         let message = &delivery.message;
         let mut packet = delivery.packet(self.level, id, now);
-        packet.again = parcel.again;
+        packet.again = parcel.again && self.hub.rules.duplicate_flag;
         let alias = self.alias_of(&message.topic);
         if let Some((alias, is_known)) = alias {
             packet.alias = Some(alias);

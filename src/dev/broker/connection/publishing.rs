@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::Connection;
 use super::ending::Ending;
 use super::incoming::{No, breach};
+use crate::dev::broker::excess::{excess, sizes};
 use crate::dev::broker::hub::message::Message;
-use crate::dev::broker::names::{self, Unfit, Use};
+use crate::dev::broker::names::{self, Unfit, Use, Way};
 use crate::dev::broker::observe::{Happening, count};
 use crate::dev::broker::wire::Reason;
 use crate::dev::broker::wire::decode::{MessageProperties, Publish};
@@ -77,10 +78,10 @@ impl Connection {
         let open = usize::from(unflushed) + self.held.len();
         if open >= usize::from(self.hub.limits.unacknowledged_in) {
             if self.level.is_v5() {
-                return Err(breach(
-                    Reason::ReceiveMaximum,
-                    "more unacknowledged messages than the receive maximum",
-                ));
+                let most = self.hub.limits.unacknowledged_in;
+                let sent = "one more PUBLISH with QoS 1 than CONNACK's Receive Maximum";
+                let why = excess(sent, "unacknowledged-in", most, "wait for PUBACK");
+                return Err(Ending::Refused(Reason::ReceiveMaximum, why));
             }
             // MQTT 3 has no way to be told; it sends again after it has come back.
             return Ok(false);
@@ -101,8 +102,11 @@ impl Connection {
         let Some(alias) = publish.properties.alias else {
             return Ok(publish.topic.into());
         };
-        if alias == 0 || alias > self.hub.limits.topic_aliases {
-            return Err(invalid("a topic alias that is zero or above the maximum"));
+        let most = self.hub.limits.topic_aliases;
+        if alias == 0 || alias > most {
+            let sent = format!("topic alias {alias}");
+            let why = excess(&sent, "topic-aliases", most, "the lowest alias is 1");
+            return Err(Ending::Refused(Reason::AliasInvalid, why));
         }
         let at = usize::from(alias) - 1;
         if self.aliases_in.len() <= at {
@@ -132,25 +136,28 @@ impl Connection {
         is_twice: bool,
         now: Instant,
     ) -> Result<Taken, Ending> {
-        if !self.pace.publishes.take(now, 1) {
-            return Ok(self.throttled(&topic, "more than the connection's publishes a second"));
-        }
         let hub = Arc::clone(&self.hub);
-        let reached = match names::topic(&topic, &hub.limits, &hub.rules) {
+        let limits = &hub.limits;
+        if !self.pace.publishes.take(now, 1) {
+            let limit = ("publishes-per-second", limits.publishes_per_second);
+            return Ok(self.throttled(&topic, limit));
+        }
+        let reached = match names::topic(&topic, Way::Mqtt, limits, &hub.rules) {
             Ok(reached) => reached,
-            Err(Unfit::Beyond(why)) if self.level.is_v5() && publish.qos == 1 => {
+            Err(Unfit::Beyond(why) | Unfit::Reserved(why))
+                if self.level.is_v5() && publish.qos == 1 =>
+            {
                 return Ok(Taken::No(self.denied(
                     Reason::TopicInvalid,
                     &topic,
                     why.into(),
                 )));
             }
-            Err(Unfit::Beyond(why) | Unfit::Refused(why) | Unfit::Wrong(why)) => {
-                self.denied(Reason::TopicInvalid, &topic, why.into());
-                return Err(breach(
-                    Reason::TopicInvalid,
-                    "a topic that is not taken: reserved, too long or too deep",
-                ));
+            Err(
+                Unfit::Beyond(why) | Unfit::Refused(why) | Unfit::Reserved(why) | Unfit::Wrong(why),
+            ) => {
+                let no = self.denied(Reason::TopicInvalid, &topic, why.into());
+                return Err(Ending::Refused(no.reason, no.why));
             }
         };
         self.measure(publish.payload.len(), &publish.properties)?;
@@ -165,10 +172,13 @@ impl Connection {
             };
         }
         if !hub.account.publishes_in.take(now) {
-            return Ok(self.throttled(&topic, "more than the account's publishes a second"));
+            let limit = ("account-publishes-in", limits.account_publishes_in);
+            return Ok(self.throttled(&topic, limit));
         }
-        if publish.retain && !hub.may_retain(&topic, now) {
-            return Ok(self.throttled(&topic, "more than the retained messages a second"));
+        if publish.retain
+            && let Err(limit) = hub.may_retain(&topic, now)
+        {
+            return Ok(self.throttled(&topic, limit));
         }
         let found = self.pass_on(publish, topic, reached, is_twice, now);
         Ok(Taken::Yes(match found {
@@ -228,9 +238,11 @@ impl Connection {
         Ok(())
     }
 
-    fn throttled(&self, topic: &str, why: &str) -> Taken {
+    fn throttled(&self, topic: &str, (limit, most): (&str, Option<u32>)) -> Taken {
         count(&self.hub.counters.throttled);
-        self.denied(Reason::QuotaExceeded, topic, why.into());
+        let sent = "one more message in this second";
+        let why = excess(sent, limit, most.unwrap_or_default(), "");
+        self.denied(Reason::QuotaExceeded, topic, why);
         Taken::Throttled
     }
 
@@ -247,20 +259,16 @@ impl Connection {
     /// Sizes beyond a limit end the connection (iot limits: the request is rejected).
     fn measure(&self, payload: usize, properties: &MessageProperties<'_>) -> Result<(), Ending> {
         let limits = &self.hub.limits;
-        let beyond = |size: usize, most: Option<usize>| most.is_some_and(|most| size > most);
         let content_type = properties.content_type.map_or(0, str::len);
-        let what = if beyond(payload, limits.payload_bytes) {
-            "the payload is larger than the broker takes"
-        } else if beyond(properties.user_bytes, limits.user_properties_bytes) {
-            "the user properties are larger than the broker takes"
-        } else if beyond(properties.correlation_bytes, limits.correlation_data_bytes) {
-            "the correlation data is larger than the broker takes"
-        } else if beyond(content_type, limits.content_type_bytes) {
-            "the content type is longer than the broker takes"
-        } else {
-            return Ok(());
-        };
-        Err(breach(Reason::TooLarge, what))
+        let correlation = properties.correlation_bytes;
+        sizes(
+            limits,
+            payload,
+            properties.user_bytes,
+            correlation,
+            content_type,
+        )
+        .map_err(|why| Ending::Refused(Reason::TooLarge, why))
     }
 
     fn may_publish(&self, topic: &str, retain: bool) -> Result<(), Box<str>> {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::Connection;
 use super::ending::Ending;
 use super::incoming::{No, breach};
+use crate::dev::broker::excess::{excess, quoted};
 use crate::dev::broker::hub::session::Options;
 use crate::dev::broker::names::{self, Unfit};
 use crate::dev::broker::observe::{Happening, count};
@@ -15,8 +16,6 @@ use crate::dev::broker::wire::decode::{Subscribe, Wish};
 use crate::dev::broker::wire::{Reason, encode};
 use crate::dev::faults::Kind;
 use crate::port::Action;
-
-const NO_FILTER: &str = "a filter that is none: its wildcards or its group are out of place";
 
 impl Connection {
     pub(super) fn subscribe(
@@ -31,12 +30,14 @@ impl Connection {
                 "subscription identifiers are not spoken here",
             ));
         }
-        let most = hub.limits.filters_per_subscribe;
-        if most.is_some_and(|most| subscribe.wishes.len() > most) {
-            return Err(breach(
-                Reason::QuotaExceeded,
-                "more filters in one SUBSCRIBE than the broker takes",
-            ));
+        let (count, most) = (subscribe.wishes.len(), hub.limits.filters_per_subscribe);
+        if let Some(most) = most.filter(|most| count > *most) {
+            let sent = format!("SUBSCRIBE with {count} filters");
+            let advice = format!(
+                "send several packets; MQTT.js does with `subscribeBatchSize: {most}`, also when it connects again"
+            );
+            let why = excess(&sent, "filters-per-subscribe", most, &advice);
+            return Err(Ending::Refused(Reason::QuotaExceeded, why));
         }
         let mut answers = SmallVec::<[Reason; 8]>::new();
         let mut granted = SmallVec::<[(&str, Options); 8]>::new();
@@ -45,7 +46,7 @@ impl Connection {
         for wish in &subscribe.wishes {
             let options = Options {
                 qos: wish.qos.min(1),
-                no_local: wish.no_local,
+                no_local: wish.no_local && hub.rules.no_local,
                 retain_as_published: wish.retain_as_published,
                 subscription_id: subscribe.subscription_id.unwrap_or(0),
             };
@@ -92,10 +93,12 @@ impl Connection {
             });
     }
 
-    fn bad_filter(&self, filter: &str, reason: Reason, why: String, what: &'static str) -> Ending {
-        let why = why.into();
-        self.tell_refused(filter, &No { reason, why });
-        breach(reason, what)
+    /// A filter that ends the connection.
+    fn bad_filter(&self, filter: &str, reason: Reason, why: &str) -> Ending {
+        let why: Box<str> = format!("the filter {}: {why}", quoted(filter)).into();
+        let no = No { reason, why };
+        self.tell_refused(filter, &no);
+        Ending::Refused(reason, no.why)
     }
 
     fn tell_subscribed(&self, granted: &[(&str, Options)]) {
@@ -127,12 +130,20 @@ impl Connection {
         match names::filter(wish.filter, &hub.limits, &hub.rules) {
             Ok(()) => {}
             Err(Unfit::Beyond(why)) => return no(Reason::FilterInvalid, why.into()),
+            Err(Unfit::Reserved(why)) => {
+                if self.level.is_v5() {
+                    return no(Reason::FilterInvalid, why.into());
+                }
+                let (reason, why) = (Reason::FilterInvalid, why.into());
+                let no = No { reason, why };
+                self.tell_refused(wish.filter, &no);
+                return Err(Ending::Refused(reason, no.why));
+            }
             Err(Unfit::Refused(why)) => {
-                let what = "a filter that is not taken: reserved, or with a character that is none";
-                return Err(self.bad_filter(wish.filter, Reason::FilterInvalid, why, what));
+                return Err(self.bad_filter(wish.filter, Reason::FilterInvalid, &why));
             }
             Err(Unfit::Wrong(why)) => {
-                return Err(self.bad_filter(wish.filter, Reason::Malformed, why, NO_FILTER));
+                return Err(self.bad_filter(wish.filter, Reason::Malformed, &why));
             }
         }
         let client_id = &self.session.client_id;
@@ -164,19 +175,34 @@ impl Connection {
         }
         match hub.subscribe(&self.session, &self.link, wish.filter, options) {
             Some(is_new) => Ok(Ok(is_new)),
-            None => no(
-                Reason::QuotaExceeded,
-                "more subscriptions than a connection may have".into(),
+            None => no(Reason::QuotaExceeded, self.too_many_subscriptions()),
+        }
+    }
+
+    fn too_many_subscriptions(&self) -> Box<str> {
+        match self.hub.limits.subscriptions_per_connection {
+            Some(most) => excess(
+                "one more subscription",
+                "subscriptions-per-connection",
+                most,
+                "use fewer filters, or filters with wildcards",
             ),
+            None => "the connection has ended".into(),
         }
     }
 
     /// MQTT 5 is told; with MQTT 3 IoT Core says nothing at all.
     fn subscribe_throttled(&self) -> Result<Result<bool, Option<No>>, Ending> {
         count(&self.hub.counters.throttled);
+        let most = self.hub.limits.account_subscribes.unwrap_or_default();
         let no = No {
             reason: Reason::QuotaExceeded,
-            why: "more subscriptions a second than the account may have".into(),
+            why: excess(
+                "one more subscription in this second",
+                "account-subscribes",
+                most,
+                "",
+            ),
         };
         Ok(Err(self.level.is_v5().then_some(no)))
     }
@@ -187,7 +213,7 @@ impl Connection {
         let mut answers = SmallVec::<[Reason; 8]>::new();
         for filter in filters {
             if let Err(Unfit::Wrong(why)) = names::filter(filter, &hub.limits, &hub.rules) {
-                return Err(self.bad_filter(filter, Reason::Malformed, why, NO_FILTER));
+                return Err(self.bad_filter(filter, Reason::Malformed, &why));
             }
             match hub.faults.strike_client("Unsubscribe", &client_id, filter) {
                 Some((Kind::Disconnect | Kind::Drop, _)) => return Err(Ending::Fault),

@@ -7,8 +7,9 @@ use tokio::time::{Instant, sleep};
 
 use super::handshake::Visitor;
 use crate::dev::broker::connection::permissions::Permissions;
+use crate::dev::broker::excess::excess;
 use crate::dev::broker::hub::Hub;
-use crate::dev::broker::names::{self, Unfit};
+use crate::dev::broker::names::{self, Unfit, Way};
 use crate::dev::broker::wire::connect::Connect;
 use crate::dev::broker::wire::{Level, Reason};
 use crate::dev::faults::Kind;
@@ -29,6 +30,12 @@ fn no(reason: Reason, why: impl Into<Box<str>>) -> No {
     }
 }
 
+fn throttled(whose: &str, limit: &str, most: Option<u32>) -> Box<str> {
+    let sent = format!("one more CONNECT {whose} in this second");
+    let advice = "wait before connecting again";
+    excess(&sent, limit, most.unwrap_or_default(), advice)
+}
+
 /// Decides, and gives the client's permissions.
 pub(super) async fn admit(
     hub: &Arc<Hub>,
@@ -41,16 +48,15 @@ pub(super) async fn admit(
     strike(hub, client_id).await?;
     let now = Instant::now();
     if !hub.ledger().may_connect(client_id, now) {
-        return Err(no(
-            Reason::QuotaExceeded,
-            "more than one CONNECT a second of its client id",
-        ));
+        let limits = &hub.limits;
+        let most = limits.connects_per_second_per_client_id;
+        let why = throttled("of this client id", "connects-per-second", most);
+        return Err(no(Reason::QuotaExceeded, why));
     }
     if !hub.account.connects.take(now) {
-        return Err(no(
-            Reason::QuotaExceeded,
-            "more CONNECTs a second than the account may have",
-        ));
+        let most = hub.limits.account_connects;
+        let why = throttled("of all clients", "account-connects", most);
+        return Err(no(Reason::QuotaExceeded, why));
     }
     visitor.presented.login = Some(PresentedLogin {
         client_id: connect.client_id.to_owned(),
@@ -111,8 +117,10 @@ fn check(hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
         let why = "an empty client id, which MQTT 3.1 does not know";
         return Err(no(Reason::ClientIdInvalid, why));
     }
-    if limits.client_id_bytes.is_some_and(|most| id.len() > most) {
-        return Err(no(Reason::ClientIdInvalid, "the client id is too long"));
+    if let Some(most) = limits.client_id_bytes.filter(|most| id.len() > *most) {
+        let sent = format!("a client id of {} bytes", id.len());
+        let why = excess(&sent, "client-id-bytes", most, "");
+        return Err(no(Reason::ClientIdInvalid, why));
     }
     if hub.rules.reserved_topics && id.starts_with('$') {
         return Err(no(Reason::ClientIdInvalid, "the client id begins with `$`"));
@@ -120,10 +128,9 @@ fn check(hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
     if let (Some(asked), Some(least)) = (connect.packet_bytes, limits.least_packet_bytes)
         && asked < least
     {
-        return Err(no(
-            Reason::QuotaExceeded,
-            format!("the maximum packet size is {asked}; the least is {least}"),
-        ));
+        let sent = format!("a Maximum Packet Size of {asked} bytes");
+        let why = excess(&sent, "least-packet-bytes", least, "ask for more");
+        return Err(no(Reason::QuotaExceeded, why));
     }
     check_will(hub, connect)
 }
@@ -142,14 +149,17 @@ fn check_will(hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
     if will.qos == 2 {
         return wrong(Reason::QosUnsupported, "a will with QoS 2".into());
     }
-    if let Err(Unfit::Wrong(why) | Unfit::Refused(why) | Unfit::Beyond(why)) =
-        names::topic(will.topic, &hub.limits, &hub.rules)
+    if let Err(
+        Unfit::Wrong(why) | Unfit::Refused(why) | Unfit::Reserved(why) | Unfit::Beyond(why),
+    ) = names::topic(will.topic, Way::Mqtt, &hub.limits, &hub.rules)
     {
-        return wrong(Reason::TopicInvalid, why.into());
+        return wrong(Reason::TopicInvalid, format!("the will: {why}").into());
     }
-    let most = hub.limits.payload_bytes;
-    if most.is_some_and(|most| will.payload.len() > most) {
-        return wrong(Reason::TooLarge, "the will is too large".into());
+    let size = will.payload.len();
+    if let Some(most) = hub.limits.payload_bytes.filter(|most| size > *most) {
+        let sent = format!("a will of {size} bytes");
+        let why = excess(&sent, "payload-bytes", most, "");
+        return wrong(Reason::TooLarge, why);
     }
     Ok(())
 }
@@ -179,9 +189,14 @@ fn authorize(permissions: &Permissions, hub: &Hub, connect: &Connect<'_>) -> Res
         persistent: session_expiry(hub, connect) > 0,
         will: will.map(|will| will.topic),
     };
+    // MQTT 3 is not answered (aws-iot-device-sdk-js-v2#101, aws-iot-device-sdk-cpp-v2#167, aws-crt-cpp#96).
+    let answers = connect.level.is_v5() || hub.rules.answer_v3_refusals;
     let check = |action| {
         let result = permissions.check(action);
-        result.map_err(|why| no(Reason::NotAuthorized, why))
+        result.map_err(|why| No {
+            reason: answers.then_some(Reason::NotAuthorized),
+            why,
+        })
     };
     check(connects)?;
     if let Some(will) = will {

@@ -13,10 +13,11 @@ use crate::dev::broker::connection::permissions::Permissions;
 use crate::dev::broker::connection::refresh::Refresh;
 use crate::dev::broker::connection::transport::{Io, Output};
 use crate::dev::broker::connection::{Clock, Connection, Parts, Terms};
+use crate::dev::broker::excess::excess;
 use crate::dev::broker::hub::message::Message;
 use crate::dev::broker::hub::session::{Link, Will};
 use crate::dev::broker::hub::{Arrival, Hub};
-use crate::dev::broker::observe::{Happening, Rights, count};
+use crate::dev::broker::observe::Rights;
 use crate::dev::broker::wire::connect::Connect;
 use crate::dev::broker::wire::decode::{Packet, decode};
 use crate::dev::broker::wire::encode::{self, Granted};
@@ -44,13 +45,22 @@ pub(crate) async fn greet(
 ) -> Option<Box<Connection>> {
     let mut arrived = BytesMut::new();
     let first = timeout(PATIENCE, first_packet(hub, &mut visitor.io, &mut arrived)).await;
-    let Ok(Some((header, body))) = first else {
-        return None;
+    let (header, body) = match first {
+        Ok(Ok(Some(first))) => first,
+        Ok(Ok(None)) | Err(_) => return None,
+        Ok(Err(breach)) => {
+            refuse_unread(hub, &mut visitor, breach).await;
+            return None;
+        }
     };
     // The level is known from the packet itself; it stands in for what cannot be read.
     let connect = match decode(Level::V311, header, &body) {
         Ok(Packet::Connect(connect)) => connect,
-        Ok(_) => return None,
+        Ok(_) => {
+            let breach = Breach::protocol("the first packet is not CONNECT");
+            refuse_unread(hub, &mut visitor, breach).await;
+            return None;
+        }
         Err(breach) => {
             refuse_unread(hub, &mut visitor, breach).await;
             return None;
@@ -73,10 +83,7 @@ pub(crate) async fn greet(
             Some(Box::new(connection))
         }
         Err(no) => {
-            count(&hub.counters.refused);
-            hub.observers.tell(&client_id, || Happening::Refused {
-                why: no.why.clone(),
-            });
+            hub.turn_away(&client_id, visitor.presented.source, &no.why);
             if let Some(reason) = no.reason {
                 let out = refusal(&connect, listed(hub, reason), &no.why);
                 say_goodbye(&mut visitor.io, &out).await;
@@ -86,30 +93,37 @@ pub(crate) async fn greet(
     }
 }
 
-async fn first_packet(hub: &Hub, io: &mut Io, arrived: &mut BytesMut) -> Option<(u8, Bytes)> {
+/// The first packet; `None` where the client leaves before.
+async fn first_packet(
+    hub: &Hub,
+    io: &mut Io,
+    arrived: &mut BytesMut,
+) -> Result<Option<(u8, Bytes)>, Breach> {
     let largest = hub.limits.packet_bytes as usize;
     loop {
-        match frame(arrived, largest) {
-            Ok(Some(found)) => {
-                let mut packet = arrived.split_to(found.end);
-                packet.advance(found.begin);
-                return Some((found.header, packet.freeze()));
-            }
-            Ok(None) => {}
-            Err(_) => return None,
+        if let Some(found) = frame(arrived, largest)? {
+            let mut packet = arrived.split_to(found.end);
+            packet.advance(found.begin);
+            return Ok(Some((found.header, packet.freeze())));
         }
         arrived.reserve(512);
-        if io.read_buf(arrived).await.ok()? == 0 {
-            return None;
+        match io.read_buf(arrived).await {
+            Ok(0) | Err(_) => return Ok(None),
+            Ok(_) => {}
         }
     }
 }
 
 async fn refuse_unread(hub: &Hub, visitor: &mut Visitor, breach: Breach) {
-    count(&hub.counters.refused);
-    hub.observers.tell(&"".into(), || Happening::Refused {
-        why: breach.what.into(),
-    });
+    let source = visitor.presented.source;
+    let why = match breach.reason {
+        Reason::TooLarge => {
+            let most = hub.limits.packet_bytes;
+            excess("a larger CONNECT", "packet-bytes", most, "")
+        }
+        _ => breach.what.into(),
+    };
+    hub.turn_away(&"".into(), source, &why);
     if breach.reason == Reason::UnsupportedVersion {
         let mut out = BytesMut::new();
         encode::refused(&mut out, Level::V311, breach.reason, None);

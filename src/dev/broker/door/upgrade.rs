@@ -3,6 +3,7 @@
 //! The authorizer sees the request before it is answered, so that a client with a bad token or signature sees HTTP's 403, as it does
 //! there.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,6 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::dev::broker::connection::transport::{WebSocketIo, websocket_config};
 use crate::dev::broker::hub::Hub;
-use crate::dev::broker::observe::{Happening, count};
 use crate::port::{Authentication, Authorizer, Identity, Presented, PresentedUpgrade, Refusal};
 
 /// Where IoT Core takes WebSockets.
@@ -43,26 +43,27 @@ pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
     mut io: T,
     presented: &mut Presented,
 ) -> Option<(WebSocketIo<T>, Option<Identity>)> {
+    let source = presented.source;
     let mut arrived = Vec::new();
     let read = timeout(PATIENCE, read_request(&mut io, &mut arrived)).await;
     let (length, request) = match read {
         Ok(Ok(request)) => request,
-        Ok(Err(no)) => return refuse(hub, &mut io, no).await,
+        Ok(Err(no)) => return refuse(hub, &mut io, source, no).await,
         Err(_) => return None,
     };
     let protocol = match check(&request) {
         Ok(protocol) => protocol,
-        Err(no) => return refuse(hub, &mut io, no).await,
+        Err(no) => return refuse(hub, &mut io, source, no).await,
     };
     presented.upgrade = Some(told(&request));
     let identity = match authorizer.authenticate(presented).await {
         Ok(Authentication::Known(identity)) => Some(identity),
         Ok(Authentication::AtConnect) => None,
         Err(Refusal::BadCredentials(why) | Refusal::NothingShown(why)) => {
-            return refuse(hub, &mut io, No("403 Forbidden", why)).await;
+            return refuse(hub, &mut io, source, No("403 Forbidden", why)).await;
         }
         Err(Refusal::Unavailable(why)) => {
-            return refuse(hub, &mut io, No("503 Service Unavailable", why)).await;
+            return refuse(hub, &mut io, source, No("503 Service Unavailable", why)).await;
         }
     };
     let answer = answer(&request, protocol)?;
@@ -142,12 +143,11 @@ fn answer(request: &Request, protocol: &'static str) -> Option<Vec<u8>> {
 async fn refuse<T: AsyncRead + AsyncWrite + Unpin, R>(
     hub: &Hub,
     io: &mut T,
+    source: SocketAddr,
     No(status, why): No,
 ) -> Option<R> {
-    count(&hub.counters.refused);
-    hub.observers.tell(&"".into(), || Happening::Refused {
-        why: why.clone().into(),
-    });
+    // No client id is known before CONNECT.
+    hub.turn_away(&"".into(), source, &why);
     let body = format!("{why}\n");
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::rate::Rate;
+use crate::dev::broker::connection::ending::Ending;
 
 /// After this time without anything new a client id is forgotten; its version numbers then begin again (developer guide, "Lifecycle
 /// events": after about an hour).
@@ -36,6 +37,8 @@ struct Record {
 pub(crate) struct LastConnection {
     pub(crate) ended: SystemTime,
     pub(crate) reason: &'static str,
+    /// The reason in words.
+    pub(crate) why: Box<str>,
 }
 
 impl Ledger {
@@ -61,10 +64,11 @@ impl Ledger {
     }
 
     /// Remembers how a connection ended.
-    pub(crate) fn ended(&mut self, client_id: &Arc<str>, now: Instant, reason: &'static str) {
+    pub(crate) fn ended(&mut self, client_id: &Arc<str>, now: Instant, ending: &Ending) {
         self.record(client_id, now).last = Some(LastConnection {
             ended: SystemTime::now(),
-            reason,
+            reason: ending.word(),
+            why: ending.why().into(),
         });
     }
 
@@ -108,7 +112,7 @@ mod tests {
         let id = Arc::from("a");
         let now = Instant::now();
         assert_eq!((ledger.version(&id, now), ledger.version(&id, now)), (0, 1));
-        ledger.ended(&id, now, "CONNECTION_LOST");
+        ledger.ended(&id, now, &Ending::Lost);
         assert!(
             ledger
                 .last("a")

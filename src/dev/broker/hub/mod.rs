@@ -18,6 +18,7 @@ mod takeover;
 pub(crate) mod timers;
 mod trie;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -38,6 +39,7 @@ use self::timers::Timers;
 use self::trie::Trie;
 use crate::dev::broker::connection::ending::Ending;
 use crate::dev::broker::limits::{Limits, Rules};
+use crate::dev::broker::notices::Notices;
 use crate::dev::broker::observe::{Counters, Happening, Observation, count, uncount};
 use crate::dev::faults::Faults;
 use crate::dev::observers::Observers;
@@ -48,6 +50,7 @@ pub(crate) struct Hub {
     pub(crate) rules: Rules,
     pub(crate) observers: Observers<Observation>,
     pub(crate) counters: Counters,
+    pub(crate) notices: Notices,
     pub(crate) faults: Faults,
     pub(crate) account: Account,
     pub(crate) calls: Calls,
@@ -113,6 +116,7 @@ impl Hub {
             calls: Calls::new(&limits),
             observers: Observers::default(),
             counters: Counters::default(),
+            notices: Notices::default(),
             faults: Faults::default(),
             timers: Timers::default(),
             stir: Stir::default(),
@@ -269,6 +273,16 @@ impl Hub {
         }
     }
 
+    /// A client was not let in. Its id is empty where it is not known.
+    pub(crate) fn turn_away(&self, client_id: &Arc<str>, source: SocketAddr, why: &str) {
+        count(&self.counters.refused);
+        self.observers
+            .tell(client_id, || Happening::Refused { why: why.into() });
+        let source = source.to_string();
+        self.notices
+            .refused(client_id, &source, why, Instant::now());
+    }
+
     /// Looks after a session whose time may have come: its will is published, or it ends.
     pub(crate) fn look_after(&self, session: &Arc<Session>) {
         let mut will = None;
@@ -341,8 +355,12 @@ impl Hub {
     }
 
     fn gone(&self, client_id: &Arc<str>, link: &Link, ending: &Ending) {
-        self.ledger()
-            .ended(client_id, Instant::now(), ending.word());
+        let now = Instant::now();
+        self.ledger().ended(client_id, now, ending);
+        if ending.is_remarkable() {
+            self.notices
+                .closed(client_id, ending.word(), ending.why(), now);
+        }
         self.observers.tell(client_id, || Happening::Disconnected {
             reason: ending.word(),
             why: ending.why().into(),

@@ -274,9 +274,24 @@ impl Hub {
     }
 
     /// Whether the rates let one more message be kept for its topic, which is counted. Topics that keep none have no rate.
-    pub(crate) fn may_retain(&self, topic: &str, now: Instant) -> bool {
-        topic.starts_with('$')
-            || self.retained().may_set(topic, now) && self.account.retained.take(now)
+    ///
+    /// # Errors
+    /// The limit that is exceeded, by its name, and its number.
+    pub(crate) fn may_retain(
+        &self,
+        topic: &str,
+        now: Instant,
+    ) -> Result<(), (&'static str, Option<u32>)> {
+        let limits = &self.limits;
+        if topic.starts_with('$') {
+            Ok(())
+        } else if !self.retained().may_set(topic, now) {
+            Err(("retained-per-second", limits.retained_per_second_per_topic))
+        } else if !self.account.retained.take(now) {
+            Err(("account-retained", limits.account_retained))
+        } else {
+            Ok(())
+        }
     }
 
     /// Passes on what a client publishes, and tells of it; 0 times where the topic leads to nobody. Gives how many sessions get it.

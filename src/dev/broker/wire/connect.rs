@@ -59,6 +59,13 @@ pub(super) fn connect<'a>(rest: &mut Reader<'a>) -> Result<Connect<'a>, Breach> 
         ("MQTT", 5) => Level::V5,
         ("MQTT", 4) => Level::V311,
         ("MQIsdp", 3) => Level::V31,
+        // The highest bit marks a bridge of mosquitto; after this answer it connects again without the bit.
+        ("MQTT" | "MQIsdp", 0x83 | 0x84) => {
+            return Err(Breach {
+                reason: Reason::UnsupportedVersion,
+                what: "a mosquitto bridge, which connects again as an ordinary client: `try_private false` saves this attempt",
+            });
+        }
         ("MQTT" | "MQIsdp", _) => {
             return Err(Breach {
                 reason: Reason::UnsupportedVersion,

@@ -62,6 +62,7 @@ fn connection(is_connected: bool) -> ConnectionFacts {
         is_connected,
         since: None,
         disconnect_reason: (!is_connected).then_some("FORBIDDEN_ACCESS"),
+        disconnect_why: None,
         is_clean: true,
         session_expiry: 0,
         keep_alive: None,
