@@ -103,7 +103,7 @@ async fn flags_change_limits_and_faults_come_over_http() {
     let address = dev.endpoint().strip_prefix("http://").unwrap().to_owned();
     let mut http = TcpStream::connect(address).await.unwrap();
     let request = format!(
-        "POST /_dev/faults HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{fault}",
+        "POST /_dev/faults HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{fault}",
         fault.len()
     );
     http.write_all(request.as_bytes()).await.unwrap();
@@ -255,4 +255,200 @@ async fn a_browser_hears() {
     // The browser closes properly when its input ends.
     drop(page.stdin.take());
     page.wait().await.unwrap();
+}
+
+/// One request over HTTP with these header lines; the answer's status and its whole text.
+fn call(port: u16, request: &str, headers: &str, body: &str) -> (u16, String) {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{request} HTTP/1.1\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer)
+}
+
+fn http_port(dev: &Dev) -> u16 {
+    dev.endpoint().rsplit(':').next().unwrap().parse().unwrap()
+}
+
+/// One request for each service on the port; what each answers when it is asked by a program on this machine.
+const SERVICES: [(&str, &str, &str, u16); 12] = [
+    ("GET /", "", "", 200),
+    ("GET /health", "", "", 200),
+    ("GET /_dev/pulse", "", "", 200),
+    ("GET /_dev/faults", "", "", 200),
+    (
+        "POST /_dev/faults",
+        "",
+        r#"{"action":"ListQueues","fault":"refuse","times":1}"#,
+        204,
+    ),
+    (
+        "POST /",
+        "x-amz-target: AmazonSQS.GetQueueUrl\r\n",
+        r#"{"QueueName":"none"}"#,
+        400,
+    ),
+    ("POST /", "x-amz-target: AWSEvents.ListRules\r\n", "{}", 200),
+    ("POST /topics/order/1?retain=true", "", "{}", 200),
+    ("GET /retainedMessage", "", "", 200),
+    ("GET /connections/nobody", "", "", 404),
+    ("GET /policies", "", "", 200),
+    ("GET /nothing", "", "", 404),
+];
+
+#[test]
+fn requests_of_web_pages_are_refused_by_every_service() {
+    let dev = Dev::assembled(&[
+        "--allow-host",
+        "dev",
+        "--allow-origin",
+        "http://app.example",
+    ]);
+    let port = http_port(&dev);
+    let ask = |request: &str, headers: &str, body: &str| call(port, request, headers, body);
+    for (request, headers, body, answered) in SERVICES {
+        let with = |others: &str| ask(request, &format!("{others}{headers}"), body).0;
+        for own in [
+            format!("host: localhost:{port}\r\n"),
+            "host: dev\r\n".to_owned(),
+            format!(
+                "host: 127.0.0.1:{port}\r\norigin: http://localhost:3000\r\nsec-fetch-site: cross-site\r\n"
+            ),
+            "host: [::1]\r\norigin: http://app.example\r\n".to_owned(),
+        ] {
+            assert_eq!(with(&own), answered, "{request}, {own}");
+        }
+        for foreign in [
+            "evil.example:24300",
+            "127.0.0.1.evil.example",
+            "devil",
+            "203.0.113.9",
+        ] {
+            assert_eq!(
+                with(&format!("host: {foreign}\r\n")),
+                421,
+                "{request}, {foreign}"
+            );
+        }
+        for origin in [
+            "http://evil.test",
+            "null",
+            "http://app.example:81",
+            "https://app.example",
+        ] {
+            let head = format!("host: localhost\r\norigin: {origin}\r\n");
+            assert_eq!(with(&head), 403, "{request}, {origin}");
+        }
+        let simple = "host: localhost\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: no-cors\r\n";
+        assert_eq!(with(simple), 403, "{request}");
+        assert_eq!(with(""), 400, "{request}");
+    }
+    // Nothing was stored by those that were refused.
+    let (_, faults) = ask("GET /_dev/faults", "host: localhost\r\n", "");
+    assert_eq!(faults.matches("ListQueues").count(), 4, "{faults}");
+    // A link from another site opens the page.
+    let link = "host: localhost\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document\r\n";
+    assert_eq!(ask("GET /", link, "").0, 200);
+    // An SDK shows why.
+    let sdk = "host: queue.example\r\nx-amz-target: AmazonSQS.ListQueues\r\n";
+    let (_, told) = ask("POST /", sdk, "{}");
+    assert!(told.contains("--allow-host queue.example"), "{told}");
+}
+
+#[test]
+fn answers_are_readable_by_listed_origins_alone() {
+    let dev = Dev::assembled(&["--allow-origin", "http://localhost:5173/"]);
+    let port = http_port(&dev);
+    let mint = r#"{"role":"customer","claims":{"sub":"x"}}"#;
+    let page = |origin: &str, request: &str, more: &str, body: &str| {
+        let headers = format!("host: localhost:{port}\r\norigin: {origin}\r\n{more}");
+        call(port, request, &headers, body)
+    };
+    let preflight =
+        "access-control-request-method: POST\r\naccess-control-request-headers: content-type\r\n";
+    let (status, told) = page(
+        "http://localhost:5173",
+        "OPTIONS /_dev/tokens",
+        preflight,
+        "",
+    );
+    assert_eq!(status, 204);
+    for line in [
+        "access-control-allow-origin: http://localhost:5173\r\n",
+        "access-control-allow-headers: content-type\r\n",
+        "vary: origin\r\n",
+    ] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+    let (_, told) = page("http://localhost:5173", "POST /_dev/tokens", "", mint);
+    assert!(
+        told.contains("access-control-allow-origin: http://localhost:5173\r\n"),
+        "{told}"
+    );
+    let (status, told) = page(
+        "http://localhost:4000",
+        "OPTIONS /_dev/tokens",
+        preflight,
+        "",
+    );
+    assert!(status != 204 && !told.contains("access-control"), "{told}");
+    let (_, told) = page("http://localhost:4000", "POST /_dev/tokens", "", mint);
+    assert!(!told.contains("access-control"), "{told}");
+}
+
+#[test]
+fn hosts_and_origins_that_are_none() {
+    for (flag, value, told) in [
+        ("--allow-host", "http://dev:4566", "a host name is expected"),
+        ("--allow-host", "*", "a host name is expected"),
+        ("--allow-origin", "*", "an origin is expected"),
+        (
+            "--allow-origin",
+            "https://app.example/login",
+            "an origin is expected",
+        ),
+    ] {
+        let output = run(&[flag, value]);
+        assert_eq!(output.status.code(), Some(2), "{flag} {value}");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains(told), "{errors}");
+    }
+}
+
+#[test]
+fn websockets_of_web_pages_are_refused() {
+    const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: mqtt\r\n";
+    let dev = Dev::start(&["--allow-origin", "https://app.example"]);
+    let port = dev.port("ws");
+    let open = |head: &str| {
+        use std::io::{BufRead as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(stream, "GET /mqtt HTTP/1.1\r\n{head}{UPGRADE}\r\n").unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(stream)
+            .read_line(&mut line)
+            .unwrap();
+        line.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    for (head, status) in [
+        ("host: localhost:9001\r\n", 101),
+        ("host: 127.0.0.1\r\norigin: http://localhost:5173\r\n", 101),
+        ("host: localhost\r\norigin: https://app.example\r\n", 101),
+        ("host: evil.example\r\n", 421),
+        ("host: evil.example\r\norigin: http://evil.example\r\n", 421),
+        ("host: localhost\r\norigin: https://evil.example\r\n", 403),
+        ("host: localhost\r\norigin: null\r\n", 403),
+        ("host: localhost\r\norigin: http://203.0.113.9\r\n", 403),
+        ("", 400),
+    ] {
+        assert_eq!(open(head), status, "{head}");
+    }
 }

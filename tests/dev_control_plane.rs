@@ -250,7 +250,7 @@ impl Shop {
         let mut http = std::net::TcpStream::connect(address).unwrap();
         let length = payload.len();
         let request = format!(
-            "POST /topics/{topic}?qos=1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{payload}"
+            "POST /topics/{topic}?qos=1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{payload}"
         );
         std::io::Write::write_all(&mut http, request.as_bytes()).unwrap();
         let mut answer = String::new();

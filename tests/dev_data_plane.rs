@@ -296,7 +296,7 @@ async fn ask(dev: &Dev, call: &str, body: &str) -> String {
     let mut http = TcpStream::connect(address).await.unwrap();
     let length = body.len();
     let request = format!(
-        "{call} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        "{call} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     http.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

@@ -131,7 +131,7 @@ async fn a_poll_whose_client_has_gone_is_handed_nothing() {
     let mut gone = TcpStream::connect(dev.endpoint().trim_start_matches("http://")).unwrap();
     write!(
         gone,
-        "POST / HTTP/1.1\r\nhost: x\r\nx-amz-target: AmazonSQS.ReceiveMessage\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: AmazonSQS.ReceiveMessage\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .unwrap();

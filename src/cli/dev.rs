@@ -3,8 +3,10 @@
 mod assemble;
 mod broker;
 mod people;
+mod reload;
 mod show;
 mod signers;
+mod sites;
 mod tls;
 
 use std::future::{pending, ready};
@@ -23,8 +25,10 @@ use tokio::time::{Instant, sleep};
 use self::assemble::Assembled;
 use self::broker::Clients;
 use self::people::People;
-use self::show::Show;
+use self::reload::{ReloadRequests, Reloader};
+use self::show::{Served, Show};
 use self::signers::Found;
+use self::sites::Sites;
 use super::configuration::Configuration;
 use super::{Format, Status};
 use crate::config::{Config, duration};
@@ -99,10 +103,15 @@ pub(super) struct Command {
     #[command(flatten)]
     broker: broker::Options,
     #[command(flatten)]
+    sites: Sites,
+    #[command(flatten)]
     configuration: Configuration,
     /// Serve the endpoints alone: no queue, no rule, no bridge, no roles and no page
     #[arg(long, conflicts_with = "demo")]
     bare: bool,
+    /// Reload the configuration whenever its file changes, as SIGHUP does
+    #[arg(long, conflicts_with_all = ["bare", "demo"])]
+    watch: bool,
     /// Play the built-in shop: customers, couriers and support, and events at a lively rate
     #[arg(long)]
     demo: bool,
@@ -204,6 +213,19 @@ enum Read {
 }
 
 impl Command {
+    /// What the configuration is read from, for messages.
+    fn source(&self) -> String {
+        if self.is_shop() {
+            "the built-in shop".to_owned()
+        } else {
+            self.configuration.file.display().to_string()
+        }
+    }
+
+    fn is_shop(&self) -> bool {
+        self.demo || self.configuration.is_absent()
+    }
+
     fn config(&self, messages: &mut impl Write) -> anyhow::Result<Read> {
         if (self.bare || self.demo) && self.configuration.is_typed() {
             let flag = if self.bare { "--bare" } else { "--demo" };
@@ -216,11 +238,11 @@ impl Command {
         if self.bare {
             return Ok(Read::None);
         }
-        let config = if self.demo || self.configuration.is_absent() {
+        let config = if self.is_shop() {
             self.configuration
                 // A machine of one's own is no place with a name.
                 .read_text(
-                    "the built-in shop",
+                    &self.source(),
                     &SHOP.replace("environment: prod\n", ""),
                     messages,
                 )?
@@ -254,7 +276,9 @@ async fn serve(
         registry: &settings.registry,
         tls: settings.tls.as_ref().map(|(tls, _)| tls),
         scope: &settings.scope,
+        sites: command.sites.allowed(command.host),
     };
+    let sites = Arc::clone(&clients.sites);
     let broker = command.broker.open(command.host, clients).await?;
     let handle = broker.broker.clone();
     let platform = Arc::new(Platform::new(Options {
@@ -265,6 +289,7 @@ async fn serve(
             registry: settings.registry.clone(),
             endpoint: broker.endpoint(),
         }),
+        sites,
     }));
     let authority = settings.tls.as_ref().and_then(|(_, file)| file.as_ref());
     let mut addresses = Addresses {
@@ -274,6 +299,10 @@ async fn serve(
         ..Addresses::default()
     };
     let shutdown = Shutdown::default();
+    let reload_requests = ReloadRequests::listen()?;
+    let served = settings.config.as_ref();
+    let served = served.map(|config| Served::of(command, config));
+    let started_with = settings.config.clone();
     let assembled = match settings.config {
         Some(config) => {
             let region = &command.region;
@@ -291,8 +320,8 @@ async fn serve(
         let bridge = assembled
             .reach(&addresses.endpoint, &command.region)
             .await?;
-        let shutdown = shutdown.clone();
-        bridges.spawn(async move { bridge.work(shutdown).await.map(drop).context("the bridge") });
+        let work = bridge.work(assembled.routes(), shutdown.clone());
+        bridges.spawn(async move { work.await.map(drop).context("the bridge") });
     }
     let signals = shutdown.on_signals();
     tokio::pin!(signals);
@@ -303,7 +332,15 @@ async fn serve(
         () = ready(()) => {}
     }
     let mut show = Show::new(out, command.format);
-    show.ready(&addresses, begin.elapsed())?;
+    show.ready(&addresses, served.as_ref(), begin.elapsed())?;
+    let reloader = Reloader {
+        command,
+        people: &people,
+        scope: &settings.scope,
+        broker: &handle,
+        assembled: assembled.as_ref(),
+        started_with,
+    };
     let demo = async {
         match (&assembled, command.demo) {
             (Some(assembled), true) => {
@@ -319,6 +356,7 @@ async fn serve(
         Some(ended) = bridges.join_next(), if !shutdown.is_draining() => ended.context("the bridge")??,
         failed = signals => failed.context("listening to signals")?,
         failed = demo => failed?,
+        failed = reloader.follow(reload_requests, messages) => failed?,
         () = sleep(command.duration.unwrap_or(Duration::MAX)) => {}
         _ = shutdown.draining() => {}
     }

@@ -21,6 +21,8 @@ mod rest;
 mod server;
 mod service;
 mod sighting;
+mod site_guard;
+pub mod sites;
 mod uuid;
 
 pub use server::{Options, Platform};

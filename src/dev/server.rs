@@ -26,6 +26,8 @@ use super::query;
 use super::queue::api::Queues;
 use super::service::Service;
 use super::sighting::Sighting;
+use super::site_guard::guard;
+use super::sites::AllowedSites;
 use super::uuid::uuid;
 
 /// A batch of ten messages is 1 MiB; as JSON, with everything escaped, it is larger.
@@ -42,6 +44,8 @@ pub struct Options {
     pub broker: Option<Broker>,
     /// The broker's control plane, if it has a registry.
     pub control_plane: Option<Parts>,
+    /// Hosts and origins whose requests are answered.
+    pub sites: Arc<AllowedSites>,
 }
 
 impl Default for Options {
@@ -51,6 +55,7 @@ impl Default for Options {
             delay: Duration::ZERO,
             broker: None,
             control_plane: None,
+            sites: Arc::default(),
         }
     }
 }
@@ -62,6 +67,7 @@ struct Server {
     control_plane: Option<ControlPlane>,
     faults: Faults,
     delay: Duration,
+    sites: Arc<AllowedSites>,
 }
 
 /// The bus, the queues and the data plane, before anybody is let in.
@@ -87,6 +93,7 @@ impl Platform {
                 .map(|broker| DataPlane::new(broker, options.delay)),
             control_plane,
             delay: options.delay,
+            sites: options.sites,
         }))
     }
 
@@ -137,6 +144,8 @@ impl Platform {
             Some(inspector) => router.merge(Arc::clone(inspector).router()),
             None => router,
         };
+        let sites = Arc::clone(&self.0.sites);
+        let router = router.layer(axum::middleware::from_fn_with_state(sites, guard));
         let served = axum::serve(listener, router.into_make_service());
         match inspector {
             Some(inspector) => tokio::select! {

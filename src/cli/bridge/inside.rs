@@ -9,6 +9,7 @@ use super::reach::{Parts, over_mqtt};
 use crate::bridge::Ending;
 use crate::config::Config;
 use crate::mqtt::pool::Pool;
+use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
 use crate::telemetry::traces::Traces;
 
@@ -35,18 +36,13 @@ impl Inside {
         })
     }
 
-    /// Works until it is told to end, and has drained.
-    pub(in crate::cli) async fn work(self, shutdown: Shutdown) -> anyhow::Result<Ending> {
-        let routes = watch::Sender::new(Arc::new(self.config.route_table()));
+    /// Works by the latest of `routes` until it is told to end, and has drained.
+    pub(in crate::cli) async fn work(
+        self,
+        routes: watch::Receiver<Arc<RouteTable>>,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Ending> {
         let traced = (Traces::default(), &*self.queue);
-        super::work(
-            &self.config,
-            self.parts,
-            traced,
-            routes.subscribe(),
-            shutdown,
-            None,
-        )
-        .await
+        super::work(&self.config, self.parts, traced, routes, shutdown, None).await
     }
 }

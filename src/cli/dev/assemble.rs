@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::people::People;
@@ -22,6 +23,7 @@ use crate::dev::inspector::Inspector;
 use crate::dev::inspector::told::Addresses;
 use crate::dev::prepare::Prepared;
 use crate::port::Issuer;
+use crate::route::table::RouteTable;
 
 /// The names of the queue and its dead-letter queue, where the configuration has none.
 const QUEUES: (&str, &str) = ("eventcast", "eventcast-dlq");
@@ -37,6 +39,8 @@ const LOOK: Duration = Duration::from_millis(2);
 pub(super) struct Assembled {
     pub(super) inspector: Arc<Inspector>,
     config: Arc<Config>,
+    /// The routes that the bridge goes by.
+    routes: watch::Sender<Arc<RouteTable>>,
     prepared: Prepared,
     address: Address,
     demo: std::sync::OnceLock<Demo>,
@@ -74,6 +78,7 @@ impl Assembled {
         );
         Ok(Self {
             inspector: Arc::new(inspector),
+            routes: watch::Sender::new(Arc::new(config.route_table())),
             config,
             prepared,
             address,
@@ -86,6 +91,23 @@ impl Assembled {
         let aws = client::stand_in(endpoint, region).await;
         let bridge = Inside::reach(Config::clone(&self.config), &self.prepared.queue, &aws).await;
         bridge.context("starting the bridge")
+    }
+
+    /// The routes that the bridge goes by, and those of later reloads.
+    pub(super) fn routes(&self) -> watch::Receiver<Arc<RouteTable>> {
+        self.routes.subscribe()
+    }
+
+    /// Routes by another configuration from now on, and shows it; returns what client ids of the bridge begin with.
+    pub(super) fn set_config(&self, mut config: Config, people: &People) -> String {
+        self.routes.send_replace(Arc::new(config.route_table()));
+        point(&mut config, &self.prepared, &self.address, people);
+        self.inspector.set_config(Arc::new(config));
+        self.client_ids()
+    }
+
+    fn client_ids(&self) -> String {
+        format!("{}-", self.config.bridge.client_id)
     }
 
     /// Plays the demo for ever, and tells how it goes.
@@ -119,7 +141,7 @@ impl Assembled {
 
     /// Waits until the broker has seen that the bridge is gone: it is told nothing any more.
     pub(super) async fn see_off(&self, broker: &Broker) {
-        let client_ids = format!("{}-", self.config.bridge.client_id);
+        let client_ids = self.client_ids();
         let gone = async {
             while broker.clients(0, |id| id.starts_with(&client_ids)).1 > 0 {
                 sleep(LOOK).await;

@@ -22,6 +22,7 @@ use crate::dev::broker::signed::Signatures;
 use crate::dev::broker::switch;
 use crate::dev::control_plane::certified::Certified;
 use crate::dev::control_plane::registry::Registry;
+use crate::dev::sites::AllowedSites;
 use crate::policy::scope::Scope;
 use crate::port::Authorizer;
 
@@ -70,7 +71,7 @@ fn named(text: &str) -> Result<(String, String), String> {
 }
 
 /// Who the clients are, and what bounds them.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Clients<'c> {
     pub(super) limits: &'c (Limits, Rules),
     pub(super) people: &'c People,
@@ -79,6 +80,8 @@ pub(super) struct Clients<'c> {
     pub(super) tls: Option<&'c Tls>,
     /// What the ARNs of their requests begin with.
     pub(super) scope: &'c Scope,
+    /// Hosts and origins whose WebSockets are opened.
+    pub(super) sites: Arc<AllowedSites>,
 }
 
 impl Clients<'_> {
@@ -147,7 +150,8 @@ impl Options {
     pub(super) async fn open(&self, host: IpAddr, clients: Clients<'_>) -> anyhow::Result<Open> {
         let (limits, rules) = clients.limits.clone();
         let mut open = Open {
-            broker: Broker::start(limits, rules, clients.authorizer()),
+            broker: Broker::start(limits, rules, clients.authorizer())
+                .with_sites(Arc::clone(&clients.sites)),
             addresses: Vec::new(),
             endpoints: Vec::new(),
         };

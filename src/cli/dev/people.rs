@@ -2,11 +2,13 @@
 //! signed with the development key or one of the configuration's. And who makes such tokens.
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use ring::hmac;
+use ring::rand::{self, SystemRandom};
 use serde_json::{Map, Value};
 
 use crate::authorizer::access::{Tokens, granted};
@@ -16,6 +18,7 @@ use crate::authorizer::token::mint;
 use crate::cli::authority;
 use crate::config::Config;
 use crate::dev::broker::everybody::Everybody;
+use crate::policy::draft::Draft;
 use crate::policy::generate::{Form, documents};
 use crate::policy::scope::Scope;
 use crate::port::{
@@ -30,7 +33,7 @@ const BRIDGE: &str = "eventcast-bridge";
 
 pub(super) struct People {
     pub(super) authorizer: Arc<dyn Authorizer>,
-    /// Who makes tokens; nobody where there are no roles.
+    /// Maker of tokens; none where there are no roles.
     pub(super) issuer: Option<Arc<Development>>,
     /// What the bridge shows to the broker.
     pub(super) bridge_token: String,
@@ -44,7 +47,8 @@ impl People {
         Self {
             authorizer: Arc::new(Everybody),
             issuer: None,
-            bridge_token: secret(),
+            // Nobody asks for it.
+            bridge_token: String::new(),
             token_key: "token".into(),
         }
     }
@@ -58,39 +62,108 @@ impl People {
         if config.roles.is_empty() {
             return Ok(Self::everybody());
         }
+        let token_key = config.authorizer.token_key.clone();
+        let password = BridgePassword::generate()?;
+        let bridge_token = password.text.clone();
+        let grants = RoleGrants::of(config, scope, messages)?;
+        let grants = Arc::new(RwLock::new(Arc::new(grants)));
+        let doorkeeper = Doorkeeper {
+            password,
+            grants: Arc::clone(&grants),
+        };
+        Ok(Self {
+            authorizer: Arc::new(doorkeeper),
+            issuer: Some(Arc::new(Development {
+                grants,
+                token_key: token_key.clone(),
+            })),
+            bridge_token,
+            token_key,
+        })
+    }
+
+    /// Decides by another configuration from now on; returns whether the bridge may do other things than before. Connected clients
+    /// keep what they were granted until they are asked again or reconnect, as on IoT Core.
+    pub(super) fn reload(
+        &self,
+        config: &Config,
+        scope: &Scope,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<bool> {
+        let Some(issuer) = self.issuer.as_ref().filter(|_| !config.roles.is_empty()) else {
+            return Ok(false);
+        };
+        let grants = Arc::new(RoleGrants::of(config, scope, messages)?);
+        let mut current = issuer
+            .grants
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, Arc::clone(&grants));
+        Ok(before.bridge_documents != grants.bridge_documents)
+    }
+}
+
+/// Grants of the configuration that is in force, replaced as a whole by a reload.
+type CurrentGrants = Arc<RwLock<Arc<RoleGrants>>>;
+
+/// Decisions on tokens and on the bridge by one configuration.
+struct RoleGrants {
+    authority: Arc<Authority>,
+    tokens: Tokens,
+    bridge: Identity,
+    /// The policy documents of the bridge.
+    bridge_documents: Vec<String>,
+}
+
+impl RoleGrants {
+    fn of(config: &Config, scope: &Scope, messages: &mut impl Write) -> anyhow::Result<Self> {
         let mut keys = Keys::development();
         match authority::keys(&config.authorizer.keys, messages)? {
             Some(others) => keys.extend(others),
             None => writeln!(messages, "note: going on with the development key alone")?,
         }
         let authority = Arc::new(authority::authority(config, keys, scope.clone()));
-        let token_key = config.authorizer.token_key.clone();
-        let bridge_token = secret();
-        let doorkeeper = Doorkeeper {
-            bridge_token: bridge_token.clone(),
-            bridge: bridge(config, &authority.scope)?,
-            tokens: Tokens::new(Arc::clone(&authority), token_key.clone()),
-        };
-        let issuer = Development {
-            authority,
-            token_key: token_key.clone(),
-        };
+        let (bridge, bridge_documents) = bridge(config, &authority.scope)?;
         Ok(Self {
-            authorizer: Arc::new(doorkeeper),
-            issuer: Some(Arc::new(issuer)),
-            bridge_token,
-            token_key,
+            tokens: Tokens::new(Arc::clone(&authority), &config.authorizer.token_key),
+            bridge,
+            bridge_documents,
+            authority,
         })
     }
 }
 
-/// A word that nobody guesses; it lives as long as the process.
-fn secret() -> String {
-    format!("{:032x}", fastrand::u128(..))
+fn in_force(grants: &CurrentGrants) -> Arc<RoleGrants> {
+    Arc::clone(&grants.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A password of the bridge at the broker beside it: 256 random bits of the operating system, valid as long as the process lives.
+struct BridgePassword {
+    /// In hexadecimal, as it is sent.
+    text: String,
+    key: hmac::Key,
+    tag: hmac::Tag,
+}
+
+impl BridgePassword {
+    fn generate() -> anyhow::Result<Self> {
+        let random = SystemRandom::new();
+        let no_randomness = |_| anyhow::anyhow!("the system has no random numbers");
+        let bytes: [u8; 32] = rand::generate(&random).map_err(no_randomness)?.expose();
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &random).map_err(no_randomness)?;
+        let tag = hmac::sign(&key, text.as_bytes());
+        Ok(Self { text, key, tag })
+    }
+
+    /// Compares in constant time: tags under a random key are compared, so that time says nothing of the password.
+    fn is(&self, shown: &str) -> bool {
+        hmac::verify(&self.key, shown.as_bytes(), self.tag.as_ref()).is_ok()
+    }
 }
 
 /// The bridge may do what `policy generate --for bridge` says.
-fn bridge(config: &Config, scope: &Scope) -> anyhow::Result<Identity> {
+fn bridge(config: &Config, scope: &Scope) -> anyhow::Result<(Identity, Vec<String>)> {
     let mut config = config.clone();
     let section = &mut config.bridge;
     // The queues' names do not matter here: the broker is asked about topics and client ids.
@@ -108,19 +181,19 @@ fn bridge(config: &Config, scope: &Scope) -> anyhow::Result<Identity> {
         .context("saying what the bridge needs")?;
     let drafts = documents(&needs.broker, Form::Authorizer).context("the bridge's policies")?;
     let access = granted(Some("bridge".into()), &drafts, scope.clone());
-    Ok(Identity {
+    let identity = Identity {
         principal: BRIDGE.into(),
         access: Arc::new(access.map_err(anyhow::Error::msg)?),
         refresh_after: None,
         disconnect_after: None,
-    })
+    };
+    Ok((identity, drafts.iter().map(Draft::minified).collect()))
 }
 
 /// Knows the bridge, and asks for the tokens of all others.
 struct Doorkeeper {
-    bridge_token: String,
-    bridge: Identity,
-    tokens: Tokens,
+    password: BridgePassword,
+    grants: CurrentGrants,
 }
 
 impl Authorizer for Doorkeeper {
@@ -130,17 +203,18 @@ impl Authorizer for Doorkeeper {
             .as_ref()
             .and_then(|login| login.user_name.as_deref());
         let shown = user_name.and_then(|name| name.rsplit_once('='));
-        if shown.is_some_and(|(_, token)| token == self.bridge_token) {
-            let bridge = Authentication::Known(self.bridge.clone());
+        if shown.is_some_and(|(_, token)| self.password.is(token)) {
+            let bridge = Authentication::Known(in_force(&self.grants).bridge.clone());
             return Box::pin(async { Ok::<_, Refusal>(bridge) });
         }
-        self.tokens.authenticate(presented)
+        let grants = in_force(&self.grants);
+        Box::pin(async move { grants.tokens.authenticate(presented).await })
     }
 }
 
 /// Makes tokens with the development key.
 pub(super) struct Development {
-    authority: Arc<Authority>,
+    grants: CurrentGrants,
     token_key: String,
 }
 
@@ -151,7 +225,7 @@ impl Development {
         role: &str,
         claims: &Map<String, Value>,
     ) -> Result<(String, Admission), String> {
-        let authority = &self.authority;
+        let authority = Arc::clone(&in_force(&self.grants).authority);
         let mut claims = claims.clone();
         let expected = &authority.expected;
         let named = [
@@ -180,5 +254,24 @@ impl Issuer for Development {
             subscribe: grants.filter_globs(),
             publish: grants.topic_globs(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_the_bridge() {
+        let (one, other) = (
+            BridgePassword::generate().unwrap(),
+            BridgePassword::generate().unwrap(),
+        );
+        assert_eq!(one.text.len(), 64);
+        assert_ne!(one.text, other.text);
+        assert!(one.is(&one.text));
+        for wrong in [&*other.text, "", &one.text[..63], &format!("{}0", one.text)] {
+            assert!(!one.is(wrong), "{wrong}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! What `eventcast dev` says: where everything is, and how the demo goes.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 
-use serde_json::json;
+use serde_json::{Map, json};
 
+use super::Command;
 use crate::cli::Format;
+use crate::config::Config;
 use crate::dev::inspector::ledger::pulse::Pulse;
 use crate::dev::inspector::told::Addresses;
 
@@ -17,6 +19,37 @@ pub(super) struct Show<'o, W> {
     in_place: bool,
     /// How many lines the last summary has.
     lines: usize,
+}
+
+/// The configuration that is served, in short.
+pub(super) struct Served {
+    /// Its file, or a name for the built-in one.
+    configuration: String,
+    routes: usize,
+    roles: Vec<String>,
+}
+
+impl Served {
+    pub(super) fn of(command: &Command, config: &Config) -> Self {
+        let roles = config.roles.iter();
+        Self {
+            configuration: command.source(),
+            routes: config.routes.len(),
+            roles: roles.map(|role| role.name.to_string()).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (routes, s) = (self.routes, if self.routes == 1 { "" } else { "s" });
+        write!(f, "{} ({routes} route{s}", self.configuration)?;
+        match self.roles.as_slice() {
+            [] => write!(f, ", no roles)"),
+            [role] => write!(f, ", role {role})"),
+            roles => write!(f, ", roles {})", roles.join(", ")),
+        }
+    }
 }
 
 /// How a moment of the demo looks.
@@ -44,6 +77,7 @@ impl<'o, W: Write> Show<'o, W> {
     pub(super) fn ready(
         &mut self,
         addresses: &Addresses,
+        served: Option<&Served>,
         takes: std::time::Duration,
     ) -> io::Result<()> {
         let endpoint = &addresses.endpoint;
@@ -58,14 +92,23 @@ impl<'o, W: Write> Show<'o, W> {
                     writeln!(out, "MQTT                  {url}")?;
                 }
                 if let Some(authority) = &addresses.authority {
-                    writeln!(out, "clients are to trust  {authority}")?;
+                    writeln!(out, "CA certificate        {authority}")?;
                 }
                 if addresses.queue.is_some() {
                     writeln!(
                         out,
                         "bridge                takes every event of the default bus"
                     )?;
-                    writeln!(out, "see it all            {endpoint}/")?;
+                    writeln!(out, "inspector             {endpoint}/")?;
+                }
+                if let Some(served) = served {
+                    writeln!(out, "configuration         {served}")?;
+                    let clients = if served.roles.is_empty() {
+                        "may do everything, without a token: there are no roles"
+                    } else {
+                        "need a token: eventcast listen, eventcast token mint --dev, or the inspector"
+                    };
+                    writeln!(out, "clients               {clients}")?;
                 }
                 writeln!(out, "ready after {} ms; Ctrl-C ends it", takes.as_millis())?;
             }
@@ -77,18 +120,18 @@ impl<'o, W: Write> Show<'o, W> {
                     ("queue", addresses.queue.as_deref()),
                     ("authority", addresses.authority.as_deref()),
                 ];
-                let mut told = BTreeMap::from([("endpoint", endpoint.as_str())]);
-                told.extend(
-                    addresses
-                        .mqtt
-                        .iter()
-                        .map(|(scheme, url)| (*scheme, url.as_str())),
-                );
-                told.extend(
-                    assembled
-                        .into_iter()
-                        .filter_map(|(name, url)| Some((name, url?))),
-                );
+                let mut told = Map::new();
+                told.insert("endpoint".into(), endpoint.as_str().into());
+                for (scheme, url) in &addresses.mqtt {
+                    told.insert((*scheme).into(), url.as_str().into());
+                }
+                for (name, url) in assembled {
+                    told.extend(url.map(|url| (name.to_owned(), url.into())));
+                }
+                if let Some(served) = served {
+                    told.insert("configuration".into(), served.configuration.as_str().into());
+                    told.insert("roles".into(), json!(served.roles));
+                }
                 writeln!(self.out, "{}", json!(told))?;
             }
         }
@@ -235,13 +278,26 @@ mod tests {
             bus: Some("default".into()),
             queue: Some("http://127.0.0.1:4566/000000000000/shop-events".into()),
         };
+        let served = |roles: &[&str]| Served {
+            configuration: "eventcast.yaml".into(),
+            routes: roles.len() + 1,
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        };
         for format in [Format::Text, Format::Json] {
             let mut out = Vec::new();
             let takes = std::time::Duration::from_millis(120);
             Show::new(&mut out, format)
-                .ready(&addresses, takes)
+                .ready(&addresses, Some(&served(&["customer", "courier"])), takes)
                 .unwrap();
             insta::assert_snapshot!(String::from_utf8(out).unwrap());
         }
+        assert_eq!(
+            served(&[]).to_string(),
+            "eventcast.yaml (1 route, no roles)"
+        );
+        assert_eq!(
+            served(&["a"]).to_string(),
+            "eventcast.yaml (2 routes, role a)"
+        );
     }
 }

@@ -34,6 +34,7 @@ use tokio::task::JoinSet;
 use self::door::{Carrier, Endpoint, House};
 use self::hub::Hub;
 use self::limits::{Limits, Rules};
+use super::sites::AllowedSites;
 use crate::port::{Authorizer, Presented};
 
 /// A running broker; clones are the same one. It ends when the last of them, and of what they returned, is dropped.
@@ -41,6 +42,7 @@ use crate::port::{Authorizer, Presented};
 pub struct Broker {
     hub: Arc<Hub>,
     authorizer: Arc<dyn Authorizer>,
+    sites: Arc<AllowedSites>,
     _tasks: Arc<JoinSet<()>>,
 }
 
@@ -53,8 +55,15 @@ impl Broker {
         Self {
             hub,
             authorizer,
+            sites: Arc::default(),
             _tasks: Arc::new(tasks),
         }
+    }
+
+    /// Sets the hosts and origins whose WebSockets are opened; without it those of the loopback interface.
+    #[must_use]
+    pub fn with_sites(self, sites: Arc<AllowedSites>) -> Self {
+        Self { sites, ..self }
     }
 
     /// Lets clients in at a port, for ever; dropping it cuts off those who came in there.
@@ -88,6 +97,7 @@ impl Broker {
         House {
             hub: Arc::clone(&self.hub),
             authorizer: Arc::clone(&self.authorizer),
+            sites: Arc::clone(&self.sites),
         }
     }
 }

@@ -48,9 +48,7 @@ pub(super) fn router(inspector: Arc<Inspector>) -> Router {
         .route("/_dev/channel", get(channel))
         .route("/_dev/route", get(route))
         .route("/_dev/tokens", post(token));
-    api.merge(page::router())
-        .layer(axum::middleware::from_fn(page::from_this_machine))
-        .with_state(inspector)
+    api.merge(page::router()).with_state(inspector)
 }
 
 fn json_of(value: &impl Serialize) -> Response {
@@ -83,7 +81,8 @@ impl List {
 
 async fn platform(State(here): Here) -> Response {
     let issuer = here.issuer.is_some();
-    let platform = Platform::new(&here.config, &here.addresses, here.started, issuer);
+    let config = here.config();
+    let platform = Platform::new(&config, &here.addresses, here.started, issuer);
     json_of(&platform)
 }
 
@@ -109,7 +108,7 @@ async fn event(State(here): Here, Query(by): Asked<ById>) -> Response {
         return said(StatusCode::NOT_FOUND, &error);
     };
     let explained = body.as_ref();
-    let explained = explained.map(|body| explain(here.ledger.routes(), body, &trail.id));
+    let explained = explained.map(|body| explain(&here.ledger.routes(), body, &trail.id));
     let mut told = (Vec::new(), None, None);
     match explained {
         Some(Ok(explanation)) => {
@@ -174,12 +173,12 @@ struct Hear {
 }
 
 async fn hears(State(here): Here, Query(asked): Asked<Hear>) -> Response {
-    let topic = match names::topic(&asked.topic, &here.config) {
+    let topic = match names::topic(&asked.topic, &here.config()) {
         Ok(topic) => topic,
         Err(error) => return said(StatusCode::BAD_REQUEST, &error),
     };
     let known = Known::of(&asked.client, &here.broker, &here.ledger);
-    json_of(&hear(&known, &topic, &here.config))
+    json_of(&hear(&known, &topic, &here.config()))
 }
 
 async fn channels(State(here): Here, Query(list): Asked<List>) -> Response {
@@ -196,7 +195,7 @@ struct ByTopic {
 }
 
 async fn channel(State(here): Here, Query(by): Asked<ByTopic>) -> Response {
-    let topic = match names::topic(&by.topic, &here.config) {
+    let topic = match names::topic(&by.topic, &here.config()) {
         Ok(topic) => topic,
         Err(error) => return said(StatusCode::BAD_REQUEST, &error),
     };
@@ -214,7 +213,7 @@ async fn channel(State(here): Here, Query(by): Asked<ByTopic>) -> Response {
     });
     json_of(&ToldTopic {
         topic: name.to_owned(),
-        channel: names::channel_of(name, &here.config),
+        channel: names::channel_of(name, &here.config()),
         published: rates.map_or(0, |rates| rates.published),
         delivered: rates.map_or(0, |rates| rates.delivered),
         published_per_second: rates.map_or(0.0, |rates| rates.published_per_second),
@@ -231,7 +230,7 @@ struct ByName {
 }
 
 async fn route(State(here): Here, Query(by): Asked<ByName>) -> Response {
-    let route = match ToldRoute::of(&by.name, &here.config) {
+    let route = match ToldRoute::of(&by.name, &here.config()) {
         Ok(route) => route,
         Err(why) => return said(StatusCode::NOT_FOUND, &why),
     };

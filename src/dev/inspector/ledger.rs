@@ -7,7 +7,7 @@ pub mod log;
 pub mod pulse;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -38,7 +38,9 @@ const RIGHTS: usize = 100;
 /// What was seen so far.
 pub struct Ledger {
     /// Reads bodies as the bridge does.
-    routes: Arc<RouteTable>,
+    routes: RwLock<Arc<RouteTable>>,
+    /// When it began to write down.
+    began: Micros,
     state: Mutex<State>,
 }
 
@@ -78,7 +80,8 @@ impl Ledger {
     /// Nothing seen yet. Bodies are read as events by `routes`.
     pub fn new(routes: Arc<RouteTable>) -> Self {
         Self {
-            routes,
+            routes: RwLock::new(routes),
+            began: now(),
             state: Mutex::default(),
         }
     }
@@ -88,8 +91,15 @@ impl Ledger {
     }
 
     /// The routes by which events are read.
-    pub fn routes(&self) -> &Arc<RouteTable> {
-        &self.routes
+    pub fn routes(&self) -> Arc<RouteTable> {
+        let routes = self.routes.read();
+        Arc::clone(&routes.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads events by other routes from now on, as after a reload.
+    pub fn set_routes(&self, routes: Arc<RouteTable>) {
+        let mut current = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        *current = routes;
     }
 
     /// An event as far as it was seen, and its body.
@@ -143,7 +153,10 @@ impl Ledger {
     /// How much is going on.
     pub fn pulse(&self) -> Pulse {
         let state = self.state();
-        state.totals.pulse(now(), &state.latencies, state.missed)
+        let latencies = &state.latencies;
+        state
+            .totals
+            .pulse((self.began, now()), latencies, state.missed)
     }
 
     /// Observations were missed.
@@ -166,7 +179,7 @@ impl Ledger {
                 state.event(&event_id, at, Step::Put { bus, rules });
                 state
                     .trails
-                    .describe(&event_id, &body, &event_id, &self.routes);
+                    .describe(&event_id, &body, &event_id, &self.routes());
             }
             Seen::Unsent {
                 event_id,
@@ -225,14 +238,14 @@ impl Ledger {
             dead_letter: dead_letter.map(|letter| letter.why),
         };
         state.event(&id, at, step);
-        let routes = &self.routes;
-        state.trails.describe(&id, &body, &message_id, routes);
+        let routes = self.routes();
+        state.trails.describe(&id, &body, &message_id, &routes);
         state.trails.tie(&message_id, &id);
     }
 
     /// The id of the event that a body is; the message's where it is none.
     fn event_id(&self, body: &Bytes, message_id: &Arc<str>) -> Arc<str> {
-        match self.routes.decode(body, &**message_id) {
+        match self.routes().decode(body, &**message_id) {
             Ok(event) => event.id().into(),
             Err(_) => Arc::clone(message_id),
         }

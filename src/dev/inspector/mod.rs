@@ -16,7 +16,7 @@ pub mod told;
 pub mod trail;
 mod trails;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use axum::Router;
@@ -36,7 +36,7 @@ use crate::port::Issuer;
 /// What the inspector looks at, and with.
 pub struct Inspector {
     ledger: Arc<Ledger>,
-    config: Arc<Config>,
+    config: RwLock<Arc<Config>>,
     broker: Broker,
     issuer: Option<Arc<dyn Issuer>>,
     addresses: Addresses,
@@ -72,12 +72,23 @@ impl Inspector {
         let routes = Arc::new(config.route_table());
         Self {
             ledger: Arc::new(Ledger::new(routes)),
-            config,
+            config: RwLock::new(config),
             broker,
             issuer,
             addresses,
             started: micros(SystemTime::now()),
         }
+    }
+
+    fn config(&self) -> Arc<Config> {
+        let config = self.config.read();
+        Arc::clone(&config.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows another configuration from now on, as after a reload.
+    pub fn set_config(&self, config: Arc<Config>) {
+        self.ledger.set_routes(Arc::new(config.route_table()));
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     /// What was seen.

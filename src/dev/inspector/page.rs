@@ -1,16 +1,14 @@
 //! The page: files of this binary, and what a browser may do with them.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -95,52 +93,9 @@ fn host(headers: &HeaderMap) -> Option<&str> {
     name.chars().all(fits).then_some(name)
 }
 
-/// Whether a name can only mean this machine or one beside it: an address, `localhost`, or a name without a dot as containers have. A
-/// site of the web that makes its own name lead here (DNS rebinding) has a dot in it.
-fn is_near(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    address.parse::<IpAddr>().is_ok()
-        || !host.contains('.')
-        || host.ends_with(".localhost")
-        || host.ends_with(".internal")
-}
-
-/// Answers only to who names this machine as one names a machine nearby: what is told here is not for pages of the web.
-pub(super) async fn from_this_machine(request: Request, next: Next) -> Response {
-    match host(request.headers()) {
-        Some(host) if is_near(host) => next.run(request).await,
-        _ => {
-            let says = "the inspector answers to addresses, localhost and names without a dot\n";
-            (StatusCode::MISDIRECTED_REQUEST, says).into_response()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_nearby() {
-        for near in [
-            "127.0.0.1",
-            "[::1]",
-            "localhost",
-            "dev",
-            "a.localhost",
-            "10.0.0.7",
-            "host.docker.internal",
-        ] {
-            assert!(is_near(near), "{near}");
-        }
-        for far in [
-            "evil.example",
-            "127.0.0.1.evil.example",
-            "localhost.evil.example",
-        ] {
-            assert!(!is_near(far), "{far}");
-        }
-    }
 
     #[test]
     fn hosts() {

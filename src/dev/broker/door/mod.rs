@@ -21,6 +21,7 @@ use self::tls::Tls;
 use self::upgrade::upgrade;
 use crate::dev::broker::connection::Connection;
 use crate::dev::broker::hub::Hub;
+use crate::dev::sites::AllowedSites;
 use crate::port::{Authorizer, Presented};
 
 /// How long a TLS handshake may take.
@@ -54,6 +55,8 @@ pub struct Endpoint {
 pub(crate) struct House {
     pub(crate) hub: Arc<Hub>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
+    /// Hosts and origins whose WebSockets are opened.
+    pub(crate) sites: Arc<AllowedSites>,
 }
 
 impl House {
@@ -150,7 +153,7 @@ impl House {
         mut presented: Presented,
     ) -> Option<Visitor> {
         let begin = Instant::now();
-        let (io, identity) = upgrade(&self.hub, &self.authorizer, io, &mut presented).await?;
+        let (io, identity) = upgrade(self, io, &mut presented).await?;
         let life = self.hub.limits.websocket_life;
         Some(Visitor {
             io: Box::new(io),

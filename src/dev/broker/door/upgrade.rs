@@ -4,7 +4,6 @@
 //! there.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -15,9 +14,11 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::House;
 use crate::dev::broker::connection::transport::{WebSocketIo, websocket_config};
 use crate::dev::broker::hub::Hub;
-use crate::port::{Authentication, Authorizer, Identity, Presented, PresentedUpgrade, Refusal};
+use crate::dev::sites::SiteRefusal;
+use crate::port::{Authentication, Identity, Presented, PresentedUpgrade, Refusal};
 
 /// Where IoT Core takes WebSockets.
 const PATH: &str = "/mqtt";
@@ -36,10 +37,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Why there is no WebSocket: HTTP's status, and why.
 struct No(&'static str, String);
 
+impl From<&SiteRefusal> for No {
+    fn from(refusal: &SiteRefusal) -> Self {
+        let status = match refusal {
+            SiteRefusal::NoHost => "400 Bad Request",
+            SiteRefusal::Host(_) => "421 Misdirected Request",
+            SiteRefusal::Origin(_) | SiteRefusal::CrossSite => "403 Forbidden",
+        };
+        Self(status, refusal.to_string())
+    }
+}
+
 /// Opens a WebSocket, or answers why not. Also who the client is, where its request tells.
 pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
-    hub: &Hub,
-    authorizer: &Arc<dyn Authorizer>,
+    House {
+        hub,
+        authorizer,
+        sites,
+    }: &House,
     mut io: T,
     presented: &mut Presented,
 ) -> Option<(WebSocketIo<T>, Option<Identity>)> {
@@ -51,6 +66,9 @@ pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
         Ok(Err(no)) => return refuse(hub, &mut io, source, no).await,
         Err(_) => return None,
     };
+    if let Err(foreign) = sites.check(request.method(), request.uri(), request.headers()) {
+        return refuse(hub, &mut io, source, No::from(&foreign)).await;
+    }
     let protocol = match check(&request) {
         Ok(protocol) => protocol,
         Err(no) => return refuse(hub, &mut io, source, no).await,

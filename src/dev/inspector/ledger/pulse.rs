@@ -14,13 +14,19 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) fn pulse(&self, now: Micros, latencies: &Latencies, missed: u64) -> Pulse {
+    /// Counts as they are now, of what began at a moment.
+    pub(super) fn pulse(
+        &self,
+        (began, now): (Micros, Micros),
+        latencies: &Latencies,
+        missed: u64,
+    ) -> Pulse {
         Pulse {
             at: now,
-            events: Flow::of(&self.events, now),
-            messages: Flow::of(&self.messages, now),
-            deliveries: Flow::of(&self.deliveries, now),
-            denied: Flow::of(&self.denied, now),
+            events: Flow::of(&self.events, began, now),
+            messages: Flow::of(&self.messages, began, now),
+            deliveries: Flow::of(&self.deliveries, began, now),
+            denied: Flow::of(&self.denied, began, now),
             latency: latencies.percentiles(),
             missed,
         }
@@ -65,12 +71,46 @@ fn as_list<S: serde::Serializer>(
     seconds.as_slice().serialize(serializer)
 }
 
+/// The time after which the five whole seconds before now lie behind the beginning, in microseconds.
+const AVERAGED: Micros = 6_000_000;
+
 impl Flow {
-    fn of(rate: &Rate, now: Micros) -> Self {
+    fn of(rate: &Rate, began: Micros, now: Micros) -> Self {
+        // Before that, the average is over the time that has passed, and one second at least.
+        let passed = now - began;
+        let per_second = if passed < AVERAGED {
+            rate.total() as f64 * 1e6 / passed.max(1_000_000) as f64
+        } else {
+            rate.per_second(second(now))
+        };
         Self {
             total: rate.total(),
-            per_second: rate.per_second(second(now)),
+            per_second,
             seconds: rate.before(second(now)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_right_from_the_first_second_on() {
+        const BEGAN: Micros = 1_000_300_000;
+        let mut rate = Rate::default();
+        // Twenty-five a second, evenly.
+        for step in 0..25 * 12 {
+            let at = BEGAN + step * 40_000;
+            rate.one(second(at));
+            if step % 25 == 24 {
+                let told = Flow::of(&rate, BEGAN, at + 40_000).per_second;
+                assert!((told - 25.0).abs() < 1.0, "after {step}: {told}");
+            }
+        }
+        let mut first = Rate::default();
+        first.one(second(BEGAN));
+        assert!((Flow::of(&first, BEGAN, BEGAN + 1).per_second - 1.0).abs() < 1e-9);
+        assert!((Flow::of(&first, BEGAN, BEGAN + 4_000_000).per_second - 0.25).abs() < 1e-9);
     }
 }

@@ -1,0 +1,281 @@
+//! Hosts and origins that `eventcast dev` answers to: the rules against web pages of strangers.
+//!
+//! Everything that listens on this machine can be reached by any page in a browser on it, in two ways. With DNS rebinding a site makes
+//! its own name resolve to a loopback address, and the browser takes the answers for the site's own. The `Host` header still carries
+//! the site's name, so only names of this machine are answered. With a cross-site request the page cannot read the answer, but the
+//! request takes effect. The browser sends the page's `Origin`, or at least `Sec-Fetch-Site`. WebSockets are not bound by the
+//! same-origin policy at all, so the origin is the only protection there.
+//!
+//! Programs send no `Origin` and are never refused because of it. Credentials are not looked at here.
+//!
+//! Sources: RFC 9110 §7.2 (Host), §15.5.20 (421); RFC 6454 §7 and the Fetch Standard, "`Origin` header"; RFC 6455 §10.2; W3C "Fetch
+//! Metadata Request Headers", §2; RFC 6761 §6.3 (`localhost`).
+
+use std::net::IpAddr;
+
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// Names by which requests may address this process, and web pages that may send some.
+#[derive(Clone, Debug)]
+pub struct AllowedSites {
+    /// The address that ports are bound to.
+    bound: IpAddr,
+    hosts: Vec<AllowedHost>,
+    origins: Vec<AllowedOrigin>,
+}
+
+/// A host name, in lower case, without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedHost(Box<str>);
+
+/// An origin as browsers send it (`https://app.example:8443`), in lower case, or `null`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedOrigin(Box<str>);
+
+/// Reason for a request that is not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SiteRefusal {
+    /// There is no `Host`, or more than one.
+    #[error("the request must have one Host header (RFC 9112 §3.2)")]
+    NoHost,
+    /// The host is not a name of this machine.
+    #[error(
+        "host `{0}` is not a name of this machine; start `eventcast dev` with `--allow-host {0}` to answer to it"
+    )]
+    Host(String),
+    /// The page that sent the request is from elsewhere.
+    #[error(
+        "a web page of origin `{0}` may not call this; start `eventcast dev` with `--allow-origin {0}` to let it"
+    )]
+    Origin(String),
+    /// A page from elsewhere sent the request, and the browser does not say which.
+    #[error("a web page of another site may not call this (Sec-Fetch-Site: cross-site)")]
+    CrossSite,
+}
+
+impl SiteRefusal {
+    /// HTTP's status for it.
+    pub(in crate::dev) const fn status(&self) -> StatusCode {
+        match self {
+            Self::NoHost => StatusCode::BAD_REQUEST,
+            Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::Origin(_) | Self::CrossSite => StatusCode::FORBIDDEN,
+        }
+    }
+}
+
+impl AllowedHost {
+    /// Reads the value of a flag.
+    ///
+    /// # Errors
+    /// When it is not a bare name or address, in one line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let authority = if text.parse::<std::net::Ipv6Addr>().is_ok() {
+            format!("[{text}]")
+        } else {
+            text.to_owned()
+        };
+        let parsed = authority.parse::<Authority>().ok();
+        let name =
+            parsed.filter(|parsed| parsed.port().is_none() && !authority.contains(['@', '*']));
+        let name = name.ok_or_else(|| {
+            "a host name is expected, without scheme, port and path, such as dev or host.docker.internal"
+                .to_owned()
+        })?;
+        Ok(Self(normal(name.host())))
+    }
+}
+
+impl AllowedOrigin {
+    /// Reads the value of a flag.
+    ///
+    /// # Errors
+    /// When it is not an origin, in one line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let lower = text.trim_end_matches('/').to_ascii_lowercase();
+        if lower == "null" {
+            return Ok(Self("null".into()));
+        }
+        let expected = || {
+            "an origin is expected, scheme://host or scheme://host:port without a path, such as http://localhost:5173, or `null`"
+                .to_owned()
+        };
+        let (scheme, rest) = lower.split_once("://").ok_or_else(expected)?;
+        let authority = rest
+            .parse::<Authority>()
+            .ok()
+            .filter(|_| !rest.contains(['@', '*', '/']));
+        if scheme.is_empty() || authority.is_none() {
+            return Err(expected());
+        }
+        // Browsers leave the scheme's own port out.
+        let usual = match scheme {
+            "http" | "ws" => ":80",
+            "https" | "wss" => ":443",
+            _ => "",
+        };
+        let rest = if usual.is_empty() {
+            rest
+        } else {
+            rest.strip_suffix(usual).unwrap_or(rest)
+        };
+        Ok(Self(format!("{scheme}://{rest}").into()))
+    }
+}
+
+impl Default for AllowedSites {
+    /// Names of the loopback interface alone.
+    fn default() -> Self {
+        Self::new(
+            IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            Vec::new(),
+            Vec::new(),
+        )
+    }
+}
+
+impl AllowedSites {
+    /// Rules for ports that are bound to an address, with further names and origins.
+    pub fn new(bound: IpAddr, hosts: Vec<AllowedHost>, origins: Vec<AllowedOrigin>) -> Self {
+        Self {
+            bound,
+            hosts,
+            origins,
+        }
+    }
+
+    /// Checks a request's head.
+    ///
+    /// # Errors
+    /// When a page of another site sent it, or it is for another machine's name.
+    pub(in crate::dev) fn check(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), SiteRefusal> {
+        let host = self.host(uri, headers)?;
+        let mut origins = headers.get_all(ORIGIN).iter();
+        if let Some(origin) = origins.next() {
+            let text = String::from_utf8_lossy(origin.as_bytes()).into_owned();
+            return match origins.next() {
+                None if self.is_allowed_origin(&text, &host) => Ok(()),
+                _ => Err(SiteRefusal::Origin(text)),
+            };
+        }
+        let is = |name: &HeaderName, value: &str| {
+            headers
+                .get(name)
+                .is_some_and(|sent| sent.as_bytes() == value.as_bytes())
+        };
+        // A link to the page may be followed from anywhere.
+        let is_navigation =
+            method == Method::GET && is(&FETCH_MODE, "navigate") && is(&FETCH_DEST, "document");
+        if is(&FETCH_SITE, "cross-site") && !is_navigation {
+            return Err(SiteRefusal::CrossSite);
+        }
+        Ok(())
+    }
+
+    /// The origin of a request, where pages of it may read answers too.
+    pub(in crate::dev) fn readable_by<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        let origin = headers.get(ORIGIN)?.to_str().ok()?;
+        self.lists(origin).then_some(origin)
+    }
+
+    /// The host that a request is for, if it is a name of this machine.
+    fn host(&self, uri: &Uri, headers: &HeaderMap) -> Result<Box<str>, SiteRefusal> {
+        let mut hosts = headers.get_all(HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else {
+            return Err(SiteRefusal::NoHost);
+        };
+        let host = String::from_utf8_lossy(host.as_bytes());
+        // The absolute form of a request's target counts before the header (RFC 9112 §3.2.2); here both must be right.
+        let target = uri.authority().map(Authority::as_str);
+        for text in target.into_iter().chain([&*host]) {
+            if !host_of(text).is_some_and(|name| self.is_own_name(&name)) {
+                return Err(SiteRefusal::Host(name_only(text)));
+            }
+        }
+        host_of(&host).ok_or(SiteRefusal::NoHost)
+    }
+
+    fn is_own_name(&self, host: &str) -> bool {
+        match address(host) {
+            // Rebinding needs a name; an address in the Host header is what the browser connected to. Where all interfaces are
+            // listened to, any of them may be meant.
+            Some(address) => {
+                address.is_loopback()
+                    || self.bound.is_unspecified()
+                    || address == self.bound
+                    || self.has_host(host)
+            }
+            None => is_localhost(host) || self.has_host(host),
+        }
+    }
+
+    /// Pages from this machine, from the host that the request is for, and from listed origins.
+    fn is_allowed_origin(&self, origin: &str, host: &str) -> bool {
+        if self.lists(origin) {
+            return true;
+        }
+        let name = origin.split_once("://").and_then(|(_, rest)| host_of(rest));
+        name.is_some_and(|name| {
+            let is_here = address(&name).is_some_and(|address| {
+                address.is_loopback() || address.is_unspecified() || address == self.bound
+            });
+            is_here || is_localhost(&name) || *name == *host || self.has_host(&name)
+        })
+    }
+
+    fn lists(&self, origin: &str) -> bool {
+        let origin = origin.to_ascii_lowercase();
+        self.origins
+            .iter()
+            .any(|AllowedOrigin(allowed)| **allowed == *origin)
+    }
+
+    fn has_host(&self, host: &str) -> bool {
+        self.hosts
+            .iter()
+            .any(|AllowedHost(allowed)| **allowed == *host)
+    }
+}
+
+/// Host of `host` or `host:port`, as names are compared.
+fn host_of(authority: &str) -> Option<Box<str>> {
+    let parsed = authority.parse::<Authority>().ok()?;
+    let host = parsed.host();
+    (!authority.contains('@') && !host.is_empty()).then(|| normal(host))
+}
+
+/// A name in lower case, without the dot of the root, an IPv6 address without brackets.
+fn normal(host: &str) -> Box<str> {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    host.trim_matches(['[', ']']).to_ascii_lowercase().into()
+}
+
+/// A name as a flag takes it, of text that may be no host at all.
+fn name_only(authority: &str) -> String {
+    host_of(authority).map_or_else(|| authority.to_owned(), String::from)
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    host.parse::<IpAddr>()
+        .ok()
+        .map(|address| address.to_canonical())
+}
+
+fn is_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+#[cfg(test)]
+#[path = "sites/tests.rs"]
+mod tests;
