@@ -3,10 +3,10 @@
 use std::fmt;
 
 use anyhow::Context as _;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::Request;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, ToSocketAddrs};
 
@@ -15,11 +15,33 @@ pub(super) async fn get(
     address: impl ToSocketAddrs + fmt::Display,
     path: &str,
 ) -> anyhow::Result<(u16, Bytes)> {
+    send(Method::GET, address, path, String::new()).await
+}
+
+/// Posts JSON to a path; gives the status and the body.
+#[cfg(feature = "dev")]
+pub(super) async fn post(
+    address: impl ToSocketAddrs + fmt::Display,
+    path: &str,
+    json: String,
+) -> anyhow::Result<(u16, Bytes)> {
+    send(Method::POST, address, path, json).await
+}
+
+async fn send(
+    method: Method,
+    address: impl ToSocketAddrs + fmt::Display,
+    path: &str,
+    body: String,
+) -> anyhow::Result<(u16, Bytes)> {
     let stream = TcpStream::connect(&address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path)
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
         .header("host", address.to_string())
-        .body(Empty::<Bytes>::new())
+        .header("content-type", "application/json")
+        .body(Full::from(body))
         .with_context(|| format!("the path `{path}`"))?;
     let answer = async {
         let answer = sender.send_request(request).await?;

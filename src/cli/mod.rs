@@ -20,6 +20,8 @@ mod http;
 mod inspect;
 mod json;
 mod lines;
+#[cfg(feature = "dev")]
+mod listen;
 mod pattern;
 mod policy;
 mod progress;
@@ -102,6 +104,9 @@ enum Command {
     /// Serve an event bus, queues and a broker on this machine, for development and tests
     #[cfg(feature = "dev")]
     Dev(dev::Command),
+    /// Connect as a client, subscribe to channels, and print their messages
+    #[cfg(feature = "dev")]
+    Listen(listen::Command),
     /// Follow one event on its way, hop by hop
     #[cfg(feature = "dev")]
     Trace(inspect::trace::Trace),
@@ -181,6 +186,8 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         Command::Policy(command) => policy::run(command, piped(), out, &mut io::stderr()),
         #[cfg(feature = "dev")]
         Command::Dev(command) => dev::run(&command, out, &mut io::stderr()),
+        #[cfg(feature = "dev")]
+        Command::Listen(command) => listen::run(&command, piped(), out, &mut io::stderr()),
         #[cfg(feature = "dev")]
         Command::Trace(command) => inspect::trace::run(&command, out, &mut io::stderr()),
         #[cfg(feature = "dev")]

@@ -2,6 +2,7 @@
 //!
 //! One connection and no reconnect: who uses it opens another one, with a fresh token.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +33,8 @@ const WAITING: usize = 256;
 pub struct Listener {
     client: AsyncClient,
     heard: mpsc::Receiver<Heard>,
+    /// The error that ended the connection.
+    ended: Arc<OnceLock<String>>,
     _event_loop: JoinSet<()>,
 }
 
@@ -42,6 +45,19 @@ pub struct Heard {
     pub topic: String,
     /// What.
     pub payload: Bytes,
+    /// Whether the broker had retained it.
+    pub retain: bool,
+    /// Its user properties.
+    pub properties: Vec<(String, String)>,
+}
+
+/// A filter that the broker did not accept.
+#[derive(Clone, Debug)]
+pub struct RefusedFilter {
+    /// The filter.
+    pub filter: String,
+    /// The reason code of SUBACK, in words.
+    pub reason: String,
 }
 
 impl Listener {
@@ -67,7 +83,8 @@ impl Listener {
         let (connected, connack) = oneshot::channel();
         let (sender, heard) = mpsc::channel(WAITING);
         let mut task = JoinSet::new();
-        task.spawn(turn(event_loop, connected, sender));
+        let ended = Arc::new(OnceLock::new());
+        task.spawn(turn(event_loop, connected, sender, Arc::clone(&ended)));
         match timeout(PATIENCE, connack).await {
             Ok(Ok(answer)) => answer?,
             Ok(Err(_)) => return Err("the connection ended before the broker answered".into()),
@@ -76,6 +93,7 @@ impl Listener {
         Ok(Self {
             client,
             heard,
+            ended,
             _event_loop: task,
         })
     }
@@ -84,7 +102,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the connection is lost, in one line.
-    pub async fn subscribe(&self, filters: &[String]) -> Result<Vec<String>, String> {
+    pub async fn subscribe(&self, filters: &[String]) -> Result<Vec<RefusedFilter>, String> {
         let mut refused = Vec::new();
         for some in filters.chunks(SUBSCRIPTIONS_PER_SUBSCRIBE) {
             let input = some
@@ -98,7 +116,10 @@ impl Listener {
             let denied = some.iter().zip(codes);
             let denied =
                 denied.filter(|(_, code)| !matches!(code, SubscribeReasonCode::Success(_)));
-            refused.extend(denied.map(|(filter, _)| filter.clone()));
+            refused.extend(denied.map(|(filter, code)| RefusedFilter {
+                filter: filter.clone(),
+                reason: words(code).to_owned(),
+            }));
         }
         Ok(refused)
     }
@@ -123,6 +144,11 @@ impl Listener {
         self.heard.recv().await
     }
 
+    /// The error that ended the connection, once it has ended by one.
+    pub fn why_ended(&self) -> Option<String> {
+        self.ended.get().cloned()
+    }
+
     /// Says goodbye, so that the broker does not take the end for a failure.
     pub async fn leave(mut self) {
         let goodbye = async {
@@ -140,6 +166,7 @@ async fn turn(
     mut event_loop: EventLoop,
     connected: oneshot::Sender<Result<(), String>>,
     heard: mpsc::Sender<Heard>,
+    ended: Arc<OnceLock<String>>,
 ) {
     let mut connected = Some(connected);
     loop {
@@ -154,6 +181,11 @@ async fn turn(
                 let message = Heard {
                     topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                     payload: publish.payload,
+                    retain: publish.retain,
+                    properties: publish
+                        .properties
+                        .map(|properties| properties.user_properties)
+                        .unwrap_or_default(),
                 };
                 if heard.send(message).await.is_err() {
                     return;
@@ -161,11 +193,34 @@ async fn turn(
             }
             Ok(_) => {}
             Err(error) => {
+                let error = error.to_string();
                 if let Some(connected) = connected.take() {
-                    let _ = connected.send(Err(error.to_string()));
+                    let _ = connected.send(Err(error.clone()));
                 }
+                // It is set here alone.
+                let _ = ended.set(error);
                 return;
             }
         }
+    }
+}
+
+/// A reason code of SUBACK in words (MQTT 5.0 §3.9.3).
+fn words(code: SubscribeReasonCode) -> &'static str {
+    match code {
+        SubscribeReasonCode::Success(_) => "granted",
+        SubscribeReasonCode::NotAuthorized => "not authorized (0x87)",
+        SubscribeReasonCode::TopicFilterInvalid => "topic filter invalid (0x8F)",
+        SubscribeReasonCode::QuotaExceeded => "quota exceeded (0x97)",
+        SubscribeReasonCode::SharedSubscriptionsNotSupported => {
+            "shared subscriptions not supported (0x9E)"
+        }
+        SubscribeReasonCode::SubscriptionIdNotSupported => {
+            "subscription identifiers not supported (0xA1)"
+        }
+        SubscribeReasonCode::WildcardSubscriptionsNotSupported => {
+            "wildcard subscriptions not supported (0xA2)"
+        }
+        _ => "unspecified error (0x80)",
     }
 }

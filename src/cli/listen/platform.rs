@@ -1,0 +1,165 @@
+//! A running `eventcast dev`, asked for what a client needs: the broker's address, a token, topics, and reasons for refusals.
+
+use std::fmt;
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+use tokio::time::timeout;
+
+use crate::cli::http;
+
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The platform at an address.
+pub(super) struct DevPlatform {
+    endpoint: String,
+    told: Value,
+}
+
+/// Failure of a question.
+#[derive(Debug)]
+pub(super) enum AskError {
+    /// Nobody answers there as `eventcast dev` does; what was seen, and what to do.
+    Unreachable(String),
+    /// The question is not right; why, in words of the platform.
+    Wrong(String),
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) | Self::Wrong(why) => f.write_str(why),
+        }
+    }
+}
+
+/// A development token, and what it grants.
+pub(super) struct MintedToken {
+    pub(super) token: String,
+    /// The name under which the broker looks for it.
+    pub(super) key: String,
+    pub(super) principal: String,
+    /// Filters, or what they begin with and a `*`.
+    pub(super) subscribe: Vec<String>,
+}
+
+impl DevPlatform {
+    /// Reaches the platform.
+    pub(super) async fn reach(endpoint: &str) -> Result<Self, AskError> {
+        let told = ask(endpoint, "/_dev/platform", None).await?;
+        Ok(Self {
+            endpoint: endpoint.to_owned(),
+            told,
+        })
+    }
+
+    /// The address of the broker's WebSocket.
+    pub(super) fn websocket(&self) -> Option<&str> {
+        self.told.pointer("/addresses/mqtt/ws")?.as_str()
+    }
+
+    /// Whether clients need a token.
+    pub(super) fn wants_tokens(&self) -> bool {
+        self.told["tokens"] == true
+    }
+
+    /// Names of roles.
+    pub(super) fn roles(&self) -> Vec<&str> {
+        let roles = self.told["roles"].as_array().into_iter().flatten();
+        roles.filter_map(|role| role["name"].as_str()).collect()
+    }
+
+    /// Claims for which a role gives grants.
+    pub(super) fn example_claims(&self, role: &str) -> Map<String, Value> {
+        let mut roles = self.told["roles"].as_array().into_iter().flatten();
+        let role = roles.find(|told| told["name"] == role);
+        let claims = role.and_then(|role| role["example"].as_object());
+        claims.cloned().unwrap_or_default()
+    }
+
+    /// Makes a token.
+    pub(super) async fn mint(
+        &self,
+        role: &str,
+        claims: &Map<String, Value>,
+    ) -> Result<MintedToken, AskError> {
+        let body = json!({ "role": role, "claims": claims }).to_string();
+        let told = ask(&self.endpoint, "/_dev/tokens", Some(body)).await?;
+        let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+        let subscribe = told["subscribe"].as_array().into_iter().flatten();
+        Ok(MintedToken {
+            token: text("token"),
+            key: text("key"),
+            principal: text("principal"),
+            subscribe: subscribe
+                .filter_map(|filter| filter.as_str().map(str::to_owned))
+                .collect(),
+        })
+    }
+
+    /// The topic of a channel, or of a topic as it is.
+    pub(super) async fn topic(&self, channel: &str) -> Result<String, AskError> {
+        let path = format!("/_dev/channel?topic={}", escaped(channel));
+        let told = ask(&self.endpoint, &path, None).await?;
+        Ok(told["topic"].as_str().unwrap_or(channel).to_owned())
+    }
+
+    /// Advice on a topic that a client may not subscribe to.
+    pub(super) async fn advice(&self, client: &str, topic: &str) -> Vec<String> {
+        let (client, topic) = (escaped(client), escaped(topic));
+        let path = format!("/_dev/hear?client={client}&topic={topic}");
+        let told = ask(&self.endpoint, &path, None).await.unwrap_or_default();
+        let advice = told["advice"].as_array().into_iter().flatten();
+        advice
+            .filter_map(|line| line.as_str().map(str::to_owned))
+            .collect()
+    }
+
+    /// The reason for which a client was refused last.
+    pub(super) async fn last_refusal(&self, client: &str) -> Option<String> {
+        let path = format!("/_dev/client?id={}", escaped(client));
+        let told = ask(&self.endpoint, &path, None).await.ok()?;
+        let denials = told["denials"].as_array()?;
+        let why = denials.iter().find_map(|denial| denial["why"].as_str());
+        why.map(str::to_owned)
+    }
+}
+
+fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// Asks, or posts a body; an answer other than 200 is an error.
+async fn ask(endpoint: &str, path: &str, body: Option<String>) -> Result<Value, AskError> {
+    let authority = endpoint.strip_prefix("http://").unwrap_or(endpoint);
+    let authority = authority.trim_end_matches('/');
+    let asking = async {
+        match body {
+            Some(body) => http::post(authority, path, body).await,
+            None => http::get(authority, path).await,
+        }
+    };
+    let asked = timeout(PATIENCE, asking).await;
+    let asked = asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")));
+    let (status, body) = asked.map_err(|error| {
+        AskError::Unreachable(format!(
+            "asking `{endpoint}`: {error:#}\nhelp: start `eventcast dev`, or name its address with --endpoint; --url and --token connect to another broker"
+        ))
+    })?;
+    let told: Value = serde_json::from_slice(&body).map_err(|_| {
+        let says = String::from_utf8_lossy(&body);
+        let says = says.lines().next().unwrap_or_default();
+        AskError::Unreachable(format!(
+            "`{endpoint}` does not answer as `eventcast dev` does (HTTP {status}): {says}\nhelp: run it without --bare, or name another address with --endpoint"
+        ))
+    })?;
+    match (status, told["error"].as_str()) {
+        (200, _) => Ok(told),
+        (_, Some(why)) => Err(AskError::Wrong(why.to_owned())),
+        (status, None) => Err(AskError::Unreachable(format!(
+            "`{endpoint}` does not answer as `eventcast dev` does (HTTP {status})\nhelp: name another address with --endpoint"
+        ))),
+    }
+}
