@@ -33,6 +33,7 @@ fn browse(dev: &Dev, scenario: &str) {
         .arg(dev.told()["page"].as_str().unwrap())
         .arg(format!("{root}/target/screenshots"))
         .arg(scenario)
+        .arg(dev.id().to_string())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
@@ -64,6 +65,31 @@ fn the_keyboard_is_enough() {
 #[test]
 fn a_phone_is_wide_enough() {
     browse(&Dev::assembled(&["--demo"]), "phone");
+}
+
+#[test]
+fn names_of_events_can_be_read_at_each_width() {
+    browse(&Dev::assembled(&["--demo"]), "widths");
+}
+
+#[test]
+fn lists_go_by_arrow_keys_and_escape() {
+    browse(&Dev::assembled(&[]), "keys");
+}
+
+#[test]
+fn events_are_found_by_their_outcome() {
+    browse(&Dev::assembled(&[]), "outcomes");
+}
+
+#[test]
+fn the_code_for_mqtt_js_works_as_pasted() {
+    browse(&Dev::assembled(&[]), "snippet");
+}
+
+#[test]
+fn numbers_of_a_platform_that_is_gone_are_marked() {
+    browse(&Dev::assembled(&["--demo"]), "stale");
 }
 
 #[test]

@@ -41,7 +41,7 @@ async fn send(
         .uri(path)
         .header("host", address.to_string())
         .header("content-type", "application/json")
-        .body(Full::from(body))
+        .body(Full::new(Bytes::from(body)))
         .with_context(|| format!("the path `{path}`"))?;
     let answer = async {
         let answer = sender.send_request(request).await?;

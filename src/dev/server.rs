@@ -29,6 +29,7 @@ use super::sighting::Sighting;
 use super::site_guard::guard;
 use super::sites::AllowedSites;
 use super::uuid::uuid;
+use crate::http_server::{self, HttpLimits};
 
 /// A batch of ten messages is 1 MiB; as JSON, with everything escaped, it is larger.
 pub(super) const LARGEST_BODY: usize = 16 * 1024 * 1024;
@@ -146,7 +147,7 @@ impl Platform {
         };
         let sites = Arc::clone(&self.0.sites);
         let router = router.layer(axum::middleware::from_fn_with_state(sites, guard));
-        let served = axum::serve(listener, router.into_make_service());
+        let served = http_server::serve(listener, router, HttpLimits::CLIENTS);
         match inspector {
             Some(inspector) => tokio::select! {
                 served = served => served,

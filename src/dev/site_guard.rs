@@ -16,6 +16,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::sites::{AllowedSites, SiteRefusal};
+use crate::log_limit::LogLimit;
+
+static REFUSED: LogLimit<()> = LogLimit::new();
 
 /// Seconds that a browser keeps the answer to a preflight request.
 const PREFLIGHT_AGE_SECONDS: &str = "600";
@@ -32,7 +35,9 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     if let Err(refusal) = sites.check(request.method(), request.uri(), request.headers()) {
-        tracing::debug!(%refusal, path = request.uri().path(), "request refused");
+        if let Some(suppressed) = REFUSED.admit(()) {
+            tracing::warn!(%refusal, suppressed, "HTTP request refused");
+        }
         return refuse(&refusal, request.headers());
     }
     let Some(origin) = sites.readable_by(request.headers()) else {

@@ -1,14 +1,16 @@
 // A person with a browser before the page of `eventcast dev`: headless Chromium goes through one scenario and says what it saw.
 // Exits with 1, and says what was missing, when the page does not do what it should.
 //
-//   node inspector.cjs NODE_MODULES PAGE FOLDER SCENARIO
+//   node inspector.cjs NODE_MODULES PAGE FOLDER SCENARIO [PROCESS]
 //
-// FOLDER is where screenshots go.
+// FOLDER is where screenshots go, PROCESS the id of the platform for the scenario that ends it.
 'use strict';
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 
-const [modules, address, folder, scenario] = process.argv.slice(2);
+const [modules, address, folder, scenario, platform] = process.argv.slice(2);
 const { chromium } = require(path.join(modules, 'playwright-core'));
 
 /** How long anything may take. */
@@ -88,8 +90,8 @@ const scenarios = {
       const kinds = [...document.querySelectorAll('#event-detail .way li')].map((step) => step.dataset.kind);
       return ['bus', 'queue', 'topic', 'client'].every((kind) => kinds.includes(kind));
     });
-    check(await page.evaluate(() => document.activeElement.tagName === 'H3'), 'the focus is at the event’s name');
-    await until(page, 'the list stays while one looks at it', () => document.getElementById('events-held').textContent.includes('held'));
+    check(await page.evaluate(() => document.activeElement.tagName === 'H2'), 'the focus is at the event’s name');
+    await until(page, 'the list stays while one looks at it', () => document.getElementById('events-held').textContent.includes('paused'));
     await shot(page, 'inspector-events');
     await page.goto(`${address}#channels`);
     await page.click('#channels-rows tr:not([hidden]) a');
@@ -172,7 +174,7 @@ const scenarios = {
     await until(page, 'claims that do not fit are told', () => document.getElementById('mint-answer').textContent.includes('not a uuid'));
     await page.fill('#mint-claims', '{');
     await page.click('#mint button[type="submit"]');
-    await until(page, 'text that is no JSON is told', () => document.getElementById('mint-answer').textContent.includes('no JSON'));
+    await until(page, 'text that is no JSON is told', () => document.getElementById('mint-answer').textContent.includes('not JSON'));
     quiet(page, ['400 (Bad Request)']);
   },
 
@@ -210,9 +212,9 @@ const scenarios = {
     await tabTo('Put the event', (at) => at.text === 'Put the event');
     await page.keyboard.press('Enter');
     await until(page, 'the event arrives', () => document.querySelectorAll('#inbox li').length >= 2);
-    await tabTo('its way', (at) => at.text === 'see its way');
+    await tabTo('its way', (at) => at.text === 'see its path');
     await page.keyboard.press('Enter');
-    await until(page, 'its way is shown, with the focus at its name', () => document.activeElement.tagName === 'H3');
+    await until(page, 'its way is shown, with the focus at its name', () => document.activeElement.tagName === 'H2');
     await tabTo('a client', (at) => at.tag === 'A' && at.text.endsWith('-page'));
     await page.keyboard.press('Enter');
     await tabTo('the question', (at) => at.tag === 'INPUT' && at.id === '');
@@ -260,7 +262,7 @@ const scenarios = {
     await page.click('#put button[type="submit"]');
     await until(page, 'the event is taken', () => document.querySelector('#put-answer a') !== null);
     await page.click('#put-answer a');
-    await until(page, 'its name is shown as it was written', (text) => document.querySelector('#event-detail h3')?.textContent === text, evil);
+    await until(page, 'its name is shown as it was written', (text) => document.querySelector('#event-detail h2')?.textContent === text, evil);
     await until(page, 'the list shows it as it was written', (text) => document.querySelector('#events-rows a').textContent === text, evil);
     const made = await page.evaluate(() => document.querySelectorAll('main img, main b b, script:not([src])').length);
     check(made === 0, 'nothing of it became an element');
@@ -278,6 +280,154 @@ const scenarios = {
     });
     check(!inline, 'a script that slips in does not run');
     check(page.complaints.every((text) => /Content Security Policy|TrustedScript/.test(text)), 'and nothing else goes wrong');
+  },
+
+  /** At each usual width, light and dark: nothing is wider than the window, and an event's name can be read. */
+  async widths(browser) {
+    for (const colorScheme of ['light', 'dark']) {
+      for (const width of [320, 390, 768, 1024, 1280, 1600]) {
+        const page = await open(browser, { width, height: 800, colorScheme });
+        await until(page, 'events stand in the list', () => document.querySelectorAll('#events-rows tr:not([hidden])').length > 5);
+        const seen = await page.evaluate(() => {
+          const cut = (node) => node.scrollWidth > node.clientWidth + 1;
+          const cells = [...document.querySelectorAll('#events-rows tr:not([hidden]) td.name')];
+          const text = [...document.querySelectorAll('.tile:has(svg) dd')];
+          const covered = text.filter((node) => {
+            const chart = node.parentNode.querySelector('svg').getBoundingClientRect();
+            const range = document.createRange();
+            range.selectNodeContents(node);
+            return chart.width > 0 && range.getBoundingClientRect().right > chart.left;
+          });
+          return { page: document.scrollingElement.scrollWidth, name: cells[0].clientWidth, cut: cells.filter(cut).length, covered: covered.length };
+        });
+        const where = `${width} ${colorScheme}`;
+        check(seen.page <= width, `the page fits into ${where} (${seen.page})`);
+        check(seen.name >= 160 && seen.cut === 0, `names of events are whole at ${where} (${seen.name} px, ${seen.cut} cut)`);
+        check(seen.covered === 0, `no chart lies under numbers at ${where}`);
+        await shot(page, `inspector-${width}-${colorScheme}`);
+        for (const view of ['channels', 'clients', 'try']) {
+          await page.click(`nav a[href="#${view}"]`);
+          await until(page, `${view} are shown`, (name) => !document.getElementById(`view-${name}`).hidden, view);
+          const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
+          check(wide <= width, `${view} fits into ${where} (${wide})`);
+        }
+        await page.goto(`${address}#events`);
+        await page.click('#events-rows tr:not([hidden]) a');
+        await until(page, 'an event is shown', () => document.querySelectorAll('#event-detail .way li').length > 1);
+        const levels = await page.evaluate(() => [...document.querySelectorAll('h1, h2, h3, h4, h5, h6')]
+          .filter((node) => node.checkVisibility()).map((node) => Number(node.tagName[1])));
+        check(levels.every((level, at) => at === 0 ? level === 1 : level <= levels[at - 1] + 1), `no level of headings is left out at ${where} (${levels})`);
+        quiet(page);
+        await page.close();
+      }
+    }
+  },
+
+  /** Arrow keys, Home, End, Enter and Escape in the list; one stop of the Tab key for all rows. */
+  async keys(browser) {
+    const page = await open(browser, { width: 1024 });
+    await page.evaluate(() => fetch('/', {
+      method: 'POST',
+      headers: { 'x-amz-target': 'AWSEvents.PutEvents', 'content-type': 'application/x-amz-json-1.1' },
+      body: JSON.stringify({ Entries: Array.from({ length: 6 }, (_, at) => ({ Source: 'shop.office', DetailType: `Announced${at}`, Detail: '{}' })) }),
+    }));
+    await until(page, 'events stand in the list', () => document.querySelectorAll('#events-rows tr:not([hidden])').length > 5);
+    const stops = await page.evaluate(() => [...document.querySelectorAll('#events-rows .cover')].filter((link) => link.tabIndex === 0).length);
+    check(stops === 1, `the list is one stop of the Tab key (${stops})`);
+    await page.focus('#events-rows .cover[tabindex="0"]');
+    const at = () => page.evaluate(() => [...document.querySelectorAll('#events-rows tr')].indexOf(document.activeElement.closest('tr')));
+    for (const [key, place] of [['ArrowDown', 1], ['ArrowDown', 2], ['ArrowUp', 1], ['Home', 0], ['ArrowUp', 0]]) {
+      await page.keyboard.press(key);
+      check(await at() === place, `${key} comes to row ${place}`);
+    }
+    await page.keyboard.press('End');
+    check(await at() > 4, 'End comes to the last row');
+    await page.keyboard.press('Home');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    await until(page, 'the event is shown, with the focus at its name', () => document.activeElement.tagName === 'H2' && location.hash.startsWith('#events/'));
+    await page.keyboard.press('Escape');
+    await until(page, 'Escape leaves it, and the focus is at its row', () => location.hash === '#events' && document.activeElement.classList.contains('cover'));
+    check(await at() === 1, 'the row is the one that was opened');
+    quiet(page);
+  },
+
+  /** Events by what became of them. */
+  async outcomes(browser) {
+    const page = await open(browser, { view: 'try' });
+    const put = async (source, type, detail) => {
+      await page.fill('#put-source', source);
+      await page.fill('#put-type', type);
+      await page.fill('#put-detail', JSON.stringify(detail));
+      await page.click('#put button[type="submit"]');
+      await until(page, `${type} is taken`, () => document.querySelector('#put-answer a') !== null);
+      await page.evaluate(() => document.getElementById('put-answer').replaceChildren());
+    };
+    await until(page, 'routes can be chosen', () => document.querySelectorAll('#put-route option').length > 1);
+    await put('shop.office', 'Announced', {});
+    await put('shop.orders', 'OrderPlaced', {});
+    await put('nobody', 'Something', {});
+    await page.goto(`${address}#events`);
+    for (const [outcome, type, word] of [['done', 'Announced', ''], ['dead', 'OrderPlaced', 'dead letter'], ['unrouted', 'Something', 'unrouted']]) {
+      await page.selectOption('#events-outcome', outcome);
+      await until(page, `only ${type} is ${outcome}`, ([name, label]) => {
+        const rows = [...document.querySelectorAll('#events-rows tr:not([hidden])')];
+        return rows.length === 1 && rows[0].querySelector('.cover').textContent === name && rows[0].querySelector('.outcome').textContent === label;
+      }, [type, word]);
+    }
+    await page.selectOption('#events-outcome', 'denied');
+    await until(page, 'an empty list says so', () => !document.getElementById('events-none').hidden);
+    const colours = await page.evaluate(() => [...document.querySelectorAll('.legend li')].map((item) => getComputedStyle(item, '::before').backgroundColor));
+    check(colours.length === 4 && new Set(colours).size === 4, `the legend has four colours (${colours})`);
+    quiet(page);
+  },
+
+  /** The code for MQTT.js works as it is pasted. */
+  async snippet(browser) {
+    const page = await open(browser, { view: 'try' });
+    check(await page.evaluate(() => document.getElementById('snippet').hidden), 'without a token there is no code');
+    await listen(page, 'customer');
+    await page.click('#snippet summary');
+    const code = await page.textContent('#snippet-code');
+    const place = fs.mkdtempSync(path.join(os.tmpdir(), 'eventcast-snippet-'));
+    fs.symlinkSync(path.resolve(modules), path.join(place, 'node_modules'));
+    fs.writeFileSync(path.join(place, 'snippet.mjs'), code);
+    const child = spawn(process.execPath, ['snippet.mjs'], { cwd: place });
+    let said = '';
+    child.stdout.on('data', (part) => { said += part; });
+    child.stderr.on('data', (part) => { said += part; });
+    try {
+      const client = await page.inputValue('#listen-client');
+      await page.goto(`${address}#clients`);
+      await until(page, 'the code connects and subscribes', (own) => [...document.querySelectorAll('#clients-rows tr:not([hidden])')]
+        .some((row) => row.querySelector('.cover').textContent !== own && row.querySelector('.n').textContent === '4'), client);
+      await page.goto(`${address}#try`);
+      await page.click('#put button[type="submit"]');
+      const end = Date.now() + PATIENCE;
+      while (!said.includes('OrderPlaced') && Date.now() < end) await new Promise((soon) => setTimeout(soon, 20));
+      check(/^order\/\S+ [0-9a-f-]{36} \{.*OrderPlaced/m.test(said), `it prints channel, eb-id and payload: ${said}`);
+      check(!said.includes('not '), `nothing is refused: ${said}`);
+    } finally {
+      child.kill();
+      fs.rmSync(place, { recursive: true });
+    }
+    await page.fill('#mint-claims', '{"sub": "x"}');
+    await page.click('#mint button[type="submit"]');
+    await until(page, 'a token that was not made takes the old one away', () => document.getElementById('mint-token').value === ''
+      && document.getElementById('mint-token-label').hidden && document.getElementById('snippet').hidden && document.querySelector('#mint-answer code') !== null);
+    quiet(page, ['400 (Bad Request)']);
+  },
+
+  /** When the platform is gone, its numbers are marked. */
+  async stale(browser) {
+    const page = await open(browser);
+    await until(page, 'there are numbers', () => document.querySelector('[data-stat="events"] .total').textContent !== '0 in all');
+    process.kill(Number(platform));
+    await until(page, 'numbers are marked as old', () => /^not reachable since \d\d:\d\d:\d\d/.test(document.getElementById('link').textContent)
+      && document.getElementById('stats').classList.contains('stale'));
+    await page.evaluate(() => { location.hash = '#try'; });
+    await page.click('#put button[type="submit"]');
+    await until(page, 'the form says why nothing is put', () => document.getElementById('put-answer').textContent.includes('eventcast dev'));
   },
 };
 

@@ -100,6 +100,16 @@ impl Dev {
         assert!(sent.success());
     }
 
+    /// Asks it to reload its configuration.
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Where it is reached.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint

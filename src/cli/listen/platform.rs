@@ -62,20 +62,19 @@ impl DevPlatform {
 
     /// Whether clients need a token.
     pub(super) fn wants_tokens(&self) -> bool {
-        self.told["tokens"] == true
+        self.told.get("tokens") == Some(&Value::Bool(true))
     }
 
     /// Names of roles.
     pub(super) fn roles(&self) -> Vec<&str> {
-        let roles = self.told["roles"].as_array().into_iter().flatten();
-        roles.filter_map(|role| role["name"].as_str()).collect()
+        let roles = list(&self.told, "roles");
+        roles.filter_map(|role| text(role, "name")).collect()
     }
 
     /// Claims for which a role gives grants.
     pub(super) fn example_claims(&self, role: &str) -> Map<String, Value> {
-        let mut roles = self.told["roles"].as_array().into_iter().flatten();
-        let role = roles.find(|told| told["name"] == role);
-        let claims = role.and_then(|role| role["example"].as_object());
+        let told = list(&self.told, "roles").find(|told| text(told, "name") == Some(role));
+        let claims = told.and_then(|told| told.get("example")?.as_object());
         claims.cloned().unwrap_or_default()
     }
 
@@ -87,15 +86,12 @@ impl DevPlatform {
     ) -> Result<MintedToken, AskError> {
         let body = json!({ "role": role, "claims": claims }).to_string();
         let told = ask(&self.endpoint, "/_dev/tokens", Some(body)).await?;
-        let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
-        let subscribe = told["subscribe"].as_array().into_iter().flatten();
+        let member = |name: &str| text(&told, name).unwrap_or_default().to_owned();
         Ok(MintedToken {
-            token: text("token"),
-            key: text("key"),
-            principal: text("principal"),
-            subscribe: subscribe
-                .filter_map(|filter| filter.as_str().map(str::to_owned))
-                .collect(),
+            token: member("token"),
+            key: member("key"),
+            principal: member("principal"),
+            subscribe: texts(&told, "subscribe"),
         })
     }
 
@@ -103,7 +99,7 @@ impl DevPlatform {
     pub(super) async fn topic(&self, channel: &str) -> Result<String, AskError> {
         let path = format!("/_dev/channel?topic={}", escaped(channel));
         let told = ask(&self.endpoint, &path, None).await?;
-        Ok(told["topic"].as_str().unwrap_or(channel).to_owned())
+        Ok(text(&told, "topic").unwrap_or(channel).to_owned())
     }
 
     /// Advice on a topic that a client may not subscribe to.
@@ -111,20 +107,38 @@ impl DevPlatform {
         let (client, topic) = (escaped(client), escaped(topic));
         let path = format!("/_dev/hear?client={client}&topic={topic}");
         let told = ask(&self.endpoint, &path, None).await.unwrap_or_default();
-        let advice = told["advice"].as_array().into_iter().flatten();
-        advice
-            .filter_map(|line| line.as_str().map(str::to_owned))
-            .collect()
+        texts(&told, "advice")
     }
 
     /// The reason for which a client was refused last.
     pub(super) async fn last_refusal(&self, client: &str) -> Option<String> {
         let path = format!("/_dev/client?id={}", escaped(client));
         let told = ask(&self.endpoint, &path, None).await.ok()?;
-        let denials = told["denials"].as_array()?;
-        let why = denials.iter().find_map(|denial| denial["why"].as_str());
+        let why = list(&told, "denials").find_map(|denial| text(denial, "why"));
         why.map(str::to_owned)
     }
+}
+
+/// Text of a member.
+fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
+    value.get(name)?.as_str()
+}
+
+/// Items of a member.
+fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> + use<'v> {
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+/// Items of a member that are text.
+fn texts(value: &Value, name: &str) -> Vec<String> {
+    let items = list(value, name);
+    items
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn escaped(text: &str) -> String {
@@ -155,7 +169,7 @@ async fn ask(endpoint: &str, path: &str, body: Option<String>) -> Result<Value, 
             "`{endpoint}` does not answer as `eventcast dev` does (HTTP {status}): {says}\nhelp: run it without --bare, or name another address with --endpoint"
         ))
     })?;
-    match (status, told["error"].as_str()) {
+    match (status, text(&told, "error")) {
         (200, _) => Ok(told),
         (_, Some(why)) => Err(AskError::Wrong(why.to_owned())),
         (status, None) => Err(AskError::Unreachable(format!(

@@ -346,9 +346,9 @@ fn by_role(role: &str, entries: &[Entry], topic: &str, config: &Config) -> Optio
     let (kind, id) = channel.split_once(':')?;
     let of_kind = |entry: &&Entry| entry.kind().is_some_and(|named| named.name() == kind);
     Some(match entries.iter().find(of_kind) {
-        Some(entry) => format!(
-            "role `{role}` grants `{entry}`: the token's claim must have `{id}`, and this one's has not"
-        ),
+        Some(entry) => {
+            format!("role `{role}` grants `{entry}`: the token's claim does not contain `{id}`")
+        }
         None => format!(
             "role `{role}` grants no channel `{kind}`: add one such as `{kind}:{{claims.{kind}s[*]}}` to its `subscribe`"
         ),

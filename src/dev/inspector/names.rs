@@ -24,12 +24,17 @@ pub(super) fn topic(text: &str, config: &Config) -> Result<Filter, String> {
             let format = kind.id();
             let kind = kind.name();
             return Err(format!(
-                "`{id}` is no id of channel `{kind}`, which wants {format}"
+                "`{id}` is not a valid id of channel `{kind}` (expected: {format})"
             ));
         }
         Some((kind, id)) => format!("{}{}/{id}", prefix(config), kind.name()),
         None => text.to_owned(),
     };
+    if topic.contains(['+', '#']) {
+        return Err(format!(
+            "`{text}` has wildcards: enter one topic or channel, without wildcards"
+        ));
+    }
     Filter::exact(&topic).map_err(|error| error.to_string())
 }
 

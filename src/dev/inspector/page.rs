@@ -33,6 +33,7 @@ files! {
     "channels.js": "text/javascript",
     "clients.js": "text/javascript",
     "try.js": "text/javascript",
+    "snippet.js": "text/javascript",
     "mqtt.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }

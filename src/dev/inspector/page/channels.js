@@ -1,6 +1,6 @@
 // Channels: how much goes on, who has subscribed and may hear it.
 
-import { ask, byId, clock, code, copier, draw, el, link, many, pretty, put, query, rate, say, spark } from './dom.js';
+import { ask, byId, clock, code, copier, draw, el, link, many, pretty, put, query, rate, say, sentence, spark, tailed } from './dom.js';
 import { state } from './live.js';
 import { LiveList, cell, empty } from './list.js';
 
@@ -24,9 +24,8 @@ function row() {
   const deliveries = cell({ class: 'n' });
   const node = el('tr', {}, cell({ class: 'name' }, title), cell({}, chart), messages, deliveries);
   const fill = (channel) => {
-    say(title, name(channel.topic));
+    tailed(title, name(channel.topic));
     title.href = `#channels/${encodeURIComponent(channel.topic)}`;
-    title.title = channel.topic;
     draw(chart, channel.seconds);
     say(messages, rate(channel.published_per_second));
     say(deliveries, rate(channel.delivered_per_second));
@@ -66,6 +65,8 @@ export function open(topic) {
   else if (moved) load();
 }
 
+export const leave = (topic) => list.focus(topic);
+
 const back = () => el('a', { class: 'back', href: '#channels' }, '← Channels');
 
 async function load() {
@@ -74,9 +75,9 @@ async function load() {
     const channel = await ask(query('/_dev/channel', { topic }));
     if (topic === opened) show(channel);
   } catch (error) {
-    if (topic === opened) put(detail, back(), el('p', { class: 'hint' }, error.message));
+    if (topic === opened) put(detail, back(), el('p', { class: 'hint' }, sentence(error.message)));
   }
-  detail.querySelector('h3')?.focus();
+  detail.querySelector('h2')?.focus();
 }
 
 function subscriber(one) {
@@ -90,14 +91,14 @@ function show(channel) {
   const retained = channel.retained;
   const again = el('button', { type: 'button', class: 'small' }, 'Look again');
   again.addEventListener('click', load);
-  put(detail, back(), el('h3', { tabIndex: -1, class: 'mono' }, channel.channel ?? channel.topic),
+  put(detail, back(), el('h2', { tabIndex: -1, class: 'mono' }, channel.channel ?? channel.topic),
     el('p', { class: 'id' }, 'topic ', code(channel.topic), copier(channel.topic)),
     el('p', { class: 'says' }, `${many(channel.published, 'message')} published, ${many(channel.delivered, 'delivery', 'deliveries')}; ${rate(channel.published_per_second)} messages a second.`),
-    el('div', { class: 'head' }, el('h4', {}, `Subscribers (${channel.subscriber_count})`), again),
+    el('div', { class: 'head' }, el('h3', {}, `Subscribers (${channel.subscriber_count})`), again),
     channel.subscribers.length
       ? el('ul', { class: 'routes' }, channel.subscribers.map(subscriber))
       : el('p', { class: 'quiet' }, 'Nobody has subscribed. ', el('a', { href: `#try?listen=${encodeURIComponent(channel.topic)}` }, 'Listen to it yourself')),
-    el('h4', {}, 'Retained message'),
+    el('h3', {}, 'Retained message'),
     retained
       ? [el('p', { class: 'quiet' }, `${retained.size_bytes} bytes, QoS ${retained.qos}, since ${clock(retained.at)}`), el('pre', { tabIndex: 0 }, retained.text === null ? '(not text)' : pretty(retained.text))]
       : el('p', { class: 'quiet' }, 'None is kept.'));

@@ -1,6 +1,6 @@
 // Clients: who they are, what they may do, and why they do not hear something.
 
-import { ask, byId, clock, code, copier, el, link, pretty, put, query, say, sentence } from './dom.js';
+import { ask, byId, clock, code, copier, el, link, pretty, put, query, say, sentence, tailed } from './dom.js';
 import { state } from './live.js';
 import { LiveList, cell, empty } from './list.js';
 import { name as channelName } from './channels.js';
@@ -15,9 +15,8 @@ function row() {
   const filters = cell({ class: 'n' });
   const node = el('tr', {}, cell({ class: 'name' }, title), role, filters);
   const fill = (client) => {
-    say(title, client.id);
+    tailed(title, client.id);
     title.href = `#clients/${encodeURIComponent(client.id)}`;
-    title.title = client.id;
     say(role, client.role ?? '–');
     const count = Array.isArray(client.subscriptions) ? client.subscriptions.length : client.subscriptions;
     say(filters, count);
@@ -90,6 +89,8 @@ export function open(id, asked) {
   else load(topic);
 }
 
+export const leave = (id) => list.focus(id);
+
 const back = () => el('a', { class: 'back', href: '#clients' }, '← Clients');
 
 async function load(topic) {
@@ -99,9 +100,9 @@ async function load(topic) {
     if (id !== opened) return;
     show(client, topic);
   } catch (error) {
-    if (id === opened) put(detail, back(), el('p', { class: 'hint' }, error.message));
+    if (id === opened) put(detail, back(), el('p', { class: 'hint' }, sentence(error.message)));
   }
-  if (!topic) detail.querySelector('h3')?.focus();
+  if (!topic) detail.querySelector('h2')?.focus();
 }
 
 const fact = (name, value) => (value === null || value === undefined || value === '' ? null : el('div', {}, el('dt', {}, name), el('dd', {}, value)));
@@ -127,21 +128,21 @@ function doing(one) {
 
 function show(client, topic) {
   const lately = [...client.doings, ...client.denials].sort((a, b) => b.at - a.at).slice(0, 20);
-  put(detail, back(), el('h3', { tabIndex: -1, class: 'mono' }, client.id),
+  put(detail, back(), el('h2', { tabIndex: -1, class: 'mono' }, client.id),
     el('p', { class: 'says' }, client.connected ? 'It is connected.' : 'It is not connected.', ' ', copier(client.id)),
     facts(client),
-    el('h4', {}, 'Why can’t it hear this?'), hearForm(client.id, topic),
-    el('h4', {}, `Filters (${client.subscriptions.length})`),
+    el('h3', {}, 'Why can’t it hear this?'), hearForm(client.id, topic),
+    el('h3', {}, `Filters (${client.subscriptions.length})`),
     client.subscriptions.length
       ? el('ul', { class: 'routes' }, client.subscriptions.map((one) => el('li', { 'data-kind': 'topic' },
         /[+#]/.test(one.filter) ? code(one.filter) : link('channels', one.filter, channelName(one.filter), { class: 'mono' }), el('span', { class: 'quiet' }, ` QoS ${one.qos}`))))
       : el('p', { class: 'quiet' }, 'It has subscribed to nothing.'),
-    el('h4', {}, 'Policies'),
+    el('h3', {}, 'Policies'),
     client.policies.length
       ? client.policies.map((policy) => el('details', {}, el('summary', {}, policy.name), el('pre', { tabIndex: 0 }, pretty(policy.text))))
       : el('p', { class: 'quiet' }, client.free ? 'None: it may do everything.' : client.connected ? 'None: it may do nothing.' : 'Policies come with a connection’s token or certificate.'),
-    el('h4', {}, 'Lately'),
-    lately.length ? el('ul', { class: 'routes' }, lately.map(doing)) : el('p', { class: 'quiet' }, 'Nothing is remembered.'));
+    el('h3', {}, 'Recent activity'),
+    lately.length ? el('ul', { class: 'routes' }, lately.map(doing)) : el('p', { class: 'quiet' }, 'No recent activity.'));
   if (topic) detail.querySelector('form').requestSubmit();
 }
 
@@ -156,7 +157,7 @@ function hearForm(client, topic) {
     try {
       put(answer, hearing(await ask(query('/_dev/hear', { client, topic: input.value.trim() }))));
     } catch (error) {
-      put(answer, el('p', { class: 'says bad' }, error.message));
+      put(answer, el('p', { class: 'says bad' }, sentence(error.message)));
     }
   });
   return [form, answer];

@@ -91,7 +91,9 @@ export function pretty(text) {
 
 /** Calls the API; an error has the API's own words. */
 export async function ask(path, options) {
-  const answer = await fetch(path, options);
+  const answer = await fetch(path, options).catch(() => {
+    throw new Error('The server is not reachable: is `eventcast dev` running?');
+  });
   const text = await answer.text();
   let body = null;
   try {
@@ -113,16 +115,29 @@ export function link(view, id, text = id, properties = {}) {
 /** A button that copies text. */
 export function copier(text) {
   const button = el('button', { type: 'button', class: 'small' }, 'Copy');
+  copies(button, () => text);
+  return button;
+}
+
+/** Lets a button copy what `text` returns. */
+export function copies(button, text) {
   button.addEventListener('click', async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(text());
       say(button, 'Copied');
     } catch {
       say(button, 'Select it');
     }
     setTimeout(() => say(button, 'Copy'), 1500);
   });
-  return button;
+}
+
+/** A name of which the end stays visible where there is no room: ids differ at their ends. */
+export function tailed(node, text) {
+  if (node.title === text) return;
+  node.title = text;
+  const cut = text.length > 20 ? text.length - 10 : text.length;
+  put(node, el('span', { class: 'start' }, text.slice(0, cut)), text.slice(cut) ? el('span', { class: 'end' }, text.slice(cut)) : null);
 }
 
 /** Text in the form of code. */

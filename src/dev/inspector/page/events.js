@@ -7,13 +7,28 @@ import { name as channelName } from './channels.js';
 
 const detail = byId('event-detail');
 const find = byId('events-find');
+const outcome = byId('events-outcome');
 let opened = '';
 let shown = null;
+
+/** Outcomes that a row names in words, since colours alone say little. */
+const WORDS = { dead: 'dead letter', denied: 'denied', unrouted: 'unrouted' };
+
+/** What has become of an event: the colour of its row, and what the list can be narrowed to. */
+function outcomeOf(event) {
+  if (event.dead) return 'dead';
+  if (event.withheld) return 'denied';
+  if (!event.done) return 'under-way';
+  return event.published ? 'done' : 'unrouted';
+}
 
 function row() {
   const time = cell({ class: 'mono' });
   const title = el('a', { class: 'cover' });
-  const source = el('small');
+  const at = el('span', { class: 'at mono' });
+  const outcome = el('b', { class: 'outcome' });
+  const from = el('span');
+  const source = el('small', {}, at, outcome, from);
   const messages = cell({ class: 'n' });
   const clients = cell({ class: 'n' });
   const first = cell({ class: 'n' });
@@ -21,12 +36,16 @@ function row() {
   const fill = (event) => {
     say(time, clock(event.began));
     say(title, event.detail_type ?? '(no detail-type)');
+    title.title = `${event.detail_type ?? ''} ${event.source ?? ''} ${event.id}`.trim();
     title.href = `#events/${encodeURIComponent(event.id)}`;
-    say(source, event.source ?? event.id);
+    const state = outcomeOf(event);
+    say(at, clock(event.began).slice(0, 8));
+    say(outcome, WORDS[state] ?? '');
+    say(from, event.source ?? event.id);
     say(messages, event.published || (event.done ? 'none' : '…'));
     say(clients, event.withheld ? `${event.delivered} (${event.withheld} denied)` : event.delivered);
     say(first, event.first_after === null ? '–' : span(event.first_after));
-    node.dataset.state = event.dead ? 'dead' : event.withheld ? 'denied' : event.done ? 'done' : 'under-way';
+    node.dataset.state = state;
     node.classList.toggle('current', event.id === opened);
   };
   return { node, fill };
@@ -42,23 +61,49 @@ const list = new LiveList({
 });
 
 function wanted(event) {
+  if (outcome.value !== '' && outcomeOf(event) !== outcome.value) return false;
   const word = find.value.trim().toLowerCase();
   const text = `${event.detail_type ?? ''} ${event.source ?? ''} ${event.id}`;
   return word === '' || text.toLowerCase().includes(word);
 }
 
 export function update() {
-  list.set(state.events.filter(wanted));
-  const endpoint = state.platform?.addresses.endpoint ?? '';
+  choose();
   const none = state.link === 'live' && state.events.length === 0;
   empty(byId('events-empty'), none,
     el('p', {}, 'No event has come yet. Put one ', el('a', { href: '#try' }, 'with the form'), ', or from a shell:'),
-    el('pre', {}, `aws --endpoint-url ${endpoint} events put-events --entries \\\n  '[{"Source":"shop.orders","DetailType":"OrderPlaced","Detail":"{}"}]'`));
+    el('pre', { tabIndex: 0 }, putEvents()));
   const latest = state.events.find((event) => event.id === opened);
   if (latest && shown && latest.ended !== shown.ended) load();
 }
 
-find.addEventListener('input', () => list.set(state.events.filter(wanted), true));
+for (const control of [find, outcome]) {
+  control.addEventListener('input', () => choose(true));
+}
+
+function choose(now = false) {
+  const events = state.events.filter(wanted);
+  list.set(events, now);
+  byId('events-none').hidden = events.length > 0 || state.events.length === 0;
+}
+
+/** A command that puts an event which a route publishes. */
+function putEvents() {
+  const example = state.platform?.routes.find((route) => route.example_matches)?.example ?? {};
+  const entry = {
+    Source: example.source ?? 'shop.orders',
+    DetailType: example['detail-type'] ?? 'OrderPlaced',
+    Detail: JSON.stringify(example.detail ?? {}),
+  };
+  // A quote inside of quotes, as shells have it.
+  const entries = JSON.stringify([entry]).replaceAll("'", "'\\''");
+  return `aws --endpoint-url ${state.platform?.addresses.endpoint ?? ''} events put-events --entries \\\n  '${entries}'`;
+}
+
+/** The focus goes back to the list. */
+export function leave(id) {
+  list.focus(id);
+}
 
 export function open(id) {
   const moved = id !== opened;
@@ -73,7 +118,7 @@ export function open(id) {
   }
 }
 
-const hint = () => el('p', { class: 'hint' }, 'Choose an event to see its way: bus, rule, queue, route, topic, client, with the time of each hop.');
+const hint = () => el('p', { class: 'hint' }, 'Choose an event to see its path: bus, rule, queue, route, topic, client, with the time of each hop.');
 
 async function load(focus = false) {
   const id = opened;
@@ -83,9 +128,9 @@ async function load(focus = false) {
     shown = event;
     draw(event);
   } catch (error) {
-    if (id === opened) put(detail, back(), el('p', { class: 'hint' }, error.message));
+    if (id === opened) put(detail, back(), el('p', { class: 'hint' }, sentence(error.message)));
   }
-  if (focus) detail.querySelector('h3')?.focus();
+  if (focus) detail.querySelector('h2')?.focus();
 }
 
 const back = () => el('a', { class: 'back', href: '#events' }, '← Events');
@@ -170,12 +215,12 @@ function routes(event) {
 }
 
 function draw(event) {
-  const title = el('h3', { tabIndex: -1 }, event.detail_type ?? 'Event');
+  const title = el('h2', { tabIndex: -1 }, event.detail_type ?? 'Event');
   put(detail, back(), title,
     el('p', { class: 'id' }, code(event.id), copier(event.id)),
     el('p', { class: 'says' }, summary(event)),
-    el('h4', {}, 'Its way'), way(event),
-    el('h4', {}, 'Routes'), routes(event),
-    el('h4', {}, 'The event'),
+    el('h3', {}, 'Path'), way(event),
+    el('h3', {}, 'Routes'), routes(event),
+    el('h3', {}, 'The event'),
     event.body === null ? el('p', { class: 'quiet' }, 'Its body is not kept.') : el('pre', { tabIndex: 0 }, pretty(event.body)));
 }

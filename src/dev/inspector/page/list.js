@@ -26,12 +26,40 @@ export class LiveList {
     area.addEventListener('focusin', enter);
     area.addEventListener('pointerleave', leave);
     area.addEventListener('focusout', () => setTimeout(leave, 0));
+    body.addEventListener('keydown', (event) => this.move(event));
+    body.addEventListener('focusin', (event) => this.stop(event.target));
+    this.stop(this.links()[0]);
     hold?.addEventListener('click', () => {
       this.holding = !this.holding;
       hold.setAttribute('aria-pressed', String(this.holding));
-      say(hold, this.holding ? 'Go on' : 'Hold');
+      say(hold, this.holding ? 'Resume' : 'Pause');
       this.show();
     });
+  }
+
+  links() {
+    return this.rows.map(({ node }) => node.querySelector('.cover'));
+  }
+
+  /** One row is a stop of the Tab key; arrows go on from there. */
+  stop(link) {
+    for (const other of this.links()) other.tabIndex = other === link ? 0 : -1;
+  }
+
+  /** Arrow keys, Home and End move the focus from row to row. */
+  move(event) {
+    const links = this.links().filter((link) => !link.closest('tr').hidden);
+    const at = links.indexOf(event.target);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: links.length - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    links[Math.min(Math.max(to, 0), links.length - 1)].focus();
+  }
+
+  /** Focuses the row of an item, or else the first one. */
+  focus(key) {
+    const at = Math.max(0, this.shown.findIndex((item) => this.key(item) === key));
+    this.rows[at]?.node.querySelector('.cover')?.focus();
   }
 
   /** Other items to show, as soon as nobody looks at the ones that are there. */
@@ -60,7 +88,7 @@ export class LiveList {
   }
 
   tell(stays, fresh) {
-    const why = this.holding ? 'held' : 'held while you look';
+    const why = this.holding ? 'paused' : 'paused while you read';
     say(this.held, stays ? (fresh > 0 ? `${why}; ${fresh} new` : why) : '');
   }
 }

@@ -1,6 +1,6 @@
 // The page's frame: which view is shown, and the numbers at the top.
 
-import { byId, draw, rate, say } from './dom.js';
+import { byId, clock, draw, rate, say } from './dom.js';
 import { listen, state, watch } from './live.js';
 import * as channels from './channels.js';
 import * as clients from './clients.js';
@@ -8,7 +8,7 @@ import * as events from './events.js';
 import * as tryIt from './try.js';
 
 const views = { events, channels, clients, try: tryIt };
-const LINKS = { connecting: 'connecting', live: 'live', lost: 'not reachable; trying again' };
+const LINKS = { connecting: 'connecting', live: 'live' };
 
 /** The view, what it is to show, and what else is asked: `#clients/ID?hear=TOPIC`. */
 function place() {
@@ -43,9 +43,16 @@ function flow(name, told) {
   draw(tile.querySelector('svg'), told.seconds);
 }
 
-function numbers({ pulse, clients: there, link }) {
-  say(byId('link'), LINKS[link]);
+/** What the connection to the server is like; numbers that are no longer current say of when they are. */
+function linked(link, pulse) {
+  const lost = pulse ? `not reachable since ${clock(pulse.at).slice(0, 8)}: numbers are of then` : 'not reachable; trying again';
+  say(byId('link'), LINKS[link] ?? lost);
   byId('link-dot').dataset.link = link;
+  byId('stats').classList.toggle('stale', link === 'lost' && pulse !== null);
+}
+
+function numbers({ pulse, clients: there, link }) {
+  linked(link, pulse);
   if (!pulse) return;
   for (const name of ['events', 'messages', 'deliveries', 'denied']) flow(name, pulse[name]);
   const latency = document.querySelector('[data-stat="latency"]');
@@ -54,13 +61,23 @@ function numbers({ pulse, clients: there, link }) {
   say(latency.querySelector('.total'), pulse.latency ? `p99 ${shown(pulse.latency.p99_ms)} ms` : 'p99 – ms');
   const tile = document.querySelector('[data-stat="clients"]');
   say(tile.querySelector('b'), there.count.toLocaleString('en'));
-  say(tile.querySelector('.total'), pulse.missed > 0 ? `${pulse.missed.toLocaleString('en')} sights missed` : 'with a session');
+  say(tile.querySelector('.total'), pulse.missed > 0 ? `${pulse.missed.toLocaleString('en')} sights missed` : 'sessions');
 }
 
 byId('skip').addEventListener('click', (event) => {
   event.preventDefault();
   byId('main').focus();
 });
+/** Escape leaves a detail; the focus goes back to where it came from. */
+addEventListener('keydown', (event) => {
+  const [name, id] = place();
+  const isUsed = event.target.matches?.('select') || (event.target.matches?.('input, textarea') && event.target.value !== '');
+  if (event.key !== 'Escape' || event.defaultPrevented || !id || isUsed) return;
+  event.preventDefault();
+  location.hash = `#${name}`;
+  views[name].leave?.(id);
+});
+
 addEventListener('hashchange', go);
 watch(numbers);
 for (const view of Object.values(views)) watch(view.update);

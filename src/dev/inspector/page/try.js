@@ -1,10 +1,11 @@
 // Try it: a token for a role, a connection with it, and an event to see arrive.
 
-import { ask, byId, clock, code, el, link, many, pretty, put, query, say, sentence } from './dom.js';
+import { ask, byId, clock, code, copies, el, link, many, pretty, put, query, say, sentence } from './dom.js';
 import { state } from './live.js';
 import { name as channelName } from './channels.js';
 import { hearing } from './clients.js';
 import { Mqtt, readable } from './mqtt.js';
+import { snippet } from './snippet.js';
 
 const INBOX = 100;
 
@@ -21,7 +22,7 @@ let count = 0;
 let filled = null;
 
 const show = (node, text, kind = '') => {
-  say(node, text);
+  put(node, sentence(text));
   node.className = `answer ${kind}`;
 };
 
@@ -44,11 +45,13 @@ export function update() {
     chooseRole();
   }
   chooseRoute();
+  sketch();
 }
 
 export function open(_, asked) {
   const topic = asked.get('listen');
   if (topic) byId('listen-filters').value = topic;
+  sketch();
 }
 
 function chooseRole() {
@@ -77,12 +80,13 @@ function json(id, what) {
     return JSON.parse(byId(id).value);
   } catch (error) {
     byId(id).focus();
-    throw new Error(`${what} is no JSON: ${error.message}`);
+    throw new Error(`${what} is not JSON: ${error.message}`);
   }
 }
 
 async function mint() {
-  const body = JSON.stringify({ role: byId('mint-role').value, claims: json('mint-claims', 'what stands in Claims') });
+  forget();
+  const body = JSON.stringify({ role: byId('mint-role').value, claims: json('mint-claims', 'the text in Claims') });
   issued = await ask('/_dev/tokens', { method: 'POST', headers: { 'content-type': 'application/json' }, body });
   show(byId('mint-answer'), `it is ${issued.principal}, and may subscribe to ${many(issued.subscribe.length, 'filter')}`, 'good');
   byId('mint-token').value = issued.token;
@@ -91,6 +95,16 @@ async function mint() {
   byId('listen-filters').value = issued.subscribe.map((filter) => filter.replace(/\*$/, '#')).join('\n');
   byId('listen-connect').disabled = false;
   if (!client) show(byId('listen-answer'), 'not connected');
+  sketch();
+}
+
+/** No token, as before the first one. */
+function forget() {
+  issued = null;
+  byId('mint-token').value = '';
+  byId('mint-token-label').hidden = true;
+  byId('listen-connect').disabled = true;
+  sketch();
 }
 
 byId('mint').addEventListener('submit', (event) => {
@@ -107,13 +121,29 @@ function address() {
 }
 
 function connected(is) {
-  byId('listen-connect').disabled = is;
+  // Another client id or other filters take another connection.
+  byId('listen-connect').disabled = issued === null && state.platform.tokens;
+  say(byId('listen-connect'), is ? 'Connect again' : 'Connect and subscribe');
   byId('listen-end').disabled = !is;
 }
 
+const filters = () => byId('listen-filters').value.split('\n').map((line) => line.trim()).filter(Boolean);
+
+/** Writes the code for MQTT.js with the form's values. */
+function sketch() {
+  const needsToken = state.platform?.tokens && issued === null;
+  byId('snippet').hidden = !state.platform || needsToken;
+  if (byId('snippet').hidden) return;
+  say(byId('snippet-code'), snippet({ address: address(), principal: issued?.principal ?? null, filters: filters() }));
+}
+
+byId('listen-filters').addEventListener('input', sketch);
+copies(byId('snippet-copy'), () => byId('snippet-code').textContent);
+copies(byId('mint-copy'), () => byId('mint-token').value);
+
 async function connect() {
   const id = byId('listen-client').value.trim();
-  const filters = byId('listen-filters').value.split('\n').map((line) => line.trim()).filter(Boolean);
+  const wanted = filters();
   const qos = byId('listen-qos').checked ? 1 : 0;
   put(byId('listen-why'));
   show(byId('listen-answer'), 'connecting');
@@ -126,15 +156,15 @@ async function connect() {
   await mine.ready;
   connected(true);
   let refused = [];
-  for (let at = 0; at < filters.length; at += AT_ONCE) {
-    const some = filters.slice(at, at + AT_ONCE);
+  for (let at = 0; at < wanted.length; at += AT_ONCE) {
+    const some = wanted.slice(at, at + AT_ONCE);
     mine.asked = some;
     const answers = await mine.subscribe(some, qos);
     refused = refused.concat(some.filter((_, place) => answers[place] >= 0x80));
   }
   mine.asked = [];
   if (refused.length) await explain(id, refused);
-  show(byId('listen-answer'), `connected as ${id}; ${many(filters.length - refused.length, 'subscription')}`, refused.length ? 'bad' : 'good');
+  show(byId('listen-answer'), `connected as ${id}; ${many(wanted.length - refused.length, 'subscription')}`, refused.length ? 'bad' : 'good');
 }
 
 function ended(mine, why) {
@@ -205,7 +235,7 @@ async function putEvent() {
   const entry = {
     Source: byId('put-source').value,
     DetailType: byId('put-type').value,
-    Detail: JSON.stringify(json('put-detail', 'what stands in Detail')),
+    Detail: JSON.stringify(json('put-detail', 'the text in Detail')),
   };
   const answer = await ask('/', {
     method: 'POST',
@@ -216,7 +246,7 @@ async function putEvent() {
   if (!outcome.EventId) throw new Error(`${outcome.ErrorCode}: ${outcome.ErrorMessage}`);
   const where = byId('put-answer');
   show(where, '', 'good');
-  put(where, 'taken by the bus: ', link('events', outcome.EventId, 'see its way'));
+  put(where, 'taken by the bus: ', link('events', outcome.EventId, 'see its path'));
 }
 
 byId('put').addEventListener('submit', (event) => {

@@ -1,0 +1,245 @@
+//! From arguments to a client: claims, token, channels and the broker's address.
+
+use std::io::{BufRead, Write};
+
+use serde_json::{Map, Value};
+
+use super::Command;
+use super::client::{Client, Failure, wrong};
+use super::platform::DevPlatform;
+use crate::broker::Broker as BrokerUrl;
+use crate::cli::Status;
+use crate::escape::escaped;
+use crate::mqtt::auth::{Access, Credentials, Pem, Tls, TlsFiles, Token};
+
+/// Arguments with their files and standard input read.
+pub(super) struct Typed {
+    /// The claims, if any are given.
+    claims: Option<Map<String, Value>>,
+    token: Option<String>,
+}
+
+impl Command {
+    pub(super) fn typed(&self, input: Option<impl BufRead>) -> Result<Typed, Failure> {
+        let mut input = input;
+        let mut read_input = || {
+            let mut text = String::new();
+            match &mut input {
+                Some(input) => input
+                    .read_to_string(&mut text)
+                    .map(|_| text)
+                    .map_err(|error| wrong(format!("reading standard input: {error}"))),
+                None => Err(wrong(
+                    "`-` reads standard input, which is a terminal\nhelp: pipe the value in",
+                )),
+            }
+        };
+        let token = match self.token.as_deref() {
+            Some("-") => Some(read_input()?.trim().to_owned()),
+            given => given.map(str::to_owned),
+        };
+        if token.as_deref() == Some("") {
+            return Err(wrong(
+                "the token is empty\nhelp: give one with --token, or a role with --role",
+            ));
+        }
+        let mut claims = match self.claims.as_deref() {
+            None => None,
+            Some(given) => {
+                let text = match given {
+                    "-" => read_input()?,
+                    text if text.trim_start().starts_with('{') => text.to_owned(),
+                    file => std::fs::read_to_string(file).map_err(|error| {
+                        wrong(format!("reading the claims `{file}`: {error}\nhelp: give --claims '{{\"sub\":\"…\"}}', a file, or `-`"))
+                    })?,
+                };
+                let read = serde_json::from_str::<Map<String, Value>>(&text);
+                Some(read.map_err(|error| {
+                    wrong(format!("the claims are not a JSON object: {error}\nhelp: give --claims '{{\"sub\":\"…\"}}', a file, or `-`"))
+                })?)
+            }
+        };
+        if self.sub.is_some() || !self.claim.is_empty() {
+            let claims = claims.get_or_insert_default();
+            claims.extend(self.sub.clone().map(|sub| ("sub".to_owned(), sub.into())));
+            claims.extend(self.claim.iter().cloned());
+        }
+        Ok(Typed { claims, token })
+    }
+
+    pub(super) async fn client(
+        &self,
+        typed: Typed,
+        messages: &mut impl Write,
+    ) -> Result<Client, Failure> {
+        if let Some(url) = &self.url {
+            return self.elsewhere(url, typed.token);
+        }
+        let platform = DevPlatform::reach(&self.endpoint).await?;
+        let url = platform.websocket().and_then(BrokerUrl::parse);
+        let url = url.ok_or_else(|| {
+            Failure(
+                Status::Failed,
+                "error: the platform names no WebSocket".into(),
+            )
+        })?;
+        let mut granted = Vec::new();
+        let (credentials, principal) = match (&self.role, typed.token) {
+            (Some(role), _) => {
+                let roles = platform.roles();
+                if !roles.contains(&role.as_str()) {
+                    let help = match roles.as_slice() {
+                        [] => "the configuration has no roles: leave --role out".to_owned(),
+                        roles => format!("roles are {}", roles.join(", ")),
+                    };
+                    return Err(wrong(format!("there is no role `{role}`\nhelp: {help}")));
+                }
+                let claims = typed.claims.unwrap_or_else(|| {
+                    let claims = platform.example_claims(role);
+                    let text = Value::Object(claims.clone()).to_string();
+                    // A note; when it cannot be written, the output cannot either.
+                    let _ = writeln!(
+                        messages,
+                        "note: no claims are given; these are an example: {}",
+                        escaped(&text)
+                    );
+                    claims
+                });
+                let minted = platform.mint(role, &claims).await?;
+                granted = minted.subscribe;
+                (token(minted.key, minted.token), Some(minted.principal))
+            }
+            (None, Some(given)) => {
+                // A token is proved by the broker; who it names is needed for the client id.
+                let principal = subject(&given);
+                (token(self.token_key.clone(), given), principal)
+            }
+            (None, None) if platform.wants_tokens() => {
+                let roles = platform.roles().join(", ");
+                return Err(wrong(format!(
+                    "clients need a token here\nhelp: name a role with --role (roles are {roles}), or give a token with --token"
+                )));
+            }
+            (None, None) => (Credentials::None, None),
+        };
+        let mut filters = Vec::new();
+        for channel in &self.channels {
+            // A filter with wildcards is subscribed to as it is.
+            let is_filter = channel.contains(['+', '#']);
+            filters.push(if is_filter {
+                channel.clone()
+            } else {
+                platform.topic(channel).await?
+            });
+        }
+        if filters.is_empty() {
+            filters = granted
+                .into_iter()
+                .map(|glob| match glob.strip_suffix('*') {
+                    Some(under) => format!("{under}#"),
+                    None => glob,
+                })
+                .collect();
+        }
+        if filters.is_empty() {
+            return Err(wrong(
+                "there is no channel to subscribe to\nhelp: name channels or topics, such as order:ID",
+            ));
+        }
+        Ok(Client {
+            access: Access {
+                broker: url,
+                tls: None,
+                credentials,
+            },
+            id: self.client_id(principal.as_deref()),
+            filters,
+            platform: Some(platform),
+        })
+    }
+
+    /// A client of another broker.
+    fn elsewhere(&self, url: &BrokerUrl, given: Option<String>) -> Result<Client, Failure> {
+        if self.channels.is_empty() {
+            return Err(wrong(
+                "there is no topic to subscribe to\nhelp: name topics or filters, such as order/1",
+            ));
+        }
+        let authorities = match &self.ca {
+            None => None,
+            Some(file) => {
+                let text = std::fs::read(file).map_err(|error| {
+                    wrong(format!(
+                        "reading `{file}`: {error}\nhelp: name a PEM file with --ca"
+                    ))
+                })?;
+                Some(Pem {
+                    name: format!("--ca `{file}`"),
+                    text,
+                })
+            }
+        };
+        let tls = if url.transport.is_secure() {
+            let files = TlsFiles {
+                authorities,
+                ..TlsFiles::default()
+            };
+            Some(Tls::try_new(&files).map_err(|error| wrong(error.to_string()))?)
+        } else {
+            None
+        };
+        let principal = given.as_deref().and_then(subject);
+        Ok(Client {
+            id: self.client_id(principal.as_deref()),
+            access: Access {
+                broker: url.clone(),
+                tls,
+                credentials: given.map_or(Credentials::None, |given| {
+                    token(self.token_key.clone(), given)
+                }),
+            },
+            filters: self.channels.clone(),
+            platform: None,
+        })
+    }
+
+    /// The id that was asked for, or one that belongs to the principal and is used by nobody else.
+    fn client_id(&self, principal: Option<&str>) -> String {
+        let random = fastrand::u32(..);
+        self.client_id.clone().unwrap_or_else(|| match principal {
+            Some(principal) => format!("{principal}-listen-{random:08x}"),
+            None => format!("listen-{random:08x}"),
+        })
+    }
+}
+
+fn token(key: String, token: String) -> Credentials {
+    Credentials::Token(Token {
+        authorizer: None,
+        key,
+        token,
+        signature: None,
+    })
+}
+
+/// The claim `sub` of a JSON Web Token that is not checked here: the broker does that.
+fn subject(token: &str) -> Option<String> {
+    use base64::Engine as _;
+    let claims = token.split('.').nth(1)?;
+    let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let claims: Value = serde_json::from_slice(&engine.decode(claims).ok()?).ok()?;
+    claims.get("sub")?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_of_tokens() {
+        assert_eq!(subject("e30.eyJzdWIiOiJhIn0.x").as_deref(), Some("a"));
+        for none in ["", "a.b", "e30.e30.x", "e30.!!.x"] {
+            assert_eq!(subject(none), None, "{none}");
+        }
+    }
+}
