@@ -296,7 +296,7 @@ const SERVICES: [(&str, &str, &str, u16); 12] = [
         400,
     ),
     ("POST /", "x-amz-target: AWSEvents.ListRules\r\n", "{}", 200),
-    ("POST /topics/order/1?retain=true", "", "{}", 200),
+    ("POST /topics/order/1", "", "{}", 200),
     ("GET /retainedMessage", "", "", 200),
     ("GET /connections/nobody", "", "", 404),
     ("GET /policies", "", "", 200),

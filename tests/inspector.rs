@@ -305,7 +305,10 @@ fn clients_channels_and_routes_are_inspected_from_the_command_line() {
         assert!(status == 1 && errors.contains(part), "{errors}");
     }
     let (status, _, errors) = said(&eventcast(&dev, &["inspect", "channel", "order:1"]));
-    assert!(status == 2 && errors.contains("wants uuid"), "{errors}");
+    assert!(
+        status == 2 && errors.contains("(expected: uuid)"),
+        "{errors}"
+    );
 }
 
 #[test]

@@ -56,16 +56,21 @@ What it serves, all in memory:
   a page that shows all of it: each event's way, clients, channels, why a client hears nothing
 
 Any credentials are taken on the bus, queues and both planes; the account in ARNs is 000000000000. With roles in the configuration \
-the broker asks clients for a token (eventcast token mint --dev, or the page). Without eventcast.yaml a small shop is served.
+the broker asks clients for a token (eventcast listen, eventcast token mint --dev, or the page). Without eventcast.yaml a small shop \
+is served. SIGHUP reloads the configuration, and so does --watch when its file changes. Requests of web pages of other sites are \
+refused (docs/dev.md, \"Web pages\").
 
 Examples:
   eventcast dev
   eventcast dev --demo
-  eventcast dev --config shop.yaml --set environment=dev
+  eventcast dev --config shop.yaml --set environment=dev --watch
   eventcast dev --tls ~/.eventcast
   export AWS_ENDPOINT_URL=http://127.0.0.1:4566
-  aws events put-events --entries 'Source=shop.orders,DetailType=OrderPlaced,Detail=\"{}\"'
+  eventcast listen --role customer announcements
+  aws events put-events --entries 'Source=shop.office,DetailType=Announced,Detail=\"{}\"'
   eventcast trace EVENT_ID
+  eventcast dev --host 0.0.0.0 --allow-host eventcast
+  eventcast dev --allow-origin http://localhost:5173
   eventcast dev --bare --port 0 --mqtt-port 0 --websocket-port 0 --delay 10ms --format json
   eventcast dev --limit filters-per-subscribe=20 --limit stored-per-second=off
   eventcast dev --aws-key AKIDEVELOPMENT:secret --aws-policy AKIDEVELOPMENT=policy.json
@@ -83,7 +88,7 @@ Faults, for tests of what uses it; GET tells how often each has struck, DELETE r
   Deliver, fault also duplicate or disconnect, and \"client\" and \"topic\" narrow it; so they do
   for the data plane's calls, where Publish is HttpPublish.
 
-Exit status: 0 told to end, 2 the configuration, a limit or a log filter is not right, 3 a port is taken or a part has failed.")]
+Exit status: 0 ended by Ctrl-C or a signal, 2 the configuration, a limit or a log filter is not right, 3 a port is taken or a part has failed.")]
 pub(super) struct Command {
     /// The port to listen on; 0 for any that is free
     #[arg(long, default_value = "4566")]

@@ -95,7 +95,7 @@ const scenarios = {
     await shot(page, 'inspector-events');
     await page.goto(`${address}#channels`);
     await page.click('#channels-rows tr:not([hidden]) a');
-    await until(page, 'a channel tells its subscribers', () => document.querySelector('#channel-detail h4')?.textContent.startsWith('Subscribers'));
+    await until(page, 'a channel tells its subscribers', () => document.querySelector('#channel-detail h3')?.textContent.startsWith('Subscribers'));
     await page.goto(`${address}#try?listen=order%2F${NOBODY}`);
     await until(page, 'a link fills in what to listen to', (id) => document.getElementById('listen-filters').value === `order/${id}`, NOBODY);
     await page.goto(`${address}#clients/%E0%A4%A`);

@@ -18,8 +18,9 @@ use crate::port::Access;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The broker")]
 pub(super) struct Signers {
-    /// A key that signs addresses of WebSockets (SigV4), and its secret; may be given several times. Then signatures are checked
-    #[arg(long, value_name = "ID:SECRET", value_parser = key)]
+    /// A key that signs addresses of WebSockets (SigV4), and its secret, or `@` and a file with it, which other users of the machine do
+    /// not see among arguments; repeatable. Then signatures are checked
+    #[arg(long, value_name = "ID:SECRET|ID:@FILE", value_parser = key)]
     aws_key: Vec<Secret>,
     /// A policy of IAM that holds for a key; may be given several times. A key without any may do everything
     #[arg(long, value_name = "ID=FILE", value_parser = policy, requires = "aws_key")]
@@ -40,9 +41,22 @@ impl fmt::Debug for Secret {
 fn key(text: &str) -> Result<Secret, String> {
     let parts = text.split_once(':');
     let parts = parts.filter(|(id, secret)| !id.is_empty() && !secret.is_empty());
-    parts
-        .map(|(id, secret)| Secret(id.to_owned(), secret.to_owned()))
-        .ok_or_else(|| "ID:SECRET is wanted, such as AKIDEVELOPMENT:secret".to_owned())
+    let (id, secret) = parts.ok_or_else(|| {
+        "ID:SECRET or ID:@FILE is expected, such as AKIDEVELOPMENT:secret".to_owned()
+    })?;
+    let secret = match secret.strip_prefix('@') {
+        None => secret.to_owned(),
+        Some(file) => {
+            let read = std::fs::read_to_string(file);
+            let read = read.map_err(|error| format!("reading `{file}`: {error}"))?;
+            let secret = read.trim();
+            if secret.is_empty() {
+                return Err(format!("`{file}` is empty; a secret is expected there"));
+            }
+            secret.to_owned()
+        }
+    };
+    Ok(Secret(id.to_owned(), secret))
 }
 
 fn policy(text: &str) -> Result<(String, PathBuf), String> {
@@ -113,5 +127,28 @@ impl Signers {
             context,
             none: None,
         })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_keys() {
+        let read = |text: &str| key(text).map(|Secret(id, secret)| (id, secret));
+        let pair = |id: &str, secret: &str| Ok((id.to_owned(), secret.to_owned()));
+        assert_eq!(read("AKID:se:cret"), pair("AKID", "se:cret"));
+        let file = std::env::temp_dir().join(format!("eventcast-key-{}", std::process::id()));
+        std::fs::write(&file, "from a file\n").unwrap();
+        let named = format!("AKID:@{}", file.display());
+        assert_eq!(read(&named), pair("AKID", "from a file"));
+        std::fs::write(&file, "\n").unwrap();
+        assert!(read(&named).unwrap_err().contains("is empty"));
+        std::fs::remove_file(&file).unwrap();
+        assert!(read(&named).unwrap_err().contains("reading"));
+        for wrong in ["AKID", ":secret", "AKID:"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,3 +1,5 @@
+//! Hosts and origins, near and foreign.
+
 use super::*;
 
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {

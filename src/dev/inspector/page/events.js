@@ -122,15 +122,18 @@ const hint = () => el('p', { class: 'hint' }, 'Choose an event to see its path: 
 
 async function load(focus = false) {
   const id = opened;
+  let inside = focus;
   try {
     const event = await ask(query('/_dev/event', { id }));
     if (id !== opened) return;
     shown = event;
+    // An event that goes on is drawn anew: the focus stays in it.
+    inside ||= detail.contains(document.activeElement);
     draw(event);
   } catch (error) {
     if (id === opened) put(detail, back(), el('p', { class: 'hint' }, sentence(error.message)));
   }
-  if (focus) detail.querySelector('h2')?.focus();
+  if (inside) detail.querySelector('h2')?.focus();
 }
 
 const back = () => el('a', { class: 'back', href: '#events' }, '← Events');

@@ -1,5 +1,8 @@
 // What the platform tells as it happens, kept as far as the page shows it.
 
+/** A pulse comes each second: after this many milliseconds without one the numbers are old. */
+const SILENCE = 5000;
+
 const EVENTS = 500;
 const DENIALS = 50;
 
@@ -16,6 +19,7 @@ export const state = {
 
 const watchers = new Set();
 let asked = false;
+let heard = 0;
 
 /** Calls `watcher` after changes, at most once a frame. */
 export function watch(watcher) {
@@ -71,10 +75,19 @@ export async function listen() {
     return;
   }
   const stream = new EventSource('/_dev/live');
-  stream.onopen = () => linked('live');
+  stream.onopen = () => {
+    heard = Date.now();
+    linked('live');
+  };
   stream.onerror = () => linked('lost');
+  // A process that is stopped, or a network that is gone, ends no stream.
+  setInterval(() => {
+    if (state.link === 'live' && Date.now() - heard > SILENCE) linked('lost');
+  }, 1000);
   stream.addEventListener('pulse', async (message) => {
     const told = JSON.parse(message.data);
+    heard = Date.now();
+    state.link = 'live';
     if (told.started !== state.platform.started) {
       // Another process: what was seen before is forgotten there.
       begin(await platform());
