@@ -204,10 +204,10 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
     }
     Config {
         environment,
-        envelope: match text(root, "envelope").as_deref() {
-            Some("raw") => Envelope::Raw,
-            _ => Envelope::EventBridge,
-        },
+        envelope: Envelope::NAMES
+            .into_iter()
+            .find(|(name, _)| Some(*name) == text(root, "envelope").as_deref())
+            .map_or(Envelope::default(), |(_, envelope)| envelope),
         routes,
         roles: role::read(root, &kinds, faults),
         authorizer: authorizer::read(root, faults),

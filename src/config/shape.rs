@@ -67,7 +67,7 @@ pub(super) const FILE: &[Key] = &[
         "envelope",
         Shape::Choice(ENVELOPES),
         "What bodies look like: eventbridge (classic events and version-2 deliveries with metadata, told apart by each body; \
-         the default), or raw (whatever a rule's input transformer makes).",
+         the default), sns (the same inside SNS notifications), or raw (any JSON object that a rule's input transformer makes).",
     ),
     optional(
         "channels",
@@ -196,7 +196,8 @@ const ROUTE: &[Key] = &[
     optional(
         "replay",
         Shape::Bool,
-        "Whether deliveries that a version-2 bus replays from its archive are pushed too. Default false.",
+        "Whether events that a bus replays from an archive are pushed too: those with `replay-name`, and a version-2 bus's \
+         deliveries of the type REPLAY. Default false.",
     ),
     optional(
         "on_invalid_topic",
@@ -206,7 +207,7 @@ const ROUTE: &[Key] = &[
     ),
 ];
 
-const ENVELOPES: &[&str] = &["eventbridge", "raw"];
+const ENVELOPES: &[&str] = &["eventbridge", "raw", "sns"];
 const OVERSIZE: &[&str] = &["dead_letter", "project", "pointer"];
 const PAYLOADS: &[&str] = &["event", "detail", "cloudevents"];
 const ON_INVALID_TOPIC: &[&str] = &["dead_letter", "skip", "fail"];

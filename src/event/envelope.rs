@@ -1,17 +1,22 @@
 //! What an SQS body is as an event: the envelope around a platform's own data, and the facts every message carries on.
 //!
-//! Three shapes arrive from EventBridge: the classic envelope (user guide, "Events": `id`, `source`, `detail-type`, `time`,
-//! `account`, `region`, `resources`, `detail`), the version-2 bus's `WITH_METADATA` (user guide, "Custom event buses":
-//! `Data`, `Metadata`, `SystemMetadata`), and whatever a rule's input transformer makes (raw). Routes name fields as in the
-//! classic envelope; for a version-2 delivery the same names lead to the same facts (`detail.x` to `Data.x`, `source` to
-//! `SystemMetadata.aws:Source`), so one configuration serves both buses.
+//! A body is one JSON object and one event. Three shapes arrive from EventBridge: the classic envelope (user guide, "Events":
+//! `id`, `source`, `detail-type`, `time`, `account`, `region`, `resources`, `detail`), the version-2 bus's `WITH_METADATA`
+//! (user guide, "Custom event buses": `Data`, `Metadata`, `SystemMetadata`), and whatever a rule's input transformer makes
+//! (raw). Routes name fields as in the classic envelope; for a version-2 delivery the same names lead to the same facts
+//! (`detail.x` to `Data.x`, `source` to `SystemMetadata.aws:Source`), so one configuration serves both buses. Where SNS stands
+//! between the bus and the queue, the event is the text of the notification's `Message`.
 //!
-//! `account` may be missing and `time` is never parsed here: published samples carry impossible dates.
+//! A member of the envelope that occurs more than once, or under both of its names, has no single value: the body is not an
+//! event. `account` may be missing and `time` is never parsed here: published samples carry impossible dates.
 
 use bytes::Bytes;
 
+use super::decode_error::DecodeError;
 use super::fields::{FieldId, Fields};
-use super::scan::{ScanError, scan};
+use super::foreign::recognise;
+use super::notification::Unwrapper;
+use super::scan::scan;
 use super::scanned::{Kind, Scanned, Value};
 use super::trace::is_traceparent;
 
@@ -24,7 +29,11 @@ const VERSION_2: [(&str, &str); 5] = [
     ("SystemMetadata.aws:IngestionTime", "time"),
 ];
 
+/// The kind of a version-2 delivery; `REPLAY` marks replayed ones.
 const DELIVERY_TYPE: &str = "SystemMetadata.aws:DeliveryType";
+
+/// The mark of events that a classic bus replays from an archive (EventBridge user guide, "Replaying archived events").
+const REPLAY_NAME: &str = "replay-name";
 
 /// Which shapes of body are events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,9 +41,30 @@ pub enum Envelope {
     /// EventBridge's own: classic, or version 2 with metadata, told apart by each body.
     #[default]
     EventBridge,
-    /// Any JSON: a rule with an input transformer wrote it. Fields are named from its root, and the event's id is the
+    /// Any JSON object: a rule with an input transformer wrote it. Fields are named from its root, and the event's id is the
     /// queue's message id.
     Raw,
+    /// EventBridge's own, in the `Message` of an SNS notification; a body that is none is read as [`EventBridge`](Self::EventBridge),
+    /// so that raw message delivery can be turned on while both are in the queue.
+    Sns,
+}
+
+impl Envelope {
+    /// The names in the configuration.
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("eventbridge", Self::EventBridge),
+        ("raw", Self::Raw),
+        ("sns", Self::Sns),
+    ];
+
+    /// Lets `fields` find the classic names in version-2 deliveries, where the envelope has them.
+    pub(crate) fn add_aliases(self, fields: &mut Fields) {
+        if self != Self::Raw {
+            for (from, to) in VERSION_2 {
+                fields.alias(from, to);
+            }
+        }
+    }
 }
 
 /// Reads bodies as events. Built once for a set of routes, shared by all deliveries.
@@ -43,6 +73,7 @@ pub struct Decoder {
     envelope: Envelope,
     fields: Fields,
     facts: FactIds,
+    notifications: Unwrapper,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,17 +86,14 @@ struct FactIds {
     region: FieldId,
     detail: FieldId,
     delivery_type: FieldId,
+    replay_name: FieldId,
     traceparent: FieldId,
 }
 
 impl Decoder {
     /// A decoder that captures `fields` besides the envelope's own.
     pub fn new(envelope: Envelope, mut fields: Fields) -> Self {
-        if envelope == Envelope::EventBridge {
-            for (from, to) in VERSION_2 {
-                fields.alias(from, to);
-            }
-        }
+        envelope.add_aliases(&mut fields);
         let facts = FactIds {
             id: fields.add("id"),
             source: fields.add("source"),
@@ -75,12 +103,14 @@ impl Decoder {
             region: fields.add("region"),
             detail: fields.add("detail"),
             delivery_type: fields.add(DELIVERY_TYPE),
+            replay_name: fields.add(REPLAY_NAME),
             traceparent: fields.add("detail.traceparent"),
         };
         Self {
             envelope,
             fields,
             facts,
+            notifications: Unwrapper::new(),
         }
     }
 
@@ -92,23 +122,39 @@ impl Decoder {
     /// Reads one body.
     ///
     /// # Errors
-    /// [`DecodeError`] when the body is not JSON, or not an event of the expected envelope. Both are permanent.
+    /// [`DecodeError`] when the body is not JSON, or not an event of the expected envelope. All are permanent.
     pub fn decode<'m>(
         &self,
         body: &Bytes,
         origin: impl Into<Origin<'m>>,
     ) -> Result<Event<'m>, DecodeError> {
-        let scanned = scan(body, &self.fields)?;
-        let event = Event {
-            scanned,
-            facts: self.facts,
-            origin: origin.into(),
-            envelope: self.envelope,
-        };
-        match self.envelope {
-            Envelope::Raw => Ok(event),
-            Envelope::EventBridge => event.checked(),
+        let origin = origin.into();
+        if self.envelope == Envelope::Sns
+            && let Some(message) = self.notifications.unwrap(body)?
+        {
+            let event = self.event(&message, origin);
+            return event.map_err(|error| DecodeError::Notification(error.into()));
         }
+        self.event(body, origin)
+    }
+
+    fn event<'m>(&self, body: &Bytes, origin: Origin<'m>) -> Result<Event<'m>, DecodeError> {
+        let decoded = match scan(body, &self.fields) {
+            Err(error) => Err(DecodeError::of_text(error, body)),
+            Ok(scanned) if scanned.root() != Kind::Object => Err(DecodeError::of_root(&scanned)),
+            Ok(scanned) => Event {
+                scanned,
+                facts: self.facts,
+                origin,
+                envelope: self.envelope,
+            }
+            .checked(),
+        };
+        decoded.map_err(|error| match error {
+            // A raw object is an event whatever it looks like; only what is no object can be recognised.
+            DecodeError::RepeatedMember(_) => error,
+            error => recognise(body).map_or(error, DecodeError::Foreign),
+        })
     }
 }
 
@@ -130,17 +176,6 @@ impl<'m> From<&'m str> for Origin<'m> {
     }
 }
 
-/// Why a body is not an event.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// The body is not JSON.
-    #[error(transparent)]
-    Json(#[from] ScanError),
-    /// JSON, but no EventBridge envelope.
-    #[error("not an EventBridge event: `{0}` is missing or not {1}")]
-    Envelope(&'static str, &'static str),
-}
-
 /// One event: the received bytes, and what was captured in the one pass over them.
 #[derive(Clone, Debug)]
 pub struct Event<'m> {
@@ -153,6 +188,21 @@ pub struct Event<'m> {
 impl Event<'_> {
     fn checked(self) -> Result<Self, DecodeError> {
         let facts = self.facts;
+        let classic = self.envelope != Envelope::Raw;
+        for (field, name) in [
+            (facts.source, "source"),
+            (facts.detail_type, "detail-type"),
+            (facts.time, "time"),
+            (facts.account, "account"),
+            (facts.region, "region"),
+            (facts.detail, "detail"),
+        ] {
+            self.occurs_once(field, name)?;
+        }
+        if !classic {
+            return Ok(self);
+        }
+        self.occurs_once(facts.id, "id")?;
         for (field, name) in [
             (facts.id, "id"),
             (facts.source, "source"),
@@ -161,15 +211,25 @@ impl Event<'_> {
             // Events put raw on a version-2 bus have no detail type.
             let optional = field == facts.detail_type && self.is_version_2();
             if self.text(field).is_none() && !optional {
-                return Err(DecodeError::Envelope(name, "a string"));
+                let found = self.scanned.first(field);
+                return Err(DecodeError::of_member(name, "text", found));
             }
         }
-        let detail = self.scanned.first(facts.detail).map(|value| value.kind);
-        match detail {
+        let detail = self.scanned.first(facts.detail);
+        match detail.map(|value| value.kind) {
             Some(Kind::Object) => Ok(self),
             Some(_) if self.is_version_2() => Ok(self),
-            _ => Err(DecodeError::Envelope("detail", "an object")),
+            _ => Err(DecodeError::of_member("detail", "an object", detail)),
         }
+    }
+
+    /// Whether a member of the envelope has one value at most. The elements of an array are no values of their own.
+    fn occurs_once(&self, field: FieldId, name: &'static str) -> Result<(), DecodeError> {
+        let values = self.scanned.values(field);
+        if values.len() > 1 && values.filter(|value| value.elements.is_empty()).count() > 1 {
+            return Err(DecodeError::RepeatedMember(name));
+        }
+        Ok(())
     }
 
     fn is_version_2(&self) -> bool {
@@ -179,8 +239,10 @@ impl Event<'_> {
     /// The event's own id, by which a client drops duplicates; for raw bodies the queue's message id.
     pub fn id(&self) -> &str {
         match self.envelope {
-            Envelope::EventBridge => self.text(self.facts.id).unwrap_or(self.origin.message_id),
             Envelope::Raw => self.origin.message_id,
+            Envelope::EventBridge | Envelope::Sns => {
+                self.text(self.facts.id).unwrap_or(self.origin.message_id)
+            }
         }
     }
 
@@ -216,14 +278,19 @@ impl Event<'_> {
 
     /// The W3C trace context: `detail.traceparent` where that is one, or that of the message.
     pub fn traceparent(&self) -> Option<&str> {
+        let single = self.scanned.values(self.facts.traceparent).len() == 1;
         self.text(self.facts.traceparent)
-            .filter(|text| is_traceparent(text))
+            .filter(|text| single && is_traceparent(text))
             .or(self.origin.traceparent)
     }
 
-    /// Whether a version-2 bus delivers it again from its archive, on request.
+    /// Whether a bus delivers it again from an archive: a classic bus adds `replay-name`, a version-2 bus says `REPLAY`.
     pub fn is_replay(&self) -> bool {
-        self.text(self.facts.delivery_type) == Some("REPLAY")
+        let mut kinds = self.scanned.values(self.facts.delivery_type);
+        let mut names = self.scanned.values(self.facts.replay_name);
+        // A rule's input transformer may write `null` or empty text for a member that the event does not have.
+        kinds.any(|kind| kind.text == b"REPLAY")
+            || names.any(|name| name.kind != Kind::Null && !name.text.is_empty())
     }
 
     /// Everything that was captured.
@@ -231,7 +298,7 @@ impl Event<'_> {
         &self.scanned
     }
 
-    /// The whole body as received.
+    /// The whole event as received: the body, or the text that an SNS notification carries.
     pub fn body(&self) -> &Bytes {
         self.scanned.body()
     }
@@ -245,65 +312,4 @@ impl Event<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CLASSIC: &str = r#"{"version":"0","id":"e1","detail-type":"OrderPlaced","source":"shop.orders","time":"2026-04-31T00:00:00Z","region":"eu-central-1","resources":[],"detail":{"orderId":"o1"}}"#;
-    const VERSION_2: &str = r#"{"Data":{"orderId":"o1"},"Metadata":{},"SystemMetadata":{"aws:EventId":"e2","aws:Source":"shop.orders","aws:DetailType":"OrderPlaced","aws:DeliveryType":"REPLAY","aws:IngestionTime":"2026-11-24T00:00:00Z"}}"#;
-
-    fn decoder(envelope: Envelope) -> (Decoder, FieldId) {
-        let mut fields = Fields::new();
-        let order = fields.add("detail.orderId");
-        (Decoder::new(envelope, fields), order)
-    }
-
-    #[test]
-    fn classic() {
-        let (decoder, order) = decoder(Envelope::EventBridge);
-        let event = decoder.decode(&Bytes::from(CLASSIC), "m1").unwrap();
-        assert_eq!(event.id(), "e1");
-        assert_eq!(event.source(), Some("shop.orders"));
-        assert_eq!(event.detail_type(), Some("OrderPlaced"));
-        assert_eq!(event.time(), Some("2026-04-31T00:00:00Z"));
-        assert_eq!(event.account(), None);
-        assert!(!event.is_replay());
-        assert_eq!(event.scanned().first(order).unwrap().text, b"o1");
-        assert_eq!(event.detail().unwrap().text, br#"{"orderId":"o1"}"#);
-    }
-
-    #[test]
-    fn version_2_has_the_same_names() {
-        let (decoder, order) = decoder(Envelope::EventBridge);
-        let event = decoder.decode(&Bytes::from(VERSION_2), "m1").unwrap();
-        assert_eq!(event.id(), "e2");
-        assert_eq!(event.source(), Some("shop.orders"));
-        assert_eq!(event.detail_type(), Some("OrderPlaced"));
-        assert!(event.is_replay());
-        assert_eq!(event.scanned().first(order).unwrap().text, b"o1");
-        assert_eq!(event.detail().unwrap().text, br#"{"orderId":"o1"}"#);
-    }
-
-    #[test]
-    fn raw_is_any_json() {
-        let (decoder, _) = decoder(Envelope::Raw);
-        for body in [r#""text""#, "[1]", r#"{"id":"mine"}"#] {
-            let event = decoder.decode(&Bytes::from(body), "m1").unwrap();
-            assert_eq!(event.id(), "m1");
-        }
-    }
-
-    #[test]
-    fn not_events() {
-        let (decoder, _) = decoder(Envelope::EventBridge);
-        let refuse = |body: &'static str| {
-            decoder
-                .decode(&Bytes::from(body), "m1")
-                .unwrap_err()
-                .to_string()
-        };
-        insta::assert_snapshot!(refuse("hello"), @"not JSON: an unexpected character at byte 0");
-        insta::assert_snapshot!(refuse("[]"), @"not an EventBridge event: `id` is missing or not a string");
-        insta::assert_snapshot!(refuse(r#"{"id":"1","source":"s","detail":{}}"#), @"not an EventBridge event: `detail-type` is missing or not a string");
-        insta::assert_snapshot!(refuse(r#"{"id":"1","source":"s","detail-type":"t","detail":[]}"#), @"not an EventBridge event: `detail` is missing or not an object");
-    }
-}
+mod tests;

@@ -12,7 +12,8 @@ use super::render::{Rejection, Renderer};
 use super::target::Target;
 use crate::channel::limits::PAYLOAD_BYTES;
 use crate::channel::topic::Topic;
-use crate::event::envelope::{DecodeError, Decoder, Envelope, Event, Origin};
+use crate::event::decode_error::DecodeError;
+use crate::event::envelope::{Decoder, Envelope, Event, Origin};
 use crate::event::fields::Fields;
 use crate::event::pattern::Pattern;
 use crate::event::pattern::matching::{BudgetExceeded, PatternSet};
@@ -44,7 +45,7 @@ pub struct Route {
     pub expires: Option<Duration>,
     /// Whether only the newest message of a topic is published while several wait.
     pub conflate: bool,
-    /// Whether deliveries that a version-2 bus replays from its archive are pushed too.
+    /// Whether events that a bus replays from an archive are pushed too.
     pub replay: bool,
     /// What becomes of an event from which no right topic can be made.
     pub on_invalid_topic: OnInvalidTopic,

@@ -1,0 +1,75 @@
+//! JSON values in words, for messages: "an array of 2", "text, JSON in a string".
+
+use bytes::Bytes;
+
+use super::fields::Fields;
+use super::lex::Lexer;
+use super::scan::{ScanError, scan};
+use super::scanned::{Kind, Value};
+
+/// A captured value in words, without its text.
+pub fn described(value: &Value<'_>) -> String {
+    words(value.kind, value.text)
+}
+
+/// A value in words: decoded text of a string, JSON text of anything else.
+pub(super) fn words(kind: Kind, text: &[u8]) -> String {
+    match kind {
+        Kind::String if text.is_empty() => "empty text".into(),
+        Kind::String if is_json(text) => "text, JSON in a string".into(),
+        Kind::String => "text".into(),
+        Kind::Number => "a number".into(),
+        Kind::True => "true".into(),
+        Kind::False => "false".into(),
+        Kind::Null => "null".into(),
+        Kind::Object => "an object".into(),
+        Kind::Array => match elements(text) {
+            Ok(0) => "an empty array".into(),
+            Ok(count) => format!("an array of {count}"),
+            Err(_) => "an array".into(),
+        },
+    }
+}
+
+/// Whether text is a JSON object or array.
+fn is_json(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let opens = matches!(text.first(), Some(b'{' | b'['));
+    opens && scan(&Bytes::copy_from_slice(text), &Fields::new()).is_ok()
+}
+
+/// The number of elements of an array's JSON text.
+fn elements(array: &[u8]) -> Result<usize, ScanError> {
+    let mut lexer = Lexer::new(array);
+    lexer.peek()?;
+    lexer.open(0)?;
+    let mut count = 0;
+    let mut more = lexer.first_of(b']')?;
+    while more {
+        lexer.skip(1)?;
+        count += 1;
+        more = lexer.next_of(b']')?;
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_in_words() {
+        let check = |kind, text: &str, expected: &str| {
+            assert_eq!(words(kind, text.as_bytes()), expected, "{text}");
+        };
+        check(Kind::String, "x", "text");
+        check(Kind::String, "", "empty text");
+        check(Kind::String, r#" {"a":1} "#, "text, JSON in a string");
+        check(Kind::String, "[1]", "text, JSON in a string");
+        check(Kind::String, "{x}", "text");
+        check(Kind::Array, "[]", "an empty array");
+        check(Kind::Array, "[ ]", "an empty array");
+        check(Kind::Array, r#"[[1,2],{"a":[3]},"]"]"#, "an array of 3");
+        check(Kind::Null, "null", "null");
+    }
+}
