@@ -634,6 +634,30 @@ fn what_can_never_be_published_is_kept_aside_with_its_reason() {
         ("not JSON", "not_an_event", "nonsense".into()),
         ("no order", "template_missing", event(r#"{"n":1}"#)),
         (
+            "two events in an array",
+            "not_an_event",
+            format!(
+                "[{},{}]",
+                event(&format!(r#"{{"orderId":"{order}"}}"#)),
+                event(r#"{"orderId":"6c1d8f1f-5a1c-4e4f-8a62-7b5a1d7d3b22"}"#)
+            ),
+        ),
+        (
+            "two orders in one event",
+            "several_values",
+            event(&format!(
+                r#"{{"orderId":"{order}","orderId":"6c1d8f1f-5a1c-4e4f-8a62-7b5a1d7d3b22","tenantId":"{order}"}}"#
+            )),
+        ),
+        (
+            "an SNS notification",
+            "not_an_event",
+            format!(
+                r#"{{"Type":"Notification","TopicArn":"arn:aws:sns:eu-west-1:111122223333:orders","Message":{}}}"#,
+                serde_json::Value::from(event(&format!(r#"{{"orderId":"{order}"}}"#)))
+            ),
+        ),
+        (
             "topic too long",
             "topic_rejected",
             format!(
@@ -655,7 +679,7 @@ fn what_can_never_be_published_is_kept_aside_with_its_reason() {
         platform.moto.bus(&["send", file.to_str().unwrap()]);
         std::fs::remove_file(file).unwrap();
     }
-    until("all four are kept aside", || {
+    until("all are kept aside", || {
         platform.state()["dead"].as_array().unwrap().len() == bodies.len()
     });
     let dead = platform.state()["dead"].clone();

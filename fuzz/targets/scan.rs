@@ -1,8 +1,10 @@
-//! Any bytes through the scan: what serde_json takes for JSON is JSON, and captured places are within the text.
+//! Any bytes through the scan: what serde_json takes for JSON is JSON, and captured places are within the text. The same bytes as a
+//! body: an event is one JSON object, and its detail is a slice of it.
 
 #![no_main]
 
 use bytes::Bytes;
+use eventcast::event::envelope::{Decoder, Envelope};
 use eventcast::event::fields::Fields;
 use eventcast::event::scan::scan;
 use libfuzzer_sys::fuzz_target;
@@ -18,6 +20,17 @@ fuzz_target!(|input: &[u8]| {
         && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
     {
         assert!(scanned.is_ok(), "serde_json takes it");
+    }
+    for (_, envelope) in Envelope::NAMES {
+        let decoder = Decoder::new(envelope, Fields::new());
+        match decoder.decode(&body, "m1") {
+            Ok(event) => {
+                assert!(event.body().trim_ascii().starts_with(b"{"));
+                let detail = event.detail().map(|detail| event.scanned().slice(&detail));
+                assert!(detail.is_none_or(|detail| event.body().len() >= detail.len()));
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
     }
     if let Ok(scanned) = scanned {
         for value in ids.iter().flat_map(|id| scanned.values(*id)) {

@@ -23,15 +23,13 @@ use super::{Batch, Bridge, Place};
 use crate::channel::topic::Topic;
 use crate::event::envelope::Origin;
 use crate::port::{Delivery, PublishError, Publisher, Queue};
+use crate::route::explain::SHORTEST_EXPIRY;
 use crate::route::publication::Publication;
 use crate::route::table::NOT_AN_EVENT;
 use crate::telemetry::traces::Span;
 
 /// The part of the drain time that is kept for settling.
 const SETTLE_RESERVE: Duration = Duration::from_secs(2);
-
-/// Below this, what is left of a message's time cannot be written as MQTT 5 message expiry.
-const SHORTEST_EXPIRY: Duration = Duration::from_secs(1);
 
 impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     /// Works on batches until there are no more and nothing is under way.
@@ -163,11 +161,19 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
                 "a route was left out"
             );
         }
-        work.outcome = routed.dead_letter.map_or(Outcome::Done, Outcome::Refused);
         if routed.publications.is_empty() {
-            if work.outcome == Outcome::Done && routed.skipped.is_empty() {
-                metrics.unrouted.one();
+            match (routed.held_back, routed.empty) {
+                (0, 0) if routed.skipped.is_empty() => metrics.unrouted.one(),
+                (0, 0) => {}
+                (0, _) => metrics.nothing_to_publish.one(),
+                _ => metrics.replays_held_back.one(),
             }
+            tracing::debug!(
+                message_id = %work.delivery.id,
+                held_back = routed.held_back,
+                empty = routed.empty,
+                "no publication of an event"
+            );
             return self.end(id, Outcome::Done);
         }
         let time = routed.publications.first().and_then(|one| one.facts.time());

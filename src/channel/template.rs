@@ -1,8 +1,8 @@
 //! Templates of topics and channel ids: `order/{detail.orderId}` in a route, `order:{claims.orders[*]}` in a role.
 //!
 //! A placeholder names a field by its dotted path from the root of an event (or of a token's claims), `{$.detail.orderId}` and `{detail.orderId}` alike;
-//! `{detail."order id"}` quotes a segment; `[*]` may mark an array and changes nothing, since arrays fan out anyway; `[0]`
-//! picks one element. `{{` and `}}` are the braces themselves. Filters follow after `|`: `lower`, `encode` (percent-encode
+//! `{detail."order id"}` quotes a segment; `[*]` marks an array of which every element counts; `[0]` picks one element. In a
+//! route a placeholder without `[*]` takes exactly one value. `{{` and `}}` are the braces themselves. Filters follow after `|`: `lower`, `encode` (percent-encode
 //! what a topic level must not hold), `path` (slashes are allowed) and `default:text`.
 //!
 //! Values are checked before they enter a topic; nothing is ever stripped or replaced silently, since two ids would meet on
@@ -36,6 +36,8 @@ pub(crate) struct Placeholder {
     pub(crate) segments: Box<[Box<str>]>,
     /// Which elements of arrays along the path are meant, where that is said.
     pub(crate) picks: Vec<Pick>,
+    /// The arrays along the path that `[*]` marks.
+    pub(crate) stars: Vec<ArrayStar>,
     pub(crate) filters: Filters,
     /// The placeholder as written, braces included, for messages.
     pub(crate) written: Box<str>,
@@ -47,6 +49,13 @@ pub(crate) struct Pick {
     pub(crate) depth: u16,
     pub(crate) nth: usize,
     pub(crate) index: u32,
+}
+
+/// `[*]` after the segment that ends at `depth`; `nth` counts arrays directly within arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ArrayStar {
+    pub(crate) depth: u16,
+    pub(crate) nth: usize,
 }
 
 /// What is done to a value before it is checked.
@@ -246,10 +255,10 @@ impl<'t> Parser<'t> {
             self.at += 2;
         }
         let mut segments = Vec::new();
-        let mut picks = Vec::new();
+        let (mut picks, mut stars) = (Vec::new(), Vec::new());
         loop {
             segments.push(self.segment(start)?);
-            self.brackets(segments.len(), &mut picks)?;
+            self.brackets(segments.len(), &mut picks, &mut stars)?;
             if !self.eat('.') {
                 break;
             }
@@ -263,6 +272,7 @@ impl<'t> Parser<'t> {
             path: path.into(),
             segments: segments.into_iter().map(Into::into).collect(),
             picks,
+            stars,
             filters,
             written: self.text.get(start..self.at).unwrap_or_default().into(),
         }))
@@ -304,7 +314,13 @@ impl<'t> Parser<'t> {
     }
 
     /// `[*]` and `[n]` after a segment.
-    fn brackets(&mut self, depth: usize, picks: &mut Vec<Pick>) -> Result<(), TemplateError> {
+    fn brackets(
+        &mut self,
+        depth: usize,
+        picks: &mut Vec<Pick>,
+        stars: &mut Vec<ArrayStar>,
+    ) -> Result<(), TemplateError> {
+        let depth = u16::try_from(depth).unwrap_or(u16::MAX);
         let mut nth = 0;
         while self.rest().starts_with('[') {
             let begin = self.at;
@@ -312,7 +328,9 @@ impl<'t> Parser<'t> {
             let Some((inside, _)) = inside else {
                 return Err(self.fail(begin, "`[` without `]`", None));
             };
-            if inside != "*" {
+            if inside == "*" {
+                stars.push(ArrayStar { depth, nth });
+            } else {
                 let index = inside.parse().map_err(|_| {
                     self.fail(
                         begin,
@@ -320,11 +338,7 @@ impl<'t> Parser<'t> {
                         Some("write [*] for all elements, or [0] for the first"),
                     )
                 })?;
-                picks.push(Pick {
-                    depth: u16::try_from(depth).unwrap_or(u16::MAX),
-                    nth,
-                    index,
-                });
+                picks.push(Pick { depth, nth, index });
             }
             nth += 1;
             self.at += inside.len() + 2;
@@ -404,6 +418,7 @@ mod tests {
         };
         let pick = |depth, nth, index| Pick { depth, nth, index };
         assert_eq!(placeholder.picks, [pick(2, 0, 0), pick(3, 1, 2)]);
+        assert_eq!(placeholder.stars, [ArrayStar { depth: 3, nth: 0 }]);
     }
 
     #[test]

@@ -195,7 +195,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         Command::Doctor(command) => doctor::run(&command, out, &mut io::stderr()),
         Command::Healthcheck(command) => healthcheck::run(&command, out, &mut io::stderr()),
         Command::Dlq(command) => dlq::run(&command, out, &mut io::stderr()),
-        Command::Routes(command) => routes::run(command, out, &mut io::stderr()),
+        Command::Routes(command) => routes::run(command, piped(), out, &mut io::stderr()),
         #[cfg(feature = "authorizer")]
         Command::Token(command) => token::run(command, piped(), out, &mut io::stderr()),
         Command::Config(command) => config::run(&command, out),

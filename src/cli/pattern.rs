@@ -13,7 +13,9 @@ use super::diagnostic::excerpt;
 use super::json::write_json;
 use super::lines::answer_each;
 use super::{Format, Status};
-use crate::event::pattern::explain::{Explainer, Explanation};
+use crate::escape::write_line;
+use crate::event::decode_error::DecodeError;
+use crate::event::pattern::explain::{Explainer, Explanation, Mismatch};
 use crate::event::pattern::tree::Position;
 use crate::event::pattern::{Pattern, PatternError};
 use crate::event::scan::scan;
@@ -34,7 +36,7 @@ pub(super) enum Command {
 const TEST_HELP: &str = "\
 Examples:
   eventcast pattern test --pattern '{\"source\":[\"shop.orders\"]}' --event event.json
-  eventcast pattern test --pattern rule.json --event rule-event.json --format json
+  eventcast pattern test --pattern rule.json --event - --format json < event.json
   eventcast pattern test < cases.jsonl
 
 Without --pattern, JSON lines are read from standard input, each {\"id\", \"pattern\", \"event\"}; pattern and \
@@ -46,11 +48,11 @@ event is not valid.";
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
-    /// The pattern: JSON text (beginning with `{`) or a file
-    #[arg(long, value_name = "JSON|FILE", requires = "event")]
+    /// The pattern: JSON text (beginning with `{`), a file, or `-` for standard input
+    #[arg(long, value_name = "JSON|FILE|-", requires = "event")]
     pattern: Option<String>,
-    /// The event: JSON text (beginning with `{`) or a file
-    #[arg(long, value_name = "JSON|FILE", requires = "pattern")]
+    /// The event: JSON text (beginning with `{`), a file, or `-` for standard input
+    #[arg(long, value_name = "JSON|FILE|-", requires = "pattern")]
     event: Option<String>,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
@@ -66,7 +68,22 @@ pub(super) fn run(
 ) -> anyhow::Result<Status> {
     let Command::Test(test) = command;
     match (test.pattern, test.event, input) {
-        (Some(pattern), Some(event), _) => one(&pattern, &event, test.format, out, messages),
+        (Some(pattern), Some(event), input) => {
+            let mut input = input;
+            let texts = text(&pattern, &mut input)
+                .and_then(|pattern| Ok((pattern, text(&event, &mut input)?)));
+            match texts {
+                Ok((text, event)) => one(&pattern, &text, &event, test.format, out, messages),
+                Err(error) => {
+                    write_line(messages, format_args!("error: {error:#}"))?;
+                    writeln!(
+                        messages,
+                        "help: give JSON text that begins with `{{`, a file, or - for standard input"
+                    )?;
+                    Ok(Status::CannotAnswer)
+                }
+            }
+        }
         (_, _, Some(input)) => lines(input, out),
         (_, _, None) => {
             writeln!(
@@ -78,10 +95,20 @@ pub(super) fn run(
     }
 }
 
-/// What was typed: literal JSON, or the name of a file that holds it.
-fn text(argument: &str) -> anyhow::Result<String> {
+/// The text of an argument: literal JSON, standard input, or the content of a file. Standard input is read once.
+fn text(argument: &str, input: &mut Option<impl BufRead>) -> anyhow::Result<String> {
     if argument.trim_start().starts_with(['{', '[']) {
         return Ok(argument.to_owned());
+    }
+    if argument == "-" {
+        let mut input = input
+            .take()
+            .context("standard input is a terminal or was read already: nothing comes from it")?;
+        let mut text = String::new();
+        input
+            .read_to_string(&mut text)
+            .context("reading standard input")?;
+        return Ok(text);
     }
     fs::read_to_string(argument).with_context(|| format!("reading `{argument}`"))
 }
@@ -93,31 +120,22 @@ struct Answer {
     matches: Option<bool>,
     error: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<crate::event::pattern::explain::Mismatch>,
+    reasons: Vec<Mismatch>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
 
 fn one(
     pattern_argument: &str,
-    event_argument: &str,
+    pattern_text: &str,
+    event_text: &str,
     format: Format,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let (pattern_text, event_text) = match (text(pattern_argument), text(event_argument)) {
-        (Ok(pattern), Ok(event)) => (pattern, event),
-        (Err(error), _) | (_, Err(error)) => {
-            writeln!(
-                messages,
-                "error: {error:#}\nhelp: give JSON text that begins with `{{`, or a file"
-            )?;
-            return Ok(Status::CannotAnswer);
-        }
-    };
-    let pattern = Pattern::parse(&pattern_text);
+    let pattern = Pattern::parse(pattern_text);
     let outcome = match &pattern {
-        Ok(pattern) => explain(pattern, &event_text),
+        Ok(pattern) => explain(pattern, event_text),
         Err(error) => Err(error.aws_text()),
     };
     let status = match &outcome {
@@ -141,7 +159,7 @@ fn one(
                 writeln!(messages, "warning: {warning}")?;
             }
             match (pattern, outcome) {
-                (Err(error), _) => invalid(&error, pattern_argument, &pattern_text, messages)?,
+                (Err(error), _) => invalid(&error, pattern_argument, pattern_text, messages)?,
                 (Ok(_), Err(error)) => writeln!(messages, "error: {error}")?,
                 (Ok(_), Ok(explanation)) => verdict(&explanation, out)?,
             }
@@ -165,7 +183,7 @@ fn explain(pattern: &Pattern, event: &str) -> Result<Explanation, String> {
     let scanned =
         scan(&body, explainer.fields()).map_err(|error| format!("the event is {error}"))?;
     if scanned.root() != Kind::Object {
-        return Err("the event is not a JSON object".into());
+        return Err(DecodeError::of_root(&scanned).to_string());
     }
     explainer
         .explain(&scanned)
@@ -330,6 +348,45 @@ mod tests {
           alternative 1: the event has no `a`; wanted [1]
           alternative 2: `b` is 1; wanted [{"exists":false}]
         "#);
+    }
+
+    #[test]
+    fn reasons_say_what_is_there() {
+        let reason = |pattern: &str, event: &str| {
+            let (status, out, _) = tested(pattern, event, Format::Text);
+            assert_eq!(status, Status::No);
+            out.replacen("no match\n  ", "", 1)
+        };
+        let exists = |path: &str| format!(r#"{{"detail":{{"{path}":[{{"exists":true}}]}}}}"#);
+        insta::assert_snapshot!(reason(&exists("oldImage"), r#"{"detail":{"oldImage":{"type":"x"}}}"#), @r#"`detail.oldImage` is an object, and patterns match only the values in it; wanted [{"exists":true}]"#);
+        insta::assert_snapshot!(reason(&exists("watchers"), r#"{"detail":{"watchers":[]}}"#), @r#"`detail.watchers` is an empty array, which counts as absent; wanted [{"exists":true}]"#);
+        insta::assert_snapshot!(reason(r#"{"detail":{"orderId":["1"]}}"#, r#"{"detail":"{\"orderId\":\"1\"}"}"#), @r#"`detail` is text, JSON in a string, not an object; wanted ["1"]"#);
+        insta::assert_snapshot!(reason(r#"{"detail":{"orderId":["1"]}}"#, r#"{"detail":null}"#), @r#"`detail` is null, not an object; wanted ["1"]"#);
+        insta::assert_snapshot!(reason(r#"{"detail":{"orderId":["1"]}}"#, r#"{"detail":{}}"#), @r#"the event has no `detail.orderId`; wanted ["1"]"#);
+        insta::assert_snapshot!(reason(r#"{"a":{"b":["1"]}}"#, r#"{"a":[{"b":[]},{"b":{}}]}"#), @r#"`a[1].b` is an object, and patterns match only the values in it; wanted ["1"]"#);
+        insta::assert_snapshot!(reason(r#"{"a":{"b":["1"]}}"#, r#"{"a":[17]}"#), @r#"`a[0]` is a number, not an object; wanted ["1"]"#);
+    }
+
+    #[test]
+    fn standard_input_takes_the_place_of_a_file() {
+        let test = |pattern: &str, event: &str, input: &str| {
+            let command = Command::Test(Test {
+                pattern: Some(pattern.into()),
+                event: Some(event.into()),
+                format: Format::Text,
+            });
+            let (mut out, mut messages) = (Vec::new(), Vec::new());
+            let status = run(command, Some(input.as_bytes()), &mut out, &mut messages).unwrap();
+            (status, String::from_utf8(messages).unwrap())
+        };
+        assert_eq!(test(r#"{"a":[1]}"#, "-", r#"{"a":1}"#).0, Status::Yes);
+        assert_eq!(test("-", r#"{"a":2}"#, r#"{"a":[1]}"#).0, Status::No);
+        let (status, messages) = test("-", "-", "{}");
+        assert_eq!(status, Status::CannotAnswer);
+        assert!(messages.contains("was read already"), "{messages}");
+        let (status, messages) = test(r#"{"a":[1]}"#, "-", "[1,2]");
+        assert_eq!(status, Status::CannotAnswer);
+        assert!(messages.contains("an array of 2"), "{messages}");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `eventcast routes check` and `routes explain`: is the configuration right, and what does it do with one event.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
 use super::configuration::Configuration;
 use super::diagnostic::render;
@@ -13,7 +14,10 @@ use super::json::write_json;
 use super::{Format, Status};
 use crate::config::Config;
 use crate::config::fault::Severity;
-use crate::route::explain::{self, EventFacts, Explanation};
+use crate::escape::write_line;
+use crate::route::explain::{
+    self, EventFacts, EventOutcome, Explanation, PublicationFacts, RouteExplanation,
+};
 use crate::route::table::Refusal;
 
 #[derive(Debug, Subcommand)]
@@ -36,17 +40,58 @@ Exit status: 0 nothing found, 1 findings, 2 the file cannot be read.")]
     #[command(after_help = "\
 Examples:
   eventcast routes explain --event event.json
-  eventcast routes explain --event '{\"id\":\"1\",\"source\":\"shop.orders\",…}' --format json
+  aws sqs receive-message --queue-url \"$QUEUE\" --query 'Messages[0].Body' --output text |
+    eventcast routes explain --event -
+  eventcast routes explain --event event.json --at event --format json
 
-Exit status: 0 something would be published, 1 nothing would, 2 the configuration or the event cannot \
-be read.")]
+Exit status: 0 something would be published, 1 nothing would, 2 the configuration cannot be read, or \
+the body is no event.")]
     Explain {
         #[command(flatten)]
         input: Input,
-        /// The event as it stands in the queue: JSON text (beginning with `{`) or a file
-        #[arg(long, value_name = "JSON|FILE")]
+        /// The event as it is in the queue: JSON text (beginning with `{` or `[`), a file, or `-`
+        #[arg(long, value_name = "JSON|FILE|-")]
         event: String,
+        /// The moment at which the daemon has the event, for routes with `expires`: `now`, `event`
+        /// (the event's own time), or a time such as 2026-11-27T10:00:00Z
+        #[arg(long, value_name = "TIME", default_value = "now")]
+        at: ExplainTime,
     },
+}
+
+/// The moment for which an event is explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExplainTime {
+    /// The moment of the call.
+    Now,
+    /// The event's own time, at which nothing is too old.
+    Event,
+    /// A given time.
+    Time(Timestamp),
+}
+
+impl std::str::FromStr for ExplainTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "now" => Ok(Self::Now),
+            "event" => Ok(Self::Event),
+            time => time.parse().map(Self::Time).map_err(|_| {
+                "a moment is now, event, or a time such as 2026-11-27T10:00:00Z".into()
+            }),
+        }
+    }
+}
+
+impl ExplainTime {
+    fn time(self) -> Option<Timestamp> {
+        match self {
+            Self::Now => Some(Timestamp::now()),
+            Self::Event => None,
+            Self::Time(time) => Some(time),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -58,15 +103,19 @@ pub(super) struct Input {
     format: Format,
 }
 
-/// Runs a command of this file.
+/// Runs a command of this file. `stdin` is standard input unless it is a terminal.
 pub(super) fn run(
     command: Command,
+    stdin: Option<impl Read>,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     match command {
         Command::Check(input) => check(&input, out, messages),
-        Command::Explain { input, event } => explain(&input, &event, out, messages),
+        Command::Explain { input, event, at } => {
+            let body = event_body(&event, stdin);
+            explain(&input, body, at, out, messages)
+        }
     }
 }
 
@@ -106,46 +155,64 @@ const MESSAGE_ID: &str = "message-id-of-the-queue";
 
 fn explain(
     input: &Input,
-    event: &str,
+    body: anyhow::Result<Bytes>,
+    at: ExplainTime,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     let Some(config) = input.configuration.read_checked(messages)? else {
         return Ok(Status::CannotAnswer);
     };
-    let body = match event_body(event) {
+    let body = match body {
         Ok(body) => body,
         Err(error) => {
+            write_line(messages, format_args!("error: {error:#}"))?;
             writeln!(
                 messages,
-                "error: {error:#}\nhelp: give JSON text that begins with `{{`, or a file"
+                "help: give JSON text that begins with `{{`, a file, or - for standard input"
             )?;
             return Ok(Status::CannotAnswer);
         }
     };
-    let explanation = match explained(&config, &body) {
+    let explanation = match explained(&config, &body, at.time()) {
         Ok(explanation) => explanation,
         Err(refusal) => {
-            writeln!(messages, "error: {refusal}")?;
+            let reason = refusal.reason;
+            write_line(messages, format_args!("error: {refusal}"))?;
+            writeln!(
+                messages,
+                "help: the daemon sends such a body to the dead-letter queue, with the reason {reason}"
+            )?;
             return Ok(Status::CannotAnswer);
         }
     };
-    let publishes = explanation.publishes();
     match input.format {
         Format::Json => {
             write_json(&explanation, out)?;
         }
         Format::Text => write_text(&explanation, out)?,
     }
-    Ok(if publishes { Status::Yes } else { Status::No })
+    Ok(if explanation.publishes() {
+        Status::Yes
+    } else {
+        Status::No
+    })
 }
 
-fn explained(config: &Config, body: &Bytes) -> Result<Explanation, Refusal> {
-    explain::explain(&config.route_table(), body, MESSAGE_ID)
+fn explained(config: &Config, body: &Bytes, at: Option<Timestamp>) -> Result<Explanation, Refusal> {
+    explain::explain(&config.route_table(), body, MESSAGE_ID, at)
 }
 
-fn event_body(argument: &str) -> anyhow::Result<Bytes> {
-    if argument.trim_start().starts_with('{') {
+fn event_body(argument: &str, stdin: Option<impl Read>) -> anyhow::Result<Bytes> {
+    if argument == "-" {
+        let mut stdin = stdin.context("standard input is a terminal: no event comes from it")?;
+        let mut body = Vec::new();
+        stdin
+            .read_to_end(&mut body)
+            .context("reading the event from standard input")?;
+        return Ok(body.into());
+    }
+    if argument.trim_start().starts_with(['{', '[']) {
         return Ok(Bytes::copy_from_slice(argument.as_bytes()));
     }
     let bytes = fs::read(argument).with_context(|| format!("reading the event `{argument}`"))?;
@@ -158,50 +225,110 @@ fn write_text(explanation: &Explanation, out: &mut impl Write) -> anyhow::Result
         source,
         detail_type,
         size_bytes,
-        ..
+        replay,
     } = &explanation.event;
-    writeln!(
+    write_line(
         out,
-        "event {id}: {} from {}, {size_bytes} bytes",
-        detail_type.as_deref().unwrap_or("(no detail-type)"),
-        source.as_deref().unwrap_or("(no source)"),
+        format_args!(
+            "event {id}: {} from {}, {size_bytes} bytes{}",
+            detail_type.as_deref().unwrap_or("(no detail-type)"),
+            source.as_deref().unwrap_or("(no source)"),
+            if *replay { ", replayed" } else { "" },
+        ),
     )?;
     for route in &explanation.routes {
-        match &route.refused {
-            _ if !route.matches => {
-                writeln!(out, "\n{}: no match", route.route)?;
-                for mismatch in &route.mismatches {
-                    writeln!(out, "  {mismatch}")?;
-                }
-            }
-            Some(reason) => {
-                writeln!(out, "\n{}: matches, but publishes nothing", route.route)?;
-                writeln!(out, "  {}: {}", reason.reason, reason.detail)?;
-            }
-            None => writeln!(out, "\n{}: matches", route.route)?,
-        }
-        for publication in &route.publications {
-            let retain = if publication.retain { ", retained" } else { "" };
-            let expires = publication
-                .expires_seconds
-                .map_or_else(String::new, |seconds| format!(", expires after {seconds}s"));
-            writeln!(
-                out,
-                "  -> {}  {} bytes, qos {}{retain}{expires}, {}",
-                publication.topic,
-                publication.size_bytes,
-                publication.qos,
-                publication.content_type
-            )?;
-        }
+        writeln!(out)?;
+        write_route(route, explanation.refused.is_some(), out)?;
     }
-    if let Some(reason) = &explanation.refused {
-        writeln!(
-            out,
-            "\nnothing is published: {}: {}",
+    let end = match (&explanation.refused, explanation.outcome) {
+        (Some(reason), _) => format!(
+            "dead letter: nothing of the event is published: {}: {}",
             reason.reason, reason.detail
-        )?;
+        ),
+        (None, EventOutcome::Published | EventOutcome::DeadLetter) => return Ok(()),
+        (None, EventOutcome::Unrouted) => "deleted: no route takes the event".into(),
+        (None, EventOutcome::HeldBack) => {
+            "deleted: routes hold back an event that is replayed from an archive".into()
+        }
+        (None, EventOutcome::NothingToPublish) => "deleted: nothing to publish".into(),
+        (None, EventOutcome::Skipped) => {
+            "deleted: the routes that take the event are left out (`on_invalid_topic: skip`)".into()
+        }
+        (None, EventOutcome::Expired) => {
+            "deleted: every message is too old now; `--at event` asks as of the event's own time"
+                .into()
+        }
+    };
+    writeln!(out)?;
+    write_line(out, format_args!("{end}"))?;
+    Ok(())
+}
+
+/// One route. `withheld` says that the event goes to the dead-letter queue as a whole.
+fn write_route(
+    route: &RouteExplanation,
+    withheld: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let name = &route.route;
+    if !route.matches {
+        write_line(out, format_args!("{name}: no match"))?;
+        for mismatch in &route.mismatches {
+            write_line(out, format_args!("  {mismatch}"))?;
+        }
+        return Ok(());
     }
+    let publishes = !route.publications.is_empty();
+    let but = if publishes {
+        ""
+    } else {
+        ", but publishes nothing"
+    };
+    write_line(out, format_args!("{name}: matches{but}"))?;
+    for publication in &route.publications {
+        write_publication(publication, out)?;
+    }
+    for target in &route.targets {
+        let name = &target.target;
+        if let Some(why) = &target.nothing {
+            write_line(out, format_args!("  {name}: no message: {why}"))?;
+        }
+        if let Some(reason) = &target.refused {
+            let (word, detail) = (reason.reason, &reason.detail);
+            write_line(out, format_args!("  {name}: {word}: {detail}"))?;
+        }
+        if !publishes && (withheld || route.refused.is_some()) {
+            for topic in &target.topics {
+                write_line(out, format_args!("  {name}: {topic} is withheld"))?;
+            }
+        }
+    }
+    let of_target = route.targets.iter().any(|target| target.refused.is_some());
+    if let Some(reason) = route.refused.as_ref().filter(|_| !of_target) {
+        write_line(out, format_args!("  {}: {}", reason.reason, reason.detail))?;
+    }
+    Ok(())
+}
+
+fn write_publication(publication: &PublicationFacts, out: &mut impl Write) -> anyhow::Result<()> {
+    let retain = if publication.retain { ", retained" } else { "" };
+    let expires = match publication.expires_seconds {
+        None => String::new(),
+        Some(seconds) if publication.expired => {
+            format!(", expired: it was worth delivering for {seconds}s")
+        }
+        Some(seconds) => format!(", expires after {seconds}s"),
+    };
+    let oversize = publication
+        .oversize
+        .map_or_else(String::new, |how| format!(", too large: sent as {how}"));
+    write_line(
+        out,
+        format_args!(
+            "  -> {}  {} bytes, qos {}{retain}{expires}{oversize}, {}",
+            publication.topic, publication.size_bytes, publication.qos, publication.content_type
+        ),
+    )?;
     Ok(())
 }
 
@@ -238,7 +365,7 @@ routes:
 
     #[test]
     fn explained_as_text() {
-        let explanation = explained(&config(), &Bytes::from(EVENT)).unwrap();
+        let explanation = explained(&config(), &Bytes::from(EVENT), None).unwrap();
         let mut out = Vec::new();
         write_text(&explanation, &mut out).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap());
@@ -246,13 +373,75 @@ routes:
 
     #[test]
     fn explained_as_json() {
-        let explanation = explained(&config(), &Bytes::from(EVENT)).unwrap();
+        let explanation = explained(&config(), &Bytes::from(EVENT), None).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&explanation).unwrap());
+    }
+
+    fn text_of(event: &str) -> String {
+        let explanation = explained(&config(), &Bytes::copy_from_slice(event.as_bytes()), None);
+        let mut out = Vec::new();
+        write_text(&explanation.unwrap(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_list_without_elements_and_a_replay_are_explained() {
+        let fans_out = CONFIG.replace("[payments]", "[\"watch/{detail.watchers[*].id}\"]");
+        let source = Source {
+            file: "eventcast.yaml",
+            text: &fans_out,
+            ..Source::default()
+        };
+        let config = load(&source).config.unwrap();
+        let event = r#"{"id":"\u001b[31me1","source":"shop.payments","detail-type":"Paid","detail":{"watchers":[]}}"#;
+        let explanation = explained(&config, &Bytes::from(event), None).unwrap();
+        assert!(!explanation.publishes());
+        let mut out = Vec::new();
+        write_text(&explanation, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("event \\u{1b}[31me1: Paid"), "{text}");
+        assert!(
+            text.contains(
+                "  watch/{detail.watchers[*].id}: no message: `detail.watchers` is an empty array\n"
+            ),
+            "{text}"
+        );
+        assert!(text.ends_with("\ndeleted: nothing to publish\n"), "{text}");
+        let replayed = EVENT.replacen('{', r#"{"replay-name":"incident-42","#, 1);
+        let text = text_of(&replayed);
+        assert!(
+            text.contains("replay: the event is replayed from an archive"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with(
+                "\ndeleted: routes hold back an event that is replayed from an archive\n"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_event_comes_from_standard_input() {
+        let body = event_body("-", Some("[1]".as_bytes())).unwrap();
+        assert_eq!(&body[..], b"[1]");
+        assert_eq!(&event_body(" [2]", None::<&[u8]>).unwrap()[..], b" [2]");
+        assert!(event_body("-", None::<&[u8]>).is_err());
+    }
+
+    #[test]
+    fn moments() {
+        assert_eq!("now".parse(), Ok(ExplainTime::Now));
+        assert_eq!("event".parse(), Ok(ExplainTime::Event));
+        assert_eq!("event".parse::<ExplainTime>().unwrap().time(), None);
+        let time = "2026-11-27T10:00:00Z";
+        assert_eq!(time.parse(), Ok(ExplainTime::Time(time.parse().unwrap())));
+        assert!("yesterday".parse::<ExplainTime>().is_err());
     }
 
     #[test]
     fn what_is_no_event_is_said() {
-        let refusal = explained(&config(), &Bytes::from("{}")).unwrap_err();
+        let refusal = explained(&config(), &Bytes::from("{}"), None).unwrap_err();
         assert_eq!(refusal.reason, "not_an_event");
     }
 

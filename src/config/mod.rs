@@ -314,7 +314,6 @@ fn read_route(node: &Node, key: &str, kinds: &Kinds, faults: &mut Faults<'_>) ->
         replay: flag(node, "replay"),
         on_invalid_topic: match text(node, "on_invalid_topic").as_deref() {
             Some("skip") => OnInvalidTopic::Skip,
-            Some("fail") => OnInvalidTopic::Fail,
             _ => OnInvalidTopic::DeadLetter,
         },
     })

@@ -150,7 +150,8 @@ const ROUTE: &[Key] = &[
         Shape::List(&Shape::Text {
             example: "order:{detail.orderId}",
         }),
-        "Where matching events go: channels (order:{detail.orderId}) or topics (status/{detail.region}). An array fans out.",
+        "Where matching events go: channels (order:{detail.orderId}) or topics (status/{detail.region}). A placeholder takes one value; `[*]` makes a message for each \
+         element of an array.",
     ),
     optional(
         "payload",
@@ -202,8 +203,8 @@ const ROUTE: &[Key] = &[
     optional(
         "on_invalid_topic",
         Shape::Choice(ON_INVALID_TOPIC),
-        "What becomes of an event from which no right topic can be made: dead_letter (the default; other routes publish first), \
-         skip (leave this route out), fail (publish nothing of the event).",
+        "What becomes of an event of which a target of this route can make no right topic: dead_letter (the default: nothing of \
+         the event is published, and it goes to the dead-letter queue; fail is another name for it), skip (leave this route out).",
     ),
 ];
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::foreign::Foreign;
+use super::foreign::ForeignBody;
 use super::scan::{Problem, ScanError};
 use super::scanned::{Kind, Scanned, Value};
 use super::words::{described, words};
@@ -24,7 +24,7 @@ pub enum DecodeError {
     NotObject(String),
     /// The body is of a kind that other services send to queues.
     #[error("not an event: this is {what}: {advice}", what = .0.what, advice = .0.advice)]
-    Foreign(&'static Foreign),
+    Foreign(&'static ForeignBody),
     /// A member of the envelope is missing or of another type.
     #[error("not an EventBridge event: {}", member(name, wanted, found.as_deref()))]
     Member {
@@ -65,7 +65,7 @@ impl DecodeError {
     }
 
     /// The reason for a body whose root is no object.
-    pub(super) fn of_root(scanned: &Scanned) -> Self {
+    pub(crate) fn of_root(scanned: &Scanned) -> Self {
         let body = scanned.body();
         let text = match scanned.root() {
             Kind::String => serde_json::from_slice(body).unwrap_or_else(|_| String::from("?")),

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::decode_error::DecodeError;
 use super::fields::{FieldId, Fields};
 use super::foreign::recognise;
-use super::notification::Unwrapper;
+use super::notification::NotificationReader;
 use super::scan::scan;
 use super::scanned::{Kind, Scanned, Value};
 use super::trace::is_traceparent;
@@ -73,7 +73,7 @@ pub struct Decoder {
     envelope: Envelope,
     fields: Fields,
     facts: FactIds,
-    notifications: Unwrapper,
+    notifications: NotificationReader,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +110,7 @@ impl Decoder {
             envelope,
             fields,
             facts,
-            notifications: Unwrapper::new(),
+            notifications: NotificationReader::new(),
         }
     }
 

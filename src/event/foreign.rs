@@ -11,17 +11,17 @@ use super::scanned::{Kind, Scanned};
 
 /// A kind of body that is no event.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Foreign {
+pub struct ForeignBody {
     /// Its name, as a part of a sentence.
     pub what: &'static str,
     /// What to change so that events arrive.
     pub advice: &'static str,
-    marks: &'static [Mark],
+    marks: &'static [MemberMark],
 }
 
 /// A sign of a kind of body. Paths look into every element of an array.
 #[derive(Debug, PartialEq, Eq)]
-enum Mark {
+enum MemberMark {
     /// The member is there.
     Has(&'static str),
     /// The member is text.
@@ -30,7 +30,7 @@ enum Mark {
     Is(&'static str, &'static str),
 }
 
-use Mark::{Has, Is, Text};
+use MemberMark::{Has, Is, Text};
 
 const RULE: &str = "send the service's events to an EventBridge bus, and let a rule with this queue as its target deliver them";
 const BUCKET: &str = "turn on EventBridge for the bucket, let a rule deliver its events, and take the bucket's notification to this \
@@ -43,123 +43,123 @@ const FUNCTION: &str =
 /// structure"; Lambda developer guide, pages of each event source and "Destinations"; API Gateway developer guide, "Lambda
 /// proxy integrations"; CloudWatch user guide, "Alarm events and EventBridge"; EventBridge API reference, PutEvents;
 /// EventBridge Scheduler user guide, "Default input"; CloudEvents 1.0, JSON format.
-const KINDS: &[Foreign] = &[
-    Foreign {
+const KINDS: &[ForeignBody] = &[
+    ForeignBody {
         what: "an SNS notification",
         advice: "set `envelope: sns`, or turn on raw message delivery for the queue's subscription",
         marks: &[Is("Type", "Notification"), Text("Message"), Has("TopicArn")],
     },
-    Foreign {
+    ForeignBody {
         what: "an SNS subscription confirmation",
         advice: "it carries no event; subscribe the queue by its ARN, so that SNS needs no confirmation",
         marks: &[Is("Type", "SubscriptionConfirmation"), Has("TopicArn")],
     },
-    Foreign {
+    ForeignBody {
         what: "an SNS unsubscribe confirmation",
         advice: "it carries no event, and the topic sends no more: subscribe the queue again",
         marks: &[Is("Type", "UnsubscribeConfirmation"), Has("TopicArn")],
     },
-    Foreign {
+    ForeignBody {
         what: "an S3 event notification",
         advice: BUCKET,
         marks: &[Is("Records.eventSource", "aws:s3")],
     },
-    Foreign {
+    ForeignBody {
         what: "the test event of an S3 event notification",
         advice: BUCKET,
         marks: &[Is("Event", "s3:TestEvent")],
     },
-    Foreign {
+    ForeignBody {
         what: "a batch of SQS messages, as Lambda gets it",
         advice: FUNCTION,
         marks: &[Is("Records.eventSource", "aws:sqs")],
     },
-    Foreign {
+    ForeignBody {
         what: "a batch of SNS notifications, as Lambda gets it",
         advice: FUNCTION,
         marks: &[Is("Records.EventSource", "aws:sns")],
     },
-    Foreign {
+    ForeignBody {
         what: "a batch of Kinesis records",
         advice: STREAM,
         marks: &[Is("Records.eventSource", "aws:kinesis")],
     },
-    Foreign {
+    ForeignBody {
         what: "a Kinesis record",
         advice: STREAM,
         marks: &[Is("eventSource", "aws:kinesis")],
     },
-    Foreign {
+    ForeignBody {
         what: "a batch of DynamoDB stream records",
         advice: STREAM,
         marks: &[Is("Records.eventSource", "aws:dynamodb")],
     },
-    Foreign {
+    ForeignBody {
         what: "a DynamoDB stream record",
         advice: STREAM,
         marks: &[Is("eventSource", "aws:dynamodb")],
     },
-    Foreign {
+    ForeignBody {
         what: "an SQS message inside an SQS message, as EventBridge Pipes has it",
         advice: "let the pipe send `$.body` by an input template",
         marks: &[Is("eventSource", "aws:sqs"), Has("body")],
     },
-    Foreign {
+    ForeignBody {
         what: "a batch of Kafka records",
         advice: STREAM,
         marks: &[Has("bootstrapServers"), Has("records")],
     },
-    Foreign {
+    ForeignBody {
         what: "CloudWatch Logs data",
         advice: RULE,
         marks: &[Has("awslogs.data")],
     },
-    Foreign {
+    ForeignBody {
         what: "CloudWatch Logs data",
         advice: RULE,
         marks: &[Is("messageType", "DATA_MESSAGE"), Has("logEvents")],
     },
-    Foreign {
+    ForeignBody {
         what: "the record of a Lambda destination",
         advice: "choose an EventBridge bus as the function's destination, or set `envelope: raw`",
         marks: &[Has("requestContext.functionArn"), Has("requestPayload")],
     },
-    Foreign {
+    ForeignBody {
         what: "a request of API Gateway",
         advice: "let the integration call `PutEvents`, or send the request's body alone",
         marks: &[Has("requestContext"), Has("httpMethod")],
     },
-    Foreign {
+    ForeignBody {
         what: "a request of API Gateway",
         advice: "let the integration call `PutEvents`, or send the request's body alone",
         marks: &[Has("requestContext.http"), Has("routeKey")],
     },
-    Foreign {
+    ForeignBody {
         what: "a CloudWatch alarm, as SNS sends it",
         advice: "alarms are on the default bus as well (`CloudWatch Alarm State Change`): let a rule deliver them",
         marks: &[Has("AlarmName"), Has("NewStateValue")],
     },
-    Foreign {
+    ForeignBody {
         what: "a CloudWatch alarm, as Lambda gets it",
         advice: "alarms are on the default bus as well (`CloudWatch Alarm State Change`): let a rule deliver them",
         marks: &[Has("alarmArn"), Has("alarmData")],
     },
-    Foreign {
+    ForeignBody {
         what: "a request of PutEvents",
         advice: "put its entries on a bus, and let a rule with this queue as its target deliver them",
         marks: &[Has("Entries.DetailType"), Has("Entries.Detail")],
     },
-    Foreign {
+    ForeignBody {
         what: "an entry of PutEvents",
         advice: "put it on a bus, and let a rule with this queue as its target deliver it",
         marks: &[Has("Source"), Has("DetailType"), Has("Detail")],
     },
-    Foreign {
+    ForeignBody {
         what: "the default input of EventBridge Scheduler, whose `detail` is text",
         advice: "give the schedule a target of `PutEvents`, or an input that is a whole event",
         marks: &[Is("source", "aws.scheduler"), Text("detail")],
     },
-    Foreign {
+    ForeignBody {
         what: "a CloudEvent",
         advice: "set `envelope: raw`, and name its members in patterns and targets",
         marks: &[Has("specversion"), Has("type"), Has("source")],
@@ -167,29 +167,29 @@ const KINDS: &[Foreign] = &[
 ];
 
 /// Texts that are not JSON, by how they begin.
-const TEXTS: &[(Beginning, Foreign)] = &[
+const TEXTS: &[(TextPrefix, ForeignBody)] = &[
     (
-        Beginning::Base64("H4sI"),
-        Foreign {
+        TextPrefix::Base64("H4sI"),
+        ForeignBody {
             what: "gzip in base64",
             advice: "send the event as text",
             marks: &[],
         },
     ),
-    (Beginning::Base64("ey"), JSON_IN_BASE64),
-    (Beginning::Base64("ew"), JSON_IN_BASE64),
-    (Beginning::Base64("W3"), JSON_IN_BASE64),
+    (TextPrefix::Base64("ey"), JSON_IN_BASE64),
+    (TextPrefix::Base64("ew"), JSON_IN_BASE64),
+    (TextPrefix::Base64("W3"), JSON_IN_BASE64),
     (
-        Beginning::Plain("\u{feff}"),
-        Foreign {
+        TextPrefix::Plain("\u{feff}"),
+        ForeignBody {
             what: "text with a byte order mark before it",
             advice: "send UTF-8 without a byte order mark",
             marks: &[],
         },
     ),
     (
-        Beginning::Plain("<"),
-        Foreign {
+        TextPrefix::Plain("<"),
+        ForeignBody {
             what: "XML or HTML",
             advice: RULE,
             marks: &[],
@@ -198,18 +198,18 @@ const TEXTS: &[(Beginning, Foreign)] = &[
 ];
 
 /// Texts of JSON strings, by how they begin.
-const ENCODED_TWICE: &[(Beginning, Foreign)] = &[
+const ENCODED_TWICE: &[(TextPrefix, ForeignBody)] = &[
     (
-        Beginning::Plain("{"),
-        Foreign {
+        TextPrefix::Plain("{"),
+        ForeignBody {
             what: "JSON in a JSON string: it was encoded twice",
             advice: "send the object itself, not its text as a string",
             marks: &[],
         },
     ),
     (
-        Beginning::Plain("["),
-        Foreign {
+        TextPrefix::Plain("["),
+        ForeignBody {
             what: "JSON in a JSON string: it was encoded twice",
             advice: "send each event as a message of its own, not as a string",
             marks: &[],
@@ -217,7 +217,7 @@ const ENCODED_TWICE: &[(Beginning, Foreign)] = &[
     ),
 ];
 
-const JSON_IN_BASE64: Foreign = Foreign {
+const JSON_IN_BASE64: ForeignBody = ForeignBody {
     what: "JSON in base64",
     advice: "send the event as text",
     marks: &[],
@@ -227,7 +227,7 @@ const JSON_IN_BASE64: Foreign = Foreign {
 const SHORTEST_BASE64: usize = 16;
 
 /// How a text begins.
-enum Beginning {
+enum TextPrefix {
     /// So.
     Plain(&'static str),
     /// So, and all of it is in base64's alphabet (RFC 4648, sections 4 and 5).
@@ -235,7 +235,7 @@ enum Beginning {
 }
 
 /// The kind of a body that is not an event, where it is a known one.
-pub(super) fn recognise(body: &Bytes) -> Option<&'static Foreign> {
+pub(super) fn recognise(body: &Bytes) -> Option<&'static ForeignBody> {
     let mut fields = Fields::new();
     for mark in KINDS.iter().flat_map(|kind| kind.marks) {
         fields.add(mark.path());
@@ -256,7 +256,7 @@ pub(super) fn recognise(body: &Bytes) -> Option<&'static Foreign> {
     }
 }
 
-impl Mark {
+impl MemberMark {
     fn path(&self) -> &'static str {
         match self {
             Has(path) | Text(path) | Is(path, _) => path,
@@ -279,14 +279,14 @@ impl Mark {
 }
 
 /// A text's kind. Words that only look like base64 are shorter than any event.
-fn text(text: &str, kinds: &'static [(Beginning, Foreign)]) -> Option<&'static Foreign> {
+fn text(text: &str, kinds: &'static [(TextPrefix, ForeignBody)]) -> Option<&'static ForeignBody> {
     let text = text.trim();
     let base64 = |c: char| {
         c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=' | '\r' | '\n')
     };
-    let begins = |beginning: &Beginning| match beginning {
-        Beginning::Plain(plain) => text.starts_with(plain),
-        Beginning::Base64(start) => {
+    let begins = |beginning: &TextPrefix| match beginning {
+        TextPrefix::Plain(plain) => text.starts_with(plain),
+        TextPrefix::Base64(start) => {
             text.len() >= SHORTEST_BASE64 && text.starts_with(start) && text.chars().all(base64)
         }
     };

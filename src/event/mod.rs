@@ -9,6 +9,7 @@ pub mod fields;
 pub mod foreign;
 mod lex;
 mod notification;
+pub mod path_probe;
 pub mod pattern;
 pub mod scan;
 pub mod scanned;

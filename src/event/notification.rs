@@ -12,14 +12,14 @@ use super::scanned::Kind;
 
 /// Finds the carried text of notifications.
 #[derive(Clone, Debug)]
-pub(super) struct Unwrapper {
+pub(super) struct NotificationReader {
     fields: Fields,
     kind: FieldId,
     topic: FieldId,
     message: FieldId,
 }
 
-impl Unwrapper {
+impl NotificationReader {
     pub(super) fn new() -> Self {
         let mut fields = Fields::new();
         Self {

@@ -1,29 +1,57 @@
-//! What all routes do with one event, and why not: the pattern's fields, the reason a topic could not be made, the publications.
+//! The fate of one event: for each route the fields that its pattern misses, the topics of each target or the reason why there
+//! are none, the publications; for the event as a whole exactly what the daemon does with it.
+
+use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::publication::Publication;
-use super::table::{Refusal, Route, RouteTable};
+use super::table::{Refusal, Route, RouteTable, TargetTopics};
 use crate::event::envelope::Decoder;
 use crate::event::pattern::explain::{Explainer, Mismatch};
+
+/// Below this, what is left of a message's time cannot be written as MQTT 5 message expiry, and the daemon drops the message.
+pub const SHORTEST_EXPIRY: Duration = Duration::from_secs(1);
 
 /// What all routes do with one event.
 #[derive(Debug, Serialize)]
 pub struct Explanation {
     /// The event.
     pub event: EventFacts,
-    /// Why the event as a whole cannot be published, if so.
+    /// What the daemon does with the event.
+    pub outcome: EventOutcome,
+    /// Why the event goes to the dead-letter queue, if so.
     pub refused: Option<Reason>,
     /// Each route, in the order of the configuration.
     pub routes: Vec<RouteExplanation>,
 }
 
+/// What the daemon does with an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventOutcome {
+    /// Messages are published, then it is deleted.
+    Published,
+    /// Nothing of it is published, and it goes to the dead-letter queue.
+    DeadLetter,
+    /// It is deleted: no route takes it.
+    Unrouted,
+    /// It is deleted: routes take it, but it is replayed from an archive.
+    HeldBack,
+    /// It is deleted: routes take it, but it has nothing to fan out.
+    NothingToPublish,
+    /// It is deleted: the routes that take it make no right topic and are left out (`on_invalid_topic: skip`).
+    Skipped,
+    /// It is deleted: all its messages are too old.
+    Expired,
+}
+
 impl Explanation {
     /// Whether anything would be published.
     pub fn publishes(&self) -> bool {
-        let mut routes = self.routes.iter();
-        self.refused.is_none() && routes.any(|route| !route.publications.is_empty())
+        self.outcome == EventOutcome::Published
     }
 }
 
@@ -51,10 +79,40 @@ pub struct RouteExplanation {
     pub matches: bool,
     /// Why it does not match: one reason for each alternative of `$or`.
     pub mismatches: Vec<Mismatch>,
-    /// Why it publishes nothing although it matches.
+    /// Why it publishes nothing although it matches: a fault, or a replay that it holds back.
     pub refused: Option<Reason>,
-    /// What it publishes.
+    /// What each of its targets makes of the event, where it matches.
+    pub targets: Vec<TargetExplanation>,
+    /// What it publishes: nothing where the event as a whole goes to the dead-letter queue.
     pub publications: Vec<PublicationFacts>,
+}
+
+/// What one target makes of the event.
+#[derive(Debug, Serialize)]
+pub struct TargetExplanation {
+    /// The target, as written.
+    pub target: String,
+    /// Its topics.
+    pub topics: Vec<String>,
+    /// Why it can make none: its fault.
+    pub refused: Option<Reason>,
+    /// Why it makes none although it is not at fault: there is nothing to fan out.
+    pub nothing: Option<String>,
+}
+
+impl From<TargetTopics> for TargetExplanation {
+    fn from(made: TargetTopics) -> Self {
+        let (topics, refused) = match made.topics {
+            Ok(topics) => (topics, None),
+            Err(refusal) => (Vec::new(), Some(refusal.into())),
+        };
+        Self {
+            target: made.target,
+            topics: topics.iter().map(ToString::to_string).collect(),
+            refused,
+            nothing: made.lack,
+        }
+    }
 }
 
 /// Why nothing is published.
@@ -88,6 +146,10 @@ pub struct PublicationFacts {
     pub retain: bool,
     /// How long it is worth delivering.
     pub expires_seconds: Option<u64>,
+    /// Whether its time is over at the moment that was asked about: the daemon drops it.
+    pub expired: bool,
+    /// How the payload stands in for one that is too large.
+    pub oversize: Option<&'static str>,
     /// MQTT 5 content type.
     pub content_type: &'static str,
     /// MQTT 5 user properties.
@@ -106,16 +168,24 @@ impl From<Publication> for PublicationFacts {
             qos: publication.qos.level(),
             retain: publication.retain,
             expires_seconds: publication.expires.map(|expires| expires.as_secs()),
+            expired: false,
+            oversize: publication.oversize,
             content_type: publication.content_type,
         }
     }
 }
 
-/// Explains one body as the queue hands it out.
+/// Explains one body as the queue hands it out. `at` is the moment at which the daemon has it; without one, no message is too
+/// old.
 ///
 /// # Errors
 /// [`Refusal`] when the body is no event, or takes too long to match.
-pub fn explain(table: &RouteTable, body: &Bytes, message_id: &str) -> Result<Explanation, Refusal> {
+pub fn explain(
+    table: &RouteTable,
+    body: &Bytes,
+    message_id: &str,
+    at: Option<Timestamp>,
+) -> Result<Explanation, Refusal> {
     let event = table.decode(body, message_id)?;
     let facts = EventFacts {
         id: event.id().to_owned(),
@@ -124,15 +194,45 @@ pub fn explain(table: &RouteTable, body: &Bytes, message_id: &str) -> Result<Exp
         size_bytes: body.len(),
         replay: event.is_replay(),
     };
+    let age = age(event.time(), at);
     let routes = table.routes().enumerate();
-    let routes = routes
-        .map(|(index, route)| explain_route(table, index, route, body, message_id))
-        .collect::<Result<_, _>>()?;
+    let mut routes = routes
+        .map(|(index, route)| explain_route(table, index, route, body, message_id, age))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (outcome, refused) = match table.route(body, message_id) {
+        Err(refusal) => {
+            for route in &mut routes {
+                route.publications.clear();
+            }
+            (EventOutcome::DeadLetter, Some(Reason::from(refusal)))
+        }
+        Ok(routed) => {
+            let mut made = routes.iter().flat_map(|route| &route.publications);
+            let outcome = match (routed.held_back, routed.empty) {
+                _ if made.any(|publication| !publication.expired) => EventOutcome::Published,
+                _ if !routed.publications.is_empty() => EventOutcome::Expired,
+                (0, 0) if routed.skipped.is_empty() => EventOutcome::Unrouted,
+                (0, 0) => EventOutcome::Skipped,
+                (0, _) => EventOutcome::NothingToPublish,
+                _ => EventOutcome::HeldBack,
+            };
+            (outcome, None)
+        }
+    };
     Ok(Explanation {
         event: facts,
-        refused: table.route(body, message_id).err().map(Reason::from),
+        outcome,
+        refused,
         routes,
     })
+}
+
+/// The age of an event at a moment: nothing where its time is no date, or lies ahead.
+fn age(time: Option<&str>, at: Option<Timestamp>) -> Duration {
+    let time = time.and_then(|time| time.parse::<Timestamp>().ok());
+    let age = at.zip(time).map(|(at, time)| at.duration_since(time));
+    age.and_then(|age| Duration::try_from(age).ok())
+        .unwrap_or_default()
 }
 
 fn explain_route(
@@ -141,9 +241,10 @@ fn explain_route(
     route: &Route,
     body: &Bytes,
     message_id: &str,
+    age: Duration,
 ) -> Result<RouteExplanation, Refusal> {
     let event = table.decode(body, message_id)?;
-    let explainer = Explainer::new(&route.pattern);
+    let explainer = Explainer::new(&route.pattern).with_envelope(table.envelope());
     let decoder = Decoder::new(table.envelope(), explainer.fields().clone());
     let scanned = decoder.decode(body, message_id)?;
     let verdict = explainer.explain(scanned.scanned())?;
@@ -152,6 +253,7 @@ fn explain_route(
         matches: verdict.matches,
         mismatches: verdict.mismatches,
         refused: None,
+        targets: Vec::new(),
         publications: Vec::new(),
     };
     if !explained.matches {
@@ -165,9 +267,20 @@ fn explain_route(
         });
         return Ok(explained);
     }
+    let targets = table.topics_of(index, &event).into_iter();
+    explained.targets = targets.map(Into::into).collect();
     match table.publications_of(index, &event) {
         Ok(publications) => {
-            explained.publications = publications.into_iter().map(Into::into).collect();
+            let facts = publications.into_iter().map(|publication| {
+                let left = publication
+                    .expires
+                    .map(|expires| expires.saturating_sub(age));
+                PublicationFacts {
+                    expired: left.is_some_and(|left| left < SHORTEST_EXPIRY),
+                    ..publication.into()
+                }
+            });
+            explained.publications = facts.collect();
         }
         Err(refusal) => explained.refused = Some(refusal.into()),
     }

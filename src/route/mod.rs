@@ -7,8 +7,10 @@ pub mod example;
 pub mod explain;
 pub mod oversize;
 pub mod payload;
+mod placeholder_field;
 pub mod publication;
-pub mod render;
+pub mod rejection;
+mod render;
 pub mod table;
 pub mod target;
 

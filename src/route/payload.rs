@@ -23,7 +23,7 @@ pub enum Payload {
 
 /// An event lacks what a payload shape needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the event has no `{0}`, which the payload needs")]
+#[error("the payload needs `{0}`, which the event does not have as it must be")]
 pub struct Lacks(pub &'static str);
 
 impl Payload {

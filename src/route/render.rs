@@ -1,21 +1,21 @@
 //! From a template and one event to topics: values are chosen, filtered, checked and joined.
 //!
-//! An array gives one topic for each element. Placeholders under the same array take the same element; under different
-//! arrays every combination counts. What cannot become a topic is refused with a reason, never repaired.
+//! An array that `[*]` marks gives one topic for each element; elements without the field, or with `null`, give none.
+//! Placeholders under the same array take the same element; under different arrays every combination counts. What cannot
+//! become a topic is refused with a reason, never repaired.
 
 use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
+use super::placeholder_field::{PlaceholderField, ValueSupply, binding};
+use super::rejection::{MAX_TOPICS, Problem, Rejection};
 use super::target::Target;
-use crate::channel::template::{Part, Pick, Placeholder};
-use crate::channel::topic::{Topic, TopicError, ValueError, check_value};
-use crate::event::fields::{FieldId, Fields};
-use crate::event::scanned::{Chosen, Element, Kind, Scanned, Value};
-
-/// The most topics that one route may make of one event. Over it the event is refused: truncating would lose messages
-/// unseen.
-pub const MAX_TOPICS: usize = 64;
+use crate::channel::template::{Part, Placeholder};
+use crate::channel::topic::{Topic, check_value};
+use crate::event::envelope::Envelope;
+use crate::event::fields::Fields;
+use crate::event::scanned::{Chosen, Kind, Scanned, Value};
 
 /// How many values may be looked at to make one route's topics. Repeated values make no new topic, so that the cap on topics
 /// alone would not bound the work.
@@ -24,71 +24,12 @@ const STEPS: u32 = 20_000;
 /// How much of a refused value is told: enough to recognise it, not enough to leak it.
 const PREVIEW_BYTES: usize = 32;
 
-/// Why a route yields no topic for an event.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{placeholder}: {problem}")]
-pub struct Rejection {
-    /// The placeholder or target at fault, as written.
-    pub placeholder: Box<str>,
-    /// What is wrong.
-    pub problem: Problem,
-}
-
-/// What is wrong with a value or with the topic made of it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
-    /// The event does not have the field.
-    #[error("the event has no such field")]
-    Missing,
-    /// `null`, an object, or a number whose spelling is not stable.
-    #[error("the value is {0}; a topic takes text, whole numbers and booleans")]
-    Type(&'static str),
-    /// The value would change the topic's shape.
-    #[error("{error}: `{preview}`")]
-    Value {
-        /// What is wrong with it.
-        error: ValueError,
-        /// The beginning of the value.
-        preview: Box<str>,
-    },
-    /// The id is not of the channel's format.
-    #[error("`{preview}` is no id of channel `{channel}`, which wants {format}")]
-    ChannelId {
-        /// The channel's name.
-        channel: Box<str>,
-        /// The format its ids must have.
-        format: Box<str>,
-        /// The beginning of the id.
-        preview: Box<str>,
-    },
-    /// The topic as a whole breaks a rule.
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    /// The event's arrays make too many topics.
-    #[error("more than {MAX_TOPICS} topics")]
-    TooMany,
-}
-
-impl Problem {
-    /// A word from a closed set, for metrics and dead letters.
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::Missing => "template_missing",
-            Self::Type(_) => "value_type",
-            Self::Value { .. } => "value_rejected",
-            Self::ChannelId { .. } => "channel_id",
-            Self::Topic(_) => "topic_rejected",
-            Self::TooMany => "too_many_topics",
-        }
-    }
-}
-
 /// A target whose placeholders know their fields.
 #[derive(Clone, Debug)]
 pub(super) struct Renderer {
     target: Target,
     /// One for each distinct placeholder.
-    slots: Vec<(FieldId, Placeholder)>,
+    slots: Vec<PlaceholderField>,
     /// The parts in order: text, or which slot.
     parts: Vec<RenderPart>,
 }
@@ -100,8 +41,13 @@ enum RenderPart {
 }
 
 impl Renderer {
-    pub(super) fn new(target: &Target, route: &str, fields: &mut Fields) -> Self {
-        let mut slots: Vec<(FieldId, Placeholder)> = Vec::new();
+    pub(super) fn new(
+        target: &Target,
+        route: &str,
+        fields: &mut Fields,
+        envelope: Envelope,
+    ) -> Self {
+        let mut slots: Vec<PlaceholderField> = Vec::new();
         let parts = target
             .template()
             .parts()
@@ -110,9 +56,11 @@ impl Renderer {
                 Part::Literal(text) => RenderPart::Text(text.clone()),
                 Part::RouteName => RenderPart::Text(route.into()),
                 Part::Placeholder(placeholder) => {
-                    let known = slots.iter().position(|(_, slot)| slot == placeholder);
+                    let known = slots
+                        .iter()
+                        .position(|slot| slot.placeholder == *placeholder);
                     RenderPart::Slot(known.unwrap_or_else(|| {
-                        slots.push((fields.add(&placeholder.path), placeholder.clone()));
+                        slots.push(PlaceholderField::new(placeholder, fields, envelope));
                         slots.len() - 1
                     }))
                 }
@@ -125,32 +73,42 @@ impl Renderer {
         }
     }
 
-    /// Appends the topics for one event, each once.
+    /// The target.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Appends the topics for one event, each once. An event that has nothing to fan out makes none.
     pub(super) fn topics(
         &self,
         event: &Scanned,
         prefix: &str,
         out: &mut Vec<Topic>,
     ) -> Result<(), Rejection> {
+        let mut nothing = false;
+        for slot in &self.slots {
+            nothing |= slot.supply(event)? == ValueSupply::Nothing;
+        }
+        if nothing {
+            return Ok(());
+        }
         let mut search = Search {
             renderer: self,
             event,
             prefix,
             chosen: Chosen::default(),
             values: SmallVec::new(),
-            missing: None,
             steps: STEPS,
             out,
         };
-        let before = search.out.len();
-        search.fill()?;
-        match search.missing {
-            Some(placeholder) if search.out.len() == before => Err(Rejection {
-                placeholder,
-                problem: Problem::Missing,
-            }),
-            _ => Ok(()),
-        }
+        search.fill()
+    }
+
+    /// The reason why an event that is not at fault makes no topic.
+    pub(super) fn lack(&self, event: &Scanned) -> String {
+        let supplies = |slot: &&PlaceholderField| slot.supply(event) == Ok(ValueSupply::Nothing);
+        let slot = self.slots.iter().find(supplies).or(self.slots.first());
+        slot.map_or_else(String::new, |slot| slot.lack(event))
     }
 
     fn join(&self, prefix: &str, values: &[Cow<'_, str>]) -> Result<Topic, Rejection> {
@@ -190,7 +148,6 @@ struct Search<'s> {
     chosen: Chosen,
     /// The texts chosen for the slots so far.
     values: SmallVec<[Cow<'s, str>; 4]>,
-    missing: Option<Box<str>>,
     steps: u32,
     out: &'s mut Vec<Topic>,
 }
@@ -198,7 +155,7 @@ struct Search<'s> {
 impl Search<'_> {
     fn fill(&mut self) -> Result<(), Rejection> {
         let renderer = self.renderer;
-        let Some((field, placeholder)) = renderer.slots.get(self.values.len()) else {
+        let Some(slot) = renderer.slots.get(self.values.len()) else {
             let topic = self.renderer.join(self.prefix, &self.values)?;
             if !self.out.contains(&topic) {
                 self.out.push(topic);
@@ -208,12 +165,16 @@ impl Search<'_> {
             }
             return Ok(());
         };
+        let placeholder = &slot.placeholder;
         let before = self.chosen.count();
         let mut found = false;
-        let event = self.event;
-        let values = event
-            .values(*field)
-            .filter(|value| value.kind != Kind::Array && picked(value, &placeholder.picks));
+        // An element that is `null` has nothing to fan out.
+        let absent = !placeholder.stars.is_empty();
+        let values = slot.values(self.event).filter(|value| match value.kind {
+            Kind::Array => false,
+            Kind::Null => !absent,
+            _ => true,
+        });
         for value in values {
             self.steps = self.steps.checked_sub(1).ok_or_else(|| self.too_many())?;
             if self.chosen.add(binding(&value, &placeholder.picks)) {
@@ -240,13 +201,10 @@ impl Search<'_> {
         if found {
             return Ok(());
         }
-        match &placeholder.filters.default {
-            Some(default) => {
-                self.values.push(Cow::Borrowed(default));
-                self.fill()?;
-                self.values.pop();
-            }
-            None => self.missing = Some(placeholder.written.clone()),
+        if let Some(default) = &placeholder.filters.default {
+            self.values.push(Cow::Borrowed(default));
+            self.fill()?;
+            self.values.pop();
         }
         Ok(())
     }
@@ -257,27 +215,6 @@ impl Search<'_> {
             problem: Problem::TooMany,
         }
     }
-}
-
-/// The elements that bind other placeholders: not those that a placeholder picks by their number.
-fn binding<'v>(value: &Value<'v>, picks: &[Pick]) -> impl Iterator<Item = &'v Element> {
-    let picked = |element: &&Element| picks.iter().any(|pick| pick.depth == element.depth);
-    value
-        .binding()
-        .iter()
-        .filter(move |element| !picked(element))
-}
-
-/// Whether a value came through the elements that a placeholder picks.
-fn picked(value: &Value<'_>, picks: &[Pick]) -> bool {
-    picks.iter().all(|pick| {
-        value
-            .elements
-            .iter()
-            .filter(|element| element.depth == pick.depth)
-            .nth(pick.nth)
-            .is_some_and(|element| element.index == pick.index)
-    })
 }
 
 /// The text that a value puts into a topic.
@@ -297,7 +234,8 @@ fn text<'v>(value: &Value<'v>, placeholder: &Placeholder) -> Result<Cow<'v, str>
         Kind::Number if whole() => None,
         Kind::Number => Some("a number with a fraction or an exponent"),
         Kind::Null => Some("null"),
-        Kind::Object | Kind::Array => Some("an object or an array"),
+        Kind::Object => Some("an object"),
+        Kind::Array => Some("an array"),
     };
     if let Some(kind) = refused {
         return Err(reject(Problem::Type(kind)));

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::oversize::Oversize;
 use super::payload::{Lacks, Payload};
 use super::publication::{Facts, Publication, Qos};
-use super::render::{Rejection, Renderer};
+use super::rejection::Rejection;
+use super::render::Renderer;
 use super::target::Target;
 use crate::channel::limits::PAYLOAD_BYTES;
 use crate::channel::topic::Topic;
@@ -56,11 +57,10 @@ pub struct Route {
 pub enum OnInvalidTopic {
     /// The route is left out for this event, which is counted and logged.
     Skip,
-    /// Other routes publish, then the event goes to the dead-letter queue.
+    /// Nothing of the event is published, and it goes to the dead-letter queue: when it is replayed after the fault is mended,
+    /// each message is published once.
     #[default]
     DeadLetter,
-    /// Nothing of the event is published, and it goes to the dead-letter queue.
-    Fail,
 }
 
 /// The routes of one configuration, compiled. Immutable and shared.
@@ -78,10 +78,12 @@ pub struct RouteTable {
 pub struct Routed {
     /// What to publish, in the order of routes and targets. Empty when no route takes the event.
     pub publications: Vec<Publication>,
-    /// Routes that take the event but are left out.
+    /// Routes that take the event but are left out, because they make no right topic of it.
     pub skipped: Vec<Refusal>,
-    /// The event has to go to the dead-letter queue, after the publications were made.
-    pub dead_letter: Option<Refusal>,
+    /// How many routes take the event but hold it back, because it is replayed from an archive.
+    pub held_back: usize,
+    /// How many routes take the event but have nothing to publish of it: their lists have no elements.
+    pub empty: usize,
 }
 
 /// An event, or one route's part of it, that can never be published.
@@ -136,7 +138,7 @@ impl RouteTable {
                 let renderers = route
                     .targets
                     .iter()
-                    .map(|target| Renderer::new(target, &route.name, &mut fields))
+                    .map(|target| Renderer::new(target, &route.name, &mut fields, envelope))
                     .collect();
                 (route, renderers)
             })
@@ -179,16 +181,15 @@ impl RouteTable {
                 continue;
             };
             if event.is_replay() && !route.replay {
+                routed.held_back += 1;
                 continue;
             }
+            let before = routed.publications.len();
             match self.publications(route, renderers, &event, &mut routed.publications) {
-                Ok(()) => {}
+                Ok(()) => routed.empty += usize::from(routed.publications.len() == before),
                 Err(refusal) => match route.on_invalid_topic {
                     OnInvalidTopic::Skip => routed.skipped.push(refusal),
-                    OnInvalidTopic::DeadLetter => {
-                        routed.dead_letter.get_or_insert(refusal);
-                    }
-                    OnInvalidTopic::Fail => return Err(refusal),
+                    OnInvalidTopic::DeadLetter => return Err(refusal),
                 },
             }
         }
@@ -214,9 +215,10 @@ impl RouteTable {
         for renderer in renderers {
             renderer
                 .topics(event.scanned(), &self.prefix, &mut topics)
-                .map_err(|rejection: Rejection| {
-                    Refusal::of(route, rejection.problem.reason(), &rejection)
-                })?;
+                .map_err(|rejection| rejected(route, &rejection))?;
+        }
+        if topics.is_empty() {
+            return Ok(());
         }
         let (payload, oversize) = payload(route, event)?;
         let facts = Arc::new(facts(event));
@@ -262,6 +264,42 @@ impl RouteTable {
         }
         Ok(publications)
     }
+
+    /// The topics of each target of one route by itself, whether its pattern matches or not.
+    pub fn topics_of(&self, index: usize, event: &Event<'_>) -> Vec<TargetTopics> {
+        let Some((route, renderers)) = self.routes.get(index) else {
+            return Vec::new();
+        };
+        let of_target = |renderer: &Renderer| {
+            let mut topics = Vec::new();
+            let made = renderer.topics(event.scanned(), &self.prefix, &mut topics);
+            let topics = made.map(|()| topics);
+            TargetTopics {
+                target: renderer.target().to_string(),
+                lack: match &topics {
+                    Ok(topics) if topics.is_empty() => Some(renderer.lack(event.scanned())),
+                    _ => None,
+                },
+                topics: topics.map_err(|rejection| rejected(route, &rejection)),
+            }
+        };
+        renderers.iter().map(of_target).collect()
+    }
+}
+
+/// The topics that one target makes of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetTopics {
+    /// The target, as written.
+    pub target: String,
+    /// Its topics, or why it can make none.
+    pub topics: Result<Vec<Topic>, Refusal>,
+    /// The reason why it makes no topic of an event that is not at fault.
+    pub lack: Option<String>,
+}
+
+fn rejected(route: &Route, rejection: &Rejection) -> Refusal {
+    Refusal::of(route, rejection.problem.reason(), rejection)
 }
 
 /// What a route sends of an event, and how it stands in for something too large.

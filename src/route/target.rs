@@ -30,7 +30,7 @@ impl Target {
     /// of it that IoT Core takes.
     pub fn parse(text: &str, kinds: &Kinds) -> Result<Self, TemplateError> {
         let Some((kind, id)) = template::channel(text, kinds)? else {
-            return Self::topic(text);
+            return Self::topic(text).and_then(Self::checked);
         };
         let name = kind.name();
         let template = Template::parse(id).map_err(|error| TemplateError {
@@ -44,10 +44,24 @@ impl Target {
                 help: Some(format!("write {name}:{{detail.{name}Id}}")),
             });
         }
-        Ok(Self {
+        Self {
             kind: Some(kind.clone()),
             template,
-        })
+        }
+        .checked()
+    }
+
+    /// Each placeholder puts a byte into the topic at least, and the search for values goes one call deeper for each.
+    fn checked(self) -> Result<Self, TemplateError> {
+        let placeholders = self.template.paths().count();
+        if placeholders > TOPIC_BYTES {
+            return Err(TemplateError {
+                message: format!("the target has {placeholders} placeholders"),
+                offset: 0,
+                help: Some(format!("IoT Core takes topics of {TOPIC_BYTES} bytes")),
+            });
+        }
+        Ok(self)
     }
 
     fn topic(text: &str) -> Result<Self, TemplateError> {
@@ -177,6 +191,8 @@ mod tests {
         insta::assert_snapshot!(fault("x{source}/x"), @"the first level of a topic must be literal text at 0; begin with a word and a slash, as in status/{detail.id}, or declare a channel");
         insta::assert_snapshot!(fault("$aws/things"), @"the topic begins with `$`, which is reserved at 0; begin with a word of your own");
         insta::assert_snapshot!(fault("a/+/b"), @"the topic has the wildcard `+`; a publish topic must not at 0; clients subscribe with wildcards; events are published to one topic each");
+        let many = format!("a/{}", "{x}".repeat(20_000));
+        insta::assert_snapshot!(fault(&many), @"the target has 20000 placeholders at 0; IoT Core takes topics of 256 bytes");
         insta::assert_snapshot!(fault("1/2/3/4/5/6/7/8/9"), @"the topic has 8 slashes at 0; IoT Core takes 7 slashes, so 8 levels");
     }
 }

@@ -1,5 +1,7 @@
 //! Routes from end to end: patterns and targets in, publications out.
 
+mod fan_out;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -54,7 +56,7 @@ fn routed(routes: Vec<Route>, body: &Bytes) -> Result<Routed, Refusal> {
 #[track_caller]
 fn topics(target: &str, detail: &str) -> Vec<String> {
     let routed = routed(vec![route("r", &[target])], &event(detail)).unwrap();
-    assert_eq!(routed.dead_letter, None);
+    assert_eq!(routed.empty == 1, routed.publications.is_empty());
     routed
         .publications
         .iter()
@@ -64,9 +66,7 @@ fn topics(target: &str, detail: &str) -> Vec<String> {
 
 #[track_caller]
 fn refusal(target: &str, detail: &str) -> String {
-    let routed = routed(vec![route("r", &[target])], &event(detail)).unwrap();
-    assert_eq!(routed.publications, []);
-    let refusal = routed.dead_letter.unwrap();
+    let refusal = routed(vec![route("r", &[target])], &event(detail)).unwrap_err();
     format!("{}: {}", refusal.reason, refusal.detail)
 }
 
@@ -114,19 +114,19 @@ fn arrays_fan_out() {
         ["user/a", "user/b"]
     );
     assert_eq!(
-        topics("a/{detail.w.id}/{detail.w.n}", detail),
+        topics("a/{detail.w[*].id}/{detail.w[*].n}", detail),
         ["a/a/1", "a/a/3"]
     );
     assert_eq!(
-        topics("a/{detail.w.id}/{detail.w.n|default:0}", detail),
+        topics("a/{detail.w[*].id}/{detail.w[*].n|default:0}", detail),
         ["a/a/1", "a/b/0", "a/a/3"]
     );
     assert_eq!(
-        topics("a/{detail.t}/{detail.t}", detail),
+        topics("a/{detail.t[*]}/{detail.t[*]}", detail),
         ["a/x/x", "a/y/y"]
     );
     assert_eq!(
-        topics("a/{detail.t}/{detail.w.n}", detail),
+        topics("a/{detail.t[*]}/{detail.w[*].n}", detail),
         ["a/x/1", "a/x/3", "a/y/1", "a/y/3"]
     );
     assert_eq!(topics("a/{detail.t[1]}", detail), ["a/y"]);
@@ -138,10 +138,12 @@ fn arrays_fan_out() {
 
 #[test]
 fn refusals() {
-    insta::assert_snapshot!(refusal("a/{detail.x}", "{}"), @"template_missing: {detail.x}: the event has no such field");
-    insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":[]}"#), @"template_missing: {detail.x}: the event has no such field");
+    insta::assert_snapshot!(refusal("a/{detail.x}", "{}"), @"template_missing: {detail.x}: the event has no `detail.x`");
+    insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":[]}"#), @"template_missing: {detail.x}: `detail.x` is an empty array");
+    insta::assert_snapshot!(refusal("a/{detail.x.y}", r#"{"x":"{\"y\":1}"}"#), @"template_missing: {detail.x.y}: `detail.x` is text, JSON in a string");
+    insta::assert_snapshot!(refusal("a/{detail.t[3]}", r#"{"t":[1]}"#), @"template_missing: {detail.t[3]}: the event's arrays have no such element");
     insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":null}"#), @"value_type: {detail.x}: the value is null; a topic takes text, whole numbers and booleans");
-    insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":{"y":1}}"#), @"value_type: {detail.x}: the value is an object or an array; a topic takes text, whole numbers and booleans");
+    insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":{"y":1}}"#), @"value_type: {detail.x}: the value is an object; a topic takes text, whole numbers and booleans");
     insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":1e3}"#), @"value_type: {detail.x}: the value is a number with a fraction or an exponent; a topic takes text, whole numbers and booleans");
     insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":"1/../admin"}"#), @"value_rejected: {detail.x}: the value has a `/`, which would add a level: `1/../admin`");
     insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":""}"#), @"value_rejected: {detail.x}: the value is empty: ``");
@@ -157,9 +159,9 @@ fn refusals() {
         r#"{{"x":[{}]}}"#,
         (0..65).map(|n| n.to_string()).collect::<Vec<_>>().join(",")
     );
-    insta::assert_snapshot!(refusal("a/{detail.x}", &many), @"too_many_topics: a/{detail.x}: more than 64 topics");
+    insta::assert_snapshot!(refusal("a/{detail.x[*]}", &many), @"too_many_topics: a/{detail.x[*]}: more than 64 topics");
     let same = format!(r#"{{"x":[{0}],"y":[{0}]}}"#, vec!["1"; 1_000].join(","));
-    insta::assert_snapshot!(refusal("a/{detail.x}/{detail.y}", &same), @"too_many_topics: a/{detail.x}/{detail.y}: more than 64 topics");
+    insta::assert_snapshot!(refusal("a/{detail.x[*]}/{detail.y[*]}", &same), @"too_many_topics: a/{detail.x[*]}/{detail.y[*]}: more than 64 topics");
 }
 
 #[test]
@@ -207,14 +209,9 @@ fn what_an_invalid_topic_means_is_the_routes_choice() {
     };
     let skipped = with(OnInvalidTopic::Skip).unwrap();
     assert_eq!((skipped.publications.len(), skipped.skipped.len()), (1, 1));
-    assert_eq!(skipped.dead_letter, None);
-    let buried = with(OnInvalidTopic::DeadLetter).unwrap();
-    assert_eq!(buried.publications.len(), 1);
-    assert_eq!(buried.dead_letter.unwrap().route.as_deref(), Some("bad"));
-    assert_eq!(
-        with(OnInvalidTopic::Fail).unwrap_err().reason,
-        "template_missing"
-    );
+    let refused = with(OnInvalidTopic::DeadLetter).unwrap_err();
+    assert_eq!(refused.route.as_deref(), Some("bad"));
+    assert_eq!(refused.reason, "template_missing");
 }
 
 #[test]
@@ -222,23 +219,30 @@ fn an_event_has_a_cap_of_its_own() {
     let ids: Vec<String> = (0..60).map(|n| n.to_string()).collect();
     let body = event(&format!(r#"{{"x":[{}]}}"#, ids.join(",")));
     let routes = (0..5)
-        .map(|n| route(&format!("r{n}"), &["a/{detail.x}"]))
+        .map(|n| route(&format!("r{n}"), &["a/{detail.x[*]}"]))
         .collect();
     assert_eq!(routed(routes, &body).unwrap_err().reason, "too_many_topics");
 }
 
 #[test]
 fn replays_are_pushed_only_where_asked() {
-    let body = Bytes::from(
-        r#"{"Data":{},"SystemMetadata":{"aws:EventId":"e","aws:Source":"shop","aws:DetailType":"T","aws:DeliveryType":"REPLAY"}}"#,
-    );
-    let quiet = routed(vec![route("r", &["a"])], &body).unwrap();
-    assert_eq!(quiet, Routed::default());
-    let loud = Route {
-        replay: true,
-        ..route("r", &["a"])
-    };
-    assert_eq!(routed(vec![loud], &body).unwrap().publications.len(), 1);
+    let version_2 = r#"{"Data":{},"SystemMetadata":{"aws:EventId":"e","aws:Source":"shop","aws:DetailType":"T","aws:DeliveryType":"REPLAY"}}"#;
+    let classic =
+        r#"{"id":"e","source":"shop","detail-type":"T","replay-name":"incident-42","detail":{}}"#;
+    for body in [version_2, classic] {
+        let quiet = routed(vec![route("r", &["a"])], &Bytes::from(body)).unwrap();
+        let held_back = Routed {
+            held_back: 1,
+            ..Routed::default()
+        };
+        assert_eq!(quiet, held_back);
+        let loud = Route {
+            replay: true,
+            ..route("r", &["a"])
+        };
+        let routed = routed(vec![loud], &Bytes::from(body)).unwrap();
+        assert_eq!(routed.publications.len(), 1);
+    }
 }
 
 #[test]
@@ -287,7 +291,6 @@ fn stands_in(payload: Payload, oversize: Oversize) -> serde_json::Value {
         ..route("r", &["a"])
     };
     let routed = routed(vec![route], &large()).unwrap();
-    assert_eq!(routed.dead_letter, None);
     let publication = &routed.publications[0];
     let marks: Vec<_> = publication
         .user_properties()
@@ -335,7 +338,7 @@ fn what_stays_too_large_is_a_dead_letter() {
             oversize,
             ..route("r", &["a"])
         };
-        let refusal = routed(vec![route], &large()).unwrap().dead_letter.unwrap();
+        let refusal = routed(vec![route], &large()).unwrap_err();
         assert_eq!(refusal.reason, "too_large");
         assert!(refusal.detail.starts_with(told), "{}", refusal.detail);
     }

@@ -212,6 +212,8 @@ metrics! {
         decoded: "Deliveries whose body is an event.",
         routed: "Events that at least one route makes messages of.",
         unrouted: "Events that no route takes.",
+        nothing_to_publish: "Events that routes take and have nothing to publish of: the lists under `[*]` have no elements.",
+        replays_held_back: "Events replayed from an archive that routes take and hold back (`replay: false`).",
         skipped: "Routes left out for an event because it makes no right topic (`on_invalid_topic: skip`).",
         published: "Messages that the broker acknowledged.",
         conflated: "Messages that a newer one took the place of while both waited (`conflate`).",

@@ -108,7 +108,7 @@ async fn event(State(here): Here, Query(by): Asked<ById>) -> Response {
         return said(StatusCode::NOT_FOUND, &error);
     };
     let explained = body.as_ref();
-    let explained = explained.map(|body| explain(&here.ledger.routes(), body, &trail.id));
+    let explained = explained.map(|body| explain(&here.ledger.routes(), body, &trail.id, None));
     let mut told = (Vec::new(), None, None);
     match explained {
         Some(Ok(explanation)) => {

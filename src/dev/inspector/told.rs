@@ -179,11 +179,16 @@ impl From<RouteExplanation> for ToldOutcome {
         let refused = explained.refused;
         let refused = refused.map(|refused| format!("{}: {}", refused.reason, refused.detail));
         let publications = explained.publications.into_iter();
+        let targets = explained.targets.into_iter();
+        let nothing = targets.filter_map(|target| {
+            let why = target.nothing?;
+            Some(format!("{}: no message: {why}", target.target))
+        });
         Self {
             route: explained.route,
             matches: explained.matches,
             topics: publications.map(|publication| publication.topic).collect(),
-            lines: mismatches.chain(refused).collect(),
+            lines: mismatches.chain(refused).chain(nothing).collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use super::operator::{Leaf, RESERVED};
 use super::tree::{Member, Node, NodeValue};
-use super::{MAX_ALTERNATIVES, PatternError};
+use super::{MAX_ALTERNATIVES, MAX_FIELDS, MAX_FIELDS_OF_ALTERNATIVES, MAX_VALUES, PatternError};
 
 const OR: &str = "$or";
 
@@ -32,7 +32,10 @@ pub(super) fn compile(root: &Node) -> Result<(Vec<Leaf>, Vec<Rule>), PatternErro
     let NodeValue::Object(members) = &root.value else {
         return Err(fault(root, "", "Filter is not an object"));
     };
-    let mut compiler = Compiler { leaves: Vec::new() };
+    let mut compiler = Compiler {
+        leaves: Vec::new(),
+        values: 0,
+    };
     let mut rules = vec![Rule::default()];
     compiler.object(root, members, "", false, &mut rules)?;
     for rule in &mut rules {
@@ -57,6 +60,8 @@ pub(super) fn fault(node: &Node, path: &str, reason: impl Into<String>) -> Patte
 
 struct Compiler {
     leaves: Vec<Leaf>,
+    /// The values and operators of all leaves.
+    values: usize,
 }
 
 impl Compiler {
@@ -113,7 +118,9 @@ impl Compiler {
             }
             NodeValue::Array(values) => {
                 let leaf = Leaf::parse(&member.value, values, &path)?;
+                self.values += leaf.size();
                 self.leaves.push(leaf);
+                self.check_size(&member.value, rules)?;
                 let leaf = self.leaves.len() - 1;
                 rules.iter_mut().for_each(|rule| rule.put(&path, leaf));
                 Ok(())
@@ -127,6 +134,26 @@ impl Compiler {
                 )
             }),
         }
+    }
+
+    /// Refuses a pattern far beyond the size that EventBridge takes.
+    fn check_size(&self, node: &Node, rules: &[Rule]) -> Result<(), PatternError> {
+        let of_alternatives: usize = rules.iter().map(|rule| rule.fields.len()).sum();
+        let (most, what) = if self.leaves.len() > MAX_FIELDS {
+            (MAX_FIELDS, "fields")
+        } else if self.values > MAX_VALUES {
+            (MAX_VALUES, "values")
+        } else if of_alternatives > MAX_FIELDS_OF_ALTERNATIVES {
+            (MAX_FIELDS_OF_ALTERNATIVES, "fields in its combinations")
+        } else {
+            return Ok(());
+        };
+        Err(PatternError {
+            help: Some(
+                "EventBridge takes patterns of 4,096 characters; split the pattern over several routes".into(),
+            ),
+            ..fault(node, "", format!("the pattern has more than {most} {what}"))
+        })
     }
 
     fn or(&mut self, node: &Node, path: &str, rules: &mut Vec<Rule>) -> Result<(), PatternError> {

@@ -6,7 +6,9 @@ use super::Pattern;
 use super::compile::Rule;
 use super::matching::{BudgetExceeded, PatternSet};
 use super::tree::quoted;
+use crate::event::envelope::Envelope;
 use crate::event::fields::Fields;
+use crate::event::path_probe::PathProbe;
 use crate::event::scanned::{Kind, Scanned, Value};
 
 /// How many values of a field are told at most.
@@ -22,6 +24,18 @@ pub enum Mismatch {
         field: String,
         /// What was asked for, as written.
         wanted: String,
+    },
+    /// The path of the field ends at something that is no value for a pattern: an object, an empty array, or a value that has
+    /// no members.
+    Shape {
+        /// The field's path.
+        field: String,
+        /// What was asked for, as written.
+        wanted: String,
+        /// The place where the path ends, such as `detail.items[0]`.
+        place: String,
+        /// What is there, in words.
+        found: String,
     },
     /// The field has values, but none that is asked for.
     Value {
@@ -39,11 +53,33 @@ pub enum Mismatch {
     },
 }
 
+/// Whether a place, which may have indices of elements, is that of the field as a whole.
+fn is_whole(field: &str, place: &str) -> bool {
+    let depth = |path: &str| path.split('.').count();
+    depth(field) == depth(place)
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { field, wanted } => {
                 write!(f, "the event has no `{field}`; wanted {wanted}")
+            }
+            Self::Shape {
+                field,
+                wanted,
+                place,
+                found,
+            } => {
+                let note = match &**found {
+                    "an object" if is_whole(field, place) => {
+                        ", and patterns match only the values in it"
+                    }
+                    "an object" => "",
+                    "an empty array" => ", which counts as absent",
+                    _ => ", not an object",
+                };
+                write!(f, "`{place}` is {found}{note}; wanted {wanted}")
             }
             Self::Value {
                 field,
@@ -76,10 +112,11 @@ pub struct Explainer<'p> {
     pattern: &'p Pattern,
     set: PatternSet,
     fields: Fields,
+    envelope: Envelope,
 }
 
 impl<'p> Explainer<'p> {
-    /// Prepares a pattern.
+    /// Prepares a pattern for events whose members have the names that the pattern gives them.
     pub fn new(pattern: &'p Pattern) -> Self {
         let mut fields = Fields::new();
         let set = PatternSet::compile([pattern], &mut fields);
@@ -87,7 +124,14 @@ impl<'p> Explainer<'p> {
             pattern,
             set,
             fields,
+            envelope: Envelope::Raw,
         }
+    }
+
+    /// Lets reasons find the names that an envelope gives the members.
+    #[must_use]
+    pub fn with_envelope(self, envelope: Envelope) -> Self {
+        Self { envelope, ..self }
     }
 
     /// The fields that an event has to be scanned for.
@@ -133,7 +177,17 @@ impl<'p> Explainer<'p> {
                 || (values.is_empty() && leaf.may_be_absent);
             let (field, wanted) = (path.to_string(), leaf.written.to_string());
             if !holds && values.is_empty() {
-                return Mismatch::Missing { field, wanted };
+                let ends = PathProbe::new(path, self.envelope).dead_ends(event.body(), &[]);
+                let end = ends.blocked.or(ends.first);
+                return match end.and_then(|end| Some((end.place, end.found?))) {
+                    None => Mismatch::Missing { field, wanted },
+                    Some((place, found)) => Mismatch::Shape {
+                        field,
+                        wanted,
+                        place,
+                        found,
+                    },
+                };
             }
             if !holds {
                 let found = values.iter().take(VALUES).map(json).collect();

@@ -2,13 +2,13 @@
 //!
 //! The texts of errors are those that EventBridge's users see.
 
-use super::PatternError;
 use super::address::{self, Block};
 use super::compile::fault;
 use super::number;
 use super::operator::{Leaf, Test};
 use super::text::{Fold, Wildcard};
 use super::tree::{Member, Node, NodeValue};
+use super::{MAX_WILDCARD_BYTES, PatternError};
 use crate::event::scanned::Kind;
 
 const KNOWN: [&str; 9] = [
@@ -145,6 +145,15 @@ impl Leaf {
         text: &[u8],
         path: &str,
     ) -> Result<Wildcard, PatternError> {
+        if text.len() > MAX_WILDCARD_BYTES {
+            let bytes = text.len();
+            let reason =
+                format!("the wildcard has {bytes} bytes; at most {MAX_WILDCARD_BYTES} are taken");
+            return Err(PatternError {
+                help: Some("EventBridge takes patterns of 4,096 characters".into()),
+                ..fault(node, path, reason)
+            });
+        }
         let wildcard = Wildcard::parse(text).map_err(|reason| PatternError {
             help: Some(r"`*` stands for any run of characters; write `\*` and `\\` for the characters themselves".into()),
             ..fault(node, path, reason)

@@ -1,6 +1,7 @@
 //! What EventBridge may object to in a pattern that is right by the language's rules.
 
 use super::operator::Leaf;
+use super::text::MAX_COMPLEXITY;
 use super::tree::Position;
 use super::{Warning, number};
 
@@ -49,8 +50,14 @@ fn leaf(leaf: &Leaf) -> Vec<Warning> {
         let stars = wildcard.stars();
         let complexity = wildcard.complexity();
         if stars > STARS || complexity > COMPLEXITY {
+            let over = if complexity > MAX_COMPLEXITY {
+                "over "
+            } else {
+                ""
+            };
+            let complexity = complexity.min(MAX_COMPLEXITY);
             let message = format!(
-                "EventBridge may refuse the wildcard as too complex ({stars} stars, complexity {complexity}; {STARS} and \
+                "EventBridge may refuse the wildcard as too complex ({stars} stars, complexity {over}{complexity}; {STARS} and \
                  {COMPLEXITY} are known to pass)"
             );
             warnings.push(warn(message, *at));

@@ -31,6 +31,19 @@ use tree::{Node, Position};
 /// refused).
 pub const MAX_ALTERNATIVES: usize = 1_000;
 
+/// The most fields that a pattern may name, and the most values and operators that it may ask for. EventBridge takes patterns
+/// of 4,096 characters (EventBridge API reference, PutRule), which have room for some hundreds; a search goes one call deeper
+/// for each field.
+pub const MAX_FIELDS: usize = 1_000;
+/// See [`MAX_FIELDS`].
+pub const MAX_VALUES: usize = 10_000;
+
+/// The most fields of all alternatives together.
+pub const MAX_FIELDS_OF_ALTERNATIVES: usize = 500_000;
+
+/// The longest wildcard, in bytes: four times the longest pattern that EventBridge takes.
+pub const MAX_WILDCARD_BYTES: usize = 16_384;
+
 /// A checked event pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {

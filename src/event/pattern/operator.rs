@@ -93,6 +93,15 @@ impl Leaf {
         self.tests.iter().any(|test| test.accepts(value))
     }
 
+    /// The number of values and operators, those inside `anything-but` included.
+    pub(super) fn size(&self) -> usize {
+        let size = |test: &Test| match test {
+            Test::AnythingBut(tests) => tests.len(),
+            _ => 1,
+        };
+        self.tests.iter().map(size).sum()
+    }
+
     /// The strings of a leaf that asks for nothing but exact strings: what an index can look up.
     pub(super) fn exact_strings(&self) -> Option<impl Iterator<Item = &[u8]>> {
         let exact = |test: &Test| matches!(test, Test::Exact(_));

@@ -190,3 +190,60 @@ fn array_elements() {
     );
     check(r#"{"a":[1,2]}"#, r#"{"a":[[3,[2]]]}"#, true);
 }
+
+/// Patterns far beyond the size that EventBridge takes are refused before they cost stack or time.
+#[test]
+fn sizes_have_bounds() {
+    let refuse = |pattern: String| Pattern::parse(&pattern).unwrap_err().reason;
+    let fields = |count: usize| {
+        let fields: Vec<String> = (0..count).map(|n| format!("\"f{n}\":[{n}]")).collect();
+        format!("{{{}}}", fields.join(","))
+    };
+    assert_eq!(
+        refuse(fields(40_000)),
+        "the pattern has more than 1000 fields"
+    );
+    assert!(Pattern::parse(&fields(1_000)).is_ok());
+    let values = |count: usize| vec!["\"x\""; count].join(",");
+    assert_eq!(
+        refuse(format!("{{\"a\":[{}]}}", values(20_000))),
+        "the pattern has more than 10000 values"
+    );
+    assert_eq!(
+        refuse(format!(
+            "{{\"a\":[{{\"anything-but\":[{}]}}]}}",
+            values(20_000)
+        )),
+        "the pattern has more than 10000 values"
+    );
+    let stars = "*a".repeat(30_000);
+    assert_eq!(
+        refuse(format!("{{\"a\":[{{\"wildcard\":\"{stars}\"}}]}}")),
+        "the wildcard has 60000 bytes; at most 16384 are taken"
+    );
+    assert_eq!(
+        refuse(format!(
+            "{{\"a\":[{{\"anything-but\":{{\"wildcard\":\"{stars}\"}}}}]}}"
+        )),
+        "the wildcard has 60000 bytes; at most 16384 are taken"
+    );
+    let long = Pattern::parse(&format!(
+        "{{\"a\":[{{\"wildcard\":\"{}\"}}]}}",
+        "*a".repeat(8_000)
+    ));
+    assert!(
+        long.unwrap()
+            .warnings()
+            .iter()
+            .any(|warning| warning.message.contains("complexity over 64"))
+    );
+    let branch = |n: usize| {
+        let fields: Vec<String> = (0..15).map(|m| format!("\"f{n}x{m}\":[1]")).collect();
+        format!("{{{}}}", fields.join(","))
+    };
+    let or = |from: usize| {
+        let branches: Vec<String> = (from..from + 9).map(branch).collect();
+        format!("{{\"$or\":[{}]}}", branches.join(","))
+    };
+    assert!(Pattern::parse(&or(0)).is_ok());
+}

@@ -3,6 +3,9 @@
 //! Text is bytes (WTF-8). Case is ignored character by character: a character of the pattern stands for its lower-case or
 //! its upper-case form, each in full mapping, so `ß` also stands for `SS`, but `ss` does not stand for `ß`.
 
+/// The complexity above which a wildcard's is not counted further: many times what EventBridge takes.
+pub(super) const MAX_COMPLEXITY: usize = 64;
+
 /// A pattern with `*` for any run of characters; `\*` and `\\` stand for themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wildcard {
@@ -67,7 +70,8 @@ impl Wildcard {
     }
 
     /// The most places in the pattern that can be open at once while it is matched, as seen on texts made of its own
-    /// pieces: the measure by which EventBridge seems to refuse patterns as too complex.
+    /// pieces: the measure by which EventBridge seems to refuse patterns as too complex. Counting stops above
+    /// [`MAX_COMPLEXITY`].
     pub(super) fn complexity(&self) -> usize {
         let pieces = &self.pieces;
         let text = pieces.iter().chain(pieces).flat_map(|piece| piece.iter());
@@ -95,6 +99,9 @@ impl Wildcard {
             next.sort_unstable();
             next.dedup();
             most = most.max(next.len());
+            if most > MAX_COMPLEXITY {
+                break;
+            }
             open = next;
         }
         most
