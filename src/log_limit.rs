@@ -1,8 +1,8 @@
 //! A limit on log lines that a peer or an event can cause at will.
 //!
-//! A broker that refuses every message, or a queue full of bodies that are not events, would otherwise
-//! fill the log as fast as they come. The first lines of a kind in each window are written, the others
-//! are counted, and the next line that is written carries the count.
+//! A broker that refuses every message, or a queue full of bodies that are not events, would
+//! otherwise fill the log as fast as they come. The first lines of a kind in each window are
+//! written, the others are counted, and the next line that is written carries the count.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -33,8 +33,8 @@ impl<K: Ord> LogLimit<K> {
         Self(Mutex::new(BTreeMap::new()))
     }
 
-    /// Asks for one line. `Some` means that it is to be written, with the number of lines of its kind
-    /// that were not written since the last one; it belongs into the line as `suppressed`.
+    /// Asks for one line. `Some` means that it is to be written, with the number of lines of its
+    /// kind that were not written since the last one; it belongs into the line as `suppressed`.
     pub fn admit(&self, key: K) -> Option<u64> {
         let now = Instant::now();
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +55,8 @@ impl<K: Ord> LogLimit<K> {
         Some(std::mem::take(&mut window.suppressed))
     }
 
-    /// Takes the number of lines of all kinds that were not written and that no later line has told of.
+    /// Takes the number of lines of all kinds that were not written and that no later line has told
+    /// of.
     pub fn take_suppressed(&self) -> u64 {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         windows

@@ -2,9 +2,9 @@
 //!
 //! A port that others can reach must neither wait for them for ever nor use up the process's file
 //! descriptors. So a connection has time limits (`progress`), and at most a fixed number of
-//! connections is open: whoever connects when there is no room takes the place of the connection that
-//! has been waiting for its peer the longest. A request that is being answered is never cut off for
-//! another; when all connections are busy with one, the newcomer is closed.
+//! connections is open: whoever connects when there is no room takes the place of the connection
+//! that has been waiting for its peer the longest. A request that is being answered is never cut
+//! off for another; when all connections are busy with one, the newcomer is closed.
 //!
 //! HTTP/2 is not spoken, with prior knowledge neither.
 
@@ -40,8 +40,8 @@ static TURNED_AWAY: LogLimit<()> = LogLimit::new();
 pub struct HttpLimits {
     /// The most connections that are open at a time.
     pub connections: usize,
-    /// How long a request's head may take, from its first byte to its last; on a new connection, from
-    /// the moment when it is accepted.
+    /// How long a request's head may take, from its first byte to its last; on a new connection,
+    /// from the moment when it is accepted.
     pub head_timeout: Duration,
     /// How long a request's body may stop in the midst of it.
     pub body_timeout: Duration,
@@ -52,8 +52,8 @@ pub struct HttpLimits {
 }
 
 impl HttpLimits {
-    /// For health checks and scrapers: few connections, small requests. Prometheus asks once a minute
-    /// unless configured otherwise, over one connection that it keeps.
+    /// For health checks and scrapers: few connections, small requests. Prometheus asks once a
+    /// minute unless configured otherwise, over one connection that it keeps.
     pub const PROBES: Self = Self {
         connections: 32,
         head_timeout: Duration::from_secs(5),
@@ -62,7 +62,8 @@ impl HttpLimits {
         buffer_bytes: 16 * 1024,
     };
 
-    /// For SDKs and browsers on this machine: connections of a pool, long polls, bodies of megabytes.
+    /// For SDKs and browsers on this machine: connections of a pool, long polls, bodies of
+    /// megabytes.
     pub const CLIENTS: Self = Self {
         connections: 1_024,
         head_timeout: Duration::from_secs(10),

@@ -79,8 +79,8 @@ impl Progress {
             if due <= Instant::now() {
                 return;
             }
-            // Whatever moves meanwhile moves the moment, never to an earlier one than the shortest limit
-            // from now: a head that begins is due in `head_timeout`.
+            // Whatever moves meanwhile moves the moment, never to an earlier one than the shortest
+            // limit from now: a head that begins is due in `head_timeout`.
             sleep_until(due.min(Instant::now() + self.limits.head_timeout)).await;
         }
     }

@@ -1,3 +1,5 @@
+//! The bounds of the server, with real sockets and short limits.
+
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
