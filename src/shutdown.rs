@@ -1,8 +1,14 @@
 //! How the process ends: the first signal drains, the second stops at once.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+/// Signals that follow the first within this time are the same request to end: GNU `timeout`,
+/// container runtimes and shells send one to the child and one to its process group.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -57,7 +63,26 @@ impl Shutdown {
         let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
     }
 
-    /// Takes a step at each SIGTERM and each Ctrl-C, for ever.
+    /// Takes a step for a signal, unless it repeats the one that began the draining a moment ago.
+    fn signalled(&self) {
+        let phase = *self.0.borrow();
+        match phase {
+            Phase::Running => {
+                tracing::info!("signal received: draining; a second signal stops at once");
+            }
+            Phase::Draining(since) if since.elapsed() < SAME_SIGNAL => {
+                tracing::debug!("signal received again within a second: it counts once");
+                return;
+            }
+            Phase::Draining(_) | Phase::Stopped => {
+                tracing::warn!("second signal received: stopping at once");
+            }
+        }
+        self.step();
+    }
+
+    /// Takes a step at each SIGTERM and each Ctrl-C, for ever; those within a second of the first
+    /// count once.
     ///
     /// # Errors
     /// When the operating system does not let signals be listened to.
@@ -69,19 +94,34 @@ impl Shutdown {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if self.is_draining() {
-                tracing::warn!("told again to end: stopping at once");
-            } else {
-                tracing::info!("told to end: draining; a second signal stops at once");
-            }
-            self.step();
+            self.signalled();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn signals_within_a_second_are_one() {
+        let shutdown = Shutdown::default();
+        for milliseconds in [0, 2, 500, 497] {
+            advance(Duration::from_millis(milliseconds)).await;
+            shutdown.signalled();
+            assert!(shutdown.is_draining());
+            assert_ne!(
+                *shutdown.0.borrow(),
+                Phase::Stopped,
+                "after {milliseconds} ms more"
+            );
+        }
+        advance(Duration::from_millis(1)).await;
+        shutdown.signalled();
+        assert_eq!(*shutdown.0.borrow(), Phase::Stopped);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_first_step_drains_and_the_second_stops() {
