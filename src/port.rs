@@ -134,6 +134,12 @@ pub trait Queue: Send + Sync + 'static {
         wait: Duration,
     ) -> impl Future<Output = Result<Vec<Delivery>, QueueError>> + Send;
 
+    /// The number of messages that `receive` has left out so far, because they can be neither published nor settled: without an
+    /// id, a receipt handle, or a body that is text. They stay in the queue. An implementation logs why.
+    fn unusable(&self) -> u64 {
+        0
+    }
+
     /// Deletes up to ten messages; the outcomes are in the order of `receipts`. A receipt whose lease has ended may be
     /// refused: the message will come again.
     fn delete(&self, receipts: &[Receipt]) -> impl Future<Output = BatchOutcome> + Send;

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::causes::causes;
 use crate::channel::limits::MESSAGE_EXPIRY_SECONDS;
 use crate::channel::topic::Topic;
+use crate::log_limit::LogLimit;
 use crate::pace::Rate;
 use crate::port::{PublishError, Publisher};
 use crate::route::publication::Publication;
@@ -36,6 +37,8 @@ const THROTTLED: Duration = Duration::from_millis(500);
 
 /// How long nothing is taken on after the data plane could not be reached, unless it is reached before.
 const DOWN: Duration = Duration::from_secs(5);
+
+static CREDENTIALS_REFUSED: LogLimit<()> = LogLimit::new();
 
 type Fate = Result<(), PublishError>;
 
@@ -274,7 +277,13 @@ impl Ours {
                 | "MissingAuthenticationTokenException"
                 | "UnrecognizedClientException",
             ) => {
-                tracing::error!(error = what, "IoT Core does not take the credentials");
+                if let Some(suppressed) = CREDENTIALS_REFUSED.admit(()) {
+                    tracing::error!(
+                        error = what,
+                        suppressed,
+                        "IoT Core does not take the credentials"
+                    );
+                }
                 Answer::Unknown(what)
             }
             (401 | 403, _) => permanent("not_authorized"),

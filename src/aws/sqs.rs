@@ -1,6 +1,7 @@
 //! SQS as the daemon's queue.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -16,11 +17,13 @@ use super::batch::{self, batches_of};
 use super::error;
 use super::received::ReadReceived;
 use crate::event::trace;
+use crate::log_limit::LogLimit;
 use crate::port::{
     BatchOutcome, DeadLetter, Delivery, Hold, Queue, QueueError, QueueFacts, Receipt,
 };
 
-/// The longest text of an attribute that says what went wrong: a line for a person, and well below SQS's bounds.
+/// The longest text of an attribute that says what went wrong: a line for a person, and well below
+/// SQS's bounds.
 const DETAIL_BYTES: usize = 1_024;
 
 /// One queue, and the one that takes what can never be published.
@@ -28,9 +31,29 @@ pub struct Sqs {
     client: Client,
     queue: String,
     dead_letter_queue: Option<String>,
-    /// How long a received message stays invisible: the queue's own setting, read before the first receive.
+    /// How long a received message stays invisible: the queue's own setting, read before the first
+    /// receive.
     visibility: Duration,
+    /// Messages that were left out of what was received.
+    unusable: AtomicU64,
 }
+
+/// Why a message that was received cannot be worked on. SQS sends none of these; a proxy or an
+/// emulator may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+enum Unusable {
+    /// It could be neither named nor told apart from others.
+    #[error("it has no MessageId")]
+    MessageId,
+    /// It could not be settled.
+    #[error("it has no ReceiptHandle")]
+    ReceiptHandle,
+    /// A dead letter could not hold it unchanged.
+    #[error("its Body is missing or not text")]
+    Body,
+}
+
+static UNUSABLE: LogLimit<Unusable> = LogLimit::new();
 
 impl Sqs {
     /// Connects to a queue and reads its settings.
@@ -48,12 +71,13 @@ impl Sqs {
             queue,
             dead_letter_queue,
             visibility: Duration::ZERO,
+            unusable: AtomicU64::new(0),
         };
         sqs.visibility = sqs.describe().await?.visibility;
         Ok(sqs)
     }
 
-    fn delivery(&self, message: Message, received: Instant) -> Option<Delivery> {
+    fn delivery(&self, message: Message, received: Instant) -> Result<Delivery, Unusable> {
         let attribute = |name: &MessageSystemAttributeName| {
             message.attributes.as_ref().and_then(|all| all.get(name))
         };
@@ -68,15 +92,17 @@ impl Sqs {
         let traceparent = attribute(&MessageSystemAttributeName::AwsTraceHeader)
             .and_then(|header| trace::from_xray(header))
             .map(String::into_boxed_str);
-        Some(Delivery {
+        let id = message.message_id.ok_or(Unusable::MessageId)?;
+        let receipt = message.receipt_handle.ok_or(Unusable::ReceiptHandle)?;
+        let body = message.body.ok_or(Unusable::Body)?;
+        Ok(Delivery {
             attempt,
             traceparent,
             group,
             sent,
-            id: message.message_id?.into(),
-            body: Bytes::from(message.body.unwrap_or_default()),
-            // Without a receipt handle a message could not be settled; SQS always sends one.
-            receipt: Receipt::new(message.receipt_handle?),
+            id: id.into(),
+            body: Bytes::from(body),
+            receipt: Receipt::new(receipt),
             lease: received + self.visibility,
         })
     }
@@ -98,13 +124,27 @@ impl Queue for Sqs {
             .await
             .map_err(|error| error::queue(&format!("receiving from {}", self.queue), &error))?;
         let messages = answer.messages.unwrap_or_default();
-        // The call may have waited its whole time: the answer's arrival is the best guess at when the queue handed them out.
-        // It is late by the way from there to here, which whoever relies on a lease leaves room for.
+        // The call may have waited its whole time: the answer's arrival is the best guess at when
+        // the queue handed them out. It is late by the way from there to here, which whoever relies
+        // on a lease leaves room for.
         let received = Instant::now();
-        let deliveries = messages
-            .into_iter()
-            .filter_map(|message| self.delivery(message, received));
-        Ok(deliveries.collect())
+        let mut deliveries = Vec::with_capacity(messages.len());
+        for message in messages {
+            // Only what is left out needs a copy of its id.
+            let id = match message.body {
+                Some(_) => None,
+                None => message.message_id.clone(),
+            };
+            match self.delivery(message, received) {
+                Ok(delivery) => deliveries.push(delivery),
+                Err(why) => self.left_out(id.as_deref(), why),
+            }
+        }
+        Ok(deliveries)
+    }
+
+    fn unusable(&self) -> u64 {
+        self.unusable.load(Ordering::Relaxed)
     }
 
     async fn delete(&self, receipts: &[Receipt]) -> BatchOutcome {
@@ -141,13 +181,24 @@ impl Queue for Sqs {
 }
 
 impl Sqs {
+    /// Counts a message that cannot be worked on. It stays in the queue: it comes again when its
+    /// lease ends, until the queue's redrive policy moves it, unchanged, to the dead-letter queue.
+    fn left_out(&self, message_id: Option<&str>, why: Unusable) {
+        self.unusable.fetch_add(1, Ordering::Relaxed);
+        if let Some(suppressed) = UNUSABLE.admit(why) {
+            let queue = &self.queue;
+            tracing::error!(queue, message_id, %why, suppressed, "message received that cannot be worked on: it is left to the queue's redrive");
+        }
+    }
+
     async fn bury_batch(&self, queue: &str, letters: &[DeadLetter]) -> BatchOutcome {
         let entries = letters.iter().enumerate().map(|(index, letter)| {
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
                 .message_body(String::from_utf8_lossy(&letter.body))
                 .set_message_group_id(letter.group.as_deref().map(str::to_owned))
-                // Burying twice, after a crash in between, leaves one message where the queue can tell.
+                // Burying twice, after a crash in between, leaves one message where the queue can
+                // tell.
                 .set_message_deduplication_id(letter.group.as_ref().map(|_| letter.id.to_string()));
             letter_attributes(letter)
                 .into_iter()
