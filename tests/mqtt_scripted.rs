@@ -1,4 +1,5 @@
-//! The MQTT adapter against a broker that misbehaves on command: what any replacement of the client library must pass.
+//! The MQTT adapter against a broker that misbehaves on command: what any replacement of the client
+//! library must pass.
 
 #![allow(
     clippy::unwrap_used,
@@ -51,7 +52,8 @@ fn pool(broker: &ScriptedBroker) -> Pool {
     Pool::start(settings(broker))
 }
 
-/// A broker, a pool, and the connection between them, which the broker has accepted with some properties.
+/// A broker, a pool, and the connection between them, which the broker has accepted with some
+/// properties.
 async fn connected(properties: &[u8]) -> (ScriptedBroker, Pool, Session) {
     let broker = ScriptedBroker::start().await;
     let pool = pool(&broker);
@@ -103,7 +105,8 @@ async fn shuffled_acknowledgements_reach_their_own_publications() {
     }
 }
 
-/// Answers are told apart by counting what was sent: what is sent without acknowledgement counts as well.
+/// Answers are told apart by counting what was sent: what is sent without acknowledgement counts as
+/// well.
 #[tokio::test]
 async fn both_qualities_of_service_find_their_answers() {
     let (_broker, pool, mut session) = connected(&[]).await;
@@ -437,5 +440,89 @@ async fn the_pool_grows_while_publications_wait_and_a_topic_keeps_its_order() {
         let of_topic = seen.iter().filter(|(name, _)| *name == topic);
         let order: Vec<bool> = of_topic.map(|(_, retain)| *retain).collect();
         assert_eq!(order, [false, true], "{topic}");
+    }
+}
+
+/// Waits until the pool has told why it cannot connect.
+async fn not_connected(pool: &Pool) -> String {
+    let told = async {
+        loop {
+            if let Some(why) = pool.last_error() {
+                return why;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(BOUND, told).await.expect("an error")
+}
+
+#[tokio::test]
+async fn a_connack_that_the_specification_forbids_is_refused() {
+    for (properties, told) in [
+        (&[0x27, 0, 0, 0, 0][..], "Maximum Packet Size must not be 0"),
+        (&[0x24, 2], "Maximum QoS must not be 2"),
+        (&[0x28, 2], "Wildcard Subscription Available must not be 2"),
+        (
+            &[0x29, 9],
+            "Subscription Identifiers Available must not be 9",
+        ),
+        (
+            &[0x2a, 255],
+            "Shared Subscription Available must not be 255",
+        ),
+        // These are refused by the library, in its own words.
+        (&[0x21, 0, 0], "rotocol"),
+        (&[0x25, 2], "rotocol"),
+        (&[0x12, 0, 1, b'x'], "rotocol"),
+    ] {
+        let (broker, pool, session) = connected(properties).await;
+        let why = not_connected(&pool).await;
+        assert!(why.contains(told), "{properties:x?}: {why}");
+        assert_eq!(pool.connections(), 0);
+        drop(session);
+        // It is tried again, and a broker that has come to its senses is taken.
+        let _session = broker.accept(&[]).await;
+        timeout(BOUND, pool.ready()).await.expect("a connection");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_without_mqtt_5_is_named() {
+    // As amqtt and aedes answer; with the properties' length that MQTT 5 wants; in MQTT 5's own
+    // words; not at all.
+    for answer in [
+        &[0x20, 2, 0, 1][..],
+        &[0x20, 3, 0, 1, 0],
+        &[0x20, 3, 0, 0x84, 0],
+        &[],
+    ] {
+        let broker = ScriptedBroker::start().await;
+        let pool = pool(&broker);
+        broker.answer(answer).await;
+        let why = not_connected(&pool).await;
+        assert!(
+            why.contains("MQTT 5 is not spoken there"),
+            "{answer:x?}: {why}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_connection_has_a_client_id_of_its_own() {
+    let broker = ScriptedBroker::start().await;
+    let _pool = Pool::start(Settings {
+        client_id: "shop".into(),
+        connections: (2, 2),
+        ..settings(&broker)
+    });
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        let (id, session) = broker.accept_and_name().await;
+        let (digits, number) = id.strip_prefix("shop-").unwrap().split_once('-').unwrap();
+        assert_eq!(digits.len(), 16, "{id}");
+        assert!(digits.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+        assert!(["0", "1"].contains(&number), "{id}");
+        assert!(ids.insert(digits.to_owned()), "{id} is used twice");
+        drop(session);
     }
 }

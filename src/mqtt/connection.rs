@@ -1,14 +1,16 @@
 //! One connection, from CONNECT to its first error.
 //!
-//! A publication is known by its place among all that the connection was given. The client sends them in that order and tells
-//! of each, once it is sent, which packet identifier it has, so that its acknowledgement is found by counting. What the client
-//! offers for this, a notice for each publication, costs it a copy of the publication and a turn of its loop for each
-//! acknowledgement (`bench/peers`).
+//! A publication is known by its place among all that the connection was given. The client sends
+//! them in that order and tells of each, once it is sent, which packet identifier it has, so that
+//! its acknowledgement is found by counting. What the client offers for this, a notice for each
+//! publication, costs it a copy of the publication and a turn of its loop for each acknowledgement
+//! (`bench/peers`).
 
 use std::time::Duration;
 
+use rumqttc::mqttbytes::Error as MqttError;
 use rumqttc::mqttbytes::v5::{
-    ConnAck, DisconnectReasonCode, Packet, PubAckReason, PublishProperties,
+    ConnectReturnCode, DisconnectReasonCode, Packet, PubAckReason, PublishProperties,
 };
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, NetworkOptions, Outgoing, PublishOptions,
@@ -20,13 +22,15 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Settings;
+use super::granted::Granted;
 use crate::channel::limits::{MESSAGE_EXPIRY_SECONDS, PACKET_BYTES};
 use crate::port::PublishError;
 use crate::route::publication::{Publication, Qos};
 
-/// The most publications that one write carries, and acknowledgements that one read takes, as far as they are there already: nothing
-/// is waited for. A write of its own for each costs more than all that the client does besides (`bench/peers`). The client forgets
-/// acknowledgements that it reads together with the end of the connection: those publications are sent twice.
+/// The most publications that one write carries, and acknowledgements that one read takes, as far
+/// as they are there already: nothing is waited for. A write of its own for each costs more than
+/// all that the client does besides (`bench/peers`). The client forgets acknowledgements that it
+/// reads together with the end of the connection: those publications are sent twice.
 const TOGETHER: usize = 64;
 
 /// What became of a publication, which its place among all that the connection was given names.
@@ -83,7 +87,8 @@ impl Connection {
         })
     }
 
-    /// Waits for answers and takes all that are there; none means that the connection is lost. Cancel safe.
+    /// Waits for answers and takes all that are there; none means that the connection is lost.
+    /// Cancel safe.
     pub(super) async fn answers(&mut self, answers: &mut Vec<Answer>) {
         self.answers.recv_many(answers, TOGETHER).await;
     }
@@ -93,7 +98,8 @@ impl Connection {
         std::iter::from_fn(move || self.answers.try_recv().ok())
     }
 
-    /// Puts one publication on the wire's queue, after all that were put before it. What is refused has no place among those.
+    /// Puts one publication on the wire's queue, after all that were put before it. What is refused
+    /// has no place among those.
     pub(super) async fn publish(&self, publication: &Publication) -> Result<(), PublishError> {
         self.granted.allows(publication)?;
         let options = match publication.qos {
@@ -122,42 +128,8 @@ impl Connection {
     }
 }
 
-/// What the broker's CONNACK says of its limits.
-struct Granted {
-    receive_maximum: Option<u16>,
-    /// The largest packet that the broker takes, in bytes.
-    packet_bytes: Option<u32>,
-    retains: bool,
-}
-
-impl Granted {
-    fn of(connack: &ConnAck) -> Self {
-        let properties = connack.properties.as_ref();
-        Self {
-            receive_maximum: properties.and_then(|known| known.receive_max),
-            packet_bytes: properties.and_then(|known| known.max_packet_size),
-            retains: properties.and_then(|known| known.retain_available) != Some(0),
-        }
-    }
-
-    /// Refuses what the client would end the connection for, or drop without a word.
-    fn allows(&self, publication: &Publication) -> Result<(), PublishError> {
-        let size = packet_bytes(publication);
-        if let Some(largest) = self.packet_bytes.filter(|largest| size > *largest as usize) {
-            return Err(permanent(
-                "too_large",
-                format!("the packet has {size} bytes; the broker takes {largest}"),
-            ));
-        }
-        if publication.retain && !self.retains {
-            let what = "the broker keeps no retained messages";
-            return Err(permanent("retain_unavailable", what));
-        }
-        Ok(())
-    }
-}
-
-/// Turns the event loop until its first error. It is the only one to poll: polling is not cancel safe.
+/// Turns the event loop until its first error. It is the only one to poll: polling is not cancel
+/// safe.
 async fn run(
     mut event_loop: EventLoop,
     connected: oneshot::Sender<Result<Granted, String>>,
@@ -170,9 +142,14 @@ async fn run(
             Ok(Event::Outgoing(Outgoing::Publish(packet))) => sent.one_more(packet),
             Ok(Event::Incoming(Packet::PubAck(ack))) => sent.acknowledged(ack.pkid, ack.reason),
             Ok(Event::Incoming(Packet::ConnAck(connack))) => {
+                let granted = Granted::of(&connack);
+                let refused = granted.is_err();
                 if let Some(connected) = connected.take() {
                     // Who asked may have given up.
-                    let _ = connected.send(Ok(Granted::of(&connack)));
+                    let _ = connected.send(granted);
+                }
+                if refused {
+                    return;
                 }
                 None
             }
@@ -180,7 +157,7 @@ async fn run(
             Err(error) => {
                 match connected {
                     Some(connected) => {
-                        let _ = connected.send(Err(error.to_string()));
+                        let _ = connected.send(Err(not_connected(&error)));
                     }
                     None => tell_why(&error),
                 }
@@ -203,7 +180,8 @@ struct Sent {
 }
 
 impl Sent {
-    /// Counts one with its packet identifier. Without one (0, QoS 0) it is not acknowledged: that it was sent is the answer.
+    /// Counts one with its packet identifier. Without one (0, QoS 0) it is not acknowledged: that
+    /// it was sent is the answer.
     fn one_more(&mut self, packet: u16) -> Option<Answer> {
         let place = self.count;
         self.count += 1;
@@ -219,6 +197,30 @@ impl Sent {
     }
 }
 
+/// Why a connection could not be made, in one line. A broker that speaks MQTT 3.1.1 only answers an
+/// MQTT 5 CONNECT with a CONNACK of its own version, return code 1 (MQTT 3.1.1, section 3.2.2.3),
+/// which is no packet of MQTT 5: the library leaves it unread and sees the connection's end, as it
+/// does when the broker answers nothing.
+fn not_connected(error: &ConnectionError) -> String {
+    use ConnectReturnCode::UnsupportedProtocolVersion;
+    match error {
+        ConnectionError::ConnectionRefused(UnsupportedProtocolVersion) => {
+            "MQTT 5 is not spoken there: the broker refuses the protocol version (0x84)".into()
+        }
+        ConnectionError::MqttState(StateError::Deserialization(
+            MqttError::InvalidConnectReturnCode(1),
+        )) => "MQTT 5 is not spoken there: the broker answers with MQTT 3.1.1's return code 1".into(),
+        ConnectionError::MqttState(
+            StateError::ConnectionAborted | StateError::Deserialization(MqttError::Io(_)),
+        ) => "the broker closed the connection without an answer in MQTT 5: MQTT 5 is not spoken there, or it turns the client away without a word".into(),
+        // The library's words would show the whole packet.
+        ConnectionError::NotConnAck(_) => {
+            "the broker answered CONNECT with another packet than CONNACK".into()
+        }
+        error => error.to_string(),
+    }
+}
+
 /// Says what the end of a connection means for whoever operates this (MQTT 5.0, section 3.14.2.1).
 fn tell_why(error: &ConnectionError) {
     use DisconnectReasonCode::{NotAuthorized, SessionTakenOver};
@@ -227,7 +229,7 @@ fn tell_why(error: &ConnectionError) {
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
             match reason_code {
                 SessionTakenOver => tracing::error!(
-                    "the broker ended the connection: another client connected with the same client id; give each program a bridge.client_id of its own"
+                    "the broker ended the connection: another client connected with the same client id, which is random; look for who may connect with it"
                 ),
                 NotAuthorized => tracing::error!(
                     "the broker ended the connection: not authorized; the policy must allow iot:Connect for the client id and iot:Publish for the topic"
@@ -260,9 +262,10 @@ fn properties(publication: &Publication) -> PublishProperties {
     }
 }
 
-/// How large a publication's packet is at most (MQTT 5.0, section 3.3): lengths are of two bytes, those of packet and properties of
-/// up to four, fixed properties and the packet's identifier take less than 32.
-fn packet_bytes(publication: &Publication) -> usize {
+/// How large a publication's packet is at most (MQTT 5.0, section 3.3): lengths are of two bytes,
+/// those of packet and properties of up to four, fixed properties and the packet's identifier take
+/// less than 32.
+pub(super) fn packet_bytes(publication: &Publication) -> usize {
     let properties = publication.user_properties();
     let properties: usize = properties
         .map(|(name, value)| 5 + name.len() + value.len())
@@ -297,7 +300,7 @@ fn outcome(reason: PubAckReason) -> Result<(), PublishError> {
     })
 }
 
-fn permanent(reason: &'static str, what: impl Into<String>) -> PublishError {
+pub(super) fn permanent(reason: &'static str, what: impl Into<String>) -> PublishError {
     PublishError::Permanent {
         reason,
         what: what.into(),

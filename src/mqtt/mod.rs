@@ -5,7 +5,9 @@
 //! loses publications silently: on every error client and event loop are thrown away.
 
 pub mod auth;
+mod client_id;
 mod connection;
+mod granted;
 pub mod listener;
 pub mod pool;
 
@@ -16,7 +18,7 @@ use std::time::Duration;
 pub struct Settings {
     /// How to reach the broker.
     pub access: auth::Access,
-    /// What client ids begin with; a random word and the connection's number follow, so that no two tasks share one.
+    /// What client ids begin with; a random part, fresh for each attempt to connect, and the connection's number follow.
     pub client_id: String,
     /// The fewest and the most connections that are held.
     pub connections: (usize, usize),
@@ -45,7 +47,7 @@ impl Default for Settings {
             keep_alive: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             publish_timeout: Duration::from_secs(30),
-            // IoT Core takes one CONNECT a second for a client id.
+            // A broker that comes back is not to be met by all of its clients at once.
             back_off: (Duration::from_secs(1), Duration::from_secs(20)),
         }
     }

@@ -52,7 +52,6 @@ impl Pool {
         let mut keeper = Keeper {
             shared: Shared::new(&settings.limits),
             settings,
-            word: format!("{:08x}", fastrand::u32(..)),
             lanes: Arc::clone(&lanes),
             waits: Arc::clone(&waits),
             up: Arc::new(up_sender),

@@ -43,6 +43,25 @@ impl ScriptedBroker {
         Session(stream)
     }
 
+    /// Takes the next connection and accepts it, with the client id that its CONNECT names (MQTT 5.0, section 3.1.3.1).
+    pub(crate) async fn accept_and_name(&self) -> (String, Session) {
+        let mut stream = self.0.accept().await.unwrap().0;
+        let (_, _, body) = packet(&mut stream).await.expect("a CONNECT");
+        // Protocol name, version, flags, keep alive; then properties, shorter than 128 bytes, and the id.
+        let at = 11 + usize::from(body[10]);
+        let length = usize::from(u16::from_be_bytes([body[at], body[at + 1]]));
+        let id = body[at + 2..at + 2 + length].to_vec();
+        stream.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();
+        (String::from_utf8(id).unwrap(), Session(stream))
+    }
+
+    /// Takes the next connection, answers its CONNECT with some bytes, and closes it.
+    pub(crate) async fn answer(&self, bytes: &[u8]) {
+        let mut stream = self.0.accept().await.unwrap().0;
+        packet(&mut stream).await.expect("a CONNECT");
+        stream.write_all(bytes).await.unwrap();
+    }
+
     /// Takes the next connection and refuses it.
     pub(crate) async fn refuse(&self, reason: u8) {
         let mut stream = self.0.accept().await.unwrap().0;

@@ -24,8 +24,6 @@ const QUIET_LOOKS: u32 = 300;
 pub(super) struct Keeper {
     pub(super) settings: Arc<Settings>,
     pub(super) shared: Shared,
-    /// What sets this process's client ids apart.
-    pub(super) word: String,
     pub(super) lanes: Arc<Mutex<Lanes>>,
     pub(super) waits: Arc<AtomicU32>,
     pub(super) up: Arc<watch::Sender<usize>>,
@@ -56,7 +54,7 @@ impl Keeper {
         let (sender, jobs) = mpsc::channel(usize::from(self.settings.in_flight.max(1)));
         let lane = Lane {
             settings: Arc::clone(&self.settings),
-            client_id: format!("{}-{}-{}", self.settings.client_id, self.word, self.started),
+            number: self.started,
             shared: self.shared.clone(),
             jobs,
             turn: VecDeque::new(),

@@ -1,4 +1,5 @@
-//! One connection's supervisor. What a lost connection left unacknowledged is sent again by the next, before anything newer.
+//! One connection's supervisor. What a lost connection left unacknowledged is sent again by the
+//! next, before anything newer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,15 +10,19 @@ use tokio::time::{Instant, interval_at, sleep, sleep_until};
 
 use super::lanes::Job;
 use super::sent::Sent;
-use crate::mqtt::Settings;
+use crate::log_limit::LogLimit;
 use crate::mqtt::connection::Connection;
+use crate::mqtt::{Settings, client_id};
 use crate::pace::{Pace, Shared};
 use crate::port::PublishError;
+
+static NOT_CONNECTED: LogLimit<()> = LogLimit::new();
 
 /// One connection's supervisor: connects, publishes, and starts again after a loss.
 pub(super) struct Lane {
     pub(super) settings: Arc<Settings>,
-    pub(super) client_id: String,
+    /// Its number in the pool, which its client ids end with.
+    pub(super) number: usize,
     pub(super) shared: Shared,
     pub(super) jobs: mpsc::Receiver<Job>,
     /// What was taken from `jobs` and is to be sent, in the order in which it was handed over.
@@ -38,12 +43,12 @@ impl Lane {
             }
             let mut closing = self.closing.clone();
             let attempt = tokio::select! {
-                attempt = Connection::open(&self.settings, &self.client_id) => attempt,
+                attempt = self.connect() => attempt,
                 () = asked_to_close(&mut closing) => return,
             };
             match attempt {
-                Ok(connection) => {
-                    tracing::info!(client_id = %self.client_id, "connected to the broker");
+                Ok((connection, client_id)) => {
+                    tracing::info!(client_id, "connected to the broker");
                     let since = Instant::now();
                     self.up.send_modify(|up| *up += 1);
                     let done = self.serve(connection).await;
@@ -51,13 +56,22 @@ impl Lane {
                     if done {
                         return;
                     }
-                    // One that is ended as soon as it stands is not tried as eagerly as one that was lost.
+                    // One that is ended as soon as it stands is not tried as eagerly as one that
+                    // was lost.
                     if since.elapsed() >= longest {
                         wait = first;
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(client_id = %self.client_id, %error, "connecting to the broker failed");
+                    if let Some(suppressed) = NOT_CONNECTED.admit(()) {
+                        let connection = self.number;
+                        tracing::warn!(
+                            connection,
+                            error,
+                            suppressed,
+                            "connecting to the broker failed"
+                        );
+                    }
                     self.failure.send_replace(Some(error));
                 }
             }
@@ -69,7 +83,15 @@ impl Lane {
         }
     }
 
-    /// Publishes until the connection is lost (false) or the pool is closed and everything is acknowledged (true).
+    /// Connects with a client id that was never used before.
+    async fn connect(&self) -> Result<(Connection, String), String> {
+        let id = client_id::fresh(&self.settings.client_id, self.number)?;
+        let connection = Connection::open(&self.settings, &id).await?;
+        Ok((connection, id))
+    }
+
+    /// Publishes until the connection is lost (false) or the pool is closed and everything is
+    /// acknowledged (true).
     async fn serve(&mut self, mut connection: Connection) -> bool {
         let mut sent = Sent::default();
         let done = self.feed(&mut connection, &mut sent).await;
@@ -86,7 +108,8 @@ impl Lane {
         done
     }
 
-    /// Puts publications on a connection: first, in their order, those that an earlier one did not see acknowledged.
+    /// Puts publications on a connection: first, in their order, those that an earlier one did not
+    /// see acknowledged.
     async fn feed(&mut self, connection: &mut Connection, sent: &mut Sent) -> bool {
         let mut pace = Pace::new(&self.settings.limits, &self.shared);
         let in_flight = usize::from(connection.in_flight);
@@ -139,7 +162,7 @@ impl Lane {
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 _ = looks.tick() => if sent.oldest().is_some_and(|since| since.elapsed() >= within) {
-                    tracing::warn!(client_id = %self.client_id, ?within, "no acknowledgement came in time: connecting anew");
+                    tracing::warn!(connection = self.number, ?within, "no acknowledgement came in time: connecting anew");
                     return false;
                 },
                 // What was handed over before still comes out of the channel.
@@ -149,8 +172,8 @@ impl Lane {
     }
 }
 
-/// Whether a publication is still wanted, once the pace lets it go; or when to ask again. What nobody waits for any more is not
-/// sent.
+/// Whether a publication is still wanted, once the pace lets it go; or when to ask again. What
+/// nobody waits for any more is not sent.
 fn may_send((publication, fate): &Job, pace: &mut Pace) -> Result<bool, Instant> {
     if fate.is_closed() {
         return Ok(false);
@@ -185,8 +208,8 @@ pub(super) async fn asked_to_close(closing: &mut watch::Receiver<Option<Instant>
     let _ = closing.wait_for(Option::is_some).await;
 }
 
-/// A random wait between `wait` and half as much again: never less, since a client id may connect once a second, and tasks that
-/// lost a broker together must not come back together.
+/// A random wait between `wait` and half as much again: tasks that lost a broker together must not
+/// come back together.
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(1.0 + fastrand::f64() / 2.0)
 }
