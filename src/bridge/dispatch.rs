@@ -16,6 +16,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::dispose::{Outcome, retry_after};
 use super::lane::Lanes;
+use super::log_limits::cause;
+use super::route_counters::CountersByRoute;
 use super::settle::Settlement;
 use super::spans;
 use super::work::{Job, JobId, Step, Work, WorkId};
@@ -90,11 +92,15 @@ pub(super) struct Desk<'b, Q, P> {
     pub(super) turn: VecDeque<JobId>,
     pub(super) steps: FuturesUnordered<BoxFuture<'static, Step>>,
     pub(super) settlements: mpsc::Sender<Settlement>,
+    counters: CountersByRoute,
     latest: u64,
 }
 
 impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
     fn new(bridge: &'b Bridge<Q, P>, settlements: mpsc::Sender<Settlement>) -> Self {
+        let mut counters = CountersByRoute::new(&bridge.metrics);
+        // A counter that is zero is shown as well.
+        counters.follow(&bridge.routes.borrow());
         Self {
             bridge,
             works: FxHashMap::default(),
@@ -105,6 +111,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             turn: VecDeque::new(),
             steps: FuturesUnordered::new(),
             settlements,
+            counters,
             latest: 0,
         }
     }
@@ -136,6 +143,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             return self.end(id, Outcome::HandedBack);
         }
         let routes = Arc::clone(&self.bridge.routes.borrow());
+        self.counters.follow(&routes);
         let metrics = &self.bridge.metrics;
         let origin = Origin {
             message_id: &work.delivery.id,
@@ -151,15 +159,20 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         spans::routed(&mut work.span, &routed.publications);
         metrics.decoded.one();
         metrics.routed.add((!routed.publications.is_empty()).into());
-        metrics.skipped.add(routed.skipped.len());
         for refusal in &routed.skipped {
-            tracing::warn!(
-                message_id = %work.delivery.id,
-                route = refusal.route.as_deref(),
-                reason = refusal.reason,
-                detail = refusal.detail,
-                "a route was left out"
-            );
+            if let Some(route) = &refusal.route {
+                self.counters.of(route).skipped.one();
+            }
+            // The detail may quote the event: it stays out of the log.
+            if let Some(suppressed) = self.bridge.log_limits.skipped.admit(cause(refusal)) {
+                tracing::warn!(
+                    message_id = %work.delivery.id,
+                    route = refusal.route.as_deref(),
+                    reason = refusal.reason,
+                    suppressed,
+                    "route left out for an event"
+                );
+            }
         }
         if routed.publications.is_empty() {
             match (routed.held_back, routed.empty) {
@@ -192,7 +205,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             && let Some(job) = self.jobs.get_mut(&id)
             && job.publication.route == publication.route
         {
-            self.bridge.metrics.conflated.one();
+            job.counters.conflated.one();
             job.publication = publication;
             job.works.push(work);
             self.note(work, id);
@@ -203,6 +216,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         self.note(work, id);
         self.turn.extend(self.topics.enter(&publication.topic, id));
         let job = Job {
+            counters: self.counters.of(&publication.route),
             publication,
             works: smallvec::smallvec![work],
             tries: 0,
@@ -247,7 +261,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         if let Some(expires) = &mut publication.expires {
             *expires = expires.saturating_sub(age);
             if *expires < SHORTEST_EXPIRY {
-                self.bridge.metrics.expired.one();
+                job.counters.expired.one();
                 return self.resolve(id, "expired", Outcome::Done);
             }
         }
@@ -282,8 +296,13 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             Step::Answered(id, Err(PublishError::Transient { what })) => self.try_again(id, &what),
             Step::Answered(id, Err(PublishError::Permanent { reason, what })) => {
                 let route = self.jobs.get(&id).map(|job| &job.publication.route);
-                let refused = Outcome::refused(reason, what, route.map(Arc::clone));
-                self.resolve(id, "refused", refused);
+                let route = route.map(Arc::clone);
+                let key = (reason, route.clone());
+                if let Some(suppressed) = self.bridge.log_limits.refused.admit(key) {
+                    let route = route.as_deref();
+                    tracing::warn!(route, reason, why = what, suppressed, "publication refused");
+                }
+                self.resolve(id, "refused", Outcome::refused(reason, what, route));
             }
             Step::Again(id) => self.turn.push_back(id),
             Step::Withdrawn(id) => self.resolve(id, "withdrawn", Outcome::Done),
@@ -296,10 +315,10 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
 
     fn published(&self, id: JobId) {
         let metrics = &self.bridge.metrics;
-        metrics.published.one();
         let Some(job) = self.jobs.get(&id) else {
             return;
         };
+        job.counters.published.one();
         metrics.publish_seconds.observe(job.sent.elapsed());
         let newest = job.works.last().and_then(|work| self.works.get(work));
         if let Some(work) = newest {
@@ -312,16 +331,14 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        self.bridge.metrics.throttled.one();
+        job.counters.throttled.one();
         let wait = retry_after(job.tries, fastrand::f64());
-        if job.tries.is_power_of_two() {
-            tracing::warn!(
-                route = %job.publication.route,
-                tries = job.tries,
-                ?wait,
-                why,
-                "a publication is tried again"
-            );
+        let route = &job.publication.route;
+        if job.tries.is_power_of_two()
+            && let Some(suppressed) = self.bridge.log_limits.retried.admit(Arc::clone(route))
+        {
+            let tries = job.tries;
+            tracing::warn!(%route, tries, ?wait, why, suppressed, "publication refused for now: it is tried again");
         }
         let (abort, registration) = AbortHandle::new_pair();
         job.abort = Some(abort);

@@ -108,15 +108,22 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         spans::ended(&mut work.span, &outcome);
         let group = self.group(&work.delivery);
         let metrics = &self.bridge.metrics;
+        let limits = &self.bridge.log_limits;
         match &outcome {
             Outcome::Postponed { why } => {
                 metrics.postponed.one();
-                tracing::warn!(message_id = %work.delivery.id, attempt = work.delivery.attempt, why, "postponed");
+                if let Some(suppressed) = limits.postponed.admit(()) {
+                    let (message_id, attempt) = (&work.delivery.id, work.delivery.attempt);
+                    tracing::warn!(%message_id, attempt, why, suppressed, "delivery released for a later attempt");
+                }
             }
             Outcome::HandedBack => metrics.handed_back.one(),
             Outcome::Lost => {
                 metrics.leases_lost.one();
-                tracing::warn!(message_id = %work.delivery.id, attempt = work.delivery.attempt, "the lease had ended; the queue hands it out again");
+                if let Some(suppressed) = limits.lease_lost.admit(()) {
+                    let (message_id, attempt) = (&work.delivery.id, work.delivery.attempt);
+                    tracing::warn!(%message_id, attempt, suppressed, "lease lost: the queue delivers the message again");
+                }
             }
             Outcome::Done | Outcome::Refused(_) => {}
         }

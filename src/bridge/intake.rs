@@ -48,6 +48,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
                 Ok(deliveries) => {
                     failures = 0;
                     self.health.queue_answered();
+                    self.metrics.unusable.raise_to(self.queue.unusable());
                     wanted = match deliveries.len() {
                         PER_RECEIVE.. => (wanted * 2).min(most.max(least)),
                         0 => (wanted - 1).max(least),

@@ -147,9 +147,14 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
                 }
                 Some(Err(QueueError::LeaseLost)) => self.give_up(*id, Outcome::Lost),
                 // The next look asks again, as long as the lease lasts.
-                Some(Err(error)) => tracing::warn!(%error, "a lease was not extended"),
-                None => {
-                    tracing::warn!("a lease was not extended: the queue did not answer in time")
+                failed => {
+                    if let Some(suppressed) = self.bridge.log_limits.not_extended.admit(()) {
+                        let error = match failed {
+                            Some(Err(error)) => error.to_string(),
+                            _ => "the queue did not answer in time".to_owned(),
+                        };
+                        tracing::warn!(error, suppressed, "lease not extended");
+                    }
                 }
             }
         }

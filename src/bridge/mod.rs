@@ -1,9 +1,11 @@
-//! The daemon: receives events, routes them, publishes them, and settles them once every publication was acknowledged.
+//! The daemon: receives events, routes them, publishes them, and settles them once every
+//! publication was acknowledged.
 //!
-//! `intake` keeps long polls open and hands what they bring, in order, to `dispatch`, which owns everything that is under way: it
-//! routes, publishes in lanes (`lane`), ends what has its fate (`fate`), and keeps leases (`lease`); `settle` deletes, releases and
-//! buries in batches; `spans` is what traces say of it all. A delivery occupies one of a bounded number of places from before it is
-//! received until it is settled.
+//! `intake` keeps long polls open and hands what they bring, in order, to `dispatch`, which owns
+//! everything that is under way: it routes, publishes in lanes (`lane`), ends what has its fate
+//! (`fate`), and keeps leases (`lease`); `settle` deletes, releases and buries in batches; `spans`
+//! is what traces say of it all. A delivery occupies one of a bounded number of places from before
+//! it is received until it is settled.
 
 mod dispatch;
 mod dispose;
@@ -11,6 +13,8 @@ mod fate;
 mod intake;
 mod lane;
 mod lease;
+mod log_limits;
+mod route_counters;
 mod settle;
 mod spans;
 mod work;
@@ -26,6 +30,7 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +38,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
 use self::lease::Leases;
+use self::log_limits::LogLimits;
 use self::spans::Spans;
 use crate::port::{Delivery, Publisher, Queue, QueueFacts};
 use crate::route::table::RouteTable;
@@ -50,7 +56,8 @@ pub struct Settings {
     pub wait: Duration,
     /// The most deliveries between receiving and settling.
     pub in_flight: usize,
-    /// How long a delivery may be worked on, its lease extended meanwhile, before it is handed back.
+    /// How long a delivery may be worked on, its lease extended meanwhile, before it is handed
+    /// back.
     pub hold: Duration,
     /// How long draining may take.
     pub drain: Duration,
@@ -61,7 +68,8 @@ pub struct Settings {
 pub enum Ending {
     /// Everything received was settled or handed back.
     Drained,
-    /// The deadline, or a second signal, cut it short: what was not settled comes again when its lease ends.
+    /// The deadline, or a second signal, cut it short: what was not settled comes again when its
+    /// lease ends.
     Cut,
 }
 
@@ -104,11 +112,13 @@ pub struct Bridge<Q, P> {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     spans: Spans,
+    log_limits: Arc<LogLimits>,
     shutdown: Shutdown,
 }
 
 impl<Q: Queue, P: Publisher> Bridge<Q, P> {
-    /// Puts the parts together. `facts` are the queue's own, read at start; each delivery is routed by the latest `routes`.
+    /// Puts the parts together. `facts` are the queue's own, read at start; each delivery is routed
+    /// by the latest `routes`.
     pub fn new(
         (queue, facts): (Arc<Q>, QueueFacts),
         publisher: Arc<P>,
@@ -126,6 +136,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
             metrics: Arc::default(),
             health: Health::new(shutdown.clone()),
             spans: Spans::default(),
+            log_limits: Arc::default(),
             shutdown,
         }
     }
@@ -134,6 +145,15 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     pub fn traced(self, traces: Traces, queue: &str, broker: &str) -> Self {
         Self {
             spans: Spans::new(traces, queue, broker),
+            ..self
+        }
+    }
+
+    /// Counts and gives its signs of life where others read them.
+    pub fn reporting(self, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
+        Self {
+            metrics,
+            health,
             ..self
         }
     }
@@ -160,7 +180,8 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
             () = deadline => Ending::Cut,
             () = self.tell() => Ending::Cut,
         };
-        tracing::info!(?ending, counts = self.metrics.summary(), "the bridge ended");
+        self.log_summary();
+        tracing::info!(?ending, "the bridge ended");
         ending
     }
 
@@ -181,15 +202,24 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         self.settings.in_flight.max(intake::PER_RECEIVE)
     }
 
+    fn log_summary(&self) {
+        self.metrics.connections.set(self.health.connections());
+        self.metrics.log("metrics summary");
+    }
+
     /// Logs a summary now and then, for ever.
     async fn tell(&self) {
-        let mut told = String::new();
+        let mut told = BTreeMap::new();
         loop {
             sleep(SUMMARY_EVERY).await;
-            let counts = self.metrics.summary();
+            let counts = self.metrics.counts();
             if counts != told {
-                tracing::info!(counts, "so far");
+                self.log_summary();
                 told = counts;
+            }
+            let suppressed = self.log_limits.take_suppressed();
+            if suppressed > 0 {
+                tracing::info!(suppressed, "log lines were held back by their rate limit");
             }
         }
     }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::dispose::{Disposition, back_off};
+use super::log_limits::{LogLimits, cause};
 use super::{Bridge, Place, spans};
 use crate::port::{DeadLetter, Delivery, Publisher, Queue, QueueError, Receipt};
-use crate::route::table::Refusal;
+use crate::route::table::{Refusal, RouteTable};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Span;
@@ -26,6 +28,10 @@ const CONCURRENT: usize = 32;
 
 /// How often an entry is tried before its lease is left to end.
 const TRIES: u32 = 4;
+
+/// The longest id of an event that is logged: EventBridge's own are UUIDs, of 36 characters; other
+/// senders name theirs.
+const EVENT_ID_BYTES: usize = 128;
 
 /// What a delivery keeps until it is settled: its place among those in flight, and its span.
 pub(super) struct Kept {
@@ -69,6 +75,8 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
                 queue: Arc::clone(&self.queue),
                 metrics: Arc::clone(&self.metrics),
                 health: Arc::clone(&self.health),
+                log_limits: Arc::clone(&self.log_limits),
+                routes: Arc::clone(&self.routes.borrow()),
             };
             calls.spawn(call.settle(batch));
         }
@@ -81,6 +89,9 @@ struct Call<Q> {
     queue: Arc<Q>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    log_limits: Arc<LogLimits>,
+    /// What reads an event's id out of a body.
+    routes: Arc<RouteTable>,
 }
 
 impl<Q: Queue> Call<Q> {
@@ -96,14 +107,8 @@ impl<Q: Queue> Call<Q> {
                 Disposition::Release { after } => release.push((entry, after)),
                 Disposition::Bury(refusal) => {
                     let attempt = settlement.delivery.attempt;
-                    tracing::warn!(
-                        message_id = %settlement.delivery.id,
-                        reason = refusal.reason,
-                        route = refusal.route.as_deref(),
-                        attempt,
-                        detail = refusal.detail,
-                        "it can never be published"
-                    );
+                    let (id, body) = (&settlement.delivery.id, &settlement.delivery.body);
+                    self.log_refusal((id, body, attempt), &refusal);
                     let Refusal {
                         reason,
                         detail,
@@ -129,8 +134,34 @@ impl<Q: Queue> Call<Q> {
         self.release(release).await;
     }
 
-    /// Sends letters to the dead-letter queue. What arrived there may be deleted, the rest is released; dropping who waits to hear
-    /// of it says that it stays.
+    /// Logs that an event can never be published. The refusal's detail may quote the event, so that
+    /// it goes into the dead letter only, which holds the whole body anyway.
+    fn log_refusal(&self, (id, body, attempt): (&str, &Bytes, u32), refusal: &Refusal) {
+        let Some(suppressed) = self.log_limits.dead_lettered.admit(cause(refusal)) else {
+            return;
+        };
+        let event_id = self.event_id(id, body);
+        tracing::warn!(
+            message_id = id,
+            event_id,
+            reason = refusal.reason,
+            route = refusal.route.as_deref(),
+            attempt,
+            suppressed,
+            "event cannot be published"
+        );
+    }
+
+    /// The id of a delivery's event, where its body is an event whose id is no longer than ids are.
+    /// The body is read once more, for the few lines that are logged.
+    fn event_id(&self, message_id: &str, body: &Bytes) -> Option<String> {
+        let event = self.routes.decode(body, message_id).ok()?;
+        let id = event.id();
+        (id.len() <= EVENT_ID_BYTES).then(|| id.to_owned())
+    }
+
+    /// Sends letters to the dead-letter queue. What arrived there may be deleted, the rest is
+    /// released; dropping who waits to hear of it says that it stays.
     async fn bury(
         &self,
         mut burials: Vec<Burial>,
@@ -164,7 +195,8 @@ impl<Q: Queue> Call<Q> {
             {
                 match outcome {
                     Ok(()) => {
-                        self.metrics.dead_lettered.one(letter.reason);
+                        let route = letter.route.as_deref().map(Arc::from);
+                        self.metrics.dead_lettered.one(letter.reason, route);
                         spans::settled(&mut kept.span, "dead_lettered");
                         tell(waits, true);
                         delete.push((receipt, kept));
@@ -173,7 +205,9 @@ impl<Q: Queue> Call<Q> {
                         burials.push((letter, (receipt, kept), waits));
                     }
                     Err(error) => {
-                        tracing::error!(message_id = %letter.id, %error, "not taken by the dead-letter queue; it stays in the queue");
+                        if let Some(suppressed) = self.log_limits.not_dead_lettered.admit(()) {
+                            tracing::error!(message_id = %letter.id, %error, suppressed, "dead letter not taken by the dead-letter queue: the message stays in its queue");
+                        }
                         spans::settled(&mut kept.span, "not_dead_lettered");
                         release.push(((receipt, kept), later(&letter)));
                     }
@@ -206,7 +240,9 @@ impl<Q: Queue> Call<Q> {
                     Err(error) => {
                         self.metrics.possible_duplicates.one();
                         kept.span.fail("not_deleted");
-                        tracing::warn!(%error, "a published message was not deleted: it may come again");
+                        if let Some(suppressed) = self.log_limits.not_deleted.admit(()) {
+                            tracing::warn!(%error, suppressed, "finished message not deleted: it may come again");
+                        }
                     }
                 }
             }
@@ -232,7 +268,9 @@ impl<Q: Queue> Call<Q> {
                     Ok(()) | Err(QueueError::LeaseLost) => {}
                     Err(QueueError::Transient { .. }) if attempt < TRIES => held.push(entry),
                     Err(error) => {
-                        tracing::warn!(%error, "a message was not handed back: it comes again when its lease ends");
+                        if let Some(suppressed) = self.log_limits.not_released.admit(()) {
+                            tracing::warn!(%error, suppressed, "message not handed back: it comes again when its lease ends");
+                        }
                     }
                 }
             }

@@ -13,6 +13,7 @@ use super::dispose::Outcome;
 use crate::channel::topic::Topic;
 use crate::port::{BatchOutcome, Delivery, PublishError};
 use crate::route::publication::Publication;
+use crate::telemetry::metrics::RouteCounters;
 use crate::telemetry::traces::Span;
 
 /// A delivery's number while it is under way.
@@ -77,6 +78,8 @@ impl Work {
 /// One publication under way, or waiting for its topic.
 pub(super) struct Job {
     pub(super) publication: Publication,
+    /// What is counted of its route.
+    pub(super) counters: Arc<RouteCounters>,
     /// The deliveries that wait for it: the one it was made of comes last, before it those whose own publication it took the
     /// place of.
     pub(super) works: SmallVec<[WorkId; 1]>,

@@ -29,7 +29,9 @@ use crate::config::bridge::Publish;
 use crate::port::Publisher;
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
+use crate::telemetry::build_info;
 use crate::telemetry::exposition::Embedded;
+use crate::telemetry::health::Health;
 use crate::telemetry::http::{self, Vitals};
 use crate::telemetry::logs;
 use crate::telemetry::traces::Traces;
@@ -44,7 +46,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 #[command(after_help = "\
 The queue and credentials are found as every AWS SDK finds them: AWS_REGION, AWS_ENDPOINT_URL, keys, profile, \
 or the role of the task. Without bridge.broker IoT Core is asked for the account's endpoint. SIGTERM or Ctrl-C \
-finishes what is in flight and hands back the rest; a second one stops at once. SIGHUP reads the routes anew: a \
+finishes what is in flight and hands back the rest; a second one, a second later or more, stops at once. With \
+bridge.listen, /livez, /readyz and /metrics are served from the start, before queue and broker are reached. SIGHUP reads the routes anew: a \
 configuration with a fault changes nothing, and the log says what is wrong. EVENTCAST_LOG sets what is logged, such as info or eventcast::mqtt=debug. \
 OTEL_EXPORTER_OTLP_ENDPOINT exports traces, in a build with the Cargo feature otlp (docs/traces.md).
 
@@ -57,7 +60,7 @@ Exit status: 0 told to end and drained, 2 the configuration is not right, 3 fail
 pub(super) struct Command {
     #[command(flatten)]
     configuration: Configuration,
-    /// Keep trying until queue and broker can be reached, instead of failing at once
+    /// Keep trying until queue and broker can be reached, instead of failing after 10 seconds
     #[arg(long)]
     wait: bool,
     /// How log lines are written
@@ -118,8 +121,8 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
     })
 }
 
-/// How many threads work beside the one that dispatches: a thread more than there are cores costs a tenth of the daemon's time
-/// (`bench/peers`, on two cores).
+/// How many threads work beside the one that dispatches: a thread more than there are cores costs a
+/// tenth of the daemon's time (`bench/peers`, on two cores).
 fn workers() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     (cores - 1).max(1)
@@ -143,8 +146,8 @@ async fn serve(
     }
 }
 
-/// Reads the configuration anew at each SIGHUP. Its routes take the place of the old ones all at once; with any fault the old
-/// ones stay. Ends only when signals cannot be listened to.
+/// Reads the configuration anew at each SIGHUP. Its routes take the place of the old ones all at
+/// once; with any fault the old ones stay. Ends only when signals cannot be listened to.
 async fn reload_on_signals(
     source: &Configuration,
     running: &Config,
@@ -195,23 +198,35 @@ async fn bridge(
         ),
         None => None,
     };
+    let vitals = Vitals {
+        metrics: Arc::default(),
+        health: Health::new(shutdown.clone()),
+    };
     let traced = (traces, &*queue);
+    let health = &vitals.health;
     // One future for each kind of publisher: they are types, not objects.
-    match &section.publish {
-        Publish::Mqtt => {
-            let reach = async || over_mqtt(section, &queue, &client::environment().await).await;
-            match begin(command.wait, reach, &shutdown).await? {
-                Some(parts) => work(config, parts, traced, routes, shutdown, listener).await,
-                None => Ok(Ending::Drained),
+    let ended = async {
+        match &section.publish {
+            Publish::Mqtt => {
+                let reach = async || over_mqtt(section, &queue, &client::environment().await).await;
+                match begin(command.wait, reach, health, &shutdown).await? {
+                    Some(parts) => work(config, parts, traced, routes, &shutdown, &vitals).await,
+                    None => Ok(Ending::Drained),
+                }
+            }
+            Publish::Https { endpoint, calls } => {
+                let reach = async || over_https(section, &queue, endpoint.as_deref(), *calls).await;
+                match begin(command.wait, reach, health, &shutdown).await? {
+                    Some(parts) => work(config, parts, traced, routes, &shutdown, &vitals).await,
+                    None => Ok(Ending::Drained),
+                }
             }
         }
-        Publish::Https { endpoint, calls } => {
-            let reach = async || over_https(section, &queue, endpoint.as_deref(), *calls).await;
-            match begin(command.wait, reach, &shutdown).await? {
-                Some(parts) => work(config, parts, traced, routes, shutdown, listener).await,
-                None => Ok(Ending::Drained),
-            }
-        }
+    };
+    // Health is answered from the first moment, while queue and broker are still being reached.
+    tokio::select! {
+        ended = ended => ended,
+        failed = answer(listener, vitals.clone()) => Err(failed),
     }
 }
 
@@ -221,8 +236,8 @@ async fn work<P: Publisher>(
     parts: Parts<P>,
     traced: (Traces, &str),
     routes: watch::Receiver<Arc<RouteTable>>,
-    shutdown: Shutdown,
-    listener: Option<TcpListener>,
+    shutdown: &Shutdown,
+    vitals: &Vitals,
 ) -> anyhow::Result<Ending> {
     let section = &config.bridge;
     let Parts {
@@ -239,6 +254,10 @@ async fn work<P: Publisher>(
         );
     }
     tracing::info!(
+        version = build_info::VERSION,
+        commit = build_info::COMMIT,
+        environment = config.environment.as_deref(),
+        queue = queue_url,
         routes = routes.borrow().routes().len(),
         broker = &*broker,
         visibility = ?facts.visibility,
@@ -258,19 +277,17 @@ async fn work<P: Publisher>(
         Arc::clone(&publisher),
         routes,
         settings,
-        shutdown,
+        shutdown.clone(),
     )
-    .traced(traces, queue_url, &broker);
-    let vitals = Vitals {
-        metrics: bridge.metrics(),
-        health: bridge.health(),
-        connections: up,
-    };
+    .traced(traces, queue_url, &broker)
+    .reporting(Arc::clone(&vitals.metrics), Arc::clone(&vitals.health));
+    // The queue's settings were read a moment ago: it has answered.
+    vitals.health.queue_answered();
+    vitals.health.started(up);
     let embedded = section.embedded_metrics.clone();
-    let embedded = embedded.map(|namespace| Embedded::new(namespace, bridge.metrics()));
+    let embedded = embedded.map(|namespace| Embedded::new(namespace, Arc::clone(&vitals.metrics)));
     let ending = tokio::select! {
         ending = bridge.run() => ending,
-        failed = answer(listener, vitals.clone()) => return Err(failed),
         failed = write_embedded(embedded, vitals) => return Err(failed),
     };
     let goodbye = if ending == Ending::Drained {
@@ -294,13 +311,13 @@ async fn answer(listener: Option<TcpListener>, vitals: Vitals) -> anyhow::Error 
 }
 
 /// Writes embedded metrics for ever.
-async fn write_embedded(embedded: Option<Embedded>, vitals: Vitals) -> anyhow::Error {
+async fn write_embedded(embedded: Option<Embedded>, vitals: &Vitals) -> anyhow::Error {
     let Some(mut embedded) = embedded else {
         return pending().await;
     };
     loop {
         sleep(EMBEDDED_EVERY).await;
-        vitals.metrics.connections.set(*vitals.connections.borrow());
+        vitals.metrics.connections.set(vitals.health.connections());
         let line = embedded.line(Timestamp::now().as_millisecond());
         // A closed pipe means that nobody reads them.
         let _ = writeln!(std::io::stdout(), "{line}");

@@ -1,4 +1,5 @@
-//! Metrics as others read them: OpenMetrics text for Prometheus, embedded metrics for CloudWatch.
+//! Metrics as others read them: the two text formats of Prometheus, and embedded metrics for
+//! CloudWatch.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,16 +11,76 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use serde_json::{Map, json};
 
-use super::metrics::{BOUNDS, Measured, Metrics, Spread, Value};
+use super::classic;
+use super::instrument::{BOUNDS, Spread};
+use super::metrics::{Measured, Metrics, Value};
 
 /// What names begin with.
 pub const PREFIX: &str = "eventcast";
 
-/// The content type of [`open_metrics`].
-pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// A text format that Prometheus and others read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The classic text format 0.0.4, which everything reads.
+    Classic,
+    /// OpenMetrics 1.0.0, which scrapers ask for by name.
+    OpenMetrics,
+}
 
-/// All metrics in the OpenMetrics text format, which Prometheus reads.
-pub fn open_metrics(metrics: &Arc<Metrics>) -> Result<String, fmt::Error> {
+impl Format {
+    /// The format that a request's `Accept` prefers (RFC 9110, section 12.5.1). OpenMetrics has to
+    /// be named; whoever takes anything, or names nothing known, gets the classic format.
+    pub fn preferred(accept: &str) -> Self {
+        let (mut classic, mut open_metrics) = (0.0_f32, 0.0_f32);
+        for range in accept.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let (mut quality, mut version) = (1.0_f32, None);
+            for parameter in parts {
+                match parameter.split_once('=') {
+                    Some(("q", value)) => quality = value.parse().unwrap_or(0.0),
+                    Some(("version", value)) => version = Some(value.trim_matches('"')),
+                    _ => {}
+                }
+            }
+            match (&*kind, version) {
+                ("application/openmetrics-text", None | Some("1.0.0" | "0.0.1")) => {
+                    open_metrics = quality.max(open_metrics);
+                }
+                ("text/plain", None | Some("0.0.4" | "1.0.0")) | ("text/*" | "*/*", _) => {
+                    classic = quality.max(classic);
+                }
+                _ => {}
+            }
+        }
+        if open_metrics > 0.0 && open_metrics >= classic {
+            Self::OpenMetrics
+        } else {
+            Self::Classic
+        }
+    }
+
+    /// The value of the header `Content-Type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// Writes all metrics.
+    ///
+    /// # Errors
+    /// Never for a string; what writes them has an error type.
+    pub fn render(self, metrics: &Arc<Metrics>) -> Result<String, fmt::Error> {
+        match self {
+            Self::Classic => classic::write(metrics),
+            Self::OpenMetrics => open_metrics(metrics),
+        }
+    }
+}
+
+fn open_metrics(metrics: &Arc<Metrics>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(Table(Arc::clone(metrics))));
     let mut text = String::new();
@@ -32,18 +93,21 @@ struct Table(Arc<Metrics>);
 
 impl Collector for Table {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for Measured { name, about, value } in self.0.all() {
+        for Measured {
+            name, about, value, ..
+        } in self.0.all()
+        {
             let kind = match value {
-                Value::Count(_) | Value::ByReason(_) => MetricType::Counter,
+                Value::Count(_) | Value::Counts(_) => MetricType::Counter,
                 Value::Level(_) => MetricType::Gauge,
                 Value::Times(_) => MetricType::Histogram,
+                Value::Facts(_) => MetricType::Info,
             };
             let mut metric = encoder.encode_descriptor(name, about, None, kind)?;
             match value {
                 Value::Count(count) => metric.encode_counter::<NoLabelSet, _, u64>(&count, None)?,
-                Value::ByReason(counts) => {
-                    for (reason, count) in counts {
-                        let labels = [("reason", reason)];
+                Value::Counts(counts) => {
+                    for (labels, count) in counts {
                         metric
                             .encode_family(&labels)?
                             .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
@@ -60,14 +124,15 @@ impl Collector for Table {
                         None,
                     )?;
                 }
+                Value::Facts(labels) => metric.encode_info(&labels)?,
             }
         }
         Ok(())
     }
 }
 
-/// Lines in CloudWatch's embedded metric format (CloudWatch user guide, "Specification: Embedded metric format"): what happened
-/// since the line before.
+/// Lines in CloudWatch's embedded metric format (CloudWatch user guide, "Specification: Embedded
+/// metric format"): what happened since the line before.
 #[derive(Debug)]
 pub struct Embedded {
     namespace: String,
@@ -97,12 +162,9 @@ impl Embedded {
         for (measured, before) in now.iter().zip(&self.before) {
             let name = measured.name;
             match (&measured.value, &before.value) {
-                (Value::Count(now), Value::Count(before)) => {
-                    add(name.to_owned(), "Count", json!(now - before));
-                }
-                (Value::ByReason(now), Value::ByReason(before)) => {
-                    let sum = |all: &[(&str, u64)]| all.iter().map(|(_, count)| count).sum::<u64>();
-                    add(name.to_owned(), "Count", json!(sum(now) - sum(before)));
+                (now @ (Value::Count(_) | Value::Counts(_)), before) => {
+                    let since = now.count().unwrap_or(0) - before.count().unwrap_or(0);
+                    add(name.to_owned(), "Count", json!(since));
                 }
                 (Value::Level(level), _) => {
                     let unit = if name.ends_with("_seconds") {
@@ -136,7 +198,8 @@ impl Embedded {
     }
 }
 
-/// The format has no histograms: the mean and the 99th percentile say most. Nothing is said of times that there were none of.
+/// The format has no histograms: the mean and the 99th percentile say most. Nothing is said of
+/// times that there were none of.
 fn times(name: &str, spread: &Spread, add: &mut impl FnMut(String, &str, serde_json::Value)) {
     let count = spread.count();
     if count > 0 {
@@ -159,7 +222,8 @@ mod tests {
     fn metrics() -> Arc<Metrics> {
         let metrics = Metrics::default();
         metrics.received.add(3);
-        metrics.dead_lettered.one("too_large");
+        metrics.dead_lettered.one("too_large", None);
+        metrics.route(&Arc::from("orders")).published.add(2);
         metrics.connections.set(2);
         metrics.publish_seconds.observe(Duration::from_millis(4));
         Arc::new(metrics)
@@ -167,10 +231,13 @@ mod tests {
 
     #[test]
     fn prometheus() {
-        let text = open_metrics(&metrics()).unwrap();
+        let text = Format::OpenMetrics.render(&metrics()).unwrap();
+        assert!(text.contains("\neventcast_build_info{version=\""), "{text}");
         for line in [
             "# TYPE eventcast_received counter",
             "eventcast_received_total 3",
+            "eventcast_published_total{route=\"orders\"} 2",
+            "# TYPE eventcast_build info",
             "eventcast_dead_lettered_total{reason=\"too_large\"} 1",
             "eventcast_connections 2",
             "eventcast_publish_seconds_bucket{le=\"0.0025\"} 0",
@@ -188,11 +255,13 @@ mod tests {
         let metrics = metrics();
         let mut embedded = Embedded::new("shop".into(), Arc::clone(&metrics));
         metrics.received.add(2);
-        metrics.dead_lettered.one("not_an_event");
+        metrics.dead_lettered.one("not_an_event", None);
+        metrics.route(&Arc::from("tenants")).published.add(5);
         metrics.publish_seconds.observe(Duration::from_millis(8));
         let line: serde_json::Value = serde_json::from_str(&embedded.line(7)).unwrap();
         assert_eq!(line["received"], 2);
         assert_eq!(line["dead_lettered"], 1);
+        assert_eq!(line["published"], 5);
         assert_eq!(line["connections"], 2);
         assert_eq!(line["publish_seconds_mean"], 0.008);
         assert_eq!(line["publish_seconds_p99"], 0.01);
@@ -208,18 +277,53 @@ mod tests {
         );
     }
 
-    /// The manual's page says what the table says. With `EVENTCAST_WRITE_MANUAL` set it is written anew.
+    #[test]
+    fn the_format_is_what_the_client_prefers() {
+        // Prometheus 2.42 and 3.5 as they ask, then by hand.
+        let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        for accept in [
+            prometheus_2,
+            prometheus_3,
+            "application/openmetrics-text",
+            "Application/OpenMetrics-Text; version=\"1.0.0\"",
+            "text/plain;q=0.5, application/openmetrics-text;q=0.5",
+        ] {
+            assert_eq!(Format::preferred(accept), Format::OpenMetrics, "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/plain;version=0.0.4",
+            "text/plain, application/openmetrics-text;q=0.9",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;version=9.0.0",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "application/json",
+            ";;,q=,",
+        ] {
+            assert_eq!(Format::preferred(accept), Format::Classic, "{accept}");
+        }
+    }
+
+    /// The manual's page says what the table says. With `EVENTCAST_WRITE_MANUAL` set it is written
+    /// anew.
     #[test]
     fn the_manual_has_the_table() {
         let mut rows = String::new();
-        for Measured { name, about, value } in Metrics::default().all() {
-            let (name, kind) = match value {
-                Value::Count(_) => (format!("{name}_total"), "counter"),
-                Value::ByReason(_) => (format!("{name}_total{{reason}}"), "counter"),
-                Value::Level(_) => (name.to_owned(), "gauge"),
-                Value::Times(_) => (name.to_owned(), "histogram"),
+        for measured in Metrics::default().all() {
+            let Measured { name, about, .. } = measured;
+            let (suffix, kind) = match measured.value {
+                Value::Count(_) | Value::Counts(_) => ("_total", "counter"),
+                Value::Level(_) => ("", "gauge"),
+                Value::Times(_) => ("", "histogram"),
+                Value::Facts(_) => ("_info", "gauge"),
             };
-            rows += &format!("| `{PREFIX}_{name}` | {kind} | {about} |\n");
+            let labels = match measured.labels.join(",") {
+                none if none.is_empty() => none,
+                some => format!("{{{some}}}"),
+            };
+            rows += &format!("| `{PREFIX}_{name}{suffix}{labels}` | {kind} | {about} |\n");
         }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
         let page = std::fs::read_to_string(path).unwrap();

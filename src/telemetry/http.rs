@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
-use super::exposition::{OPEN_METRICS, open_metrics};
+use super::exposition::Format;
 use super::health::Health;
 use super::metrics::Metrics;
+use crate::http_server::{self, HttpLimits};
 
 /// What the answers are made of.
 #[derive(Clone)]
@@ -22,11 +22,9 @@ pub struct Vitals {
     pub metrics: Arc<Metrics>,
     /// The signs of life.
     pub health: Arc<Health>,
-    /// How many connections to the broker are up.
-    pub connections: watch::Receiver<usize>,
 }
 
-/// Answers for ever.
+/// Answers for ever, within [`HttpLimits::PROBES`].
 ///
 /// # Errors
 /// When the socket fails.
@@ -42,19 +40,19 @@ pub async fn serve(listener: TcpListener, vitals: Vitals) -> std::io::Result<()>
             )
         })
         .with_state(vitals);
-    axum::serve(listener, router).await
+    http_server::serve(listener, router, HttpLimits::PROBES).await
 }
 
 async fn live(State(vitals): State<Vitals>) -> Response {
-    said(vitals.health.hangs().into_iter().collect(), "live")
+    verdict(vitals.health.hangs().into_iter().collect(), "live")
 }
 
 async fn ready(State(vitals): State<Vitals>) -> Response {
-    let connections = *vitals.connections.borrow();
-    said(vitals.health.lacks(connections), "ready")
+    verdict(vitals.health.lacks(), "ready")
 }
 
-fn said(problems: Vec<String>, otherwise: &str) -> Response {
+/// 200, or 503 with one line for each problem.
+fn verdict(problems: Vec<String>, otherwise: &str) -> Response {
     if problems.is_empty() {
         format!("{otherwise}\n").into_response()
     } else {
@@ -66,11 +64,14 @@ fn said(problems: Vec<String>, otherwise: &str) -> Response {
     }
 }
 
-async fn metrics(State(vitals): State<Vitals>) -> Response {
-    let connections = *vitals.connections.borrow();
+async fn metrics(State(vitals): State<Vitals>, headers: HeaderMap) -> Response {
+    let connections = vitals.health.connections();
     vitals.metrics.connections.set(connections);
-    match open_metrics(&vitals.metrics) {
-        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+    let accept = headers.get_all(ACCEPT).iter();
+    let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::preferred(&accept.join(","));
+    match format.render(&vitals.metrics) {
+        Ok(text) => ([(CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

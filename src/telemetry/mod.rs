@@ -1,8 +1,11 @@
 //! What the process tells of itself: logs, metrics, health, traces. Never a payload, a receipt or a token.
 
+pub mod build_info;
+mod classic;
 pub mod exposition;
 pub mod health;
 pub mod http;
+pub mod instrument;
 pub mod logs;
 pub mod metrics;
 #[cfg(feature = "otlp")]

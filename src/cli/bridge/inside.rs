@@ -11,6 +11,8 @@ use crate::config::Config;
 use crate::mqtt::pool::Pool;
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
+use crate::telemetry::health::Health;
+use crate::telemetry::http::Vitals;
 use crate::telemetry::traces::Traces;
 
 /// A daemon inside of this process, for who runs more than it.
@@ -43,6 +45,10 @@ impl Inside {
         shutdown: Shutdown,
     ) -> anyhow::Result<Ending> {
         let traced = (Traces::default(), &*self.queue);
-        super::work(&self.config, self.parts, traced, routes, shutdown, None).await
+        let vitals = Vitals {
+            metrics: Arc::default(),
+            health: Health::new(shutdown.clone()),
+        };
+        super::work(&self.config, self.parts, traced, routes, &shutdown, &vitals).await
     }
 }

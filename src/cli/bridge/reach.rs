@@ -18,6 +18,7 @@ use crate::mqtt::pool::Pool;
 use crate::pace::Limits;
 use crate::port::{Publisher as _, Queue as _, QueueFacts};
 use crate::shutdown::Shutdown;
+use crate::telemetry::health::Health;
 
 /// How long the broker may take to be reached at start.
 const BROKER_START: Duration = Duration::from_secs(10);
@@ -36,10 +37,12 @@ pub(super) struct Parts<P> {
     pub(super) broker: String,
 }
 
-/// Reaches queue and broker: once, or until it succeeds. `None` when the process is told to end meanwhile.
+/// Reaches queue and broker: once, or until it succeeds. `None` when the process is told to end
+/// meanwhile.
 pub(super) async fn begin<P>(
     wait: bool,
     reach: impl AsyncFn() -> anyhow::Result<Parts<P>>,
+    health: &Health,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<Parts<P>>> {
     let mut pause = PAUSES.0;
@@ -54,7 +57,9 @@ pub(super) async fn begin<P>(
         if !wait {
             return Err(error);
         }
-        tracing::warn!(error = format!("{error:#}"), again_in = ?pause, "cannot begin yet");
+        let error = format!("{error:#}");
+        tracing::warn!(error, again_in = ?pause, "bridge cannot start yet");
+        health.start_failed(error);
         tokio::select! {
             () = sleep(pause) => {}
             _ = shutdown.draining() => return Ok(None),
