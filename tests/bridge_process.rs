@@ -13,7 +13,7 @@
 mod dev;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -31,11 +31,8 @@ routes:
   - { name: orders, match: { source: [shop] }, to: [\"order:{detail.id}\"] }
 ";
 
-/// A port where nobody listens.
-fn closed_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
+/// A port where nobody listens: TCPMUX, which nothing serves and nothing is given by chance.
+const CLOSED_PORT: u16 = 1;
 
 /// Calls an action of SQS; its answer, with the HTTP head.
 fn call(endpoint: &str, action: &str, body: &serde_json::Value) -> String {
@@ -69,7 +66,6 @@ struct Daemon {
 
 impl Daemon {
     fn start(name: &str, queue: &str, broker: u16, endpoint: &str, more: &[&str]) -> Self {
-        let port = closed_port();
         let folder = std::env::temp_dir().join(format!("eventcast-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let config = folder.join("eventcast.yaml");
@@ -81,7 +77,7 @@ impl Daemon {
             .arg(&config)
             .arg(format!("--set=bridge.queue={queue}"))
             .arg(format!("--set=bridge.broker=mqtt://127.0.0.1:{broker}"))
-            .arg(format!("--set=bridge.listen=127.0.0.1:{port}"))
+            .arg("--set=bridge.listen=127.0.0.1:0")
             .args(more)
             .env_clear()
             .env("AWS_ENDPOINT_URL", endpoint)
@@ -93,10 +89,29 @@ impl Daemon {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        Self {
+        let mut daemon = Self {
             process,
-            port,
+            port: 0,
             folder,
+        };
+        daemon.port = daemon.told_port();
+        daemon
+    }
+
+    /// The port of health and metrics, which the system has chosen and the log names.
+    fn told_port(&self) -> u16 {
+        let began = Instant::now();
+        loop {
+            let log = self.log();
+            let line = log
+                .lines()
+                .find(|line| line.contains("health and metrics are served"));
+            let told = line.and_then(|line| line.split("address=127.0.0.1:").nth(1));
+            if let Some(port) = told.and_then(|port| port.trim().parse().ok()) {
+                return port;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "{log}");
+            thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -151,10 +166,9 @@ impl Drop for Daemon {
 
 #[test]
 fn a_daemon_that_waits_is_alive_and_says_what_for() {
-    let (queue, broker) = (closed_port(), closed_port());
-    let endpoint = format!("http://127.0.0.1:{queue}");
+    let endpoint = format!("http://127.0.0.1:{CLOSED_PORT}");
     let url = format!("{endpoint}/000000000000/events");
-    let daemon = Daemon::start("waits", &url, broker, &endpoint, &["--wait"]);
+    let daemon = Daemon::start("waits", &url, CLOSED_PORT, &endpoint, &["--wait"]);
     daemon.until("it lives", "/livez", |answer| {
         answer.starts_with("HTTP/1.1 200")
     });
@@ -275,6 +289,9 @@ fn poison_is_logged_by_reason_with_a_count_and_without_its_values() {
             &json!({ "QueueUrl": url, "Entries": entries }),
         );
     }
+    let good = json!({ "id": "evt-3", "source": "shop", "detail-type": "x", "detail": { "id": "1", "note": SECRET } });
+    let good = json!({ "QueueUrl": url, "MessageBody": good.to_string() });
+    call(endpoint, "SendMessage", &good);
     let dead_letter_queue = format!("--set=bridge.dead_letter_queue={dead}");
     let mut daemon = Daemon::start(
         "poison",
@@ -291,7 +308,8 @@ fn poison_is_logged_by_reason_with_a_count_and_without_its_values() {
         counts.sum::<usize>() == COUNT
     });
     daemon.until("all are deleted", "/metrics", |metrics| {
-        metrics.contains(&format!("\neventcast_deleted_total {COUNT}\n"))
+        metrics.contains(&format!("\neventcast_deleted_total {}\n", COUNT + 1))
+            && metrics.contains("\neventcast_published_total{route=\"orders\"} 1\n")
     });
     let id = daemon.process.id().to_string();
     let sent = Command::new("kill").args(["-TERM", &id]).status();

@@ -236,10 +236,10 @@ fn a_thousand_mixed_events_arrive_without_one_missing_or_repeated() {
     assert_eq!(platform.end_bridge(), 0);
     let log = platform.log();
     assert!(
-        log.contains("received=1000") && log.contains("deleted=1000"),
+        log.contains("\"received\":1000") && log.contains("\"deleted\":1000"),
         "{log}"
     );
-    assert!(log.contains("unrouted=100"), "{log}");
+    assert!(log.contains("\"unrouted\":100"), "{log}");
 }
 
 /// Starts putting events in the background; gives what says which messages must arrive.

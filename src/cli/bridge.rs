@@ -198,6 +198,11 @@ async fn bridge(
         ),
         None => None,
     };
+    if let Some(listener) = &listener {
+        // With port 0 the system chooses one.
+        let address = listener.local_addr().context("reading bridge.listen")?;
+        tracing::info!(%address, "health and metrics are served");
+    }
     let vitals = Vitals {
         metrics: Arc::default(),
         health: Health::new(shutdown.clone()),

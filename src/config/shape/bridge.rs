@@ -68,7 +68,7 @@ pub(super) const KEYS: &[Key] = &[
         Shape::Text {
             example: "eventcast",
         },
-        "What the daemon's MQTT client ids begin with; a random word and a number follow. Default eventcast.",
+        "What the daemon's MQTT client ids begin with; 16 random digits, new for each connection, and a number follow. Default eventcast.",
     ),
     optional(
         "connections",
