@@ -17,10 +17,11 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dev::Dev;
 use serde_json::json;
+use tokio::time::Instant;
 
 /// Less than a prober waits.
 const IN_TIME: Duration = Duration::from_secs(2);
