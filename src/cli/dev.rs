@@ -78,7 +78,7 @@ Examples:
   curl -d '{}' http://127.0.0.1:4566/topics/order/1
 
 Version 1 of aws overlooks AWS_ENDPOINT_URL for queues: give it --endpoint-url. \
-What a bus could not send is told on standard error (EVENTCAST_LOG=error silences it).
+What a bus could not send, and clients that the broker refuses or sends away, are told on standard error (EVENTCAST_LOG=error silences it).
 
 Faults, for tests of what uses it; GET tells how often each has struck, DELETE removes all:
   FAULT='{\"action\": \"ReceiveMessage\", \"fault\": \"refuse\", \"rate\": 0.1}'
@@ -131,6 +131,9 @@ pub(super) struct Command {
 /// What is served where there is no configuration: the shop of the examples.
 const SHOP: &str = include_str!("../../policies/eventcast.yaml");
 
+/// What is logged without EVENTCAST_LOG: what goes wrong, and which clients the broker refuses or sends away.
+const LOG: &str = "warn,eventcast::dev::broker=info";
+
 /// How long clients have to hear that the broker ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -155,7 +158,7 @@ pub(super) fn run(
             return Ok(Status::CannotAnswer);
         }
     };
-    let filter = std::env::var("EVENTCAST_LOG").unwrap_or_else(|_| "warn".into());
+    let filter = std::env::var("EVENTCAST_LOG").unwrap_or_else(|_| LOG.into());
     if let Err(error) = logs::start(logs::Format::Text, &filter) {
         writeln!(messages, "error: {error}\nhelp: correct EVENTCAST_LOG")?;
         return Ok(Status::CannotAnswer);

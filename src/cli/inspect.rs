@@ -20,6 +20,7 @@ use super::json::write_json;
 use super::runtime::block_on;
 use super::{Format, Status, http};
 use crate::config::Config;
+use crate::escape::write_line;
 
 /// How long a process beside this one has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,18 +34,24 @@ Examples:
 
 `eventcast inspect COMMAND --help` says more of each.")]
 pub(super) enum Command {
-    /// Who a client is, what it has subscribed to, and what it was refused
+    /// Who a client is, what it has subscribed to, what it was refused, and why it was sent away
     #[command(after_help = "\
 Examples:
   eventcast inspect client 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11-phone
+  eventcast inspect client my-phone --receive announcements
   eventcast inspect client my-phone --aws --format json
 
-On AWS: GetConnection and ListSubscriptions of IoT Core's data plane. Roles and policies are not known there.
+A client that is refused before it says its id, such as one with a bad token in its address, is told of where an id is not known.
+On AWS: GetConnection and ListSubscriptions of IoT Core's data plane. Roles and policies are not known there: \
+`eventcast policy simulate` answers for policies what --receive answers here.
 
-Exit status: 0 it is connected, 1 it is not, 2 the question is not right, 3 nobody could be asked.")]
+Exit status: 0 it is connected (with --receive: messages come to it), 1 it is not, 2 the question is not right, 3 nobody could be asked.")]
     Client {
         /// The MQTT client id
         id: String,
+        /// Tells why messages of this channel, such as order:ID, or topic come to the client or do not, and what to change
+        #[arg(long, value_name = "CHANNEL", conflicts_with = "aws")]
+        receive: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -163,11 +170,11 @@ fn answer(
             Ok(if yes { Status::Yes } else { Status::No })
         }
         Told::Nothing(why) => {
-            writeln!(messages, "{why}")?;
+            write_line(messages, format_args!("{why}"))?;
             Ok(Status::No)
         }
         Told::Wrong(why) => {
-            writeln!(messages, "error: {why}")?;
+            write_line(messages, format_args!("error: {why}"))?;
             Ok(Status::CannotAnswer)
         }
     }
@@ -180,8 +187,16 @@ pub(super) fn run(
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     match command {
-        Command::Client { id, place } if place.aws => account::client(id, place, out, messages),
-        Command::Client { id, place } => {
+        Command::Client { id, place, .. } if place.aws => account::client(id, place, out, messages),
+        Command::Client {
+            id,
+            receive: Some(channel),
+            place,
+        } => {
+            let told = place.ask("/_dev/hear", &[("client", id), ("topic", channel)])?;
+            answer(told, place.format, out, messages, client::write_hearing)
+        }
+        Command::Client { id, place, .. } => {
             let told = place.ask("/_dev/client", &[("id", id)])?;
             answer(told, place.format, out, messages, client::write)
         }

@@ -12,6 +12,7 @@ use crate::cli::json::write_json;
 use crate::cli::runtime::block_on;
 use crate::cli::{Format, Status};
 use crate::config::Config;
+use crate::escape::write_line;
 
 /// Opens the data plane, at the address that was named or that the control plane tells.
 async fn open(place: &Place) -> anyhow::Result<facts::DataPlaneFacts> {
@@ -45,10 +46,10 @@ pub(super) fn client(
         Ok(Some(told(id, &connection, &subscriptions)))
     })??;
     let Some(told) = found else {
-        writeln!(
-            messages,
+        let line = format_args!(
             "IoT Core knows no connection of client `{id}`; it forgets 30 minutes after one has ended"
-        )?;
+        );
+        write_line(messages, line)?;
         return Ok(Status::No);
     };
     let mut text = Vec::new();
@@ -96,7 +97,7 @@ pub(super) fn channel(
     let topic = match topic(channel, config) {
         Ok(topic) => topic,
         Err(why) => {
-            writeln!(messages, "error: {why}")?;
+            write_line(messages, format_args!("error: {why}"))?;
             return Ok(Status::CannotAnswer);
         }
     };
@@ -116,7 +117,7 @@ pub(super) fn channel(
     match place.format {
         Format::Json => write_json(&told, out)?,
         Format::Text => {
-            writeln!(out, "topic `{topic}`")?;
+            write_line(out, format_args!("topic `{topic}`"))?;
             words::write_retained(retained.as_ref(), out)?;
             writeln!(
                 out,

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::escape::write_line;
+
 /// How many of many are written; JSON has all.
 const SHOWN: usize = 20;
 
@@ -38,14 +40,15 @@ fn time(value: &Value, name: &str) -> Option<String> {
 
 /// Writes up to some lines, and how many more there are.
 fn some<'v>(
-    values: &'v [Value],
+    values: impl ExactSizeIterator<Item = &'v Value>,
     out: &mut dyn Write,
     line: impl Fn(&'v Value) -> String,
 ) -> io::Result<()> {
-    for value in values.iter().take(SHOWN) {
-        writeln!(out, "  {}", line(value))?;
+    let rest = values.len().saturating_sub(SHOWN);
+    for value in values.take(SHOWN) {
+        write_line(out, format_args!("  {}", line(value)))?;
     }
-    match values.len().saturating_sub(SHOWN) {
+    match rest {
         0 => Ok(()),
         rest => writeln!(out, "  and {rest} more"),
     }
@@ -60,12 +63,23 @@ fn doing(value: &Value) -> String {
     let why = text(value, "why").unwrap_or_default();
     let act = match text(value, "event").unwrap_or_default() {
         "refused" => return format!("{at}  may not connect: {why}"),
+        "disconnected" => {
+            let reason = text(value, "reason").unwrap_or_default();
+            return format!("{at}  {reason}: {why}");
+        }
         "subscribe_denied" => "may not subscribe to",
         "publish_denied" => "may not publish to",
         "dropped" => "did not get",
         other => other,
     };
     format!("{at}  {act} `{what}`: {why}")
+}
+
+/// Whether something that a client did is the end of a connection that the broker closed.
+fn is_closed(value: &Value) -> bool {
+    let reason = text(value, "reason").unwrap_or_default();
+    text(value, "event") == Some("disconnected")
+        && !matches!(reason, "CLIENT_INITIATED_DISCONNECT" | "CONNECTION_LOST")
 }
 
 /// Writes a client; yes when it is connected.
@@ -75,16 +89,22 @@ pub(super) fn write(client: &Value, out: &mut dyn Write) -> io::Result<bool> {
     if connected {
         let principal = text(client, "principal").unwrap_or_default();
         let role = text(client, "role").map_or_else(String::new, |role| format!(", role `{role}`"));
-        writeln!(out, "client `{id}` is connected as `{principal}`{role}")?;
+        let line = format_args!("client `{id}` is connected as `{principal}`{role}");
+        write_line(out, line)?;
     } else {
-        let why = text(client, "disconnect_reason");
-        let why = why.map_or_else(String::new, |why| format!(": {why}"));
-        writeln!(out, "client `{id}` is not connected{why}")?;
+        let reason = text(client, "disconnect_reason");
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        let why = text(client, "disconnect_why");
+        let why = why.map_or_else(String::new, |why| format!(", {why}"));
+        write_line(
+            out,
+            format_args!("client `{id}` is not connected{reason}{why}"),
+        )?;
     }
     if let Some(since) = time(client, "since") {
         let source =
             text(client, "source").map_or_else(String::new, |source| format!(" from {source}"));
-        writeln!(out, "  since {since}{source}")?;
+        write_line(out, format_args!("  since {since}{source}"))?;
     }
     if let Some(clean) = is_true(client, "clean").filter(|_| connected) {
         let session = match number(client, "session_expiry") {
@@ -96,7 +116,7 @@ pub(super) fn write(client: &Value, out: &mut dyn Write) -> io::Result<bool> {
     }
     let subscriptions = list(client, "subscriptions");
     writeln!(out, "subscriptions: {}", subscriptions.len())?;
-    some(subscriptions, out, |one| {
+    some(subscriptions.iter(), out, |one| {
         let filter = text(one, "filter").unwrap_or_default();
         format!("{filter}  QoS {}", number(one, "qos").unwrap_or_default())
     })?;
@@ -111,7 +131,17 @@ pub(super) fn write(client: &Value, out: &mut dyn Write) -> io::Result<bool> {
     let denials = list(client, "denials");
     if !denials.is_empty() {
         writeln!(out, "denied, the latest first: {}", denials.len())?;
-        some(denials, out, doing)?;
+        some(denials.iter(), out, doing)?;
+    }
+    let doings = list(client, "doings").iter();
+    let closed: Vec<&Value> = doings.filter(|one| is_closed(one)).collect();
+    if !closed.is_empty() {
+        writeln!(
+            out,
+            "connections that the broker closed, the latest first: {}",
+            closed.len()
+        )?;
+        some(closed.into_iter(), out, doing)?;
     }
     Ok(connected)
 }
@@ -120,8 +150,8 @@ pub(super) fn write(client: &Value, out: &mut dyn Write) -> io::Result<bool> {
 pub(super) fn write_channel(channel: &Value, out: &mut dyn Write) -> io::Result<bool> {
     let topic = text(channel, "topic").unwrap_or_default();
     match text(channel, "channel") {
-        Some(name) => writeln!(out, "channel `{name}`, topic `{topic}`")?,
-        None => writeln!(out, "topic `{topic}`")?,
+        Some(name) => write_line(out, format_args!("channel `{name}`, topic `{topic}`"))?,
+        None => write_line(out, format_args!("topic `{topic}`"))?,
     }
     let published = number(channel, "published").unwrap_or_default();
     let delivered = number(channel, "delivered").unwrap_or_default();
@@ -132,7 +162,7 @@ pub(super) fn write_channel(channel: &Value, out: &mut dyn Write) -> io::Result<
     let subscribers = list(channel, "subscribers");
     let count = number(channel, "subscriber_count").unwrap_or_default();
     writeln!(out, "subscribers: {count}")?;
-    some(subscribers, out, |one| {
+    some(subscribers.iter(), out, |one| {
         let may = match (is_true(one, "connected"), is_true(one, "may_receive")) {
             (_, Some(false)) => ", but may not receive messages there",
             (Some(false), _) => ", which is away",
@@ -162,18 +192,41 @@ pub(super) fn write_retained(retained: Option<&Value>, out: &mut dyn Write) -> i
     let at = time(message, "at").unwrap_or_default();
     writeln!(out, "retained: {bytes} bytes, QoS {qos}, since {at}")?;
     match text(message, "text") {
-        Some(text) => writeln!(out, "  {text}"),
+        Some(text) => write_line(out, format_args!("  {text}")),
         None => writeln!(out, "  (not text)"),
     }
+}
+
+/// Writes why messages of a topic come to a client or do not; yes when they do.
+pub(super) fn write_hearing(told: &Value, out: &mut dyn Write) -> io::Result<bool> {
+    let says = text(told, "says").unwrap_or_default();
+    write_line(out, format_args!("{says}"))?;
+    for check in list(told, "checks") {
+        let holds = match is_true(check, "holds") {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "?",
+        };
+        let what = text(check, "what").unwrap_or_default();
+        write_line(out, format_args!("  {holds:<4} {what}"))?;
+        for words in list(check, "words").iter().filter_map(Value::as_str) {
+            write_line(out, format_args!("       {words}"))?;
+        }
+    }
+    for advice in list(told, "advice").iter().filter_map(Value::as_str) {
+        write_line(out, format_args!("help: {advice}"))?;
+    }
+    Ok(is_true(told, "heard") == Some(true))
 }
 
 /// Writes a route.
 pub(super) fn write_route(told: &Value, out: &mut dyn Write) -> io::Result<bool> {
     let nothing = Value::Null;
     let route = told.get("route").unwrap_or(&nothing);
-    writeln!(out, "route `{}`", text(route, "name").unwrap_or_default())?;
+    let name = text(route, "name").unwrap_or_default();
+    write_line(out, format_args!("route `{name}`"))?;
     for target in list(route, "to").iter().filter_map(Value::as_str) {
-        writeln!(out, "  to {target}")?;
+        write_line(out, format_args!("  to {target}"))?;
     }
     let retain = if is_true(route, "retain") == Some(true) {
         ", retained"
@@ -226,6 +279,46 @@ mod tests {
         insta::assert_snapshot!(words(&client, write));
         let gone = json!({ "id": "u2", "connected": false, "disconnect_reason": "CONNECTION_LOST", "subscriptions": [] });
         insta::assert_snapshot!(words(&gone, write));
+    }
+
+    /// A client whose broker closes its connection again and again, and one that sends what a terminal would act on.
+    #[test]
+    fn closed_connections() {
+        let why = "SUBSCRIBE with 9 filters; the limit filters-per-subscribe is 8";
+        let closed = |at: i64| json!({ "at": at, "event": "disconnected", "reason": "CLIENT_ERROR", "why": why });
+        let looping = json!({
+            "id": "u1-phone", "connected": false, "disconnect_reason": "CLIENT_ERROR", "disconnect_why": why,
+            "subscriptions": [], "doings": [
+                closed(1_795_622_791_000_000),
+                { "at": 1_795_622_790_500_000_i64, "event": "connected", "principal": "u1" },
+                { "at": 1_795_622_790_400_000_i64, "event": "disconnected", "reason": "CONNECTION_LOST", "why": "the connection was lost" },
+                closed(1_795_622_790_000_000),
+            ],
+        });
+        insta::assert_snapshot!(words(&looping, write));
+        let hostile = json!({
+            "id": "\u{1b}[2J", "connected": true, "principal": "a\nclient `root` is connected", "source": "\u{7}",
+            "subscriptions": [{ "filter": "a\u{202e}/b", "qos": 0 }],
+            "denials": [{ "at": 0, "event": "publish_denied", "topic": "\u{9b}31m", "why": "x\ry" }],
+        });
+        insta::assert_snapshot!(words(&hostile, write));
+    }
+
+    #[test]
+    fn hearings() {
+        let told = json!({
+            "says": "`c1` does not receive `order/1`: it may not subscribe to it", "heard": false,
+            "checks": [
+                { "what": "is it connected?", "holds": true, "words": ["it is connected as `u1`"] },
+                { "what": "may it subscribe?", "holds": false, "words": ["no statement allows it", "  nearest: \u{1b}c"] },
+                { "what": "may it receive?", "holds": null, "words": [] },
+            ],
+            "advice": ["subscribe to `order/1`"],
+        });
+        insta::assert_snapshot!(words(&told, write_hearing));
+        let heard =
+            json!({ "says": "`c1` receives `order/1`", "heard": true, "checks": [], "advice": [] });
+        insta::assert_snapshot!(words(&heard, write_hearing));
     }
 
     #[test]

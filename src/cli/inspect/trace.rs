@@ -11,6 +11,7 @@ use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::dev::inspector::told::ToldOutcome;
 use crate::dev::inspector::trail::{Hop, Step, Trail, between};
+use crate::escape::write_line;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -62,11 +63,11 @@ pub(in crate::cli) fn run(
     let value = match told {
         Told::Found(value) => value,
         Told::Nothing(why) => {
-            writeln!(messages, "{why}")?;
+            write_line(messages, format_args!("{why}"))?;
             return Ok(Status::No);
         }
         Told::Wrong(why) => {
-            writeln!(messages, "error: {why}")?;
+            write_line(messages, format_args!("error: {why}"))?;
             return Ok(Status::CannotAnswer);
         }
     };
@@ -84,12 +85,14 @@ fn write(event: &Event, out: &mut impl Write) -> io::Result<()> {
     let trail = &event.trail;
     let name = trail.detail_type.as_deref().unwrap_or("event");
     let source = trail.source.as_deref().unwrap_or("somebody");
-    writeln!(out, "{name} from {source}, {} bytes", trail.bytes)?;
-    writeln!(out, "event {}\n", trail.id)?;
+    let bytes = trail.bytes;
+    write_line(out, format_args!("{name} from {source}, {bytes} bytes"))?;
+    write_line(out, format_args!("event {}", trail.id))?;
+    writeln!(out)?;
     for hop in &trail.hops {
         let (name, words) = words(hop);
         let after = millis(between(trail.began, hop.at));
-        writeln!(out, "{after:>12}  {name:<8}{words}")?;
+        write_line(out, format_args!("{after:>12}  {name:<8}{words}"))?;
     }
     if trail.more_hops > 0 {
         writeln!(
@@ -98,18 +101,21 @@ fn write(event: &Event, out: &mut impl Write) -> io::Result<()> {
             trail.more_hops
         )?;
     }
-    writeln!(out, "\n{}", summary(event))?;
+    writeln!(out)?;
+    write_line(out, format_args!("{}", summary(event)))?;
     if !event.routes.is_empty() {
         writeln!(out, "\nroutes")?;
     }
     for route in &event.routes {
-        match (route.matches, route.topics.as_slice()) {
-            (_, [_, ..]) => writeln!(out, "  {}: {}", route.route, route.topics.join(", "))?,
-            (true, []) => writeln!(out, "  {}: matches, but publishes nothing", route.route)?,
-            (false, []) => writeln!(out, "  {}: no match", route.route)?,
-        }
+        let topics = route.topics.join(", ");
+        let outcome = match (route.matches, topics.as_str()) {
+            (true, "") => "matches, but publishes nothing",
+            (false, "") => "no match",
+            (_, topics) => topics,
+        };
+        write_line(out, format_args!("  {}: {outcome}", route.route))?;
         for line in &route.lines {
-            writeln!(out, "    {line}")?;
+            write_line(out, format_args!("    {line}"))?;
         }
     }
     Ok(())
@@ -283,6 +289,20 @@ mod tests {
             { "route": "strict", "matches": true, "topics": [], "lines": ["missing_field: {detail.x} is missing"] },
         ]);
         insta::assert_snapshot!(told(&event));
+    }
+
+    #[test]
+    fn what_an_event_brings_moves_no_cursor() {
+        let mut event = event(&json!([
+            { "at": 1_000_000, "step": "put", "bus": "de\u{1b}[2Jfault", "rules": 1 },
+            { "at": 1_004_100, "step": "delivered", "topic": "order/1", "client": "c1\n  +9.9 ms  client  forged", "qos": 1 },
+        ]));
+        event["id"] = "e\u{7}1".into();
+        event["detail_type"] = "Order\rPlaced".into();
+        event["routes"] = json!([{ "route": "r", "matches": false, "topics": [], "lines": ["`source` is \u{202e}x"] }]);
+        let told = told(&event);
+        assert!(!told.contains(['\u{1b}', '\r', '\u{7}', '\u{202e}']));
+        assert!(!told.lines().any(|line| line.starts_with("  +9.9 ms")));
     }
 
     #[test]

@@ -140,7 +140,9 @@ async fn client(State(here): Here, Query(by): Asked<ById>) -> Response {
     let facts = here.broker.connection(&by.id);
     let (doings, denials) = here.ledger.of_client(&by.id, COUNT);
     if facts.is_none() && doings.is_empty() && denials.is_empty() {
-        let error = format!("no client `{}` has been here", by.id);
+        let strangers = here.ledger.strangers();
+        let strangers = strangers.map_or_else(String::new, |line| format!("; {line}"));
+        let error = format!("no client `{}` has been here{strangers}", by.id);
         return said(StatusCode::NOT_FOUND, &error);
     }
     let grounds = here.grounds(&by.id);

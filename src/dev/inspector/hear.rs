@@ -1,5 +1,5 @@
-//! Why a client does, or does not, hear a topic: is it connected, has it subscribed, may it subscribe, may it receive; and what to
-//! change.
+//! Reasons for which messages of a topic come to a client or do not: is it connected, has it subscribed, may it subscribe, may it
+//! receive; and what to change.
 //!
 //! A message comes to a client when all of that holds, and IoT Core tells none of it. Decisions are the policy evaluator's, on the
 //! policies of the connection as it is now.
@@ -68,6 +68,8 @@ pub(super) struct Known<'k> {
     pub(super) is_free: bool,
     /// Why it was refused last, if it was.
     pub(super) refused: Option<String>,
+    /// Connections that were refused before their client id was known; this client may be among them.
+    pub(super) strangers: Option<String>,
 }
 
 impl<'k> Known<'k> {
@@ -89,6 +91,7 @@ impl<'k> Known<'k> {
             is_free: rights.is_some() && grounds.is_none(),
             grounds,
             refused,
+            strangers: ledger.strangers(),
         }
     }
 
@@ -214,7 +217,8 @@ fn no_policies(known: &Known<'_>) -> &'static str {
 }
 
 fn connected(known: &Known<'_>) -> Checked {
-    let words = match (&known.connection, &known.refused) {
+    let mut words = Vec::new();
+    words.push(match (&known.connection, &known.refused) {
         (Some(connection), _) if connection.is_connected => {
             let principal = connection.principal.as_deref().unwrap_or_default();
             format!("it is connected as `{principal}`")
@@ -229,11 +233,14 @@ fn connected(known: &Known<'_>) -> Checked {
             None => "it has a session, but no connection".to_owned(),
         },
         (None, None) => "no client of this id has been here".to_owned(),
-    };
+    });
+    if known.connection.is_none() && known.refused.is_none() {
+        words.extend(known.strangers.clone());
+    }
     Checked {
         what: "is it connected?",
         holds: Some(known.is_connected()),
-        words: vec![words],
+        words,
     }
 }
 
@@ -275,7 +282,7 @@ fn subscribed(known: &Known<'_>, topic: &str) -> Checked {
 fn says(known: &Known<'_>, topic: &str, found: Findings) -> String {
     let client = known.client;
     let why = match (found.is_connected, found.has_subscribed) {
-        _ if found.hears() => return format!("`{client}` hears `{topic}`"),
+        _ if found.hears() => return format!("`{client}` receives `{topic}`"),
         (false, _) if found.may() || known.grounds.is_none() => "it is not connected",
         (false, _) => "it is not connected, and by its last policies it may not",
         (true, true) => "it has subscribed, but may not receive messages there",
@@ -283,7 +290,7 @@ fn says(known: &Known<'_>, topic: &str, found: Findings) -> String {
         (true, false) if !found.may_subscribe => "it may not subscribe to it",
         (true, false) => "it has not subscribed, and may not receive messages there",
     };
-    format!("`{client}` does not hear `{topic}`: {why}")
+    format!("`{client}` does not receive `{topic}`: {why}")
 }
 
 fn advice(known: &Known<'_>, topic: &str, config: &Config, found: Findings) -> Vec<String> {

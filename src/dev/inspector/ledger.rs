@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use log::{Doing, Log};
@@ -124,6 +125,28 @@ impl Ledger {
         let is_its = |doing: &Doing| *doing.client == *client;
         let denials = state.denials.since(0, count, is_its);
         (state.doings.since(0, count, is_its), denials)
+    }
+
+    /// One line on connections that were refused lately before their client id was known, such as WebSockets whose address has a bad
+    /// token; none where there are none.
+    pub fn strangers(&self) -> Option<String> {
+        let state = self.state();
+        let is_stranger = |doing: &Doing| {
+            doing.client.is_empty() && matches!(doing.what, Happening::Refused { .. })
+        };
+        let strangers = state.denials.since(0, DENIALS, is_stranger);
+        let latest = strangers.first()?;
+        let Happening::Refused { why } = &latest.what else {
+            return None;
+        };
+        let at = Timestamp::from_microsecond(latest.at).ok()?;
+        let (count, were) = match strangers.len() {
+            1 => ("1 connection", "was"),
+            count => (&*format!("{count} connections"), "were"),
+        };
+        Some(format!(
+            "{count} {were} refused before a client id was known, the latest at {at}: {why}"
+        ))
     }
 
     /// The channels, by `Channels::told`.

@@ -83,6 +83,7 @@ fn known(subscriptions: &[&str], grounds: Option<Grounds>, is_connected: bool) -
         is_free: grounds.is_none() && is_connected,
         grounds,
         refused: None,
+        strangers: None,
     }
 }
 
@@ -145,6 +146,13 @@ fn who_does_not() {
         ..known(&[], None, false)
     };
     insta::assert_snapshot!("not_let_in", explained(&stranger, &topic));
+    // Of a client whose token is refused with its WebSocket's address no id is known.
+    let unknown = Known {
+        refused: None,
+        strangers: Some("2 connections were refused".into()),
+        ..stranger
+    };
+    insta::assert_snapshot!("never_seen", explained(&unknown, &topic));
 }
 
 /// Who is let in by something other than a token is told something else.
