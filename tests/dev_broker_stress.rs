@@ -15,8 +15,14 @@ mod broker;
 mod raw;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use broker::general;
+use broker::{general, start};
+use eventcast::dev::broker::Broker;
+use eventcast::dev::broker::control::{Post, PostError};
+use eventcast::dev::broker::everybody::Everybody;
+use eventcast::dev::broker::limits::{Limits, Rules};
+use eventcast::dev::broker::observe::Happening;
 use fastrand::Rng;
 use raw::{Connect, Got, Raw, Will, publish, subscribe, unsubscribe, v3, v5};
 use tokio::net::TcpStream;
@@ -153,4 +159,99 @@ async fn nothing_is_lost_and_nothing_is_left() {
         (0, 0),
         "seed {seed}"
     );
+}
+
+/// Retained messages have a bound in bytes; what is there stays, and makes room when it is taken away.
+#[tokio::test]
+async fn retained_messages_have_a_bound() {
+    let limits = Limits {
+        retained_bytes: 20_000,
+        ..Limits::general()
+    };
+    let running = start(limits, Rules::general(), Arc::new(Everybody)).await;
+    let mut client = Raw::join(running.port, &v5("a")).await;
+    let text = "x".repeat(4_000);
+    let mut codes = Vec::new();
+    for n in 0..6 {
+        let topic = format!("r/{n}");
+        codes.push(client.publish_with(&topic, &text, true, &[]).await);
+    }
+    // Nobody has subscribed: 0x10.
+    assert_eq!(codes, [0x10, 0x10, 0x10, 0x10, 0x97, 0x97]);
+    let post = |topic: &str, payload: &str| {
+        running.broker.publish(&Post {
+            topic: topic.into(),
+            payload: payload.to_owned().into(),
+            retain: true,
+            ..Post::default()
+        })
+    };
+    let Err(PostError::Throttled(why)) = post("r/6", &text) else {
+        panic!("it is taken");
+    };
+    assert!(why.contains("the limit retained-bytes is 20000"), "{why}");
+    // As large as what is there; not retained; and after another one is gone.
+    assert_eq!(client.publish_with("r/0", &text, true, &[]).await, 0x10);
+    assert_eq!(client.publish_with("r/6", &text, false, &[]).await, 0x10);
+    let mut seen = running.broker.observe();
+    let will = Will {
+        topic: "r/7".into(),
+        payload: text.clone(),
+        retain: true,
+        ..Will::default()
+    };
+    drop(Raw::join(running.port, &v5("b").will(will)).await);
+    let dropped = async {
+        loop {
+            match seen.next().await.unwrap().unwrap().what {
+                Happening::Dropped { why, .. } => break why,
+                _ => continue,
+            }
+        }
+    };
+    assert!(dropped.await.contains("retained-bytes"));
+    assert!(running.broker.retained("r/7").is_none());
+    assert_eq!(client.publish_with("r/1", "", true, &[]).await, 0x10);
+    assert_eq!(client.publish_with("r/7", &text, true, &[]).await, 0x10);
+    assert_eq!(running.broker.retained_after("", 10).len(), 4);
+}
+
+/// Clients that are away or do not read hold no more than there is room for, and the others hear everything.
+#[tokio::test]
+async fn queues_have_a_bound_in_bytes() {
+    let limits = Limits {
+        queued_bytes: 2_500_000,
+        ..Limits::general()
+    };
+    let running = start(limits, Rules::general(), Arc::new(Everybody)).await;
+    for n in 0..20 {
+        let away = v5(&format!("away{n}")).dirty().expiry(100);
+        let mut client = Raw::join(running.port, &away).await;
+        assert_eq!(client.subscribe("t").await, 1);
+    }
+    let mut awake = Raw::join(running.port, &v5("awake")).await;
+    assert_eq!(awake.subscribe("t").await, 1);
+    let mut publisher = Raw::join(running.port, &v5("p")).await;
+    for n in 0..600 {
+        let payload = format!("{n:04}{}", "x".repeat(3_996));
+        publisher.publish("t", &payload).await;
+        assert_eq!(awake.message().await.payload, payload);
+    }
+    let queued = |id: &str| running.broker.connection(id).unwrap().queued;
+    // 64 KiB of each are not counted, and a message counts once, not twenty times.
+    for n in 0..20 {
+        let queued = queued(&format!("away{n}"));
+        assert!((250..350).contains(&queued), "{queued}");
+    }
+    assert!(running.broker.counts().dropped > 20 * 250);
+    // The oldest ones have stayed, and once they are fetched there is room again.
+    let connect = v5("away0").dirty().expiry(100);
+    let mut back = Raw::join(running.port, &connect).await;
+    for n in 0..queued("away0") {
+        assert!(back.message().await.payload.starts_with(&format!("{n:04}")));
+    }
+    let is_empty = |broker: &Broker| broker.connection("away0").unwrap().queued == 0;
+    running.until(is_empty).await;
+    publisher.publish("t", "new").await;
+    assert_eq!(back.message().await.payload, "new");
 }

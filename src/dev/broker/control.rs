@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Broker;
 use super::connection::ending::Ending;
-use super::excess::{excess, sizes};
+use super::excess::{excess, per_second, sizes};
+use super::hub::holdings::MessageWeight;
 use super::hub::message::Message;
 use super::hub::routing::Room;
 use super::names::{self, Unfit, Use, Way};
@@ -58,11 +59,6 @@ pub enum PostError {
     /// It is beyond a rate: it may be taken later.
     #[error("{0}")]
     Throttled(Box<str>),
-}
-
-fn throttled((limit, most): (&str, Option<u32>)) -> PostError {
-    let sent = "one more message in this second";
-    PostError::Throttled(excess(sent, limit, most.unwrap_or_default(), ""))
 }
 
 /// A retained message.
@@ -129,10 +125,12 @@ impl Broker {
         self.measure(post)?;
         if !hub.account.publishes_in.take(now) {
             let most = hub.limits.account_publishes_in;
-            return Err(throttled(("account-publishes-in", most)));
+            let why = per_second("account-publishes-in", most);
+            return Err(PostError::Throttled(why));
         }
         if post.retain {
-            hub.may_retain(&post.topic, now).map_err(throttled)?;
+            hub.may_retain(&post.topic, post.payload.len(), now)
+                .map_err(PostError::Throttled)?;
         }
         let expiry = post
             .expiry
@@ -146,6 +144,7 @@ impl Broker {
             expires: expiry.map(|seconds| now + Duration::from_secs(seconds.into())),
             publisher: 0,
             at: SystemTime::now(),
+            weight: MessageWeight::default(),
         });
         let times = usize::from(reached == Use::Plain);
         Ok(hub.pass_on(&"".into(), &message, times, &mut Room::new()))

@@ -53,6 +53,12 @@ pub(crate) fn sizes(
     Ok(())
 }
 
+/// The reason of a message that is one too many in this second.
+pub(crate) fn per_second(limit: &str, most: Option<u32>) -> Box<str> {
+    let sent = "one more message in this second";
+    excess(sent, limit, most.unwrap_or_default(), "")
+}
+
 /// A client's text between backticks, shortened.
 pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED) {

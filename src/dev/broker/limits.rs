@@ -43,6 +43,12 @@ pub struct Limits {
     pub queued_per_session: usize,
     /// Messages that wait for a shared subscription none of whose members is there. There is always a bound.
     pub queued_per_group: usize,
+    /// The bytes of messages that wait for a client or that it has not acknowledged. There is always a bound.
+    pub queued_bytes_per_session: usize,
+    /// The bytes of messages in all queues together. There is always a bound.
+    pub queued_bytes: usize,
+    /// The bytes of all retained messages. There is always a bound.
+    pub retained_bytes: usize,
     /// Publishes a second on a connection, both ways together; what exceeds it is discarded.
     pub publishes_per_second: Option<u32>,
     /// Bytes a second on a connection, both ways together; what exceeds it is delayed.
@@ -167,6 +173,9 @@ impl Limits {
             unacknowledged_out: iot::UNACKNOWLEDGED_PER_CONNECTION,
             queued_per_session: QUEUED_PER_SESSION,
             queued_per_group: QUEUED_PER_GROUP,
+            queued_bytes_per_session: QUEUED_BYTES_PER_SESSION,
+            queued_bytes: QUEUED_BYTES,
+            retained_bytes: RETAINED_BYTES,
             publishes_per_second: Some(iot::PUBLISHES_PER_SECOND_PER_CONNECTION),
             bytes_per_second: Some(iot::BYTES_PER_SECOND_PER_CONNECTION),
             connects_per_second_per_client_id: Some(iot::CONNECTS_PER_SECOND_PER_CLIENT_ID),
@@ -213,6 +222,9 @@ impl Limits {
             unacknowledged_out: GENERAL_UNACKNOWLEDGED,
             queued_per_session: GENERAL_QUEUED_PER_SESSION,
             queued_per_group: GENERAL_QUEUED_PER_GROUP,
+            queued_bytes_per_session: QUEUED_BYTES_PER_SESSION,
+            queued_bytes: QUEUED_BYTES,
+            retained_bytes: RETAINED_BYTES,
             publishes_per_second: None,
             bytes_per_second: None,
             connects_per_second_per_client_id: None,
@@ -246,6 +258,12 @@ const QUEUED_PER_SESSION: usize = 1_000;
 /// IoT Core's quota is 500,000 (100,000 in small Regions), more than this machine may have memory for. Ours: a minute of what the account
 /// may queue.
 const QUEUED_PER_GROUP: usize = 30_000;
+
+/// What this process may need for queues and retained messages on a developer's machine, beside which IoT Core's quotas are counts of
+/// messages. Ours.
+const QUEUED_BYTES_PER_SESSION: usize = 128 * 1024 * 1024;
+const QUEUED_BYTES: usize = 512 * 1024 * 1024;
+const RETAINED_BYTES: usize = 256 * 1024 * 1024;
 
 /// AWS says for how long, and not how often. Ours.
 const RESEND: Duration = Duration::from_secs(30);

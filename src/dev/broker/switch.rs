@@ -135,6 +135,21 @@ pub const SWITCHES: &[Switch] = &[
         |l, v| v.is_some() && number(&mut l.queued_per_group, v, usize::MAX),
     ),
     limit(
+        "queued-bytes-per-session",
+        "bytes of messages that wait for a client or are unacknowledged; never off",
+        |l, v| v.is_some() && number(&mut l.queued_bytes_per_session, v, usize::MAX),
+    ),
+    limit(
+        "queued-bytes",
+        "bytes of messages in all queues together; never off",
+        |l, v| v.is_some() && number(&mut l.queued_bytes, v, usize::MAX),
+    ),
+    limit(
+        "retained-bytes",
+        "bytes of all retained messages; never off",
+        |l, v| v.is_some() && number(&mut l.retained_bytes, v, usize::MAX),
+    ),
+    limit(
         "publishes-per-second",
         "messages a second on a connection, both ways together",
         |l, v| rate(&mut l.publishes_per_second, v),

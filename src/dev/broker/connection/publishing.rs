@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::Connection;
 use super::ending::Ending;
 use super::incoming::{No, breach};
-use crate::dev::broker::excess::{excess, sizes};
+use crate::dev::broker::excess::{excess, per_second, sizes};
+use crate::dev::broker::hub::holdings::MessageWeight;
 use crate::dev::broker::hub::message::Message;
 use crate::dev::broker::names::{self, Unfit, Use, Way};
 use crate::dev::broker::observe::{Happening, count};
@@ -139,8 +140,8 @@ impl Connection {
         let hub = Arc::clone(&self.hub);
         let limits = &hub.limits;
         if !self.pace.publishes.take(now, 1) {
-            let limit = ("publishes-per-second", limits.publishes_per_second);
-            return Ok(self.throttled(&topic, limit));
+            let why = per_second("publishes-per-second", limits.publishes_per_second);
+            return Ok(self.throttled(&topic, why));
         }
         let reached = match names::topic(&topic, Way::Mqtt, limits, &hub.rules) {
             Ok(reached) => reached,
@@ -172,13 +173,13 @@ impl Connection {
             };
         }
         if !hub.account.publishes_in.take(now) {
-            let limit = ("account-publishes-in", limits.account_publishes_in);
-            return Ok(self.throttled(&topic, limit));
+            let why = per_second("account-publishes-in", limits.account_publishes_in);
+            return Ok(self.throttled(&topic, why));
         }
         if publish.retain
-            && let Err(limit) = hub.may_retain(&topic, now)
+            && let Err(why) = hub.may_retain(&topic, publish.payload.len(), now)
         {
-            return Ok(self.throttled(&topic, limit));
+            return Ok(self.throttled(&topic, why));
         }
         let found = self.pass_on(publish, topic, reached, is_twice, now);
         Ok(Taken::Yes(match found {
@@ -207,6 +208,7 @@ impl Connection {
             expires: expiry.map(|seconds| now + Duration::from_secs(seconds.into())),
             publisher: self.session.number,
             at: SystemTime::now(),
+            weight: MessageWeight::default(),
         });
         let times = match reached {
             Use::Plain => 1 + usize::from(is_twice),
@@ -238,10 +240,8 @@ impl Connection {
         Ok(())
     }
 
-    fn throttled(&self, topic: &str, (limit, most): (&str, Option<u32>)) -> Taken {
+    fn throttled(&self, topic: &str, why: Box<str>) -> Taken {
         count(&self.hub.counters.throttled);
-        let sent = "one more message in this second";
-        let why = excess(sent, limit, most.unwrap_or_default(), "");
         self.denied(Reason::QuotaExceeded, topic, why);
         Taken::Throttled
     }

@@ -14,6 +14,7 @@ use crate::dev::broker::connection::refresh::Refresh;
 use crate::dev::broker::connection::transport::{Io, Output};
 use crate::dev::broker::connection::{Clock, Connection, Parts, Terms};
 use crate::dev::broker::excess::excess;
+use crate::dev::broker::hub::holdings::MessageWeight;
 use crate::dev::broker::hub::message::Message;
 use crate::dev::broker::hub::session::{Link, Will};
 use crate::dev::broker::hub::{Arrival, Hub};
@@ -303,6 +304,7 @@ fn will(hub: &Hub, connect: &Connect<'_>) -> Option<Will> {
             expires: None,
             publisher: 0,
             at: SystemTime::now(),
+            weight: MessageWeight::default(),
         }),
         expiry: expiry.map(|seconds| hub.limits.message_expiry(seconds)),
         delay: will.delay,

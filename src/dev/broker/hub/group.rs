@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::Hub;
+use super::holdings::{HeldBytes, Holdings};
 use super::message::{Delivery, Message};
 use super::outbox::Offer;
 use super::rate::Rate;
@@ -40,6 +41,9 @@ pub(crate) struct Waiting {
     /// How many there are, for who does not want the lock.
     count: AtomicUsize,
     bound: usize,
+    holdings: Arc<Holdings>,
+    /// The bytes of its entries.
+    held: Mutex<Option<HeldBytes>>,
 }
 
 /// A session's part in a group.
@@ -52,7 +56,7 @@ pub(crate) struct Share {
 }
 
 impl Group {
-    pub(crate) fn new(filter: &str, bound: usize) -> Self {
+    pub(crate) fn new(filter: &str, bound: usize, holdings: &Arc<Holdings>) -> Self {
         Self {
             members: Vec::new(),
             turn: AtomicUsize::new(0),
@@ -61,6 +65,8 @@ impl Group {
                 queue: Mutex::default(),
                 count: AtomicUsize::new(0),
                 bound,
+                holdings: Arc::clone(holdings),
+                held: Mutex::default(),
             }),
         }
     }
@@ -110,26 +116,43 @@ impl Waiting {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Locked after the queue.
+    fn held(&self) -> MutexGuard<'_, Option<HeldBytes>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::SeqCst) == 0
     }
 
     /// Behind all others.
     pub(crate) fn push(&self, message: &Arc<Message>) -> Offer {
-        self.put(|queue| queue.push_back(Arc::clone(message)))
+        self.put(message, VecDeque::push_back)
     }
 
     /// Before all others: it was on its way already.
     pub(crate) fn put_back(&self, message: &Arc<Message>) -> Offer {
-        self.put(|queue| queue.push_front(Arc::clone(message)))
+        self.put(message, VecDeque::push_front)
     }
 
-    fn put(&self, how: impl FnOnce(&mut VecDeque<Arc<Message>>)) -> Offer {
+    fn put(
+        &self,
+        message: &Arc<Message>,
+        how: impl FnOnce(&mut VecDeque<Arc<Message>>, Arc<Message>),
+    ) -> Offer {
         let mut queue = self.queue();
         if queue.len() >= self.bound {
-            return Offer::Full;
+            return Offer::Full("queued-per-group");
         }
-        how(&mut queue);
+        let entries = queue.len() + 1;
+        let fits = self
+            .held()
+            .get_or_insert_with(|| HeldBytes::none(&self.holdings))
+            .reach(entries);
+        if !fits || !message.weigh(&self.holdings) {
+            return Offer::Full("queued-bytes");
+        }
+        how(&mut queue, Arc::clone(message));
         self.count.store(queue.len(), Ordering::SeqCst);
         Offer::Taken
     }
@@ -139,6 +162,7 @@ impl Waiting {
         let message = queue.pop_front();
         if queue.is_empty() {
             *queue = VecDeque::new();
+            *self.held() = None;
         }
         self.count.store(queue.len(), Ordering::SeqCst);
         message
@@ -147,6 +171,7 @@ impl Waiting {
     fn clear(&self) {
         let mut queue = self.queue();
         *queue = VecDeque::new();
+        *self.held() = None;
         self.count.store(0, Ordering::SeqCst);
     }
 }
@@ -192,8 +217,8 @@ pub(super) struct Late {
     pub(super) kept: usize,
     /// Who has come while something was put into a queue.
     come: Vec<Arc<Session>>,
-    /// What had no room, and whose queue had none.
-    full: Vec<(Arc<str>, Arc<Message>)>,
+    /// What had no room, whose queue had none, and by which limit.
+    full: Vec<(Arc<str>, Arc<Message>, &'static str)>,
 }
 
 impl Hub {
@@ -227,23 +252,22 @@ impl Hub {
         late: &mut Late,
         how: fn(&Waiting, &Arc<Message>) -> Offer,
     ) -> bool {
-        let taken = how(group.waiting(), message) == Offer::Taken;
-        if !taken {
+        let offer = how(group.waiting(), message);
+        if let Offer::Full(limit) = offer {
             let filter = Arc::clone(&group.waiting().filter);
-            late.full.push((filter, Arc::clone(message)));
+            late.full.push((filter, Arc::clone(message), limit));
         }
         late.come.extend(group.come());
-        taken
+        offer == Offer::Taken
     }
 
     pub(super) fn after(&self, late: Late) {
         for session in late.come {
             session.wake();
         }
-        for (filter, message) in late.full {
+        for (filter, message, limit) in late.full {
             count(&self.counters.dropped);
-            let why = "too many messages wait for the group";
-            self.tell_dropped(&filter, &message, why);
+            self.tell_full(&filter, &message, limit);
         }
     }
 

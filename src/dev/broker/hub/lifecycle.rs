@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Hub;
+use super::holdings::MessageWeight;
 use super::message::Message;
 use super::session::{Link, Session};
 use crate::dev::broker::connection::ending::Ending;
@@ -127,6 +128,7 @@ impl Hub {
             expires: None,
             publisher: 0,
             at: now,
+            weight: MessageWeight::default(),
         }));
     }
 }

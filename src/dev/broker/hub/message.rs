@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::group::Waiting;
+use super::holdings::{ENTRY, Holdings, MessageWeight};
 use super::session::Options;
 use crate::dev::broker::observe::Mark;
 use crate::dev::broker::wire::Level;
@@ -28,9 +29,21 @@ pub(crate) struct Message {
     /// The session that published it, by its number; 0 for the broker itself and for HTTPS.
     pub(crate) publisher: u64,
     pub(crate) at: SystemTime,
+    /// Its bytes, while it waits in a queue that is long.
+    pub(crate) weight: MessageWeight,
 }
 
 impl Message {
+    /// Bytes of its parts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.topic.len() + self.payload.len() + self.properties.len()
+    }
+
+    /// Has its bytes counted among those of all queues, once; false where there is no room for them.
+    pub(crate) fn weigh(&self, holdings: &Arc<Holdings>) -> bool {
+        self.weight.count(self.bytes(), holdings)
+    }
+
     /// The same message, published now: a will is made long before.
     pub(crate) fn published_now(&self, expiry: Option<u32>) -> Self {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
@@ -43,6 +56,7 @@ impl Message {
             expires: expiry.map(|expiry| Instant::now() + seconds(expiry)),
             publisher: self.publisher,
             at: SystemTime::now(),
+            weight: MessageWeight::default(),
         }
     }
 
@@ -94,6 +108,11 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
+    /// Bytes that it takes in a queue, its message included.
+    pub(crate) fn bytes(&self) -> usize {
+        ENTRY + self.message.bytes()
+    }
+
     /// A message for a group as one member gets it.
     pub(crate) fn shared(message: Arc<Message>, options: Options, waiting: &Arc<Waiting>) -> Self {
         let qos = message.qos.min(options.qos);

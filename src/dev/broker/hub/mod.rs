@@ -5,6 +5,7 @@
 
 mod calls;
 pub(crate) mod group;
+pub(crate) mod holdings;
 mod ledger;
 mod lifecycle;
 pub(crate) mod message;
@@ -27,6 +28,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use self::calls::Calls;
+use self::holdings::Holdings;
 use self::ledger::Ledger;
 use self::message::Delivery;
 use self::outbox::Outbox;
@@ -57,6 +59,7 @@ pub(crate) struct Hub {
     pub(crate) timers: Timers,
     pub(crate) stir: Stir,
     pub(crate) trie: RwLock<Trie<Subscribers>>,
+    pub(crate) holdings: Arc<Holdings>,
     retained: Mutex<Retained>,
     ledger: Mutex<Ledger>,
     /// Subscriptions to life-cycle events: without any, none are made.
@@ -121,7 +124,11 @@ impl Hub {
             timers: Timers::default(),
             stir: Stir::default(),
             trie: RwLock::default(),
-            retained: Mutex::new(Retained::new(limits.retained_per_second_per_topic)),
+            holdings: Arc::new(Holdings::new(limits.queued_bytes)),
+            retained: Mutex::new(Retained::new(
+                limits.retained_per_second_per_topic,
+                limits.retained_bytes,
+            )),
             ledger: Mutex::new(Ledger::new(limits.connects_per_second_per_client_id)),
             event_subscriptions: AtomicUsize::new(0),
             sessions: Mutex::default(),
@@ -209,7 +216,8 @@ impl Hub {
             self.limits.stored_per_second,
             self.limits.resend,
         )
-        .keeping_ids(self.rules.original_ids);
+        .keeping_ids(self.rules.original_ids)
+        .within(self.limits.queued_bytes_per_session, &self.holdings);
         let session = Arc::new(Session::new(
             self.numbers.fetch_add(1, Ordering::Relaxed),
             Arc::clone(&arrival.client_id),

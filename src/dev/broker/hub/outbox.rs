@@ -6,10 +6,12 @@
 //! same connection, where that is asked for; all of a topic were sent for the first time in their order then.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::holdings::{FREE, HeldBytes, Holdings};
 use super::message::Delivery;
 use super::rate::Rate;
 
@@ -27,6 +29,12 @@ pub(crate) struct Outbox {
     window: u16,
     /// How many may wait.
     bound: usize,
+    /// How many bytes wait or are in flight, and may.
+    bytes: usize,
+    bytes_bound: usize,
+    /// The bytes of all clients together, and how many of them are this one's entries.
+    holdings: Option<Arc<Holdings>>,
+    held: Option<HeldBytes>,
     /// How fast stored messages come.
     pace: Rate,
     /// After how long an unacknowledged message is sent again.
@@ -55,8 +63,8 @@ struct InFlight {
 pub(crate) enum Offer {
     /// It waits.
     Taken,
-    /// There was no room.
-    Full,
+    /// There was no room: the limit by its name.
+    Full(&'static str),
 }
 
 /// What there is to send.
@@ -93,6 +101,10 @@ impl Outbox {
             last_id: 0,
             window: u16::MAX,
             bound,
+            bytes: 0,
+            bytes_bound: usize::MAX,
+            holdings: None,
+            held: None,
             pace: Rate::new(stored_per_second),
             resend,
             due: None,
@@ -108,14 +120,43 @@ impl Outbox {
         self
     }
 
+    /// Bytes are bounded too: of this client, and of all together.
+    pub(crate) fn within(mut self, bytes: usize, holdings: &Arc<Holdings>) -> Self {
+        self.bytes_bound = bytes;
+        self.holdings = Some(Arc::clone(holdings));
+        self
+    }
+
     /// How many messages wait or are in flight.
     pub(crate) fn len(&self) -> usize {
         self.live.len() + self.stored.len() + self.in_flight.len()
     }
 
-    /// Whether no more may wait.
-    fn is_full(&self) -> bool {
-        self.live.len() + self.stored.len() >= self.bound
+    /// The limit that leaves no room for one more that waits, by its name.
+    fn full(&mut self, delivery: &Delivery) -> Option<&'static str> {
+        if self.live.len() + self.stored.len() >= self.bound {
+            return Some("queued-per-session");
+        }
+        let bytes = self.bytes + delivery.bytes();
+        if bytes <= FREE {
+            return None;
+        }
+        if self.bytes > 0 && bytes > self.bytes_bound {
+            return Some("queued-bytes-per-session");
+        }
+        let entries = self.len() + 1;
+        let holdings = self.holdings.as_ref()?;
+        let held = self.held.get_or_insert_with(|| HeldBytes::none(holdings));
+        let fits = held.reach(entries) && delivery.message.weigh(holdings);
+        (!fits).then_some("queued-bytes")
+    }
+
+    /// Some bytes are gone. A queue that is empty counts nothing among all.
+    fn free(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        if self.held.is_some() && self.len() == 0 {
+            self.held = None;
+        }
     }
 
     /// Whether nothing is to be sent now.
@@ -125,9 +166,10 @@ impl Outbox {
 
     /// A message for a client that is there.
     pub(crate) fn offer(&mut self, delivery: Delivery) -> Offer {
-        if self.is_full() {
-            return Offer::Full;
+        if let Some(limit) = self.full(&delivery) {
+            return Offer::Full(limit);
         }
+        self.bytes += delivery.bytes();
         let topic = &delivery.message.topic;
         let behind = self
             .stored
@@ -143,9 +185,10 @@ impl Outbox {
 
     /// A message for a client that is away.
     pub(crate) fn store(&mut self, delivery: Delivery) -> Offer {
-        if self.is_full() {
-            return Offer::Full;
+        if let Some(limit) = self.full(&delivery) {
+            return Offer::Full(limit);
         }
+        self.bytes += delivery.bytes();
         self.stored.push_back(delivery);
         Offer::Taken
     }
@@ -170,7 +213,14 @@ impl Outbox {
             .chain(waiting)
             .filter(|delivery| delivery.qos > 0)
             .partition(|delivery| delivery.group.is_some());
+        let bytes = stored.iter().map(Delivery::bytes).sum();
+        let holdings = self.holdings.take();
+        let held = self.held.take().filter(|_| !stored.is_empty());
         *self = Self {
+            bytes,
+            bytes_bound: self.bytes_bound,
+            holdings,
+            held,
             last_id: if keeps_ids { self.last_id } else { 0 },
             is_mixed: stored.iter().any(|delivery| delivery.sent_as > 0),
             stored: stored.into(),
@@ -196,7 +246,7 @@ impl Outbox {
                     self.pace.take(now, 1);
                     let delivery = self.stored.pop_front();
                     release(&mut self.stored);
-                    self.send_some(delivery, now)
+                    self.send_next(delivery, now)
                 }
             };
         }
@@ -207,11 +257,11 @@ impl Outbox {
         if self.stored.front().is_some_and(|first| self.fits(first)) && self.pace.take(now, 1) {
             let delivery = self.stored.pop_front();
             release(&mut self.stored);
-            return self.send_some(delivery, now);
+            return self.send_next(delivery, now);
         }
         let delivery = self.live.pop_front();
         release(&mut self.live);
-        self.send_some(delivery, now)
+        self.send_next(delivery, now)
     }
 
     fn fits(&self, delivery: &Delivery) -> bool {
@@ -223,8 +273,15 @@ impl Outbox {
         self.in_flight.len() < usize::from(self.window)
     }
 
-    fn send_some(&mut self, delivery: Option<Delivery>, now: Instant) -> Next {
-        delivery.map_or(Next::Nothing, |delivery| self.send(delivery, now))
+    /// What waited until now leaves.
+    fn send_next(&mut self, delivery: Option<Delivery>, now: Instant) -> Next {
+        let Some(delivery) = delivery else {
+            return Next::Nothing;
+        };
+        let bytes = delivery.bytes();
+        let next = self.send(delivery, now);
+        self.free(bytes);
+        next
     }
 
     /// A message leaves now, whatever waits; the caller has looked whether it may.
@@ -234,6 +291,7 @@ impl Outbox {
             if !again {
                 id = self.next_id();
             }
+            self.bytes += delivery.bytes();
             self.in_flight.push_back(InFlight {
                 id,
                 delivery: delivery.clone(),
@@ -311,13 +369,21 @@ impl Outbox {
             self.seen -= 1;
         }
         release(&mut self.in_flight);
-        sent.map(|sent| sent.delivery)
+        let delivery = sent?.delivery;
+        self.free(delivery.bytes());
+        Some(delivery)
     }
 
     /// Gives up messages of QoS 0 that wait, as the connection's pace lets nothing through; says how many.
     pub(crate) fn discard_qos0(&mut self) -> usize {
-        let before = self.live.len();
-        self.live.retain(|delivery| delivery.qos > 0);
+        let (before, mut bytes) = (self.live.len(), 0);
+        self.live.retain(|delivery| {
+            if delivery.qos == 0 {
+                bytes += delivery.bytes();
+            }
+            delivery.qos > 0
+        });
+        self.free(bytes);
         before - self.live.len()
     }
 
@@ -329,7 +395,8 @@ impl Outbox {
             .front()
             .is_some_and(|oldest| oldest.since <= before)
         {
-            self.in_flight.pop_front();
+            let sent = self.in_flight.pop_front();
+            self.free(sent.map_or(0, |sent| sent.delivery.bytes()));
         }
         let given_up = count - self.in_flight.len();
         self.seen = self.seen.saturating_sub(given_up);

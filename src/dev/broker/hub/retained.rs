@@ -10,6 +10,9 @@ use tokio::time::Instant;
 use super::message::Message;
 use super::rate::Rate;
 
+/// The bytes of a topic's place, beside its name and its message.
+const PLACE: usize = 256;
+
 /// How many topics' rates are remembered before those that are over are looked for.
 const RATES: usize = 1_024;
 
@@ -18,14 +21,24 @@ pub(crate) struct Retained {
     by_topic: BTreeMap<Box<str>, Arc<Message>>,
     rates: FxHashMap<Box<str>, Rate>,
     per_second: Option<u32>,
+    /// Bytes that are kept, and may be.
+    bytes: usize,
+    bound: usize,
+}
+
+/// Bytes that a message takes here.
+fn weight(topic: &str, message_bytes: usize) -> usize {
+    PLACE + topic.len() + message_bytes
 }
 
 impl Retained {
-    pub(crate) fn new(per_second_per_topic: Option<u32>) -> Self {
+    pub(crate) fn new(per_second_per_topic: Option<u32>, bound: usize) -> Self {
         Self {
             by_topic: BTreeMap::new(),
             rates: FxHashMap::default(),
             per_second: per_second_per_topic,
+            bytes: 0,
+            bound,
         }
     }
 
@@ -45,21 +58,66 @@ impl Retained {
         rate.take(now, 1)
     }
 
-    /// Keeps a message; an empty one takes away what was kept.
-    pub(crate) fn set(&mut self, message: &Arc<Message>) {
-        if message.payload.is_empty() {
-            self.by_topic.remove(&message.topic);
-        } else {
-            self.by_topic
-                .insert(message.topic.clone(), Arc::clone(message));
+    /// Whether a message of a topic fits, given the bytes of its payload. One that is empty, or no larger than the one it replaces,
+    /// always does.
+    pub(crate) fn has_room(&mut self, topic: &str, payload: usize, now: Instant) -> bool {
+        if payload == 0 {
+            return true;
         }
+        let mut fits = self.fits(topic, topic.len() + payload);
+        if !fits {
+            self.forget_expired(now);
+            fits = self.fits(topic, topic.len() + payload);
+        }
+        fits
+    }
+
+    fn fits(&self, topic: &str, message_bytes: usize) -> bool {
+        let before = self.by_topic.get(topic);
+        let before = before.map_or(0, |message| weight(topic, message.bytes()));
+        let bytes = weight(topic, message_bytes);
+        bytes <= before || self.bytes - before + bytes <= self.bound
+    }
+
+    /// Keeps a message; an empty one takes away what was kept. False where it does not fit.
+    pub(crate) fn set(&mut self, message: &Arc<Message>) -> bool {
+        let topic = &message.topic;
+        if message.payload.is_empty() {
+            self.remove(topic);
+            return true;
+        }
+        if !self.fits(topic, message.bytes()) {
+            return false;
+        }
+        self.remove(topic);
+        self.bytes += weight(topic, message.bytes());
+        self.by_topic.insert(topic.clone(), Arc::clone(message));
+        true
+    }
+
+    fn remove(&mut self, topic: &str) {
+        if let Some(message) = self.by_topic.remove(topic) {
+            self.bytes -= weight(topic, message.bytes());
+        }
+    }
+
+    fn forget_expired(&mut self, now: Instant) {
+        let mut bytes = 0;
+        self.by_topic.retain(|topic, message| {
+            let is_expired = message.is_expired(now);
+            if is_expired {
+                bytes += weight(topic, message.bytes());
+            }
+            !is_expired
+        });
+        self.bytes -= bytes;
     }
 
     /// The message that is kept for a topic.
     pub(crate) fn message(&mut self, topic: &str, now: Instant) -> Option<Arc<Message>> {
         let message = self.by_topic.get(topic)?;
         if message.is_expired(now) {
-            self.by_topic.remove(topic);
+            self.remove(topic);
             return None;
         }
         Some(Arc::clone(message))
@@ -71,7 +129,7 @@ impl Retained {
         now: Instant,
         matches: impl Fn(&str) -> bool,
     ) -> Vec<Arc<Message>> {
-        self.by_topic.retain(|_, message| !message.is_expired(now));
+        self.forget_expired(now);
         let matching = self.by_topic.values();
         let matching = matching.filter(|message| matches(&message.topic));
         matching.map(Arc::clone).collect()
@@ -79,7 +137,7 @@ impl Retained {
 
     /// Up to `count` messages whose topics come after one, by topic.
     pub(crate) fn after(&mut self, topic: &str, count: usize, now: Instant) -> Vec<Arc<Message>> {
-        self.by_topic.retain(|_, message| !message.is_expired(now));
+        self.forget_expired(now);
         let after = (Bound::Excluded(topic), Bound::Unbounded);
         let messages = self.by_topic.range::<str, _>(after);
         messages

@@ -15,6 +15,7 @@ use super::group::{Group, Late, Waiting};
 use super::message::{Delivery, Message};
 use super::session::{Handed, Link, Options, Session, Will};
 use super::trie::Trie;
+use crate::dev::broker::excess::{excess, per_second};
 use crate::dev::broker::observe::{Happening, count, uncount};
 
 /// Who has subscribed to one filter.
@@ -92,7 +93,8 @@ impl Hub {
             Some(name) => {
                 let groups = subscribers.groups.entry(name.into());
                 let bound = self.limits.queued_per_group;
-                let group = groups.or_insert_with(|| Group::new(filter, bound));
+                let holdings = &self.holdings;
+                let group = groups.or_insert_with(|| Group::new(filter, bound, holdings));
                 self.share(&mut state, group, options);
                 group.members()
             }
@@ -246,15 +248,32 @@ impl Hub {
         });
         match handed {
             Handed::Taken if stores => count(&self.counters.stored),
-            Handed::Full => {
+            Handed::Full(limit) => {
                 count(&self.counters.dropped);
-                let client_id = &session.client_id;
-                self.tell_dropped(client_id, &message, "too many messages wait for it");
+                self.tell_full(&session.client_id, &message, limit);
             }
             // It has gone since it was chosen.
             Handed::Away(delivery) if delivery.group.is_some() => self.hand_on(vec![delivery]),
             Handed::Taken | Handed::Away(_) => {}
         }
+    }
+
+    /// A message found no room in a queue. `who` is a client, or a group.
+    pub(crate) fn tell_full(&self, who: &Arc<str>, message: &Message, limit: &str) {
+        self.observers.tell(who, || {
+            let limits = &self.limits;
+            let most = match limit {
+                "queued-per-session" => limits.queued_per_session,
+                "queued-per-group" => limits.queued_per_group,
+                "queued-bytes-per-session" => limits.queued_bytes_per_session,
+                _ => limits.queued_bytes,
+            };
+            Happening::Dropped {
+                topic: message.topic.clone(),
+                why: excess("too much waits already", limit, most, ""),
+                mark: message.mark(),
+            }
+        });
     }
 
     /// `who` is a client, or a group.
@@ -268,27 +287,38 @@ impl Hub {
 
     /// Keeps a message for later subscribers, where it is one to be kept. `$` topics keep none.
     pub(crate) fn retain(&self, message: &Arc<Message>) {
-        if message.retain && !message.topic.starts_with('$') {
-            self.retained().set(message);
+        if message.retain && !message.topic.starts_with('$') && !self.retained().set(message) {
+            // A will; what clients publish was asked for before.
+            let most = self.limits.retained_bytes;
+            let why = excess("not kept for later subscribers", "retained-bytes", most, "");
+            self.tell_dropped(&"".into(), message, &why);
         }
     }
 
-    /// Whether the rates let one more message be kept for its topic, which is counted. Topics that keep none have no rate.
+    /// Whether one more message may be kept for its topic, by its size and by rates, which count it. Topics that keep none have
+    /// neither.
     ///
     /// # Errors
-    /// The limit that is exceeded, by its name, and its number.
+    /// The limit that is exceeded.
     pub(crate) fn may_retain(
         &self,
         topic: &str,
+        bytes: usize,
         now: Instant,
-    ) -> Result<(), (&'static str, Option<u32>)> {
+    ) -> Result<(), Box<str>> {
         let limits = &self.limits;
         if topic.starts_with('$') {
             Ok(())
+        } else if !self.retained().has_room(topic, bytes, now) {
+            let sent = format!("one more retained message, of {bytes} bytes");
+            let advice = "an empty retained message takes away what its topic keeps";
+            let most = limits.retained_bytes;
+            Err(excess(&sent, "retained-bytes", most, advice))
         } else if !self.retained().may_set(topic, now) {
-            Err(("retained-per-second", limits.retained_per_second_per_topic))
+            let most = limits.retained_per_second_per_topic;
+            Err(per_second("retained-per-second", most))
         } else if !self.account.retained.take(now) {
-            Err(("account-retained", limits.account_retained))
+            Err(per_second("account-retained", limits.account_retained))
         } else {
             Ok(())
         }

@@ -170,8 +170,8 @@ impl Link {
 pub(crate) enum Handed {
     /// It is on its way, or waits for its client to come back.
     Taken,
-    /// There was no room.
-    Full,
+    /// There was no room: the limit by its name.
+    Full(&'static str),
     /// The client is away, and the message is not kept here.
     Away(Delivery),
 }
@@ -263,7 +263,7 @@ impl Session {
         }
         match offer {
             Offer::Taken => Handed::Taken,
-            Offer::Full => Handed::Full,
+            Offer::Full(limit) => Handed::Full(limit),
         }
     }
 

@@ -9,6 +9,7 @@ use super::*;
 use crate::dev::broker::connection::ending::Ending;
 use crate::dev::broker::everybody::Everybody;
 use crate::dev::broker::hub::Arrival;
+use crate::dev::broker::hub::holdings::MessageWeight;
 use crate::dev::broker::hub::outbox::Next;
 use crate::dev::broker::hub::session::Link;
 use crate::dev::broker::limits::{Limits, Rules};
@@ -73,6 +74,7 @@ fn message(text: &'static str) -> Arc<Message> {
         expires: None,
         publisher: 0,
         at: SystemTime::UNIX_EPOCH,
+        weight: MessageWeight::default(),
     })
 }
 

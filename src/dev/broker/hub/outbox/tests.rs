@@ -7,6 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::dev::broker::hub::holdings::MessageWeight;
 use crate::dev::broker::hub::message::Message;
 
 fn delivery(topic: &str, text: &str, qos: u8) -> Delivery {
@@ -19,6 +20,7 @@ fn delivery(topic: &str, text: &str, qos: u8) -> Delivery {
         expires: None,
         publisher: 0,
         at: SystemTime::UNIX_EPOCH,
+        weight: MessageWeight::default(),
     };
     Delivery {
         message: Arc::new(message),
@@ -136,7 +138,14 @@ async fn stored_messages_come_at_a_pace_and_others_do_not_wait() {
 async fn what_is_beyond_the_bound_is_dropped() {
     let mut outbox = Outbox::new(2, None, None);
     let offered = [1, 2, 3].map(|n| outbox.store(delivery("t", &n.to_string(), 1)));
-    assert_eq!(offered, [Offer::Taken, Offer::Taken, Offer::Full]);
+    assert_eq!(
+        offered,
+        [
+            Offer::Taken,
+            Offer::Taken,
+            Offer::Full("queued-per-session")
+        ]
+    );
     outbox.open(10);
     check(&mut outbox, Instant::now(), &[("1", 1), ("2", 2)]);
 }
@@ -274,4 +283,89 @@ async fn nothing_is_in_flight_for_ever() {
     assert_eq!(outbox.give_up(now - Duration::from_secs(1)), 0);
     assert_eq!(outbox.give_up(now), 1);
     check(&mut outbox, now, &[("2", 2)]);
+}
+
+/// The bytes of everything that is there, counted anew.
+fn counted(outbox: &Outbox) -> usize {
+    let waiting = outbox
+        .live
+        .iter()
+        .chain(&outbox.stored)
+        .map(Delivery::bytes);
+    let in_flight = outbox.in_flight.iter().map(|sent| sent.delivery.bytes());
+    waiting.chain(in_flight).sum()
+}
+
+proptest! {
+    /// Whatever happens to messages, the bytes are those of the messages that are there.
+    #[test]
+    fn bytes_are_those_of_what_is_there(
+        steps in prop::collection::vec((0..9u8, 0..40usize, any::<prop::sample::Index>()), 1..80),
+    ) {
+        let holdings = Arc::new(Holdings::new(usize::MAX));
+        let mut now = Instant::now();
+        let mut outbox = Outbox::new(40, Some(3), Some(Duration::from_secs(7)))
+            .within(usize::MAX, &holdings);
+        outbox.open(5);
+        let mut ids = Vec::new();
+        for (step, size, which) in steps {
+            let text = "x".repeat(size * 300);
+            match step {
+                0 | 1 => drop(outbox.offer(delivery("t", &text, 1))),
+                2 => drop(outbox.offer(delivery("other", &text, 0))),
+                3 => drop(outbox.store(delivery("t", &text, 1))),
+                4 if !ids.is_empty() => {
+                    let id = ids.swap_remove(which.index(ids.len()));
+                    outbox.acknowledge(id);
+                }
+                5 => drop(outbox.discard_qos0()),
+                6 => drop(outbox.give_up(now - Duration::from_secs(3))),
+                7 => {
+                    outbox.close();
+                    outbox.open(5);
+                    ids.clear();
+                }
+                _ => now += Duration::from_millis(size as u64 * 50),
+            }
+            if step % 2 == 0 {
+                while let Next::Send(parcel) = outbox.next(now) {
+                    if parcel.id > 0 && !parcel.again {
+                        ids.push(parcel.id);
+                    }
+                }
+            }
+            prop_assert_eq!(outbox.bytes, counted(&outbox));
+            prop_assert!(outbox.len() > 0 || outbox.held.is_none());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_are_bounded() {
+    let text = "x".repeat(10_000);
+    let limit = |outbox: &mut Outbox| {
+        (0..100).find_map(|n| match outbox.store(delivery("t", &text, 1)) {
+            Offer::Taken => None,
+            Offer::Full(limit) => Some((n, limit)),
+        })
+    };
+    let holdings = Arc::new(Holdings::new(300_000));
+    let mut one = Outbox::new(1_000, None, None).within(100_000, &holdings);
+    assert_eq!(limit(&mut one), Some((9, "queued-bytes-per-session")));
+    // What one has leaves less for the other, until it is gone.
+    let mut other = Outbox::new(1_000, None, None).within(usize::MAX, &holdings);
+    let (while_one_is_there, by) = limit(&mut other).unwrap();
+    assert_eq!(by, "queued-bytes");
+    drop((one, other));
+    let mut other = Outbox::new(1_000, None, None).within(usize::MAX, &holdings);
+    let (alone, by) = limit(&mut other).unwrap();
+    assert_eq!(by, "queued-bytes");
+    assert!(alone > while_one_is_there, "{alone} {while_one_is_there}");
+    // One message always finds room.
+    let mut narrow =
+        Outbox::new(1_000, None, None).within(10, &Arc::new(Holdings::new(usize::MAX)));
+    assert_eq!(
+        narrow.store(delivery("t", &"x".repeat(100_000), 1)),
+        Offer::Taken
+    );
 }
