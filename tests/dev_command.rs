@@ -310,6 +310,9 @@ fn requests_of_web_pages_are_refused_by_every_service() {
         "dev",
         "--allow-origin",
         "http://app.example",
+        // The same client id is asked for several times a second.
+        "--limit",
+        "connection-calls-per-second=off",
     ]);
     let port = http_port(&dev);
     let ask = |request: &str, headers: &str, body: &str| call(port, request, headers, body);

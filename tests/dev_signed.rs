@@ -206,5 +206,5 @@ fn a_key_without_a_secret() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("ID:SECRET is wanted"), "{told}");
+    assert!(told.contains("ID:SECRET or ID:@FILE is expected"), "{told}");
 }
