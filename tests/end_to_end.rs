@@ -494,67 +494,6 @@ fn over_https_the_queue_empties_as_well() {
 }
 
 #[test]
-fn the_doctor_says_what_is_missing() {
-    let moto = Moto::start();
-    let broker = Mosquitto::start();
-    let urls = moto.bus(&["setup"]);
-    let (queue, dead_letter_queue) = urls.trim().split_once(' ').unwrap();
-    let doctor = |set: &[String], arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_eventcast"))
-            .args(["doctor", "--config", CONFIG])
-            .args(set.iter().map(|set| format!("--set=bridge.{set}")))
-            .args(arguments)
-            .envs(moto.environment())
-            .output()
-            .unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
-        (output.status.code().unwrap(), told)
-    };
-    let queue = format!("queue={queue}");
-    let well = [
-        queue.clone(),
-        format!("dead_letter_queue={dead_letter_queue}"),
-        format!("broker=mqtt://127.0.0.1:{}", broker.mqtt_port()),
-    ];
-    let (status, told) = doctor(&well, &["--publish", "a/b"]);
-    assert_eq!(status, 0, "{told}");
-    for part in [
-        "ok       configuration      3 routes",
-        "ok       AWS credentials    found; they do not expire",
-        "ok       queue              standard, 0 waiting, 0 in flight",
-        "warning  visibility         VisibilityTimeout is 6s",
-        "ok       dead-letter queue  0 letters",
-        "ok       publish permission a/b was acknowledged",
-        "up to 3200 publishes a second",
-        "ok       clock",
-    ] {
-        assert!(told.contains(part), "{part}: {told}");
-    }
-    let ill = [format!("{queue}-none"), "broker=mqtt://127.0.0.1:1".into()];
-    let (status, told) = doctor(&ill, &["--format", "json"]);
-    assert_eq!(status, 1, "{told}");
-    let report: serde_json::Value = serde_json::from_str(&told).unwrap();
-    let verdict = |about: &str| {
-        let checks = report["checks"].as_array().unwrap();
-        let check = checks.iter().find(|check| check["about"] == about).unwrap();
-        (
-            check["verdict"].as_str().unwrap().to_owned(),
-            check["found"].as_str().unwrap().to_owned(),
-        )
-    };
-    let (word, found) = verdict("queue");
-    assert!(
-        word == "missing" && found.contains("check the queue's URL"),
-        "{word} {found}"
-    );
-    let (word, found) = verdict("broker");
-    assert!(
-        word == "missing" && found.contains("refused"),
-        "{word} {found}"
-    );
-}
-
-#[test]
 fn with_wait_it_begins_once_it_can() {
     let mut platform = Platform::start("wait");
     assert_eq!(platform.end_bridge(), 0);

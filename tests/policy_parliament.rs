@@ -111,7 +111,7 @@ fn generated() -> Vec<String> {
             "  publish: https\n",
             "  tls: { certificate: c, key: k }\n",
         ] {
-            let needs = config(more).needs(&scope).unwrap();
+            let needs = config(more).bridge_permissions(&scope).unwrap();
             all.extend(documents(&needs.role, Form::Role).unwrap());
             if !needs.broker.is_empty() {
                 all.extend(documents(&needs.broker, Form::Named).unwrap());

@@ -6,19 +6,17 @@ use super::causes::causes;
 use crate::port::QueueError;
 
 /// What a failed call means. `doing` says what was tried, to which thing.
-pub(super) fn queue<E, R>(doing: &str, error: &SdkError<E, R>) -> QueueError
+pub(super) fn queue<E>(doing: &str, error: &SdkError<E>) -> QueueError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug + 'static,
 {
     match error {
         SdkError::ServiceError(service) => {
             let error = service.err();
-            by_code(
-                doing,
-                error.code().unwrap_or("Unknown"),
-                error.message().unwrap_or_default(),
-            )
+            match error.code() {
+                Some(code) => by_code(doing, code, error.message().unwrap_or_default()),
+                None => by_status(doing, service.raw().status().as_u16()),
+            }
         }
         SdkError::ConstructionFailure(_) => QueueError::Permanent {
             what: format!("{doing}: {}", causes(error)),
@@ -69,9 +67,28 @@ pub(super) fn by_code(doing: &str, code: &str, message: &str) -> QueueError {
     }
 }
 
+/// The meaning of an answer whose body names no code, such as that of a proxy: what is forbidden
+/// stays so, the rest may mend.
+fn by_status(doing: &str, status: u16) -> QueueError {
+    let what = format!("{doing}: HTTP {status} without an error code");
+    match status {
+        401 | 403 => QueueError::Permanent {
+            what: format!("{what}; grant the task role this action on the queue"),
+        },
+        _ => QueueError::Transient { what },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn statuses_without_a_code() {
+        let permanent = |status| matches!(by_status("x", status), QueueError::Permanent { .. });
+        assert!(permanent(401) && permanent(403));
+        assert!(!permanent(429) && !permanent(500) && !permanent(404));
+    }
 
     #[test]
     fn codes() {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
 use aws_sdk_sqs::types::{
     Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
     SendMessageBatchRequestEntry,
@@ -168,7 +170,9 @@ impl Queue for Sqs {
     }
 
     async fn describe(&self) -> Result<QueueFacts, QueueError> {
-        let attributes = read_attributes(&self.client, &self.queue).await?;
+        let attributes = read_attributes(&self.client, &self.queue)
+            .await
+            .map_err(|error| unreadable(&self.queue, &error))?;
         let value = |name: QueueAttributeName| attributes.get(name.as_str()).map(String::as_str);
         Ok(QueueFacts {
             visibility: value(QueueAttributeName::VisibilityTimeout)
@@ -229,28 +233,41 @@ pub fn max_receives(policy: &str) -> Option<u32> {
     }
 }
 
-/// All attributes of a queue, by SQS's names.
+/// All attributes of a queue, by SQS's names; `None` when there is no such queue.
 ///
 /// # Errors
-/// [`QueueError`] when the queue does not exist, may not be read, or cannot be reached.
+/// [`QueueError`] when the queue may not be read, or cannot be reached.
 pub async fn attributes(
     config: &aws_config::SdkConfig,
     queue: &str,
-) -> Result<HashMap<String, String>, QueueError> {
-    read_attributes(&Client::new(config), queue).await
+) -> Result<Option<HashMap<String, String>>, QueueError> {
+    match read_attributes(&Client::new(config), queue).await {
+        Ok(attributes) => Ok(Some(attributes)),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(GetQueueAttributesError::is_queue_does_not_exist) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(unreadable(queue, &error)),
+    }
+}
+
+fn unreadable(queue: &str, error: &SdkError<GetQueueAttributesError>) -> QueueError {
+    error::queue(&format!("reading the attributes of {queue}"), error)
 }
 
 async fn read_attributes(
     client: &Client,
     queue: &str,
-) -> Result<HashMap<String, String>, QueueError> {
+) -> Result<HashMap<String, String>, SdkError<GetQueueAttributesError>> {
     let answer = client
         .get_queue_attributes()
         .queue_url(queue)
         .attribute_names(QueueAttributeName::All)
         .send()
-        .await
-        .map_err(|error| error::queue(&format!("reading the attributes of {queue}"), &error))?;
+        .await?;
     let attributes = answer.attributes.unwrap_or_default().into_iter();
     Ok(attributes
         .map(|(name, value)| (name.as_str().to_owned(), value))

@@ -98,6 +98,9 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
         )?;
         return Ok(Status::CannotAnswer);
     };
+    if !super::region::agrees(&config, messages)? {
+        return Ok(Status::CannotAnswer);
+    }
     let filter = std::env::var("EVENTCAST_LOG").unwrap_or_else(|_| "info".into());
     if let Err(error) = logs::start(command.log_format.into(), &filter) {
         writeln!(messages, "error: {error}\nhelp: correct EVENTCAST_LOG")?;

@@ -9,6 +9,7 @@ mod bridge;
 mod broker;
 mod config;
 mod configuration;
+mod counted;
 #[cfg(feature = "dev")]
 mod dev;
 mod diagnostic;
@@ -25,6 +26,7 @@ mod listen;
 mod pattern;
 mod policy;
 mod progress;
+mod region;
 mod routes;
 mod runtime;
 mod sarif;

@@ -10,6 +10,8 @@ pub mod fault;
 mod overrides;
 pub mod permission;
 pub mod policy_tests;
+pub mod queue_name;
+pub mod region;
 mod role;
 pub mod schema;
 mod shape;

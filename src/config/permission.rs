@@ -1,73 +1,59 @@
-//! What the daemon of a configuration has to be allowed: from its routes what it publishes, from its bridge section the rest.
+//! Permissions of the daemon and of the commands that work with its dead-letter queue, derived from
+//! the configuration.
 //!
-//! Nothing else is allowed. A topic's placeholder becomes `*`, which spans levels where a value does not; what a route says literally
-//! stays literal. What a key of KMS needs, the configuration does not know.
+//! Nothing else is allowed. A topic's placeholder becomes `*`, which spans levels where a value does
+//! not; literal text of a route stays literal. The configuration does not know a queue's KMS key.
+//!
+//! A call of SQS that takes a batch is allowed by the action of the single call: `sqs:DeleteMessage`
+//! allows DeleteMessageBatch (SQS developer guide, "Amazon SQS API permissions: Actions and resource
+//! reference",
+//! https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html).
 
 use super::Config;
-use super::bridge::{Credentials, Publish, is_iot_core};
+use super::bridge::{Bridge, Credentials, Publish, is_iot_core};
+use super::queue_name::QueueName;
 use crate::policy::draft::{Permissions, escaped};
 use crate::policy::scope::{Scope, ScopeError};
 use crate::route::table::Route;
 use crate::route::target::{Piece, Target};
 
-/// What the daemon needs, by who it has to be allowed to.
+/// The topic of `eventcast doctor --publish`, below the environment. No route publishes there, so
+/// that a test message reaches no client.
+const DOCTOR_TOPIC: &str = "eventcast/doctor";
+
+const KMS_NOTE: &str = "queues that are encrypted with a key of your own need kms:Decrypt on it, and kms:GenerateDataKey for the queue that is sent to";
+
+/// Permissions by the holder of the policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
+pub struct RequiredPermissions {
     /// The role that every AWS SDK finds: an IAM policy.
     pub role: Permissions,
-    /// Whoever it is to the broker, where that is not the role: a policy of IoT Core.
+    /// The daemon's identity at the broker, where that is not the role: a policy of IoT Core.
     pub broker: Permissions,
-    /// What somebody should know about the role's policy, a line each.
+    /// Remarks on the role's policy, a line each.
     pub role_notes: Vec<String>,
-    /// What somebody should know about the broker's.
+    /// Remarks on the broker's policy, a line each.
     pub broker_notes: Vec<String>,
 }
 
-/// A queue's name, as its URL has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueName<'u> {
-    /// The Region, where the host says it.
-    pub region: Option<&'u str>,
-    /// The account.
-    pub account: &'u str,
-    /// The name.
-    pub name: &'u str,
+/// Extent of access to the dead-letter queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadLetterAccess {
+    /// `eventcast dlq list` and `show`: messages are received and made visible again.
+    Read,
+    /// `replay` and `purge` as well: messages are sent to the queue and deleted.
+    Change,
 }
 
-impl<'u> QueueName<'u> {
-    /// Reads `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`, and what else ends in account and name.
-    pub fn of_url(url: &'u str) -> Option<Self> {
-        let (_, rest) = url.split_once("://")?;
-        let (host, path) = rest.split_once('/')?;
-        let (before, name) = path.trim_end_matches('/').rsplit_once('/')?;
-        let account = before.rsplit('/').next()?;
-        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let labels: Vec<&str> = host.split('.').collect();
-        let region = labels.windows(2).find_map(|pair| match *pair {
-            ["sqs" | "sqs-fips", region] | [region, "queue"] => Some(region),
-            _ => None,
-        });
-        Some(Self {
-            region: region.filter(|region| Scope::try_new(region, account).is_ok()),
-            account,
-            name,
-        })
-    }
-
-    fn arn(&self, usual: &Scope) -> Result<String, ScopeError> {
-        let region = self.region.unwrap_or(&usual.region);
-        Ok(Scope::try_new(region, self.account)?.arn_in("sqs", self.name))
-    }
-}
-
-/// Why it cannot be said what the daemon needs.
+/// Reason why the permissions are not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NeedsError {
-    /// The daemon would not start.
-    #[error("`bridge.queue` is not set")]
-    NoQueue,
+pub enum PermissionError {
+    /// A queue is not configured.
+    #[error("`{key}` is not set")]
+    NoQueue {
+        /// The configuration's key.
+        key: &'static str,
+    },
     /// Not a queue's URL.
     #[error("`{key}` is `{url}`, which does not end in an account and a queue's name")]
     Queue {
@@ -76,19 +62,50 @@ pub enum NeedsError {
         /// Its value.
         url: Box<str>,
     },
-    /// What cannot be part of an ARN.
+    /// A value that cannot be part of an ARN.
     #[error(transparent)]
     Scope(#[from] ScopeError),
 }
 
+/// One of the two queues: the configuration's key and value.
+type QueueKey<'c> = (&'static str, Option<&'c str>);
+
+impl Bridge {
+    fn queue_key(&self) -> QueueKey<'_> {
+        ("bridge.queue", self.queue.as_deref())
+    }
+
+    fn dead_letter_queue_key(&self) -> QueueKey<'_> {
+        (
+            "bridge.dead_letter_queue",
+            self.dead_letter_queue.as_deref(),
+        )
+    }
+}
+
+fn arn((key, url): QueueKey<'_>, scope: &Scope) -> Result<String, PermissionError> {
+    let url = url.ok_or(PermissionError::NoQueue { key })?;
+    match QueueName::of_url(url) {
+        Some(queue) => Ok(queue.arn(scope)?),
+        None => Err(PermissionError::Queue {
+            key,
+            url: url.into(),
+        }),
+    }
+}
+
 impl Config {
-    /// What the daemon of this configuration has to be allowed, where IoT Core is that of `scope`.
+    /// The permissions of the daemon, where IoT Core is that of `scope`. They include those of
+    /// `eventcast doctor`, which is run with the daemon's role.
     ///
     /// # Errors
-    /// [`NeedsError`] when the queues' URLs do not say which queues they are.
-    pub fn needs(&self, scope: &Scope) -> Result<Needs, NeedsError> {
-        let mut needs = Needs::default();
-        self.needs_of_queues(scope, &mut needs)?;
+    /// [`PermissionError`] when the queues' URLs do not name account and queue.
+    pub fn bridge_permissions(
+        &self,
+        scope: &Scope,
+    ) -> Result<RequiredPermissions, PermissionError> {
+        let mut required = RequiredPermissions::default();
+        self.allow_queues(scope, &mut required)?;
         let bridge = &self.bridge;
         let (signed, asks) = match &bridge.publish {
             Publish::Https { endpoint, .. } => (true, endpoint.is_none()),
@@ -98,7 +115,7 @@ impl Config {
             ),
         };
         if asks {
-            needs.role.allow("iot:DescribeEndpoint", "*".into());
+            required.role.allow("iot:DescribeEndpoint", "*".into());
         }
         let mut notes = Vec::new();
         let mut publishing = self.publishing(scope, &mut notes);
@@ -107,51 +124,85 @@ impl Config {
             publishing.allow("iot:Connect", scope.arn_in("iot", &clients));
         }
         if signed {
-            needs.role.extend(&publishing);
-            needs.role_notes.extend(notes);
+            required.role.extend(&publishing);
+            required.role_notes.extend(notes);
         } else if bridge.broker.as_ref().is_none_or(is_iot_core) {
-            needs.broker = publishing;
-            needs.broker_notes = notes;
-            needs.role_notes.push(
-                "to IoT Core the bridge is who its certificate or token says, which needs a policy of its own: see --as iot".into(),
+            required.broker = publishing;
+            required.broker_notes = notes;
+            required.role_notes.push(
+                "at IoT Core the bridge is the principal of its certificate or token, which needs a policy of its own: see --as iot".into(),
             );
         } else {
             let note = "the broker is not IoT Core: its own access lists decide what the bridge may publish";
-            needs.role_notes.push(note.into());
+            required.role_notes.push(note.into());
         }
-        Ok(needs)
+        Ok(required)
     }
 
-    fn needs_of_queues(&self, scope: &Scope, needs: &mut Needs) -> Result<(), NeedsError> {
-        let queue = |key, url: &str| match QueueName::of_url(url) {
-            Some(queue) => Ok(queue.arn(scope)?),
-            None => Err(NeedsError::Queue {
-                key,
-                url: url.into(),
-            }),
-        };
-        let url = self.bridge.queue.as_deref().ok_or(NeedsError::NoQueue)?;
-        let arn = queue("bridge.queue", url)?;
+    /// The permissions of `eventcast dlq`.
+    ///
+    /// # Errors
+    /// [`PermissionError`] when a queue that is needed is not set, or its URL does not name account
+    /// and queue.
+    pub fn dead_letter_permissions(
+        &self,
+        scope: &Scope,
+        access: DeadLetterAccess,
+    ) -> Result<RequiredPermissions, PermissionError> {
+        let mut required = RequiredPermissions::default();
+        let letters = arn(self.bridge.dead_letter_queue_key(), scope)?;
+        for action in [
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage",
+            "sqs:ChangeMessageVisibility",
+        ] {
+            required.role.allow(action, letters.clone());
+        }
+        if access == DeadLetterAccess::Change {
+            let queue = arn(self.bridge.queue_key(), scope)?;
+            required.role.allow("sqs:DeleteMessage", letters);
+            required.role.allow("sqs:SendMessage", queue);
+        }
+        required.role_notes.push(KMS_NOTE.into());
+        Ok(required)
+    }
+
+    /// The topic of `eventcast doctor --publish`, which the daemon's policy allows.
+    pub fn doctor_topic(&self) -> String {
+        match &self.environment {
+            Some(environment) => format!("{environment}/{DOCTOR_TOPIC}"),
+            None => DOCTOR_TOPIC.to_owned(),
+        }
+    }
+
+    fn allow_queues(
+        &self,
+        scope: &Scope,
+        required: &mut RequiredPermissions,
+    ) -> Result<(), PermissionError> {
+        let queue = arn(self.bridge.queue_key(), scope)?;
         for action in [
             "sqs:ReceiveMessage",
             "sqs:DeleteMessage",
             "sqs:ChangeMessageVisibility",
             "sqs:GetQueueAttributes",
         ] {
-            needs.role.allow(action, arn.clone());
+            required.role.allow(action, queue.clone());
         }
-        if let Some(url) = &self.bridge.dead_letter_queue {
-            let arn = queue("bridge.dead_letter_queue", url)?;
-            needs.role.allow("sqs:SendMessage", arn);
+        if self.bridge.dead_letter_queue.is_some() {
+            let letters = arn(self.bridge.dead_letter_queue_key(), scope)?;
+            required.role.allow("sqs:SendMessage", letters.clone());
+            // The doctor compares both queues' settings.
+            required.role.allow("sqs:GetQueueAttributes", letters);
         }
-        needs.role_notes.push(
-            "queues that are encrypted with a key of your own need kms:Decrypt on it, and kms:GenerateDataKey for the dead-letter queue".into(),
-        );
+        required.role_notes.push(KMS_NOTE.into());
         Ok(())
     }
 
     fn publishing(&self, scope: &Scope, notes: &mut Vec<String>) -> Permissions {
         let mut permissions = Permissions::default();
+        let doctor = format!("topic/{}", escaped(&self.doctor_topic()));
+        permissions.allow("iot:Publish", scope.arn_in("iot", &doctor));
         for route in &self.routes {
             for target in &route.targets {
                 let glob = self.glob(route, target);
@@ -238,16 +289,37 @@ bridge:
 
     #[test]
     fn signed_over_mqtt() {
-        let needs = config("").needs(&scope()).unwrap();
+        let needs = config("").bridge_permissions(&scope()).unwrap();
         assert!(needs.broker.is_empty());
         insta::assert_snapshot!(lines(&needs.role));
         insta::assert_snapshot!(needs.role_notes.join("\n"));
     }
 
     #[test]
+    fn for_dead_letters() {
+        let permissions = |access| {
+            let required = config("").dead_letter_permissions(&scope(), access);
+            lines(&required.unwrap().role)
+        };
+        insta::assert_snapshot!(permissions(DeadLetterAccess::Read), @r"
+        sqs:ChangeMessageVisibility arn:aws:sqs:eu-west-1:210987654321:events-dlq
+        sqs:GetQueueAttributes arn:aws:sqs:eu-west-1:210987654321:events-dlq
+        sqs:ReceiveMessage arn:aws:sqs:eu-west-1:210987654321:events-dlq
+        ");
+        insta::assert_snapshot!(permissions(DeadLetterAccess::Change), @r"
+        sqs:SendMessage arn:aws:sqs:eu-west-1:210987654321:events
+        sqs:ChangeMessageVisibility arn:aws:sqs:eu-west-1:210987654321:events-dlq
+        sqs:DeleteMessage arn:aws:sqs:eu-west-1:210987654321:events-dlq
+        sqs:GetQueueAttributes arn:aws:sqs:eu-west-1:210987654321:events-dlq
+        sqs:ReceiveMessage arn:aws:sqs:eu-west-1:210987654321:events-dlq
+        ");
+    }
+
+    #[test]
     fn who_has_to_be_allowed() {
         let told = |bridge: &str| {
-            let Needs { role, broker, .. } = config(bridge).needs(&scope()).unwrap();
+            let required = config(bridge).bridge_permissions(&scope()).unwrap();
+            let RequiredPermissions { role, broker, .. } = required;
             let actions = |permissions: &Permissions| {
                 let actions = permissions
                     .iter()
@@ -295,7 +367,7 @@ bridge:
     #[test]
     fn what_routes_reach_is_allowed() {
         let config = config("");
-        let needs = config.needs(&scope()).unwrap();
+        let needs = config.bridge_permissions(&scope()).unwrap();
         let drafts = documents(&needs.role, Form::Role).unwrap();
         let documents: Vec<Document> = drafts
             .iter()
@@ -341,34 +413,7 @@ bridge:
     }
 
     #[test]
-    fn queues_are_known_by_their_urls() {
-        let told = |url| QueueName::of_url(url).map(|queue| queue.arn(&scope()).unwrap());
-        for (url, arn) in [
-            (
-                "https://sqs.eu-west-1.amazonaws.com/210987654321/q",
-                "arn:aws:sqs:eu-west-1:210987654321:q",
-            ),
-            (
-                "https://sqs.cn-north-1.amazonaws.com.cn/210987654321/q.fifo",
-                "arn:aws-cn:sqs:cn-north-1:210987654321:q.fifo",
-            ),
-            (
-                "https://eu-west-1.queue.amazonaws.com/210987654321/q",
-                "arn:aws:sqs:eu-west-1:210987654321:q",
-            ),
-            (
-                "http://127.0.0.1:9324/210987654321/q",
-                "arn:aws:sqs:eu-central-1:210987654321:q",
-            ),
-            (
-                "http://sqs.localhost:9324/210987654321/q",
-                "arn:aws:sqs:eu-central-1:210987654321:q",
-            ),
-        ] {
-            assert_eq!(told(url).as_deref(), Some(arn));
-        }
-        assert_eq!(told("https://queues.example/q"), None);
-        assert_eq!(told("https://queues.example/a/q"), None);
+    fn a_queue_is_needed() {
         let config = config("  publish: https\n");
         let other = Config {
             bridge: crate::config::bridge::Bridge {
@@ -377,6 +422,14 @@ bridge:
             },
             ..config
         };
-        assert_eq!(other.needs(&scope()), Err(NeedsError::NoQueue));
+        let absent = Err(PermissionError::NoQueue {
+            key: "bridge.queue",
+        });
+        assert_eq!(other.bridge_permissions(&scope()), absent);
+        let access = DeadLetterAccess::Change;
+        assert_eq!(other.dead_letter_permissions(&scope(), access), absent);
+        // Reading needs no queue to send to.
+        let access = DeadLetterAccess::Read;
+        assert!(other.dead_letter_permissions(&scope(), access).is_ok());
     }
 }

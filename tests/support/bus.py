@@ -5,6 +5,7 @@
     bus.py send FILE...      puts what is in the files into the queue as it is
     bus.py letters COUNT [REASON ROUTE]   puts letters into the dead-letter queue; prints their ids
     bus.py drain             takes everything out of the queue; prints each body
+    bus.py purge             empties the queue, messages in flight included
     bus.py state             prints, as JSON, how full the queues are and what the dead-letter queue holds
 """
 import json
@@ -94,6 +95,10 @@ def drain():
             sqs.delete_message(QueueUrl=url("events"), ReceiptHandle=m["ReceiptHandle"])
 
 
+def purge():
+    sqs.purge_queue(QueueUrl=url("events"))
+
+
 def state():
     visible, invisible = counts(url("events"))
     dead = []
@@ -113,4 +118,4 @@ if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     if name == "put":
         arguments = map(int, arguments)
-    {"setup": setup, "put": put, "send": send, "letters": letters, "drain": drain, "state": state}[name](*arguments)
+    {"setup": setup, "put": put, "send": send, "letters": letters, "drain": drain, "purge": purge, "state": state}[name](*arguments)

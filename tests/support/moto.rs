@@ -66,6 +66,44 @@ impl Moto {
     }
 }
 
+/// Moto's IAM.
+impl Moto {
+    /// An access key, id and secret, that may do what a policy allows.
+    pub(crate) fn user(&self, policy: &str) -> [(&'static str, String); 2] {
+        let keys = self.iam(&["user", policy], &[]);
+        let (id, secret) = keys.trim().split_once(' ').expect("id and secret");
+        [
+            ("AWS_ACCESS_KEY_ID", id.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
+        ]
+    }
+
+    /// Lets moto check every call against the policies of its key, or none.
+    pub(crate) fn enforce(&self, checks: bool) {
+        self.iam(&["enforce", if checks { "on" } else { "off" }], &[]);
+    }
+
+    fn iam(&self, arguments: &[&str], keys: &[(&'static str, String)]) -> String {
+        let output = self.iam_command(arguments, keys).output();
+        let output = output.expect("python can be started");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "iam.py {arguments:?}: {errors}");
+        String::from_utf8(output.stdout).expect("iam.py prints text")
+    }
+
+    /// The command that does one thing with IAM; see `iam.py`.
+    pub(crate) fn iam_command(
+        &self,
+        arguments: &[&str],
+        keys: &[(&'static str, String)],
+    ) -> Command {
+        let mut command = python("iam.py");
+        command.args(arguments).envs(self.environment());
+        command.envs(keys.iter().cloned());
+        command
+    }
+}
+
 impl Drop for Moto {
     fn drop(&mut self) {
         let _ = self.process.kill();

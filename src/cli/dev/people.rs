@@ -177,7 +177,7 @@ fn bridge(config: &Config, scope: &Scope) -> anyhow::Result<(Identity, Vec<Strin
     section.publish = crate::config::bridge::Publish::Mqtt;
     section.credentials = crate::config::bridge::Credentials::None;
     let needs = config
-        .needs(scope)
+        .bridge_permissions(scope)
         .context("saying what the bridge needs")?;
     let drafts = documents(&needs.broker, Form::Authorizer).context("the bridge's policies")?;
     let access = granted(Some("bridge".into()), &drafts, scope.clone());

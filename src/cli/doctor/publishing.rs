@@ -1,4 +1,4 @@
-//! The way out: what bounds publishing, whether the broker or the data plane can be reached, and whether a topic may be published to.
+//! Publishing: its limits, the broker or data plane that is reached, and the permission for a topic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,22 @@ use crate::aws::endpoint;
 use crate::channel::limits::INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT;
 use crate::channel::topic::Topic;
 use crate::cli::broker;
-use crate::config::bridge::{Bridge, Publish};
+use crate::cli::counted::counted;
+use crate::config::Config;
+use crate::config::bridge::{Bridge, Credentials, Publish};
 use crate::mqtt::{self, pool::Pool};
 use crate::port::{PublishError, Publisher};
 use crate::route::publication::{Facts, Publication, Qos};
 
-/// How long the broker may take to be reached, and to answer.
-const BROKER: Duration = Duration::from_secs(10);
+/// Time for the broker to be reached, and to answer.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much one task may publish, and how many tasks the account has room for.
+/// Names of the checks.
+const BROKER: &str = "broker";
+const DATA_PLANE: &str = "data plane";
+const PERMISSION: &str = "publish permission";
+
+/// The rate of one task, and the number of tasks within the account's quota.
 pub(super) fn limits(section: &Bridge, report: &mut Report) {
     let about = "limits";
     let quota = INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT;
@@ -46,21 +53,42 @@ pub(super) fn limits(section: &Bridge, report: &mut Report) {
             let tasks = u64::from(quota) / rate.max(1);
             report.ok(
                 about,
-                format!("up to {rate} publishes a second for a task: {tasks} tasks within IoT Core's default quota of {quota}"),
+                format!(
+                    "up to {} a second for each task: {} within IoT Core's default quota of {quota}",
+                    counted(rate, "message"),
+                    counted(tasks, "task")
+                ),
             );
         }
     }
 }
 
-/// Reaches whatever is published to.
+/// Reaches the place that is published to. `unsigned` is the reason why no request can be signed.
 pub(super) async fn publishing(
-    section: &Bridge,
-    aws: &SdkConfig,
+    config: &Config,
+    (aws, unsigned): (&SdkConfig, Option<&str>),
     topic: Option<&Topic>,
     report: &mut Report,
 ) {
+    let section = &config.bridge;
+    let trial = Trial {
+        topic,
+        allowed: &config.doctor_topic(),
+    };
+    let about = match section.publish {
+        Publish::Mqtt => BROKER,
+        Publish::Https { .. } => DATA_PLANE,
+    };
+    let is_signed = section.publish != Publish::Mqtt
+        || section.broker.is_none()
+        || section.credentials == Credentials::Aws;
+    if let Some(why) = unsigned.filter(|_| is_signed) {
+        report.not_tried(about, why, "");
+        report.not_tried(PERMISSION, why, "");
+        return;
+    }
     match &section.publish {
-        Publish::Mqtt => by_mqtt(section, aws, topic, report).await,
+        Publish::Mqtt => by_mqtt(section, aws, &trial, report).await,
         Publish::Https { endpoint, calls } => {
             let endpoint = match endpoint.as_deref().or(aws.endpoint_url()) {
                 Some(endpoint) => Ok(endpoint.to_owned()),
@@ -71,26 +99,33 @@ pub(super) async fn publishing(
             let endpoint = match endpoint {
                 Ok(endpoint) => endpoint,
                 Err(error) => {
-                    return report.missing("data plane", error.to_string(), "set bridge.endpoint");
+                    report.failed(about, error.to_string(), "set bridge.endpoint");
+                    return report.not_tried(PERMISSION, "the endpoint is not known", "");
                 }
             };
-            report.ok("data plane", endpoint.clone());
             let publisher = DataPlane::new(aws, &endpoint, *calls, section.pace.task);
-            try_topic(&publisher, topic, report).await;
+            let answered = trial.publish(&publisher, report).await;
+            if answered {
+                report.ok(about, endpoint);
+            } else {
+                report.not_tried(about, endpoint, "--publish makes a call");
+            }
             publisher.close(Instant::now()).await;
         }
     }
 }
 
-async fn by_mqtt(section: &Bridge, aws: &SdkConfig, topic: Option<&Topic>, report: &mut Report) {
+async fn by_mqtt(section: &Bridge, aws: &SdkConfig, trial: &Trial<'_>, report: &mut Report) {
     let access = match broker::access(section, aws).await {
         Ok(access) => access,
         Err(error) => {
-            return report.missing(
-                "broker",
-                format!("{error:#}"),
-                "set bridge.broker, or grant iot:DescribeEndpoint",
-            );
+            let help = if section.broker.is_none() {
+                "set bridge.broker, or grant iot:DescribeEndpoint"
+            } else {
+                "correct bridge.tls or bridge.credentials"
+            };
+            report.failed(BROKER, format!("{error:#}"), help);
+            return report.not_tried(PERMISSION, "the broker was not reached", "");
         }
     };
     let url = access.broker.to_string();
@@ -100,29 +135,71 @@ async fn by_mqtt(section: &Bridge, aws: &SdkConfig, topic: Option<&Topic>, repor
         connections: (1, 1),
         ..mqtt::Settings::default()
     });
-    if timeout(BROKER, pool.ready()).await.is_err() {
+    if timeout(BROKER_TIMEOUT, pool.ready()).await.is_err() {
         let why = pool
             .last_error()
             .unwrap_or_else(|| "it does not answer".into());
-        report.missing(
-            "broker",
+        report.failed(
+            BROKER,
             format!("{url}: {why}"),
             "check address, TLS files and credentials; the policy must allow iot:Connect for client ids that begin with bridge.client_id",
         );
+        report.not_tried(PERMISSION, "the broker was not reached", "");
     } else {
-        report.ok("broker", format!("{url} takes the connection"));
-        try_topic(&pool, topic, report).await;
+        report.ok(BROKER, format!("{url} takes the connection"));
+        trial.publish(&pool, report).await;
     }
     pool.close(Instant::now() + Duration::from_secs(1)).await;
 }
 
-async fn try_topic(publisher: &impl Publisher, topic: Option<&Topic>, report: &mut Report) {
-    let about = "publish permission";
-    let Some(topic) = topic else {
-        return report.ok(about, "not tried; --publish TOPIC tries it");
-    };
+/// One message that is published to learn whether that is allowed.
+struct Trial<'t> {
+    /// Where to; `None` when it was not asked for.
+    topic: Option<&'t Topic>,
+    /// The topic that the policy of `policy generate --for bridge` allows for this.
+    allowed: &'t str,
+}
+
+impl Trial<'_> {
+    /// Publishes the message. Returns `true` when the publisher answered, with a refusal too.
+    async fn publish(&self, publisher: &impl Publisher, report: &mut Report) -> bool {
+        let Some(topic) = self.topic else {
+            let help = "--publish tries it";
+            report.not_tried(PERMISSION, "nothing is published unasked", help);
+            return false;
+        };
+        let published = timeout(BROKER_TIMEOUT, async {
+            publisher.publish(publication(topic)).await?.await
+        });
+        let allow = format!(
+            "the policy must allow iot:Publish; that of `policy generate --for bridge` does on the topics of the routes and on {}",
+            self.allowed
+        );
+        match published.await {
+            Ok(Ok(())) => report.ok(PERMISSION, format!("{topic} was acknowledged")),
+            Ok(Err(PublishError::Permanent { what, .. })) => {
+                report.failed(PERMISSION, format!("{topic}: {what}"), &allow);
+            }
+            Ok(Err(PublishError::Transient { what })) => {
+                let help = format!(
+                    "IoT Core may close the connection of a client that may not publish: {allow}"
+                );
+                report.failed(PERMISSION, format!("{topic}: {what}"), &help);
+                return false;
+            }
+            Err(_) => {
+                let found = format!("{topic}: no acknowledgement in {BROKER_TIMEOUT:?}");
+                report.failed(PERMISSION, found, "check the broker's log");
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn publication(topic: &Topic) -> Publication {
     let time = Timestamp::now().to_string();
-    let publication = Publication {
+    Publication {
         topic: topic.clone(),
         payload: Bytes::from_static(br#"{"from":"eventcast doctor"}"#),
         route: Arc::from("doctor"),
@@ -136,22 +213,5 @@ async fn try_topic(publisher: &impl Publisher, topic: Option<&Topic>, report: &m
             "eventcast-doctor",
             [None, None, Some(&time), None],
         )),
-    };
-    let published = timeout(BROKER, async {
-        publisher.publish(publication).await?.await
-    });
-    match published.await {
-        Ok(Ok(())) => report.ok(about, format!("{topic} was acknowledged")),
-        Ok(Err(PublishError::Permanent { what, .. })) => report.missing(
-            about,
-            format!("{topic}: {what}"),
-            "the policy must allow iot:Publish on the topics of the routes",
-        ),
-        Ok(Err(PublishError::Transient { what })) => report.missing(
-            about,
-            format!("{topic}: {what}"),
-            "IoT Core ends the connection of a client that may not publish: check iot:Publish in its policy",
-        ),
-        Err(_) => report.missing(about, format!("{topic}: no acknowledgement in {BROKER:?}"), "check the broker's log"),
     }
 }

@@ -4,7 +4,7 @@ pub(in crate::cli) mod arguments;
 
 use std::io::Write;
 
-use arguments::{As, Claims, Endpoint, Refusal, Spelled, Whose};
+use arguments::{As, Claims, Endpoint, Part, Refusal, Spelled, Whose};
 use clap::Args;
 use serde::Serialize;
 
@@ -13,7 +13,8 @@ use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::config::Config;
-use crate::config::permission::QueueName;
+use crate::config::permission::DeadLetterAccess;
+use crate::config::queue_name::QueueName;
 use crate::policy::draft::Draft;
 use crate::policy::generate::{self, GenerateError, Generated};
 use crate::policy::grant::Grants;
@@ -30,6 +31,7 @@ Examples:
   eventcast policy generate --role customer --claim sub=7 --claim orders=1,2 --as session --minify
   eventcast policy generate --client backoffice --subscribe 'order:*' --publish news --as iot
   eventcast policy generate --for bridge > bridge-role.json
+  eventcast policy generate --for dlq > operator-role.json
 
 Exit status: 0 printed, 1 the grants are more than there is room for, 2 the configuration, the \
 claims or the grants are not right.";
@@ -38,7 +40,7 @@ claims or the grants are not right.";
 pub(in crate::cli) struct Generate {
     #[command(flatten)]
     whose: Whose,
-    /// What the documents are for [default: authorizer; for the bridge: iam]
+    /// What the documents are for [default: authorizer; with --for: iam]
     #[arg(long = "as", value_enum, value_name = "FORM")]
     form: Option<As>,
     /// Subscriptions that a connection may have, where the account's quota was raised
@@ -112,8 +114,8 @@ fn help(error: &GenerateError) -> &'static str {
 
 impl Generate {
     fn generated(&self, config: &Config) -> Result<(As, Generated), Refusal> {
-        if self.whose.part.is_some() {
-            return self.for_bridge(config);
+        if let Some(part) = self.whose.part {
+            return self.for_part(part, config);
         }
         let grants = match &self.whose.role {
             Some(role) => self.grants_of_role(role, config)?,
@@ -183,20 +185,37 @@ impl Generate {
         })
     }
 
-    fn for_bridge(&self, config: &Config) -> Result<(As, Generated), Refusal> {
+    fn for_part(&self, part: Part, config: &Config) -> Result<(As, Generated), Refusal> {
         let form = self.form.unwrap_or(As::Iam);
-        let queue = config.bridge.queue.as_deref().and_then(QueueName::of_url);
+        let section = &config.bridge;
+        let queue = section
+            .queue
+            .as_ref()
+            .or(section.dead_letter_queue.as_ref());
+        let queue = queue.and_then(|url| QueueName::of_url(url));
         let scope = self.endpoint.scope(queue.as_ref())?;
-        let needs = config.needs(&scope).map_err(anyhow::Error::new)?;
+        let required = match part {
+            Part::Bridge => config.bridge_permissions(&scope),
+            Part::Dlq => config.dead_letter_permissions(&scope, DeadLetterAccess::Change),
+            Part::DlqRead => config.dead_letter_permissions(&scope, DeadLetterAccess::Read),
+        };
+        let required = required.map_err(anyhow::Error::new)?;
         let (permissions, notes) = match form {
-            As::Iam | As::Session => (&needs.role, needs.role_notes),
-            As::Iot | As::Authorizer => (&needs.broker, needs.broker_notes),
+            As::Iam | As::Session => (&required.role, required.role_notes),
+            As::Iot | As::Authorizer => (&required.broker, required.broker_notes),
         };
         if permissions.is_empty() {
-            return Err(Refusal::Input(
-                "error: the bridge reaches the broker by its role, or the broker is not IoT Core\nhelp: leave out --as for the role's policy"
-                    .into(),
-            ));
+            let error = match part {
+                Part::Bridge => {
+                    "the bridge reaches the broker by its role, or the broker is not IoT Core"
+                }
+                Part::Dlq | Part::DlqRead => {
+                    "IoT Core has no part in `eventcast dlq`, which needs an IAM policy"
+                }
+            };
+            return Err(Refusal::Input(format!(
+                "error: {error}\nhelp: leave out --as for the role's policy"
+            )));
         }
         let documents = generate::documents(permissions, form.into())?;
         Ok((form, Generated { documents, notes }))

@@ -5,7 +5,7 @@ use std::fs;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use crate::config::permission::QueueName;
+use crate::config::queue_name::QueueName;
 use crate::policy::generate::{Form, GenerateError};
 use crate::policy::scope::Scope;
 
@@ -25,8 +25,12 @@ pub(super) struct Whose {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Part {
-    /// The daemon: what its routes publish, its queues, its connections
+    /// The daemon and `eventcast doctor`: its queues, its connections, the topics of its routes
     Bridge,
+    /// `eventcast dlq`: list, show, replay and purge
+    Dlq,
+    /// `eventcast dlq list` and `show` alone
+    DlqRead,
 }
 
 #[derive(Debug, Args)]
@@ -55,7 +59,7 @@ pub(super) struct Spelled {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Where IoT Core is (for the bridge by default where its queue is)")]
+#[command(next_help_heading = "Where IoT Core is (with --for by default where the queue is)")]
 pub(super) struct Endpoint {
     /// The Region in ARNs
     #[arg(long, value_name = "REGION", env = "AWS_REGION")]
