@@ -1,9 +1,9 @@
 //! `eventcast doctor` and the policies of `eventcast policy generate --for`: moto checks each call
 //! against them.
 //!
-//! moto's IAM (5.2.5, `moto/iam/access_control.py`) knows the ARNs of queues, and no resource of IoT;
-//! it takes `iot:DescribeEndpoint` on `*`, and cannot decide `iot:Connect` and `iot:Publish`, which
-//! `tests/ministack.rs` shows. A call that takes a batch is an action of its own there
+//! moto's IAM (5.2.5, `moto/iam/access_control.py`) knows the ARNs of queues and none of IoT, and does
+//! not get the signature of DescribeEndpoint right, whose query has a colon; so `tests/ministack.rs`
+//! shows the actions of IoT. A call that takes a batch is an action of its own there
 //! (`sqs:DeleteMessageBatch`), where AWS takes the single one's permission; so the test adds the
 //! batch's name beside the single one's. GetQueueUrl is not called.
 
@@ -309,22 +309,6 @@ fn the_bridges_role_is_enough_for_the_doctor() {
         let (status, report, _) = told(command.envs(keys.iter().cloned()).output().unwrap());
         if status == 0 { Ok(()) } else { Err(report) }
     });
-    // The endpoint is asked for by boto3: what moto names is a host of AWS.
-    each_is_needed(
-        &platform,
-        &statements,
-        &[("iot:DescribeEndpoint", "*")],
-        |keys| {
-            let (status, _, errors) = told(
-                platform
-                    .moto
-                    .iam_command(&["endpoint"], keys)
-                    .output()
-                    .unwrap(),
-            );
-            if status == 0 { Ok(()) } else { Err(errors) }
-        },
-    );
     // Where `doctor --publish` publishes.
     let topics = statements
         .iter()
@@ -366,7 +350,13 @@ fn the_roles_of_the_dead_letter_queue() {
         ("sqs:DeleteMessage", ":events-dlq"),
         ("sqs:SendMessage", ":events"),
     ];
+    let owner = platform.moto.user(EVERYTHING);
     each_is_needed(&platform, &change, &needed, |keys| {
+        let mut put = platform
+            .moto
+            .bus_command(&["letters", "1", "too_large", "order-updates"]);
+        let (status, _, errors) = told(put.envs(owner.iter().cloned()).output().unwrap());
+        assert_eq!(status, 0, "{errors}");
         let (status, _, errors) = dlq(&["replay"], keys);
         if status == 0 && errors.is_empty() {
             Ok(())
@@ -380,7 +370,8 @@ fn the_roles_of_the_dead_letter_queue() {
     }
 }
 
-/// The daemon receives, deletes, hands back and dead-letters with the role, and with nothing less.
+/// The daemon receives, deletes and dead-letters with the role, and with nothing less. Leases are
+/// extended only while an event takes long: `dlq list` shows that action.
 #[test]
 fn the_bridges_role_is_enough_for_the_bridge() {
     let platform = Platform::new();
@@ -389,7 +380,6 @@ fn the_bridges_role_is_enough_for_the_bridge() {
         ("sqs:GetQueueAttributes", ":events"),
         ("sqs:ReceiveMessage", ":events"),
         ("sqs:DeleteMessage", ":events"),
-        ("sqs:ChangeMessageVisibility", ":events"),
         ("sqs:SendMessage", ":events-dlq"),
     ];
     let owner = platform.moto.user(EVERYTHING);
@@ -398,8 +388,8 @@ fn the_bridges_role_is_enough_for_the_bridge() {
     });
 }
 
-/// One life of the daemon: an event that is published, one that is dead-lettered, and one that it
-/// hands back, since the broker has gone when it comes. The error is its log.
+/// One life of the daemon: an event that is published, and a body that is dead-lettered. The error is
+/// its log.
 fn live(platform: &Platform, keys: &Keys, owner: &Keys) -> Result<(), String> {
     let bus = |arguments: &[&str]| {
         let mut command = platform.moto.bus_command(arguments);
@@ -409,7 +399,7 @@ fn live(platform: &Platform, keys: &Keys, owner: &Keys) -> Result<(), String> {
     };
     let state = || serde_json::from_str::<Value>(&bus(&["state"])).unwrap();
     let dead = || state()["dead"].as_array().unwrap().len();
-    let (before, mut broker) = (dead(), Mosquitto::start());
+    let (before, broker) = (dead(), Mosquitto::start());
     let file = std::env::temp_dir().join(format!("eventcast-role-{}.log", keys[0].1));
     let mut bridge = platform
         .command(&["bridge", "--set=bridge.wait=1s", "--set=bridge.drain=1s"])
@@ -444,21 +434,16 @@ fn live(platform: &Platform, keys: &Keys, owner: &Keys) -> Result<(), String> {
         state["visible"] == 0 && state["invisible"] == 0
     };
     until("both are settled", &|| dead() > before && settled());
-    broker.kill();
-    bus(&["put", "1", "1"]);
-    until("it is received", &|| state()["invisible"] == 1);
     let id = bridge.id().to_string();
     Command::new("kill").args(["-TERM", &id]).status().unwrap();
     bridge.wait().unwrap();
     let told = log();
-    let handed_back = state()["visible"] == 1;
-    bus(&["purge"]);
     for file in [file, nonsense] {
         let _ = std::fs::remove_file(file);
     }
-    if handed_back && !told.contains("HTTP 403") {
-        Ok(())
-    } else {
+    if told.contains("HTTP 403") {
         Err(told)
+    } else {
+        Ok(())
     }
 }

@@ -11,10 +11,10 @@ pub mod connections;
 #[cfg(feature = "admin")]
 pub mod control_plane;
 pub mod data_plane;
+pub mod dead_letter_queue;
 pub mod endpoint;
 mod error;
 pub mod facts;
-pub mod letters;
 mod received;
 pub mod sign;
 pub mod sqs;

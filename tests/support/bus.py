@@ -3,9 +3,10 @@
     bus.py setup [SECONDS]   makes bus, rule, queue (its VisibilityTimeout: 6) and dead-letter queue; prints the two queues' URLs
     bus.py put FIRST COUNT   puts mixed events on the bus; prints "TOPIC N" for each message that a client must receive
     bus.py send FILE...      puts what is in the files into the queue as it is
-    bus.py letters COUNT [REASON ROUTE]   puts letters into the dead-letter queue; prints their ids
+    bus.py letters COUNT [REASON ROUTE]   puts messages into the dead-letter queue; prints their ids
+    bus.py fifo COUNT        makes a FIFO dead-letter queue with messages of one group; prints its URL
+    bus.py full              prints, as JSON, how many messages of the dead-letter queue are visible and invisible
     bus.py drain             takes everything out of the queue; prints each body
-    bus.py purge             empties the queue, messages in flight included
     bus.py state             prints, as JSON, how full the queues are and what the dead-letter queue holds
 """
 import json
@@ -88,15 +89,23 @@ def letters(count, *why):
         print(sent["MessageId"])
 
 
+def fifo(count):
+    queue = sqs.create_queue(QueueName="events-dlq.fifo", Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true"})["QueueUrl"]
+    for n in range(int(count)):
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"id": f"event-{n}"}), MessageGroupId="g")
+    print(queue)
+
+
+def full():
+    visible, invisible = counts(url("events-dlq"))
+    print(json.dumps({"dead_visible": visible, "dead_invisible": invisible}))
+
+
 def drain():
     while got := sqs.receive_message(QueueUrl=url("events"), MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages"):
         for m in got:
             print(m["Body"], sorted(m.get("MessageAttributes", {})))
             sqs.delete_message(QueueUrl=url("events"), ReceiptHandle=m["ReceiptHandle"])
-
-
-def purge():
-    sqs.purge_queue(QueueUrl=url("events"))
 
 
 def state():
@@ -118,4 +127,4 @@ if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     if name == "put":
         arguments = map(int, arguments)
-    {"setup": setup, "put": put, "send": send, "letters": letters, "drain": drain, "purge": purge, "state": state}[name](*arguments)
+    {"setup": setup, "put": put, "send": send, "letters": letters, "fifo": fifo, "full": full, "drain": drain, "state": state}[name](*arguments)

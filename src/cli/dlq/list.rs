@@ -1,18 +1,24 @@
-//! `eventcast dlq list`: letters counted by reason and route, or one in full.
+//! `eventcast dlq list`: dead-letter messages counted by reason and route, and one by one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::signal::ctrl_c;
 
-use super::{Filter, HIDDEN, Held, Queues, progress};
-use crate::aws::letters::{Letter, Letters};
+use super::filter::Filter;
+use super::walk::Walk;
+use super::{Queues, TakenQueues};
+use crate::aws::dead_letter_queue::DeadLetterMessage;
+use crate::cli::counted::counted;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
+use crate::escape::write_line;
+
+/// Messages that the text lists one by one, unless --limit says otherwise.
+const TEXT_LIMIT: usize = 20;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
@@ -20,16 +26,16 @@ pub(in crate::cli) struct List {
     pub(super) queues: Queues,
     #[command(flatten)]
     filter: Filter,
-    /// Show one letter in full: by the event's id, the message's, or the letter's own
-    #[arg(long, value_name = "ID")]
-    event: Option<String>,
+    /// Messages that are listed one by one [default: 20; all with --format json]
+    #[arg(long, value_name = "NUMBER")]
+    limit: Option<usize>,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Group {
+struct MessageGroup {
     reason: String,
     route: Option<String>,
     count: u64,
@@ -37,210 +43,182 @@ struct Group {
     newest: Option<Timestamp>,
 }
 
-impl Group {
-    fn add(&mut self, letter: &Letter) {
-        self.reason.clone_from(&letter.reason);
-        self.route.clone_from(&letter.route);
+impl MessageGroup {
+    fn add(&mut self, message: &DeadLetterMessage) {
+        self.reason.clone_from(&message.reason);
+        self.route.clone_from(&message.route);
         self.count += 1;
         let both = |known: Option<Timestamp>, pick: fn(Timestamp, Timestamp) -> Timestamp| {
             known
-                .zip(letter.sent)
+                .zip(message.sent)
                 .map(|(a, b)| pick(a, b))
-                .or(letter.sent)
+                .or(message.sent)
         };
         self.oldest = both(self.oldest, Timestamp::min);
         self.newest = both(self.newest, Timestamp::max);
     }
 }
 
+/// A message in one line: `eventcast dlq show` takes any of its ids.
+#[derive(Debug, Serialize)]
+struct ListedMessage {
+    id: String,
+    event_id: Option<String>,
+    message_id: Option<String>,
+    reason: String,
+    route: Option<String>,
+    detail: Option<String>,
+    attempt: Option<u32>,
+    sent: Option<Timestamp>,
+}
+
+impl ListedMessage {
+    fn new(message: &DeadLetterMessage) -> Self {
+        Self {
+            id: message.id.clone(),
+            event_id: message.event_id(),
+            message_id: message.message_id.clone(),
+            reason: message.reason.clone(),
+            route: message.route.clone(),
+            detail: message.detail.clone(),
+            attempt: message.attempt,
+            sent: message.sent,
+        }
+    }
+}
+
 #[derive(Serialize)]
-struct Summary<'s> {
+struct Listing<'s> {
     queue: &'s str,
-    letters: u64,
-    groups: Vec<Group>,
-    /// False when it was interrupted.
+    /// All that the filter takes, listed or not.
+    count: u64,
+    groups: Vec<MessageGroup>,
+    messages: Vec<ListedMessage>,
+    /// `false` when it was interrupted.
     complete: bool,
 }
 
 pub(super) async fn list(
     command: &List,
-    queue: &str,
-    letters: &Letters,
+    queues: &TakenQueues,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let progress = progress(letters.count().await?, "looked at");
-    let mut held = Held::default();
-    let mut seen = HashSet::new();
-    let mut groups: BTreeMap<(String, Option<String>), Group> = BTreeMap::new();
-    let mut found = None;
+    let queue = &queues.dead_letter_queue;
+    let mut walk = Walk::begin(queue, "looked at", None).await?;
     let now = Timestamp::now();
-    let mut failure = None;
-    let interrupt = ctrl_c();
-    tokio::pin!(interrupt);
-    let complete = loop {
-        let taken = tokio::select! {
-            taken = letters.take(HIDDEN) => taken,
-            _ = &mut interrupt => break false,
-        };
-        let taken = match taken {
-            Ok(taken) => taken,
-            Err(error) => {
-                failure = Some(error);
-                break false;
+    let limit = command.limit.unwrap_or(match command.format {
+        Format::Text => TEXT_LIMIT,
+        Format::Json => usize::MAX,
+    });
+    let mut groups: BTreeMap<(String, Option<String>), MessageGroup> = BTreeMap::new();
+    let mut listed = Vec::new();
+    while let Some(received) = walk.next().await {
+        for message in &received {
+            if command.filter.takes(message, now) {
+                let key = (message.reason.clone(), message.route.clone());
+                groups.entry(key).or_default().add(message);
+                if listed.len() < limit {
+                    listed.push(ListedMessage::new(message));
+                }
             }
-        };
-        let before = seen.len();
-        for letter in taken {
-            if seen.insert(letter.id.clone()) && command.filter.takes(&letter, now) {
-                let key = (letter.reason.clone(), letter.route.clone());
-                groups.entry(key).or_default().add(&letter);
-            }
-            progress.inc(1);
-            held.0.push(letter);
         }
-        if let Some(id) = &command.event {
-            found = held.0.iter().position(|letter| is_of(letter, id));
-        }
-        // None is left, or those of the beginning come again.
-        if seen.len() == before || found.is_some() {
-            break true;
-        }
-    };
-    progress.finish_and_clear();
-    let status = match (&command.event, found.and_then(|at| held.0.get(at))) {
-        (Some(_), Some(letter)) => {
-            show(letter, command.format, out)?;
-            Status::Yes
-        }
-        (Some(id), None) => {
-            writeln!(messages, "no letter in {queue} is of `{id}`")?;
-            Status::No
-        }
-        (None, _) => {
-            let groups: Vec<Group> = groups.into_values().collect();
-            let summary = Summary {
-                queue,
-                letters: groups.iter().map(|group| group.count).sum(),
-                groups,
-                complete,
-            };
-            write_summary(&summary, command.format, now, out)?;
-            Status::Yes
-        }
-    };
-    held.put_back(letters, messages).await?;
-    if let Some(error) = failure {
-        return Err(error.into());
+        walk.hold(received);
     }
-    if !complete {
-        writeln!(messages, "interrupted: not all letters were looked at")?;
+    let names = std::mem::take(&mut walk.names);
+    let walked = walk.finish(messages).await?;
+    let groups: Vec<MessageGroup> = groups.into_values().collect();
+    let listing = Listing {
+        queue: queue.url(),
+        count: groups.iter().map(|group| group.count).sum(),
+        groups,
+        messages: listed,
+        complete: walked.complete,
+    };
+    // What is not there cannot be listed: an unknown name is an error, not an empty list.
+    let unknown = walked.complete
+        && (command.filter).report_unknown(&names, queues.config.as_ref(), messages)?;
+    if unknown && listing.count == 0 {
+        return Ok(Status::CannotAnswer);
+    }
+    if command.format == Format::Json {
+        write_json(&listing, out)?;
+    } else {
+        write_text(&listing, now, out)?;
+    }
+    if !walked.complete {
+        walked.failure()?;
+        writeln!(messages, "interrupted: not all messages were looked at")?;
         return Ok(Status::Failed);
     }
-    Ok(status)
+    Ok(if unknown {
+        Status::CannotAnswer
+    } else {
+        Status::Yes
+    })
 }
 
-/// Whether a letter is meant by an id: its own, its message's, or its event's.
-fn is_of(letter: &Letter, id: &str) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Event<'e> {
-        #[serde(borrow)]
-        id: std::borrow::Cow<'e, str>,
-    }
-    letter.id == id
-        || letter.message_id.as_deref() == Some(id)
-        || serde_json::from_str::<Event<'_>>(&letter.body).is_ok_and(|event| event.id == id)
-}
-
-#[derive(Serialize)]
-struct Shown<'l> {
-    id: &'l str,
-    message_id: Option<&'l str>,
-    sent: Option<Timestamp>,
-    reason: &'l str,
-    detail: Option<&'l str>,
-    route: Option<&'l str>,
-    attempt: Option<u32>,
-    group: Option<&'l str>,
-    body: &'l str,
-}
-
-fn show(letter: &Letter, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
-    let shown = Shown {
-        id: &letter.id,
-        message_id: letter.message_id.as_deref(),
-        sent: letter.sent,
-        reason: &letter.reason,
-        detail: letter.detail.as_deref(),
-        route: letter.route.as_deref(),
-        attempt: letter.attempt,
-        group: letter.group.as_deref(),
-        body: &letter.body,
-    };
-    if format == Format::Json {
-        write_json(&shown, out)?;
-        return Ok(());
-    }
-    let sent = shown.sent.map(|sent| sent.to_string());
-    let attempt = shown.attempt.map(|attempt| attempt.to_string());
-    for (name, value) in [
-        ("letter", Some(shown.id)),
-        ("message", shown.message_id),
-        ("sent", sent.as_deref()),
-        ("reason", Some(shown.reason)),
-        ("detail", shown.detail),
-        ("route", shown.route),
-        ("attempt", attempt.as_deref()),
-        ("group", shown.group),
-    ] {
-        if let Some(value) = value {
-            writeln!(out, "{:<9}{value}", format!("{name}:"))?;
-        }
-    }
-    writeln!(out, "\n{}", shown.body)?;
-    Ok(())
-}
-
-fn write_summary(
-    summary: &Summary<'_>,
-    format: Format,
-    now: Timestamp,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    if format == Format::Json {
-        write_json(summary, out)?;
-        return Ok(());
-    }
+fn write_text(listing: &Listing<'_>, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
     let age = |time: Option<Timestamp>| {
         let age = time.and_then(|time| Duration::try_from(now.duration_since(time)).ok());
         age.map_or_else(|| "-".into(), |age| in_words(age.as_secs()))
     };
-    let mut rows = vec![["REASON", "ROUTE", "COUNT", "OLDEST", "NEWEST"].map(str::to_owned)];
-    rows.extend(summary.groups.iter().map(|group| {
-        [
-            group.reason.clone(),
-            group.route.clone().unwrap_or_else(|| "-".into()),
-            group.count.to_string(),
-            age(group.oldest),
-            age(group.newest),
-        ]
-    }));
-    let mut widths = [0; 5];
-    for row in &rows {
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+    if listing.count > 0 {
+        let header = ["REASON", "ROUTE", "COUNT", "OLDEST", "NEWEST"].map(str::to_owned);
+        let rows = listing.groups.iter().map(|group| {
+            [
+                group.reason.clone(),
+                or_dash(&group.route),
+                group.count.to_string(),
+                age(group.oldest),
+                age(group.newest),
+            ]
+        });
+        table(&[header].into_iter().chain(rows).collect::<Vec<_>>(), out)?;
+        writeln!(out)?;
+    }
+    if !listing.messages.is_empty() {
+        let header = ["ID", "EVENT", "REASON", "ROUTE", "AGE"].map(str::to_owned);
+        let rows = listing.messages.iter().map(|message| {
+            [
+                message.id.clone(),
+                or_dash(&message.event_id),
+                message.reason.clone(),
+                or_dash(&message.route),
+                age(message.sent),
+            ]
+        });
+        table(&[header].into_iter().chain(rows).collect::<Vec<_>>(), out)?;
+        let more = listing.count - listing.messages.len() as u64;
+        if more > 0 {
+            writeln!(out, "and {more} more; --limit {} shows them", listing.count)?;
+        }
+        writeln!(out)?;
+    }
+    let number = counted(listing.count, "dead-letter message");
+    writeln!(out, "{number} in {}", listing.queue)?;
+    Ok(())
+}
+
+/// Writes rows with their columns one below the other.
+fn table<const COLUMNS: usize>(
+    rows: &[[String; COLUMNS]],
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let mut widths = [0; COLUMNS];
+    for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
     }
-    if summary.letters > 0 {
-        for row in &rows {
-            let cells = row.iter().zip(widths);
-            let cells: Vec<String> = cells
-                .map(|(cell, width)| format!("{cell:<width$}"))
-                .collect();
-            writeln!(out, "{}", cells.join("  ").trim_end())?;
-        }
+    for row in rows {
+        let cells = row.iter().zip(widths);
+        let cells: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        write_line(out, format_args!("{}", cells.join("  ").trim_end()))?;
     }
-    writeln!(out, "{} letters in {}", summary.letters, summary.queue)?;
     Ok(())
 }
 

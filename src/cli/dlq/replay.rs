@@ -1,19 +1,27 @@
-//! `eventcast dlq replay`: letters go back to the queue they came from.
+//! `eventcast dlq replay`: dead-letter messages go back to the queue they came from.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::signal::ctrl_c;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::{Filter, HIDDEN, Held, Queues, progress};
-use crate::aws::letters::{Letter, Letters};
+use super::filter::{Filter, time};
+use super::pace::Pace;
+use super::walk::Walk;
+use super::{Queues, TakenQueues};
+use crate::aws::dead_letter_queue::DeadLetterMessage;
+use crate::cli::counted::counted;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
+use crate::escape::escaped;
+
+/// Distance between two looks at the queue while messages may come back.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Replay {
@@ -24,10 +32,13 @@ pub(in crate::cli) struct Replay {
     pub(super) queue: Option<String>,
     #[command(flatten)]
     filter: Filter,
-    /// Letters a second at most
+    /// Messages a second at most
     #[arg(long, value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
-    /// Only tell what would be sent
+    /// Time for which the dead-letter queue is watched afterwards for messages that come back
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time)]
+    watch: Duration,
+    /// Only report how many would be sent
     #[arg(long)]
     dry_run: bool,
     /// How the answer is written
@@ -35,11 +46,13 @@ pub(in crate::cli) struct Replay {
     format: Format,
 }
 
-/// What replaying came to.
+/// Numbers of messages.
 #[derive(Debug, Default, Serialize)]
 struct Replayed {
     /// Taken by the queue and gone from the dead-letter queue; with --dry-run, those that would be.
     replayed: u64,
+    /// Replayed, and dead-lettered again until the end, by reason.
+    came_back: BTreeMap<String, u64>,
     /// Not asked for.
     left: u64,
     /// Not taken by the queue: they stay.
@@ -47,116 +60,139 @@ struct Replayed {
     /// Taken by the queue, but not deleted: they may come twice.
     possible_duplicates: u64,
     dry_run: bool,
-    /// False when it was interrupted.
+    /// `false` when it was interrupted.
     complete: bool,
+}
+
+/// Bodies of replayed messages, by their hashes: a message that dies again has its body and another
+/// id.
+#[derive(Default)]
+struct ReplayedBodies {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
+}
+
+impl ReplayedBodies {
+    fn add(&mut self, message: &DeadLetterMessage) {
+        self.hashes.insert(self.hasher.hash_one(&message.body));
+    }
+
+    fn has(&self, message: &DeadLetterMessage) -> bool {
+        self.hashes.contains(&self.hasher.hash_one(&message.body))
+    }
 }
 
 pub(super) async fn replay(
     command: &Replay,
-    queue: &str,
-    letters: &Letters,
+    queues: &TakenQueues,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let progress = progress(letters.count().await?, "replayed");
+    let queue = &queues.dead_letter_queue;
+    let mut walk = Walk::begin(queue, "replayed", Some(command.rate)).await?;
     let started = Timestamp::now();
-    let mut held = Held::default();
-    let mut seen = HashSet::new();
+    let mut pace = Pace::new(command.rate);
+    let mut bodies = ReplayedBodies::default();
     let mut done = Replayed {
         dry_run: command.dry_run,
         ..Replayed::default()
     };
-    let mut next = Instant::now();
-    let mut failure = None;
-    let interrupt = ctrl_c();
-    tokio::pin!(interrupt);
-    done.complete = loop {
-        let taken = tokio::select! {
-            // A letter that was handed out is not lost sight of.
-            biased;
-            taken = letters.take(HIDDEN) => taken,
-            _ = &mut interrupt => break false,
-        };
-        let taken = match taken {
-            Ok(taken) => taken,
-            Err(error) => {
-                failure = Some(error);
-                break false;
+    let mut watched_until = None;
+    loop {
+        let Some(received) = walk.next().await else {
+            // At the end of the queue, those that were sent last may still come back.
+            let Some(until) = watched_until.filter(|until| Instant::now() < *until) else {
+                break;
+            };
+            let look = (Instant::now() + WATCH_INTERVAL).min(until);
+            if walk.go_on() && walk.pause_until(look).await {
+                continue;
             }
+            break;
         };
-        let before = seen.len();
-        let (wanted, others): (Vec<_>, Vec<_>) = taken.into_iter().partition(|letter| {
-            let first = seen.insert(letter.id.clone());
-            let known = letter.sent.is_none_or(|sent| sent <= started);
-            first && known && command.filter.takes(letter, started)
-        });
-        progress.inc((wanted.len() + others.len()) as u64);
-        done.left += others.len() as u64;
-        held.0.extend(others);
+        let mut wanted = Vec::new();
+        for message in received {
+            let known = message.sent.is_none_or(|sent| sent <= started);
+            if known && command.filter.takes(&message, started) {
+                wanted.push(message);
+            } else {
+                if !known && bodies.has(&message) {
+                    *done.came_back.entry(message.reason.clone()).or_default() += 1;
+                } else {
+                    done.left += 1;
+                }
+                walk.hold([message]);
+            }
+        }
         if command.dry_run {
             done.replayed += wanted.len() as u64;
-            held.0.extend(wanted);
+            walk.hold(wanted);
         } else if !wanted.is_empty() {
-            tokio::select! {
-                () = sleep_until(next) => {}
-                _ = &mut interrupt => {
-                    held.0.extend(wanted);
-                    break false;
-                }
+            if !walk.pause_until(pace.next(wanted.len())).await {
+                walk.hold(wanted);
+                continue;
             }
-            next = Instant::now() + Duration::from_secs(wanted.len() as u64) / command.rate;
-            let stayed = hand_over(wanted, queue, letters, &mut done, messages).await?;
-            held.0.extend(stayed);
+            wanted.iter().for_each(|message| bodies.add(message));
+            let stayed = hand_over(wanted, queues, &mut done, messages).await?;
+            walk.hold(stayed);
+            watched_until = Some(Instant::now() + command.watch);
         }
-        if seen.len() == before {
-            break true;
-        }
-    };
-    progress.finish_and_clear();
-    held.put_back(letters, messages).await?;
-    write_replayed(&done, command.format, out)?;
-    if let Some(error) = failure {
-        return Err(error.into());
     }
+    let names = std::mem::take(&mut walk.names);
+    let walked = walk.finish(messages).await?;
+    done.complete = walked.complete;
+    write(&done, command.format, out)?;
+    walked.failure()?;
     if !done.complete {
         writeln!(messages, "interrupted: what was not replayed stays")?;
+        return Ok(Status::Failed);
     }
-    Ok(if done.complete && done.failed == 0 {
+    if (command.filter).report_unknown(&names, queues.config.as_ref(), messages)? {
+        return Ok(Status::CannotAnswer);
+    }
+    if !done.came_back.is_empty() {
+        writeln!(
+            messages,
+            "help: their cause is still there: `eventcast dlq show ID` has it, and `eventcast routes explain --event FILE` tries the event"
+        )?;
+    }
+    Ok(if done.failed == 0 && done.came_back.is_empty() {
         Status::Yes
     } else {
         Status::Failed
     })
 }
 
-/// Sends letters, deletes those that were taken, and gives back those that were not.
+/// Sends messages, deletes those that were taken, and returns those that were not.
 async fn hand_over(
-    wanted: Vec<Letter>,
-    queue: &str,
-    letters: &Letters,
+    wanted: Vec<DeadLetterMessage>,
+    queues: &TakenQueues,
     done: &mut Replayed,
     messages: &mut impl Write,
-) -> anyhow::Result<Vec<Letter>> {
-    let outcomes = letters.send_to(queue, &wanted).await;
+) -> anyhow::Result<Vec<DeadLetterMessage>> {
+    let queue = &queues.dead_letter_queue;
+    let outcomes = queue.send_to(&queues.queue, &wanted).await;
     let (mut taken, mut stayed) = (Vec::new(), Vec::new());
-    for (letter, outcome) in wanted.into_iter().zip(outcomes) {
+    for (message, outcome) in wanted.into_iter().zip(outcomes) {
         match outcome {
-            Ok(()) => taken.push(letter),
+            Ok(()) => taken.push(message),
             Err(error) => {
                 done.failed += 1;
-                writeln!(messages, "error: letter {}: {error}", letter.id)?;
-                stayed.push(letter);
+                let id = escaped(&message.id);
+                writeln!(messages, "error: dead-letter message {id}: {error}")?;
+                stayed.push(message);
             }
         }
     }
     if !taken.is_empty() {
-        for (letter, outcome) in taken.iter().zip(letters.delete(&taken).await) {
+        for (message, outcome) in taken.iter().zip(queue.delete(&taken).await) {
             done.replayed += 1;
             if let Err(error) = outcome {
                 done.possible_duplicates += 1;
+                let id = escaped(&message.id);
                 writeln!(
                     messages,
-                    "note: letter {} was sent, but {error}: it may come twice",
-                    letter.id
+                    "note: dead-letter message {id} was sent, but {error}: it may come twice"
                 )?;
             }
         }
@@ -164,7 +200,7 @@ async fn hand_over(
     Ok(stayed)
 }
 
-fn write_replayed(done: &Replayed, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
+fn write(done: &Replayed, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
     if format == Format::Json {
         write_json(done, out)?;
         return Ok(());
@@ -174,7 +210,20 @@ fn write_replayed(done: &Replayed, format: Format, out: &mut impl Write) -> anyh
     } else {
         "replayed"
     };
-    write!(out, "{} letters {verb}, {} left", done.replayed, done.left)?;
+    let number = counted(done.replayed, "dead-letter message");
+    write!(out, "{number} {verb}, {} left", done.left)?;
+    if !done.came_back.is_empty() {
+        let total: u64 = done.came_back.values().sum();
+        let reasons = done.came_back.iter();
+        let reasons: Vec<String> = reasons
+            .map(|(reason, count)| format!("{} {count}", escaped(reason)))
+            .collect();
+        write!(
+            out,
+            ", {total} dead-lettered again ({})",
+            reasons.join(", ")
+        )?;
+    }
     if done.failed > 0 {
         write!(out, ", {} not taken by the queue", done.failed)?;
     }

@@ -1,4 +1,5 @@
-//! The dead-letter queue from the other side: looking at letters, and sending them back to where they came from.
+//! The dead-letter queue from the operator's side: messages are looked at, deleted, and sent back to
+//! the queue that they came from.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,15 +15,15 @@ use super::batch::{self, batches_of};
 use super::error;
 use crate::port::{BatchOutcome, QueueError, Receipt};
 
-/// What names of a letter's own attributes begin with.
+/// Prefix of the attributes that the daemon adds to a dead-letter message.
 const OWN: &str = "eventcast.";
 
-/// The reason of what a queue's own redrive moved here: it says none.
+/// Reason of a message without one: a queue's own redrive moved it here.
 pub const REDRIVE: &str = "redrive";
 
-/// A letter as it lies in the dead-letter queue.
-pub struct Letter {
-    /// The queue's id of the letter.
+/// A message as the dead-letter queue holds it.
+pub struct DeadLetterMessage {
+    /// The id that the dead-letter queue gave it.
     pub id: String,
     /// The event as it was received.
     pub body: String,
@@ -47,12 +48,12 @@ pub struct Letter {
 }
 
 /// A dead-letter queue.
-pub struct Letters {
+pub struct DeadLetterQueue {
     client: Client,
     queue: String,
 }
 
-impl Letters {
+impl DeadLetterQueue {
     /// A queue by its URL.
     pub fn new(config: &aws_config::SdkConfig, queue: String) -> Self {
         Self {
@@ -61,7 +62,17 @@ impl Letters {
         }
     }
 
-    /// About how many letters there are.
+    /// The queue's URL.
+    pub fn url(&self) -> &str {
+        &self.queue
+    }
+
+    /// Whether the queue keeps order within message groups. A FIFO queue's name ends in `.fifo`.
+    pub fn is_fifo(&self) -> bool {
+        self.queue.ends_with(".fifo")
+    }
+
+    /// The approximate number of messages that can be received.
     ///
     /// # Errors
     /// [`QueueError`] when the queue does not exist, may not be read, or cannot be reached.
@@ -81,11 +92,12 @@ impl Letters {
         Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 
-    /// Takes up to ten letters and hides them from others for a while. An empty vector means that no more were found.
+    /// Receives up to ten messages and hides them from others for a while. An empty vector means that
+    /// no more were found. Not cancel safe: messages of a dropped call stay hidden.
     ///
     /// # Errors
     /// [`QueueError`] when the queue cannot be received from.
-    pub async fn take(&self, hidden: Duration) -> Result<Vec<Letter>, QueueError> {
+    pub async fn receive(&self, hidden: Duration) -> Result<Vec<DeadLetterMessage>, QueueError> {
         let answer = self
             .client
             .receive_message()
@@ -100,39 +112,42 @@ impl Letters {
             .await
             .map_err(|error| error::queue(&format!("receiving from {}", self.queue), &error))?;
         let messages = answer.messages.unwrap_or_default();
-        Ok(messages.into_iter().filter_map(Letter::read).collect())
+        Ok(messages
+            .into_iter()
+            .filter_map(DeadLetterMessage::read)
+            .collect())
     }
 
-    /// Lets others see letters again at once; up to ten.
-    pub async fn put_back(&self, letters: &[Letter]) -> BatchOutcome {
-        let doing = format!("putting letters back into {}", self.queue);
-        let handles = letters
+    /// Makes up to ten messages visible again at once.
+    pub async fn release(&self, messages: &[DeadLetterMessage]) -> BatchOutcome {
+        let doing = format!("making messages of {} visible again", self.queue);
+        let handles = messages
             .iter()
-            .map(|letter| (letter.receipt.handle(), Duration::ZERO));
+            .map(|message| (message.receipt.handle(), Duration::ZERO));
         batch::change_visibility(&self.client, &self.queue, &doing, handles).await
     }
 
-    /// Sends up to ten letters to a queue as they were before they failed.
-    pub async fn send_to(&self, queue: &str, letters: &[Letter]) -> BatchOutcome {
-        let mut outcomes = Vec::with_capacity(letters.len());
-        for batch in batches_of(letters, |letter| letter.body.len()) {
+    /// Sends up to ten messages to a queue as they were before they failed.
+    pub async fn send_to(&self, queue: &str, messages: &[DeadLetterMessage]) -> BatchOutcome {
+        let mut outcomes = Vec::with_capacity(messages.len());
+        for batch in batches_of(messages, |message| message.body.len()) {
             outcomes.extend(self.send_batch(queue, batch).await);
         }
         outcomes
     }
 
-    async fn send_batch(&self, queue: &str, letters: &[Letter]) -> BatchOutcome {
+    async fn send_batch(&self, queue: &str, messages: &[DeadLetterMessage]) -> BatchOutcome {
         let fifo = queue.ends_with(".fifo");
-        let entries = letters.iter().enumerate().map(|(index, letter)| {
-            let others = (!letter.others.is_empty()).then(|| letter.others.clone());
+        let entries = messages.iter().enumerate().map(|(index, message)| {
+            let others = (!message.others.is_empty()).then(|| message.others.clone());
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
-                .message_body(&letter.body)
+                .message_body(&message.body)
                 .set_message_attributes(others)
-                .set_message_group_id(letter.group.clone())
+                .set_message_group_id(message.group.clone())
                 // Sent twice, after an interruption in between, it is one message where the queue can tell.
-                .set_message_deduplication_id(fifo.then(|| letter.id.clone()));
-            match letter.trace.as_deref().map(system_attribute) {
+                .set_message_deduplication_id(fifo.then(|| message.id.clone()));
+            match message.trace.as_deref().map(system_attribute) {
                 Some(Ok(trace)) => entry.message_system_attributes(
                     MessageSystemAttributeNameForSends::AwsTraceHeader,
                     trace,
@@ -144,9 +159,9 @@ impl Letters {
         batch::send(&self.client, queue, &format!("sending to {queue}"), entries).await
     }
 
-    /// Deletes up to ten letters.
-    pub async fn delete(&self, letters: &[Letter]) -> BatchOutcome {
-        let handles = letters.iter().map(|letter| letter.receipt.handle());
+    /// Deletes up to ten messages.
+    pub async fn delete(&self, messages: &[DeadLetterMessage]) -> BatchOutcome {
+        let handles = messages.iter().map(|message| message.receipt.handle());
         batch::delete(&self.client, &self.queue, handles).await
     }
 }
@@ -160,7 +175,24 @@ fn system_attribute(
         .build()
 }
 
-impl Letter {
+impl DeadLetterMessage {
+    /// The event's id, where the body is an event.
+    pub fn event_id(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Event {
+            id: String,
+        }
+        let event = serde_json::from_str::<Event>(&self.body).ok()?;
+        Some(event.id)
+    }
+
+    /// Whether an id means this message: its own, that of the original message, or the event's.
+    pub fn has_id(&self, id: &str) -> bool {
+        self.id == id
+            || self.message_id.as_deref() == Some(id)
+            || self.event_id().is_some_and(|event| event == id)
+    }
+
     fn read(message: Message) -> Option<Self> {
         let system = message.attributes.unwrap_or_default();
         let system = |name: MessageSystemAttributeName| system.get(&name).cloned();
