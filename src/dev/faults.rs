@@ -1,15 +1,20 @@
 //! Faults on request: what goes wrong between a client and a service.
 //!
-//! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds one, `GET` tells all with how often each
-//! has struck (`hits`), `DELETE` removes all. Without an action it hits every one but the one named by `except`; `times` bounds how often. What happens to MQTT clients has actions too
-//! (`Connect`, `Publish`, `Subscribe`, `Unsubscribe`, `Deliver`), which only a fault that names one hits, and can be narrowed to one
-//! `client` and one `topic` or filter. So can calls of the data plane, where `Publish` is called `HttpPublish`.
+//! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds one,
+//! `GET` returns all with how often each has struck (`hits`), `DELETE` removes all. Without an action
+//! it hits every call but that of the action named by `except`; `times` bounds how often. What
+//! happens to MQTT clients has actions too (`Connect`, `Publish`, `Subscribe`, `Unsubscribe`,
+//! `Deliver`), which only a fault that names one hits, and can be narrowed to one `client` and one
+//! `topic` or filter. So can calls of the data plane, where `Publish` is called `HttpPublish`.
+//!
+//! A fault that could never strike is refused when it is asked for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -25,10 +30,185 @@ pub(crate) enum Kind {
     Delay,
     /// It is done twice; for MQTT messages.
     Duplicate,
-    /// The connection breaks before it is done; for MQTT clients.
+    /// The connection breaks before it is done.
     Disconnect,
+    /// It goes on after its client has gone: a long poll that takes the next message nevertheless.
+    Linger,
 }
 
+/// The kinds of fault by their words.
+const KINDS: [(&str, Kind); 7] = [
+    ("refuse", Kind::Refuse),
+    ("throttle", Kind::Throttle),
+    ("drop", Kind::Drop),
+    ("delay", Kind::Delay),
+    ("duplicate", Kind::Duplicate),
+    ("disconnect", Kind::Disconnect),
+    ("linger", Kind::Linger),
+];
+
+/// The action that can linger, since it waits.
+const LINGERS: &str = "ReceiveMessage";
+
+/// The members of a fault.
+const MEMBERS: [&str; 8] = [
+    "action",
+    "except",
+    "client",
+    "topic",
+    "fault",
+    "rate",
+    "times",
+    "milliseconds",
+];
+
+/// What an MQTT client does, or has done to it, and the kinds of fault that each can have.
+const MQTT: [(&str, &[Kind]); 5] = {
+    use Kind::{Delay, Disconnect, Drop, Duplicate, Refuse, Throttle};
+    [
+        ("Connect", &[Refuse, Throttle, Drop, Delay, Disconnect]),
+        (
+            "Publish",
+            &[Refuse, Throttle, Drop, Delay, Duplicate, Disconnect],
+        ),
+        ("Subscribe", &[Refuse, Throttle, Drop, Disconnect]),
+        ("Unsubscribe", &[Refuse, Throttle, Drop, Disconnect]),
+        (
+            "Deliver",
+            &[Refuse, Throttle, Drop, Delay, Duplicate, Disconnect],
+        ),
+    ]
+};
+
+/// The actions of the services that faults can hit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FaultyActions {
+    /// Those of SQS and EventBridge: nothing there is done twice.
+    pub(crate) messaging: Vec<&'static str>,
+    /// Those of IoT Core's control plane and data plane.
+    pub(crate) iot: Vec<&'static str>,
+}
+
+impl FaultyActions {
+    /// Reads a fault; the error says what is wrong with it and what is accepted.
+    pub(crate) fn fault(&self, body: &[u8]) -> Result<Fault, String> {
+        let members: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
+            format!("a fault is a JSON object such as {{\"action\": \"SendMessage\", \"fault\": \"refuse\"}}: {error}")
+        })?;
+        for name in members.keys() {
+            if !MEMBERS.contains(&name.as_str()) {
+                return Err(unknown("member", name, &MEMBERS));
+            }
+        }
+        for action in ["action", "except"] {
+            if let Some(name) = members.get(action).and_then(Value::as_str) {
+                self.check_action(name)?;
+            }
+        }
+        let word = members.get("fault").and_then(Value::as_str);
+        let word = word.map(str::to_owned);
+        let words: Vec<&str> = KINDS.iter().map(|(word, _)| *word).collect();
+        let Some(word) = word else {
+            return Err(format!(
+                "`fault` is missing\nhelp: it is one of {}",
+                words.join(", ")
+            ));
+        };
+        if !words.contains(&word.as_str()) {
+            return Err(unknown("fault", &word, &words));
+        }
+        let fault: Fault =
+            serde_json::from_value(Value::Object(members)).map_err(|error| error.to_string())?;
+        self.check(&fault, &word)?;
+        Ok(fault)
+    }
+
+    fn check_action(&self, name: &str) -> Result<(), String> {
+        let mqtt = MQTT.iter().map(|(action, _)| *action);
+        let known = self.messaging.iter().chain(&self.iot).copied();
+        let known: Vec<&str> = known.chain(mqtt).collect();
+        match known.contains(&name) {
+            true => Ok(()),
+            false => Err(unknown("action", name, &known)),
+        }
+    }
+
+    /// Refuses what could never strike.
+    fn check(&self, fault: &Fault, word: &str) -> Result<(), String> {
+        if !(0.0..=1.0).contains(&fault.rate) {
+            let rate = fault.rate;
+            return Err(format!(
+                "`rate` is `{rate}`\nhelp: it is a number from 0 to 1"
+            ));
+        }
+        if fault.fault == Kind::Delay && fault.milliseconds == 0 {
+            return Err("a delay of no time changes nothing\nhelp: add `milliseconds`".into());
+        }
+        let Some(action) = fault.action.as_deref() else {
+            if fault.client.is_some() || fault.topic.is_some() {
+                return Err("a fault with `client` or `topic` hits nothing without an action\nhelp: add `action`, such as Publish".into());
+            }
+            return Ok(());
+        };
+        if fault.except.as_deref() == Some(action) {
+            return Err(format!(
+                "`action` and `except` are both `{action}`\nhelp: leave out one of them"
+            ));
+        }
+        let kinds: Vec<&str> = match MQTT.iter().find(|(mqtt, _)| *mqtt == action) {
+            Some((_, kinds)) => {
+                let has = KINDS.iter().filter(|(_, kind)| kinds.contains(kind));
+                has.map(|(word, _)| *word).collect()
+            }
+            None => {
+                let twice = self.iot.contains(&action);
+                let can = |kind: Kind| match kind {
+                    Kind::Duplicate => twice,
+                    Kind::Linger => action == LINGERS,
+                    _ => true,
+                };
+                let has = KINDS.iter().filter(|(_, kind)| can(*kind));
+                has.map(|(word, _)| *word).collect()
+            }
+        };
+        if !kinds.contains(&word) {
+            return Err(format!(
+                "`{action}` has no fault `{word}`\nhelp: it can have {}",
+                kinds.join(", ")
+            ));
+        }
+        if self.messaging.contains(&action) && (fault.client.is_some() || fault.topic.is_some()) {
+            return Err(format!(
+                "`{action}` is about no MQTT client and no topic\nhelp: leave out `client` and `topic`"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A word that is none of those that are known.
+fn unknown(what: &str, word: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|known| {
+            let likeness = strsim::jaro_winkler(&word.to_lowercase(), &known.to_lowercase());
+            (likeness, *known)
+        })
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut sorted = known.to_vec();
+    sorted.sort_unstable();
+    let all = sorted.join(", ");
+    let word = word.escape_debug();
+    match nearest {
+        Some((_, near)) => {
+            format!("unknown {what} `{word}`\nhelp: did you mean `{near}`? There are {all}")
+        }
+        None => format!("unknown {what} `{word}`\nhelp: there are {all}"),
+    }
+}
+
+/// A fault that was asked for.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fault {
@@ -153,6 +333,81 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn actions() -> FaultyActions {
+        FaultyActions {
+            messaging: vec!["SendMessage", "ReceiveMessage", "PutEvents"],
+            iot: vec!["CreatePolicy", "HttpPublish"],
+        }
+    }
+
+    #[test]
+    fn faults_that_can_strike_are_taken() {
+        for fault in [
+            r#"{"fault":"refuse"}"#,
+            r#"{"fault":"drop","except":"ReceiveMessage","rate":0.5}"#,
+            r#"{"action":"PutEvents","fault":"throttle","times":3}"#,
+            r#"{"action":"CreatePolicy","fault":"duplicate"}"#,
+            r#"{"action":"ReceiveMessage","fault":"linger"}"#,
+            r#"{"action":"HttpPublish","topic":"t","fault":"disconnect"}"#,
+            r#"{"action":"Deliver","client":"c","fault":"delay","milliseconds":5}"#,
+        ] {
+            actions().fault(fault.as_bytes()).unwrap();
+        }
+    }
+
+    #[test]
+    fn faults_that_never_strike_are_refused() {
+        let refused = |fault: &str| actions().fault(fault.as_bytes()).unwrap_err();
+        insta::assert_snapshot!(refused(r#"{"action":"SendMesage","fault":"refuse"}"#), @"
+        unknown action `SendMesage`
+        help: did you mean `SendMessage`? There are Connect, CreatePolicy, Deliver, HttpPublish, Publish, PutEvents, ReceiveMessage, SendMessage, Subscribe, Unsubscribe
+        ");
+        insta::assert_snapshot!(refused(r#"{"action":"SendMessage","fault":"refused"}"#), @"
+        unknown fault `refused`
+        help: did you mean `refuse`? There are delay, disconnect, drop, duplicate, linger, refuse, throttle
+        ");
+        insta::assert_snapshot!(refused(r#"{"acton":"SendMessage","fault":"refuse"}"#), @"
+        unknown member `acton`
+        help: did you mean `action`? There are action, client, except, fault, milliseconds, rate, times, topic
+        ");
+        for (fault, why) in [
+            (
+                r#"{"action":"Nope","fault":"refuse"}"#,
+                "unknown action `Nope`",
+            ),
+            (
+                r#"{"except":"sendmessage","fault":"refuse"}"#,
+                "did you mean `SendMessage`?",
+            ),
+            (r#"{"action":"SendMessage"}"#, "`fault` is missing"),
+            (
+                r#"{"action":"SendMessage","fault":"duplicate"}"#,
+                "`SendMessage` has no fault `duplicate`",
+            ),
+            (
+                r#"{"action":"Subscribe","fault":"delay","milliseconds":5}"#,
+                "`Subscribe` has no fault `delay`",
+            ),
+            (
+                r#"{"action":"PutEvents","topic":"t","fault":"refuse"}"#,
+                "no MQTT client",
+            ),
+            (r#"{"topic":"t","fault":"refuse"}"#, "without an action"),
+            (r#"{"fault":"delay"}"#, "`milliseconds`"),
+            (r#"{"fault":"drop","rate":1.5}"#, "`rate` is `1.5`"),
+            (
+                r#"{"action":"PutEvents","except":"PutEvents","fault":"drop"}"#,
+                "both `PutEvents`",
+            ),
+            (r#"{"fault":"drop","times":-1}"#, "-1"),
+            (r#"["drop"]"#, "a fault is a JSON object"),
+            ("", "a fault is a JSON object"),
+        ] {
+            let told = refused(fault);
+            assert!(told.contains(why), "{fault}: {told}");
+        }
+    }
 
     #[test]
     fn faults_strike_as_often_as_asked() {

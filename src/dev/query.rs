@@ -1,31 +1,79 @@
-//! AWS's older query protocol, whose answers are XML: who calls (STS API reference, GetCallerIdentity), since tools that change an account ask
-//! first whose it is, and a no that its SDKs can read for everything else.
+//! AWS's older query protocol, whose answers are XML: SQS as its SDKs spoke to it until 2023, also at
+//! queues' own addresses; and who calls (STS API reference, GetCallerIdentity), since tools that
+//! change an account ask first whose it is.
 //!
-//! Never here: SQS by this protocol, which its SDKs spoke until 2023.
+//! What else is asked by this protocol gets a no that SDKs can read.
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
+use percent_encoding::percent_decode_str;
 
 use super::ACCOUNT;
+use super::queue::api::ACTIONS;
+use super::queue::query::refused;
+use super::refusal::Refusal;
 use super::uuid::uuid;
 
-/// The action that a body of the query protocol asks for.
-pub(super) fn action(body: &[u8]) -> Option<&str> {
-    let mut pairs = body.split(|byte| *byte == b'&');
-    let value = pairs.find_map(|pair| pair.strip_prefix(b"Action="))?;
-    let is_name = value.iter().all(u8::is_ascii_alphanumeric);
-    std::str::from_utf8(value).ok().filter(|_| is_name)
+/// The actions that are not about one queue, and that a queue's address does not offer.
+const NOT_OF_ONE_QUEUE: [&str; 2] = ["CreateQueue", "ListQueues"];
+
+/// A call by the query protocol.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct QueryCall {
+    pub(super) action: String,
+    pub(super) form: Vec<(String, String)>,
 }
 
-/// What is answered to it.
-pub(super) fn answer(action: &str) -> Response {
-    let (status, body) = if action == "GetCallerIdentity" {
-        (StatusCode::OK, caller())
-    } else {
-        (StatusCode::BAD_REQUEST, unknown(action))
-    };
+impl QueryCall {
+    /// The call that a form is; `None` for what names no action.
+    pub(super) fn parse(form: &str) -> Option<Self> {
+        let mut form: Vec<(String, String)> = form
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (decoded(name), decoded(value)))
+            .collect();
+        let at = form.iter().position(|(name, _)| name == "Action")?;
+        let (_, action) = form.remove(at);
+        let is_name = !action.is_empty() && action.bytes().all(|b| b.is_ascii_alphanumeric());
+        is_name.then_some(Self { action, form })
+    }
+
+    /// Whether SQS offers the action at an address, which may be a queue's.
+    pub(super) fn is_for_queues(&self, at_queue: bool) -> bool {
+        let action = self.action.as_str();
+        ACTIONS.contains(&action) && !(at_queue && NOT_OF_ONE_QUEUE.contains(&action))
+    }
+
+    /// The answer to a call that is none of SQS's.
+    pub(super) fn other(&self) -> Response {
+        let (status, body) = if self.action == "GetCallerIdentity" {
+            (StatusCode::OK, caller())
+        } else {
+            let message = format!("The action {} is not valid for this endpoint.", self.action);
+            let refusal = Refusal::new("InvalidAction", message);
+            (StatusCode::BAD_REQUEST, refused(&refusal))
+        };
+        xml(status, body)
+    }
+}
+
+/// A part of a form as it was before it was encoded.
+fn decoded(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
+
+pub(super) fn xml(status: StatusCode, body: String) -> Response {
     (status, [(CONTENT_TYPE, "text/xml")], body).into_response()
+}
+
+/// The answer to a call of a queue's address that names no action (recorded).
+pub(super) fn no_action() -> Response {
+    xml(
+        StatusCode::NOT_FOUND,
+        "<UnknownOperationException/>\n".to_owned(),
+    )
 }
 
 /// Everybody is the same user.
@@ -38,21 +86,12 @@ fn caller() -> String {
     )
 }
 
-fn unknown(action: &str) -> String {
-    format!(
-        "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidAction</Code><Message>eventcast dev does not offer {action} by the query \
-        protocol. SQS and EventBridge are spoken to in JSON, as their SDKs do since 2023.</Message></Error>\
-        <RequestId>{}</RequestId></ErrorResponse>",
-        uuid()
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn actions_of_bodies() {
+    fn actions_of_forms() {
         for (body, asked) in [
             (
                 "Action=GetCallerIdentity&Version=2011-06-15",
@@ -60,10 +99,32 @@ mod tests {
             ),
             ("Version=2010-05-08&Action=ListUsers", Some("ListUsers")),
             ("Action=<b>", None),
+            ("Action=", None),
             ("{\"Action\": 1}", None),
             ("", None),
         ] {
-            assert_eq!(action(body.as_bytes()), asked, "{body}");
+            let call = QueryCall::parse(body);
+            assert_eq!(
+                call.as_ref().map(|call| call.action.as_str()),
+                asked,
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn forms_are_decoded() {
+        let call = QueryCall::parse("MessageBody=a+b%2B%C3%A9%26&Action=SendMessage&x").unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(call.form, [pair("MessageBody", "a b+é&"), pair("x", "")]);
+        assert!(call.is_for_queues(true) && call.is_for_queues(false));
+    }
+
+    #[test]
+    fn queues_do_not_make_queues() {
+        for action in NOT_OF_ONE_QUEUE {
+            let call = QueryCall::parse(&format!("Action={action}")).unwrap();
+            assert!(call.is_for_queues(false) && !call.is_for_queues(true));
         }
     }
 }

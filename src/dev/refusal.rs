@@ -14,6 +14,8 @@ pub(super) struct Refusal {
     /// The code that SDKs of the older query protocol know it by.
     pub(super) code: &'static str,
     pub(super) message: String,
+    /// The HTTP status of the answer.
+    pub(super) status: StatusCode,
 }
 
 impl Refusal {
@@ -22,6 +24,7 @@ impl Refusal {
             kind,
             code: kind,
             message: message.into(),
+            status: StatusCode::BAD_REQUEST,
         }
     }
 
@@ -37,9 +40,15 @@ impl Refusal {
         }
     }
 
+    /// For those whose status is not 400.
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     /// The answer as a service writes it.
-    pub(super) fn answer(&self, status: StatusCode, service: Service) -> Response {
-        let kind = format!("{}{}", service.namespace(), self.kind);
+    pub(super) fn answer(&self, service: Service) -> Response {
+        let status = self.status;
+        let kind = format!("{}{}", service.namespace(self.kind), self.kind);
         let body = serde_json::json!({ "__type": kind, "message": self.message }).to_string();
         let content = [(CONTENT_TYPE, service.content_type())];
         match service {

@@ -1,6 +1,6 @@
 //! The endpoints on one port: which service a call is for, and what goes wrong on request.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,23 +12,29 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::Answer;
 use super::broker::Broker;
-use super::bus::api::Buses;
+use super::bus::{self, api::Buses};
 use super::control_plane::{self, ControlPlane, Parts};
-use super::data_plane::DataPlane;
-use super::faults::{Fault, Faults, Kind};
+use super::data_plane::{self, DataPlane};
+use super::faults::{Faults, FaultyActions, Kind};
 use super::inspector::Inspector;
 use super::observers::Observations;
-use super::query;
-use super::queue::api::Queues;
+use super::query::{self, QueryCall};
+use super::queue::{
+    self,
+    api::{CallOrigin, Queues},
+};
+use super::refusal::Refusal;
 use super::service::Service;
 use super::sighting::Sighting;
 use super::site_guard::guard;
 use super::sites::AllowedSites;
 use super::uuid::uuid;
+use super::{ACCOUNT, Answer};
 use crate::http_server::{self, HttpLimits};
 
 /// A batch of ten messages is 1 MiB; as JSON, with everything escaped, it is larger.
@@ -69,6 +75,8 @@ struct Server {
     faults: Faults,
     delay: Duration,
     sites: Arc<AllowedSites>,
+    /// Calls that go on after their clients have gone.
+    lingering: Mutex<JoinSet<()>>,
 }
 
 /// The bus, the queues and the data plane, before anybody is let in.
@@ -95,6 +103,7 @@ impl Platform {
             control_plane,
             delay: options.delay,
             sites: options.sites,
+            lingering: Mutex::default(),
         }))
     }
 
@@ -106,7 +115,8 @@ impl Platform {
     /// Does to queues what an SDK's call would do, from within; `base` is where they are reached.
     pub(super) async fn queues(&self, action: &str, body: &Value, base: &str) -> Answer {
         let body = body.to_string();
-        self.0.queues.act(action, body.as_bytes(), base).await
+        let origin = CallOrigin { base, trace: None };
+        self.0.queues.act(action, body.as_bytes(), origin).await
     }
 
     /// Does to buses what an SDK's call would do, from within.
@@ -125,6 +135,10 @@ impl Platform {
     ) -> std::io::Result<()> {
         let router = Router::new()
             .route("/", post(call))
+            .route(
+                &format!("/{ACCOUNT}/{{queue}}"),
+                post(call).get(call_by_address),
+            )
             .route("/health", get(|| async { "ok\n" }))
             .route(
                 "/_dev/faults",
@@ -172,7 +186,13 @@ async fn unknown(method: Method, uri: Uri, headers: HeaderMap) -> Response {
 }
 
 async fn add_fault(State(server): State<Arc<Server>>, body: Bytes) -> Response {
-    match serde_json::from_slice::<Fault>(&body) {
+    let actions = FaultyActions {
+        messaging: [&queue::api::ACTIONS[..], &bus::api::ACTIONS[..]].concat(),
+        iot: control_plane::actions()
+            .chain(data_plane::ACTIONS)
+            .collect(),
+    };
+    match actions.fault(&body) {
         Ok(fault) => {
             server.faults.add(fault);
             StatusCode::NO_CONTENT.into_response()
@@ -193,58 +213,172 @@ async fn clear_faults(State(server): State<Arc<Server>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn call(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let target = header("x-amz-target").unwrap_or_default();
-    let Some((service, action)) = Service::addressed(target) else {
-        return query::action(&body).map_or_else(unknown_service, query::answer);
-    };
-    if !server.delay.is_zero() {
-        sleep(server.delay).await;
+/// How a call and its answer are written.
+#[derive(Clone, Copy)]
+enum Protocol {
+    Json,
+    Query,
+}
+
+/// A call that names its service and its action in a header, or by the query protocol in its body;
+/// for queues also at a queue's own address.
+async fn call(
+    State(server): State<Arc<Server>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let target = headers.get("x-amz-target");
+    let target = target.and_then(|target| target.to_str().ok());
+    if let Some((service, action)) = Service::addressed(target.unwrap_or_default()) {
+        return server
+            .perform(service, action, Protocol::Json, &headers, &body)
+            .await;
     }
-    let fault = server.faults.strike(action);
-    let refused = match fault {
-        Some((Kind::Refuse, _)) => Some(service.unavailable()),
-        Some((Kind::Throttle, _)) => Some(service.throttled()),
-        Some((Kind::Delay, time)) => {
-            sleep(time).await;
-            None
-        }
-        Some((Kind::Disconnect, _)) => return lost(),
-        Some((Kind::Drop | Kind::Duplicate, _)) | None => None,
-    };
-    let mut response = match refused {
-        Some((status, refusal)) => refusal.answer(status, service),
-        None => server.act(service, action, &headers, &body).await,
-    };
-    if matches!(fault, Some((Kind::Drop, _))) {
-        return lost();
+    let form = std::str::from_utf8(&body).unwrap_or_default();
+    match QueryCall::parse(form) {
+        Some(call) => server.query(&call, &uri, &headers).await,
+        None => unknown_service(),
     }
-    if let Ok(id) = uuid().parse() {
-        response.headers_mut().insert("x-amzn-requestid", id);
+}
+
+/// A call at a queue's own address, in the address.
+async fn call_by_address(
+    State(server): State<Arc<Server>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    // Pages of other sites may link to the page of this port, but not call actions by a link.
+    if headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site")
+    {
+        let message = "a web page of another site may not call this (Sec-Fetch-Site: cross-site)";
+        let refusal = Refusal::new("AccessDenied", message).with_status(StatusCode::FORBIDDEN);
+        return query::xml(refusal.status, queue::query::refused(&refusal));
     }
-    response
+    match QueryCall::parse(uri.query().unwrap_or_default()) {
+        Some(call) => server.query(&call, &uri, &headers).await,
+        None => query::no_action(),
+    }
+}
+
+fn base(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    format!("http://{}", host.unwrap_or("127.0.0.1"))
 }
 
 impl Server {
+    async fn query(self: &Arc<Self>, call: &QueryCall, uri: &Uri, headers: &HeaderMap) -> Response {
+        let at_queue = uri.path() != "/";
+        if !call.is_for_queues(at_queue) {
+            return call.other();
+        }
+        let url = at_queue.then(|| format!("{}{}", base(headers), uri.path()));
+        let (service, action) = (Service::Queues, call.action.as_str());
+        match queue::query::call(&call.form, action, url.as_deref()) {
+            Ok(body) => {
+                self.perform(service, action, Protocol::Query, headers, &body)
+                    .await
+            }
+            Err(refusal) => query::xml(refusal.status, queue::query::refused(&refusal)),
+        }
+    }
+
+    /// Does what a call asks for, or what a fault makes of it.
+    async fn perform(
+        self: &Arc<Self>,
+        service: Service,
+        action: &str,
+        protocol: Protocol,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Response {
+        if !self.delay.is_zero() {
+            sleep(self.delay).await;
+        }
+        let fault = self.faults.strike(action);
+        let refused = match fault {
+            Some((Kind::Refuse, _)) => Some(service.unavailable()),
+            Some((Kind::Throttle, _)) => Some(service.throttled()),
+            Some((Kind::Delay, time)) => {
+                sleep(time).await;
+                None
+            }
+            Some((Kind::Disconnect, _)) => return lost(),
+            Some((Kind::Drop | Kind::Duplicate | Kind::Linger, _)) | None => None,
+        };
+        let answer = match refused {
+            Some(refusal) => Err(refusal),
+            None if matches!(fault, Some((Kind::Linger, _))) => {
+                self.linger(service, action, headers, body).await
+            }
+            None => self.act(service, action, headers, body).await,
+        };
+        if matches!(fault, Some((Kind::Drop, _))) {
+            return lost();
+        }
+        let mut response = match (answer, protocol) {
+            (Ok(body), Protocol::Json) => {
+                ([(CONTENT_TYPE, service.content_type())], body).into_response()
+            }
+            (Ok(body), Protocol::Query) => {
+                query::xml(StatusCode::OK, queue::query::answer(action, &body))
+            }
+            (Err(refusal), Protocol::Json) => refusal.answer(service),
+            (Err(refusal), Protocol::Query) => {
+                query::xml(refusal.status, queue::query::refused(&refusal))
+            }
+        };
+        if let Ok(id) = uuid().parse() {
+            response.headers_mut().insert("x-amzn-requestid", id);
+        }
+        response
+    }
+
+    /// Does what a call asks for in a task of its own, which does not end with its client.
+    async fn linger(
+        self: &Arc<Self>,
+        service: Service,
+        action: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Answer {
+        let (sender, answer) = oneshot::channel();
+        let server = Arc::clone(self);
+        let (action, headers, body) = (action.to_owned(), headers.clone(), body.to_vec());
+        {
+            let lingering = self.lingering.lock();
+            let mut lingering = lingering.unwrap_or_else(PoisonError::into_inner);
+            while lingering.try_join_next().is_some() {}
+            lingering.spawn(async move {
+                let answer = server.act(service, &action, &headers, &body).await;
+                // Its client may have gone, which is what was asked for.
+                let _ = sender.send(answer);
+            });
+        }
+        let ended = |_| Err(Refusal::new("InternalFailure", "the call was ended"));
+        answer.await.unwrap_or_else(ended)
+    }
+
     async fn act(
         &self,
         service: Service,
         action: &str,
         headers: &HeaderMap,
         body: &[u8],
-    ) -> Response {
-        let answer = match service {
+    ) -> Answer {
+        match service {
             Service::Queues => {
-                let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-                let base = format!("http://{}", host.unwrap_or("127.0.0.1"));
-                self.queues.act(action, body, &base).await
+                let trace = headers.get("x-amzn-trace-id");
+                let base = base(headers);
+                let origin = CallOrigin {
+                    base: &base,
+                    trace: trace.and_then(|trace| trace.to_str().ok()),
+                };
+                self.queues.act(action, body, origin).await
             }
             Service::Bus => self.buses.act(action, body),
-        };
-        match answer {
-            Ok(body) => ([(CONTENT_TYPE, service.content_type())], body).into_response(),
-            Err(refusal) => refusal.answer(StatusCode::BAD_REQUEST, service),
         }
     }
 }

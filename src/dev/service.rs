@@ -31,28 +31,29 @@ impl Service {
         }
     }
 
-    /// What the names of its errors begin with.
-    pub(super) const fn namespace(self) -> &'static str {
+    /// The beginning of an error's full name. Errors that SQS's model does not have come from the
+    /// framework below it, whose names end in `Exception`.
+    pub(super) fn namespace(self, kind: &str) -> &'static str {
         match self {
+            Self::Queues if kind.ends_with("Exception") => "com.amazon.coral.service#",
             Self::Queues => "com.amazonaws.sqs#",
             Self::Bus => "",
         }
     }
 
-    /// How it says that it is not available.
-    pub(super) fn unavailable(self) -> (StatusCode, Refusal) {
-        let refusal = Refusal::new("ServiceUnavailable", "a fault that was asked for");
-        (StatusCode::SERVICE_UNAVAILABLE, refusal)
+    /// The refusal of a service that is not available.
+    pub(super) fn unavailable(self) -> Refusal {
+        Refusal::new("ServiceUnavailable", "a fault that was asked for")
+            .with_status(StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// How it throttles.
-    pub(super) fn throttled(self) -> (StatusCode, Refusal) {
+    /// The refusal of a service that throttles.
+    pub(super) fn throttled(self) -> Refusal {
         let kind = match self {
             Self::Queues => "RequestThrottled",
             Self::Bus => "ThrottlingException",
         };
-        let refusal = Refusal::new(kind, "a fault that was asked for");
-        (StatusCode::BAD_REQUEST, refusal)
+        Refusal::new(kind, "a fault that was asked for")
     }
 }
 

@@ -23,6 +23,29 @@ use crate::event::pattern::tree::{Node, NodeValue};
 /// What every event has for TestEventPattern (recorded from the service: `resources` and `detail` may be absent).
 const OF_EVERY_EVENT: [&str; 6] = ["id", "account", "source", "time", "region", "detail-type"];
 
+/// The actions that buses offer.
+pub(in crate::dev) const ACTIONS: [&str; 19] = [
+    "CreateEventBus",
+    "DeleteEventBus",
+    "DeleteRule",
+    "DescribeEventBus",
+    "DescribeRule",
+    "DisableRule",
+    "EnableRule",
+    "ListEventBuses",
+    "ListRuleNamesByTarget",
+    "ListRules",
+    "ListTagsForResource",
+    "ListTargetsByRule",
+    "PutEvents",
+    "PutRule",
+    "PutTargets",
+    "RemoveTargets",
+    "TagResource",
+    "TestEventPattern",
+    "UntagResource",
+];
+
 /// All buses of a server.
 pub(in crate::dev) struct Buses {
     store: Mutex<Store>,

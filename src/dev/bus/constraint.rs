@@ -119,6 +119,12 @@ impl Violations {
         }
     }
 
+    /// Adds that a list has too many members, which are repeated.
+    pub(super) fn longer(&mut self, at: &str, members: &str, most: usize) {
+        let wanted = format!("have length less than or equal to {most}");
+        self.add(&format!("Value '[{members}]'"), at, &wanted);
+    }
+
     /// Checks a number.
     pub(super) fn number(&mut self, at: &str, value: Option<i64>, (least, most): (i64, i64)) {
         let Some(value) = value else { return };

@@ -1,7 +1,8 @@
 //! An event on a bus: how an entry becomes one, and its envelope (EventBridge user guide, "Events"; the order of members and
 //! the words of errors are those recorded from the service).
 //!
-//! The detail is passed on as it was put: numbers keep their spelling and members their order; white space is left out.
+//! The detail is passed on as it was put: numbers and escapes keep their spelling and members their
+//! order; white space is left out.
 
 use std::cell::OnceCell;
 
@@ -38,14 +39,13 @@ impl Event {
                 error_message: "Not authorized for the source.".into(),
             });
         }
-        let detail = Node::parse(detail).ok();
-        let object = detail.filter(|node| matches!(node.value, NodeValue::Object(_)));
-        let Some(detail) = object else {
+        let parsed = Node::parse(detail);
+        if !parsed.is_ok_and(|node| matches!(node.value, NodeValue::Object(_))) {
             return Err(Outcome::Refused {
                 error_code: "MalformedDetail",
                 error_message: "Detail is malformed.".into(),
             });
-        };
+        }
         let time = match entry.time {
             Some(seconds) => timestamp(seconds).ok_or_else(|| argument("Time", "out of range"))?,
             None => now,
@@ -59,7 +59,7 @@ impl Event {
         Ok(Self {
             text: format!(
                 r#"{{"version":"0","id":"{id}","detail-type":{detail_type},"source":{source},"account":"{ACCOUNT}","time":"{time}","region":{region},"resources":[{resources}],"detail":{}}}"#,
-                detail.to_json()
+                compact(detail)
             ),
             without_detail: format!(
                 r#"{{"id":"{id}","account":"{ACCOUNT}","detailType":{detail_type},"time":"{time}","source":{source},"region":{region},"resources":[{resources}],"version":"0"}}"#
@@ -76,6 +76,20 @@ impl Event {
         let tree = self.tree.get_or_init(|| Node::parse(&self.text).ok());
         tree.as_ref()
     }
+}
+
+/// JSON without white space between its tokens; what is inside of strings stays as it is.
+fn compact(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let (mut is_inside, mut is_escaped) = (false, false);
+    for c in json.chars() {
+        if is_inside || !matches!(c, ' ' | '\t' | '\n' | '\r') {
+            out.push(c);
+        }
+        is_inside ^= c == '"' && !is_escaped;
+        is_escaped = is_inside && c == '\\' && !is_escaped;
+    }
+    out
 }
 
 fn required<'e>(name: &'static str, value: Option<&'e str>) -> Result<&'e str, Outcome> {
@@ -129,10 +143,28 @@ mod tests {
         );
         let event = Event::try_new(&entry, "eu-central-1", now()).unwrap();
         let text = |text: &str| text.replace(&event.id, "ID");
-        insta::assert_snapshot!(text(&event.text), @r#"{"version":"0","id":"ID","detail-type":"OrderPlacéd","source":"shop.\"o\"","account":"000000000000","time":"2025-11-25T15:17:06Z","region":"eu-central-1","resources":["arn:x","y"],"detail":{"total":1.50,"a":[1e2,"é <b>"],"a":null}}"#);
+        insta::assert_snapshot!(text(&event.text), @r#"{"version":"0","id":"ID","detail-type":"OrderPlacéd","source":"shop.\"o\"","account":"000000000000","time":"2025-11-25T15:17:06Z","region":"eu-central-1","resources":["arn:x","y"],"detail":{"total":1.50,"a":[1e2,"\u00e9 <b>"],"a":null}}"#);
         insta::assert_snapshot!(text(&event.without_detail), @r#"{"id":"ID","account":"000000000000","detailType":"OrderPlacéd","time":"2025-11-25T15:17:06Z","source":"shop.\"o\"","region":"eu-central-1","resources":["arn:x","y"],"version":"0"}"#);
         assert_eq!(event.ingested, "2026-11-25T15:17:06Z");
-        assert_eq!(event.tree().unwrap().to_json(), event.text);
+        let detail = event.tree().unwrap().to_json();
+        assert!(detail.contains(r#""a":[1e2,"é <b>"]"#), "{detail}");
+    }
+
+    #[test]
+    fn details_keep_their_escapes() {
+        for (detail, compacted) in [
+            (
+                r#"{ "a" : "\/ \u002f \" \\ " , "\u0061":1 }"#,
+                r#"{"a":"\/ \u002f \" \\ ","\u0061":1}"#,
+            ),
+            (
+                "{\r\n\t\"é\": \"\\ud83d\\ude00 \\t\"}",
+                r#"{"é":"\ud83d\ude00 \t"}"#,
+            ),
+            (r#"{"a\\": [ "x" , " " ]}"#, r#"{"a\\":["x"," "]}"#),
+        ] {
+            assert_eq!(compact(detail), compacted);
+        }
     }
 
     #[test]

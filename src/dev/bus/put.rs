@@ -27,8 +27,14 @@ const TIME_BYTES: usize = 14;
 /// Refuses a call that is wrong as a whole.
 pub(super) fn check(entries: Option<&[Entry]>) -> Result<(), Refusal> {
     let mut found = Violations::default();
-    found.list("entries", entries.map(<[Entry]>::len), (1, MOST_ENTRIES));
+    let count = entries.map(<[Entry]>::len);
     let entries = entries.unwrap_or_default();
+    match count {
+        Some(count) if count > MOST_ENTRIES => {
+            found.longer("entries", &told(entries), MOST_ENTRIES)
+        }
+        count => found.list("entries", count, (1, MOST_ENTRIES)),
+    }
     for (index, entry) in entries.iter().enumerate() {
         let at = |member: &str| format!("entries.{}.member.{member}", index + 1);
         let (bus, trace) = (&entry.event_bus_name, &entry.trace_header);
@@ -42,6 +48,25 @@ pub(super) fn check(entries: Option<&[Entry]>) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+/// Entries as the service repeats them in a refusal (recorded).
+fn told(entries: &[Entry]) -> String {
+    let or_null = |text: &Option<String>| text.clone().unwrap_or_else(|| "null".into());
+    let told = entries.iter().map(|entry| {
+        let time = entry.time.map_or_else(|| "null".into(), |time| time.to_string());
+        let resources = entry.resources.as_ref();
+        let resources = resources.map_or_else(|| "null".into(), |all| format!("[{}]", all.join(", ")));
+        format!(
+            "PutEventsRequestEntry(time={time}, source={}, resources={resources}, detailType={}, detail={}, eventBusName={}, traceHeader={}, kmsKeyIdentifier=null, internalMetadata=null)",
+            or_null(&entry.source),
+            or_null(&entry.detail_type),
+            or_null(&entry.detail),
+            or_null(&entry.event_bus_name),
+            or_null(&entry.trace_header)
+        )
+    });
+    told.collect::<Vec<String>>().join(", ")
 }
 
 fn size(entry: &Entry) -> usize {

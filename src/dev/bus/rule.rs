@@ -63,17 +63,28 @@ impl Rule {
     }
 }
 
+/// The highest complexity of the wildcards of one field. AWS does not publish its bound: it was
+/// recorded to refuse 11 (LocalStack's tests) and seen to take 9 and to refuse 12 (three and four
+/// wildcards `*:stack/NAME/*` for one field, github.com/vals-ai/Valkyrie pull request 278).
+const MOST_COMPLEX: usize = 10;
+
 /// Reads a pattern, refusing in AWS's words. The place is ours: AWS names the end of the token before.
 pub(super) fn pattern(text: &str) -> Result<Pattern, Refusal> {
-    Pattern::parse(text).map_err(|error: PatternError| {
-        let message = format!(
+    let invalid = |message: String| Refusal::new("InvalidEventPatternException", message);
+    let pattern = Pattern::parse(text).map_err(|error: PatternError| {
+        invalid(format!(
             "{}\n at [Source: (String)\"{text}\"; line: {}, column: {}]",
             error.aws_text(),
             error.at.line,
             error.at.column
-        );
-        Refusal::new("InvalidEventPatternException", message)
-    })
+        ))
+    })?;
+    if pattern.wildcard_complexity() > MOST_COMPLEX {
+        return Err(invalid(
+            "Event pattern is not valid. Reason: Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences after a wildcard character".into(),
+        ));
+    }
+    Ok(pattern)
 }
 
 /// The enabled rules of a bus.

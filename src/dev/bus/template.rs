@@ -1,10 +1,12 @@
-//! Input transformers: a template with `<name>` in it, and what becomes of it for an event (EventBridge user guide, "Input
-//! transformation").
+//! Input transformers: a template with `<name>` in it, and what becomes of it for an event (EventBridge
+//! user guide, "Input transformation").
 //!
-//! A template is JSON with placeholders, or text: strings in quotes, one a line. A placeholder outside of quotes stands for a
-//! JSON value, one inside for text, which is not escaped; what has to be JSON and is not is sent nowhere. A path that leads
-//! nowhere gives an empty string. All of this was recorded from the service but for two cases, which AWS leaves open:
-//! `null` outside of quotes stays `null`, and objects inside of quotes are written as JSON.
+//! A template is JSON with placeholders, or text: strings in quotes, one a line. A placeholder
+//! outside of quotes stands for a JSON value, one inside for text, which is not escaped; what has to
+//! be JSON and is not is sent nowhere. A path that leads nowhere gives an empty string. Objects and
+//! arrays inside of quotes lose their own quotes in a text (`{a:b}`, `[x,y]`), and keep them in
+//! JSON, which is then none any more. All of this was recorded from the service but for one case,
+//! which AWS leaves open: `null` outside of quotes stays `null`.
 
 use std::collections::BTreeMap;
 
@@ -100,6 +102,7 @@ impl Template {
                     None => text(&mut out, ""),
                     Some(found) => match &found.value {
                         NodeValue::String(found) => text(&mut out, &String::from_utf8_lossy(found)),
+                        _ if inside && self.form == Form::Text => write_plain(&mut out, &found),
                         _ => out.push_str(&found.to_json()),
                     },
                 },
@@ -109,6 +112,32 @@ impl Template {
             Form::Text => Some(out),
             Form::Json => Node::parse(&out).ok().map(|node| node.to_json()),
         }
+    }
+}
+
+/// A value as text has it: JSON without the quotes of its names and strings.
+fn write_plain(out: &mut String, node: &Node) {
+    match &node.value {
+        NodeValue::Object(members) => {
+            out.push('{');
+            for (index, member) in members.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                out.push_str(&member.key);
+                out.push(':');
+                write_plain(out, &member.value);
+            }
+            out.push('}');
+        }
+        NodeValue::Array(elements) => {
+            out.push('[');
+            for (index, element) in elements.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                write_plain(out, element);
+            }
+            out.push(']');
+        }
+        NodeValue::String(text) => out.push_str(&String::from_utf8_lossy(text)),
+        _ => out.push_str(&node.to_json()),
     }
 }
 
@@ -305,6 +334,18 @@ mod tests {
         check("<numbers>", Some("[1,2.50]"));
         check("[<null>, <none>]", Some(r#"[null,""]"#));
         check(r#""numbers <numbers>""#, Some(r#""numbers [1,2.50]""#));
+        check(
+            "\"first <numbers>\"\n\"then <all>\"",
+            Some(
+                "\"first [1,2.50]\"\n\"then {instance-id:i-01,state:RUNNING,numbers:[1,2.50],null:null,quote:a \"b\"}\"",
+            ),
+        );
+        // In JSON they keep their quotes, which ends the string around them.
+        check(r#"{"all": "<all>"}"#, None);
+        check(
+            r#"{"numbers": "of <numbers>"}"#,
+            Some(r#"{"numbers":"of [1,2.50]"}"#),
+        );
         check(r#"{"none": "<none>"}"#, Some(r#"{"none":""}"#));
         check("\"one\"\n\"<state>\"", Some("\"one\"\n\"RUNNING\""));
         // A value in value position is escaped, one inside of a string is not.

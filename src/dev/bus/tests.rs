@@ -150,3 +150,65 @@ fn what_no_sdk_lets_through() {
     answer(&buses, "ListEventBuses", &json!({})).unwrap();
     assert!(buses.act("ListEventBuses", b"").is_ok());
 }
+
+/// Wildcards of one field count together, in rules and in tests of patterns.
+#[test]
+fn patterns_that_are_too_complex_are_refused() {
+    let buses = buses();
+    let stacks = |count: usize| -> Value {
+        let stack = |n| json!({ "wildcard": format!("*:stack/{n}-stack/*") });
+        json!({ "detail": { "id": (0..count).map(stack).collect::<Vec<_>>() } })
+    };
+    let one = |wildcard: &str| json!({ "detail": { "id": [{ "wildcard": wildcard }] } });
+    let apart = json!({ "detail": { "a": [{ "wildcard": "*a*a*a*a*" }], "b": [{ "wildcard": "*a*a*a*a*" }] } });
+    for (pattern, is_taken) in [
+        (one("/Users/*/dir/dir/dir/dir/dir/doc.txt"), true),
+        (one("*a*a*a*a*"), true),
+        (stacks(3), true),
+        (apart, true),
+        (one("*:*:*:*:*:event-bus/*"), false),
+        (one("*a*a*a*a*a*a*"), false),
+        (stacks(4), false),
+        (
+            json!({ "$or": [one("*:*:*:*:*:event-bus/*"), { "source": ["s"] }] }),
+            false,
+        ),
+    ] {
+        let rule = json!({ "Name": "r", "EventPattern": pattern.to_string() });
+        let event = json!({
+            "id": "1", "account": "1", "source": "s", "time": "2026-11-25T00:00:00Z", "region": "r", "detail-type": "t",
+        });
+        let test = json!({ "EventPattern": pattern.to_string(), "Event": event.to_string() });
+        for (action, request) in [("PutRule", rule), ("TestEventPattern", test)] {
+            match answer(&buses, action, &request) {
+                Ok(_) => assert!(is_taken, "{action} takes {pattern}"),
+                Err((kind, message)) => {
+                    assert!(!is_taken, "{action} refuses {pattern}: {message}");
+                    assert_eq!(kind, "InvalidEventPatternException");
+                    assert!(message.contains("Rule is too complex"), "{message}");
+                }
+            }
+        }
+    }
+}
+
+/// A call with too many entries repeats them, as the service was recorded to do.
+#[test]
+fn too_many_entries_are_repeated() {
+    let entry =
+        json!({ "Source": "s", "DetailType": "t", "Detail": "{}", "Resources": ["a", "b"] });
+    let entries: Vec<Value> = std::iter::repeat_n(entry, 11).collect();
+    let message = refused(
+        &buses(),
+        "PutEvents",
+        &json!({ "Entries": entries }),
+        "ValidationException",
+    );
+    let one = "PutEventsRequestEntry(time=null, source=s, resources=[a, b], detailType=t, detail={}, eventBusName=null, traceHeader=null, kmsKeyIdentifier=null, internalMetadata=null)";
+    let begin = format!("1 validation error detected: Value '[{one}, {one}, ");
+    assert!(message.starts_with(&begin), "{message}");
+    assert!(
+        message.ends_with("' at 'entries' failed to satisfy constraint: Member must have length less than or equal to 10"),
+        "{message}"
+    );
+}

@@ -91,6 +91,12 @@ const CALLS: [(&str, MethodFilter, &str, Act); 41] = [
     ("RemoveThingFromThingGroup", PUT, "/thing-groups/removeThingFromThingGroup", groups::leave),
 ];
 
+/// The names of the calls that are offered.
+pub(super) fn actions() -> impl Iterator<Item = &'static str> {
+    let calls = CALLS.iter().map(|(action, ..)| *action);
+    calls.chain(["DescribeEndpoint"])
+}
+
 /// The control plane in front of one broker.
 #[derive(Clone)]
 pub(super) struct ControlPlane(Arc<Plane>);

@@ -31,6 +31,16 @@ struct Plane {
     manner: Manner,
 }
 
+/// The calls that are offered, as faults name them.
+pub(super) const ACTIONS: [&str; 6] = [
+    "DeleteConnection",
+    "GetConnection",
+    "GetRetainedMessage",
+    "HttpPublish",
+    "ListRetainedMessages",
+    "ListSubscriptions",
+];
+
 impl DataPlane {
     pub(super) fn new(broker: Broker, delay: Duration) -> Self {
         let faults = broker.faults();

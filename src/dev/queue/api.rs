@@ -5,23 +5,49 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::super::observers::Observers;
 use super::super::refusal::Refusal;
 use super::super::sighting::Sighting;
 use super::super::{Answer, body_of};
-use super::attributes::Attributes;
-use super::batch::batch;
+use super::attributes::QueueAttributes;
+use super::batch::{act_on_each, check_entries};
+use super::held::Held;
+use super::refusals::no_queue;
 use super::store::Store;
 use super::wire::Request;
+
+/// The actions that queues offer.
+pub(in crate::dev) const ACTIONS: [&str; 20] = [
+    "AddPermission",
+    "ChangeMessageVisibility",
+    "ChangeMessageVisibilityBatch",
+    "CreateQueue",
+    "DeleteMessage",
+    "DeleteMessageBatch",
+    "DeleteQueue",
+    "GetQueueAttributes",
+    "GetQueueUrl",
+    "ListDeadLetterSourceQueues",
+    "ListQueueTags",
+    "ListQueues",
+    "PurgeQueue",
+    "ReceiveMessage",
+    "RemovePermission",
+    "SendMessage",
+    "SendMessageBatch",
+    "SetQueueAttributes",
+    "TagQueue",
+    "UntagQueue",
+];
 
 /// One queue.
 pub(super) struct Queue {
     pub(super) name: Arc<str>,
     pub(super) url: String,
     pub(super) arn: String,
-    pub(super) attributes: Mutex<Attributes>,
-    pub(super) tags: Mutex<BTreeMap<String, String>>,
+    pub(super) facts: Mutex<QueueFacts>,
     pub(super) store: Mutex<Store>,
     /// Somebody may receive something.
     pub(super) news: Notify,
@@ -29,9 +55,30 @@ pub(super) struct Queue {
     pub(super) sightings: Arc<Observers<Sighting>>,
 }
 
+/// What a queue tells of itself, beside its messages.
+pub(super) struct QueueFacts {
+    pub(super) attributes: QueueAttributes,
+    pub(super) tags: BTreeMap<String, String>,
+    /// Seconds since 1970.
+    pub(super) modified: i64,
+    pub(super) purged: Option<Instant>,
+}
+
+/// The surroundings of a call that an action depends on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::dev) struct CallOrigin<'c> {
+    /// Where the server is reached, for queues' URLs.
+    pub(in crate::dev) base: &'c str,
+    /// The `X-Amzn-Trace-Id` of the call.
+    pub(in crate::dev) trace: Option<&'c str>,
+}
+
 /// All queues of a server.
 pub(in crate::dev) struct Queues {
     pub(super) by_name: Mutex<HashMap<String, Arc<Queue>>>,
+    /// The names of queues that were deleted a moment ago.
+    pub(super) deleted: Mutex<HashMap<String, Instant>>,
+    pub(super) held: Arc<Held>,
     pub(super) region: String,
     pub(super) sightings: Arc<Observers<Sighting>>,
 }
@@ -45,6 +92,8 @@ impl Queues {
     pub(in crate::dev) fn new(region: &str) -> Self {
         Self {
             by_name: Mutex::default(),
+            deleted: Mutex::default(),
+            held: Arc::default(),
             region: region.to_owned(),
             sightings: Arc::default(),
         }
@@ -55,70 +104,60 @@ impl Queues {
         &self.sightings
     }
 
-    /// Does what is asked, and gives the answer's body. `base` is where the server is reached, for queues' URLs.
-    pub(in crate::dev) async fn act(&self, action: &str, body: &[u8], base: &str) -> Answer {
-        let request: Request = if body.is_empty() {
+    /// Does what is asked, and gives the answer's body.
+    pub(in crate::dev) async fn act(
+        &self,
+        action: &str,
+        body: &[u8],
+        origin: CallOrigin<'_>,
+    ) -> Answer {
+        let mut request: Request = if body.is_empty() {
             Request::default()
         } else {
             serde_json::from_slice(body)
                 .map_err(|error| Refusal::new("SerializationException", error.to_string()))?
         };
         match action {
-            "CreateQueue" => self.create(&request, base),
+            "CreateQueue" => self.create(&request, origin.base),
             "GetQueueUrl" => {
                 let queue = self.by_name(request.queue_name.as_deref().unwrap_or_default())?;
                 body_of(&json!({ "QueueUrl": queue.url }))
             }
             "ListQueues" => self.list(&request),
-            "DeleteQueue" => {
-                let queue = self.queue(&request)?;
-                lock(&self.by_name).retain(|_, known| !Arc::ptr_eq(known, &queue));
-                Ok(b"{}".to_vec())
-            }
+            "DeleteQueue" => self.delete_queue(&request),
             "ListDeadLetterSourceQueues" => self.sources(&request),
-            "SendMessage" => self.send(&request),
-            "SendMessageBatch" => self.send_batch(&request),
-            "ReceiveMessage" => self.receive(&request).await,
+            "SendMessage" => self.send(&mut request, origin.trace),
+            "SendMessageBatch" => self.send_batch(&request, origin.trace),
+            "ReceiveMessage" => self.receive(&mut request).await,
             "DeleteMessage" => {
                 let queue = self.queue(&request)?;
-                queue.delete(&request.entry)?;
+                queue.delete(&request.take_entry())?;
                 Ok(b"{}".to_vec())
-            }
-            "DeleteMessageBatch" => {
-                let queue = self.queue(&request)?;
-                batch(&request, |entry| queue.delete(entry))
             }
             "ChangeMessageVisibility" => {
                 let queue = self.queue(&request)?;
-                queue.change_visibility(&request.entry)?;
+                queue.change_visibility(&request.take_entry())?;
                 Ok(b"{}".to_vec())
             }
-            "ChangeMessageVisibilityBatch" => {
+            "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" => {
                 let queue = self.queue(&request)?;
-                batch(&request, |entry| queue.change_visibility(entry))
+                let entries = request.entries.as_deref().unwrap_or_default();
+                check_entries(action, entries)?;
+                act_on_each(entries, |entry| match action {
+                    "DeleteMessageBatch" => queue.delete(entry),
+                    _ => queue.change_visibility(entry),
+                })
             }
-            "PurgeQueue" => {
-                lock(&self.queue(&request)?.store).purge();
-                Ok(b"{}".to_vec())
-            }
-            "GetQueueAttributes" => {
-                let queue = self.queue(&request)?;
-                body_of(&json!({ "Attributes": queue.attributes(&request.attribute_names) }))
-            }
+            "PurgeQueue" => self.queue(&request)?.purge(),
+            "GetQueueAttributes" => self
+                .queue(&request)?
+                .told_attributes(&request.attribute_names),
             "SetQueueAttributes" => self.set_attributes(&request),
-            "TagQueue" => {
-                lock(&self.queue(&request)?.tags).extend(request.tags);
-                Ok(b"{}".to_vec())
-            }
-            "UntagQueue" => {
-                let queue = self.queue(&request)?;
-                lock(&queue.tags).retain(|key, _| !request.tag_keys.contains(key));
-                Ok(b"{}".to_vec())
-            }
-            "ListQueueTags" => {
-                let queue = self.queue(&request)?;
-                body_of(&json!({ "Tags": *lock(&queue.tags) }))
-            }
+            "TagQueue" => self.queue(&request)?.tag(&request),
+            "UntagQueue" => self.queue(&request)?.untag(&request),
+            "ListQueueTags" => self.queue(&request)?.told_tags(),
+            "AddPermission" => self.queue(&request)?.add_permission(&request),
+            "RemovePermission" => self.queue(&request)?.remove_permission(&request),
             _ => Err(Refusal::coded(
                 "UnsupportedOperation",
                 "AWS.SimpleQueueService.UnsupportedOperation",
@@ -139,12 +178,4 @@ impl Queues {
         let url = request.queue_url.as_deref().unwrap_or_default();
         self.by_name(url.rsplit('/').next().unwrap_or_default())
     }
-}
-
-pub(super) fn no_queue() -> Refusal {
-    Refusal::coded(
-        "QueueDoesNotExist",
-        "AWS.SimpleQueueService.NonExistentQueue",
-        "The specified queue does not exist.",
-    )
 }

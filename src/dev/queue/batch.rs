@@ -6,40 +6,60 @@ use serde::Serialize;
 
 use super::super::refusal::Refusal;
 use super::super::{Answer, body_of};
-use super::wire::{Entry, Failed, Request};
+use super::refusals::batch as refused;
+use super::wire::{Entry, Failed};
 
 /// The most entries of one batch (SQS quotas).
 const PER_BATCH: usize = 10;
 
-/// Does the same with every entry of a batch, and tells which succeeded.
-pub(super) fn batch<T: Serialize>(
-    request: &Request,
-    mut act: impl FnMut(&Entry) -> Result<T, Refusal>,
-) -> Answer {
-    let entries = request.entries.as_deref().unwrap_or_default();
-    let refuse = |kind, code, message: &str| Err(Refusal::coded(kind, code, message));
+/// The most characters of an entry's id.
+const LONGEST_ID: usize = 80;
+
+/// Refuses a batch that is wrong as a whole. `action` is the action's name.
+pub(super) fn check_entries(action: &str, entries: &[Entry]) -> Result<(), Refusal> {
     if entries.is_empty() {
-        return refuse(
+        return Err(refused(
             "EmptyBatchRequest",
             "AWS.SimpleQueueService.EmptyBatchRequest",
-            "There should be at least one entry in the request.",
-        );
+            format!("There should be at least one {action}RequestEntry in the request."),
+        ));
     }
     if entries.len() > PER_BATCH {
-        return refuse(
+        let count = entries.len();
+        return Err(refused(
             "TooManyEntriesInBatchRequest",
             "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
-            "Maximum number of entries per request are 10.",
-        );
+            format!(
+                "Maximum number of entries per request are {PER_BATCH}. You have sent {count}."
+            ),
+        ));
     }
-    let ids: HashSet<_> = entries.iter().map(|entry| &entry.id).collect();
-    if ids.len() < entries.len() {
-        return refuse(
+    let id = |entry: &Entry| entry.id.clone().unwrap_or_default();
+    let is_taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_id = |id: &str| (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_taken);
+    if !entries.iter().all(|entry| is_id(&id(entry))) {
+        return Err(refused(
+            "InvalidBatchEntryId",
+            "AWS.SimpleQueueService.InvalidBatchEntryId",
+            "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long.",
+        ));
+    }
+    let mut seen = HashSet::new();
+    if let Some(repeated) = entries.iter().map(id).find(|id| !seen.insert(id.clone())) {
+        return Err(refused(
             "BatchEntryIdsNotDistinct",
             "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
-            "Id repeated.",
-        );
+            format!("Id {repeated} repeated."),
+        ));
     }
+    Ok(())
+}
+
+/// Does the same with every entry of a checked batch, and tells which succeeded.
+pub(super) fn act_on_each<T: Serialize>(
+    entries: &[Entry],
+    mut act: impl FnMut(&Entry) -> Result<T, Refusal>,
+) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Outcome<T> {

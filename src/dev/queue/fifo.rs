@@ -1,72 +1,86 @@
-//! Message groups: within one, nothing is handed out while an earlier receive's messages are in flight.
+//! Message groups of a FIFO queue: within one, a message is handed out only when no earlier one of
+//! the group is hidden.
+//!
+//! A group is available again as soon as its first message is visible, also while later ones are in
+//! flight; it then delivers up to the first hidden one (recorded from AWS by LocalStack's tests on
+//! groups whose visibility changes for one message alone).
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::store::Sequence;
+use super::message::Sequence;
 
 #[derive(Debug, Default)]
 struct Group {
-    /// In the order of sending.
-    waiting: BTreeSet<Sequence>,
-    in_flight: usize,
-    /// Whether it stands in the line.
+    /// Visible messages in the order of sending.
+    visible: BTreeSet<Sequence>,
+    /// Messages that are in flight or delayed: none after them is handed out.
+    hidden: BTreeSet<Sequence>,
+    /// Whether the group is in the line.
     lined_up: bool,
+}
+
+impl Group {
+    fn is_available(&self) -> bool {
+        match (self.visible.first(), self.hidden.first()) {
+            (Some(visible), Some(hidden)) => visible < hidden,
+            (visible, None) => visible.is_some(),
+            (None, Some(_)) => false,
+        }
+    }
 }
 
 /// The groups of a FIFO queue.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     groups: HashMap<Arc<str>, Group>,
-    /// Groups that may be handed out, each once.
+    /// Groups that may have something to hand out, each once.
     line: VecDeque<Arc<str>>,
 }
 
 impl Groups {
-    /// A message is waiting in its group: newly sent, or visible again.
-    pub(super) fn wait(&mut self, group: &Arc<str>, message: Sequence) {
-        self.groups
-            .entry(Arc::clone(group))
-            .or_default()
-            .waiting
-            .insert(message);
+    /// A message becomes visible: newly sent, or handed back.
+    pub(super) fn show(&mut self, group: &Arc<str>, message: Sequence) {
+        let known = self.groups.entry(Arc::clone(group)).or_default();
+        known.hidden.remove(&message);
+        known.visible.insert(message);
         self.line_up(group);
     }
 
-    /// A message that was handed out is not in flight any more: deleted, or visible again.
-    pub(super) fn landed(&mut self, group: &Arc<str>) {
-        if let Some(known) = self.groups.get_mut(group) {
-            known.in_flight = known.in_flight.saturating_sub(1);
-        }
-        self.line_up(group);
+    /// A message is hidden before it was visible, by a delay.
+    pub(super) fn hide(&mut self, group: &Arc<str>, message: Sequence) {
+        let known = self.groups.entry(Arc::clone(group)).or_default();
+        known.hidden.insert(message);
     }
 
-    /// A waiting message is gone.
+    /// A message leaves the queue.
     pub(super) fn forget(&mut self, group: &Arc<str>, message: Sequence) {
         if let Some(known) = self.groups.get_mut(group) {
-            known.waiting.remove(&message);
+            known.visible.remove(&message);
+            known.hidden.remove(&message);
         }
         self.line_up(group);
     }
 
-    /// Takes up to `most` messages of the next group that may be handed out.
+    /// Takes up to `most` messages of the next group that has any to hand out. They count as
+    /// hidden from now on.
     pub(super) fn take(&mut self, most: usize) -> Vec<Sequence> {
         while let Some(name) = self.line.pop_front() {
             let Some(group) = self.groups.get_mut(&name) else {
                 continue;
             };
             group.lined_up = false;
-            if group.in_flight > 0 {
-                continue;
-            }
             let mut taken = Vec::new();
+            let until = group.hidden.first().copied().unwrap_or(Sequence::MAX);
             while taken.len() < most
-                && let Some(message) = group.waiting.pop_first()
+                && let Some(message) = group.visible.first().copied()
+                && message < until
             {
+                group.visible.pop_first();
                 taken.push(message);
             }
-            group.in_flight = taken.len();
             if !taken.is_empty() {
+                group.hidden.extend(&taken);
                 return taken;
             }
         }
@@ -77,11 +91,11 @@ impl Groups {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
-        if group.in_flight == 0 && group.waiting.is_empty() {
+        if group.visible.is_empty() && group.hidden.is_empty() {
             if !group.lined_up {
                 self.groups.remove(name);
             }
-        } else if group.in_flight == 0 && !group.lined_up {
+        } else if !group.lined_up && group.is_available() {
             group.lined_up = true;
             self.line.push_back(Arc::clone(name));
         }

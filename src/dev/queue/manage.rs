@@ -1,8 +1,11 @@
-//! Making queues, finding them, and what they are told to be.
+//! Making queues, finding them, and what they are set to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::Notify;
@@ -10,54 +13,75 @@ use tokio::time::Instant;
 
 use super::super::refusal::Refusal;
 use super::super::{ACCOUNT, Answer, body_of};
-use super::api::{Queue, Queues, lock};
-use super::attributes;
+use super::api::{Queue, QueueFacts, Queues, lock};
+use super::attributes::{
+    self, QueueAttributes, asks_for_fifo, change, check_names, defaults, is_told,
+};
+use super::redrive::{Redrive, allows, redrive_refusal};
+use super::refusals::{deleted_recently, invalid, missing, name_exists, purge_in_progress};
 use super::store::Store;
-use super::wire::Request;
+use super::wire::{Request, bounded};
+
+/// The time that a deleted queue's name is not free, and that lies between two purges (SQS API
+/// reference, DeleteQueue and PurgeQueue).
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// The most tags of a queue (SQS quotas, "Queue quotas").
+const MOST_TAGS: usize = 50;
+
+/// The most queues of one page of a list, which is also the usual number.
+const PAGE: usize = 1_000;
 
 impl Queues {
     pub(super) fn create(&self, request: &Request, base: &str) -> Answer {
         let name = request.queue_name.as_deref().unwrap_or_default();
-        let fifo = request.attributes.get("FifoQueue").map(String::as_str) == Some("true");
-        let stem = name.strip_suffix(".fifo");
-        let letters = stem.unwrap_or(name);
-        let right = !letters.is_empty()
-            && name.len() <= 80
-            && letters
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-        if !right || fifo != stem.is_some() {
-            return Err(Refusal::new(
-                "InvalidParameterValue",
-                "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length; the name of a FIFO queue ends with .fifo",
-            ));
-        }
-        attributes::check(&request.attributes)?;
+        let fifo = asks_for_fifo(&request.attributes);
+        check_name(name, fifo)?;
         let mut queues = lock(&self.by_name);
-        if let Some(queue) = queues.get(name) {
-            let known = lock(&queue.attributes);
-            let differs = request
-                .attributes
-                .iter()
-                .any(|(name, value)| known.get(name) != Some(value));
-            if differs {
-                return Err(Refusal::coded(
-                    "QueueNameExists",
-                    "QueueAlreadyExists",
-                    "A queue already exists with the same name and a different value for an attribute.",
-                ));
+        let default = defaults(fifo);
+        let set = match queues.get(name) {
+            Some(queue) => {
+                let known = lock(&queue.facts);
+                let asked = change(&known.attributes, &request.attributes)?;
+                let asked = request
+                    .attributes
+                    .keys()
+                    .map(|name| (name, asked.get(name)));
+                let mut differing =
+                    asked.filter(|(name, value)| known.attributes.get(*name) != *value);
+                return match differing.next() {
+                    Some((name, _)) => Err(name_exists(name)),
+                    None => body_of(&json!({ "QueueUrl": queue.url })),
+                };
             }
-            return body_of(&json!({ "QueueUrl": queue.url }));
+            None => change(&default, &request.attributes)?,
+        };
+        let now = Instant::now();
+        let mut deleted = lock(&self.deleted);
+        deleted.retain(|_, at| *at + PAUSE > now);
+        if deleted.contains_key(name) {
+            return Err(deleted_recently());
         }
+        let arn = format!("arn:aws:sqs:{}:{ACCOUNT}:{name}", self.region);
+        check_redrive(&queues, &arn, fifo, set.get("RedrivePolicy"))?;
+        check_tags(name, &request.create_tags)?;
+        let created = Timestamp::now().as_second();
         let queue = Queue {
             name: name.into(),
             url: format!("{base}/{ACCOUNT}/{name}"),
-            arn: format!("arn:aws:sqs:{}:{ACCOUNT}:{name}", self.region),
-            store: Mutex::new(Store::new(attributes::settings(&request.attributes))),
-            attributes: Mutex::new(request.attributes.clone()),
-            tags: Mutex::new(request.create_tags.clone()),
+            arn,
+            store: Mutex::new(Store::new(
+                attributes::settings(&set),
+                Arc::clone(&self.held),
+            )),
+            facts: Mutex::new(QueueFacts {
+                attributes: set,
+                tags: request.create_tags.clone(),
+                modified: created,
+                purged: None,
+            }),
             news: Notify::new(),
-            created: Timestamp::now().as_second(),
+            created,
             sightings: Arc::clone(&self.sightings),
         };
         let answer = body_of(&json!({ "QueueUrl": queue.url }));
@@ -65,13 +89,21 @@ impl Queues {
         answer
     }
 
+    pub(super) fn delete_queue(&self, request: &Request) -> Answer {
+        let queue = self.queue(request)?;
+        let mut deleted = lock(&self.deleted);
+        deleted.insert(queue.name.to_string(), Instant::now());
+        drop(deleted);
+        lock(&self.by_name).retain(|_, known| !Arc::ptr_eq(known, &queue));
+        Ok(b"{}".to_vec())
+    }
+
     pub(super) fn list(&self, request: &Request) -> Answer {
         let prefix = request.queue_name_prefix.as_deref().unwrap_or_default();
         let queues = lock(&self.by_name);
         let named = queues.iter().filter(|(name, _)| name.starts_with(prefix));
-        let mut urls: Vec<&str> = named.map(|(_, queue)| queue.url.as_str()).collect();
-        urls.sort_unstable();
-        body_of(&json!({ "QueueUrls": urls }))
+        let urls = named.map(|(_, queue)| queue.url.as_str()).collect();
+        page("QueueUrls", urls, request)
     }
 
     pub(super) fn sources(&self, request: &Request) -> Answer {
@@ -79,40 +111,139 @@ impl Queues {
         let queues = lock(&self.by_name);
         let sources = queues.values().filter(|queue| {
             let store = lock(&queue.store);
-            store
-                .settings
-                .redrive
-                .as_ref()
-                .is_some_and(|(_, arn)| *arn == target.arn)
+            let redrive = store.settings().redrive.as_ref();
+            redrive.is_some_and(|redrive| redrive.target == target.arn)
         });
-        let mut urls: Vec<&str> = sources.map(|queue| queue.url.as_str()).collect();
-        urls.sort_unstable();
-        body_of(&json!({ "queueUrls": urls }))
+        let urls = sources.map(|queue| queue.url.as_str()).collect();
+        page("queueUrls", urls, request)
     }
 
     pub(super) fn set_attributes(&self, request: &Request) -> Answer {
         let queue = self.queue(request)?;
-        attributes::check(&request.attributes)?;
-        let mut known = lock(&queue.attributes);
-        known.extend(request.attributes.clone());
-        lock(&queue.store).settings = attributes::settings(&known);
+        let policy = request.attributes.get("RedrivePolicy");
+        if let Some(policy) = policy.filter(|policy| !policy.is_empty()) {
+            // Not with the facts locked: a queue may be its own dead-letter queue.
+            let fifo = lock(&queue.store).settings().fifo;
+            check_redrive(&lock(&self.by_name), &queue.arn, fifo, Some(policy))?;
+        }
+        let mut facts = lock(&queue.facts);
+        let changed = change(&facts.attributes, &request.attributes)?;
+        lock(&queue.store).set(attributes::settings(&changed), Instant::now());
+        facts.attributes = changed;
+        facts.modified = Timestamp::now().as_second();
+        // A shorter delay or another dead-letter queue may give a poll something to do.
+        queue.news.notify_one();
         Ok(b"{}".to_vec())
     }
 }
 
-impl Queue {
-    pub(super) fn attributes(&self, asked: &[String]) -> BTreeMap<String, String> {
-        let known = lock(&self.attributes);
-        let counts = lock(&self.store).counts(Instant::now());
-        let mut all: BTreeMap<String, String> = known.clone();
-        all.extend(
-            attributes::numbers(&known).map(|(name, number)| (name.to_owned(), number.to_string())),
+/// Refuses names that no queue may have, and those of the other kind of queue.
+fn check_name(name: &str, fifo: bool) -> Result<(), Refusal> {
+    let stem = name.strip_suffix(".fifo");
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let has_name = !stem.unwrap_or(name).is_empty() && name.len() <= 80;
+    if has_name && stem.unwrap_or(name).chars().all(letters) && fifo == stem.is_some() {
+        return Ok(());
+    }
+    Err(match fifo && stem.is_none() {
+        true => invalid(
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length.",
+        ),
+        false => invalid(
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
+        ),
+    })
+}
+
+/// Refuses a dead-letter queue that cannot be one for this queue.
+fn check_redrive(
+    queues: &HashMap<String, Arc<Queue>>,
+    source: &str,
+    fifo: bool,
+    policy: Option<&String>,
+) -> Result<(), Refusal> {
+    let Some(policy) = policy else {
+        return Ok(());
+    };
+    let redrive = Redrive::parse(policy)?;
+    let refuse = |reason: &str| Err(redrive_refusal(policy, reason));
+    let target = queues.values().find(|queue| queue.arn == redrive.target);
+    let Some(target) = target else {
+        return refuse("Dead letter target does not exist.");
+    };
+    let target = lock(&target.facts);
+    if target.attributes.contains_key("FifoQueue") != fifo {
+        return refuse("Dead-letter queue must be same type of queue as the source.");
+    }
+    let allow = target.attributes.get("RedriveAllowPolicy");
+    if !allows(allow.map(String::as_str), source) {
+        return refuse(
+            "The RedriveAllowPolicy of the dead-letter queue does not allow this queue as a source.",
         );
-        let created = self.created.to_string();
+    }
+    Ok(())
+}
+
+fn check_tags(queue: &str, tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    if tags.len() > MOST_TAGS {
+        return Err(invalid(format!("Too many tags added for queue {queue}.")));
+    }
+    if tags
+        .keys()
+        .any(|key| !(1..=128).contains(&key.chars().count()))
+    {
+        return Err(invalid(
+            "Tag keys must be between 1 and 128 characters in length.",
+        ));
+    }
+    if tags.values().any(|value| value.chars().count() > 256) {
+        return Err(invalid(
+            "Tag values must be between 0 and 256 characters in length.",
+        ));
+    }
+    Ok(())
+}
+
+/// One page of a list of URLs; a token is the last URL of the page before.
+fn page(member: &str, mut urls: Vec<&str>, request: &Request) -> Answer {
+    let (least, most) = (1, PAGE as i64);
+    let reason = "Must be between 1 and 1000";
+    let count = bounded("MaxResults", request.max_results, (least, most), reason)?;
+    urls.sort_unstable();
+    if let Some(token) = &request.next_token {
+        let last = STANDARD.decode(token).ok();
+        let last = last.and_then(|bytes| String::from_utf8(bytes).ok());
+        let last = last.ok_or_else(|| invalid("Invalid or expired next token."))?;
+        urls.retain(|url| *url > last.as_str());
+    }
+    let size = count.map_or(PAGE, |count| count as usize);
+    // Only who asks for pages is told that there are more.
+    let next = urls
+        .get(..size)
+        .filter(|page| count.is_some() && page.len() < urls.len());
+    let next = next
+        .and_then(|page| page.last())
+        .map(|last| STANDARD.encode(last));
+    urls.truncate(size);
+    let mut answer = serde_json::Map::new();
+    if !urls.is_empty() || member == "queueUrls" {
+        answer.insert(member.to_owned(), json!(urls));
+    }
+    answer.extend(next.map(|token| ("NextToken".to_owned(), token.into())));
+    body_of(&answer)
+}
+
+impl Queue {
+    pub(super) fn told_attributes(&self, asked: &[String]) -> Answer {
+        check_names(asked)?;
+        let facts = lock(&self.facts);
+        let counts = lock(&self.store).counts(Instant::now());
+        let mut all: QueueAttributes = facts.attributes.clone();
+        all.retain(|name, _| is_told(name, &facts.attributes));
         for (name, value) in [
             ("QueueArn", self.arn.clone()),
-            ("CreatedTimestamp", created.clone()),
-            ("LastModifiedTimestamp", created),
+            ("CreatedTimestamp", self.created.to_string()),
+            ("LastModifiedTimestamp", facts.modified.to_string()),
             ("ApproximateNumberOfMessages", counts.visible.to_string()),
             (
                 "ApproximateNumberOfMessagesNotVisible",
@@ -126,6 +257,51 @@ impl Queue {
             all.insert(name.to_owned(), value);
         }
         all.retain(|name, _| asked.iter().any(|asked| asked == "All" || asked == name));
-        all
+        match all.is_empty() {
+            true => Ok(b"{}".to_vec()),
+            false => body_of(&json!({ "Attributes": all })),
+        }
+    }
+
+    /// Deletes all messages, once a minute.
+    pub(super) fn purge(&self) -> Answer {
+        let mut facts = lock(&self.facts);
+        let now = Instant::now();
+        if facts.purged.is_some_and(|at| at + PAUSE > now) {
+            return Err(purge_in_progress(&self.name));
+        }
+        facts.purged = Some(now);
+        lock(&self.store).purge();
+        Ok(b"{}".to_vec())
+    }
+
+    pub(super) fn tag(&self, request: &Request) -> Answer {
+        if request.tags.is_empty() {
+            return Err(missing("Tags"));
+        }
+        let mut facts = lock(&self.facts);
+        let mut tags = facts.tags.clone();
+        tags.extend(request.tags.clone());
+        check_tags(&self.name, &tags)?;
+        facts.tags = tags;
+        Ok(b"{}".to_vec())
+    }
+
+    pub(super) fn untag(&self, request: &Request) -> Answer {
+        if request.tag_keys.is_empty() {
+            return Err(invalid(
+                "Tag keys must be between 1 and 128 characters in length.",
+            ));
+        }
+        let mut facts = lock(&self.facts);
+        facts.tags.retain(|key, _| !request.tag_keys.contains(key));
+        Ok(b"{}".to_vec())
+    }
+
+    pub(super) fn told_tags(&self) -> Answer {
+        match &lock(&self.facts).tags {
+            none if none.is_empty() => Ok(b"{}".to_vec()),
+            tags => body_of(&json!({ "Tags": tags })),
+        }
     }
 }

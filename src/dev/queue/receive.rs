@@ -1,4 +1,5 @@
-//! Receiving: a long poll, what it shows of each message, and what is moved away because it was handed out too often.
+//! Receiving: a long poll, what it shows of each message, and what is moved away because it was
+//! received too often.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,52 +10,99 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
+use super::super::refusal::Refusal;
 use super::super::sighting::Seen;
 use super::super::{ACCOUNT, Answer, body_of};
 use super::api::{Queue, Queues, lock};
-use super::attributes;
-use super::store::{Content, Handed};
-use super::wire::{Attribute, Received, Request, attributes_md5, bounded, sequence_number};
+use super::digest::attributes_md5;
+use super::message::{Handed, Moved};
+use super::refusals::{over_limit, unknown_attribute};
+use super::store::LONGEST_VISIBILITY;
+use super::wire::{Attribute, Received, Request, bounded, sequence_number};
+
+/// The system attributes of a message (SQS API reference, ReceiveMessage).
+const SYSTEM_ATTRIBUTES: [&str; 9] = [
+    "ApproximateFirstReceiveTimestamp",
+    "ApproximateReceiveCount",
+    "AWSTraceHeader",
+    "DeadLetterQueueSourceArn",
+    "MessageDeduplicationId",
+    "MessageGroupId",
+    "SenderId",
+    "SentTimestamp",
+    "SequenceNumber",
+];
+
+/// A checked ReceiveMessage.
+struct Poll {
+    most: usize,
+    visibility: Option<Duration>,
+    until: Instant,
+    waits: bool,
+}
+
+impl Poll {
+    fn of(request: &mut Request, queue: &Queue) -> Result<Self, Refusal> {
+        let names = request.attribute_names.iter();
+        let mut names = names.chain(&request.message_system_attribute_names);
+        let is_unknown =
+            |name: &&String| *name != "All" && !SYSTEM_ATTRIBUTES.contains(&name.as_str());
+        if let Some(unknown) = names.find(is_unknown) {
+            return Err(unknown_attribute(unknown));
+        }
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let (least, most) = (1, 10);
+        let count = request.max_number_of_messages;
+        let reason = "Must be between 1 and 10";
+        let count = bounded("MaxNumberOfMessages", count, (least, most), reason)?;
+        let wait = request.wait_time_seconds;
+        let wait = bounded("WaitTimeSeconds", wait, (0, 20), "Must be >= 0 and <= 20")?;
+        let visibility = request.take_entry().visibility_timeout;
+        let longest = i64::try_from(LONGEST_VISIBILITY.as_secs()).unwrap_or(i64::MAX);
+        let reason = "Must be between 0 and 43200";
+        let visibility = bounded("VisibilityTimeout", visibility, (0, longest), reason)?;
+        let usual = || lock(&queue.store).settings().wait;
+        let wait = wait.map_or_else(usual, seconds);
+        Ok(Self {
+            most: count.unwrap_or(1) as usize,
+            visibility: visibility.map(seconds),
+            until: Instant::now() + wait,
+            waits: !wait.is_zero(),
+        })
+    }
+}
 
 impl Queues {
-    pub(super) async fn receive(&self, request: &Request) -> Answer {
+    pub(super) async fn receive(&self, request: &mut Request) -> Answer {
         let queue = self.queue(request)?;
-        let most = bounded(
-            request.max_number_of_messages,
-            1,
-            (1, 10),
-            "MaxNumberOfMessages",
-        )?;
-        let usual = attributes::number(&lock(&queue.attributes), "ReceiveMessageWaitTimeSeconds");
-        let usual = u32::try_from(usual).unwrap_or(0);
-        let wait = bounded(request.wait_time_seconds, usual, (0, 20), "WaitTimeSeconds")?;
-        let visibility = request
-            .entry
-            .visibility_timeout
-            .map(|seconds| Duration::from_secs(seconds.into()));
-        let until = Instant::now() + Duration::from_secs(wait.into());
+        let poll = Poll::of(request, &queue)?;
         let handed = loop {
             // Listening begins before looking, so that nothing sent in between is missed.
             let news = queue.news.notified();
             let now = Instant::now();
-            let (handed, dead, timer) = {
+            let target = self.dead_letter_queue(&queue);
+            let (receive, fifo, timer) = {
                 let mut store = lock(&queue.store);
-                let (handed, dead) = store.receive(
-                    most as usize,
-                    visibility,
-                    Timestamp::now().as_millisecond(),
-                    now,
-                );
-                (handed, dead, store.next_timer())
+                let milliseconds = Timestamp::now().as_millisecond();
+                let redrive = target.is_some();
+                let receive = store.receive(poll.most, poll.visibility, redrive, milliseconds, now);
+                (receive, store.settings().fifo, store.next_timer())
             };
-            self.redrive(&queue, dead);
-            if !handed.is_empty() || now >= until {
-                break handed;
+            if let Some(target) = target {
+                self.redrive(&queue, &target, receive.moved);
             }
-            let until = timer.map_or(until, |timer| timer.min(until));
+            if receive.is_full && !fifo && !poll.waits {
+                return Err(over_limit(
+                    "The maximum number of in flight messages is reached.",
+                ));
+            }
+            if !receive.handed.is_empty() || now >= poll.until {
+                break receive.handed;
+            }
+            let until = timer.map_or(poll.until, |timer| timer.min(poll.until));
             let _ = timeout_at(until, news).await;
         };
-        if handed.len() == most as usize {
+        if handed.len() == poll.most {
             // There may be more for another.
             queue.news.notify_one();
         }
@@ -80,24 +128,26 @@ impl Queues {
         body_of(&Messages { messages: received })
     }
 
-    /// Moves what was handed out too often to where the queue says.
-    fn redrive(&self, queue: &Queue, dead: Vec<Content>) {
-        if dead.is_empty() {
-            return;
-        }
-        let target = lock(&queue.store).settings.redrive.clone();
-        let name = target.and_then(|(_, arn)| arn.rsplit(':').next().map(str::to_owned));
-        let Some(Ok(target)) = name.map(|name| self.by_name(&name)) else {
-            return;
-        };
+    /// The queue that a queue's dead letters are moved to. Where it is gone, they stay.
+    fn dead_letter_queue(&self, queue: &Queue) -> Option<Arc<Queue>> {
+        let store = lock(&queue.store);
+        let arn = &store.settings().redrive.as_ref()?.target;
+        let name = arn.rsplit(':').next()?.to_owned();
+        drop(store);
+        self.by_name(&name).ok()
+    }
+
+    /// Moves what was received too often to where the queue says.
+    fn redrive(&self, queue: &Queue, target: &Queue, moved: Vec<Moved>) {
         let now = Instant::now();
-        for content in dead {
+        for mut moved in moved {
             self.sightings.tell(|| Seen::Redriven {
                 queue: Arc::clone(&queue.name),
-                message_id: Arc::clone(&content.id),
+                message_id: Arc::clone(&moved.content.id),
                 to: target.name.as_ref().into(),
             });
-            lock(&target.store).put(content, None, now);
+            moved.content.moved_from = Some(queue.arn.as_str().into());
+            lock(&target.store).take_moved(moved, now);
             target.news.notify_one();
         }
     }
@@ -132,6 +182,7 @@ fn received<'m>(message: &'m Handed, request: &Request) -> Received<'m> {
             fifo.then(|| sequence_number(message.sequence)),
         ),
         ("AWSTraceHeader", text(&content.trace_header)),
+        ("DeadLetterQueueSourceArn", text(&content.moved_from)),
     ];
     let attributes = attributes
         .into_iter()
@@ -139,7 +190,7 @@ fn received<'m>(message: &'m Handed, request: &Request) -> Received<'m> {
         .filter_map(|(name, value)| Some((name, value?)));
     let wanted = |name: &str| {
         request.message_attribute_names.iter().any(|asked| {
-            asked == "All"
+            matches!(asked.as_str(), "All" | "*")
                 || asked == name
                 || asked
                     .strip_suffix(".*")

@@ -11,19 +11,30 @@ use super::super::refusal::Refusal;
 use super::super::sighting::{Letter, Seen};
 use super::super::uuid::uuid;
 use super::super::{Answer, body_of};
-use super::api::{Queue, Queues, lock, no_queue};
-use super::attributes;
-use super::batch::batch;
-use super::store::Content;
-use super::wire::{
-    Attributes, Entry, Message, Request, Sent, attributes_md5, content_id, md5, sequence_number,
-};
+use super::api::{Queue, Queues, lock};
+use super::batch::{act_on_each, check_entries};
+use super::digest::{attributes_md5, content_id, md5};
+use super::held::{MOST_BYTES, MOST_MESSAGES};
+use super::limits::{LARGEST_MESSAGE, check_message, size};
+use super::message::Content;
+use super::refusals::{batch, invalid, invalid_value, missing, no_queue, over_limit};
+use super::wire::{Attribute, Attributes, Entry, Message, Request, Sent, sequence_number};
 
-/// The most bytes of one batch or message (SQS quotas).
-const BYTES: usize = 1_048_576;
+/// How a message is sent, beside what it is.
+#[derive(Clone, Copy, Default)]
+struct Sending<'s> {
+    /// The `X-Amzn-Trace-Id` of the call.
+    trace: Option<&'s str>,
+    in_batch: bool,
+}
 
-/// The most messages that all queues hold together: memory is bounded.
-const MOST_MESSAGES: usize = 2_000_000;
+/// The settings of a queue that sending depends on.
+#[derive(Clone, Copy)]
+struct SendRules {
+    largest: usize,
+    fifo: bool,
+    content_deduplication: bool,
+}
 
 impl Queues {
     /// Sends a message to the queue with an ARN, as a rule of a bus does.
@@ -32,107 +43,102 @@ impl Queues {
         if queue.arn != arn {
             return Err(no_queue());
         }
-        if self.full() {
-            return Err(over_limit());
-        }
-        queue.send(&message.into()).map(drop)
+        self.make_room()?;
+        queue.send(&message.into(), Sending::default()).map(drop)
     }
 
-    pub(super) fn send(&self, request: &Request) -> Answer {
+    pub(super) fn send(&self, request: &mut Request, trace: Option<&str>) -> Answer {
         let queue = self.queue(request)?;
-        if self.full() {
-            return Err(over_limit());
-        }
-        body_of(&queue.send(&request.entry)?)
+        self.make_room()?;
+        let sending = Sending {
+            trace,
+            in_batch: false,
+        };
+        body_of(&queue.send(&request.take_entry(), sending)?)
     }
 
-    pub(super) fn send_batch(&self, request: &Request) -> Answer {
+    pub(super) fn send_batch(&self, request: &Request, trace: Option<&str>) -> Answer {
         let queue = self.queue(request)?;
-        if self.full() {
-            return Err(over_limit());
-        }
         let entries = request.entries.as_deref().unwrap_or_default();
-        let bytes = |entry: &Entry| entry.message_body.as_ref().map_or(0, String::len);
-        if entries.iter().map(bytes).sum::<usize>() > BYTES {
-            return Err(Refusal::coded(
+        check_entries("SendMessageBatch", entries)?;
+        let bytes = entries.iter().map(size).sum::<usize>();
+        if bytes > LARGEST_MESSAGE {
+            return Err(batch(
                 "BatchRequestTooLong",
                 "AWS.SimpleQueueService.BatchRequestTooLong",
-                format!("Batch requests cannot be longer than {BYTES} bytes."),
+                format!(
+                    "Batch requests cannot be longer than {LARGEST_MESSAGE} bytes. You have sent {bytes} bytes."
+                ),
             ));
         }
-        batch(request, |entry| queue.send(entry))
+        let rules = queue.send_rules();
+        for entry in entries {
+            // Recorded: these refuse the whole batch, both with the same code.
+            let fifo = rules.check_fifo(entry);
+            fifo.map_err(|refusal| invalid(refusal.message))?;
+        }
+        self.make_room()?;
+        let sending = Sending {
+            trace,
+            in_batch: true,
+        };
+        act_on_each(entries, |entry| queue.send(entry, sending))
     }
 
-    fn full(&self) -> bool {
+    /// Refuses where all queues together hold too much, what is too old left out.
+    fn make_room(&self) -> Result<(), Refusal> {
+        if !self.held.is_full() {
+            return Ok(());
+        }
         let now = Instant::now();
-        let queues = lock(&self.by_name);
-        let held = queues.values().map(|queue| {
-            let counts = lock(&queue.store).counts(now);
-            counts.visible + counts.in_flight + counts.delayed
-        });
-        held.sum::<usize>() >= MOST_MESSAGES
+        for queue in lock(&self.by_name).values() {
+            lock(&queue.store).advance(now);
+        }
+        if !self.held.is_full() {
+            return Ok(());
+        }
+        Err(over_limit(format!(
+            "eventcast dev holds at most {MOST_MESSAGES} messages and {MOST_BYTES} bytes in all queues together."
+        )))
     }
 }
 
 impl Queue {
-    fn send(&self, entry: &Entry) -> Result<Sent, Refusal> {
+    fn send(&self, entry: &Entry, sending: Sending<'_>) -> Result<Sent, Refusal> {
+        check_message(entry)?;
+        let rules = self.send_rules();
+        rules.check(entry, sending.in_batch)?;
         let body = entry.message_body.as_deref().unwrap_or_default();
-        let invalid = |message: String| Refusal::new("InvalidParameterValue", message);
-        if body.is_empty() {
-            return Err(Refusal::new(
-                "MissingParameter",
-                "The request must contain the parameter MessageBody.",
-            ));
-        }
-        let known = lock(&self.attributes).clone();
-        let most =
-            usize::try_from(attributes::number(&known, "MaximumMessageSize")).unwrap_or(BYTES);
-        if body.len() > most {
-            return Err(invalid(format!(
-                "One or more parameters are invalid. Reason: Message must be shorter than {most} bytes."
-            )));
-        }
-        let mut store = lock(&self.store);
-        let fifo = store.settings.fifo;
-        let by_content = known.get("ContentBasedDeduplication").map(String::as_str) == Some("true");
-        let deduplication = match &entry.message_deduplication_id {
-            Some(id) => Some(id.as_str().into()),
-            None if fifo && by_content => Some(content_id(body).into()),
-            None if fifo => {
-                return Err(invalid(
-                    "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly".into(),
-                ));
-            }
-            None => None,
-        };
-        if fifo && entry.message_group_id.is_none() {
-            return Err(Refusal::new(
-                "MissingParameter",
-                "The request must contain the parameter MessageGroupId.",
-            ));
-        }
         let body_md5 = md5(body.as_bytes());
-        let attributes_md5 = attributes_md5(
-            entry
-                .message_attributes
-                .iter()
-                .map(|(name, value)| (name.as_str(), value)),
-        );
-        let trace = entry.message_system_attributes.get("AWSTraceHeader");
+        let named = |attributes: &Attributes| {
+            let all = attributes.iter();
+            attributes_md5(all.map(|(name, value): (&String, &Attribute)| (name.as_str(), value)))
+        };
+        let system = &entry.message_system_attributes;
+        let trace = system.get("AWSTraceHeader");
+        let trace = trace.and_then(|trace| trace.string_value.as_deref());
+        let by_content = || content_id(body).into();
         let content = Content {
             id: uuid().into(),
             body: Value::from(body).to_string().into(),
             body_md5: body_md5.as_str().into(),
             attributes: Arc::new(entry.message_attributes.clone()),
-            trace_header: trace.and_then(|trace| trace.string_value.as_deref().map(Into::into)),
+            trace_header: trace.or(sending.trace).map(Into::into),
             group: entry.message_group_id.as_deref().map(Into::into),
-            deduplication,
+            deduplication: match &entry.message_deduplication_id {
+                Some(id) => Some(id.as_str().into()),
+                None => rules.fifo.then(by_content),
+            },
             sent: Timestamp::now().as_millisecond(),
+            moved_from: None,
         };
         let delay = entry
             .delay_seconds
-            .map(|seconds| Duration::from_secs(seconds.into()));
+            .and_then(|delay| u64::try_from(delay).ok());
+        // The delay of a FIFO queue counts for each of its messages.
+        let delay = delay.filter(|_| !rules.fifo).map(Duration::from_secs);
         let quoted = Arc::clone(&content.body);
+        let mut store = lock(&self.store);
         let (message_id, sequence) = store.send(content, delay, Instant::now());
         // Told before anybody can receive it.
         self.sightings.tell(|| Seen::Queued {
@@ -148,17 +154,66 @@ impl Queue {
             id: entry.id.clone(),
             message_id: message_id.to_string(),
             body_md5,
-            attributes_md5,
-            sequence_number: fifo.then(|| sequence_number(sequence)),
+            attributes_md5: named(&entry.message_attributes),
+            system_attributes_md5: named(system),
+            sequence_number: rules.fifo.then(|| sequence_number(sequence)),
         })
+    }
+
+    fn send_rules(&self) -> SendRules {
+        let store = lock(&self.store);
+        let settings = store.settings();
+        SendRules {
+            largest: settings.largest,
+            fifo: settings.fifo,
+            content_deduplication: settings.content_deduplication,
+        }
     }
 }
 
-fn over_limit() -> Refusal {
-    Refusal::new(
-        "OverLimit",
-        format!("eventcast dev holds at most {MOST_MESSAGES} messages."),
-    )
+impl SendRules {
+    /// Refuses a message without the ids that a FIFO queue needs.
+    fn check_fifo(self, entry: &Entry) -> Result<(), Refusal> {
+        if self.fifo && entry.message_group_id.is_none() {
+            return Err(missing("MessageGroupId"));
+        }
+        let has_id = entry.message_deduplication_id.is_some() || self.content_deduplication;
+        if self.fifo && !has_id {
+            return Err(invalid(
+                "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a message that this queue does not take.
+    fn check(self, entry: &Entry, in_batch: bool) -> Result<(), Refusal> {
+        let not_for_kind = |name: &str, value: &str| {
+            let reason = "The request include parameter that is not valid for this queue type.";
+            Err(invalid_value(name, value, reason))
+        };
+        match (&entry.message_deduplication_id, entry.delay_seconds) {
+            (Some(id), _) if !self.fifo => return not_for_kind("MessageDeduplicationId", id),
+            (_, Some(delay)) if self.fifo && delay > 0 => {
+                return not_for_kind("DelaySeconds", &delay.to_string());
+            }
+            _ => {}
+        }
+        self.check_fifo(entry)?;
+        let bytes = size(entry);
+        if bytes > self.largest {
+            let told = if in_batch {
+                "cannot be validated"
+            } else {
+                "are invalid"
+            };
+            let most = self.largest;
+            return Err(invalid(format!(
+                "One or more parameters {told}. Reason: Message must be shorter than {most} bytes."
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// What a message is as a dead letter, by the daemon's attributes or those of a bus.

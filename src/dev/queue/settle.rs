@@ -9,19 +9,20 @@ use tokio::time::Instant;
 use super::super::refusal::Refusal;
 use super::super::sighting::Seen;
 use super::api::{Queue, lock};
-use super::store::{Stale, Store};
+use super::refusals::{invalid_value, missing};
+use super::store::{LONGEST_VISIBILITY, ReceiptFault, Store};
 use super::wire::{Entry, bounded};
 
 impl Queue {
     pub(super) fn delete(&self, entry: &Entry) -> Result<Value, Refusal> {
-        let receipt = entry.receipt_handle.as_deref().unwrap_or_default();
+        let receipt = receipt_handle(entry)?;
         let (id, deleted) = {
             let mut store = lock(&self.store);
             let id = self.seen_id(&store, receipt);
             (id, store.delete(receipt, Instant::now()))
         };
-        deleted.map_err(|stale| refused(stale, receipt))?;
-        if let Some(message_id) = id {
+        let is_gone = deleted.map_err(|fault| refused(fault, receipt, 0))?;
+        if let Some(message_id) = id.filter(|_| is_gone) {
             let queue = Arc::clone(&self.name);
             self.sightings.tell(|| Seen::Deleted { queue, message_id });
         }
@@ -32,17 +33,22 @@ impl Queue {
 
     /// The id of a receipt's message, if anybody wants to see what becomes of it.
     fn seen_id(&self, store: &Store, receipt: &str) -> Option<Arc<str>> {
-        self.sightings.any().then(|| store.id(receipt)).flatten()
+        self.sightings
+            .any()
+            .then(|| store.message_id(receipt))
+            .flatten()
     }
 
     pub(super) fn change_visibility(&self, entry: &Entry) -> Result<Value, Refusal> {
-        let receipt = entry.receipt_handle.as_deref().unwrap_or_default();
+        let receipt = receipt_handle(entry)?;
+        let longest = i64::try_from(LONGEST_VISIBILITY.as_secs()).unwrap_or(i64::MAX);
         let seconds = bounded(
-            entry.visibility_timeout,
-            0,
-            (0, 43_200),
             "VisibilityTimeout",
+            entry.visibility_timeout,
+            (0, longest),
+            "Must be between 0 and 43200",
         )?;
+        let seconds = seconds.ok_or_else(|| missing("VisibilityTimeout"))?;
         let visibility = Duration::from_secs(seconds.into());
         let (id, changed) = {
             let mut store = lock(&self.store);
@@ -50,14 +56,7 @@ impl Queue {
             let changed = store.change_visibility(receipt, visibility, Instant::now());
             (id, changed)
         };
-        changed.map_err(|stale| match stale {
-            Stale::Invalid => refused(stale, receipt),
-            Stale::Ended => Refusal::coded(
-                "MessageNotInflight",
-                "AWS.SimpleQueueService.MessageNotInflight",
-                "The message referred to is not in flight.",
-            ),
-        })?;
+        changed.map_err(|fault| refused(fault, receipt, seconds))?;
         if let Some(message_id) = id {
             self.sightings.tell(|| Seen::Hidden {
                 queue: Arc::clone(&self.name),
@@ -70,14 +69,26 @@ impl Queue {
     }
 }
 
-fn refused(stale: Stale, receipt: &str) -> Refusal {
-    let why = match stale {
-        Stale::Invalid => {
-            format!("The input receipt handle \"{receipt}\" is not a valid receipt handle.")
-        }
-        Stale::Ended => format!(
-            "Value {receipt} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
+fn receipt_handle(entry: &Entry) -> Result<&str, Refusal> {
+    let handle = entry.receipt_handle.as_deref();
+    handle.ok_or_else(|| missing("ReceiptHandle"))
+}
+
+fn refused(fault: ReceiptFault, receipt: &str, seconds: u32) -> Refusal {
+    let expired = |reason: &str| invalid_value("ReceiptHandle", receipt, reason);
+    match fault {
+        ReceiptFault::Invalid => Refusal::new(
+            "ReceiptHandleIsInvalid",
+            format!("The input receipt handle \"{receipt}\" is not a valid receipt handle."),
         ),
-    };
-    Refusal::new("ReceiptHandleIsInvalid", why)
+        ReceiptFault::Expired => expired("The receipt handle has expired."),
+        ReceiptFault::Unavailable => {
+            expired("Message does not exist or is not available for visibility timeout change.")
+        }
+        ReceiptFault::TooLong => invalid_value(
+            "VisibilityTimeout",
+            seconds,
+            "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]",
+        ),
+    }
 }

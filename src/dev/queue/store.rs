@@ -7,40 +7,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::deduplication::Deduplication;
 use super::fifo::Groups;
-use super::wire::Attributes;
+use super::held::Held;
+use super::message::{Content, Handed, Moved, Sequence};
+use super::receipt::ReceiptHandle;
+use super::settings::Settings;
 
-/// A message's number in its queue, in the order of sending.
-pub(super) type Sequence = u64;
+/// The longest that a message may be hidden, counted from its receive (SQS API reference,
+/// ChangeMessageVisibility).
+pub(super) const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
 
-/// For how long SQS knows deduplication ids (developer guide, "Exactly-once processing").
-const DEDUPLICATION: Duration = Duration::from_secs(300);
+/// The most messages in flight of one queue (SQS quotas, "Message quotas").
+const MOST_IN_FLIGHT: usize = 120_000;
 
-/// What is sent.
-#[derive(Clone, Debug)]
-pub(super) struct Content {
-    pub(super) id: Arc<str>,
-    /// The body as a JSON string, quotes included.
-    pub(super) body: Arc<str>,
-    pub(super) body_md5: Arc<str>,
-    pub(super) attributes: Arc<Attributes>,
-    pub(super) trace_header: Option<Arc<str>>,
-    pub(super) group: Option<Arc<str>>,
-    pub(super) deduplication: Option<Arc<str>>,
-    /// Milliseconds since 1970.
-    pub(super) sent: i64,
-}
-
-/// A message as it is handed out.
-#[derive(Clone, Debug)]
-pub(super) struct Handed {
-    pub(super) content: Content,
-    pub(super) sequence: Sequence,
-    pub(super) receipt: String,
-    pub(super) receives: u32,
-    /// Milliseconds since 1970.
-    pub(super) first_received: i64,
-}
+/// The memory that a remembered deduplication id takes, roughly.
+const DEDUPLICATION_ID_BYTES: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -48,40 +30,37 @@ enum State {
     Visible,
     /// It was sent with a delay.
     Delayed,
-    /// It was handed out.
+    /// It is hidden by a receive or by a change of its visibility.
     InFlight,
 }
 
 #[derive(Debug)]
-struct Message {
+struct StoredMessage {
     content: Content,
     state: State,
-    /// Counts the leases; the receipt of an earlier one is stale.
+    /// Counts the receives from this queue; the receipt handle of an earlier one is old.
     lease: u32,
     /// Counts the timers; only the latest counts.
     timer: u32,
-    receives: u32,
+    /// Receives from queues before this one.
+    receives_before: u32,
     first_received: i64,
+    enqueued: Instant,
+    /// The time of the latest receive.
+    received: Instant,
 }
 
-/// What a queue is set to.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) visibility: Duration,
-    pub(super) delay: Duration,
-    pub(super) retention: Duration,
-    /// How often a message is handed out before it goes to another queue, and that queue's ARN.
-    pub(super) redrive: Option<(u32, String)>,
-    pub(super) fifo: bool,
-}
-
-/// Why a receipt is not taken.
+/// Why a receipt handle is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stale {
+pub(super) enum ReceiptFault {
     /// It is none of this queue's.
     Invalid,
-    /// Its lease has ended.
-    Ended,
+    /// Its lease has ended, and the queue is a FIFO queue.
+    Expired,
+    /// Its message is gone, or is not in flight with it.
+    Unavailable,
+    /// The message would be hidden for longer than SQS allows.
+    TooLong,
 }
 
 /// How full a queue is.
@@ -92,41 +71,97 @@ pub(super) struct Counts {
     pub(super) delayed: usize,
 }
 
+impl Counts {
+    fn of(&mut self, state: State) -> &mut usize {
+        match state {
+            State::Visible => &mut self.visible,
+            State::Delayed => &mut self.delayed,
+            State::InFlight => &mut self.in_flight,
+        }
+    }
+}
+
+/// The outcome of a receive.
+#[derive(Debug, Default)]
+pub(super) struct Receive {
+    pub(super) handed: Vec<Handed>,
+    /// Messages that were received too often: they are gone from this queue.
+    pub(super) moved: Vec<Moved>,
+    /// Whether no more messages may be in flight.
+    pub(super) is_full: bool,
+}
+
 /// One queue.
 #[derive(Debug)]
 pub(super) struct Store {
-    pub(super) settings: Settings,
-    messages: HashMap<Sequence, Message>,
+    settings: Settings,
+    /// A random number by which the queue knows its own receipt handles.
+    id: u64,
+    messages: HashMap<Sequence, StoredMessage>,
     /// Visible messages of a standard queue; those that are not visible any more are passed over.
     ready: VecDeque<Sequence>,
+    /// Those that were received before: they come first, the oldest before the others (recorded).
+    again: BinaryHeap<Reverse<Sequence>>,
     groups: Groups,
     /// When a delay or a lease ends.
     timers: BinaryHeap<Reverse<(Instant, Sequence, u32)>>,
     /// In the order of sending, for what is too old.
     sent: VecDeque<(Instant, Sequence)>,
-    known: HashMap<Arc<str>, (Arc<str>, Sequence)>,
-    known_until: VecDeque<(Instant, Arc<str>)>,
+    /// Dead letters of standard queues: their retention counts from when they were first sent.
+    moved: BinaryHeap<Reverse<(Instant, Sequence)>>,
+    deduplication: Deduplication,
     latest: Sequence,
     counts: Counts,
+    bytes: usize,
+    held: Arc<Held>,
 }
 
 impl Store {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, held: Arc<Held>) -> Self {
         Self {
-            settings,
+            id: fastrand::u64(..),
             messages: HashMap::new(),
             ready: VecDeque::new(),
+            again: BinaryHeap::new(),
             groups: Groups::default(),
             timers: BinaryHeap::new(),
             sent: VecDeque::new(),
-            known: HashMap::new(),
-            known_until: VecDeque::new(),
+            moved: BinaryHeap::new(),
+            deduplication: Deduplication::new(settings.scope),
             latest: 0,
             counts: Counts::default(),
+            bytes: 0,
+            held,
+            settings,
         }
     }
 
-    /// Takes a message in; gives its id and number, which are those of an earlier one where it is a duplicate.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes what the queue is set to. A FIFO queue's delay counts for the messages that it has,
+    /// too; a standard queue's only for later ones (SQS API reference, SetQueueAttributes).
+    pub(super) fn set(&mut self, settings: Settings, now: Instant) {
+        self.advance(now);
+        self.deduplication.change_scope(settings.scope, now);
+        let delay_changes = settings.fifo && settings.delay != self.settings.delay;
+        self.settings = settings;
+        if !delay_changes {
+            return;
+        }
+        for (sequence, message) in &mut self.messages {
+            if message.state == State::Delayed {
+                message.timer += 1;
+                let until = message.enqueued + self.settings.delay;
+                self.timers.push(Reverse((until, *sequence, message.timer)));
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Takes a message in; returns its id and number, which are those of an earlier one where it is
+    /// a duplicate.
     pub(super) fn send(
         &mut self,
         content: Content,
@@ -134,176 +169,216 @@ impl Store {
         now: Instant,
     ) -> (Arc<str>, Sequence) {
         self.advance(now);
-        if let Some(deduplication) = content
+        if let Some(id) = content
             .deduplication
             .as_ref()
             .filter(|_| self.settings.fifo)
         {
-            if let Some((id, sequence)) = self.known.get(deduplication) {
-                return (Arc::clone(id), *sequence);
+            let message = (Arc::clone(&content.id), self.latest + 1);
+            let group = content.group.as_ref();
+            if let Some(earlier) = self.deduplication.earlier(id, group, message, now) {
+                return earlier;
             }
-            let known = (Arc::clone(&content.id), self.latest + 1);
-            self.known.insert(Arc::clone(deduplication), known);
-            self.known_until
-                .push_back((now + DEDUPLICATION, Arc::clone(deduplication)));
+            self.bytes += DEDUPLICATION_ID_BYTES;
+            self.held.add(0, DEDUPLICATION_ID_BYTES);
         }
-        self.put(content, delay, now)
+        let delay = delay.unwrap_or(self.settings.delay);
+        let id = Arc::clone(&content.id);
+        let sequence = self.put(content, delay, now, now);
+        self.sent.push_back((now, sequence));
+        (id, sequence)
     }
 
-    /// Takes a message in as it is, as a redrive does.
-    pub(super) fn put(
+    /// Takes a dead letter in. In a FIFO queue its retention begins anew (developer guide, "Using
+    /// dead-letter queues").
+    pub(super) fn take_moved(&mut self, moved: Moved, now: Instant) {
+        self.advance(now);
+        let enqueued = if self.settings.fifo {
+            now
+        } else {
+            moved.enqueued
+        };
+        let sequence = self.put(moved.content, self.settings.delay, enqueued, now);
+        if let Some(message) = self.messages.get_mut(&sequence) {
+            message.receives_before = moved.receives;
+            message.first_received = moved.first_received;
+        }
+        self.moved.push(Reverse((enqueued, sequence)));
+    }
+
+    fn put(
         &mut self,
         content: Content,
-        delay: Option<Duration>,
+        delay: Duration,
+        enqueued: Instant,
         now: Instant,
-    ) -> (Arc<str>, Sequence) {
+    ) -> Sequence {
         self.latest += 1;
         let sequence = self.latest;
-        let id = Arc::clone(&content.id);
-        let delay = delay.unwrap_or(self.settings.delay);
-        let message = Message {
+        let bytes = content.held_bytes();
+        self.bytes += bytes;
+        self.held.add(1, bytes);
+        if !delay.is_zero()
+            && let Some(group) = content.group.as_ref().filter(|_| self.settings.fifo)
+        {
+            self.groups.hide(group, sequence);
+        }
+        let message = StoredMessage {
             content,
             state: State::Delayed,
             lease: 0,
             timer: 0,
-            receives: 0,
+            receives_before: 0,
             first_received: 0,
+            enqueued,
+            received: now,
         };
         self.messages.insert(sequence, message);
-        self.sent.push_back((now, sequence));
         self.counts.delayed += 1;
         if delay.is_zero() {
             self.show(sequence);
         } else {
             self.timers.push(Reverse((now + delay, sequence, 0)));
         }
-        (id, sequence)
+        sequence
     }
 
-    /// Hands out up to `most` messages, each hidden for a while. Those that were handed out too often come second: they are gone
-    /// from here and go to where the redrive says.
+    /// Hands out up to `most` messages, each hidden for a while. With `redrive`, those that were
+    /// received too often are moved.
     pub(super) fn receive(
         &mut self,
         most: usize,
         visibility: Option<Duration>,
+        redrive: bool,
         milliseconds: i64,
         now: Instant,
-    ) -> (Vec<Handed>, Vec<Content>) {
+    ) -> Receive {
         self.advance(now);
         let visibility = visibility.unwrap_or(self.settings.visibility);
-        let mut handed = Vec::new();
-        let mut dead = Vec::new();
-        while handed.len() < most {
+        let limit = self.settings.redrive.as_ref().filter(|_| redrive);
+        let limit = limit.map(|redrive| redrive.max_receive_count);
+        let mut receive = Receive {
+            is_full: self.counts.in_flight >= MOST_IN_FLIGHT,
+            ..Receive::default()
+        };
+        while receive.handed.len() < most && !receive.is_full {
             let taken = if self.settings.fifo {
-                self.groups.take(most - handed.len())
+                self.groups.take(most - receive.handed.len())
             } else {
-                self.ready.pop_front().into_iter().collect()
+                let again = self.again.pop().map(|Reverse(sequence)| sequence);
+                let next = again.or_else(|| self.ready.pop_front());
+                next.into_iter().collect()
             };
             if taken.is_empty() {
                 break;
             }
             for sequence in taken {
-                match self.hand_out(sequence, visibility, milliseconds, now) {
-                    Out::Handed(message) => handed.push(message),
-                    Out::Dead(content) => dead.push(content),
-                    Out::Gone => {}
+                let Some(message) = self.messages.get_mut(&sequence) else {
+                    continue;
+                };
+                if message.state != State::Visible {
+                    continue;
                 }
+                if limit.is_some_and(|limit| message.lease >= limit) {
+                    receive.moved.extend(self.dead_letter(sequence));
+                    continue;
+                }
+                message.lease += 1;
+                message.received = now;
+                if message.receives_before + message.lease == 1 {
+                    message.first_received = milliseconds;
+                }
+                let handed = Handed {
+                    content: message.content.clone(),
+                    sequence,
+                    receipt: ReceiptHandle {
+                        queue: self.id,
+                        sequence,
+                        lease: message.lease,
+                    }
+                    .encode(),
+                    receives: message.receives_before + message.lease,
+                    first_received: message.first_received,
+                };
+                self.hide(sequence, now + visibility);
+                receive.handed.push(handed);
             }
         }
-        (handed, dead)
+        receive
     }
 
-    fn hand_out(
-        &mut self,
-        sequence: Sequence,
-        visibility: Duration,
-        milliseconds: i64,
-        now: Instant,
-    ) -> Out {
-        let most = self.settings.redrive.as_ref().map(|(most, _)| *most);
-        let Some(message) = self.messages.get_mut(&sequence) else {
-            return Out::Gone;
-        };
-        if message.state != State::Visible {
-            return Out::Gone;
-        }
-        message.state = State::InFlight;
-        self.counts.visible -= 1;
-        self.counts.in_flight += 1;
-        if most.is_some_and(|most| message.receives >= most) {
-            return self.remove(sequence).map_or(Out::Gone, Out::Dead);
-        }
-        message.lease += 1;
-        message.timer += 1;
-        message.receives += 1;
-        if message.receives == 1 {
-            message.first_received = milliseconds;
-        }
-        self.timers
-            .push(Reverse((now + visibility, sequence, message.timer)));
-        Out::Handed(Handed {
-            content: message.content.clone(),
-            sequence,
-            receipt: format!("{sequence}-{}", message.lease),
-            receives: message.receives,
+    fn dead_letter(&mut self, sequence: Sequence) -> Option<Moved> {
+        let message = self.remove(sequence)?;
+        Some(Moved {
+            content: message.content,
+            receives: message.receives_before + message.lease,
             first_received: message.first_received,
+            enqueued: message.enqueued,
         })
     }
 
-    /// The id of the message that a receipt is for.
-    pub(super) fn id(&self, receipt: &str) -> Option<Arc<str>> {
-        let (sequence, _) = read(receipt)?;
-        let message = self.messages.get(&sequence)?;
+    /// The id of the message that a receipt handle is for.
+    pub(super) fn message_id(&self, receipt: &str) -> Option<Arc<str>> {
+        let receipt = self.own(receipt).ok()?;
+        let message = self.messages.get(&receipt.sequence)?;
         Some(Arc::clone(&message.content.id))
     }
 
-    /// Deletes a message that was handed out. Deleting twice is no error.
-    pub(super) fn delete(&mut self, receipt: &str, now: Instant) -> Result<(), Stale> {
+    /// Deletes a message that was received; tells whether there was one to delete: deleting twice is
+    /// no error. A standard queue takes the latest receipt handle even after its lease has ended, and
+    /// does nothing for an older one; a FIFO queue refuses both (SQS API reference, DeleteMessage;
+    /// recorded).
+    pub(super) fn delete(&mut self, receipt: &str, now: Instant) -> Result<bool, ReceiptFault> {
         self.advance(now);
-        let (sequence, lease) = read(receipt).ok_or(Stale::Invalid)?;
-        match self.messages.get(&sequence) {
-            // A standard queue takes the latest receipt even after its lease has ended.
-            Some(message)
-                if message.lease == lease
-                    && (message.state == State::InFlight || !self.settings.fifo) =>
-            {
-                self.remove(sequence);
-                Ok(())
-            }
-            Some(_) if self.settings.fifo => Err(Stale::Ended),
-            _ => Ok(()),
+        let receipt = self.own(receipt)?;
+        let Some(message) = self.messages.get(&receipt.sequence) else {
+            return Ok(false);
+        };
+        let is_latest = message.lease == receipt.lease;
+        if self.settings.fifo && !(is_latest && message.state == State::InFlight) {
+            return Err(ReceiptFault::Expired);
         }
+        if is_latest {
+            self.remove(receipt.sequence);
+        }
+        Ok(is_latest)
     }
 
-    /// Says for how long a message that was handed out stays hidden from now on.
+    /// Hides a message that was received for another while, counted from now. A standard queue
+    /// takes every receipt handle of a message, a FIFO queue only that of a lease which has not
+    /// ended.
     pub(super) fn change_visibility(
         &mut self,
         receipt: &str,
         visibility: Duration,
         now: Instant,
-    ) -> Result<(), Stale> {
+    ) -> Result<(), ReceiptFault> {
         self.advance(now);
-        let (sequence, lease) = read(receipt).ok_or(Stale::Invalid)?;
-        let message = self.messages.get_mut(&sequence).ok_or(Stale::Ended)?;
-        if message.lease != lease || message.state != State::InFlight {
-            return Err(Stale::Ended);
+        let receipt = self.own(receipt)?;
+        let message = self.messages.get(&receipt.sequence);
+        let message = message.ok_or(ReceiptFault::Unavailable)?;
+        let is_leased = message.lease == receipt.lease && message.state == State::InFlight;
+        if self.settings.fifo && !is_leased {
+            return Err(ReceiptFault::Unavailable);
         }
-        if visibility.is_zero() {
-            self.show(sequence);
-        } else {
-            message.timer += 1;
-            self.timers
-                .push(Reverse((now + visibility, sequence, message.timer)));
+        let is_in_flight = message.state == State::InFlight;
+        if is_in_flight && now + visibility > message.received + LONGEST_VISIBILITY {
+            return Err(ReceiptFault::TooLong);
+        }
+        if !visibility.is_zero() {
+            self.hide(receipt.sequence, now + visibility);
+        } else if is_in_flight {
+            self.show(receipt.sequence);
         }
         Ok(())
     }
 
-    /// Forgets all messages.
+    /// Forgets all messages and deduplication ids. Receipt handles stay those of this queue.
     pub(super) fn purge(&mut self) {
-        let settings = self.settings.clone();
-        let latest = self.latest;
-        *self = Self::new(settings);
-        self.latest = latest;
+        let mut purged = Self::new(self.settings.clone(), Arc::clone(&self.held));
+        purged.latest = self.latest;
+        purged.id = self.id;
+        *self = purged;
     }
 
     pub(super) fn counts(&mut self, now: Instant) -> Counts {
@@ -317,7 +392,7 @@ impl Store {
     }
 
     /// Lets time do its work: what is hidden becomes visible, what is too old is forgotten.
-    fn advance(&mut self, now: Instant) {
+    pub(super) fn advance(&mut self, now: Instant) {
         while let Some(Reverse((at, sequence, timer))) = self.timers.peek().copied()
             && at <= now
         {
@@ -336,15 +411,24 @@ impl Store {
             self.sent.pop_front();
             self.remove(sequence);
         }
-        while self
-            .known_until
-            .front()
-            .is_some_and(|(until, _)| *until <= now)
+        while let Some(Reverse((at, sequence))) = self.moved.peek().copied()
+            && (at + retention <= now || !self.messages.contains_key(&sequence))
         {
-            if let Some((_, deduplication)) = self.known_until.pop_front() {
-                self.known.remove(&deduplication);
-            }
+            self.moved.pop();
+            self.remove(sequence);
         }
+        let known = self.deduplication.len();
+        self.deduplication.advance(now);
+        let forgotten = (known - self.deduplication.len()) * DEDUPLICATION_ID_BYTES;
+        self.bytes -= forgotten;
+        self.held.remove(0, forgotten);
+    }
+
+    /// The handle in a text, if it is one of this queue's.
+    fn own(&self, receipt: &str) -> Result<ReceiptHandle, ReceiptFault> {
+        ReceiptHandle::decode(receipt)
+            .filter(|receipt| receipt.queue == self.id)
+            .ok_or(ReceiptFault::Invalid)
     }
 
     fn show(&mut self, sequence: Sequence) {
@@ -352,54 +436,52 @@ impl Store {
             return;
         };
         let was = std::mem::replace(&mut message.state, State::Visible);
+        *self.counts.of(was) -= 1;
         self.counts.visible += 1;
-        match was {
-            State::Delayed => self.counts.delayed -= 1,
-            State::InFlight => self.counts.in_flight -= 1,
-            State::Visible => self.counts.visible -= 1,
-        }
-        match message.content.group.clone().filter(|_| self.settings.fifo) {
-            Some(group) => {
-                self.groups.wait(&group, sequence);
-                if was == State::InFlight {
-                    self.groups.landed(&group);
-                }
-            }
+        match message
+            .content
+            .group
+            .as_ref()
+            .filter(|_| self.settings.fifo)
+        {
+            Some(group) => self.groups.show(group, sequence),
+            None if was == State::InFlight => self.again.push(Reverse(sequence)),
             None => self.ready.push_back(sequence),
         }
     }
 
-    fn remove(&mut self, sequence: Sequence) -> Option<Content> {
+    /// Hides a message that was received until a time. Its group knows already.
+    fn hide(&mut self, sequence: Sequence, until: Instant) {
+        let Some(message) = self.messages.get_mut(&sequence) else {
+            return;
+        };
+        let was = std::mem::replace(&mut message.state, State::InFlight);
+        *self.counts.of(was) -= 1;
+        self.counts.in_flight += 1;
+        message.timer += 1;
+        self.timers.push(Reverse((until, sequence, message.timer)));
+    }
+
+    fn remove(&mut self, sequence: Sequence) -> Option<StoredMessage> {
         let message = self.messages.remove(&sequence)?;
-        match message.state {
-            State::Visible => self.counts.visible -= 1,
-            State::Delayed => self.counts.delayed -= 1,
-            State::InFlight => self.counts.in_flight -= 1,
-        }
+        *self.counts.of(message.state) -= 1;
+        let bytes = message.content.held_bytes();
+        self.bytes -= bytes;
+        self.held.remove(1, bytes);
         if let Some(group) = message
             .content
             .group
             .as_ref()
             .filter(|_| self.settings.fifo)
         {
-            if message.state == State::InFlight {
-                self.groups.landed(group);
-            } else {
-                self.groups.forget(group, sequence);
-            }
+            self.groups.forget(group, sequence);
         }
-        Some(message.content)
+        Some(message)
     }
 }
 
-enum Out {
-    Handed(Handed),
-    Dead(Content),
-    /// It was deleted, or is hidden again.
-    Gone,
-}
-
-fn read(receipt: &str) -> Option<(Sequence, u32)> {
-    let (sequence, lease) = receipt.split_once('-')?;
-    Some((sequence.parse().ok()?, lease.parse().ok()?))
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.held.remove(self.messages.len(), self.bytes);
+    }
 }

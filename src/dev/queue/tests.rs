@@ -5,16 +5,35 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::store::{Content, Counts, Settings, Stale, Store};
+use super::deduplication::DeduplicationScope;
+use super::message::{Content, Handed};
+use super::redrive::Redrive;
+use super::settings::Settings;
+use super::store::{Counts, ReceiptFault, Store};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn settings(fifo: bool) -> Settings {
+    Settings {
+        visibility: Duration::from_secs(30),
+        retention: Duration::from_secs(3_600),
+        fifo,
+        ..Settings::default()
+    }
+}
 
 fn store(fifo: bool) -> Store {
-    Store::new(Settings {
-        visibility: Duration::from_secs(30),
-        delay: Duration::ZERO,
-        retention: Duration::from_secs(3_600),
-        redrive: None,
-        fifo,
-    })
+    Store::new(settings(fifo), Arc::default())
+}
+
+fn redrive(max_receive_count: u32) -> Settings {
+    Settings {
+        redrive: Some(Redrive {
+            target: "arn:aws:sqs:us-east-1:000000000000:dead".into(),
+            max_receive_count,
+        }),
+        ..settings(false)
+    }
 }
 
 fn content(body: &str, group: Option<&str>) -> Content {
@@ -27,15 +46,16 @@ fn content(body: &str, group: Option<&str>) -> Content {
         group: group.map(Into::into),
         deduplication: group.map(|_| body.into()),
         sent: 0,
+        moved_from: None,
     }
 }
 
 /// Bodies and receipts of one receive.
 fn receive(store: &mut Store, most: usize, now: Instant) -> Vec<(String, String)> {
-    let (handed, dead) = store.receive(most, None, 0, now);
-    assert!(dead.is_empty());
-    let both = |handed: super::store::Handed| (handed.content.body.to_string(), handed.receipt);
-    handed.into_iter().map(both).collect()
+    let received = store.receive(most, None, true, 0, now);
+    assert!(received.moved.is_empty());
+    let both = |handed: Handed| (handed.content.body.to_string(), handed.receipt);
+    received.handed.into_iter().map(both).collect()
 }
 
 fn bodies(received: &[(String, String)]) -> Vec<&str> {
@@ -49,17 +69,13 @@ fn a_lease_hides_and_ends() {
     store.send(content("a", None), None, now);
     let first = receive(&mut store, 10, now);
     assert_eq!(bodies(&first), ["a"]);
-    let later = now + Duration::from_secs(29);
-    assert!(receive(&mut store, 10, later).is_empty());
-    let again = receive(&mut store, 10, now + Duration::from_secs(30));
+    assert!(receive(&mut store, 10, now + 29 * SECOND).is_empty());
+    let again = receive(&mut store, 10, now + 30 * SECOND);
     assert_eq!(bodies(&again), ["a"]);
-    let now = now + Duration::from_secs(31);
-    // The first receipt is stale; deleting with it is no error and does nothing.
-    assert_eq!(store.delete(&first[0].1, now), Ok(()));
-    assert_eq!(
-        store.change_visibility(&first[0].1, Duration::ZERO, now),
-        Err(Stale::Ended)
-    );
+    assert_ne!(first[0].1, again[0].1);
+    let now = now + 31 * SECOND;
+    // Deleting with the first receipt handle is no error and does nothing.
+    assert_eq!(store.delete(&first[0].1, now), Ok(false));
     assert_eq!(
         store.counts(now),
         Counts {
@@ -67,9 +83,102 @@ fn a_lease_hides_and_ends() {
             ..Counts::default()
         }
     );
-    assert_eq!(store.delete(&again[0].1, now), Ok(()));
+    assert_eq!(store.delete(&again[0].1, now), Ok(true));
+    assert_eq!(store.delete(&again[0].1, now), Ok(false));
     assert_eq!(store.counts(now), Counts::default());
-    assert_eq!(store.delete("nonsense", now), Err(Stale::Invalid));
+    assert_eq!(store.delete("nonsense", now), Err(ReceiptFault::Invalid));
+}
+
+/// On a standard queue each receipt handle of a message changes its visibility, also one whose lease
+/// has ended.
+#[test]
+fn old_receipt_handles_change_visibility() {
+    let mut store = store(false);
+    let now = Instant::now();
+    store.send(content("a", None), None, now);
+    let first = receive(&mut store, 1, now);
+    // The lease ends; the message is hidden again without a receive.
+    let now = now + 40 * SECOND;
+    assert_eq!(store.counts(now).visible, 1);
+    store
+        .change_visibility(&first[0].1, 10 * SECOND, now)
+        .unwrap();
+    assert_eq!(store.counts(now).in_flight, 1);
+    assert!(receive(&mut store, 1, now + 9 * SECOND).is_empty());
+    let second = receive(&mut store, 1, now + 10 * SECOND);
+    assert_eq!(bodies(&second), ["a"]);
+    // The handle before the latest makes it visible, and extends it.
+    let now = now + 11 * SECOND;
+    store
+        .change_visibility(&first[0].1, Duration::ZERO, now)
+        .unwrap();
+    let third = receive(&mut store, 1, now);
+    store
+        .change_visibility(&second[0].1, 60 * SECOND, now)
+        .unwrap();
+    assert!(receive(&mut store, 1, now + 59 * SECOND).is_empty());
+    assert_eq!(store.delete(&third[0].1, now + 70 * SECOND), Ok(true));
+    let gone = store.change_visibility(&third[0].1, SECOND, now + 70 * SECOND);
+    assert_eq!(gone, Err(ReceiptFault::Unavailable));
+}
+
+#[test]
+fn what_is_redelivered_comes_first() {
+    let mut store = store(false);
+    let now = Instant::now();
+    for body in ["a", "b", "c"] {
+        store.send(content(body, None), None, now);
+    }
+    let received = receive(&mut store, 2, now);
+    store
+        .change_visibility(&received[1].1, Duration::ZERO, now)
+        .unwrap();
+    store.send(content("d", None), None, now);
+    store
+        .change_visibility(&received[0].1, Duration::ZERO, now)
+        .unwrap();
+    assert_eq!(bodies(&receive(&mut store, 10, now)), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn receipt_handles_belong_to_one_queue() {
+    let (mut one, mut other) = (store(false), store(false));
+    let now = Instant::now();
+    for store in [&mut one, &mut other] {
+        store.send(content("a", None), None, now);
+    }
+    let (a, b) = (receive(&mut one, 1, now), receive(&mut other, 1, now));
+    assert_ne!(a[0].1, b[0].1);
+    assert_eq!(one.delete(&b[0].1, now), Err(ReceiptFault::Invalid));
+    let changed = other.change_visibility(&a[0].1, SECOND, now);
+    assert_eq!(changed, Err(ReceiptFault::Invalid));
+    // After a purge they are still its own, of a message that is gone.
+    one.purge();
+    assert_eq!(one.delete(&a[0].1, now), Ok(false));
+    // A queue that takes its place knows none of them.
+    assert_eq!(
+        store(false).delete(&a[0].1, now),
+        Err(ReceiptFault::Invalid)
+    );
+}
+
+#[test]
+fn a_message_is_hidden_for_twelve_hours_at_most() {
+    let mut store = store(false);
+    let now = Instant::now();
+    store.send(content("a", None), None, now);
+    let received = store.receive(1, Some(43_200 * SECOND), false, 0, now);
+    let receipt = &received.handed[0].receipt;
+    let change = |store: &mut Store, seconds: u32, at| {
+        store.change_visibility(receipt, seconds * SECOND, at)
+    };
+    assert_eq!(change(&mut store, 43_200, now), Ok(()));
+    let later = now + SECOND;
+    assert_eq!(
+        change(&mut store, 43_200, later),
+        Err(ReceiptFault::TooLong)
+    );
+    assert_eq!(change(&mut store, 43_199, later), Ok(()));
 }
 
 #[test]
@@ -90,18 +199,40 @@ fn visibility_is_counted_from_its_change() {
 }
 
 #[test]
-fn what_was_handed_out_too_often_is_dead() {
-    let mut store = store(false);
-    store.settings.redrive = Some((2, "arn".into()));
+fn what_was_received_too_often_is_moved() {
+    let mut store = Store::new(redrive(2), Arc::default());
     let mut now = Instant::now();
+    let begin = now;
     store.send(content("a", None), None, now);
     for _ in 0..2 {
         assert_eq!(receive(&mut store, 1, now).len(), 1);
-        now += Duration::from_secs(30);
+        now += 30 * SECOND;
     }
-    let (handed, dead) = store.receive(1, None, 0, now);
-    assert_eq!((handed.len(), dead.len()), (0, 1));
+    // Without a dead-letter queue it stays.
+    let received = store.receive(1, Some(SECOND), false, 0, now);
+    assert_eq!((received.handed.len(), received.moved.len()), (1, 0));
+    now += SECOND;
+    let received = store.receive(1, None, true, 0, now);
+    assert_eq!((received.handed.len(), received.moved.len()), (0, 1));
     assert_eq!(store.counts(now), Counts::default());
+    let moved = received.moved.into_iter().next().unwrap();
+    assert_eq!((moved.receives, moved.enqueued), (3, begin));
+
+    // The receive count goes on; the next queue's own limit begins anew.
+    let mut dead = Store::new(redrive(1), Arc::default());
+    dead.take_moved(moved.clone(), now);
+    let received = dead.receive(1, None, true, 0, now);
+    assert_eq!(received.handed[0].receives, 4);
+    let received = dead.receive(1, None, true, 0, now + 30 * SECOND);
+    assert_eq!((received.handed.len(), received.moved.len()), (0, 1));
+    // Retention counts from the first queue, in a FIFO queue from now.
+    let until = begin + 3_600 * SECOND;
+    for (fifo, left) in [(false, 0), (true, 1)] {
+        let mut dead = self::store(fifo);
+        dead.take_moved(moved.clone(), now);
+        assert_eq!(dead.counts(until).visible, left, "{fifo}");
+        assert_eq!(dead.counts(now + 3_600 * SECOND), Counts::default());
+    }
 }
 
 #[test]
@@ -128,10 +259,10 @@ fn within_a_group_nothing_overtakes() {
     }
     let first = receive(&mut store, 2, now);
     assert_eq!(bodies(&first), ["0", "2"]);
-    // The group is locked, the other is not.
+    // The rest of that group waits, the other group does not.
     assert_eq!(bodies(&receive(&mut store, 10, now)), ["1", "3", "5"]);
     assert!(receive(&mut store, 10, now).is_empty());
-    // One of two in flight still locks it.
+    // One of two in flight still holds back what comes after it.
     store.delete(&first[0].1, now).unwrap();
     assert!(receive(&mut store, 10, now).is_empty());
     store
@@ -139,15 +270,73 @@ fn within_a_group_nothing_overtakes() {
         .unwrap();
     assert_eq!(bodies(&receive(&mut store, 10, now)), ["2", "4", "6"]);
     // After the time-out the order is the same again.
-    let later = now + Duration::from_secs(30);
+    let later = now + 30 * SECOND;
     let all = [receive(&mut store, 10, later), Vec::new()].concat();
     let rest = bodies(&all);
     assert!(
         rest == ["1", "3", "5", "2", "4", "6"] || rest == ["2", "4", "6", "1", "3", "5"],
         "{rest:?}"
     );
-    // An ended lease does not delete.
-    assert_eq!(store.delete(&first[1].1, later), Err(Stale::Ended));
+    // An ended lease neither deletes nor changes anything.
+    assert_eq!(store.delete(&first[1].1, later), Err(ReceiptFault::Expired));
+    let changed = store.change_visibility(&first[1].1, SECOND, later);
+    assert_eq!(changed, Err(ReceiptFault::Unavailable));
+}
+
+/// A message that is visible again is handed out while later ones of its group are in flight, up to
+/// the first one that is hidden.
+#[test]
+fn groups_are_available_up_to_the_first_hidden_message() {
+    for (extended, expected) in [(0, vec![]), (1, vec!["a"]), (2, vec!["a", "b"])] {
+        let mut store = store(true);
+        let now = Instant::now();
+        for body in ["a", "b", "c"] {
+            store.send(content(body, Some("g")), None, now);
+        }
+        let received = receive(&mut store, 10, now);
+        store
+            .change_visibility(&received[extended].1, 60 * SECOND, now)
+            .unwrap();
+        let again = receive(&mut store, 10, now + 30 * SECOND);
+        assert_eq!(bodies(&again), expected, "{extended}");
+    }
+    let mut store = store(true);
+    let now = Instant::now();
+    for (body, group) in [("a", "g"), ("b", "g"), ("x", "h"), ("c", "g")] {
+        store.send(content(body, Some(group)), None, now);
+    }
+    let received = receive(&mut store, 2, now);
+    store
+        .change_visibility(&received[0].1, Duration::ZERO, now)
+        .unwrap();
+    let again = receive(&mut store, 10, now);
+    assert_eq!(bodies(&again), ["x", "a"]);
+    // With the first one gone the second is next, and holds back the third.
+    store.delete(&again[1].1, now).unwrap();
+    assert!(receive(&mut store, 10, now).is_empty());
+    store.delete(&received[1].1, now).unwrap();
+    assert_eq!(bodies(&receive(&mut store, 10, now)), ["c"]);
+}
+
+/// What a delay hides is not overtaken, also when the delay changes meanwhile.
+#[test]
+fn delays_of_fifo_queues_keep_the_order_and_change_for_all() {
+    let delayed = |seconds: u32| Settings {
+        delay: seconds * SECOND,
+        ..settings(true)
+    };
+    let mut store = Store::new(delayed(60), Arc::default());
+    let now = Instant::now();
+    store.send(content("a", Some("g")), None, now);
+    store.set(delayed(0), now + SECOND);
+    store.send(content("b", Some("g")), None, now + SECOND);
+    assert_eq!(bodies(&receive(&mut store, 10, now + SECOND)), ["a", "b"]);
+
+    let mut store = Store::new(delayed(10), Arc::default());
+    store.send(content("a", Some("g")), None, now);
+    store.set(delayed(100), now);
+    assert!(receive(&mut store, 10, now + 99 * SECOND).is_empty());
+    assert_eq!(receive(&mut store, 10, now + 100 * SECOND).len(), 1);
 }
 
 #[test]
@@ -156,16 +345,68 @@ fn duplicates_are_known_for_five_minutes() {
     let now = Instant::now();
     let (first, number) = store.send(content("a", Some("g")), None, now);
     assert_eq!(
-        store.send(content("a", Some("g")), None, now),
+        store.send(content("a", Some("h")), None, now),
         (first, number)
     );
     assert_eq!(store.counts(now).visible, 1);
-    let later = now + Duration::from_secs(300);
+    let later = now + 300 * SECOND;
     assert_ne!(store.send(content("a", Some("g")), None, later).1, number);
+    // A purge forgets them.
+    store.purge();
+    let (_, again) = store.send(content("a", Some("g")), None, later);
+    assert_eq!(store.counts(later).visible, 1);
+    assert!(again > number);
 }
 
-/// Random steps: every message of a group is handed out in order and only when no earlier receive's are in flight, nothing that
-/// was deleted comes back, and nothing is lost.
+#[test]
+fn the_scope_of_duplicates_may_be_a_group() {
+    let scoped = |scope| Settings {
+        scope,
+        ..settings(true)
+    };
+    let mut store = Store::new(scoped(DeduplicationScope::MessageGroup), Arc::default());
+    let now = Instant::now();
+    let send =
+        |store: &mut Store, group: &str, at| store.send(content("a", Some(group)), None, at).1;
+    let number = send(&mut store, "g", now);
+    assert_eq!(send(&mut store, "g", now), number);
+    let other = send(&mut store, "h", now);
+    assert_ne!(other, number);
+    // Another scope is in force a minute later.
+    store.set(scoped(DeduplicationScope::Queue), now);
+    let third = send(&mut store, "i", now + 59 * SECOND);
+    assert_ne!(third, other);
+    let latest = send(&mut store, "j", now + 60 * SECOND);
+    assert_eq!(send(&mut store, "k", now + 60 * SECOND), latest);
+}
+
+/// All queues together know what they hold, whichever way it leaves.
+#[test]
+fn what_is_held_is_counted() {
+    let held = Arc::default();
+    let now = Instant::now();
+    let mut store = Store::new(settings(true), Arc::clone(&held));
+    for n in 0..10 {
+        store.send(content(&n.to_string(), Some("g")), None, now);
+    }
+    let received = receive(&mut store, 3, now);
+    for (_, receipt) in &received {
+        store.delete(receipt, now).unwrap();
+    }
+    assert_eq!(held.counted().0, 7);
+    store.advance(now + 3_600 * SECOND);
+    assert_eq!(held.counted(), (0, 0));
+    store.send(content("purged", Some("g")), None, now + 3_600 * SECOND);
+    store.purge();
+    assert_eq!(held.counted(), (0, 0));
+    store.send(content("dropped", Some("g")), None, now + 3_600 * SECOND);
+    assert_eq!(held.counted().0, 1);
+    drop(store);
+    assert_eq!(held.counted(), (0, 0));
+}
+
+/// Random steps: no message of a group is handed out while an earlier one is in flight or waits,
+/// nothing that was deleted comes back, and nothing is lost.
 #[test]
 fn random_steps_keep_the_promises() {
     for seed in 0..300 {
@@ -186,19 +427,18 @@ fn random_steps_keep_the_promises() {
                     sent.push(step);
                 }
                 2 => {
-                    let locked: Vec<usize> = held.iter().map(|(_, group, ..)| *group).collect();
+                    let hidden: Vec<usize> = held.iter().map(|(body, ..)| *body).collect();
                     for (body, receipt) in receive(&mut store, random.usize(1..=10), now) {
                         let body: usize = body.parse().unwrap();
                         let group = body % 3;
                         assert!(!deleted.contains(&body), "seed {seed}");
                         if fifo {
+                            let is_earlier = |one: &&usize| **one % 3 == group && **one < body;
                             assert!(
-                                !locked.contains(&group),
-                                "seed {seed}: the group was locked"
+                                !hidden.iter().any(|one| is_earlier(&one)),
+                                "seed {seed}: {body} came before a hidden one"
                             );
-                            let earlier =
-                                sent.iter().filter(|one| **one % 3 == group && **one < body);
-                            let waiting = earlier.filter(|one| {
+                            let waiting = sent.iter().filter(is_earlier).filter(|one| {
                                 !deleted.contains(one)
                                     && !held.iter().any(|(held, ..)| held == *one)
                             });

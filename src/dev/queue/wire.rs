@@ -1,19 +1,19 @@
-//! SQS's JSON protocol: what is asked, what is answered, and the digests that SDKs check (SQS API reference; developer guide,
-//! "Calculating the MD5 message digest for message attributes").
+//! SQS's JSON protocol: what is asked and what is answered (SQS API reference).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::super::refusal::Refusal;
+use super::refusals::invalid_value;
 
 /// A message attribute.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Attribute {
+    #[serde(default)]
     pub(super) data_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) string_value: Option<String>,
@@ -24,6 +24,7 @@ pub(super) struct Attribute {
 
 pub(super) type Attributes = BTreeMap<String, Attribute>;
 
+/// A call, with the members of all actions.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Request {
@@ -37,13 +38,44 @@ pub(super) struct Request {
     #[serde(rename = "Tags")]
     pub(super) tags: BTreeMap<String, String>,
     pub(super) tag_keys: Vec<String>,
-    #[serde(flatten)]
-    pub(super) entry: Entry,
     pub(super) entries: Option<Vec<Entry>>,
-    pub(super) max_number_of_messages: Option<u32>,
-    pub(super) wait_time_seconds: Option<u32>,
+    pub(super) max_number_of_messages: Option<i64>,
+    pub(super) wait_time_seconds: Option<i64>,
     pub(super) message_attribute_names: Vec<String>,
     pub(super) message_system_attribute_names: Vec<String>,
+    pub(super) max_results: Option<i64>,
+    pub(super) next_token: Option<String>,
+    pub(super) label: Option<String>,
+    pub(super) actions: Vec<String>,
+    #[serde(rename = "AWSAccountIds")]
+    pub(super) account_ids: Vec<String>,
+    // The members of an entry: a flattened one would be read by way of a tree.
+    message_body: Option<String>,
+    delay_seconds: Option<i64>,
+    message_attributes: Attributes,
+    message_system_attributes: Attributes,
+    message_group_id: Option<String>,
+    message_deduplication_id: Option<String>,
+    receipt_handle: Option<String>,
+    visibility_timeout: Option<i64>,
+}
+
+impl Request {
+    /// The one entry of a call that is no batch.
+    pub(super) fn take_entry(&mut self) -> Entry {
+        Entry {
+            id: None,
+            message_body: self.message_body.take(),
+            delay_seconds: self.delay_seconds,
+            message_attributes: std::mem::take(&mut self.message_attributes),
+            message_system_attributes: std::mem::take(&mut self.message_system_attributes),
+            message_group_id: self.message_group_id.take(),
+            message_deduplication_id: self.message_deduplication_id.take(),
+            receipt_handle: self.receipt_handle.take(),
+            visibility_timeout: self.visibility_timeout,
+            from: None,
+        }
+    }
 }
 
 /// One message, or one entry of a batch.
@@ -52,13 +84,13 @@ pub(super) struct Request {
 pub(super) struct Entry {
     pub(super) id: Option<String>,
     pub(super) message_body: Option<String>,
-    pub(super) delay_seconds: Option<u32>,
+    pub(super) delay_seconds: Option<i64>,
     pub(super) message_attributes: Attributes,
     pub(super) message_system_attributes: Attributes,
     pub(super) message_group_id: Option<String>,
     pub(super) message_deduplication_id: Option<String>,
     pub(super) receipt_handle: Option<String>,
-    pub(super) visibility_timeout: Option<u32>,
+    pub(super) visibility_timeout: Option<i64>,
     /// For messages from a bus: the event, and the rule that took it.
     #[serde(skip)]
     pub(super) from: Option<(Arc<str>, Box<str>)>,
@@ -114,6 +146,11 @@ pub(super) struct Sent {
         skip_serializing_if = "Option::is_none"
     )]
     pub(super) attributes_md5: Option<String>,
+    #[serde(
+        rename = "MD5OfMessageSystemAttributes",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) system_attributes_md5: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sequence_number: Option<String>,
 }
@@ -146,80 +183,24 @@ pub(super) struct Failed {
     pub(super) message: String,
 }
 
-pub(super) fn md5(bytes: &[u8]) -> String {
-    hex(&Md5::digest(bytes))
-}
-
-/// What stands for the deduplication id of a message that names none (developer guide, "Using the message deduplication ID": the SHA-256
-/// hash of the body, not of the attributes).
-pub(super) fn content_id(body: &str) -> String {
-    hex(ring::digest::digest(&ring::digest::SHA256, body.as_bytes()).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The digest of some attributes; `None` for none.
-pub(super) fn attributes_md5<'a>(
-    attributes: impl IntoIterator<Item = (&'a str, &'a Attribute)>,
-) -> Option<String> {
-    let mut digest = Md5::new();
-    let mut some = false;
-    for (name, attribute) in attributes {
-        some = true;
-        let mut part = |bytes: &[u8]| {
-            digest.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
-            digest.update(bytes);
-        };
-        part(name.as_bytes());
-        part(attribute.data_type.as_bytes());
-        match (&attribute.string_value, &attribute.binary_value) {
-            (Some(text), _) => {
-                digest.update([1]);
-                part_of(&mut digest, text.as_bytes());
-            }
-            (None, Some(base64)) => {
-                digest.update([2]);
-                part_of(&mut digest, &decoded(base64));
-            }
-            (None, None) => {}
-        }
-    }
-    some.then(|| hex(&digest.finalize()))
-}
-
-fn part_of(digest: &mut Md5, bytes: &[u8]) {
-    digest.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
-    digest.update(bytes);
-}
-
-/// Bytes of Base64; what is none has none.
-pub(super) fn decoded(base64: &str) -> Vec<u8> {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD
-        .decode(base64)
-        .unwrap_or_default()
-}
-
 /// Numbers of twenty digits, as SQS has them.
 pub(super) fn sequence_number(sequence: u64) -> String {
-    format!("{:020}", 1_885_000_000_000_000_000_u64 + sequence)
+    (18_849_496_460_467_696_128_u128 + u128::from(sequence)).to_string()
 }
 
-/// A number of a request, or what stands for it; refused where it is out of bounds.
+/// A number of a request, or what it is without one; refused where it is out of bounds.
 pub(super) fn bounded(
-    value: Option<u32>,
-    default: u32,
-    (least, most): (u32, u32),
     name: &str,
-) -> Result<u32, Refusal> {
-    let value = value.unwrap_or(default);
-    if (least..=most).contains(&value) {
-        return Ok(value);
+    value: Option<i64>,
+    (least, most): (i64, i64),
+    reason: &str,
+) -> Result<Option<u32>, Refusal> {
+    match value {
+        Some(value) if !(least..=most).contains(&value) => Err(invalid_value(
+            name,
+            value,
+            &format!("{reason}, if provided."),
+        )),
+        value => Ok(value.and_then(|value| u32::try_from(value).ok())),
     }
-    let message = format!(
-        "Value {value} for parameter {name} is invalid. Reason: Must be >= {least} and <= {most}, if provided."
-    );
-    Err(Refusal::new("InvalidParameterValue", message))
 }

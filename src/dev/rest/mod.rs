@@ -78,7 +78,7 @@ impl Manner {
                 let _ = act();
                 return lost();
             }
-            None => act(),
+            Some((Kind::Linger, _)) | None => act(),
         };
         written(answer)
     }

@@ -102,6 +102,9 @@ impl Leaf {
                 node,
                 path,
                 match operator {
+                    "prefix" | "suffix" if matches!(node.value, NodeValue::Object(_)) => {
+                        "Value of anything-but must be an array or single string/number value."
+                    }
                     "wildcard" => "wildcard match pattern must be a string",
                     "equals-ignore-case" => {
                         "Inside anything-but/equals-ignore-case list, number|start|null|boolean is not supported."

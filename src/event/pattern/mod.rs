@@ -85,6 +85,16 @@ impl Pattern {
         })
     }
 
+    /// The complexity of the wildcards of the field where they are most complex together; 0 without
+    /// wildcards. EventBridge refuses rules that are too complex.
+    pub fn wildcard_complexity(&self) -> usize {
+        let of_field = |leaf: &Leaf| {
+            let wildcards = leaf.wildcards.iter();
+            wildcards.map(|(wildcard, _)| wildcard.complexity()).sum()
+        };
+        self.leaves.iter().map(of_field).max().unwrap_or(0)
+    }
+
     /// What EventBridge may object to, although the pattern is right.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings

@@ -143,7 +143,7 @@ impl Connection {
             Some((Kind::Duplicate, _)) => {
                 self.write_message(parcel, now);
             }
-            None => {}
+            Some((Kind::Linger, _)) | None => {}
         }
         self.write_message(parcel, now);
     }

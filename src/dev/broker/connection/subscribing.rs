@@ -156,7 +156,7 @@ impl Connection {
                 return no(Reason::Unspecified, "a fault that was asked for".into());
             }
             Some((Kind::Throttle, _)) => return self.subscribe_throttled(),
-            Some((Kind::Delay | Kind::Duplicate, _)) | None => {}
+            Some((Kind::Delay | Kind::Duplicate | Kind::Linger, _)) | None => {}
         }
         if let Err(why) = self.permissions.check(Action::Subscribe(wish.filter)) {
             count(&hub.counters.subscribe_denied);

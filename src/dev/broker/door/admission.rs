@@ -178,7 +178,7 @@ async fn strike(hub: &Hub, client_id: &str) -> Result<(), No> {
             sleep(time).await;
             Ok(())
         }
-        Some((Kind::Duplicate, _)) | None => Ok(()),
+        Some((Kind::Duplicate | Kind::Linger, _)) | None => Ok(()),
     }
 }
 
