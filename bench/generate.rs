@@ -25,6 +25,7 @@ use eventcast::policy::document::Document;
 use eventcast::policy::evaluate::{Request, decide};
 use eventcast::policy::generate::{Form, generate};
 use eventcast::policy::grant::Grants;
+use eventcast::policy::principal::ClientIdRules;
 use eventcast::policy::role::{Entry, Role, Use};
 use eventcast::policy::scope::{self, Scope};
 use serde_json::json;
@@ -87,6 +88,7 @@ fn role() -> Role {
     Role {
         name: "customer".into(),
         bind: entry("user:{claims.sub}", Use::Bind),
+        client_ids: ClientIdRules::default(),
         subscribe: [
             "user:{claims.sub}",
             "tenant:{claims.tenant}",

@@ -21,6 +21,7 @@ use eventcast::policy::evaluate::{Request, decide};
 use eventcast::policy::generate::{Form, GenerateError, generate};
 use eventcast::policy::grant::{Grants, Reach};
 use eventcast::policy::lint::{Source, lint};
+use eventcast::policy::principal::ClientIdRules;
 use eventcast::policy::role::{Entry, Role, Use};
 use eventcast::policy::scope::Scope;
 use proptest::prelude::*;
@@ -63,6 +64,7 @@ impl Case {
         let role = Role {
             name: "role".into(),
             bind: Entry::parse("user:{claims.sub}", Use::Bind, &kinds()).unwrap(),
+            client_ids: ClientIdRules::default(),
             subscribe: entries(&self.subscribe, Use::Subscribe),
             publish: entries(&self.publish, Use::Publish),
             retain: self.retain,
@@ -317,6 +319,7 @@ fn uuid_grants(orders: usize) -> Grants {
     let role = Role {
         name: "customer".into(),
         bind: entry("user:{claims.sub}", Use::Bind),
+        client_ids: ClientIdRules::default(),
         subscribe: vec![entry("order:{claims.orders[*]}", Use::Subscribe)],
         publish: vec![],
         retain: false,

@@ -109,6 +109,11 @@ impl Keys {
         self.0.is_empty()
     }
 
+    /// The algorithms of the keys, in the keys' order.
+    pub(super) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.0.iter().map(|key| key.algorithm)
+    }
+
     /// The keys that may have signed a token: those of its algorithm, and of its key id where both have one.
     pub(super) fn candidates<'k>(
         &'k self,
@@ -125,7 +130,23 @@ impl Keys {
     }
 }
 
+/// Whether a PEM block is a key on another curve than P-256, of which no signature would ever fit: secp256k1's points are as
+/// long as P-256's, and the library does not look at the curve.
+fn is_of_another_curve(pem: &[u8]) -> bool {
+    /// id-ecPublicKey (RFC 5480, section 2.1.1), as DER.
+    const EC_KEY: [u8; 9] = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+    /// secp256r1 (RFC 5480, section 2.1.1.1), as DER.
+    const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+    ::pem::parse(pem).is_ok_and(|block| {
+        let has = |oid: &[u8]| memchr::memmem::find(block.contents(), oid).is_some();
+        has(&EC_KEY) && !has(&P256)
+    })
+}
+
 fn public(pem: &[u8]) -> Result<Key, KeyError> {
+    if is_of_another_curve(pem) {
+        return Err(KeyError::Kind);
+    }
     let found = [
         (Algorithm::EdDSA, DecodingKey::from_ed_pem(pem)),
         (Algorithm::ES256, DecodingKey::from_ec_pem(pem)),
@@ -221,6 +242,9 @@ impl Mint {
             });
         }
         let pem = text.as_bytes();
+        if is_of_another_curve(pem) {
+            return Err(KeyError::Kind);
+        }
         let found = [
             (Algorithm::EdDSA, EncodingKey::from_ed_pem(pem)),
             (Algorithm::ES256, EncodingKey::from_ec_pem(pem)),

@@ -5,7 +5,9 @@
 
 pub mod access;
 pub mod answer;
+mod claim_set;
 pub mod decide;
+mod header;
 pub mod key;
 mod signature;
 pub mod token;

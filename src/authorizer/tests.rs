@@ -15,6 +15,7 @@ use super::decide::{Authority, Rejection};
 use super::key::{Keys, Mint};
 use super::token::{Expected, TokenError, mint};
 use crate::channel::{IdFormat, Kind, Kinds};
+use crate::policy::principal::ClientIdRules;
 use crate::policy::role::{Entry, Role, Use};
 use crate::policy::scope::Scope;
 use crate::port::{
@@ -57,6 +58,7 @@ fn role(name: &str, subscribe: &[&str], publish: &[&str]) -> Role {
     Role {
         name: name.into(),
         bind: entry(Use::Bind)(&"user:{claims.sub}"),
+        client_ids: ClientIdRules::default(),
         subscribe: subscribe.iter().map(entry(Use::Subscribe)).collect(),
         publish: publish.iter().map(entry(Use::Publish)).collect(),
         retain: false,

@@ -1,8 +1,8 @@
-//! Tokens: JSON Web Tokens (RFC 7519) that carry who a client is.
+//! Tokens: JSON Web Tokens (RFC 7519) that carry the identity of a client.
 //!
-//! A token is believed when one of the keys signed it with that key's own algorithm, it has not expired and is valid already,
-//! and it was made by and for whom the configuration names. What it grants is decided elsewhere. Tokens never reach a log or
-//! a message: errors tell claims, and times, at most.
+//! A token is valid when one of the keys signed it with that key's own algorithm, it has not expired and is valid already, its
+//! issuer and audience are those of the configuration, and each of its claims occurs once. What it grants is decided elsewhere.
+//! Tokens never reach a log or a message: errors name claims and times at most.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,14 +12,17 @@ use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, Header, Validation, dangerous, decode, decode_header, encode};
 use serde_json::{Map, Value};
 
+use super::claim_set::ClaimSet;
+use super::header;
 use super::key::{Key, Keys, Mint};
 
-/// Whose tokens, and for whom, are believed.
+/// The issuer and the audience that a valid token names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// What `iss` must be.
+    /// The value of `iss`.
     pub issuer: Option<String>,
-    /// What `aud` must be, or name among others.
+    /// The value of `aud`, or one of its values; of `client_id` where a token has no `aud`, as the access tokens of Amazon
+    /// Cognito (developer guide, "Understanding the access token"). API Gateway's JWT authorizers have the same rule.
     pub audience: Option<String>,
     /// How far clocks may be apart.
     pub leeway: Duration,
@@ -55,9 +58,17 @@ pub enum TokenError {
     /// No token at all.
     #[error("not a token: three parts in base64url with dots between them are wanted")]
     Form,
-    /// Its algorithm is none that is taken, or of no key: `none` among them.
-    #[error("signed with an algorithm that is not taken; taken are RS256, ES256 and EdDSA")]
-    Algorithm,
+    /// Its header is a JSON object, but not one of a JSON Web Signature (RFC 7515, section 4).
+    #[error("its header is not right: {0}")]
+    Header(String),
+    /// None of the keys is for its algorithm; `none` is among these.
+    #[error("signed with {}, but {}", quoted(.token), for_algorithms(.keys))]
+    Algorithm {
+        /// The algorithm that its header names.
+        token: Option<String>,
+        /// The algorithms of the keys.
+        keys: Vec<&'static str>,
+    },
     /// Nobody who is believed could have signed it.
     #[error("no key is known for it: {0}")]
     Key(String),
@@ -74,17 +85,28 @@ pub enum TokenError {
     #[error("it is not valid before {0}")]
     Early(Time),
     /// A claim is missing that tokens must have.
-    #[error("the claim `{0}` is missing")]
+    #[error("the claim `{0}` is missing{hint}", hint = missing_hint(.0))]
     Missing(String),
+    /// A claim occurs more than once, so that two readers could read two values (RFC 7519, section 4).
+    #[error("the claim `{0}` occurs more than once")]
+    Repeated(String),
+    /// A time beyond the calendar.
+    #[error(
+        "the claim `{0}` is {1}, which is after the year 9999: it is in seconds since 1970, not milliseconds"
+    )]
+    Late(String, Value),
     /// A claim is not of its type.
     #[error("the claim `{0}` is not what it should be: {1}")]
     Type(String, &'static str),
     /// Somebody else made it.
     #[error("made by another issuer: {}", told(.0))]
     Issuer(Option<Value>),
-    /// It was made for somebody else.
+    /// It was made for another audience.
     #[error("made for another audience: {}", told(.0))]
     Audience(Option<Value>),
+    /// It has no audience, and was issued to another client.
+    #[error("it has no `aud`, and was issued to another client: `client_id` is {}", told(.0))]
+    Client(Option<Value>),
     /// Something else is wrong with it.
     #[error("{0}")]
     Other(String),
@@ -103,6 +125,28 @@ impl fmt::Display for Time {
     }
 }
 
+fn quoted(algorithm: &Option<String>) -> String {
+    algorithm
+        .as_ref()
+        .map_or_else(|| "no algorithm".into(), |name| format!("`{name}`"))
+}
+
+fn for_algorithms(algorithms: &[&str]) -> String {
+    match algorithms {
+        [] => "there are no keys here".into(),
+        names => format!("the keys here are for {}", names.join(", ")),
+    }
+}
+
+fn missing_hint(claim: &str) -> &'static str {
+    match claim {
+        "aud" => {
+            ", and so is `client_id`, which stands in for it; without authorizer.audience neither is looked at"
+        }
+        _ => "",
+    }
+}
+
 fn told(claim: &Option<Value>) -> String {
     claim
         .as_ref()
@@ -118,7 +162,7 @@ pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified,
     if token.split('.').count() != 3 {
         return Err(TokenError::Form);
     }
-    let header = decode_header(token).map_err(|error| header_error(&error))?;
+    let header = decode_header(token).map_err(|_| header_error(token, keys))?;
     if header.crit.is_some() {
         return Err(TokenError::Critical);
     }
@@ -126,7 +170,7 @@ pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified,
         .candidates(header.alg, header.kid.as_deref())
         .peekable();
     if candidates.peek().is_none() {
-        return Err(no_key(keys, &header));
+        return Err(no_key(token, keys, &header));
     }
     let mut error = TokenError::Signature;
     for key in candidates {
@@ -140,9 +184,9 @@ pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified,
     Err(error)
 }
 
-fn no_key(keys: &Keys, header: &Header) -> TokenError {
+fn no_key(token: &str, keys: &Keys, header: &Header) -> TokenError {
     if keys.candidates(header.alg, None).next().is_none() {
-        return TokenError::Algorithm;
+        return algorithm_error(token, keys);
     }
     TokenError::Key(match &header.kid {
         Some(id) => format!("its `kid` is `{id}`"),
@@ -150,38 +194,90 @@ fn no_key(keys: &Keys, header: &Header) -> TokenError {
     })
 }
 
+fn algorithm_error(token: &str, keys: &Keys) -> TokenError {
+    let mut names: Vec<_> = keys.algorithms().map(name).collect();
+    names.sort_unstable();
+    names.dedup();
+    TokenError::Algorithm {
+        token: header::read(token).and_then(|header| header.algorithm()),
+        keys: names,
+    }
+}
+
+fn header_error(token: &str, keys: &Keys) -> TokenError {
+    match header::read(token) {
+        None => TokenError::Form,
+        Some(header) => match header.fault() {
+            Some(fault) => TokenError::Header(fault),
+            // The library knows neither `none` nor anything else that is not an algorithm.
+            None => algorithm_error(token, keys),
+        },
+    }
+}
+
 fn verify_with(token: &str, key: &Key, expected: &Expected) -> Result<Verified, TokenError> {
     let mut validation = Validation::new(key.algorithm);
     validation.leeway = expected.leeway.as_secs();
     validation.validate_nbf = true;
-    let mut required = vec!["exp"];
-    match &expected.issuer {
-        Some(issuer) => {
-            validation.set_issuer(&[issuer]);
-            required.push("iss");
-        }
-        None => validation.iss = None,
-    }
-    match &expected.audience {
-        Some(audience) => {
-            validation.set_audience(&[audience]);
-            required.push("aud");
-        }
-        None => validation.validate_aud = false,
-    }
-    validation.set_required_spec_claims(&required);
-    let decoded = decode::<Map<String, Value>>(token, &key.key, &validation)
+    // Checked below: the library takes lists of issuers, and knows no stand-in for an audience.
+    validation.iss = None;
+    validation.validate_aud = false;
+    validation.set_required_spec_claims(&["exp"]);
+    let decoded = decode::<ClaimSet>(token, &key.key, &validation)
         .map_err(|error| token_error(&error, token))?;
-    let claims = decoded.claims;
-    let expires = time(&claims, "exp").0;
+    let claims = match decoded.claims {
+        ClaimSet {
+            repeated: Some(claim),
+            ..
+        } => return Err(TokenError::Repeated(claim)),
+        ClaimSet { claims, .. } => claims,
+    };
+    let expires = time(&claims, "exp").0.ok_or_else(|| {
+        TokenError::Late("exp".into(), claims.get("exp").cloned().unwrap_or_default())
+    })?;
+    check_issuer(&claims, expected)?;
+    check_audience(&claims, expected)?;
     Ok(Verified {
-        expires: expires.ok_or_else(|| {
-            TokenError::Type("exp".into(), "seconds since 1970 as a number are wanted")
-        })?,
+        expires,
         claims,
         algorithm: name(key.algorithm),
         key: key.id.clone(),
     })
+}
+
+/// Checks `iss`, which is one text (RFC 7519, section 4.1.1).
+fn check_issuer(claims: &Map<String, Value>, expected: &Expected) -> Result<(), TokenError> {
+    let Some(issuer) = &expected.issuer else {
+        return Ok(());
+    };
+    match claims.get("iss") {
+        None | Some(Value::Null) => Err(TokenError::Missing("iss".into())),
+        Some(Value::String(found)) if found == issuer => Ok(()),
+        Some(other @ Value::String(_)) => Err(TokenError::Issuer(Some(other.clone()))),
+        Some(_) => Err(TokenError::Type("iss".into(), wanted("iss"))),
+    }
+}
+
+/// Checks `aud`, which is one text or a list of texts (RFC 7519, section 4.1.3), or `client_id` where there is none.
+fn check_audience(claims: &Map<String, Value>, expected: &Expected) -> Result<(), TokenError> {
+    let Some(audience) = &expected.audience else {
+        return Ok(());
+    };
+    let is_expected = |value: &Value| value.as_str() == Some(audience);
+    match (claims.get("aud"), claims.get("client_id")) {
+        (Some(Value::String(found)), _) if found == audience => Ok(()),
+        (Some(Value::Array(all)), _) if all.iter().all(Value::is_string) => {
+            match all.iter().any(is_expected) {
+                true => Ok(()),
+                false => Err(TokenError::Audience(claims.get("aud").cloned())),
+            }
+        }
+        (Some(other @ Value::String(_)), _) => Err(TokenError::Audience(Some(other.clone()))),
+        (Some(_), _) => Err(TokenError::Type("aud".into(), wanted("aud"))),
+        (None, Some(client)) if is_expected(client) => Ok(()),
+        (None, Some(client)) => Err(TokenError::Client(Some(client.clone()))),
+        (None, None) => Err(TokenError::Missing("aud".into())),
+    }
 }
 
 fn name(algorithm: Algorithm) -> &'static str {
@@ -194,35 +290,30 @@ fn name(algorithm: Algorithm) -> &'static str {
     }
 }
 
-fn header_error(error: &Error) -> TokenError {
-    match error.kind() {
-        // The library knows no algorithm `none`, nor anything else that is not an algorithm.
-        ErrorKind::Json(error) if error.to_string().contains("variant") => TokenError::Algorithm,
-        _ => TokenError::Form,
-    }
-}
-
 /// What is wrong, in our words; what it names is read from the token's claims.
 fn token_error(error: &Error, token: &str) -> TokenError {
     let claims =
         || dangerous::insecure_decode_claims::<Map<String, Value>>(token).unwrap_or_default();
     match error.kind() {
         ErrorKind::InvalidSignature => TokenError::Signature,
-        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => TokenError::Algorithm,
         ErrorKind::ExpiredSignature => TokenError::Expired(time(&claims(), "exp")),
         ErrorKind::ImmatureSignature => TokenError::Early(time(&claims(), "nbf")),
-        ErrorKind::InvalidIssuer => TokenError::Issuer(claims().remove("iss")),
-        ErrorKind::InvalidAudience => TokenError::Audience(claims().remove("aud")),
         ErrorKind::MissingRequiredClaim(claim) => match claims().get(claim.as_str()) {
             None | Some(Value::Null) => TokenError::Missing(claim.clone()),
             Some(_) => TokenError::Type(claim.clone(), wanted(claim)),
         },
         ErrorKind::InvalidClaimFormat(claim) => TokenError::Type(claim.clone(), wanted(claim)),
         ErrorKind::Json(_) | ErrorKind::Utf8(_) => {
-            TokenError::Other("its claims are no JSON object".into())
+            match dangerous::insecure_decode_claims::<ClaimSet>(token) {
+                Ok(ClaimSet {
+                    repeated: Some(claim),
+                    ..
+                }) => TokenError::Repeated(claim),
+                _ => TokenError::Other("its claims are not a JSON object".into()),
+            }
         }
         ErrorKind::Base64(_) | ErrorKind::InvalidToken => TokenError::Form,
-        // None of them tells more than what kind of thing went wrong.
+        // None of them says more than the kind of fault.
         other => TokenError::Other(format!("it cannot be checked: {other:?}")),
     }
 }
@@ -230,6 +321,7 @@ fn token_error(error: &Error, token: &str) -> TokenError {
 fn wanted(claim: &str) -> &'static str {
     match claim {
         "exp" | "nbf" => "seconds since 1970 as a number are wanted",
+        "aud" => "text or a list of texts is wanted",
         _ => "text is wanted",
     }
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use regex::Regex;
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// One declared kind of channel: its name (the first level of its topics) and what its ids look like.
 #[derive(Clone, Debug)]
@@ -84,6 +85,18 @@ impl IdFormat {
             Self::Pattern(pattern) => pattern.is_match(id),
         }
     }
+
+    /// Returns false when no id of this format has a hyphen. The answer may be true for a format
+    /// none of whose ids has one, never the reverse: look-around and counts are not taken into account.
+    pub fn may_contain_hyphen(&self) -> bool {
+        match self {
+            Self::Uuid => true,
+            Self::Pattern(pattern) => {
+                let parsed = regex_syntax::parse(pattern.as_str());
+                parsed.map_or(true, |hir| hyphen_in(&hir))
+            }
+        }
+    }
 }
 
 impl fmt::Display for IdFormat {
@@ -99,6 +112,26 @@ impl fmt::Display for IdFormat {
                     .trim_end_matches(")$")
             ),
         }
+    }
+}
+
+/// Whether a part of a regular expression matches a hyphen. The recursion is as deep as the
+/// expression, whose nesting `regex-syntax` bounds.
+fn hyphen_in(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Literal(literal) => literal.0.contains(&b'-'),
+        HirKind::Class(Class::Unicode(class)) => {
+            let mut ranges = class.ranges().iter();
+            ranges.any(|range| (range.start()..=range.end()).contains(&'-'))
+        }
+        HirKind::Class(Class::Bytes(class)) => {
+            let mut ranges = class.ranges().iter();
+            ranges.any(|range| (range.start()..=range.end()).contains(&b'-'))
+        }
+        HirKind::Repetition(repetition) => hyphen_in(&repetition.sub),
+        HirKind::Capture(capture) => hyphen_in(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(hyphen_in),
+        HirKind::Empty | HirKind::Look(_) => false,
     }
 }
 
@@ -138,6 +171,35 @@ mod tests {
         assert!(!IdFormat::Uuid.accepts("5b0c7e0e4f0b4d3e9f516a4f0c6c2a11"));
         assert!(!IdFormat::Uuid.accepts("5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a1g"));
         assert!(!IdFormat::Uuid.accepts(""));
+    }
+
+    #[test]
+    fn formats_that_may_contain_a_hyphen() {
+        let may = |pattern: &str| IdFormat::pattern(pattern).unwrap().may_contain_hyphen();
+        assert!(IdFormat::Uuid.may_contain_hyphen());
+        for with in [
+            "[a-z0-9-]+:x",
+            ".+",
+            r"\S+",
+            "[^/]+",
+            "a(?:b|c-d)?",
+            "x{0,3}-",
+            r"\W",
+            "[+-.]+",
+            "[^a-z]",
+        ] {
+            assert!(may(with), "{with}");
+        }
+        for without in [
+            "[a-z]+",
+            "[a-z0-9_]{3}",
+            r"\w+",
+            r"\d+|[A-Z]",
+            "auth0\\|[0-9a-f]{24}",
+            "[^/\\x00-.]+",
+        ] {
+            assert!(!may(without), "{without}");
+        }
     }
 
     #[test]

@@ -50,8 +50,8 @@ pub(super) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Faults<'
                 check(&member.value, each, &join(key, &member.key), faults);
             }
         }
-        (Shape::List(each), NodeValue::Array(elements)) => {
-            if elements.is_empty() {
+        (Shape::List(each) | Shape::PossiblyEmptyList(each), NodeValue::Array(elements)) => {
+            if elements.is_empty() && matches!(shape, Shape::List(_)) {
                 faults
                     .error("empty-list", key, node.at, format!("`{key}` is empty"))
                     .help = Some("add an entry".into());
@@ -210,7 +210,7 @@ impl Shape {
             Self::Bool => "true or false".into(),
             Self::Duration => "a time such as `30s`, `5m`, `1h`, `2d`".into(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
-            Self::List(_) => "a list".into(),
+            Self::List(_) | Self::PossiblyEmptyList(_) => "a list".into(),
             Self::Map(_) => "a mapping of names".into(),
             Self::Section(keys) => {
                 let names: Vec<_> = keys.iter().map(|key| key.name).collect();

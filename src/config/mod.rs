@@ -204,6 +204,7 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
         }
         routes.push(route);
     }
+    let bridge = bridge::read(root, faults);
     Config {
         environment,
         envelope: Envelope::NAMES
@@ -211,9 +212,9 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
             .find(|(name, _)| Some(*name) == text(root, "envelope").as_deref())
             .map_or(Envelope::default(), |(_, envelope)| envelope),
         routes,
-        roles: role::read(root, &kinds, faults),
+        roles: role::read(root, &kinds, &bridge.client_id, faults),
         authorizer: authorizer::read(root, faults),
-        bridge: bridge::read(root, faults),
+        bridge,
         kinds,
     }
 }

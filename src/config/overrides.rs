@@ -122,14 +122,21 @@ fn scalars(node: &Node, shape: &Shape, path: &str, out: &mut Vec<String>) {
                 scalars(&member.value, each, &join(path, &member.key), out);
             }
         }
-        (Shape::List(each), NodeValue::Array(elements)) => {
+        (Shape::List(each) | Shape::PossiblyEmptyList(each), NodeValue::Array(elements)) => {
             for element in elements {
                 if let Some(name) = name_of(element) {
                     scalars(element, each, &join(path, &name), out);
                 }
             }
         }
-        (Shape::Section(_) | Shape::Map(_) | Shape::List(_) | Shape::Pattern, _) => {}
+        (
+            Shape::Section(_)
+            | Shape::Map(_)
+            | Shape::List(_)
+            | Shape::PossiblyEmptyList(_)
+            | Shape::Pattern,
+            _,
+        ) => {}
         _ => out.push(path.to_owned()),
     }
 }

@@ -2,27 +2,39 @@
 
 use super::check::{Faults, join, text_of};
 use super::fault::Severity;
-use super::{elements, flag, member};
+use super::{elements, flag, member, text};
 use crate::channel::{IdFormat, Kinds};
 use crate::event::pattern::tree::{Member, Node, NodeValue};
+use crate::policy::principal::{ClientIdBinding, ClientIdRules};
 use crate::policy::role::{Entry, Role, Use};
 
-pub(super) fn read(root: &Node, kinds: &Kinds, faults: &mut Faults<'_>) -> Vec<Role> {
+pub(super) fn read(
+    root: &Node,
+    kinds: &Kinds,
+    bridge_client_id: &str,
+    faults: &mut Faults<'_>,
+) -> Vec<Role> {
     let Some(NodeValue::Object(members)) = member(root, "roles").map(|node| &node.value) else {
         return Vec::new();
     };
     let mut roles: Vec<Role> = Vec::new();
     for section in members {
-        let Some(role) = role(section, kinds, faults) else {
+        let Some(role) = role(section, kinds, bridge_client_id, faults) else {
             continue;
         };
+        warn_of_reserved_client_ids(&role, section, faults);
         warn_of_shared_client_ids(&role, &roles, section, faults);
         roles.push(role);
     }
     roles
 }
 
-fn role(section: &Member, kinds: &Kinds, faults: &mut Faults<'_>) -> Option<Role> {
+fn role(
+    section: &Member,
+    kinds: &Kinds,
+    bridge_client_id: &str,
+    faults: &mut Faults<'_>,
+) -> Option<Role> {
     let (name, node) = (&section.key, &section.value);
     let key = format!("roles.{name}");
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -32,16 +44,29 @@ fn role(section: &Member, kinds: &Kinds, faults: &mut Faults<'_>) -> Option<Role
             .error("bad-role", &key, section.key_at, message)
             .accepted = Some("a name such as `customer`".into());
     }
+    let subscribe = entries(node, &key, "subscribe", Use::Subscribe, kinds, faults);
+    let publish = entries(node, &key, "publish", Use::Publish, kinds, faults);
+    // Read last, so that the other faults of a role without `bind` are reported as well.
+    let bind = member(node, "bind")?;
+    let bind = entry(bind, &join(&key, "bind"), Use::Bind, kinds, faults)?;
     let role = Role {
         name: name.clone(),
-        subscribe: entries(node, &key, "subscribe", Use::Subscribe, kinds, faults),
-        publish: entries(node, &key, "publish", Use::Publish, kinds, faults),
+        client_ids: ClientIdRules {
+            binding: binding(node, &bind),
+            reserved: Some(bridge_client_id.into()),
+        },
+        bind,
+        subscribe,
+        publish,
         retain: flag(node, "retain"),
-        // Read last, so that the other faults of a role without `bind` are told as well.
-        bind: member(node, "bind")
-            .and_then(|bind| entry(bind, &join(&key, "bind"), Use::Bind, kinds, faults))?,
     };
-    if member(node, "subscribe").is_none() && member(node, "publish").is_none() {
+    let is_empty = |name| {
+        matches!(
+            member(node, name).map(|node| &node.value),
+            None | Some(NodeValue::Array(_))
+        ) && elements(node, name).is_empty()
+    };
+    if is_empty("subscribe") && is_empty("publish") {
         let message = format!("role `{name}` grants nothing");
         faults
             .error("empty-role", &key, section.key_at, message)
@@ -103,6 +128,48 @@ fn entry(
     }
 }
 
+/// The binding as written, or as the format of the channel's ids makes it.
+fn binding(role: &Node, bind: &Entry) -> ClientIdBinding {
+    match text(role, "client_ids").as_deref() {
+        Some("exact") => ClientIdBinding::Exact,
+        Some("prefix") => ClientIdBinding::Prefix,
+        _ => bind.kind().map_or_else(ClientIdBinding::default, |kind| {
+            ClientIdBinding::of_format(kind.id())
+        }),
+    }
+}
+
+/// Ids that every role refuses, since the bridge's connections have client ids that begin with them.
+fn warn_of_reserved_client_ids(role: &Role, section: &Member, faults: &mut Faults<'_>) {
+    let (Some(kind), Some(reserved)) = (role.bind.kind(), role.client_ids.reserved.as_deref())
+    else {
+        return;
+    };
+    // All beginnings that end before a hyphen, and the whole: `live-bridge` may be bound as `live` too.
+    let ends = reserved
+        .match_indices('-')
+        .map(|(at, _)| at)
+        .chain([reserved.len()]);
+    let taken = ends
+        .filter_map(|end| reserved.get(..end))
+        .find(|id| role.client_ids.is_reserved(id) && kind.id().accepts(id));
+    if let Some(id) = taken {
+        let key = format!("roles.{}.bind", role.name);
+        let at = member(&section.value, "bind").map_or(section.key_at, |bind| bind.at);
+        let message = format!(
+            "role `{}` accepts the principal `{id}`, whose client ids would be the bridge's (bridge.client_id: `{reserved}`); \
+             tokens with it are refused",
+            role.name
+        );
+        let fault = faults.error("reserved-client-ids", &key, at, message);
+        fault.severity = Severity::Warning;
+        fault.help = Some(format!(
+            "set bridge.client_id to a name that is not an id of channel `{}`, or narrow the ids' pattern",
+            kind.name()
+        ));
+    }
+}
+
 /// Where ids that look like this one fit, those of a uuid fit.
 const A_UUID: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
 
@@ -124,7 +191,10 @@ fn warn_of_shared_client_ids(
                 (IdFormat::Uuid, pattern) | (pattern, IdFormat::Uuid) => !pattern.accepts(A_UUID),
                 (IdFormat::Pattern(_), IdFormat::Pattern(_)) => false,
             };
-            kind.name() != other.name() && !unique
+            // One kind may be bound exactly by one role and with suffixes by another.
+            let suffixed = known.client_ids.binding != role.client_ids.binding
+                && kind.id().may_contain_hyphen();
+            !unique && (kind.name() != other.name() || suffixed)
         })
     });
     if let Some(other) = shared {

@@ -49,6 +49,7 @@ fn of(shape: &Shape) -> Value {
         }
         Shape::Choice(words) => json!({"enum": words}),
         Shape::List(each) => json!({"type": "array", "minItems": 1, "items": of(each)}),
+        Shape::PossiblyEmptyList(each) => json!({"type": "array", "items": of(each)}),
         Shape::Map(each) => json!({"type": "object", "additionalProperties": of(each)}),
         Shape::Section(keys) => section(keys),
         Shape::Read { accepts } => json!({"description": accepts}),

@@ -16,8 +16,10 @@ pub(super) enum Shape {
     Duration,
     /// One of some words.
     Choice(&'static [&'static str]),
-    /// A list.
+    /// A list with at least one entry.
     List(&'static Shape),
+    /// A list that may be empty.
+    PossiblyEmptyList(&'static Shape),
     /// A mapping with keys of the user's own.
     Map(&'static Shape),
     /// A mapping with known keys.
@@ -108,11 +110,17 @@ const ROLE: &[Key] = &[
         Shape::Text {
             example: "user:{claims.sub}",
         },
-        "The channel whose id is the principal: client ids are this id, alone or followed by `-` and anything.",
+        "The channel whose id is the principal: client ids are this id, alone or followed by `-` and anything (see client_ids).",
+    ),
+    optional(
+        "client_ids",
+        Shape::Choice(&["prefix", "exact"]),
+        "The client ids of a principal: prefix (its id, alone or followed by `-` and anything) or exact (its id alone). Default \
+         prefix where ids are UUIDs or never have a hyphen, otherwise exact.",
     ),
     optional(
         "subscribe",
-        Shape::List(&Shape::Text {
+        Shape::PossiblyEmptyList(&Shape::Text {
             example: "order:{claims.orders[*]}",
         }),
         "What may be subscribed to and received: channels (order:{claims.orders[*]}, an array grants each), all channels of a kind \
@@ -120,7 +128,7 @@ const ROLE: &[Key] = &[
     ),
     optional(
         "publish",
-        Shape::List(&Shape::Text {
+        Shape::PossiblyEmptyList(&Shape::Text {
             example: "position:{claims.sub}",
         }),
         "What may be published to: channels or topics, as in `subscribe`, without MQTT wildcards.",

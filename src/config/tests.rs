@@ -2,6 +2,7 @@
 
 use super::bridge::Credentials;
 use super::*;
+use crate::policy::principal::ClientIdBinding;
 
 const GOOD: &str = r#"
 environment: prod
@@ -262,7 +263,7 @@ const ROLES: &str = r#"
 channels:
   user: { id: uuid }
   order: { id: uuid }
-  depot: { id: { pattern: "[a-z]+" } }
+  depot: { id: { pattern: "[a-z]{1,5}" } }
   word: { id: { pattern: "[0-9a-z-]+" } }
 routes: [{ name: r, match: { source: [s] }, to: [a] }]
 roles:
@@ -306,6 +307,75 @@ fn client_ids_of_different_channels() {
     assert_eq!(told(["user", "depot"]), "");
     assert!(told(["depot", "word"]).contains("shared-client-ids: `a` and `b` bind"));
     assert!(told(["user", "word"]).contains("shared-client-ids: `a` and `b` bind"));
+    // One kind, of which one role binds `a` with any suffix, and the other `a-b` exactly.
+    let roles = |of_b| {
+        format!(
+            "  a: {{ bind: \"word:{{claims.sub}}\", publish: [a] }}\n  b: {{ bind: \"word:{{claims.sub}}\", publish: [a], client_ids: {of_b} }}\n"
+        )
+    };
+    assert!(told_of_roles(&roles("prefix")).contains("shared-client-ids: `a` and `b` bind"));
+    assert!(!told_of_roles(&roles("exact")).contains("shared-client-ids"));
+}
+
+/// The bridge's client ids, `eventcast-<random>-<n>`, are refused to everybody; ids that a role seems to accept are warned of.
+#[test]
+fn client_ids_of_the_bridge() {
+    let verdict = |pattern: &str, bridge: &str, role: &str| {
+        let text = format!(
+            "channels: {{ service: {{ id: {{ pattern: '{pattern}' }} }} }}\n\
+             routes: [{{ name: r, match: {{ source: [s] }}, to: [a] }}]\n\
+             bridge: {{ client_id: {bridge} }}\n\
+             roles: {{ office: {{ bind: 'service:{{claims.sub}}', publish: [a]{role} }} }}\n"
+        );
+        let Loaded { config, faults } = loaded(&text, &[], &[]);
+        let role = config.unwrap().roles.remove(0);
+        let codes: Vec<_> = faults.iter().map(|fault| fault.code).collect();
+        (codes.join(" "), role.client_ids.binding)
+    };
+    let warned = "reserved-client-ids";
+    assert_eq!(
+        verdict("[a-z]+", "eventcast", ""),
+        (warned.into(), ClientIdBinding::Prefix)
+    );
+    assert_eq!(
+        verdict("[a-z]+", "live-bridge", ""),
+        (warned.into(), ClientIdBinding::Prefix)
+    );
+    assert_eq!(
+        verdict("[a-z-]+", "live-bridge", ""),
+        (warned.into(), ClientIdBinding::Exact)
+    );
+    assert_eq!(
+        verdict("[a-z]+", "live-bridge", ", client_ids: exact").0,
+        ""
+    );
+    assert_eq!(verdict("[a-z]+", "bridge_live", "").0, "");
+    assert_eq!(verdict("svc_[a-z]+", "eventcast", "").0, "");
+    assert_eq!(
+        verdict("[a-z0-9-]+:[0-9a-f-]{36}", "eventcast", ""),
+        (String::new(), ClientIdBinding::Exact)
+    );
+    assert_eq!(
+        verdict(
+            "[a-z0-9-]+:[0-9a-f-]{36}",
+            "eventcast",
+            ", client_ids: prefix"
+        )
+        .1,
+        ClientIdBinding::Prefix
+    );
+}
+
+#[test]
+fn a_role_may_grant_one_of_both_lists() {
+    let role = |lists: &str| {
+        told_of_roles(&format!(
+            "  a: {{ bind: 'user:{{claims.sub}}', {lists} }}\n"
+        ))
+    };
+    assert_eq!(role("subscribe: ['order:*'], publish: []"), "");
+    assert_eq!(role("subscribe: [], publish: [a]"), "");
+    assert!(role("subscribe: [], publish: []").contains("role `a` grants nothing"));
 }
 
 #[test]

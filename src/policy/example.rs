@@ -41,6 +41,7 @@ fn fill(template: &Template, value: &str, claims: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::super::grant::Grants;
+    use super::super::principal::ClientIdRules;
     use super::super::role::Use;
     use super::*;
     use crate::channel::{IdFormat, Kind, Kinds};
@@ -53,6 +54,7 @@ mod tests {
         let role = Role {
             name: "customer".into(),
             bind: entry("user:{claims.sub}", Use::Bind),
+            client_ids: ClientIdRules::default(),
             subscribe: vec![
                 entry("user:{claims.sub}", Use::Subscribe),
                 entry("order:{claims.orders[*]}", Use::Subscribe),

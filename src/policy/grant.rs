@@ -49,7 +49,7 @@ impl Grants {
         environment: Option<&str>,
     ) -> Result<Self, Vec<GrantError>> {
         let mut errors = Vec::new();
-        let principal = principal(&role.bind, claims)
+        let principal = principal(role, claims)
             .map_err(|problem| errors.push(problem.of(&role.bind)))
             .ok();
         let reached = Reached {
@@ -170,13 +170,13 @@ fn ids(kind: &Kind, template: &Template, claims: &Value) -> Result<Vec<String>, 
     }
 }
 
-fn principal(bind: &Entry, claims: &Value) -> Result<PrincipalName, Problem> {
+fn principal(role: &Role, claims: &Value) -> Result<PrincipalName, Problem> {
     // Where roles are read, nothing but a channel is taken.
-    let Form::Channel(kind, template) = &bind.form else {
+    let Form::Channel(kind, template) = &role.bind.form else {
         return Err(Problem::NotOne(0));
     };
     match ids(kind, template, claims)?.as_slice() {
-        [id] => Ok(PrincipalName::parse(id)?),
+        [id] => Ok(PrincipalName::parse(id, &role.client_ids)?),
         ids => Err(Problem::NotOne(ids.len())),
     }
 }
@@ -283,6 +283,7 @@ mod tests {
 
     use super::*;
     use crate::channel::{IdFormat, Kinds};
+    use crate::policy::principal::ClientIdRules;
     use crate::policy::role::Use;
 
     fn kinds() -> Kinds {
@@ -300,6 +301,7 @@ mod tests {
         Role {
             name: "role".into(),
             bind: entry(Use::Bind)(&"user:{claims.sub}"),
+            client_ids: ClientIdRules::default(),
             subscribe: subscribe.iter().map(entry(Use::Subscribe)).collect(),
             publish: publish.iter().map(entry(Use::Publish)).collect(),
             retain: !publish.is_empty(),

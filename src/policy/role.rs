@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use super::principal::ClientIdRules;
 use crate::channel::template::{self, Part, Template, TemplateError};
 use crate::channel::{Kind, Kinds};
 
@@ -18,6 +19,8 @@ pub struct Role {
     pub name: Box<str>,
     /// The channel whose id the client ids begin with.
     pub bind: Entry,
+    /// The client ids that its principals may connect with.
+    pub client_ids: ClientIdRules,
     /// What may be subscribed to, and received.
     pub subscribe: Vec<Entry>,
     /// What may be published to.

@@ -18,7 +18,7 @@ use crate::config::queue_name::QueueName;
 use crate::policy::draft::Draft;
 use crate::policy::generate::{self, GenerateError, Generated};
 use crate::policy::grant::Grants;
-use crate::policy::principal::PrincipalName;
+use crate::policy::principal::{ClientIdBinding, ClientIdRules, PrincipalName};
 use crate::policy::role::{Entry, Use};
 
 pub(super) const HELP: &str = "\
@@ -170,8 +170,14 @@ impl Generate {
         let subscribe = entries(subscribe, Use::Subscribe, "--subscribe");
         let publish = entries(publish, Use::Publish, "--publish");
         let name = self.whose.client.as_deref().unwrap_or_default();
-        let principal = PrincipalName::parse(name)
-            .map_err(|error| told += &format!("error: --client: {error}\n"));
+        let principal = PrincipalName::parse(
+            name,
+            &ClientIdRules {
+                binding: ClientIdBinding::of_name(name),
+                reserved: Some(config.bridge.client_id.as_str().into()),
+            },
+        )
+        .map_err(|error| told += &format!("error: --client: {error}\n"));
         let (true, Ok(principal)) = (told.is_empty(), principal) else {
             return Err(Refusal::Input(told.trim_end().to_owned()));
         };

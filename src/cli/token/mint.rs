@@ -17,6 +17,7 @@ use crate::cli::json::write_json;
 use crate::cli::policy::generate::arguments::claim;
 use crate::cli::{Format, Status};
 use crate::config::{Config, duration};
+use crate::escape::write_line;
 use crate::policy::grant::Grants;
 use crate::policy::scope::Scope;
 
@@ -192,7 +193,10 @@ impl Mint {
             refused.extend(authority.decide(token).err().map(|error| error.to_string()));
         }
         for why in refused {
-            writeln!(messages, "warning: nobody would be let in with it: {why}")?;
+            write_line(
+                messages,
+                format_args!("warning: this token would be rejected: {why}"),
+            )?;
         }
         if token.len() > TOKEN_CHARACTERS {
             writeln!(

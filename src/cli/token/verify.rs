@@ -18,6 +18,7 @@ use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::config::Config;
+use crate::escape::write_line;
 
 pub(super) const HELP: &str = "\
 The keys are those of the configuration's authorizer.keys, unless --key or --dev names others. \
@@ -74,15 +75,17 @@ pub(super) fn run(
         Err(_) => Status::No,
     };
     if token.trim().len() > TOKEN_CHARACTERS {
-        writeln!(
+        write_line(
             messages,
-            "warning: it has {} characters; IoT Core hands {TOKEN_CHARACTERS} to an authorizer at most",
-            token.trim().len()
+            format_args!(
+                "warning: it has {} characters; IoT Core hands {TOKEN_CHARACTERS} to an authorizer at most",
+                token.trim().len()
+            ),
         )?;
     }
     match (command.format, decided) {
         (Format::Text, Ok(admission)) => text(&admission, now, out, messages)?,
-        (Format::Text, Err(rejection)) => writeln!(out, "not let in: {rejection}")?,
+        (Format::Text, Err(rejection)) => write_line(out, format_args!("not let in: {rejection}"))?,
         (Format::Json, decided) => {
             let report = match decided {
                 Ok(admission) => Report::of(&admission, now),
@@ -152,39 +155,46 @@ fn text(
         Some(id) => format!(", key `{id}`"),
         None => String::new(),
     };
-    writeln!(
+    write_line(
         out,
-        "believed until {}; signed by {}{key}",
-        verified.expires, verified.algorithm
+        format_args!(
+            "believed until {}; signed by {}{key}",
+            verified.expires, verified.algorithm
+        ),
     )?;
-    writeln!(out, "role {}", admission.role)?;
-    writeln!(out, "claims")?;
+    write_line(out, format_args!("role {}", admission.role))?;
+    write_line(out, format_args!("claims"))?;
     for (name, value) in &verified.claims {
-        writeln!(out, "  {name}: {value}")?;
+        write_line(out, format_args!("  {name}: {value}"))?;
     }
-    writeln!(out, "may")?;
+    write_line(out, format_args!("may"))?;
     let grants = &admission.grants;
     for client in grants.principal.client_globs() {
-        writeln!(out, "  connect as {client}")?;
+        write_line(out, format_args!("  connect as {client}"))?;
     }
     for reach in &grants.subscriptions {
-        writeln!(out, "  subscribe to {}", reach.filter_glob())?;
+        write_line(out, format_args!("  subscribe to {}", reach.filter_glob()))?;
     }
     for reach in &grants.publications {
         let retained = if grants.retain { ", retained too" } else { "" };
-        writeln!(out, "  publish to {}{retained}", reach.topic_glob())?;
+        write_line(
+            out,
+            format_args!("  publish to {}{retained}", reach.topic_glob()),
+        )?;
     }
     let answer = admission.answer(now);
-    writeln!(
+    write_line(
         out,
-        "IoT Core: principal {}, connected for {}s at most, asks again after {}s, {} of {AUTHORIZER_DOCUMENTS} documents",
-        answer.principal_id,
-        answer.disconnect_after_in_seconds,
-        answer.refresh_after_in_seconds,
-        answer.policy_documents.len()
+        format_args!(
+            "IoT Core: principal {}, connected for {}s at most, asks again after {}s, {} of {AUTHORIZER_DOCUMENTS} documents",
+            answer.principal_id,
+            answer.disconnect_after_in_seconds,
+            answer.refresh_after_in_seconds,
+            answer.policy_documents.len()
+        ),
     )?;
     for note in &admission.notes {
-        writeln!(messages, "note: {note}")?;
+        write_line(messages, format_args!("note: {note}"))?;
     }
     Ok(())
 }
@@ -236,7 +246,7 @@ impl Report {
             claims: Some(verified.claims.clone()),
             grants: Some(Granted {
                 principal: grants.principal.to_string(),
-                connect: grants.principal.client_globs().into(),
+                connect: grants.principal.client_globs(),
                 subscribe: grants.filter_globs(),
                 publish: grants.topic_globs(),
                 retain: grants.retain,

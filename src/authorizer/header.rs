@@ -1,0 +1,41 @@
+//! The header of a token that the library refuses, read for the reason alone.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+/// The most bytes of a header that are looked at.
+const HEADER_BYTES: usize = 8_192;
+
+/// A header as JSON. Nothing in it is trusted: it is for messages.
+pub(super) struct UncheckedHeader(Map<String, Value>);
+
+/// Reads the header of a token, unless it is not an object.
+pub(super) fn read(token: &str) -> Option<UncheckedHeader> {
+    let (header, _) = token.split_once('.')?;
+    if header.len() > HEADER_BYTES {
+        return None;
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(header).ok()?;
+    serde_json::from_slice(&bytes).ok().map(UncheckedHeader)
+}
+
+impl UncheckedHeader {
+    /// The algorithm, where one is named.
+    pub(super) fn algorithm(&self) -> Option<String> {
+        self.0.get("alg")?.as_str().map(str::to_owned)
+    }
+
+    /// The member that is not of its type (RFC 7515, section 4.1), in words.
+    pub(super) fn fault(&self) -> Option<String> {
+        match self.0.get("alg") {
+            None => return Some("`alg` is missing".into()),
+            Some(Value::String(_)) => {}
+            Some(_) => return Some("`alg` is not text".into()),
+        }
+        let texts = ["kid", "typ", "cty", "jku", "x5u", "x5t"];
+        let is_text = |name: &&str| self.0.get(*name).is_none_or(Value::is_string);
+        let odd = texts.iter().find(|name| !is_text(name))?;
+        Some(format!("`{odd}` is not text"))
+    }
+}
