@@ -306,6 +306,9 @@ const SERVICES: [(&str, &str, &str, u16); 12] = [
 #[test]
 fn requests_of_web_pages_are_refused_by_every_service() {
     let dev = Dev::assembled(&[
+        // Without limits of calls a second.
+        "--broker",
+        "general",
         "--allow-host",
         "dev",
         "--allow-origin",

@@ -34,8 +34,9 @@ custom authorizer; channels are topics there.
 Examples:
   eventcast listen --role customer
   eventcast listen --role customer --claims claims.json announcements
-  eventcast listen --role backoffice --count 1 --duration 30s --format json
-  eventcast token mint --dev --role customer --claims claims.json | eventcast listen --token -
+  eventcast listen --role customer --count 1 --duration 30s --format json announcements
+  eventcast token mint --dev --role customer --claims claims.json > token
+  eventcast listen --token - announcements < token
   eventcast listen --url wss://ENDPOINT/mqtt --token TOKEN --client-id ID order/1
 
 Exit status: 0 ended by Ctrl-C, --duration or --count, 1 refused (not let in, no channel that may be subscribed to) or fewer \

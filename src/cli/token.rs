@@ -14,7 +14,7 @@ use super::Status;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
-  eventcast token mint --dev --role customer --sub $USER_ID > token
+  eventcast token mint --dev --role customer --claims claims.json > token
   eventcast token verify --dev - < token
 
 `eventcast token COMMAND --help` says more of each.")]

@@ -28,7 +28,7 @@ is next to it is not. docs/roles.md explains roles.
 
 Examples:
   eventcast policy generate --role customer --claims token.json
-  eventcast policy generate --role customer --claim sub=7 --claim orders=1,2 --as session --minify
+  eventcast policy generate --role customer --claims t.json --claim orders=$A --as session --minify
   eventcast policy generate --client backoffice --subscribe 'order:*' --publish news --as iot
   eventcast policy generate --for bridge > bridge-role.json
   eventcast policy generate --for dlq > operator-role.json

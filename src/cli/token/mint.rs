@@ -26,9 +26,9 @@ Issuer, audience and the claim that names the role are the configuration's. The 
 is no secret: it is believed only where somebody asks for it by name, as token verify --dev does.
 
 Examples:
-  eventcast token mint --dev --role customer --sub 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11
+  eventcast token mint --dev --role customer --sub $USER_ID --claim orders=
   eventcast token mint --dev --role customer --sub $USER_ID --claim orders=$A,$B --expires 5m
-  eventcast token mint --key issuer.key --role courier --sub $USER_ID --claims claims.json > token
+  eventcast token mint --key issuer.key --role customer --sub $USER_ID --claims claims.json > token
 
 Exit status: 0 minted (a warning says when nobody would be let in with it), 2 the configuration, \
 the key or the claims are not right.";

@@ -27,7 +27,7 @@ Region and account, or those of AWS's own examples.
 
 Examples:
   eventcast token verify - < token
-  eventcast token mint --dev --role customer --sub $USER_ID | eventcast token verify --dev -
+  eventcast token mint --dev --role customer --claims claims.json | eventcast token verify --dev -
   eventcast token verify --key jwks.json --format json $TOKEN
 
 Exit status: 0 it is believed and lets a client in, 1 it does not, 2 the configuration or the keys \
