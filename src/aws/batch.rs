@@ -48,7 +48,13 @@ pub(super) async fn delete<'h>(
     match call.send().await {
         Ok(answer) => {
             let deleted = answer.successful.iter().map(|entry| entry.id());
-            outcomes(count, &doing, deleted, &answer.failed)
+            outcomes(
+                count,
+                &doing,
+                deleted,
+                &answer.failed,
+                error::by_receipt_code,
+            )
         }
         Err(error) => failed(count, || error::queue(&doing, &error)),
     }
@@ -76,7 +82,13 @@ pub(super) async fn change_visibility<'h>(
     match call.send().await {
         Ok(answer) => {
             let changed = answer.successful.iter().map(|entry| entry.id());
-            outcomes(count, doing, changed, &answer.failed)
+            outcomes(
+                count,
+                doing,
+                changed,
+                &answer.failed,
+                error::by_receipt_code,
+            )
         }
         Err(error) => failed(count, || error::queue(doing, &error)),
     }
@@ -97,7 +109,7 @@ pub(super) async fn send(
     match call.send().await {
         Ok(answer) => {
             let sent = answer.successful.iter().map(|entry| entry.id());
-            outcomes(count, doing, sent, &answer.failed)
+            outcomes(count, doing, sent, &answer.failed, error::by_code)
         }
         Err(error) => failed(count, || error::queue(doing, &error)),
     }
@@ -132,6 +144,7 @@ fn outcomes<'a>(
     doing: &str,
     successes: impl Iterator<Item = &'a str>,
     failures: &[BatchResultErrorEntry],
+    meaning: fn(&str, &str, &str) -> QueueError,
 ) -> BatchOutcome {
     let mut outcomes: BatchOutcome = (0..count).map(|_| Err(unnamed(doing))).collect();
     let mut unknown = 0;
@@ -145,7 +158,7 @@ fn outcomes<'a>(
         match place(&mut outcomes, &failure.id) {
             Some(outcome) => {
                 let message = failure.message.as_deref().unwrap_or_default();
-                *outcome = Err(error::by_code(doing, &failure.code, message));
+                *outcome = Err(meaning(doing, &failure.code, message));
             }
             None => unknown += 1,
         }
@@ -208,7 +221,13 @@ mod tests {
     #[track_caller]
     fn check(successes: &[&str], failures: &[&str], wanted: &str) {
         let failures: Vec<_> = failures.iter().map(|id| failure(id)).collect();
-        let outcomes = outcomes(3, "sending", successes.iter().copied(), &failures);
+        let outcomes = outcomes(
+            3,
+            "sending",
+            successes.iter().copied(),
+            &failures,
+            error::by_code,
+        );
         let told: String = outcomes
             .iter()
             .map(|outcome| match outcome {

@@ -67,6 +67,17 @@ pub(super) fn by_code(doing: &str, code: &str, message: &str) -> QueueError {
     }
 }
 
+/// The meaning of an error code of a call that names messages by their receipt handles: as
+/// [`by_code`], but that a FIFO queue refuses a handle whose visibility timeout has ended as an
+/// invalid value (SQS API reference, DeleteMessage, "visibility timeout" of FIFO queues). The
+/// calls' other values are within bounds.
+pub(super) fn by_receipt_code(doing: &str, code: &str, message: &str) -> QueueError {
+    match code.rsplit(['#', '.']).next() {
+        Some("InvalidParameterValue") => QueueError::LeaseLost,
+        _ => by_code(doing, code, message),
+    }
+}
+
 /// The meaning of an answer whose body names no code, such as that of a proxy: what is forbidden
 /// stays so, the rest may mend.
 fn by_status(doing: &str, status: u16) -> QueueError {
@@ -88,6 +99,25 @@ mod tests {
         let permanent = |status| matches!(by_status("x", status), QueueError::Permanent { .. });
         assert!(permanent(401) && permanent(403));
         assert!(!permanent(429) && !permanent(500) && !permanent(404));
+    }
+
+    #[test]
+    fn an_ended_receipt_handle_of_a_fifo_queue_is_a_lost_lease() {
+        let meaning = |code| by_receipt_code("deleting", code, "words");
+        assert!(matches!(
+            meaning("InvalidParameterValue"),
+            QueueError::LeaseLost
+        ));
+        assert!(matches!(
+            meaning("ReceiptHandleIsInvalid"),
+            QueueError::LeaseLost
+        ));
+        assert!(matches!(
+            meaning("RequestThrottled"),
+            QueueError::Transient { .. }
+        ));
+        let sending = by_code("sending", "InvalidParameterValue", "words");
+        assert!(matches!(sending, QueueError::Transient { .. }));
     }
 
     #[test]

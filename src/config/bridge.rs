@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::check::{Faults, ParseDuration};
 use super::{member, text};
 use crate::broker::Broker;
+use crate::channel::limits::CLIENT_ID_BYTES;
 use crate::channel::limits::{
     BYTES_PER_SECOND_PER_CONNECTION, PUBLISHES_PER_SECOND_PER_CONNECTION,
     UNACKNOWLEDGED_PER_CONNECTION,
@@ -151,7 +152,7 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
         tls: tls(node, broker.as_ref(), faults),
         publish: publish(node, faults),
         broker,
-        client_id: text(node, "client_id").unwrap_or_else(|| "eventcast".into()),
+        client_id: client_id(node, faults),
         connections: (
             number(connections, "min", 2),
             number(connections, "max", 32),
@@ -184,6 +185,35 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
             .accepted = Some("0s to 20s, which is what SQS takes".into());
     }
     bridge
+}
+
+/// Bytes that follow the client id of the configuration: a `-`, 16 hexadecimal digits, a `-` and
+/// the number of the connection.
+const CLIENT_ID_SUFFIX_BYTES: usize = 1 + 16 + 1 + 4;
+
+/// The beginning of the daemon's MQTT client ids, which IoT Core bounds (quotas, "Client ID size").
+fn client_id(node: &Node, faults: &mut Faults<'_>) -> String {
+    let Some(id) = text(node, "client_id") else {
+        return "eventcast".into();
+    };
+    let most = CLIENT_ID_BYTES - CLIENT_ID_SUFFIX_BYTES;
+    let problem = if id.len() > most {
+        format!(
+            "has {} bytes; {CLIENT_ID_SUFFIX_BYTES} more follow",
+            id.len()
+        )
+    } else if id.starts_with('$') || id.chars().any(char::is_control) {
+        format!("is `{}`", id.escape_debug())
+    } else {
+        return id;
+    };
+    let at = member(node, "client_id").unwrap_or(node).at;
+    let message = format!("`bridge.client_id` {problem}");
+    let fault = faults.error("bad-client-id", "bridge.client_id", at, message);
+    fault.accepted = Some(format!(
+        "at most {most} bytes, without control characters and without a `$` at the beginning"
+    ));
+    id
 }
 
 fn pace(node: &Node) -> Pace {

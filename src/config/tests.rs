@@ -367,6 +367,24 @@ fn client_ids_of_the_bridge() {
 }
 
 #[test]
+fn the_bridge_has_client_ids_that_iot_core_takes() {
+    let verdict = |id: &str| {
+        let text = format!(
+            "routes: [{{ name: r, match: {{ source: [s] }}, to: [a] }}]\nbridge: {{ client_id: \"{id}\" }}\n"
+        );
+        told(&loaded(&text, &[], &[]).faults)
+    };
+    assert_eq!(verdict("shop-live"), "");
+    assert_eq!(verdict(&"x".repeat(106)), "");
+    assert!(
+        verdict(&"x".repeat(107))
+            .contains("bad-client-id: `bridge.client_id` has 107 bytes; 22 more follow")
+    );
+    assert!(verdict("$aws").contains("bad-client-id: `bridge.client_id` is `$aws`"));
+    assert!(verdict("a\\nb").contains("bad-client-id"));
+}
+
+#[test]
 fn a_role_may_grant_one_of_both_lists() {
     let role = |lists: &str| {
         told_of_roles(&format!(

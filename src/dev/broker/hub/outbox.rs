@@ -148,6 +148,10 @@ impl Outbox {
         let holdings = self.holdings.as_ref()?;
         let held = self.held.get_or_insert_with(|| HeldBytes::none(holdings));
         let fits = held.reach(entries) && delivery.message.weigh(holdings);
+        if !fits && entries == 1 {
+            // What was just counted for this queue waits for nothing.
+            self.held = None;
+        }
         (!fits).then_some("queued-bytes")
     }
 
