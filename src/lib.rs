@@ -50,3 +50,4 @@ pub mod log_limit;
 pub mod pace;
 pub mod shutdown;
 pub mod telemetry;
+pub mod version;

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     (
         "cli",
         &[
@@ -37,6 +37,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "telemetry",
             "shutdown",
             "log_limit",
+            "version",
         ],
     ),
     (
@@ -68,7 +69,11 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "log_limit",
         ],
     ),
-    ("telemetry", &["shutdown", "http_server", "log_limit"]),
+    (
+        "telemetry",
+        &["shutdown", "http_server", "log_limit", "version"],
+    ),
+    ("version", &[]),
     ("shutdown", &[]),
     ("http_server", &["log_limit"]),
     ("log_limit", &[]),

@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep};
 
 use self::export::Export;
 use self::reach::{Parts, begin, over_https, over_mqtt};
-use super::Status;
 use super::configuration::Configuration;
+use super::{Status, terminal};
 use crate::aws::client;
 use crate::bridge::{Bridge, Ending, Settings};
 use crate::config::Config;
@@ -101,7 +101,7 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
     if !super::region::agrees(&config, messages)? {
         return Ok(Status::CannotAnswer);
     }
-    let filter = std::env::var("EVENTCAST_LOG").unwrap_or_else(|_| "info".into());
+    let filter = terminal::log_filter("info");
     if let Err(error) = logs::start(command.log_format.into(), &filter) {
         writeln!(messages, "error: {error}\nhelp: correct EVENTCAST_LOG")?;
         return Ok(Status::CannotAnswer);
@@ -163,7 +163,7 @@ async fn reload_on_signals(
     loop {
         hang_up.recv().await;
         let mut faults = Vec::new();
-        match source.read_checked(&mut faults) {
+        match source.read_for_log(&mut faults) {
             Ok(Some(config)) => {
                 let table = config.route_table();
                 tracing::info!(routes = table.routes().len(), "the routes are reloaded");

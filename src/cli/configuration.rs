@@ -1,20 +1,23 @@
 //! The configuration, as every command that needs it is told of it.
 
-use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use clap::Args;
 
-use super::diagnostic::render;
-use crate::config::{Config, Loaded, Source, load};
+use super::diagnostic::render_in;
+use super::terminal::Palette;
+use super::{environment, input};
+use crate::config::effective::{EffectiveValue, effective};
+use crate::config::{Config, Loaded, MAX_FILE_BYTES, Source, load};
 
 /// Where it is looked for.
 const USUAL: &str = "eventcast.yaml";
 
 #[derive(Debug, Args)]
 pub(super) struct Configuration {
-    /// The configuration file
+    /// The configuration file; `-` is standard input
     #[arg(
         id = "config",
         long = "config",
@@ -29,37 +32,100 @@ pub(super) struct Configuration {
 }
 
 impl Configuration {
-    /// The configuration with its text; `None` (and told) when the file cannot be read.
+    /// The configuration, and its text without secrets, for messages; `None` when the file cannot be read, which is reported.
     pub(super) fn read(
         &self,
         messages: &mut impl Write,
     ) -> anyhow::Result<Option<(String, Loaded)>> {
-        let file = self.file.display().to_string();
-        let text = match fs::read_to_string(&self.file) {
-            Ok(text) => text,
+        let Some(text) = self.text_or_error(messages)? else {
+            return Ok(None);
+        };
+        let file = input::shown(&self.file);
+        let loaded = self.load(&file, &text);
+        Ok(Some((loaded.redacted(&text), loaded)))
+    }
+
+    /// The text of the file; `None` when it cannot be read, which is reported.
+    fn text_or_error(&self, messages: &mut impl Write) -> io::Result<Option<String>> {
+        let file = input::shown(&self.file);
+        match self.text() {
+            Ok(text) => Ok(Some(text)),
             Err(error) => {
+                let help = if error.kind() == io::ErrorKind::NotFound
+                    && self.file == Path::new(USUAL)
+                {
+                    "eventcast init writes one; or name the file with --config or EVENTCAST_CONFIG"
+                } else {
+                    "name the file with --config or EVENTCAST_CONFIG"
+                };
                 writeln!(
                     messages,
-                    "error: reading the configuration `{file}`: {error}\nhelp: name the file with --config or EVENTCAST_CONFIG"
+                    "error: reading the configuration `{file}`: {error}\nhelp: {help}"
                 )?;
-                return Ok(None);
+                Ok(None)
             }
+        }
+    }
+
+    /// The text of the file. Standard input is kept, since a daemon reads its configuration more than once.
+    fn text(&self) -> io::Result<String> {
+        static STANDARD_INPUT: OnceLock<String> = OnceLock::new();
+        if !input::is_standard(&self.file) {
+            return input::read_text(&self.file, MAX_FILE_BYTES);
+        }
+        if let Some(text) = STANDARD_INPUT.get() {
+            return Ok(text.clone());
+        }
+        let text = input::read_text(&self.file, MAX_FILE_BYTES)?;
+        Ok(STANDARD_INPUT.get_or_init(|| text).clone())
+    }
+
+    /// The same with the file that an argument names, if it names one; `None` when --config names another, which is reported.
+    pub(super) fn with_argument(
+        &self,
+        file: Option<&Path>,
+        messages: &mut impl Write,
+    ) -> io::Result<Option<Self>> {
+        if let Some(file) = file.filter(|_| self.is_typed()) {
+            writeln!(
+                messages,
+                "error: both `{}` and --config `{}` are given\nhelp: name one file",
+                file.display(),
+                self.file.display()
+            )?;
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            file: file.unwrap_or(&self.file).to_owned(),
+            set: self.set.clone(),
+        }))
+    }
+
+    /// The values in effect; `None` when there are errors, which are reported.
+    pub(super) fn effective(
+        &self,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<Vec<EffectiveValue>>> {
+        let Some(text) = self.text_or_error(messages)? else {
+            return Ok(None);
         };
-        let loaded = self.load(&file, &text);
-        Ok(Some((text, loaded)))
+        let file = input::shown(&self.file);
+        let (loaded, values) = effective(&self.source(&file, &text));
+        let redacted = loaded.redacted(&text);
+        let config = checked(&redacted, loaded, Palette::of_messages(), messages)?;
+        Ok(config.map(|_| values))
     }
 
     /// Whether nobody named a file, and the usual one is not there.
     #[cfg(feature = "dev")]
     pub(super) fn is_absent(&self) -> bool {
-        self.file == std::path::Path::new(USUAL) && !self.file.exists()
+        self.file == Path::new(USUAL) && !self.file.exists()
     }
 
     /// Whether the command line names a file, rather than the environment or nobody.
-    #[cfg(feature = "dev")]
     pub(super) fn is_typed(&self) -> bool {
         let of_environment = std::env::var_os("EVENTCAST_CONFIG");
-        self.file != std::path::Path::new(USUAL) && of_environment != Some(self.file.clone().into())
+        self.file != Path::new(USUAL) && of_environment != Some(self.file.clone().into())
     }
 
     /// As [`read_checked`](Self::read_checked), of text that stands in for the file.
@@ -70,38 +136,59 @@ impl Configuration {
         text: &str,
         messages: &mut impl Write,
     ) -> anyhow::Result<Option<Config>> {
-        checked(text, self.load(name, text), messages)
+        let loaded = self.load(name, text);
+        checked(
+            &loaded.redacted(text),
+            loaded,
+            Palette::of_messages(),
+            messages,
+        )
+    }
+
+    fn source<'s>(&self, file: &'s str, text: &'s str) -> Source<'s> {
+        Source {
+            file,
+            text,
+            environment: environment::own(),
+            flags: self.set.clone(),
+        }
     }
 
     fn load(&self, file: &str, text: &str) -> Loaded {
-        let environment = std::env::vars()
-            .filter(|(name, _)| name.starts_with("EVENTCAST_"))
-            .collect();
-        load(&Source {
-            file,
-            text,
-            environment,
-            flags: self.set.clone(),
-        })
+        load(&self.source(file, text))
     }
 
     /// The configuration when it has no errors; otherwise `None`, and what is wrong with it is told.
     pub(super) fn read_checked(&self, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
+        self.read_with(Palette::of_messages(), messages)
+    }
+
+    /// As [`read_checked`](Self::read_checked), with messages for a log: without colours.
+    pub(super) fn read_for_log(&self, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
+        self.read_with(Palette::PLAIN, messages)
+    }
+
+    fn read_with(
+        &self,
+        palette: Palette,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<Config>> {
         let Some((text, loaded)) = self.read(messages)? else {
             return Ok(None);
         };
-        checked(&text, loaded, messages)
+        checked(&text, loaded, palette, messages)
     }
 }
 
 fn checked(
     text: &str,
     loaded: Loaded,
+    palette: Palette,
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<Config>> {
     for fault in &loaded.faults {
         if loaded.config.is_none() {
-            render(fault, text, messages)?;
+            render_in(palette, fault, text, messages)?;
         }
     }
     Ok(loaded.config)

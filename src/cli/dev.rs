@@ -30,7 +30,7 @@ use self::show::{Served, Show};
 use self::signers::Found;
 use self::sites::Sites;
 use super::configuration::Configuration;
-use super::{Format, Status};
+use super::{Format, Status, terminal};
 use crate::config::{Config, duration};
 use crate::dev::broker::door::tls::Tls;
 use crate::dev::broker::limits::{Limits, Rules};
@@ -158,7 +158,7 @@ pub(super) fn run(
             return Ok(Status::CannotAnswer);
         }
     };
-    let filter = std::env::var("EVENTCAST_LOG").unwrap_or_else(|_| LOG.into());
+    let filter = terminal::log_filter(LOG);
     if let Err(error) = logs::start(logs::Format::Text, &filter) {
         writeln!(messages, "error: {error}\nhelp: correct EVENTCAST_LOG")?;
         return Ok(Status::CannotAnswer);

@@ -15,8 +15,11 @@ mod dev;
 mod diagnostic;
 mod dlq;
 mod doctor;
+mod environment;
 mod healthcheck;
 mod http;
+mod init;
+mod input;
 #[cfg(feature = "dev")]
 mod inspect;
 mod json;
@@ -30,6 +33,7 @@ mod region;
 mod routes;
 mod runtime;
 mod sarif;
+mod terminal;
 #[cfg(feature = "authorizer")]
 mod token;
 mod usage;
@@ -37,9 +41,12 @@ mod usage;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::version::{COMMIT, FEATURES, VERSION};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +72,27 @@ impl From<Status> for ExitCode {
     }
 }
 
+/// The version and the commit, where the build knows it.
+fn short_version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| match COMMIT {
+        Some(commit) => format!("{VERSION} ({commit})"),
+        None => VERSION.to_owned(),
+    });
+    &TEXT
+}
+
+/// The same with the features of the build.
+fn long_version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let features = match FEATURES {
+            [] => "none".to_owned(),
+            features => features.join(", "),
+        };
+        format!("{}\nfeatures: {features}", short_version())
+    });
+    &TEXT
+}
+
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -77,7 +105,7 @@ pub(crate) enum Format {
 const HELP: &str = "\
 Examples:
   eventcast dev --demo            the whole platform on this machine, with a page that shows it
-  eventcast config schema > eventcast.schema.json
+  eventcast init                  a commented eventcast.yaml to start from
   eventcast routes check          is eventcast.yaml right?
   eventcast doctor                is there everything that the daemon needs?
   eventcast bridge                events from the queue become messages on the broker
@@ -89,12 +117,15 @@ failed. `eventcast COMMAND --help` has examples of each.";
 #[derive(Debug, Parser)]
 #[command(
     name = "eventcast",
-    version,
+    version = short_version(),
+    long_version = long_version(),
     propagate_version = true,
     max_term_width = 100,
     after_help = HELP
 )]
 struct Arguments {
+    #[command(flatten)]
+    terminal: terminal::TerminalOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -136,7 +167,9 @@ enum Command {
     #[cfg(feature = "authorizer")]
     #[command(subcommand)]
     Token(token::Command),
-    /// Help with the configuration file
+    /// Write a commented eventcast.yaml to start from
+    Init(init::Command),
+    /// Describe the configuration file, and show the values in effect
     #[command(subcommand)]
     Config(config::Command),
     /// Print a completion script for a shell
@@ -151,6 +184,11 @@ enum Command {
 
 /// Runs the command line and tells how it ended.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match environment::prepare(&mut io::stderr()) {
+        Ok(true) => {}
+        // Without standard error nobody can be told.
+        Ok(false) | Err(_) => return Status::CannotAnswer.into(),
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -165,6 +203,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    arguments.terminal.apply();
     let stdout = io::stdout();
     let mut out = BufWriter::new(stdout.lock());
     let result = run(arguments.command, &mut out).and_then(|status| {
@@ -182,25 +221,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
+    let mut messages = terminal::Messages::new();
     match command {
-        Command::Bridge(command) => bridge::run(&command, &mut io::stderr()),
-        Command::Pattern(command) => pattern::run(command, piped(), out, &mut io::stderr()),
-        Command::Policy(command) => policy::run(command, piped(), out, &mut io::stderr()),
+        Command::Bridge(command) => bridge::run(&command, &mut messages),
+        Command::Pattern(command) => pattern::run(command, piped(), out, &mut messages),
+        Command::Policy(command) => policy::run(command, piped(), out, &mut messages),
         #[cfg(feature = "dev")]
-        Command::Dev(command) => dev::run(&command, out, &mut io::stderr()),
+        Command::Dev(command) => dev::run(&command, out, &mut messages),
         #[cfg(feature = "dev")]
-        Command::Listen(command) => listen::run(&command, piped(), out, &mut io::stderr()),
+        Command::Listen(command) => listen::run(&command, piped(), out, &mut messages),
         #[cfg(feature = "dev")]
-        Command::Trace(command) => inspect::trace::run(&command, out, &mut io::stderr()),
+        Command::Trace(command) => inspect::trace::run(&command, out, &mut messages),
         #[cfg(feature = "dev")]
-        Command::Inspect(command) => inspect::run(&command, out, &mut io::stderr()),
-        Command::Doctor(command) => doctor::run(&command, out, &mut io::stderr()),
-        Command::Healthcheck(command) => healthcheck::run(&command, out, &mut io::stderr()),
-        Command::Dlq(command) => dlq::run(&command, out, &mut io::stderr()),
-        Command::Routes(command) => routes::run(command, piped(), out, &mut io::stderr()),
+        Command::Inspect(command) => inspect::run(&command, out, &mut messages),
+        Command::Doctor(command) => doctor::run(&command, out, &mut messages),
+        Command::Healthcheck(command) => healthcheck::run(&command, out, &mut messages),
+        Command::Dlq(command) => dlq::run(&command, out, &mut messages),
+        Command::Routes(command) => routes::run(command, piped(), out, &mut messages),
         #[cfg(feature = "authorizer")]
-        Command::Token(command) => token::run(command, piped(), out, &mut io::stderr()),
-        Command::Config(command) => config::run(&command, out),
+        Command::Token(command) => token::run(command, piped(), out, &mut messages),
+        Command::Config(command) => config::run(&command, out, &mut messages),
+        Command::Init(command) => init::run(&command, out, &mut messages),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "eventcast", &mut script);
@@ -210,10 +251,16 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
     }
 }
 
-/// Standard input, unless a person sits at it.
-fn piped() -> Option<io::StdinLock<'static>> {
+/// A number of things, such as `1 route` and `2 routes`.
+fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
+/// Standard input, unless a person sits at it. It is not locked: `--config -` reads it as well.
+fn piped() -> Option<io::BufReader<io::Stdin>> {
     let stdin = io::stdin();
-    (!stdin.is_terminal()).then(|| stdin.lock())
+    (!stdin.is_terminal()).then(|| io::BufReader::new(stdin))
 }
 
 /// Whether the reader of our output has gone, as `| head` does: no failure of ours.

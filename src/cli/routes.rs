@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -9,9 +10,11 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::configuration::Configuration;
-use super::diagnostic::render;
+use super::diagnostic::render_in;
+use super::input::shown;
 use super::json::write_json;
-use super::{Format, Status};
+use super::terminal::{Palette, is_quiet};
+use super::{Format, Status, counted};
 use crate::config::Config;
 use crate::config::fault::Severity;
 use crate::escape::write_line;
@@ -32,10 +35,17 @@ pub(super) enum Command {
     #[command(after_help = "\
 Examples:
   eventcast routes check
-  eventcast routes check --config shop.yaml --format json
+  eventcast routes check shop.yaml --format json
+  eventcast routes check - < shop.yaml
 
 Exit status: 0 nothing found, 1 findings, 2 the file cannot be read.")]
-    Check(Input),
+    Check {
+        /// The configuration file, in place of --config; `-` is standard input
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        input: Input,
+    },
     /// Explain for one event what every route does with it
     #[command(after_help = "\
 Examples:
@@ -111,7 +121,7 @@ pub(super) fn run(
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     match command {
-        Command::Check(input) => check(&input, out, messages),
+        Command::Check { file, input } => check(file.as_deref(), &input, out, messages),
         Command::Explain { input, event, at } => {
             let body = event_body(&event, stdin);
             explain(&input, body, at, out, messages)
@@ -119,17 +129,25 @@ pub(super) fn run(
     }
 }
 
-fn check(input: &Input, out: &mut impl Write, messages: &mut impl Write) -> anyhow::Result<Status> {
-    let Some((text, loaded)) = input.configuration.read(messages)? else {
+fn check(
+    file: Option<&Path>,
+    input: &Input,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
+    let Some(configuration) = input.configuration.with_argument(file, messages)? else {
+        return Ok(Status::CannotAnswer);
+    };
+    let Some((text, loaded)) = configuration.read(messages)? else {
         return Ok(Status::CannotAnswer);
     };
     if input.format == Format::Json {
         write_json(&loaded.faults, out)?;
     } else {
         for fault in &loaded.faults {
-            render(fault, &text, out)?;
+            render_in(Palette::of_output(), fault, &text, out)?;
         }
-        let file = input.configuration.file.display();
+        let file = shown(&configuration.file);
         let errors = loaded
             .faults
             .iter()
@@ -137,10 +155,15 @@ fn check(input: &Input, out: &mut impl Write, messages: &mut impl Write) -> anyh
         let errors = errors.count();
         let warnings = loaded.faults.len() - errors;
         match &loaded.config {
+            Some(_) if warnings == 0 && is_quiet() => {}
             Some(config) if warnings == 0 => {
-                writeln!(out, "{file}: {} routes, nothing found", config.routes.len())?;
+                let routes = counted(config.routes.len(), "route");
+                writeln!(out, "{file}: {routes}, nothing found")?;
             }
-            _ => writeln!(out, "{file}: {errors} errors, {warnings} warnings")?,
+            _ => {
+                let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+                writeln!(out, "{file}: {errors}, {warnings}")?;
+            }
         }
     }
     Ok(if loaded.faults.is_empty() {
@@ -455,7 +478,7 @@ routes:
         };
         let mut out = Vec::new();
         for fault in load(&source).faults {
-            render(&fault, &text, &mut out).unwrap();
+            render_in(Palette::PLAIN, &fault, &text, &mut out).unwrap();
         }
         insta::assert_snapshot!(String::from_utf8(out).unwrap());
     }

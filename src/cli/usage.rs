@@ -113,7 +113,7 @@ mod tests {
             "routs check",
             "policy tset",
             "routes check --confg x",
-            "routes check surplus",
+            "doctor surplus",
             "routes check --format xml",
             "routes check --format",
             "routes check --format json --format text",

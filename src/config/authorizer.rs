@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::check::{Faults, ParseDuration, text_of};
+use super::shape::DefaultValue::Text;
 use super::shape::{Key, Shape, optional};
 use super::{elements, member, text};
 use crate::channel::limits::AUTHORIZER_SECONDS;
@@ -43,22 +44,22 @@ pub(super) const KEYS: &[Key] = &[
         "role_claim",
         Shape::Text { example: "role" },
         "The claim that names the role. Default role.",
-    ),
+    ).default(Text("role")),
     optional(
         "leeway",
         Shape::Duration,
         "How far the issuer's clock may be apart, 0s to 5m. Default 30s.",
-    ),
+    ).default(Text("30s")),
     optional(
         "refresh",
         Shape::Duration,
         "After which time IoT Core asks again, 5m to 24h; then a token that has expired ends its connection. Default 15m.",
-    ),
+    ).default(Text("15m")),
     optional(
         "token_key",
         Shape::Text { example: "token" },
         "The name that clients send the token under, in a query string or a header. Default token.",
-    ),
+    ).default(Text("token")),
     optional(
         "region",
         Shape::Text {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::check::{Faults, ParseDuration};
+use super::secret::{MASK, masked_url};
 use super::{member, text};
 use crate::broker::Broker;
 use crate::channel::limits::CLIENT_ID_BYTES;
@@ -264,11 +265,12 @@ fn publish(node: &Node, faults: &mut Faults<'_>) -> Publish {
     }
     let endpoint = text(node, "endpoint");
     if let Some(url) = &endpoint
-        && !url.starts_with("https://")
-        && !url.starts_with("http://")
+        && (!(url.starts_with("https://") || url.starts_with("http://"))
+            || url.contains(['@', '?', '#'])
+            || url.contains(char::is_whitespace))
     {
         let at = member(node, "endpoint").unwrap_or(node).at;
-        let message = format!("`bridge.endpoint` is `{url}`");
+        let message = format!("`bridge.endpoint` is `{}`", shown(url));
         faults
             .error("bad-url", "bridge.endpoint", at, message)
             .accepted = Some("https://HOST".into());
@@ -292,16 +294,27 @@ fn listen(node: &Node, faults: &mut Faults<'_>) -> Option<SocketAddr> {
     address
 }
 
+/// An address as a message may show it: what is before an `@` may be a password, with a scheme or without one.
+fn shown(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, rest)) if !before.contains("://") => format!("{MASK}@{}", masked_url(rest)),
+        _ => masked_url(url).into_owned(),
+    }
+}
+
 fn url(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<String> {
     let url = text(node, key)?;
     let rest = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"));
     let whole = rest.and_then(|rest| rest.split_once('/'));
-    if whole.is_none_or(|(host, path)| host.is_empty() || path.is_empty()) {
+    // User information and queries are no part of a queue's URL, and would be written to logs with it.
+    let odd = |text: &str| text.contains(['@', '?', '#']) || text.contains(char::is_whitespace);
+    if whole.is_none_or(|(host, path)| host.is_empty() || path.is_empty() || odd(host) || odd(path))
+    {
         let at = member(node, key).unwrap_or(node).at;
         let key = format!("bridge.{key}");
-        let fault = faults.error("bad-url", &key, at, format!("`{key}` is `{url}`"));
+        let fault = faults.error("bad-url", &key, at, format!("`{key}` is `{}`", shown(&url)));
         fault.accepted = Some(
             "a queue's URL such as `https://sqs.eu-central-1.amazonaws.com/123456789012/events`"
                 .into(),
@@ -315,7 +328,7 @@ fn broker(node: &Node, faults: &mut Faults<'_>) -> Option<Broker> {
     let broker = Broker::parse(&url);
     if broker.is_none() {
         let at = member(node, "broker").unwrap_or(node).at;
-        let message = format!("`bridge.broker` is `{url}`");
+        let message = format!("`bridge.broker` is `{}`", shown(&url));
         faults
             .error("bad-url", "bridge.broker", at, message)
             .accepted = Some(
@@ -326,7 +339,6 @@ fn broker(node: &Node, faults: &mut Faults<'_>) -> Option<Broker> {
     broker
 }
 
-/// Whether a broker is AWS IoT Core, by its name.
 /// Whether a broker is AWS IoT Core, by its name.
 pub(super) fn is_iot_core(broker: &Broker) -> bool {
     let host = broker.host.to_ascii_lowercase();

@@ -1,5 +1,7 @@
 //! The file against its description: unknown, repeated and missing keys, wrong types, numbers out of bounds.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use super::fault::{Fault, Severity};
@@ -92,7 +94,7 @@ pub(super) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Faults<'
 
 fn section(node: &Node, members: &[Member], keys: &[Key], path: &str, faults: &mut Faults<'_>) {
     repeated(members, path, faults);
-    for member in members {
+    for member in members.iter().filter(|member| !is_extension(&member.key)) {
         let path = join(path, &member.key);
         match keys.iter().find(|key| *key.name == *member.key) {
             Some(key) => check(&member.value, &key.shape, &path, faults),
@@ -120,24 +122,36 @@ fn section(node: &Node, members: &[Member], keys: &[Key], path: &str, faults: &m
     }
 }
 
+/// Whether a key is the user's own: a place for anchors and notes, which nothing reads (as in Compose files and OpenAPI).
+fn is_extension(key: &str) -> bool {
+    key.starts_with("x-")
+}
+
 fn repeated(members: &[Member], path: &str, faults: &mut Faults<'_>) {
-    for (index, member) in members.iter().enumerate() {
-        let before = members.iter().take(index);
-        if let Some(first) = before.clone().find(|known| known.key == member.key) {
-            let message = format!("the key `{}` stands twice", member.key);
-            faults
-                .error(
-                    "repeated-key",
-                    &join(path, &member.key),
-                    member.key_at,
-                    message,
-                )
-                .help = Some(format!(
-                "the first is in line {}; keep one",
-                first.key_at.line
-            ));
-        }
+    for (member, first) in repetitions(members) {
+        let message = format!("the key `{}` is repeated", member.key);
+        let key = join(path, &member.key);
+        faults
+            .error("repeated-key", &key, member.key_at, message)
+            .help = Some(format!(
+            "the first is in line {}; keep one",
+            first.key_at.line
+        ));
     }
+}
+
+/// Members whose key an earlier one has, each with the first of them.
+pub(super) fn repetitions(members: &[Member]) -> impl Iterator<Item = (&Member, &Member)> {
+    let mut first: HashMap<&str, &Member> = HashMap::new();
+    members
+        .iter()
+        .filter_map(move |member| match first.entry(&member.key) {
+            Entry::Occupied(known) => Some((member, *known.get())),
+            Entry::Vacant(place) => {
+                place.insert(member);
+                None
+            }
+        })
 }
 
 pub(super) fn join(path: &str, key: &str) -> String {
@@ -149,7 +163,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 /// The nearest of some words, if one is near enough to be meant.
-pub(super) fn did_you_mean<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
+pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     known
         .map(|known| {
             let likeness = strsim::jaro_winkler(&word.to_lowercase(), &known.to_lowercase());
@@ -157,7 +171,12 @@ pub(super) fn did_you_mean<'w>(word: &str, known: impl Iterator<Item = &'w str>)
         })
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| format!("did you mean `{known}`?"))
+        .map(|(_, known)| known)
+}
+
+/// The question whether the nearest of some words was meant.
+pub(super) fn did_you_mean<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
+    nearest(word, known).map(|known| format!("did you mean `{known}`?"))
 }
 
 /// A value in few words, for messages.

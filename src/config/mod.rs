@@ -6,15 +6,21 @@
 pub mod authorizer;
 pub mod bridge;
 mod check;
+pub mod effective;
+mod envelope;
 pub mod fault;
 mod overrides;
+mod pattern;
 pub mod permission;
+mod placeholder;
 pub mod policy_tests;
 pub mod queue_name;
 pub mod region;
 mod role;
 pub mod schema;
+pub mod secret;
 mod shape;
+mod target;
 mod yaml;
 
 use std::sync::Arc;
@@ -28,14 +34,15 @@ use crate::channel::limits::MESSAGE_EXPIRY_SECONDS;
 use crate::channel::{IdFormat, Kind, Kinds};
 use crate::event::envelope::Envelope;
 use crate::event::pattern::tree::{Node, NodeValue, Position};
-use crate::event::pattern::{Pattern, PatternError};
 use crate::policy::claims::check_literal;
 use crate::policy::role::Role;
 use crate::route::oversize::{Oversize, Projection};
 use crate::route::payload::Payload;
 use crate::route::publication::Qos;
 use crate::route::table::{OnInvalidTopic, Route, RouteTable};
-use crate::route::target::Target;
+
+/// The most bytes that a configuration file may have.
+pub const MAX_FILE_BYTES: usize = yaml::MAX_FILE_BYTES;
 
 /// What a configuration is read from.
 #[derive(Clone, Debug, Default)]
@@ -85,12 +92,29 @@ impl Config {
 pub struct Loaded {
     /// The configuration, unless there are errors.
     pub config: Option<Config>,
-    /// All findings, in the order of the file.
+    /// All findings, in the order of the file. They name no secret.
     pub faults: Vec<Fault>,
+    /// Values that must not be shown.
+    secrets: Vec<String>,
+}
+
+impl Loaded {
+    /// The text of the file as it can be shown: secrets are starred, and lines and columns stay where they are.
+    pub fn redacted(&self, text: &str) -> String {
+        secret::redacted(text, &self.secrets)
+    }
 }
 
 /// Reads a configuration and reports everything that is wrong with it.
 pub fn load(source: &Source<'_>) -> Loaded {
+    load_tree(source).0
+}
+
+/// The tree of a configuration with overrides in place, and the names of the overrides by the columns of their positions.
+type Tree = (Node, Vec<String>);
+
+/// As [`load`], with the tree where the text is one.
+fn load_tree(source: &Source<'_>) -> (Loaded, Option<Tree>) {
     let root = match yaml::parse(source.text) {
         Ok(Some(root)) => root,
         Ok(None) => Node {
@@ -107,13 +131,21 @@ pub fn load(source: &Source<'_>) -> Loaded {
                 accepted: None,
                 help: None,
             };
-            return Loaded {
+            let loaded = Loaded {
                 config: None,
                 faults: vec![fault],
+                secrets: Vec::new(),
             };
+            return (loaded, None);
         }
     };
+    let mut secrets = Vec::new();
+    secret::collect(&root, "", &mut secrets);
     let (root, origins, mut override_faults) = overrides::apply(root, source);
+    secret::collect(&root, "", &mut secrets);
+    // Longer ones first, so that one that is part of another leaves no rest of it.
+    secrets.sort_by(|a: &String, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    secrets.dedup();
     let place = |at: Position| match at.line {
         0 => Place::Override {
             name: origins.get(at.column).cloned().unwrap_or_default(),
@@ -132,10 +164,44 @@ pub fn load(source: &Source<'_>) -> Loaded {
         Place::Override { .. } => (0, 0),
         Place::File { line, column, .. } => (*line, *column),
     });
+    for fault in &mut found {
+        fault.message = secret::masked(&fault.message, &secrets);
+        fault.help = fault
+            .help
+            .as_ref()
+            .map(|help| secret::masked(help, &secrets));
+    }
     let broken = found.iter().any(|fault| fault.severity == Severity::Error);
-    Loaded {
+    shorten(&mut found);
+    let loaded = Loaded {
         config: (!broken).then_some(config),
         faults: found,
+        secrets,
+    };
+    (loaded, Some((root, origins)))
+}
+
+/// The most findings that one run reports: a bound on output, and on the time it takes.
+const MOST_FAULTS: usize = 1_000;
+
+/// Leaves the first findings, and says how many more there are.
+fn shorten(found: &mut Vec<Fault>) {
+    let more = found.split_off(MOST_FAULTS.min(found.len()));
+    if let Some(first) = more.first() {
+        let is_error = |fault: &Fault| fault.severity == Severity::Error;
+        found.push(Fault {
+            severity: if more.iter().any(is_error) {
+                Severity::Error
+            } else {
+                Severity::Warning
+            },
+            code: "more-findings",
+            message: format!("{} more findings are not shown", more.len()),
+            place: first.place.clone(),
+            key: first.key.clone(),
+            accepted: None,
+            help: Some("correct the first ones, and check again".into()),
+        });
     }
 }
 
@@ -189,10 +255,14 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
         fault.accepted = Some("one topic level, such as `prod`".into());
     }
     let kinds = read_kinds(root, faults);
+    let envelope = Envelope::NAMES
+        .into_iter()
+        .find(|(name, _)| Some(*name) == text(root, "envelope").as_deref())
+        .map_or(Envelope::default(), |(_, envelope)| envelope);
     let mut routes: Vec<Route> = Vec::new();
     for (index, node) in elements(root, "routes").iter().enumerate() {
         let key = format!("routes[{index}]");
-        let Some(route) = read_route(node, &key, &kinds, faults) else {
+        let Some(route) = read_route(node, &key, &kinds, envelope, faults) else {
             continue;
         };
         if routes.iter().any(|known| known.name == route.name) {
@@ -207,10 +277,7 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
     let bridge = bridge::read(root, faults);
     Config {
         environment,
-        envelope: Envelope::NAMES
-            .into_iter()
-            .find(|(name, _)| Some(*name) == text(root, "envelope").as_deref())
-            .map_or(Envelope::default(), |(_, envelope)| envelope),
+        envelope,
         routes,
         roles: role::read(root, &kinds, &bridge.client_id, faults),
         authorizer: authorizer::read(root, faults),
@@ -227,17 +294,6 @@ fn read_kinds(root: &Node, faults: &mut Faults<'_>) -> Kinds {
     for channel in members {
         let key = format!("channels.{}", channel.key);
         let id = member(&channel.value, "id");
-        let format = match id.map(|node| &node.value) {
-            Some(NodeValue::String(word)) if &**word == b"uuid" => Ok(IdFormat::Uuid),
-            Some(NodeValue::Object(members)) => match members.as_slice() {
-                [only] if &*only.key == "pattern" => match &only.value.value {
-                    NodeValue::String(expression) => IdFormat::pattern(&text_of(expression)),
-                    _ => Ok(IdFormat::Uuid),
-                },
-                _ => Ok(IdFormat::Uuid),
-            },
-            _ => Ok(IdFormat::Uuid),
-        };
         if let Some(node) = id
             && !is_id_format(node)
         {
@@ -246,7 +302,21 @@ fn read_kinds(root: &Node, faults: &mut Faults<'_>) -> Kinds {
                 .error("bad-id-format", &format!("{key}.id"), node.at, message)
                 .accepted = Some(Shape::IdFormat.accepts());
         }
-        match format.and_then(|format| Kind::try_new(&channel.key, format)) {
+        let format = id.and_then(id_pattern).map(|(expression, at)| {
+            IdFormat::pattern(&expression).unwrap_or_else(|error| {
+                let fault = faults.error(
+                    "bad-id-format",
+                    &format!("{key}.id.pattern"),
+                    at,
+                    error.to_string(),
+                );
+                fault.accepted = Some("a regular expression that an id matches as a whole".into());
+                fault.help = std::error::Error::source(&error).and_then(regex_help);
+                // Ids of the channel are not known, and get no faults of their own.
+                IdFormat::pattern("(?s).*").unwrap_or(IdFormat::Uuid)
+            })
+        });
+        match Kind::try_new(&channel.key, format.unwrap_or(IdFormat::Uuid)) {
             Ok(kind) => {
                 kinds.insert(channel.key.clone(), kind);
             }
@@ -254,14 +324,27 @@ fn read_kinds(root: &Node, faults: &mut Faults<'_>) -> Kinds {
                 let at = channel.key_at;
                 faults
                     .error("bad-channel", &key, at, error.to_string())
-                    .accepted = Some(
-                    "a name of letters, digits, `-` and `_`, and ids of a format that compiles"
-                        .into(),
-                );
+                    .accepted = Some("a name of letters, digits, `-` and `_`".into());
             }
         }
     }
     kinds
+}
+
+/// The regular expression of an id's format, where it has one.
+fn id_pattern(node: &Node) -> Option<(String, Position)> {
+    let node = member(node, "pattern")?;
+    match &node.value {
+        NodeValue::String(expression) => Some((text_of(expression), node.at)),
+        _ => None,
+    }
+}
+
+/// The last line of an error of the regular-expression parser, which says what is wrong.
+fn regex_help(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let text = error.to_string();
+    let last = text.lines().last()?.trim();
+    Some(last.strip_prefix("error: ").unwrap_or(last).to_owned())
 }
 
 fn is_id_format(node: &Node) -> bool {
@@ -276,27 +359,16 @@ fn is_id_format(node: &Node) -> bool {
     }
 }
 
-fn read_route(node: &Node, key: &str, kinds: &Kinds, faults: &mut Faults<'_>) -> Option<Route> {
-    let pattern = member(node, "match").and_then(|node| read_pattern(node, key, faults));
-    let targets = elements(node, "to")
-        .iter()
-        .enumerate()
-        .filter_map(|(index, target)| {
-            let NodeValue::String(written) = &target.value else {
-                return None;
-            };
-            let written = text_of(written);
-            match Target::parse(&written, kinds) {
-                Ok(target) => Some(target),
-                Err(error) => {
-                    let message = format!("target `{written}`: {}", error.message);
-                    let key = format!("{key}.to[{index}]");
-                    faults.error("bad-target", &key, target.at, message).help = error.help;
-                    None
-                }
-            }
-        })
-        .collect();
+fn read_route(
+    node: &Node,
+    key: &str,
+    kinds: &Kinds,
+    envelope: Envelope,
+    faults: &mut Faults<'_>,
+) -> Option<Route> {
+    let pattern = member(node, "match")
+        .and_then(|node| pattern::read(node, &format!("{key}.match"), envelope, faults));
+    let targets = target::read(node, key, kinds, envelope, faults);
     let payload = text(node, "payload");
     Some(Route {
         name: Arc::from(text(node, "name")?),
@@ -342,7 +414,7 @@ fn read_oversize(node: &Node, key: &str, faults: &mut Faults<'_>) -> Oversize {
         }
         (Some("project"), Some(_)) => {}
         (_, Some(_)) => {
-            let message = format!("`{key}.project` stands without `oversize: project`");
+            let message = format!("`{key}.project` has no `oversize: project` beside it");
             faults
                 .error("does-not-fit", &format!("{key}.project"), at, message)
                 .help = Some("add `oversize: project`, or leave the list out".into());
@@ -377,37 +449,6 @@ fn read_expires(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<Durat
             Some("1s to 7d, which is what IoT Core keeps".into());
     }
     Some(expires)
-}
-
-fn read_pattern(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<Pattern> {
-    let pattern = match &node.value {
-        NodeValue::Object(_) => Pattern::from_tree(node),
-        // JSON in a string, as it stands in a rule. Places inside it are not places of the file.
-        NodeValue::String(json) => Pattern::parse(&text_of(json)).map_err(|error| PatternError {
-            at: node.at,
-            ..error
-        }),
-        _ => return None,
-    };
-    let path = |path: &str| check::join(&format!("{key}.match"), path);
-    match pattern {
-        Ok(pattern) => {
-            for warning in pattern.warnings() {
-                let key = path(&warning.path);
-                faults
-                    .error("pattern-warning", &key, node.at, &warning.message)
-                    .severity = Severity::Warning;
-            }
-            Some(pattern)
-        }
-        Err(error) => {
-            let message = error.aws_text();
-            faults
-                .error("bad-pattern", &path(&error.path), error.at, message)
-                .help = error.help;
-            None
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,16 +8,20 @@ use saphyr_parser::ScalarStyle;
 
 use super::check::{did_you_mean, join, text_of};
 use super::fault::{Fault, Place, Severity};
+use super::secret::MASK;
 use super::shape::{FILE, Shape};
 use super::{Source, yaml};
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
 /// Variables with this beginning that are not overrides.
-const OTHER_VARIABLES: [&str; 4] = [
+const OTHER_VARIABLES: [&str; 6] = [
     "EVENTCAST_CONFIG",
     "EVENTCAST_VECTORS",
     "EVENTCAST_CACHE",
     "EVENTCAST_LOG",
+    // Those of the build and of its tests.
+    "EVENTCAST_COMMIT",
+    "EVENTCAST_WRITE_MANUAL",
 ];
 
 const PREFIX: &str = "EVENTCAST_";
@@ -28,21 +32,31 @@ pub(super) fn apply(mut root: Node, source: &Source<'_>) -> (Node, Vec<String>, 
     scalars(&root, &Shape::Section(FILE), "", &mut paths);
     let mut origins = Vec::new();
     let mut faults = Vec::new();
-    let mut set = |path: &str, value: &str, name: String| {
+    let mut set = |path: &str, shape: &Shape, value: &str, name: String| {
         let at = Position {
             line: 0,
             column: origins.len(),
         };
         origins.push(name);
-        let value = yaml::scalar(value, ScalarStyle::Plain);
+        // Where text is wanted, `2024` and `true` are text.
+        let style = match shape {
+            Shape::Text { .. } => ScalarStyle::DoubleQuoted,
+            _ => ScalarStyle::Plain,
+        };
+        let value = yaml::scalar(value, style);
         put(&mut root, path, Node { value, at });
     };
     for (variable, value) in &source.environment {
-        match paths.iter().find(|path| variable_of(path) == *variable) {
-            Some(path) => set(path, value, variable.clone()),
+        match paths
+            .iter()
+            .find(|(path, _)| variable_of(path) == *variable)
+        {
+            // Set to nothing, it is as if it were not set.
+            Some(_) if value.is_empty() => {}
+            Some((path, shape)) => set(path, shape, value, variable.clone()),
             None if OTHER_VARIABLES.contains(&&**variable) => {}
             None => {
-                let known: Vec<_> = paths.iter().map(|path| variable_of(path)).collect();
+                let known: Vec<_> = paths.iter().map(|(path, _)| variable_of(path)).collect();
                 faults.push(Fault {
                     severity: Severity::Warning,
                     help: did_you_mean(variable, known.iter().map(String::as_str)),
@@ -55,15 +69,18 @@ pub(super) fn apply(mut root: Node, source: &Source<'_>) -> (Node, Vec<String>, 
         let Some((path, value)) = flag.split_once('=') else {
             faults.push(Fault {
                 accepted: Some("key=value, such as environment=prod".into()),
-                ..fault(&format!("--set {flag}"), "there is no `=`")
+                ..fault(
+                    &format!("--set {}", without_secret(flag)),
+                    "there is no `=`",
+                )
             });
             continue;
         };
         let name = format!("--set {path}");
-        match paths.iter().find(|known| *known == path) {
-            Some(_) => set(path, value, name),
+        match paths.iter().find(|(known, _)| known == path) {
+            Some((_, shape)) => set(path, shape, value, name),
             None => faults.push(Fault {
-                help: did_you_mean(path, paths.iter().map(String::as_str)),
+                help: did_you_mean(path, paths.iter().map(|(path, _)| path.as_str())),
                 ..fault(&name, &format!("there is no scalar `{path}` to set"))
             }),
         }
@@ -85,6 +102,17 @@ fn fault(name: &str, message: &str) -> Fault {
     }
 }
 
+/// A flag as a message may show it: what comes after the path of a secret is one.
+fn without_secret(flag: &str) -> String {
+    let end = flag.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '_' | '-')));
+    let (path, rest) = flag.split_at(end.unwrap_or(flag.len()));
+    if rest.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}{MASK}")
+    }
+}
+
 /// The variable that sets a path.
 fn variable_of(path: &str) -> String {
     let word = |c: char| {
@@ -98,7 +126,7 @@ fn variable_of(path: &str) -> String {
 }
 
 /// The paths of all scalars that a file has or may have.
-fn scalars(node: &Node, shape: &Shape, path: &str, out: &mut Vec<String>) {
+fn scalars<'s>(node: &Node, shape: &'s Shape, path: &str, out: &mut Vec<(String, &'s Shape)>) {
     match (shape, &node.value) {
         // A section that the file leaves out can be set all the same.
         (Shape::Section(keys), NodeValue::Null) => {
@@ -137,7 +165,7 @@ fn scalars(node: &Node, shape: &Shape, path: &str, out: &mut Vec<String>) {
             | Shape::Pattern,
             _,
         ) => {}
-        _ => out.push(path.to_owned()),
+        _ => out.push((path.to_owned(), shape)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::check::{Faults, join, text_of};
 use super::fault::Severity;
+use super::placeholder::{Roots, foreign};
 use super::{elements, flag, member, text};
 use crate::channel::{IdFormat, Kinds};
 use crate::event::pattern::tree::{Member, Node, NodeValue};
@@ -22,8 +23,15 @@ pub(super) fn read(
         let Some(role) = role(section, kinds, bridge_client_id, faults) else {
             continue;
         };
-        warn_of_reserved_client_ids(&role, section, faults);
-        warn_of_shared_client_ids(&role, &roles, section, faults);
+        // The ids of a channel whose format cannot be read are not known.
+        if faults
+            .found
+            .iter()
+            .all(|fault| fault.code != "bad-id-format")
+        {
+            warn_of_reserved_client_ids(&role, section, faults);
+            warn_of_shared_client_ids(&role, &roles, section, faults);
+        }
         roles.push(role);
     }
     roles
@@ -74,7 +82,7 @@ fn role(
     }
     if role.retain && role.publish.is_empty() {
         let at = member(node, "retain").unwrap_or(node).at;
-        let message = format!("`{key}.retain` stands without `publish`");
+        let message = format!("`{key}.retain` has no `publish` beside it");
         faults
             .error("does-not-fit", &join(&key, "retain"), at, message)
             .help = Some("retaining is a property of what is published; leave it out".into());
@@ -118,11 +126,26 @@ fn entry(
         // Reported as a wrong type.
         return None;
     }
+    // `${…}` and wildcards are refused below; what is left in names that nobody has is only a warning.
+    let foreign = foreign(&written, Roots::Claims);
     match Entry::parse(&written, purpose, kinds) {
-        Ok(entry) => Some(entry),
+        Ok(entry) => {
+            for found in foreign {
+                let message = format!(
+                    "grant `{written}`: `{}` is a placeholder of {}, not of eventcast",
+                    found.written, found.tools
+                );
+                let fault = faults.error("foreign-placeholder", key, node.at, message);
+                fault.severity = Severity::Warning;
+                fault.help = Some(found.help);
+            }
+            Some(entry)
+        }
         Err(error) => {
             let message = format!("grant `{written}`: {}", error.message);
-            faults.error("bad-grant", key, node.at, message).help = error.help;
+            let mut meant = foreign.into_iter().filter(|found| found.is_field);
+            let meant = meant.next().map(|found| found.help);
+            faults.error("bad-grant", key, node.at, message).help = meant.or(error.help);
             None
         }
     }
@@ -183,6 +206,14 @@ fn warn_of_shared_client_ids(
     let Some(kind) = role.bind.kind() else {
         return;
     };
+    // The ids of a channel whose format cannot be read are not known.
+    if faults
+        .found
+        .iter()
+        .any(|fault| fault.code == "bad-id-format")
+    {
+        return;
+    }
     let shared = before.iter().find(|known| {
         known.bind.kind().is_some_and(|other| {
             let unique = match (kind.id(), other.id()) {

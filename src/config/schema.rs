@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shape::{FILE, Key, Shape};
+use super::shape::{DefaultValue, FILE, Key, Shape};
 
 /// The schema as a document.
 pub fn schema() -> Value {
@@ -24,6 +24,13 @@ fn section(keys: &[Key]) -> Value {
             let mut property = of(&key.shape);
             if let Value::Object(property) = &mut property {
                 property.insert("description".into(), key.about.into());
+                if let Some(default) = key.default {
+                    property.insert("default".into(), default.to_json());
+                    // A time that one key takes may be too long for another; its default never is.
+                    if matches!(key.shape, Shape::Duration) {
+                        property.insert("examples".into(), json!([default.to_json()]));
+                    }
+                }
             }
             (key.name.to_owned(), property)
         })
@@ -33,8 +40,20 @@ fn section(keys: &[Key]) -> Value {
         "type": "object",
         "properties": properties,
         "required": required.map(|key| key.name).collect::<Vec<_>>(),
+        "patternProperties": {"^x-": {"description": "Your own: nothing reads it, and anchors may be kept here."}},
         "additionalProperties": false,
     })
+}
+
+impl DefaultValue {
+    /// The value in JSON.
+    pub(super) fn to_json(self) -> Value {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Number(number) => number.into(),
+            Self::Bool(value) => value.into(),
+        }
+    }
 }
 
 fn of(shape: &Shape) -> Value {

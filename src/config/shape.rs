@@ -3,6 +3,8 @@
 
 mod bridge;
 
+use DefaultValue::{Bool, Number, Text};
+
 /// What may stand at a place of the file.
 #[derive(Debug)]
 pub(super) enum Shape {
@@ -39,6 +41,29 @@ pub(super) struct Key {
     pub(super) about: &'static str,
     pub(super) shape: Shape,
     pub(super) required: bool,
+    /// The value in effect where the file has none.
+    pub(super) default: Option<DefaultValue>,
+}
+
+/// A default, as the file would have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DefaultValue {
+    /// Text, a word or a time.
+    Text(&'static str),
+    /// A whole number.
+    Number(u64),
+    /// `true` or `false`.
+    Bool(bool),
+}
+
+impl Key {
+    /// The same key with a default.
+    pub(super) const fn default(self, value: DefaultValue) -> Self {
+        Self {
+            default: Some(value),
+            ..self
+        }
+    }
 }
 
 pub(super) const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
@@ -47,6 +72,7 @@ pub(super) const fn optional(name: &'static str, shape: Shape, about: &'static s
         about,
         shape,
         required: false,
+        default: None,
     }
 }
 
@@ -70,7 +96,7 @@ pub(super) const FILE: &[Key] = &[
         Shape::Choice(ENVELOPES),
         "What bodies look like: eventbridge (classic events and version-2 deliveries with metadata, told apart by each body; \
          the default), sns (the same inside SNS notifications), or raw (any JSON object that a rule's input transformer makes).",
-    ),
+    ).default(Text("eventbridge")),
     optional(
         "channels",
         Shape::Map(&Shape::Section(CHANNEL)),
@@ -137,7 +163,8 @@ const ROLE: &[Key] = &[
         "retain",
         Shape::Bool,
         "Whether what is published may be retained. Default false.",
-    ),
+    )
+    .default(Bool(false)),
 ];
 
 const ROUTE: &[Key] = &[
@@ -165,14 +192,14 @@ const ROUTE: &[Key] = &[
         "payload",
         Shape::Choice(PAYLOADS),
         "What clients receive: the whole event (the default), its detail, or a CloudEvent in structured mode.",
-    ),
+    ).default(Text("event")),
     optional(
         "oversize",
         Shape::Choice(OVERSIZE),
         "What becomes of an event whose payload is over IoT Core's 128 KB: dead_letter (the default), project (detail is cut to the \
          fields listed in `project`), pointer (detail says the event's id and size, for the client to fetch). The user property \
          eb-oversize marks both.",
-    ),
+    ).default(Text("dead_letter")),
     optional(
         "project",
         Shape::List(&Shape::Text {
@@ -184,7 +211,7 @@ const ROUTE: &[Key] = &[
         "qos",
         Shape::Integer { least: 0, most: 1 },
         "MQTT quality of service asked of the broker: 1 (the default) is acknowledged, 0 is not.",
-    ),
+    ).default(Number(1)),
     optional(
         "expires",
         Shape::Duration,
@@ -196,24 +223,24 @@ const ROUTE: &[Key] = &[
         Shape::Bool,
         "Whether only the newest message of a topic is published while several wait for it. Right for states, wrong for \
          steps. Default false.",
-    ),
+    ).default(Bool(false)),
     optional(
         "retain",
         Shape::Bool,
         "Whether the broker keeps the message as the topic's last value. Default false.",
-    ),
+    ).default(Bool(false)),
     optional(
         "replay",
         Shape::Bool,
         "Whether events that a bus replays from an archive are pushed too: those with `replay-name`, and a version-2 bus's \
          deliveries of the type REPLAY. Default false.",
-    ),
+    ).default(Bool(false)),
     optional(
         "on_invalid_topic",
         Shape::Choice(ON_INVALID_TOPIC),
         "What becomes of an event of which a target of this route can make no right topic: dead_letter (the default: nothing of \
          the event is published, and it goes to the dead-letter queue; fail is another name for it), skip (leave this route out).",
-    ),
+    ).default(Text("dead_letter")),
 ];
 
 const ENVELOPES: &[&str] = &["eventbridge", "raw", "sns"];

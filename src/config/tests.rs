@@ -1,5 +1,7 @@
 //! Configurations from end to end: text in, checked types or faults out.
 
+mod never;
+
 use super::bridge::Credentials;
 use super::*;
 use crate::policy::principal::ClientIdBinding;
@@ -78,7 +80,7 @@ fn told(faults: &[Fault]) -> String {
 
 #[test]
 fn a_good_file() {
-    let Loaded { config, faults } = loaded(GOOD, &[], &[]);
+    let Loaded { config, faults, .. } = loaded(GOOD, &[], &[]);
     assert_eq!(told(&faults), "");
     let config = config.unwrap();
     assert_eq!(config.environment.as_deref(), Some("prod"));
@@ -100,7 +102,7 @@ fn a_good_file() {
 
 #[test]
 fn every_fault_is_told_at_once() {
-    let Loaded { config, faults } = loaded(BAD, &[], &[]);
+    let Loaded { config, faults, .. } = loaded(BAD, &[], &[]);
     assert!(config.is_none());
     insta::assert_snapshot!(told(&faults));
 }
@@ -130,7 +132,7 @@ fn bad_overrides_are_named() {
         ("EVENTCAST_ROUTES_STATUS_QOS", "7"),
         ("EVENTCAST_VECTORS", "y"),
     ];
-    let Loaded { config, faults } = loaded(GOOD, &variables, &["environmnt=x", "environment"]);
+    let Loaded { config, faults, .. } = loaded(GOOD, &variables, &["environmnt=x", "environment"]);
     assert!(config.is_none());
     insta::assert_snapshot!(told(&faults));
 }
@@ -251,7 +253,7 @@ fn what_stands_in_for_oversize_events() {
     );
     check(
         "    project: [detail.a]\n",
-        &["does-not-fit: `routes[0].project` stands without `oversize: project`"],
+        &["does-not-fit: `routes[0].project` has no `oversize: project` beside it"],
     );
     check(
         "    oversize: project\n    project: [a]\n",
@@ -284,7 +286,7 @@ fn roles() {
     retain: true
   support: { bind: "user:{claims.sub}", subscribe: ["order:*", "tenant/+/alerts"] }
 "#;
-    let Loaded { config, faults } = loaded(&format!("{ROLES}{roles}"), &[], &[]);
+    let Loaded { config, faults, .. } = loaded(&format!("{ROLES}{roles}"), &[], &[]);
     assert_eq!(told(&faults), "");
     let [customer, support] = config.unwrap().roles.try_into().unwrap();
     assert_eq!(&*customer.name, "customer");
@@ -327,7 +329,7 @@ fn client_ids_of_the_bridge() {
              bridge: {{ client_id: {bridge} }}\n\
              roles: {{ office: {{ bind: 'service:{{claims.sub}}', publish: [a]{role} }} }}\n"
         );
-        let Loaded { config, faults } = loaded(&text, &[], &[]);
+        let Loaded { config, faults, .. } = loaded(&text, &[], &[]);
         let role = config.unwrap().roles.remove(0);
         let codes: Vec<_> = faults.iter().map(|fault| fault.code).collect();
         (codes.join(" "), role.client_ids.binding)
@@ -431,7 +433,7 @@ fn roles_are_overridden_like_everything() {
 #[test]
 fn an_authorizer_is_read() {
     let section = |lines: &str| format!("{GOOD}authorizer:\n{lines}");
-    let Loaded { config, faults } = loaded(
+    let Loaded { config, faults, .. } = loaded(
         &section(
             "  keys: [issuer.pem, jwks.json]\n  audience: realtime\n  role_claim: https://shop/role\n  leeway: 0s\n  region: eu-central-1\n  account: 123456789012\n",
         ),

@@ -2,8 +2,13 @@
 //!
 //! The tree is the one that event patterns are checked on, so that a route's `match:` reports its faults at their lines.
 //! Scalars are read by the core schema as far as JSON has them: null, true, false, decimal numbers; all else is text.
+//!
+//! A key `<<` merges a mapping, or a list of mappings, into the one that has it (YAML merge keys, yaml.org/type/merge.html):
+//! the mapping's own keys win, then those of earlier mappings of the list. A quoted `"<<"` is a key like any other.
+//!
+//! The text, the nesting, the number of nodes and the bytes that aliases copy are bounded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
@@ -11,6 +16,12 @@ use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
 /// The most nodes a file may have, aliases followed: a bound against files that multiply themselves.
 const MAX_NODES: usize = 100_000;
+
+/// The most bytes that a file may have.
+pub(super) const MAX_FILE_BYTES: usize = 8 << 20;
+
+/// The most bytes that anchors and aliases of one file may copy.
+const MAX_COPIED_BYTES: usize = 8 << 20;
 
 /// The deepest nesting.
 const MAX_DEPTH: usize = 64;
@@ -24,10 +35,18 @@ pub(super) struct YamlError {
 
 /// Reads a file that has one document; `None` when it has nothing in it.
 pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
+    if text.len() > MAX_FILE_BYTES {
+        let message = format!(
+            "the file has {} bytes; {MAX_FILE_BYTES} are accepted",
+            text.len()
+        );
+        return Err(fail(message, Position { line: 1, column: 1 }));
+    }
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         nodes: 0,
+        copied_bytes: 0,
     };
     let mut root = None;
     loop {
@@ -70,10 +89,23 @@ impl From<ScanError> for YamlError {
     }
 }
 
+/// Refuses a file before the copy that would take it over the bound is made.
+fn within_copies(bytes: usize, at: Position) -> Result<(), YamlError> {
+    if bytes <= MAX_COPIED_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "anchors and aliases make copies of more than {MAX_COPIED_BYTES} bytes; write smaller parts, or fewer aliases"
+    );
+    Err(fail(message, at))
+}
+
 struct Reader<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, (Node, TreeSize)>,
     nodes: usize,
+    /// The memory that copies for anchors and aliases take.
+    copied_bytes: usize,
 }
 
 impl<'t> Reader<'t> {
@@ -87,28 +119,35 @@ impl<'t> Reader<'t> {
     fn node(&mut self, event: Event<'t>, span: &Span, depth: usize) -> Result<Node, YamlError> {
         let at = position(span);
         self.nodes += 1;
-        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
-            return Err(fail(
-                "the file is nested too deep or has too many nodes",
-                at,
-            ));
+        if depth > MAX_DEPTH {
+            let message = format!("nested deeper than {MAX_DEPTH} levels");
+            return Err(fail(message, at));
+        }
+        if self.nodes > MAX_NODES {
+            let message = format!("more than {MAX_NODES} values, those of aliases included");
+            return Err(fail(message, at));
         }
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, _tag) => (scalar(&text, style), anchor),
             Event::SequenceStart(anchor, _tag) => (self.sequence(depth)?, anchor),
             Event::MappingStart(anchor, _tag) => (self.mapping(depth)?, anchor),
             Event::Alias(anchor) => {
-                let Some(node) = self.anchors.get(&anchor) else {
+                let Some((node, size)) = self.anchors.get(&anchor) else {
                     return Err(fail("an alias without its anchor", at));
                 };
-                self.nodes += count(node);
+                self.nodes += size.nodes;
+                self.copied_bytes += size.bytes;
+                within_copies(self.copied_bytes, at)?;
                 return Ok(node.clone());
             }
             _ => return Err(fail("the document ends too early", at)),
         };
         let node = Node { value, at };
         if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
+            let size = TreeSize::of(&node);
+            self.copied_bytes += size.bytes;
+            within_copies(self.copied_bytes, at)?;
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok(node)
     }
@@ -126,29 +165,95 @@ impl<'t> Reader<'t> {
 
     fn mapping(&mut self, depth: usize) -> Result<NodeValue, YamlError> {
         let mut members = Vec::new();
+        let mut merge: Option<(Node, Position)> = None;
         loop {
             let (event, span) = self.next()?;
             let key_at = position(&span);
-            let key: Box<str> = match event {
-                Event::MappingEnd => return Ok(NodeValue::Object(members)),
-                Event::Scalar(text, ..) => text.into_owned().into(),
+            let (key, style): (Box<str>, _) = match event {
+                Event::MappingEnd => break,
+                Event::Scalar(text, style, ..) => (text.into_owned().into(), style),
                 _ => return Err(fail("a key must be plain text", key_at)),
             };
             let (event, span) = self.next()?;
-            members.push(Member {
-                key,
-                key_at,
-                value: self.node(event, &span, depth + 1)?,
-            });
+            let value = self.node(event, &span, depth + 1)?;
+            if &*key != MERGE || style != ScalarStyle::Plain {
+                members.push(Member { key, key_at, value });
+            } else if let Some((_, first)) = merge {
+                let message = format!(
+                    "`<<` is repeated; the first is in line {}: merge a list, as in <<: [*a, *b]",
+                    first.line
+                );
+                return Err(fail(message, key_at));
+            } else {
+                merge = Some((value, key_at));
+            }
         }
+        if let Some((value, at)) = merge {
+            merge_into(&mut members, value, at)?;
+        }
+        Ok(NodeValue::Object(members))
     }
 }
 
-fn count(node: &Node) -> usize {
-    1 + match &node.value {
-        NodeValue::Object(members) => members.iter().map(|member| count(&member.value)).sum(),
-        NodeValue::Array(elements) => elements.iter().map(count).sum(),
-        _ => 0,
+/// The key that merges mappings.
+const MERGE: &str = "<<";
+
+/// Adds the members of one mapping, or of a list of mappings, that are not there yet.
+fn merge_into(members: &mut Vec<Member>, value: Node, at: Position) -> Result<(), YamlError> {
+    let sources = match value.value {
+        NodeValue::Array(elements) => elements,
+        _ => vec![value],
+    };
+    let mut known: HashSet<Box<str>> = members.iter().map(|member| member.key.clone()).collect();
+    for source in sources {
+        let NodeValue::Object(merged) = source.value else {
+            let message = "`<<` merges a mapping or a list of mappings, such as <<: *defaults";
+            return Err(fail(message, at));
+        };
+        for member in &merged {
+            if !known.contains(&member.key) {
+                members.push(member.clone());
+            }
+        }
+        // A key that a source repeats stays repeated, so that it is reported.
+        known.extend(merged.into_iter().map(|member| member.key));
+    }
+    Ok(())
+}
+
+/// The size of a tree in memory.
+#[derive(Clone, Copy)]
+struct TreeSize {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl TreeSize {
+    fn of(node: &Node) -> Self {
+        let mut size = Self {
+            nodes: 1,
+            bytes: size_of::<Node>(),
+        };
+        match &node.value {
+            NodeValue::Object(members) => {
+                for member in members {
+                    size.bytes += member.key.len() + size_of::<Member>() - size_of::<Node>();
+                    size.add(Self::of(&member.value));
+                }
+            }
+            NodeValue::Array(elements) => {
+                elements.iter().for_each(|each| size.add(Self::of(each)));
+            }
+            NodeValue::String(text) => size.bytes += text.len(),
+            NodeValue::Number(text) => size.bytes += text.len(),
+            NodeValue::Bool(_) | NodeValue::Null => {}
+        }
+        size
+    }
+
+    fn add(&mut self, part: Self) {
+        self.nodes += part.nodes;
+        self.bytes += part.bytes;
     }
 }
 
@@ -221,5 +326,69 @@ b: 2",
             })
             .collect();
         assert!(parse(&format!("l0: &a0 [x]\n{laughs}")).is_err());
+    }
+
+    fn json(text: &str) -> String {
+        parse(text).unwrap().unwrap().to_json()
+    }
+
+    fn refusal(text: &str) -> String {
+        let error = parse(text).unwrap_err();
+        format!("{}:{}: {}", error.at.line, error.at.column, error.message)
+    }
+
+    #[test]
+    fn merge_keys() {
+        let base = "x: &x { a: 1, b: { c: 2 } }\ny: &y { b: 3, d: 4 }\n";
+        let check = |mapping: &str, expected: &str| {
+            let expected =
+                format!(r#"{{"x":{{"a":1,"b":{{"c":2}}}},"y":{{"b":3,"d":4}},"z":{expected}}}"#);
+            assert_eq!(
+                json(&format!("{base}z: {mapping}\n")),
+                expected,
+                "{mapping}"
+            );
+        };
+        check("{ <<: *x }", r#"{"a":1,"b":{"c":2}}"#);
+        check("{ <<: *x, a: 9 }", r#"{"a":9,"b":{"c":2}}"#);
+        check("{ a: 9, <<: *x }", r#"{"a":9,"b":{"c":2}}"#);
+        check("{ <<: [*x, *y] }", r#"{"a":1,"b":{"c":2},"d":4}"#);
+        check("{ <<: [*y, *x], d: 0 }", r#"{"d":0,"b":3,"a":1}"#);
+        check("{ <<: { e: 5 }, f: 6 }", r#"{"f":6,"e":5}"#);
+        check("{ e: { <<: *y } }", r#"{"e":{"b":3,"d":4}}"#);
+        check("\n  <<: *y\n  g: 7", r#"{"g":7,"b":3,"d":4}"#);
+        // What was merged can be merged again.
+        assert_eq!(
+            json("a: &a { m: 1 }\nb: &b { <<: *a, n: 2 }\nc: { <<: *b }\n"),
+            r#"{"a":{"m":1},"b":{"n":2,"m":1},"c":{"n":2,"m":1}}"#
+        );
+        assert_eq!(json("a: { '<<': 1 }"), r#"{"a":{"<<":1}}"#);
+    }
+
+    #[test]
+    fn what_cannot_be_merged() {
+        insta::assert_snapshot!(refusal("a: { <<: 1 }"), @"1:6: `<<` merges a mapping or a list of mappings, such as <<: *defaults");
+        insta::assert_snapshot!(refusal("x: &x {a: 1}\na: { <<: [*x, [*x]] }"), @"2:6: `<<` merges a mapping or a list of mappings, such as <<: *defaults");
+        insta::assert_snapshot!(refusal("a: { <<: }"), @"1:6: `<<` merges a mapping or a list of mappings, such as <<: *defaults");
+        insta::assert_snapshot!(refusal("x: &x {a: 1}\na:\n  <<: *x\n  <<: *x\n"), @"4:3: `<<` is repeated; the first is in line 3: merge a list, as in <<: [*a, *b]");
+    }
+
+    #[test]
+    fn copies_are_bounded_by_bytes() {
+        let megabyte = "y".repeat(1 << 20);
+        let many = format!("a: &a {megabyte}\nz: [{}]\n", vec!["*a"; 3_000].join(","));
+        assert!(refusal(&many).contains("copies of more than 8388608 bytes"));
+        let few = format!("a: &a {megabyte}\nz: [*a, *a, *a]\n");
+        assert!(parse(&few).is_ok());
+        // A list in a list in a list, each with an anchor: every level is a copy of all below it.
+        let leaves = vec!["0"; 50_000].join(",");
+        let open: String = (0..60).map(|level| format!("&n{level} [")).collect();
+        let nested = format!("{open}{leaves}{}", "]".repeat(60));
+        assert!(refusal(&nested).contains("copies of more than"));
+        // So are merges of large mappings.
+        let keys: String = (0..20_000).map(|key| format!("k{key}: 1, ")).collect();
+        let merges = format!("a: &a {{{keys}}}\nz: [{}]", ["{<<: *a}"; 9].join(","));
+        assert!(refusal(&merges).contains("more than"));
+        assert!(refusal(&" ".repeat(MAX_FILE_BYTES + 1)).contains("8388608 are accepted"));
     }
 }

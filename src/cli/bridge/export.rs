@@ -68,7 +68,7 @@ impl Export {
 impl Export {
     /// There is none in this build; says so where the environment asks for one.
     pub(super) fn start(_: &mut impl Write) -> std::io::Result<Option<Self>> {
-        if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
+        if crate::cli::environment::variable("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
             tracing::warn!(
                 "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build exports no traces: it is without the Cargo feature `otlp`"
             );

@@ -1,5 +1,6 @@
 //! The section `bridge` of the configuration file, described.
 
+use super::DefaultValue::{Number, Text};
 use super::{Key, Shape, optional, required};
 
 /// What the daemon is told.
@@ -23,7 +24,7 @@ pub(super) const KEYS: &[Key] = &[
         Shape::Choice(PUBLISH),
         "How messages are published: mqtt (the default), over MQTT 5 connections; https, by a call of IoT Core's data plane for each: no \
          limit for a connection, and dearer in CPU and latency.",
-    ),
+    ).default(Text("mqtt")),
     optional(
         "broker",
         Shape::Text {
@@ -46,7 +47,7 @@ pub(super) const KEYS: &[Key] = &[
             most: 10_000,
         },
         "The most calls under way at a time, for publish: https. Default 64.",
-    ),
+    ).default(Number(64)),
     optional(
         "credentials",
         Shape::Choice(CREDENTIALS),
@@ -69,7 +70,7 @@ pub(super) const KEYS: &[Key] = &[
             example: "eventcast",
         },
         "What the daemon's MQTT client ids begin with; 16 random digits, new for each connection, and a number follow. Default eventcast.",
-    ),
+    ).default(Text("eventcast")),
     optional(
         "connections",
         Shape::Section(CONNECTIONS),
@@ -88,7 +89,7 @@ pub(super) const KEYS: &[Key] = &[
             most: 100_000,
         },
         "The most events between receiving and settling. Default 1000.",
-    ),
+    ).default(Number(1_000)),
     optional(
         "pollers",
         Shape::Section(POLLERS),
@@ -98,22 +99,22 @@ pub(super) const KEYS: &[Key] = &[
         "wait",
         Shape::Duration,
         "How long a long poll waits for an event: 0s to 20s, which is the default.",
-    ),
+    ).default(Text("20s")),
     optional(
         "hold",
         Shape::Duration,
         "How long an event may be worked on, its lease extended meanwhile, before it is handed back. Default 10m.",
-    ),
+    ).default(Text("10m")),
     optional(
         "publish_timeout",
         Shape::Duration,
         "How long the broker may take to acknowledge a message before its connection counts as lost. Default 30s.",
-    ),
+    ).default(Text("30s")),
     optional(
         "drain",
         Shape::Duration,
         "How long the daemon may take to finish after SIGTERM. Default 25s: ECS kills after 30s.",
-    ),
+    ).default(Text("25s")),
     optional(
         "listen",
         Shape::Text {
@@ -170,7 +171,8 @@ const AUTHORIZER: &[Key] = &[
         "token_key",
         Shape::Text { example: "token" },
         "The name under which the authorizer looks for the token. Default token.",
-    ),
+    )
+    .default(Text("token")),
     required(
         "token",
         Shape::Text {
@@ -195,7 +197,8 @@ const CONNECTIONS: &[Key] = &[
             most: 1_000,
         },
         "The fewest connections. Default 2.",
-    ),
+    )
+    .default(Number(2)),
     optional(
         "max",
         Shape::Integer {
@@ -203,7 +206,8 @@ const CONNECTIONS: &[Key] = &[
             most: 1_000,
         },
         "The most connections. Default 32, which makes 3,200 publishes a second on IoT Core.",
-    ),
+    )
+    .default(Number(32)),
 ];
 
 const PACE: &[Key] = &[
@@ -214,7 +218,7 @@ const PACE: &[Key] = &[
             most: 1_000_000,
         },
         "Publishes a second on one connection; 0 for no limit. Default 100, IoT Core's.",
-    ),
+    ).default(Number(100)),
     optional(
         "bytes",
         Shape::Integer {
@@ -222,7 +226,7 @@ const PACE: &[Key] = &[
             most: 1_000_000_000,
         },
         "Bytes a second on one connection; 0 for no limit. Default 524288, IoT Core's.",
-    ),
+    ).default(Number(524_288)),
     optional(
         "unacknowledged",
         Shape::Integer {
@@ -230,7 +234,7 @@ const PACE: &[Key] = &[
             most: 65_535,
         },
         "Unacknowledged messages on one connection. Default 100, IoT Core's.",
-    ),
+    ).default(Number(100)),
     optional(
         "account",
         Shape::Integer {
@@ -239,7 +243,7 @@ const PACE: &[Key] = &[
         },
         "Publishes a second of all running tasks together; 0, the default, for no limit. IoT Core's quota for an account is \
          20,000, in small Regions 2,000.",
-    ),
+    ).default(Number(0)),
     optional(
         "tasks",
         Shape::Integer {
@@ -247,7 +251,7 @@ const PACE: &[Key] = &[
             most: 10_000,
         },
         "How many tasks share `account`. Default 1.",
-    ),
+    ).default(Number(1)),
 ];
 
 const POLLERS: &[Key] = &[
@@ -258,7 +262,8 @@ const POLLERS: &[Key] = &[
             most: 256,
         },
         "The least long polls. Default 1.",
-    ),
+    )
+    .default(Number(1)),
     optional(
         "max",
         Shape::Integer {
@@ -266,7 +271,8 @@ const POLLERS: &[Key] = &[
             most: 256,
         },
         "The most long polls. Default 16.",
-    ),
+    )
+    .default(Number(16)),
 ];
 
 const PUBLISH: &[&str] = &["mqtt", "https"];
