@@ -55,11 +55,9 @@ impl Drop for Folder {
 
 /// The exit status, standard output and standard error.
 fn told(output: Output) -> (i32, String, String) {
-    (
-        output.status.code().unwrap_or(-1),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let status = output.status.code().unwrap_or(-1);
+    (status, text(&output.stdout), text(&output.stderr))
 }
 
 fn run(mut command: Command) -> (i32, String, String) {
@@ -111,7 +109,7 @@ fn a_file_by_any_way() {
         assert_eq!(found, clean("standard input"));
     }
     let quiet = run(folder.eventcast(&["routes", "check", "shop.yaml", "--quiet"]));
-    assert_eq!(quiet, (0, String::new(), String::new()));
+    assert_eq!(quiet, Default::default());
     let twice = run(folder.eventcast(&["routes", "check", "a.yaml", "--config", "b.yaml"]));
     assert_eq!(twice.0, 2);
     assert!(twice.2.contains("help: name one file"), "{}", twice.2);
@@ -213,11 +211,12 @@ fn variables_that_are_not_text() {
         assert_eq!(check(OsStr::new(name), odd).0, 0, "{name}");
     }
     assert_eq!(check(OsStr::from_bytes(b"SHOP\xff"), OsStr::new("1")).0, 0);
-    for (name, part) in [
-        (&b"EVENTCAST_ENVIRONMENT"[..], "the value"),
+    let names: [(&[u8], &str); 3] = [
+        (b"EVENTCAST_ENVIRONMENT", "the value"),
         (b"EVENTCAST_LOG", "the value"),
         (b"EVENTCAST_X\xff", "the name"),
-    ] {
+    ];
+    for (name, part) in names {
         let (status, _, errors) = check(OsStr::from_bytes(name), odd);
         assert_eq!(status, 2, "{errors}");
         assert!(
@@ -346,7 +345,6 @@ fn the_manual_has_every_key() {
     );
 }
 
-/// Every key of the schema is on the page, and every default is data.
 #[test]
 fn the_schema_has_defaults_and_examples_that_are_accepted() {
     let folder = Folder::new("schema");
@@ -391,14 +389,11 @@ fn a_file_to_start_from() {
     let (status, _, errors) = run(folder.eventcast(&["init"]));
     assert_eq!(status, 2);
     assert!(errors.contains("is there already\nhelp: "), "{errors}");
-    let kept = fs::read_to_string(folder.0.join("eventcast.yaml")).unwrap();
-    assert_eq!(kept, "mine\n");
+    let read = || fs::read_to_string(folder.0.join("eventcast.yaml")).unwrap();
+    assert_eq!(read(), "mine\n");
     let (status, _, errors) = run(folder.eventcast(&["init", "--force", "--quiet"]));
     assert_eq!((status, &*errors), (0, ""));
-    assert_eq!(
-        fs::read_to_string(folder.0.join("eventcast.yaml")).unwrap(),
-        written
-    );
+    assert_eq!(read(), written);
     let (status, _, errors) = run(folder.eventcast(&["init", "no/such/folder.yaml"]));
     assert_eq!(status, 3, "{errors}");
 }
