@@ -180,6 +180,16 @@ impl ArnPattern {
         self.rest.tokens(context)
     }
 
+    /// The resource part as tokens, each variable as a run.
+    pub(super) fn shape(&self) -> Vec<Token> {
+        self.rest.shape()
+    }
+
+    /// The variables of the resource part that are straight before a wildcard.
+    pub(super) fn spilling(&self) -> impl Iterator<Item = &Key> {
+        self.rest.spilling()
+    }
+
     /// The keys of its variables.
     pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
         self.rest.keys()

@@ -178,6 +178,17 @@ impl Condition {
         )
     }
 
+    /// The variables of its values that are straight before a wildcard.
+    pub(super) fn spilling(&self) -> impl Iterator<Item = &Key> {
+        let (texts, arns): (&[Glob], &[ArnPattern]) = match &self.test {
+            Test::Text(globs) => (globs, &[]),
+            Test::Arn(patterns) => (&[], patterns),
+            _ => (&[], &[]),
+        };
+        let arns = arns.iter().flat_map(ArnPattern::spilling);
+        texts.iter().flat_map(Glob::spilling).chain(arns)
+    }
+
     /// The keys of the variables in its values.
     pub fn variables(&self) -> impl Iterator<Item = &Key> {
         let (texts, arns): (&[Glob], &[ArnPattern]) = match &self.test {

@@ -150,6 +150,16 @@ impl Resource {
     pub fn variables(&self) -> impl Iterator<Item = &Key> {
         self.pattern.keys()
     }
+
+    /// The part behind the fifth colon as tokens, each variable as a run.
+    pub(super) fn shape(&self) -> Vec<Token> {
+        self.pattern.shape()
+    }
+
+    /// The variables straight before a wildcard.
+    pub(super) fn spilling(&self) -> impl Iterator<Item = &Key> {
+        self.pattern.spilling()
+    }
 }
 
 impl Document {

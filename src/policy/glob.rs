@@ -194,6 +194,27 @@ impl Glob {
         Some(tokens)
     }
 
+    /// The pattern character by character, each variable as a run: what it may match for whomever.
+    pub(super) fn shape(&self) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => tokens.extend(text.chars().map(Token::Char)),
+                Piece::One => tokens.push(Token::One),
+                Piece::Run | Piece::Variable(_) => tokens.push(Token::Run),
+            }
+        }
+        tokens
+    }
+
+    /// The variables straight before a wildcard, so that values that only begin alike match too.
+    pub(super) fn spilling(&self) -> impl Iterator<Item = &Key> {
+        self.pieces.windows(2).filter_map(|pair| match pair {
+            [Piece::Variable(variable), Piece::Run | Piece::One] => Some(&variable.key),
+            _ => None,
+        })
+    }
+
     /// Text that the pattern matches: `run` for each `*`, `one` for each `?`, variables replaced; `None` when a variable has no
     /// value.
     pub(super) fn sample(&self, run: &str, one: &str, context: &Context) -> Option<String> {

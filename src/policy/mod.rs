@@ -28,6 +28,7 @@ pub mod generate;
 mod glob;
 pub mod grant;
 pub mod lint;
+mod misfit;
 mod operator;
 pub mod pack;
 pub mod principal;

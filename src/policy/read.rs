@@ -7,6 +7,7 @@ use super::document::{
     Action, Document, DocumentFault, Effect, Listed, Resource, Statement, Version,
 };
 use super::glob::{Glob, Syntax};
+use super::lint::leftover::leftover;
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
 /// How variables are written.
@@ -349,6 +350,12 @@ impl Reader {
             Err(error) => error,
         };
         let help = match error {
+            _ if leftover(text).is_some() => {
+                let (placeholder, why) = leftover(text).unwrap_or_default();
+                format!("`{placeholder}` was left behind: {why}")
+            }
+            ArnError::NotArn if text.trim().is_empty() => "name a resource, or `*` for all".into(),
+            ArnError::NotArn if text != text.trim() => "leave out the blanks around it".into(),
             ArnError::NotArn => format!("put `arn:aws:iot:REGION:ACCOUNT:` before `{text}`"),
             ArnError::Short(_) => "say region and account, or `*` for each".into(),
             ArnError::EarlyVariable => "write the part out, or `*`".into(),

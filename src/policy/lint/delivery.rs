@@ -21,11 +21,30 @@ pub(super) static BROAD_RECEIVE: Rule = Rule {
     fix: "allow iot:Receive on the topics that may be subscribed to",
 };
 
+pub(super) static RECEIVE_WITHOUT_SUBSCRIBE: Rule = Rule {
+    code: "receive-without-subscribe",
+    level: Level::Warning,
+    reason: "messages come by subscriptions; without one that matches, only direct messages are received",
+    fix: "allow iot:Subscribe on topicfilter/… for the same topics, or lint it together with the policy that does",
+};
+
+pub(super) static RETAIN_WITHOUT_PUBLISH: Rule = Rule {
+    code: "retain-without-publish",
+    level: Level::Error,
+    reason: "a retained message is checked against iot:Publish and iot:RetainPublish, so that this alone allows none",
+    fix: "allow iot:Publish on the same topics",
+};
+
 pub(super) fn check(lint: &mut Lint<'_>) {
     let (documents, context) = lint.unconditional();
+    let filters = subscribable(&documents, &context);
     for (document, statement) in lint.statements() {
         if allows(statement, "iot:Receive") {
             broad_receive(lint, document, statement);
+            without_subscribe(lint, document, statement, &filters, &context);
+        }
+        if allows(statement, "iot:RetainPublish") && !allows(statement, "iot:Publish") {
+            without_publish(lint, document, statement, &documents, &context);
         }
         if !allows(statement, "iot:Subscribe") {
             continue;
@@ -86,7 +105,9 @@ fn receivable(documents: &[Document], context: &Context, near: &Resource) -> Vec
     let same_scope = |resource: &&Resource| scope_of(resource) == scope_of(near);
     let topics = resources
         .filter(same_scope)
-        .filter_map(|resource| instance(resource, context));
+        .filter_map(|resource| instance(resource, context))
+        // No message is on a topic with a wildcard.
+        .filter(|topic| !topic.contains(['+', '#']));
     topics.collect()
 }
 
@@ -99,6 +120,91 @@ fn may_receive(documents: &[Document], context: &Context, topic: &str) -> bool {
             .resources
             .means(|resource| resource.matches(&topic, context))
     })
+}
+
+/// The filters that may be subscribed to, each with its pattern.
+fn subscribable<'d>(documents: &'d [Document], context: &Context) -> Vec<(&'d Resource, String)> {
+    let statements = documents.iter().flat_map(|document| &document.statements);
+    let subscribing = statements.filter(|statement| allows(statement, "iot:Subscribe"));
+    let resources = subscribing.flat_map(|statement| statement.resources.listed());
+    resources
+        .filter_map(|resource| {
+            // `*` has no kind and no name: it means every filter.
+            let filter = instance(resource, context).unwrap_or_else(|| "#".to_owned());
+            may_be(resource, "topicfilter").then_some((resource, filter))
+        })
+        .collect()
+}
+
+/// Topics that may be received from, and that no subscription brings.
+fn without_subscribe(
+    lint: &mut Lint<'_>,
+    document: usize,
+    statement: &Statement,
+    filters: &[(&Resource, String)],
+    context: &Context,
+) {
+    let Listed::Only(resources) = &statement.resources else {
+        return;
+    };
+    for resource in resources {
+        let is_topic = named(resource).is_some_and(|named| named.whole.starts_with("topic/"));
+        let Some(topic) = instance(resource, context).filter(|_| is_topic) else {
+            continue;
+        };
+        let brings = |(pattern, filter): &(&Resource, String)| {
+            let scope = scope_of(resource);
+            let own = scope.arn(Kind::TopicFilter, &topic);
+            let under = scope.arn(Kind::Topic, &topic_under(filter));
+            pattern.matches(&Arn::new(&own), context)
+                || resource.matches(&Arn::new(&under), context)
+                || Filter::parse(filter).is_ok_and(|filter| filter.matches(&topic))
+        };
+        if !filters.iter().any(brings) {
+            let message = format!(
+                "no filter that may be subscribed to brings `{topic}`, which `{}` allows to receive",
+                resource.text
+            );
+            lint.add(&RECEIVE_WITHOUT_SUBSCRIBE, document, resource.at, message);
+        }
+    }
+}
+
+/// Topics that may be retained on, and not published to.
+fn without_publish(
+    lint: &mut Lint<'_>,
+    document: usize,
+    statement: &Statement,
+    documents: &[Document],
+    context: &Context,
+) {
+    let statements = || documents.iter().flat_map(|document| &document.statements);
+    for resource in statement.resources.listed() {
+        let Some(topic) = instance(resource, context).filter(|_| may_be(resource, "topic")) else {
+            continue;
+        };
+        let own = scope_of(resource).arn(Kind::Topic, &topic);
+        let publishing = |statement: &&Statement| allows(statement, "iot:Publish");
+        // A narrower pattern of iot:Publish is enough for some of the topics.
+        let some = |other: &Resource| {
+            other.matches(&Arn::new(&own), context)
+                || instance(other, context).is_some_and(|name| {
+                    let name = scope_of(other).arn(Kind::Topic, &name);
+                    resource.matches(&Arn::new(&name), context)
+                })
+        };
+        let may = |statement: &Statement| match &statement.resources {
+            Listed::Only(resources) => resources.iter().any(some),
+            Listed::AllBut(_) => true,
+        };
+        if !statements().filter(publishing).any(may) {
+            let message = format!(
+                "`{}` may be retained on, and nothing allows to publish there",
+                resource.text
+            );
+            lint.add(&RETAIN_WITHOUT_PUBLISH, document, resource.at, message);
+        }
+    }
 }
 
 fn broad_receive(lint: &mut Lint<'_>, document: usize, statement: &Statement) {

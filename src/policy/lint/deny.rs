@@ -3,6 +3,7 @@
 //! A subscription is checked by the text of its filter, a delivery by its topic. A deny of iot:Subscribe therefore stops nobody who asks by a
 //! wider filter.
 
+use super::impossible::has_mqtt_wildcard;
 use super::{Level, Lint, Rule, instance, named, scope_of};
 use crate::channel::filter::Filter;
 use crate::policy::document::{Effect, Listed, Resource, Statement};
@@ -37,7 +38,8 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             continue;
         }
         for resource in statement.resources.listed() {
-            if has_mqtt_wildcards(resource) {
+            let only = matches!(statement.resources, Listed::Only(_));
+            if only && has_mqtt_wildcard(resource) {
                 let message = format!(
                     "the deny on `{}` means `+` and `#` as characters",
                     resource.text
@@ -86,16 +88,4 @@ fn denies_subscribing(statement: &Statement, resource: &Resource) -> bool {
         && statement
             .actions
             .means(|listed| listed.matches("iot:Subscribe"))
-}
-
-/// Whether a level of a topic or filter is one of MQTT's wildcards.
-fn has_mqtt_wildcards(resource: &Resource) -> bool {
-    named(resource).is_some_and(|named| {
-        let topics = named.whole.starts_with("topic/") || named.whole.starts_with("topicfilter/");
-        topics
-            && named
-                .name
-                .split('/')
-                .any(|level| matches!(level, "+" | "#"))
-    })
 }

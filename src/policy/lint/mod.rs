@@ -6,10 +6,15 @@
 //! of authorizers and IAM roles are looked at as well. All documents are taken to concern the same clients.
 
 mod access;
+mod action;
+mod condition;
 mod connect;
 mod delivery;
 mod deny;
+pub(super) mod impossible;
+pub(super) mod leftover;
 mod resource;
+mod sid;
 mod size;
 mod variable;
 
@@ -32,25 +37,35 @@ pub struct Rule {
 }
 
 /// How grave a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Somebody gets more, or less, than can be meant.
-    Error,
     /// It may be meant.
     Warning,
+    /// Somebody gets more, or less, than can be meant.
+    Error,
 }
 
 /// All rules, in the order of their documentation.
-pub const RULES: [&Rule; 18] = [
+pub const RULES: [&Rule; 31] = [
     &access::BROAD_ACCESS,
     &connect::ANY_CLIENT,
     &connect::OWN_CLIENT_ID,
     &connect::CLIENT_ID_AS_WILDCARD,
     &delivery::SUBSCRIBE_WITHOUT_RECEIVE,
     &delivery::BROAD_RECEIVE,
+    &delivery::RECEIVE_WITHOUT_SUBSCRIBE,
+    &delivery::RETAIN_WITHOUT_PUBLISH,
     &deny::MQTT_WILDCARDS,
     &deny::WALKED_AROUND,
     &deny::SUBSCRIBE_ALONE,
+    &impossible::MQTT_WILDCARD,
+    &action::UNKNOWN_ACTION,
+    &impossible::ARN,
+    &impossible::NAME,
+    &leftover::LEFTOVER,
+    &condition::IMPOSSIBLE,
+    &impossible::EMPTY,
+    &impossible::DECIDES_NOTHING,
     &resource::SUBSCRIBE_ON_TOPIC,
     &resource::RECEIVE_ON_TOPICFILTER,
     &resource::OF_NO_ACTION,
@@ -60,6 +75,9 @@ pub const RULES: [&Rule; 18] = [
     &variable::UNKNOWN,
     &variable::OF_ANOTHER_PRINCIPAL,
     &variable::OLD_VERSION,
+    &variable::BEFORE_WILDCARD,
+    &variable::OTHER_CASE,
+    &sid::REPEATED,
 ];
 
 /// One thing that was found.
@@ -94,12 +112,19 @@ pub fn lint(sources: &[Source<'_>], principal: Option<Principal>) -> Vec<Finding
         found: Vec::new(),
     };
     access::check(&mut lint);
+    action::check(&mut lint);
+    condition::check(&mut lint);
     connect::check(&mut lint);
     delivery::check(&mut lint);
     deny::check(&mut lint);
+    impossible::check(&mut lint);
+    leftover::check(&mut lint);
+    sid::check(&mut lint);
     resource::check(&mut lint);
     size::check(&mut lint);
     variable::check(&mut lint);
+    // Last: it reports what no other rule has.
+    impossible::check_statements(&mut lint);
     let mut found = lint.found;
     found.sort_by_key(|finding| (finding.document, finding.at.line, finding.at.column));
     found

@@ -3,6 +3,7 @@
 use super::{Level, Lint, Rule, may_be, named};
 use crate::policy::action::{ANY, kind_of};
 use crate::policy::document::{Listed, Resource, Statement};
+use crate::policy::misfit;
 
 pub(super) static SUBSCRIBE_ON_TOPIC: Rule = Rule {
     code: "subscribe-on-topic",
@@ -73,7 +74,10 @@ fn kinds(lint: &mut Lint<'_>, document: usize, statement: &Statement, resources:
     let fits = |resource: &Resource, kind: &str| kind == ANY || may_be(resource, kind);
     let mut told: Vec<&Rule> = Vec::new();
     for resource in resources {
-        if all_known && !known.iter().flatten().any(|kind| fits(resource, kind)) {
+        if misfit::arn(&resource.text).is_none()
+            && all_known
+            && !known.iter().flatten().any(|kind| fits(resource, kind))
+        {
             let names: Vec<&str> = actions.iter().map(|action| &*action.text).collect();
             let message = format!("`{}` is no resource of {}", resource.text, names.join(", "));
             let rule = rule(&names, resource);
@@ -84,6 +88,9 @@ fn kinds(lint: &mut Lint<'_>, document: usize, statement: &Statement, resources:
     for (action, kind) in actions.iter().zip(known) {
         if let Some(kind) = kind
             && !resources.iter().any(|resource| fits(resource, kind))
+            && resources
+                .iter()
+                .all(|resource| misfit::arn(&resource.text).is_none())
         {
             let message = format!("{} has no {kind}/… in its statement", action.text);
             let first = resources
