@@ -65,19 +65,19 @@ fn simulate() {
         );
     };
     run(
-        about("customer-7-a", "--hear", "user/7"),
+        about("customer-7-a", "--receive", "user/7"),
         0,
-        "may hear `user/7`",
+        "may receive messages on `user/7`",
         "",
     );
     run(
-        about("customer-7-a", "--hear", "user/8"),
+        about("customer-7-a", "--receive", "user/8"),
         1,
-        "may not hear `user/8`",
+        "may not receive messages on `user/8`",
         "",
     );
     run(
-        about("customer-7-a", "--hear", "user/+"),
+        about("customer-7-a", "--receive", "user/+"),
         2,
         "",
         "the topic has the wildcard `+`",

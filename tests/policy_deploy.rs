@@ -286,8 +286,8 @@ fn a_dry_run_changes_nothing() {
     assert_eq!(
         out,
         format!(
-            "would delete p: version 2\nwould update p\nwould attach p to {group}\nwould detach p from {certificate}\n\
-            1 asked for in us-east-1: 1 updated, 1 versions deleted, 1 attached, 1 detached; 3 calls that only read: this was a dry run\n"
+            "p:\n  - iot:Connect on `arn:aws:iot:us-east-1:123456789012:client/a`\n  + iot:Connect on `arn:aws:iot:us-east-1:123456789012:client/b`\nwould delete p: version 2\nwould update p\nwould attach p to {group}\nwould detach p from {certificate}\n\
+            1 asked for in us-east-1: 1 updated, 1 version deleted, 1 attached, 1 detached; dry run, 3 reading calls\n"
         )
     );
     let (status, out, _) = plane.run(&["revoke", "--name", "p", "--delete", "--dry-run"]);

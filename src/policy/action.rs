@@ -6,6 +6,8 @@
 
 mod control;
 
+use super::document::Action;
+
 /// Any resource: the action is checked against `*`.
 pub const ANY: &str = "*";
 
@@ -99,6 +101,13 @@ fn has_name(name: &str) -> bool {
             .is_some_and(|(_, known)| known.eq_ignore_ascii_case(name))
     };
     !shared && ACTIONS.iter().any(same)
+}
+
+/// Whether a pattern means some action of AWS IoT, or of a service whose actions are not known here.
+pub(super) fn is_known(action: &Action) -> bool {
+    is_foreign(&action.text)
+        || ACTIONS.iter().any(|(known, _)| action.matches(known))
+        || control_plane().any(|known| action.matches(&known))
 }
 
 /// The known action that another text may have meant: of the data plane first, then of the control

@@ -7,6 +7,9 @@ use super::scope::Kind;
 use super::simulate::{Simulation, Way};
 use crate::channel::filter::Filter;
 
+/// The key of what a client asks for with its CONNECT packet.
+pub const CONNECT_ATTRIBUTES: &str = "iot:ConnectAttributes";
+
 /// A question about a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -16,9 +19,19 @@ pub enum Ask {
     Subscribe(Filter),
     /// May it publish to a topic?
     Publish(Filter),
-    /// Would a message on a topic be delivered to it?
+    /// May it publish a retained message to a topic?
+    Retain(Filter),
+    /// May it connect and leave a will on a topic?
+    Will {
+        /// The will's topic.
+        topic: Filter,
+        /// Whether the will is to be retained.
+        retain: bool,
+    },
+    /// Would a message on a topic be delivered to it, once it has subscribed?
     Receive(Filter),
-    /// May it hear a topic: subscribe to some filter that matches it, and receive?
+    /// May it receive the messages on a topic: subscribe to some filter that matches it, and be
+    /// delivered them?
     Hear(Filter),
     /// Any action on any resource.
     Action {
@@ -38,6 +51,8 @@ pub struct Answer {
     pub checks: Vec<Check>,
     /// For `Hear`, the filters by which the client hears the topic.
     pub ways: Vec<Way>,
+    /// What is worth knowing beside the answer, in words.
+    pub notes: Vec<String>,
 }
 
 impl Answer {
@@ -66,12 +81,31 @@ impl Simulation<'_> {
         let scope = self.scope;
         let client_id = self.context.client_id.as_deref().unwrap_or_default();
         match ask {
-            Ask::Connect => self.one("iot:Connect", scope.arn(Kind::Client, client_id)),
+            Ask::Connect => self.connecting(),
             Ask::Subscribe(filter) => self.one(
                 "iot:Subscribe",
                 scope.arn(Kind::TopicFilter, filter.as_str()),
             ),
-            Ask::Publish(topic) => self.one("iot:Publish", scope.arn(Kind::Topic, topic.as_str())),
+            Ask::Publish(topic) => self.publishing(topic),
+            Ask::Retain(topic) => self.all(
+                ["iot:Publish", "iot:RetainPublish"]
+                    .map(|action| self.check(action, scope.arn(Kind::Topic, topic.as_str()))),
+            ),
+            Ask::Will { topic, retain } => {
+                let arn = scope.arn(Kind::Topic, topic.as_str());
+                let mut context = self.context.clone();
+                context.add(CONNECT_ATTRIBUTES, "LastWill");
+                context.set("iot:LastWillTopic", [arn.as_str()]);
+                let connecting = Simulation {
+                    context: &context,
+                    ..*self
+                };
+                let connect = scope.arn(Kind::Client, client_id);
+                let publish = self.check("iot:Publish", arn.clone());
+                let retain = retain.then(|| self.check("iot:RetainPublish", arn));
+                let checks = [connecting.check("iot:Connect", connect), publish];
+                self.all(checks.into_iter().chain(retain))
+            }
             Ask::Receive(topic) => self.one("iot:Receive", scope.arn(Kind::Topic, topic.as_str())),
             Ask::Hear(topic) => self.hearing(topic),
             Ask::Action { action, resource } => {
@@ -87,12 +121,55 @@ impl Simulation<'_> {
     }
 
     fn one(&self, action: &str, resource: String) -> Answer {
-        let check = self.check(action, resource);
+        self.all([self.check(action, resource)])
+    }
+
+    /// What all of some checks come to.
+    fn all(&self, checks: impl IntoIterator<Item = Check>) -> Answer {
+        let checks: Vec<Check> = checks.into_iter().collect();
+        let is = |verdict| move |check: &Check| check.decision.verdict == verdict;
+        let verdict = if checks.iter().all(is(Verdict::Allowed)) {
+            Verdict::Allowed
+        } else if checks.iter().any(is(Verdict::ExplicitDeny)) {
+            Verdict::ExplicitDeny
+        } else {
+            Verdict::ImplicitDeny
+        };
         Answer {
-            verdict: check.decision.verdict,
-            checks: vec![check],
+            verdict,
+            checks,
             ways: Vec::new(),
+            notes: Vec::new(),
         }
+    }
+
+    /// Connecting, with a note when a persistent session is refused.
+    fn connecting(&self) -> Answer {
+        let client_id = self.context.client_id.as_deref().unwrap_or_default();
+        let arn = self.scope.arn(Kind::Client, client_id);
+        let mut answer = self.one("iot:Connect", arn.clone());
+        let mut context = self.context.clone();
+        context.add(CONNECT_ATTRIBUTES, "PersistentConnect");
+        let persistent = Simulation {
+            context: &context,
+            ..*self
+        };
+        if answer.is_allowed() && !persistent.decide("iot:Connect", &arn).is_allowed() {
+            let note = "a persistent session is refused: a condition on iot:ConnectAttributes";
+            answer.notes.push(note.to_owned());
+        }
+        answer
+    }
+
+    /// Publishing, with a note when a retained message is refused.
+    fn publishing(&self, topic: &Filter) -> Answer {
+        let arn = self.scope.arn(Kind::Topic, topic.as_str());
+        let mut answer = self.one("iot:Publish", arn.clone());
+        if answer.is_allowed() && !self.decide("iot:RetainPublish", &arn).is_allowed() {
+            let note = "a retained message is refused: iot:RetainPublish is not allowed there";
+            answer.notes.push(note.to_owned());
+        }
+        answer
     }
 
     fn check(&self, action: &str, resource: String) -> Check {
@@ -131,6 +208,7 @@ impl Simulation<'_> {
             verdict,
             checks: vec![subscribe, receive],
             ways,
+            notes: Vec::new(),
         }
     }
 }

@@ -184,6 +184,16 @@ impl Context {
         }
     }
 
+    /// Adds a value to those of a key with several.
+    pub fn add(&mut self, key: &str, value: &str) {
+        let known = Key::new(key);
+        let mut values: Vec<Box<str>> = self.values(&known).iter().map(Into::into).collect();
+        if !values.iter().any(|known| **known == *value) {
+            values.push(value.into());
+        }
+        self.set(key, values);
+    }
+
     /// Takes over the values of keys that were set in another context.
     pub fn extend(&mut self, other: Self) {
         for (key, values) in other.conditions {

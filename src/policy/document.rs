@@ -7,9 +7,18 @@ use super::arn::{Arn, ArnPattern};
 use super::condition::Condition;
 use super::context::Context;
 use super::glob::{Glob, Token};
-use super::read::read;
+use super::read::{read, too_large};
 use super::variable::Key;
+use crate::channel::limits::POLICY_CHARACTERS;
 use crate::event::pattern::tree::{Node, Position};
+
+/// The most characters of a document that is read, white space not counted: ten times what IoT Core
+/// takes, so that the lints can still say by how much a document is too long. What evaluation and
+/// comparison cost grows faster than a document does.
+pub const DOCUMENT_CHARACTERS: usize = 10 * POLICY_CHARACTERS;
+
+/// The most bytes of a document's text.
+const DOCUMENT_BYTES: usize = 1 << 20;
 
 /// A policy document.
 #[derive(Clone, Debug)]
@@ -168,6 +177,15 @@ impl Document {
     /// # Errors
     /// [`DocumentError`] with everything that is wrong with it, each with its place.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
+        if text.len() > DOCUMENT_BYTES {
+            let characters = text.chars().filter(|c| !c.is_whitespace()).count();
+            if characters > DOCUMENT_CHARACTERS {
+                let begin = Position { line: 1, column: 1 };
+                return Err(DocumentError {
+                    faults: vec![too_large(characters, begin)],
+                });
+            }
+        }
         let node = Node::parse(text).map_err(|error| DocumentError {
             faults: vec![DocumentFault {
                 code: "not-json",

@@ -3,10 +3,13 @@
 //! AWS says only that something is denied. A person wants to know which statement was meant to allow it, and what kept it from
 //! doing so: a condition, a variable without a value, `topic/` where `topicfilter/` is asked for.
 
+use super::action::{is_known, nearest};
 use super::arn::Arn;
 use super::context::Context;
-use super::document::{Document, Effect, Listed, Statement};
+use super::document::{Document, Effect, Listed, Resource, Statement};
 use super::evaluate::{Request, StatementRef};
+use super::glob::{Glob, Syntax};
+use super::misfit;
 
 /// A statement that allows the action, but not in this request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +23,22 @@ pub struct NearMiss {
 /// The types of resources that are mistaken for each other.
 const TYPES: [(&str, &str); 2] = [("topic/", "topicfilter/"), ("topicfilter/", "topic/")];
 
-/// All near misses, nearest first: those whose conditions fail, then those that lack a variable or name another type, then the
-/// others.
+/// The most reasons of one statement.
+const REASONS: usize = 5;
+
+/// How alike two actions have to be so that one may be a slip of the other.
+const SLIP: f64 = 0.6;
+
+/// How near a statement is to allowing a request.
+struct Nearness {
+    /// Which kind of reason keeps it from doing so; the smallest is the nearest.
+    rank: u8,
+    /// How alike its nearest resource is to the request's, from 0 to 1.
+    likeness: f64,
+}
+
+/// All near misses, nearest first: those whose conditions fail, then those that lack a variable, name
+/// another type or cannot match anything, then the others, the most alike first.
 pub fn near_misses<'d>(
     documents: impl IntoIterator<Item = &'d Document>,
     request: &Request<'_>,
@@ -30,29 +47,67 @@ pub fn near_misses<'d>(
     let mut found = Vec::new();
     for (document, Document { statements, .. }) in documents.into_iter().enumerate() {
         for (index, statement) in statements.iter().enumerate() {
-            let concerns = statement.effect == Effect::Allow
-                && statement
-                    .actions
-                    .means(|listed| listed.matches_lower(&action));
-            if concerns && let Some((distance, reasons)) = miss(statement, request) {
+            if statement.effect != Effect::Allow {
+                continue;
+            }
+            let concerns = statement
+                .actions
+                .means(|listed| listed.matches_lower(&action));
+            let missed = match concerns {
+                true => miss(statement, request),
+                false => slip(statement, request),
+            };
+            if let Some((nearness, mut reasons)) = missed {
+                reasons.truncate(REASONS);
                 let statement = StatementRef {
                     document,
                     statement: index,
                 };
-                found.push((distance, NearMiss { statement, reasons }));
+                found.push((nearness, NearMiss { statement, reasons }));
             }
         }
     }
-    found.sort_by_key(|(distance, _)| *distance);
+    found.sort_by(|(one, _), (other, _)| {
+        let alike = other.likeness.total_cmp(&one.likeness);
+        one.rank.cmp(&other.rank).then(alike)
+    });
     found.into_iter().map(|(_, miss)| miss).collect()
 }
 
+/// A statement whose action is no action, and is spelled nearly as the request's.
+fn slip(statement: &Statement, request: &Request<'_>) -> Option<(Nearness, Vec<String>)> {
+    let Listed::Only(actions) = &statement.actions else {
+        return None;
+    };
+    let asked = request.action.to_ascii_lowercase();
+    let slip = actions.iter().find(|action| {
+        let written = action.text.to_ascii_lowercase();
+        let alike = strsim::normalized_damerau_levenshtein(&written, &asked) >= SLIP;
+        alike
+            && !is_known(action)
+            && nearest(&action.text).is_some_and(|near| near.eq_ignore_ascii_case(&asked))
+    })?;
+    let reason = format!(
+        "AWS IoT has no action `{}`; did you mean `{}`?",
+        slip.text, request.action
+    );
+    let nearness = Nearness {
+        rank: 1,
+        likeness: 1.0,
+    };
+    Some((nearness, vec![reason]))
+}
+
 /// How far a statement is from allowing a request, and why; `None` when it does.
-fn miss(statement: &Statement, request: &Request<'_>) -> Option<(u8, Vec<String>)> {
+fn miss(statement: &Statement, request: &Request<'_>) -> Option<(Nearness, Vec<String>)> {
     let Request {
         resource, context, ..
     } = request;
-    let fits = |listed: &super::document::Resource| listed.matches(resource, context);
+    let near = |rank| Nearness {
+        rank,
+        likeness: 0.0,
+    };
+    let fits = |listed: &Resource| listed.matches(resource, context);
     if statement.resources.means(fits) {
         let failing: Vec<String> = statement
             .conditions
@@ -60,11 +115,11 @@ fn miss(statement: &Statement, request: &Request<'_>) -> Option<(u8, Vec<String>
             .filter(|condition| !condition.holds(context))
             .map(|condition| condition.described(context))
             .collect();
-        return (!failing.is_empty()).then_some((0, failing));
+        return (!failing.is_empty()).then_some((near(0), failing));
     }
     let Listed::Only(listed) = &statement.resources else {
         return Some((
-            2,
+            near(2),
             vec!["it leaves this resource out (`NotResource`)".into()],
         ));
     };
@@ -75,27 +130,109 @@ fn miss(statement: &Statement, request: &Request<'_>) -> Option<(u8, Vec<String>
         if let Some(reason) = other_type(pattern, resource, context) {
             reasons.push(reason);
         }
+        if !begins_alike(&pattern.text, resource.as_str())
+            && let Some(why) = misfit::arn(&pattern.text)
+        {
+            reasons.push(format!("`{}` matches nothing: {why}", pattern.text));
+        }
     }
     reasons.sort();
     reasons.dedup();
     if !reasons.is_empty() {
-        return Some((1, reasons));
+        return Some((near(1), reasons));
     }
-    let reason = match listed.as_slice() {
-        [only] => format!("it allows `{}` only", only.text),
-        [first, _] => format!("it allows `{}` and one other", first.text),
-        [first, ..] => format!("it allows `{}` and {} others", first.text, listed.len() - 1),
-        [] => "it allows nothing".into(),
+    let asked = resource.as_str();
+    let (likeness, nearest) = listed
+        .iter()
+        .map(|pattern| (likeness(pattern, asked, context), pattern))
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    let text = &nearest.text;
+    let allows = match listed.len() {
+        1 => format!("it allows `{text}` only"),
+        many => format!("the nearest of its {many} resources is `{text}`"),
     };
-    Some((2, vec![reason]))
+    let reason = match difference(nearest, asked, context) {
+        Some(difference) => format!("{allows}: {difference}"),
+        None => allows,
+    };
+    let nearness = Nearness { rank: 2, likeness };
+    Some((nearness, vec![reason]))
+}
+
+/// Whether a pattern has the request's partition, Region, account and kind, so that only its name can
+/// keep it from matching.
+fn begins_alike(pattern: &str, asked: &str) -> bool {
+    let head = |text: &str| text.find('/').map(|end| text.get(..end).map(str::to_owned));
+    head(pattern).is_some() && head(pattern) == head(asked)
+}
+
+/// How alike a pattern, its variables replaced, is to a request's resource.
+fn likeness(pattern: &Resource, asked: &str, context: &Context) -> f64 {
+    let name = pattern.sample("*", context).unwrap_or_default();
+    let head: Vec<&str> = pattern.text.splitn(6, ':').take(5).collect();
+    let text = format!("{}:{name}", head.join(":"));
+    strsim::normalized_levenshtein(&text, asked)
+}
+
+/// The first part in which a pattern differs from a request's resource, in words.
+fn difference(pattern: &Resource, asked: &str, context: &Context) -> Option<String> {
+    const PARTS: [&str; 5] = ["beginning", "partition", "service", "Region", "account"];
+    let syntax = Syntax {
+        wildcards: true,
+        variables: false,
+    };
+    let written: Vec<&str> = pattern.text.splitn(6, ':').collect();
+    let wanted: Vec<&str> = asked.splitn(6, ':').collect();
+    for ((name, written), wanted) in PARTS.iter().zip(&written).zip(&wanted) {
+        let fits = Glob::parse(written, syntax)
+            .is_ok_and(|glob| glob.matches(wanted, &Context::default()));
+        if !fits {
+            return Some(format!(
+                "its {name} is `{written}`, the request's `{wanted}`"
+            ));
+        }
+    }
+    let written = pattern.sample("*", context)?;
+    let wanted = wanted.get(5)?;
+    let (kind, name) = written.split_once('/')?;
+    let (wanted_kind, wanted) = wanted.split_once('/')?;
+    if kind != wanted_kind && !kind.contains(['*', '?']) {
+        return Some(format!(
+            "it is about `{kind}/…`, the request about `{wanted_kind}/…`"
+        ));
+    }
+    if let Some(before) = name
+        .strip_suffix(wanted)
+        .filter(|before| before.ends_with('/'))
+    {
+        return Some(format!("the request lacks `{before}` at its beginning"));
+    }
+    if let Some(before) = wanted
+        .strip_suffix(name)
+        .filter(|before| before.ends_with('/'))
+    {
+        return Some(format!("the request has `{before}` at its beginning"));
+    }
+    let (levels, wanted_levels) = (name.split('/'), wanted.split('/'));
+    for (at, (level, wanted)) in levels.clone().zip(wanted_levels.clone()).enumerate() {
+        if level.contains('*') {
+            return None;
+        }
+        let fits =
+            Glob::parse(level, syntax).is_ok_and(|glob| glob.matches(wanted, &Context::default()));
+        if !fits {
+            let at = at + 1;
+            return Some(format!(
+                "its level {at} is `{level}`, the request's `{wanted}`"
+            ));
+        }
+    }
+    let (levels, wanted) = (levels.count(), wanted_levels.count());
+    (levels != wanted).then(|| format!("it has {levels} levels, the request {wanted}"))
 }
 
 /// Whether a pattern would match if the resource were of another type.
-fn other_type(
-    pattern: &super::document::Resource,
-    resource: &Arn<'_>,
-    context: &Context,
-) -> Option<String> {
+fn other_type(pattern: &Resource, resource: &Arn<'_>, context: &Context) -> Option<String> {
     let text = resource.as_str();
     let at = text.match_indices(':').nth(4)?.0 + 1;
     let (head, name) = text.split_at_checked(at)?;
@@ -148,5 +285,68 @@ mod tests {
             {"Effect":"Deny","Action":"iot:Subscribe","Resource":"~topicfilter/z"},
             {"Effect":"Allow","Action":"iot:Subscribe","Resource":["~topicfilter/a"]}"#;
         insta::assert_snapshot!(explained(statements, "iot:Subscribe", "~topicfilter/a"));
+    }
+
+    /// The reason of the nearest statement.
+    #[track_caller]
+    fn check(resources: &str, asked: &str, expected: &str) {
+        let statement =
+            format!(r#"{{"Effect":"Allow","Action":"iot:Subscribe","Resource":[{resources}]}}"#);
+        let found = explained(&statement, "iot:Subscribe", asked);
+        assert!(found.contains(expected), "{found}");
+    }
+
+    #[test]
+    fn the_nearest_resource_is_named_with_what_differs() {
+        let three =
+            r#""~topicfilter/dev/rider/1","~topicfilter/dev/trip/1","~topicfilter/dev/trip/2""#;
+        check(
+            three,
+            "~topicfilter/trip/1",
+            "dev/trip/1`: the request lacks `dev/` at its beginning",
+        );
+        check(
+            r#""~topicfilter/trip/1""#,
+            "~topicfilter/dev/trip/1",
+            "the request has `dev/`",
+        );
+        check(
+            r#""~topicfilter/a/b/c","~topicfilter/a/x/c""#,
+            "~topicfilter/a/y/c",
+            "its level 2 is",
+        );
+        check(
+            r#""~topicfilter/a/b""#,
+            "~topicfilter/a/b/c",
+            "it has 2 levels, the request 3",
+        );
+        check(
+            r#""arn:aws:iot:eu-west-1:123456789012:topicfilter/a""#,
+            "arn:aws:iot:us-east-1:123456789012:topicfilter/a",
+            "its Region is `eu-west-1`, the request's `us-east-1`",
+        );
+        check(
+            r#""arn:aws:iot:iot:us-east-1:123456789012:topicfilter/a""#,
+            "arn:aws:iot:us-east-1:123456789012:topicfilter/a",
+            "it has `iot` twice",
+        );
+    }
+
+    #[test]
+    fn a_slip_in_an_action_is_a_near_miss() {
+        let statements =
+            r#"{"Effect":"Allow","Action":["iot:Subcribe","iot:Recieve"],"Resource":"*"}"#;
+        assert_eq!(
+            explained(statements, "iot:Receive", "~topic/a"),
+            "0: AWS IoT has no action `iot:Recieve`; did you mean `iot:Receive`?"
+        );
+    }
+
+    #[test]
+    fn of_two_statements_the_more_alike_comes_first() {
+        let statements = r#"{"Effect":"Allow","Action":"iot:Subscribe","Resource":"~topicfilter/zzz"},
+            {"Effect":"Allow","Action":"iot:Subscribe","Resource":"~topicfilter/order/2"}"#;
+        let found = explained(statements, "iot:Subscribe", "~topicfilter/order/1");
+        assert!(found.starts_with("1: "), "{found}");
     }
 }

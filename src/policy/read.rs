@@ -4,10 +4,12 @@ mod conditions;
 
 use super::arn::{ArnError, ArnPattern};
 use super::document::{
-    Action, Document, DocumentFault, Effect, Listed, Resource, Statement, Version,
+    Action, DOCUMENT_CHARACTERS, Document, DocumentFault, Effect, Listed, Resource, Statement,
+    Version,
 };
 use super::glob::{Glob, Syntax};
 use super::lint::leftover::leftover;
+use crate::channel::limits::{POLICY_CHARACTERS, ROLE_POLICY_CHARACTERS};
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
 /// How variables are written.
@@ -27,6 +29,10 @@ const STATEMENT: [&str; 7] = [
 
 /// Reads a document, or tells all its faults in the order of the text.
 pub(super) fn read(node: &Node) -> Result<Document, Vec<DocumentFault>> {
+    let characters = characters(node);
+    if characters > DOCUMENT_CHARACTERS {
+        return Err(vec![too_large(characters, node.at)]);
+    }
     let mut reader = Reader {
         variables: false,
         faults: Vec::new(),
@@ -39,6 +45,33 @@ pub(super) fn read(node: &Node) -> Result<Document, Vec<DocumentFault>> {
         .faults
         .sort_by_key(|fault| (fault.at.line, fault.at.column));
     Err(reader.faults)
+}
+
+/// The fault of a document that is far larger than AWS takes.
+pub(super) fn too_large(characters: usize, at: Position) -> DocumentFault {
+    DocumentFault {
+        code: "too-large",
+        message: format!("the document has at least {characters} characters"),
+        at,
+        key: String::new(),
+        accepted: format!(
+            "{DOCUMENT_CHARACTERS} characters; IoT Core takes {POLICY_CHARACTERS}, IAM {ROLE_POLICY_CHARACTERS}"
+        ),
+        help: "divide it into documents of the size that AWS takes".into(),
+    }
+}
+
+/// The characters of all texts in a tree.
+fn characters(node: &Node) -> usize {
+    match &node.value {
+        NodeValue::String(text) => text.len(),
+        NodeValue::Array(elements) => elements.iter().map(characters).sum(),
+        NodeValue::Object(members) => members
+            .iter()
+            .map(|member| member.key.len() + characters(&member.value))
+            .sum(),
+        NodeValue::Number(_) | NodeValue::Bool(_) | NodeValue::Null => 1,
+    }
 }
 
 struct Reader {

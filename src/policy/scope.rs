@@ -3,6 +3,7 @@
 //! People ask about topics, policies about ARNs. The scope is taken from the documents when they name one only.
 
 use super::document::Document;
+use super::misfit::doubled;
 
 /// The partition, region and account of an IoT endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,12 +106,19 @@ impl Scope {
 
 /// The scope of one pattern, if it leaves nothing open.
 fn named(pattern: &str) -> Option<Scope> {
+    if let Some((_, mended)) = doubled(pattern) {
+        return named(&mended);
+    }
     let mut parts = pattern.splitn(6, ':');
     let (_arn, partition, _service) = (parts.next()?, parts.next()?, parts.next()?);
     let (region, account) = (parts.next()?, parts.next()?);
     parts.next()?;
     let open = |part: &str| part.is_empty() || part.contains(['*', '?']);
     if [partition, region, account].into_iter().any(open) {
+        return None;
+    }
+    // A slip in one ARN is no other scope.
+    if !account.bytes().all(|byte| byte.is_ascii_digit()) || region.contains(' ') {
         return None;
     }
     Some(Scope {
@@ -198,6 +206,13 @@ mod tests {
             scope.arn(Kind::TopicFilter, "a/#"),
             "arn:aws-cn:iot:cn-north-1:1:topicfilter/a/#"
         );
+        let doubled = document(r#""arn:aws:iot:iot:us-west-2:123456789012:topic/a""#);
+        assert_eq!(
+            Scope::of([&doubled]).unwrap().prefix(),
+            "arn:aws:iot:us-west-2:123456789012"
+        );
+        let swapped = document(r#""arn:aws:iot:123456789012:us-west-2:topic/a""#);
+        assert_eq!(Scope::of([&swapped]), Ok(Scope::default()));
         let none = document(r#""*""#);
         assert_eq!(Scope::of([&none]), Ok(Scope::default()));
         let other = document(r#""arn:aws:iot:eu-west-1:1:client/c""#);

@@ -49,6 +49,9 @@ pub struct Told {
     /// The filters by which a topic is heard.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     filters: Vec<ToldWay>,
+    /// What is worth knowing beside the answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -130,8 +133,14 @@ impl Told {
             Ask::Connect => ("connect", None),
             Ask::Subscribe(filter) => ("subscribe", Some(filter.to_string())),
             Ask::Publish(topic) => ("publish", Some(topic.to_string())),
-            Ask::Receive(topic) => ("receive", Some(topic.to_string())),
-            Ask::Hear(topic) => ("hear", Some(topic.to_string())),
+            Ask::Retain(topic) => ("retain", Some(topic.to_string())),
+            Ask::Will {
+                topic,
+                retain: false,
+            } => ("will", Some(topic.to_string())),
+            Ask::Will { topic, .. } => ("retained-will", Some(topic.to_string())),
+            Ask::Receive(topic) => ("delivery", Some(topic.to_string())),
+            Ask::Hear(topic) => ("receive", Some(topic.to_string())),
             Ask::Action { resource, .. } => ("action", Some(resource.clone())),
         };
         let check = |check: Check| ToldCheck {
@@ -158,12 +167,13 @@ impl Told {
             decision: answer.verdict,
             checks: answer.checks.into_iter().map(check).collect(),
             filters: answer.ways.into_iter().map(way).collect(),
+            notes: answer.notes,
         }
     }
 
     /// Whether the question was whether the client may connect.
     pub fn is_about_connecting(&self) -> bool {
-        self.ask == "connect"
+        matches!(self.ask, "connect" | "will" | "retained-will")
     }
 
     /// The question and its answer in one line, such as "may not subscribe to `a/#`".
@@ -179,8 +189,11 @@ impl Told {
             "connect" => "connect".to_owned(),
             "subscribe" => format!("subscribe to `{of}`"),
             "publish" => format!("publish to `{of}`"),
+            "retain" => format!("publish a retained message to `{of}`"),
+            "will" => format!("connect and leave a will on `{of}`"),
+            "retained-will" => format!("connect and leave a retained will on `{of}`"),
+            "delivery" => format!("be delivered messages on `{of}`"),
             "receive" => format!("receive messages on `{of}`"),
-            "hear" => format!("hear `{of}`"),
             _ => {
                 let action = self.checks.first().map_or("", |check| &check.action);
                 format!("call {action} on `{of}`")
@@ -192,12 +205,15 @@ impl Told {
     pub fn write_grounds(&self, indent: &str, out: &mut impl Write) -> io::Result<()> {
         for (index, check) in self.checks.iter().enumerate() {
             // That the topic's own filter is refused does not matter when another one is not.
-            let by_another = self.ask == "hear" && index == 0 && !self.filters.is_empty();
+            let by_another = self.ask == "receive" && index == 0 && !self.filters.is_empty();
             if by_another {
                 self.write_ways(indent, out)?;
             } else {
                 check.write(indent, out)?;
             }
+        }
+        for note in &self.notes {
+            writeln!(out, "{indent}note: {note}")?;
         }
         Ok(())
     }

@@ -115,7 +115,7 @@ impl Signers {
         if files.is_empty() {
             return Ok(Some(Arc::new(Everybody)));
         }
-        let Some(policies) = read_policies(&files, messages)? else {
+        let Some(policies) = read_policies(&files, &mut None::<&[u8]>, messages)? else {
             return Ok(None);
         };
         let mut context = Context::default();

@@ -1,6 +1,6 @@
 //! `eventcast policy diff`: what one policy allows and another does not.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 
 use clap::Args;
 use serde::Serialize;
@@ -16,8 +16,9 @@ use crate::policy::told::Policies;
 
 pub(super) const HELP: &str = "\
 Policies are compared by what they allow: what is said in other words, in another order or twice \
-is no difference. A file may hold one document, several one after the other, a list of them, or \
-the report of `policy generate --format json`.
+is no difference. A file may hold one document, several one after the other, a list of them, or an \
+answer that holds documents, such as that of `aws iot get-policy` or of `policy generate --format \
+json`.
 
 Examples:
   eventcast policy diff --deployed customer customer.json
@@ -28,7 +29,8 @@ Exit status: 0 they allow the same, 1 they do not, 2 a policy is not right or no
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Diff {
-    /// The policy as it was and as it is: JSON text (beginning with `{` or `[`) or files
+    /// The policy as it was and as it is: JSON text (beginning with `{` or `[`), files, or - for standard
+    /// input
     #[arg(value_names = ["BEFORE", "AFTER"], required = true, num_args = 1..=2)]
     policies: Vec<String>,
     /// Compare with the default version of this policy on IoT Core instead of a first one
@@ -54,10 +56,12 @@ impl Diff {
     /// What is compared with what; where it is not, how the command ends.
     fn sides(
         &self,
+        mut input: Option<impl BufRead>,
         messages: &mut impl Write,
     ) -> anyhow::Result<Result<(Policies, Policies), Status>> {
-        let mut read =
-            |policy: &String| read_policies(std::slice::from_ref(policy), &mut *messages);
+        let mut read = |policy: &String| {
+            read_policies(std::slice::from_ref(policy), &mut input, &mut *messages)
+        };
         let (before, after) = match (self.deployed(), &*self.policies) {
             (None, [before, after]) => (read(before)?, read(after)?),
             (Some(name), [after]) => match read(after)? {
@@ -107,10 +111,11 @@ fn count<T>(what: &str, messages: &mut impl Write) -> anyhow::Result<Result<T, S
 /// Runs the command.
 pub(super) fn run(
     command: &Diff,
+    input: Option<impl BufRead>,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let (before, after) = match command.sides(messages)? {
+    let (before, after) = match command.sides(input, messages)? {
         Ok(sides) => sides,
         Err(status) => return Ok(status),
     };
@@ -134,15 +139,20 @@ pub(super) fn run(
     })
 }
 
+/// A line for each change, `+` for what is newly allowed and `-` for what is not any more.
+pub(super) fn lines(difference: &Difference) -> impl Iterator<Item = String> {
+    difference.changes.iter().map(|change| {
+        let sign = match change.verdict {
+            Became::Allowed => "+",
+            Became::Denied => "-",
+        };
+        format!("{sign} {} on {}", change.actions.join(", "), of(change))
+    })
+}
+
 fn write_text(difference: &Difference, out: &mut impl Write) -> anyhow::Result<()> {
-    let both = [(Became::Allowed, "+"), (Became::Denied, "-")];
-    for change in &difference.changes {
-        let sign = both.iter().find(|(verdict, _)| *verdict == change.verdict);
-        let sign = sign.map_or("", |(_, sign)| sign);
-        write_line(
-            out,
-            format_args!("{sign} {} on {}", change.actions.join(", "), of(change)),
-        )?;
+    for line in lines(difference) {
+        write_line(out, format_args!("{line}"))?;
     }
     let count = |verdict| {
         difference
@@ -257,7 +267,7 @@ mod tests {
         let line = ["diff"].iter().chain(arguments);
         let line = Line::try_parse_from(line).unwrap();
         let (mut out, mut messages) = (Vec::new(), Vec::new());
-        let status = run(&line.diff, &mut out, &mut messages).unwrap();
+        let status = run(&line.diff, None::<&[u8]>, &mut out, &mut messages).unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (status, format!("{}{}", text(messages), text(out)))
     }

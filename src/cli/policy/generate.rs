@@ -4,7 +4,7 @@ pub(in crate::cli) mod arguments;
 
 use std::io::Write;
 
-use arguments::{As, Claims, Endpoint, Part, Refusal, Spelled, Whose};
+use arguments::{As, Claims, Endpoint, Located, Part, Refusal, Spelled, Whose};
 use clap::Args;
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::config::Config;
 use crate::config::permission::DeadLetterAccess;
-use crate::config::queue_name::QueueName;
+use crate::escape::write_line;
 use crate::policy::draft::Draft;
 use crate::policy::generate::{self, GenerateError, Generated};
 use crate::policy::grant::Grants;
@@ -87,7 +87,10 @@ fn answer(
             Ok(Status::Yes)
         }
         Err(Refusal::Input(told)) => {
-            writeln!(messages, "{told}")?;
+            // Each line of it is ours; what it quotes may be anybody's.
+            for line in told.lines() {
+                write_line(messages, format_args!("{line}"))?;
+            }
             Ok(Status::CannotAnswer)
         }
         Err(Refusal::Room(error)) => {
@@ -118,11 +121,19 @@ impl Generate {
             return self.for_part(part, config);
         }
         let grants = match &self.whose.role {
-            Some(role) => self.grants_of_role(role, config)?,
-            None => self.grants_spelled(config)?,
+            Some(role) => self.grants_of_role(role, config),
+            None => self.grants_spelled(config),
         };
         let form = self.form.unwrap_or(As::Authorizer);
-        let scope = self.endpoint.scope(None)?;
+        let known = [Located::by_authorizer(config), Located::by_queue(config)];
+        // Everything that is missing is told at once.
+        let (grants, scope) = match (grants, self.endpoint.scope(&known)) {
+            (Ok(grants), Ok(scope)) => (grants, scope),
+            (Err(Refusal::Input(one)), Err(Refusal::Input(other))) => {
+                return Err(Refusal::Input(format!("{one}\n{other}")));
+            }
+            (Err(refusal), _) | (_, Err(refusal)) => return Err(refusal),
+        };
         let generated = generate::generate(&grants, &scope, form.into(), self.subscriptions)?;
         Ok((form, generated))
     }
@@ -193,13 +204,8 @@ impl Generate {
 
     fn for_part(&self, part: Part, config: &Config) -> Result<(As, Generated), Refusal> {
         let form = self.form.unwrap_or(As::Iam);
-        let section = &config.bridge;
-        let queue = section
-            .queue
-            .as_ref()
-            .or(section.dead_letter_queue.as_ref());
-        let queue = queue.and_then(|url| QueueName::of_url(url));
-        let scope = self.endpoint.scope(queue.as_ref())?;
+        let known = [Located::by_queue(config), Located::by_authorizer(config)];
+        let scope = self.endpoint.scope(&known)?;
         let required = match part {
             Part::Bridge => config.bridge_permissions(&scope),
             Part::Dlq => config.dead_letter_permissions(&scope, DeadLetterAccess::Change),
@@ -239,7 +245,7 @@ impl Generate {
             return Ok(());
         }
         for note in &generated.notes {
-            writeln!(messages, "note: {note}")?;
+            write_line(messages, format_args!("note: {note}"))?;
         }
         for document in &generated.documents {
             let text = if self.minify {

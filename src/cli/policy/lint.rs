@@ -1,6 +1,6 @@
 //! `eventcast policy lint`: what policies say and probably do not mean.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -23,21 +23,64 @@ Examples:
   eventcast policy lint customer.json
   eventcast policy lint device.json base.json --principal certificate
   eventcast policy lint policies/golden/*.json --format sarif > lint.sarif
+  aws iot get-policy --policy-name driver | eventcast policy lint - --severity error
+  eventcast policy lint customer.json --ignore receive-on-everything
 
 Exit status: 0 nothing found, 1 findings, 2 a policy is not right.";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Lint {
-    /// Policies: JSON text (beginning with `{`) or files
+    /// Policies: JSON text (beginning with `{`), files, or - for standard input
     #[arg(value_name = "JSON|FILE", required = true)]
     policies: Vec<String>,
     /// How the clients prove who they are, which decides what variables they have: certificate, cognito-authenticated,
     /// cognito-unauthenticated, iam, custom-authorizer
     #[arg(long, value_name = "KIND", value_parser = principal)]
     principal: Option<Principal>,
+    /// Report findings of this level and above
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "warning")]
+    severity: Severity,
+    /// Leave out the findings of this rule, by its id (repeatable)
+    #[arg(long, value_name = "ID", value_parser = rule)]
+    ignore: Vec<&'static Rule>,
     /// How findings are written
     #[arg(long, value_enum, default_value = "text")]
     format: ReportFormat,
+}
+
+/// The least grave findings that are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Severity {
+    /// Errors and warnings.
+    Warning,
+    /// Errors alone.
+    Error,
+}
+
+impl From<Severity> for Level {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Warning => Self::Warning,
+            Severity::Error => Self::Error,
+        }
+    }
+}
+
+/// A rule by its id, as an argument.
+fn rule(id: &str) -> Result<&'static Rule, String> {
+    let known = RULES.into_iter().find(|rule| rule.code == id);
+    known.ok_or_else(|| {
+        let likeness = |rule: &&Rule| {
+            strsim::jaro_winkler(&rule.code.to_ascii_lowercase(), &id.to_ascii_lowercase())
+        };
+        let near = RULES
+            .into_iter()
+            .max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+        match near.filter(|rule| likeness(rule) > 0.8) {
+            Some(near) => format!("there is no such rule; did you mean `{}`?", near.code),
+            None => "there is no such rule; docs/lints.md has all".to_owned(),
+        }
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -53,19 +96,18 @@ enum ReportFormat {
 /// Runs the command.
 pub(super) fn run(
     command: &Lint,
+    mut input: Option<impl BufRead>,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let Some(policies) = read_policies(&command.policies, messages)? else {
+    let Some(policies) = read_policies(&command.policies, &mut input, messages)? else {
         return Ok(Status::CannotAnswer);
     };
-    let sources: Vec<Source<'_>> = policies
-        .texts
-        .iter()
-        .zip(&policies.documents)
-        .map(|(text, document)| Source { text, document })
-        .collect();
-    let findings = lint(&sources, command.principal);
+    let mut findings = found(&policies, command.principal);
+    findings.retain(|finding| {
+        let rule = finding.rule;
+        rule.level >= command.severity.into() && !command.ignore.contains(&rule)
+    });
     match command.format {
         ReportFormat::Text => write_text(&findings, &policies, out)?,
         ReportFormat::Json => {
@@ -78,6 +120,17 @@ pub(super) fn run(
     } else {
         Status::No
     })
+}
+
+/// What is found in policies of the same clients.
+pub(super) fn found(policies: &Policies, principal: Option<Principal>) -> Vec<Finding> {
+    let sources: Vec<Source<'_>> = policies
+        .texts
+        .iter()
+        .zip(&policies.documents)
+        .map(|(text, document)| Source { text, document })
+        .collect();
+    lint(&sources, principal)
 }
 
 fn word(rule: &Rule) -> &'static str {
@@ -94,14 +147,16 @@ fn name<'p>(finding: &Finding, policies: &'p Policies) -> &'p str {
         .map_or("policy", String::as_str)
 }
 
-fn count(findings: &[Finding], level: Level) -> usize {
+/// How many findings are of a level.
+pub(super) fn count(findings: &[Finding], level: Level) -> usize {
     findings
         .iter()
         .filter(|finding| finding.rule.level == level)
         .count()
 }
 
-fn write_text(
+/// Writes findings, each with its place, its reason and what to do.
+pub(super) fn write_findings(
     findings: &[Finding],
     policies: &Policies,
     out: &mut impl Write,
@@ -130,6 +185,15 @@ fn write_text(
         write_line(out, format_args!("help: {}", rule.fix))?;
         writeln!(out)?;
     }
+    Ok(())
+}
+
+fn write_text(
+    findings: &[Finding],
+    policies: &Policies,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    write_findings(findings, policies, out)?;
     let documents = policies.documents.len();
     let documents = match documents {
         1 => "1 policy".to_owned(),
@@ -139,13 +203,21 @@ fn write_text(
         count(findings, Level::Error),
         count(findings, Level::Warning),
     ) {
-        (0, 0) => write_line(out, format_args!("{documents}, nothing found"))?,
-        (errors, warnings) => write_line(
+        (0, 0) => writeln!(out, "{documents}, nothing found")?,
+        (errors, warnings) => writeln!(
             out,
-            format_args!("{documents}, {errors} errors, {warnings} warnings"),
+            "{documents}, {}, {}",
+            counted(errors, "error"),
+            counted(warnings, "warning")
         )?,
     }
     Ok(())
+}
+
+/// A number of things, such as `1 error`, `2 errors`.
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{s}")
 }
 
 /// All findings for programs.
@@ -224,7 +296,7 @@ mod tests {
 
     use super::*;
 
-    #[derive(Parser)]
+    #[derive(Debug, Parser)]
     struct Line {
         #[command(flatten)]
         lint: Lint,
@@ -258,7 +330,7 @@ mod tests {
         let line = ["lint"].iter().chain(arguments);
         let line = Line::try_parse_from(line).unwrap();
         let (mut out, mut messages) = (Vec::new(), Vec::new());
-        let status = run(&line.lint, &mut out, &mut messages).unwrap();
+        let status = run(&line.lint, None::<&[u8]>, &mut out, &mut messages).unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (status, format!("{}{}", text(messages), text(out)))
     }
@@ -276,6 +348,35 @@ mod tests {
         let (status, told) = linted(&[DEVICE, "--format", "sarif"]);
         assert_eq!(status, Status::No);
         insta::assert_snapshot!(told.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+    }
+
+    #[test]
+    fn findings_can_be_left_out() {
+        let errors = linted(&[DEVICE, "--severity", "error"]).1;
+        assert!(
+            errors.ends_with("1 policy, 2 errors, 0 warnings\n"),
+            "{errors}"
+        );
+        let all = linted(&[DEVICE]).1;
+        assert!(all.ends_with("1 policy, 2 errors, 1 warning\n"), "{all}");
+        let (status, told) = linted(&[
+            DEVICE,
+            "--severity",
+            "error",
+            "--ignore",
+            "subscribe-on-topic",
+            "--ignore",
+            "resource-of-no-action",
+            "--ignore",
+            "ALLOWS_BROAD_ACCESS_TO_IOT_DATA_PLANE_ACTIONS",
+        ]);
+        assert_eq!(status, Status::Yes, "{told}");
+        let line = ["lint", DEVICE, "--ignore", "subscribe-on-topics"];
+        let refused = Line::try_parse_from(line).unwrap_err().to_string();
+        assert!(
+            refused.contains("did you mean `subscribe-on-topic`?"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `eventcast policy`: who may listen to what, asked offline and put into force.
+//! `eventcast policy`: who may listen to what, asked offline and deployed.
 
 #[cfg(feature = "admin")]
 mod deploy;
@@ -12,15 +12,16 @@ mod lint;
 mod simulate;
 mod test;
 
-use std::fs;
 use std::io::{BufRead, Write};
 
-use anyhow::Context as _;
 use clap::Subcommand;
+use documents::read_text;
 
 use super::Status;
 use super::diagnostic::render;
 use crate::config::fault::{Fault, Place, Severity};
+use crate::escape::write_line;
+use crate::event::pattern::tree::Position;
 use crate::policy::document::{Document, DocumentFault};
 use crate::policy::told::Policies;
 
@@ -29,7 +30,7 @@ use crate::policy::told::Policies;
 Examples:
   eventcast policy generate --role customer --claims token.json > customer.json
   eventcast policy lint customer.json
-  eventcast policy simulate --policy customer.json --client user-1 --hear order/1
+  eventcast policy simulate --policy customer.json --client user-1 --receive order/1
   eventcast policy apply --name customer --policy customer.json --dry-run
 
 `eventcast policy COMMAND --help` says more of each.")]
@@ -49,7 +50,7 @@ pub(super) enum Command {
     /// Check policies against a table of expected decisions, or answer JSON lines from standard input
     #[command(after_help = test::HELP)]
     Test(test::Test),
-    /// Put policies into force, and attach them
+    /// Deploy policies, and attach them
     #[cfg(feature = "admin")]
     #[command(after_help = deploy::apply::HELP)]
     Apply(deploy::apply::Apply),
@@ -71,13 +72,13 @@ pub(super) fn run(
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     match command {
-        Command::Diff(command) => diff::run(&command, out, messages),
+        Command::Diff(command) => diff::run(&command, input, out, messages),
         Command::Generate(command) => generate::run(&command, out, messages),
-        Command::Lint(command) => lint::run(&command, out, messages),
-        Command::Simulate(command) => simulate::run(&command, out, messages),
+        Command::Lint(command) => lint::run(&command, input, out, messages),
+        Command::Simulate(command) => simulate::run(&command, input, out, messages),
         Command::Test(command) => test::run(&command, input, out, messages),
         #[cfg(feature = "admin")]
-        Command::Apply(command) => deploy::apply::run(&command, out, messages),
+        Command::Apply(command) => deploy::apply::run(&command, input, out, messages),
         #[cfg(feature = "admin")]
         Command::Revoke(command) => deploy::revoke::run(&command, out, messages),
         #[cfg(feature = "admin")]
@@ -85,9 +86,15 @@ pub(super) fn run(
     }
 }
 
-/// Reads documents from literal JSON and files. `None` when one of them is not right, which has been told then.
+/// The most characters of all documents of one client together: what evaluation costs grows with
+/// their product.
+const TOGETHER_CHARACTERS: usize = 131_072;
+
+/// Reads documents from literal JSON, files and standard input. `None` when one of them is not right,
+/// which has been told then.
 pub(super) fn read_policies(
     arguments: &[String],
+    input: &mut Option<impl BufRead>,
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<Policies>> {
     let mut policies = Policies::default();
@@ -97,17 +104,19 @@ pub(super) fn read_policies(
         let name = match is_literal {
             true if arguments.len() == 1 => "policy".to_owned(),
             true => format!("policy {}", index + 1),
+            false if argument == "-" => "standard input".to_owned(),
             false => argument.clone(),
         };
         let text = if is_literal {
             argument.clone()
         } else {
-            match fs::read_to_string(argument).with_context(|| format!("reading `{argument}`")) {
+            match read_text(argument, input) {
                 Ok(text) => text,
                 Err(error) => {
+                    write_line(messages, format_args!("error: {error}"))?;
                     writeln!(
                         messages,
-                        "error: {error:#}\nhelp: give a policy document, a file or JSON text"
+                        "help: give a policy document, a file, - for standard input, or JSON text"
                     )?;
                     sound = false;
                     continue;
@@ -126,24 +135,62 @@ fn read_all(
     text: &str,
     messages: &mut impl Write,
 ) -> anyhow::Result<bool> {
-    let texts = documents::split(text);
-    let several = texts.len() > 1;
+    let parts = documents::split(text);
+    let several = parts.len() > 1;
     let mut sound = true;
-    for (index, text) in texts.into_iter().enumerate() {
-        match Document::parse(&text) {
-            Ok(document) if several => {
-                policies.push(format!("{name}#{}", index + 1), text, document);
-            }
-            Ok(document) => policies.push(name.to_owned(), text, document),
+    for (index, part) in parts.into_iter().enumerate() {
+        let name = match (part.member, several) {
+            (Some(member), true) => format!("{name}#{} ({member})", index + 1),
+            (Some(member), false) => format!("{name} ({member})"),
+            (None, true) => format!("{name}#{}", index + 1),
+            (None, false) => name.to_owned(),
+        };
+        if part.is_unknown {
+            sound = false;
+            let at = Position { line: 1, column: 1 };
+            render(&unknown_shape(&name, at), &part.text, messages)?;
+            continue;
+        }
+        match Document::parse(&part.text) {
+            Ok(document) => policies.push(name, part.text, document),
             Err(error) => {
                 sound = false;
                 for fault in error.faults {
-                    render(&document_fault(name, fault), &text, messages)?;
+                    render(&document_fault(&name, fault), &part.text, messages)?;
                 }
             }
         }
     }
+    let together: usize = policies.texts.iter().map(|text| text.trim().len()).sum();
+    if together > TOGETHER_CHARACTERS {
+        write_line(
+            messages,
+            format_args!("error: the documents up to `{name}` have {together} characters together"),
+        )?;
+        writeln!(
+            messages,
+            "help: give the policies of one client; {TOGETHER_CHARACTERS} characters are read, and IoT Core takes ten policies of 2,048"
+        )?;
+        return Ok(false);
+    }
     Ok(sound)
+}
+
+/// The fault of an object that is no document and holds none.
+fn unknown_shape(file: &str, at: Position) -> Fault {
+    Fault {
+        severity: Severity::Error,
+        code: "unknown-shape",
+        message: "the text is neither a policy document nor an answer that holds one".to_owned(),
+        place: Place::File {
+            file: file.to_owned(),
+            line: at.line,
+            column: at.column,
+        },
+        key: String::new(),
+        accepted: Some(documents::ACCEPTED.to_owned()),
+        help: Some("give the document itself, or one of these".to_owned()),
+    }
 }
 
 /// A document's fault as all faults are shown.

@@ -1,29 +1,35 @@
 //! `eventcast policy simulate`: what one client may do under its policies, in words.
 
-use std::fs;
-use std::io::Write;
+use std::io::{BufRead, Write};
 
 use clap::Args;
 use serde::Serialize;
 
+use super::documents::read_text;
 use super::read_policies;
 use crate::channel::filter::Filter;
+use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
+use crate::config::Config;
 use crate::escape::{escaped, write_line};
-use crate::policy::ask::Ask;
+use crate::policy::ask::{Ask, CONNECT_ATTRIBUTES};
 use crate::policy::context::{Attachment, Context, Principal, Thing};
 use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
 use crate::policy::told::{Policies, Told};
 
 pub(super) const HELP: &str = "\
-A client hears a topic when some filter that it may subscribe to matches the topic, and it may \
-receive messages on it. All filters that match are tried, so that a wide one is found as well; what \
-else a wide one would let the client hear is looked for among the topics that the policies name.
+A client receives messages on a topic when some filter that it may subscribe to matches the topic, \
+and iot:Receive is allowed on it. All filters that match are tried, so that a wide one is found as \
+well; what else a wide one would bring is looked for among the topics that the policies name. A \
+policy is a document, or an answer that holds documents: that of `aws iot get-policy`, of a custom \
+authorizer, or of `policy generate --format json`.
 
 Examples:
-  eventcast policy simulate --policy customer.json --client user-1 --hear order/1
+  eventcast policy simulate --policy customer.json --client user-1 --receive order/1
+  aws iot get-policy --policy-name lamp | eventcast policy simulate --policy - --client c --connect
+  eventcast policy simulate --policy a.json --client c --will c/gone --retain --persistent
   eventcast policy simulate --policy a.json b.json --client lamp1 --thing lamp1 --publish lamp1/on
   eventcast policy simulate --policy a.json --client c --connect --context aws:SourceIp=203.0.113.7
   eventcast policy simulate --policy a.json --facts client.json --subscribe 'order/+' --format json
@@ -33,7 +39,7 @@ is not right.";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Simulate {
-    /// The client's policies: JSON text (beginning with `{`) or files
+    /// The client's policies: JSON text (beginning with `{`), files, or - for standard input
     #[arg(long, value_name = "JSON|FILE", required = true, num_args = 1..)]
     policy: Vec<String>,
     /// The MQTT client id
@@ -41,6 +47,9 @@ pub(in crate::cli) struct Simulate {
     client: Option<String>,
     #[command(flatten)]
     asked: Asked,
+    /// Publish with the RETAIN flag, and leave the will with it: iot:RetainPublish is asked for as well
+    #[arg(long)]
+    retain: bool,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -48,6 +57,8 @@ pub(in crate::cli) struct Simulate {
     facts: Facts,
     #[command(flatten)]
     place: Endpoint,
+    #[command(flatten)]
+    configuration: Configuration,
 }
 
 #[derive(Debug, Args)]
@@ -56,17 +67,23 @@ struct Asked {
     /// May it connect?
     #[arg(long)]
     connect: bool,
+    /// May it connect with a persistent session? (iot:ConnectAttributes has PersistentConnect)
+    #[arg(long)]
+    persistent: bool,
+    /// May it connect and leave a will on this topic? (repeatable)
+    #[arg(long, value_name = "TOPIC", value_parser = topic)]
+    will: Vec<Filter>,
     /// May it subscribe to this filter? (repeatable)
     #[arg(long, value_name = "FILTER", value_parser = filter)]
     subscribe: Vec<Filter>,
     /// May it publish to this topic? (repeatable)
     #[arg(long, value_name = "TOPIC", value_parser = topic)]
     publish: Vec<Filter>,
-    /// Would a message on this topic be delivered to it? (repeatable)
-    #[arg(long, value_name = "TOPIC", value_parser = topic)]
+    /// May it receive messages on this topic or channel, such as order:1, by whatever filter? (repeatable)
+    #[arg(long, value_name = "TOPIC|CHANNEL", value_parser = topic)]
     receive: Vec<Filter>,
-    /// May it hear this topic, by whatever filter? (repeatable)
-    #[arg(long, value_name = "TOPIC", value_parser = topic)]
+    /// The older name of --receive
+    #[arg(long, value_name = "TOPIC|CHANNEL", value_parser = topic, hide = true)]
     hear: Vec<Filter>,
 }
 
@@ -91,7 +108,8 @@ struct Facts {
     /// A value of a context key; give a key several times for several values
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     context: Vec<(String, String)>,
-    /// The whole context as for `policy test`: JSON text or a file; the other options stand above it
+    /// The whole context as for `policy test`: JSON text, a file, or - for standard input; the other
+    /// options take precedence
     #[arg(long, value_name = "JSON|FILE")]
     facts: Option<String>,
 }
@@ -135,9 +153,13 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 impl Facts {
     /// The context. An error is the user's.
-    fn context(&self, client: Option<&str>) -> anyhow::Result<Context> {
+    fn context(
+        &self,
+        client: Option<&str>,
+        input: &mut Option<impl BufRead>,
+    ) -> anyhow::Result<Context> {
         let mut context = match &self.facts {
-            Some(argument) => facts(argument)?,
+            Some(argument) => facts(argument, input)?,
             None => Context::default(),
         };
         if let Some(client) = client {
@@ -171,20 +193,20 @@ impl Facts {
     }
 }
 
-fn facts(argument: &str) -> anyhow::Result<Context> {
+fn facts(argument: &str, input: &mut Option<impl BufRead>) -> anyhow::Result<Context> {
     let text = if argument.trim_start().starts_with('{') {
         argument.to_owned()
     } else {
-        fs::read_to_string(argument).map_err(|error| unfit(argument, &error))?
+        read_text(argument, input).map_err(|error| unfit(&error))?
     };
-    serde_json::from_str(&text).map_err(|error| unfit(argument, &error))
+    let known = serde_json::from_str(&text);
+    known.map_err(|error| unfit(&format!("reading the facts `{argument}`: {error}")))
 }
 
-fn unfit(argument: &str, error: &dyn std::error::Error) -> anyhow::Error {
+fn unfit(error: &str) -> anyhow::Error {
     anyhow::anyhow!(
-        "reading the facts `{}`: {}\nhelp: give JSON text that begins with `{{`, or a file; docs/policies.md has all facts",
-        escaped(argument),
-        escaped(&error.to_string()),
+        "{}\nhelp: give JSON text that begins with `{{`, or a file; docs/policies.md has all facts",
+        escaped(error),
     )
 }
 
@@ -220,18 +242,111 @@ impl Endpoint {
 }
 
 impl Asked {
-    fn questions(&self) -> Vec<Ask> {
+    fn questions(&self, received: Vec<Filter>, retain: bool) -> Vec<Ask> {
         let each = |filters: &[Filter], ask: fn(Filter) -> Ask| -> Vec<Ask> {
             filters.iter().cloned().map(ask).collect()
         };
-        let connect = self.connect.then_some(Ask::Connect);
+        let connect = (self.connect || self.persistent).then_some(Ask::Connect);
+        let will = |topic: &Filter| Ask::Will {
+            topic: topic.clone(),
+            retain,
+        };
+        let publish = if retain { Ask::Retain } else { Ask::Publish };
         connect
             .into_iter()
             .chain(each(&self.subscribe, Ask::Subscribe))
-            .chain(each(&self.publish, Ask::Publish))
-            .chain(each(&self.receive, Ask::Receive))
-            .chain(each(&self.hear, Ask::Hear))
+            .chain(self.will.iter().map(will))
+            .chain(each(&self.publish, publish))
+            .chain(received.into_iter().map(Ask::Hear))
             .collect()
+    }
+
+    /// The topics of --receive, channels replaced by theirs. `None` when one is not right, which has
+    /// been told then.
+    fn received(
+        &self,
+        configuration: &Configuration,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<Vec<Filter>>> {
+        if !self.hear.is_empty() {
+            writeln!(messages, "warning: --hear is the older name of --receive")?;
+        }
+        let named: Vec<&Filter> = self.receive.iter().chain(&self.hear).collect();
+        if !named.iter().any(|topic| may_be_channel(topic.as_str())) {
+            return Ok(Some(named.into_iter().cloned().collect()));
+        }
+        let config = match configuration.file.exists() {
+            true => match configuration.read_checked(messages)? {
+                Some(config) => Some(config),
+                None => return Ok(None),
+            },
+            false => None,
+        };
+        let mut received = Vec::new();
+        for topic in named {
+            let text = topic.as_str();
+            match &config {
+                None if may_be_channel(text) => {
+                    write_line(
+                        messages,
+                        format_args!(
+                            "note: `{text}` is taken for a topic; for channels name the configuration with --config"
+                        ),
+                    )?;
+                    received.push(topic.clone());
+                }
+                None => received.push(topic.clone()),
+                Some(config) => match channel_topic(text, config) {
+                    Ok(topic) => received.push(topic),
+                    Err(error) => {
+                        write_line(messages, format_args!("error: --receive: {error}"))?;
+                        writeln!(messages, "help: give a topic, or a channel such as order:1")?;
+                        return Ok(None);
+                    }
+                },
+            }
+        }
+        Ok(Some(received))
+    }
+}
+
+/// Whether a text can be a channel: a name, a colon, and an id.
+fn may_be_channel(text: &str) -> bool {
+    let name = |name: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        !name.is_empty() && name.chars().all(fits)
+    };
+    text.split_once(':').is_some_and(|(kind, _)| name(kind))
+}
+
+/// The topic of a channel that a configuration declares; another text is a topic itself.
+fn channel_topic(text: &str, config: &Config) -> Result<Filter, String> {
+    let declared = text
+        .split_once(':')
+        .and_then(|(kind, id)| Some((config.kinds.get(kind)?, id)));
+    let topic = match declared {
+        None => text.to_owned(),
+        Some((kind, id)) if !kind.id().accepts(id) => {
+            let (name, format) = (kind.name(), kind.id());
+            return Err(format!(
+                "`{id}` is not a valid id for channel `{name}` (expected {format})"
+            ));
+        }
+        Some((kind, id)) => match &config.environment {
+            Some(environment) => format!("{environment}/{}/{id}", kind.name()),
+            None => format!("{}/{id}", kind.name()),
+        },
+    };
+    Filter::exact(&topic).map_err(|error| error.to_string())
+}
+
+impl Simulate {
+    /// What is asked for and has no effect, with what to do.
+    fn unfit(&self) -> Option<&'static str> {
+        let published = !self.asked.publish.is_empty() || !self.asked.will.is_empty();
+        (self.retain && !published).then_some(
+            "--retain is about what is published\nhelp: give --publish or --will with it",
+        )
     }
 }
 
@@ -251,23 +366,34 @@ struct Report {
 /// Runs the command.
 pub(super) fn run(
     command: &Simulate,
+    mut input: Option<impl BufRead>,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let Some(policies) = read_policies(&command.policy, messages)? else {
+    if let Some(why) = command.unfit() {
+        writeln!(messages, "error: {why}")?;
+        return Ok(Status::CannotAnswer);
+    }
+    let Some(policies) = read_policies(&command.policy, &mut input, messages)? else {
+        return Ok(Status::CannotAnswer);
+    };
+    let Some(received) = command.asked.received(&command.configuration, messages)? else {
         return Ok(Status::CannotAnswer);
     };
     let known = command
         .facts
-        .context(command.client.as_deref())
+        .context(command.client.as_deref(), &mut input)
         .and_then(|context| Ok((context, command.place.scope(&policies)?)));
-    let (context, scope) = match known {
+    let (mut context, scope) = match known {
         Ok(known) => known,
         Err(error) => {
             writeln!(messages, "error: {error:#}")?;
             return Ok(Status::CannotAnswer);
         }
     };
+    if command.asked.persistent {
+        context.add(CONNECT_ATTRIBUTES, "PersistentConnect");
+    }
     let simulation = Simulation {
         documents: &policies.documents,
         scope: &scope,
@@ -275,7 +401,7 @@ pub(super) fn run(
     };
     let answers: Vec<Told> = command
         .asked
-        .questions()
+        .questions(received, command.retain)
         .iter()
         .map(|ask| Told::new(ask, simulation.ask(ask), &policies))
         .collect();

@@ -1,14 +1,15 @@
 //! `eventcast policy test`: files of expected decisions against policies, and the line protocol.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::documents::bounded;
 use super::granted::Roles;
-use super::{document_fault, junit, lines};
+use super::{junit, lines, read_all};
 use crate::cli::Status;
 use crate::cli::diagnostic::render;
 use crate::cli::json::write_json;
@@ -17,7 +18,6 @@ use crate::config::policy_tests::{
 };
 use crate::escape::write_line;
 use crate::policy::context::Context;
-use crate::policy::document::Document;
 use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
 use crate::policy::told::{Policies, Told};
@@ -31,7 +31,7 @@ A file of tests is YAML:
       documents: [customer.json]        # files beside this one, or documents written out
       cases:
         - { connect: customer-7, expect: allowed }
-        - { hear: order/1, expect: allowed }
+        - { receive: order/1, expect: allowed }
         - { subscribe: \"order/+\", expect: denied }
         - { publish: order/1, expect: implicit_deny, context: { aws:SourceIp: 203.0.113.7 } }
         - { action: iot:GetRetainedMessage, resource: topic/order/1, expect: denied }
@@ -80,6 +80,9 @@ enum ReportFormat {
 pub(super) struct Report {
     pub(super) cases: usize,
     pub(super) failed: usize,
+    /// The files that could not be run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) not_run: Vec<String>,
     pub(super) files: Vec<FileResult>,
 }
 
@@ -104,6 +107,9 @@ pub(super) struct CaseResult {
     pub(super) line: usize,
     pub(super) expected: &'static str,
     pub(super) passed: bool,
+    /// The client id that it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client: Option<Box<str>>,
     #[serde(flatten)]
     told: Told,
 }
@@ -182,7 +188,6 @@ fn run_files(
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     let mut report = Report::default();
-    let mut sound = true;
     for file in files {
         match run_file(file, messages)? {
             Some(result) => {
@@ -190,7 +195,7 @@ fn run_files(
                 report.failed += result.failed();
                 report.files.push(result);
             }
-            None => sound = false,
+            None => report.not_run.push(file.clone()),
         }
     }
     match format {
@@ -200,7 +205,7 @@ fn run_files(
         }
         ReportFormat::Junit => junit::write(&report, out)?,
     }
-    Ok(match (sound, report.failed) {
+    Ok(match (report.not_run.is_empty(), report.failed) {
         (false, _) => Status::CannotAnswer,
         (true, 0) => Status::Yes,
         (true, _) => Status::No,
@@ -209,7 +214,8 @@ fn run_files(
 
 /// The results of one file; `None` when something in it is not right, which has been told then.
 fn run_file(file: &str, messages: &mut impl Write) -> anyhow::Result<Option<FileResult>> {
-    let text = match fs::read_to_string(file) {
+    let read = File::open(file).map_err(|error| error.to_string());
+    let text = match read.and_then(bounded) {
         Ok(text) => text,
         Err(error) => {
             write_line(
@@ -266,7 +272,8 @@ fn policies(
         };
         let path = Path::new(file).parent().unwrap_or(Path::new("")).join(path);
         let name = path.display().to_string();
-        let text = match fs::read_to_string(&path) {
+        let read = File::open(&path).map_err(|error| error.to_string());
+        let text = match read.and_then(bounded) {
             Ok(text) => text,
             Err(error) => {
                 sound = false;
@@ -285,15 +292,7 @@ fn policies(
                 continue;
             }
         };
-        match Document::parse(&text) {
-            Ok(document) => policies.push(name, text, document),
-            Err(error) => {
-                sound = false;
-                for fault in error.faults {
-                    render(&document_fault(&name, fault), &text, messages)?;
-                }
-            }
-        }
+        sound &= read_all(&mut policies, &name, &text, messages)?;
     }
     Ok(sound.then_some(policies))
 }
@@ -338,16 +337,18 @@ fn run_test(
     context: impl Fn(&Context) -> Context,
 ) -> TestResult {
     let result = |case: &PolicyCase| {
+        let context = context(&case.context);
         let simulation = Simulation {
             documents: &policies.documents,
             scope,
-            context: &context(&case.context),
+            context: &context,
         };
         let answer = simulation.ask(&case.ask);
         CaseResult {
             line: case.line,
             expected: case.expected.as_str(),
             passed: case.expected.is_met_by(answer.verdict),
+            client: context.client_id.clone(),
             told: Told::new(&case.ask, answer, policies),
         }
     };
@@ -430,7 +431,16 @@ fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
             }
         }
     }
-    writeln!(out, "{}, {} failed", cases(report.cases), report.failed)
+    let (ran, failed) = (cases(report.cases), report.failed);
+    match report.not_run.len() {
+        0 => writeln!(out, "{ran}, {failed} failed"),
+        // That nothing failed is no news while something did not run.
+        files => writeln!(
+            out,
+            "FAIL  {files} of {} files could not be run; of the others {ran}, {failed} not as expected",
+            files + report.files.len()
+        ),
+    }
 }
 
 fn cases(count: usize) -> String {

@@ -94,8 +94,8 @@ fn question(node: &Node, key: &str, context: &mut Context, faults: &mut Faults<'
             .map(Ask::Subscribe)
             .map_err(|error| error.to_string()),
         "publish" => topic(Ask::Publish),
-        "receive" => topic(Ask::Receive),
-        "hear" => topic(Ask::Hear),
+        // `hear` is the older word for it.
+        "receive" | "hear" => topic(Ask::Hear),
         _ => Ok(Ask::Action {
             action: value.clone(),
             resource: text(node, "resource")?,

@@ -93,12 +93,12 @@ const CASE: &[Key] = &[
     optional(
         "receive",
         Shape::Text { example: "order/1" },
-        "Would a message on this topic be delivered to it?",
+        "May it receive messages on this topic: subscribe to some filter that matches it, and be delivered them?",
     ),
     optional(
         "hear",
         Shape::Text { example: "order/1" },
-        "May it hear this topic: subscribe to some filter that matches it, and receive?",
+        "The older word for receive.",
     ),
     optional(
         "action",

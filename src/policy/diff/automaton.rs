@@ -10,6 +10,11 @@ use crate::policy::glob::Token;
 /// The most states that are walked.
 const STATES: usize = 20_000;
 
+/// The most places that all states together may have, and the most steps from place to place: patterns
+/// with many stars have few states that are large.
+const PLACES: usize = 4_000_000;
+const STEPS: usize = 100_000_000;
+
 /// Characters that stand for those that no pattern names, if they are not named themselves.
 const UNNAMED: [char; 8] = ['x', 'y', 'z', 'q', '0', '~', '_', '\u{e9}'];
 
@@ -129,13 +134,16 @@ impl Automaton {
         // Not the first state: a text that is longer than the prefix may lead to it again.
         let mut known: HashSet<State> = HashSet::new();
         let mut queue = VecDeque::from([(0, first)]);
+        let (mut places, mut steps) = (0, 0);
         while let Some((index, state)) = queue.pop_front() {
             for &c in &self.alphabet {
+                steps += state.len();
                 let next = self.step(&state, c);
-                if known.contains(&next) {
+                if known.contains(&next) && steps <= STEPS {
                     continue;
                 }
-                if walked.states.len() == STATES {
+                places += next.len();
+                if walked.states.len() == STATES || places > PLACES || steps > STEPS {
                     walked.cut = true;
                     return walked;
                 }

@@ -1,8 +1,8 @@
 //! Actions that do not exist.
 
 use super::{Level, Lint, Rule};
-use crate::policy::action::{ACTIONS, control_plane, is_foreign, kind_of, nearest};
-use crate::policy::document::{Action, Statement};
+use crate::policy::action::{ACTIONS, control_plane, is_foreign, is_known, kind_of, nearest};
+use crate::policy::document::Statement;
 
 pub(super) static UNKNOWN_ACTION: Rule = Rule {
     code: "unknown-action",
@@ -12,10 +12,9 @@ pub(super) static UNKNOWN_ACTION: Rule = Rule {
 };
 
 pub(super) fn check(lint: &mut Lint<'_>) {
-    let control: Vec<String> = control_plane().collect();
     for (document, statement) in lint.statements() {
         for action in statement.actions.listed() {
-            if !is_known(action, &control) {
+            if !is_known(action) {
                 let nearest = match nearest(&action.text) {
                     Some(nearest) => format!("; did you mean `{nearest}`?"),
                     None => String::new(),
@@ -25,13 +24,6 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             }
         }
     }
-}
-
-/// Whether some action of AWS IoT, or of a service whose actions are not known here, is meant.
-fn is_known(action: &Action, control: &[String]) -> bool {
-    is_foreign(&action.text)
-        || ACTIONS.iter().any(|(known, _)| action.matches(known))
-        || control.iter().any(|known| action.matches(known))
 }
 
 /// The kinds of resources that a statement's actions are checked against; `None` when it has an

@@ -11,7 +11,7 @@ mod condition;
 mod connect;
 mod delivery;
 mod deny;
-pub(super) mod impossible;
+pub mod impossible;
 pub(super) mod leftover;
 mod resource;
 mod sid;

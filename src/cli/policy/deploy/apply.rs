@@ -1,6 +1,6 @@
 //! `eventcast policy apply`: policies are made, changed where their permissions differ, and attached.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,13 +9,17 @@ use super::bulk::{self, Asked, Change};
 use super::list::Row;
 use super::report::{Done, Outcome, cannot_answer};
 use super::run::{fail, take};
-use super::wanted::{COLUMNS, Item, from_list, one};
+use super::wanted::{COLUMNS, Item, Reading, from_list, one};
 use super::{Access, Changes, list, look};
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::ControlError;
 use crate::cli::Status;
+use crate::cli::policy::diff::lines;
 use crate::cli::runtime::block_on;
-use crate::policy::deploy::plan;
+use crate::policy::deploy::plan::{self, Step, Wanted};
+use crate::policy::diff::diff;
+use crate::policy::document::Document;
+use crate::policy::lint::impossible::allows_anything;
 use crate::shutdown::Shutdown;
 
 pub(in crate::cli::policy) const HELP: &str = "\
@@ -24,15 +28,20 @@ are five already, the oldest that is not the default is deleted first. Documents
 actions are the same. Nothing is detached without --prune-targets. What is as it should be costs one or two reading calls, or none \
 with --journal: run it again after an interruption.
 
+Each document is linted first (docs/lints.md): with an error it is not applied, unless --no-lint says so. Before a policy is \
+replaced, what its new document allows (+) and no longer allows (-) is written. A document that allows nothing does not replace one \
+that does, unless --allow-empty says so.
+
 A list is a CSV file with the columns name,policy,targets (targets separated by spaces), or JSON lines with those keys (targets an \
-array). A policy is a file, looked for beside the list, or the document itself. A bad line is told of and left out.
+array). A policy is a file, looked for beside the list, or the document itself. Invalid lines are reported and skipped.
 
 Calls stay below the API's default quotas, such as 10 CreatePolicy and 15 AttachPolicy a second: 10,000 new policies take about 20 \
 minutes. A changed policy is in force after 6 to 8 minutes.
 
 Examples:
   eventcast policy apply --name customer --policy customer.json --dry-run
-  eventcast policy apply --name driver --policy driver.json --attach eu-west-1:5b0c7e0e-4f0b
+  eventcast policy apply --name driver --policy driver.json \\
+      --attach eu-west-1:5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11
   eventcast policy apply --from devices.csv --journal devices.journal
 
 Exit status: 0 all is as asked for, 2 the question is not right (nothing was called), 3 some failed, or it was interrupted.";
@@ -62,6 +71,12 @@ pub(in crate::cli) struct Apply {
     /// Detach policies from all targets that are not asked for
     #[arg(long)]
     prune_targets: bool,
+    /// Apply documents in which the lints find errors
+    #[arg(long)]
+    no_lint: bool,
+    /// Replace a policy by one that allows nothing
+    #[arg(long)]
+    allow_empty: bool,
     #[command(flatten)]
     changes: Changes,
 }
@@ -81,15 +96,20 @@ impl Apply {
 /// Runs the command.
 pub(in crate::cli::policy) fn run(
     command: &Apply,
+    mut input: Option<impl BufRead>,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
+    let how = Reading {
+        only_these: command.prune_targets,
+        lint: !command.no_lint,
+    };
     let asked = match &command.from {
         Some(path) => match list::read(path, COLUMNS) {
-            Ok(rows) => from_list(path, rows, command.prune_targets),
+            Ok(rows) => from_list(path, rows, how),
             Err(why) => return cannot_answer(&why, messages),
         },
-        None => match one(&command.one(), command.prune_targets, messages)? {
+        None => match one(&command.one(), how, &mut input, messages)? {
             Some(item) => vec![Ok(item)],
             None => return Ok(Status::CannotAnswer),
         },
@@ -114,12 +134,12 @@ impl Change for &Apply {
     }
 
     async fn make(&self, plane: &ControlPlane, shutdown: &Shutdown, item: Item) -> Outcome {
-        apply(plane, shutdown, item, self.changes.dry_run).await
+        apply(plane, shutdown, item, self).await
     }
 }
 
 /// Sees to one policy.
-async fn apply(plane: &ControlPlane, shutdown: &Shutdown, item: Item, dry_run: bool) -> Outcome {
+async fn apply(plane: &ControlPlane, shutdown: &Shutdown, item: Item, command: &Apply) -> Outcome {
     let Item { place, wanted } = &item;
     let name = wanted.name.as_str();
     let mut outcome = Outcome {
@@ -131,7 +151,7 @@ async fn apply(plane: &ControlPlane, shutdown: &Shutdown, item: Item, dry_run: b
     let mut round = 0;
     loop {
         round += 1;
-        match once(plane, shutdown, &item, dry_run, &mut outcome).await {
+        match once(plane, shutdown, &item, command, &mut outcome).await {
             Ok(()) => return outcome,
             Err(ControlError::Outdated(_)) if round < ROUNDS => outcome.failures.clear(),
             Err(error) => {
@@ -142,18 +162,65 @@ async fn apply(plane: &ControlPlane, shutdown: &Shutdown, item: Item, dry_run: b
     }
 }
 
+/// The most lines of what a new document allows and no longer allows.
+const CHANGES: usize = 20;
+
+/// What becomes allowed (+) and is no longer allowed (-), by permission; some lines of it.
+fn differences(deployed: &str, wanted: &Wanted) -> Vec<String> {
+    let (before, after) = match (
+        Document::parse(deployed),
+        Document::parse(wanted.text.as_str()),
+    ) {
+        (Ok(before), Ok(after)) => (before, after),
+        _ => return vec!["the deployed document cannot be read, and is not compared".to_owned()],
+    };
+    let difference = diff(&[before], &[after]);
+    let mut lines: Vec<String> = lines(&difference).collect();
+    let more = lines.len().saturating_sub(CHANGES);
+    lines.truncate(CHANGES);
+    if more > 0 {
+        lines.push(format!(
+            "and {more} more; see policy diff --deployed {}",
+            wanted.name.as_str()
+        ));
+    }
+    if lines.is_empty() {
+        lines.push("the same is allowed".to_owned());
+    }
+    lines
+}
+
+/// Whether a policy that allows something would be replaced by one that allows nothing.
+fn takes_all_away(deployed: &str, wanted: &Wanted) -> bool {
+    let allows =
+        |text: &str| Document::parse(text).is_ok_and(|document| allows_anything(&[document]));
+    allows(deployed) && !allows(wanted.text.as_str())
+}
+
 /// Looks, plans and acts.
 async fn once(
     plane: &ControlPlane,
     shutdown: &Shutdown,
     item: &Item,
-    dry_run: bool,
+    command: &Apply,
     outcome: &mut Outcome,
 ) -> Result<(), ControlError> {
     let Item { place, wanted } = item;
-    let current = look::before_apply(plane, wanted).await?;
+    let (current, deployed) = look::before_apply(plane, wanted).await?.unzip();
     let steps = plan::apply(wanted, current.as_ref());
-    if dry_run {
+    if let Some(deployed) = deployed.filter(|_| steps.contains(&Step::CreateVersion)) {
+        outcome.changes = differences(&deployed, wanted);
+        if !command.allow_empty && takes_all_away(&deployed, wanted) {
+            let what = "the new document allows nothing, and the deployed one does";
+            let help = "give --allow-empty where that is meant; to take permissions back, use policy revoke";
+            let name = wanted.name.as_str();
+            outcome
+                .failures
+                .push(*place.failure(name, name, what.to_owned(), help));
+            return Ok(());
+        }
+    }
+    if command.changes.dry_run {
         outcome.steps = steps.iter().map(|step| Done::step(step, None)).collect();
         return Ok(());
     }

@@ -107,7 +107,6 @@ async fn carry_out<C: Change>(
         region: region.to_owned(),
         dry_run: changes.dry_run,
         asked: asked.len() as u64,
-        effect: C::EFFECT,
         ..Report::default()
     };
     let known = |item: &C::Item| {
@@ -120,8 +119,10 @@ async fn carry_out<C: Change>(
     let told = (changes.format, &mut *out, &mut *messages);
     run::all(items, &shutdown, work, journal, &mut report, told).await?;
     report.calls = access.plane.calls_made().into_iter().collect();
+    // Nothing takes effect where nothing was changed.
+    report.effect = C::EFFECT.filter(|_| report.has_changed());
     let status = report.finish(changes.format, out)?;
-    if let Some(effect) = C::EFFECT {
+    if let Some(effect) = report.effect {
         writeln!(messages, "note: {effect}")?;
     }
     Ok(status)

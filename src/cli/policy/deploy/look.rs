@@ -12,14 +12,14 @@ use crate::policy::deploy::target::Target;
 /// pages.
 const FEW: usize = 4;
 
-/// What is there of a policy that is wanted; `None` when it is not there.
+/// What is there of a policy that is wanted, with its document; `None` when it is not there.
 ///
 /// # Errors
 /// [`ControlError`]; outdated when it went away meanwhile.
 pub(super) async fn before_apply(
     plane: &ControlPlane,
     wanted: &Wanted,
-) -> Result<Option<Current>, ControlError> {
+) -> Result<Option<(Current, String)>, ControlError> {
     let name = wanted.name.as_str();
     let Some(deployed) = plane.policy(name).await? else {
         return Ok(None);
@@ -38,11 +38,12 @@ pub(super) async fn before_apply(
     } else {
         attached(plane, name, &wanted.targets).await?
     };
-    Ok(Some(Current {
+    let current = Current {
         canonical,
         versions,
         targets,
-    }))
+    };
+    Ok(Some((current, deployed.document)))
 }
 
 /// What is there of a policy that is to be revoked; `None` when it is not there.

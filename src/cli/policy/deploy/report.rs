@@ -10,6 +10,7 @@ use super::list::Unreadable;
 use crate::aws::control_plane::error::Told;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
+use crate::escape::{escaped, write_line};
 use crate::policy::deploy::plan::Step;
 
 /// One thing that was done, or would be.
@@ -106,10 +107,12 @@ impl fmt::Display for Failure {
         if let (Some(file), Some(line)) = (&self.file, self.line) {
             write!(f, "{file}:{line}: ")?;
         }
-        f.write_str(&self.error)?;
+        f.write_str(&escaped(&self.error))?;
         // What names the value already need not name it again.
         match &self.value {
-            Some(value) if !self.error.contains(value.as_str()) => write!(f, ": `{value}`")?,
+            Some(value) if !self.error.contains(value.as_str()) => {
+                write!(f, ": `{}`", escaped(value))?
+            }
             _ => {}
         }
         match &self.help {
@@ -126,6 +129,9 @@ pub(super) struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<u64>,
     pub(super) steps: Vec<Done>,
+    /// What a new document allows and no longer allows, in lines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) changes: Vec<String>,
     /// What is worth knowing and no failure, such as a client that was not connected.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) notes: Vec<String>,
@@ -194,14 +200,23 @@ impl Report {
         out: &mut impl Write,
         messages: &mut impl Write,
     ) -> io::Result<()> {
+        if format == Format::Text && !outcome.changes.is_empty() {
+            write_line(out, format_args!("{}:", outcome.name))?;
+            for change in &outcome.changes {
+                write_line(out, format_args!("  {change}"))?;
+            }
+        }
         for done in &outcome.steps {
             self.count(done.count(), 1);
             if format == Format::Text {
-                writeln!(out, "{}", done.line(&outcome.name, self.dry_run))?;
+                write_line(
+                    out,
+                    format_args!("{}", done.line(&outcome.name, self.dry_run)),
+                )?;
             }
         }
         for note in &outcome.notes {
-            writeln!(messages, "note: {note}")?;
+            write_line(messages, format_args!("note: {note}"))?;
         }
         let whole = outcome.hopeless.is_none() && !outcome.interrupted;
         if outcome.failures.is_empty() && outcome.steps.is_empty() && whole {
@@ -225,6 +240,20 @@ impl Report {
         Ok(())
     }
 
+    /// Whether something was changed, not only looked at.
+    pub(super) fn has_changed(&self) -> bool {
+        let changed = [
+            "created",
+            "updated",
+            "versions_deleted",
+            "attached",
+            "detached",
+            "deleted",
+            "disconnected",
+        ];
+        !self.dry_run && changed.iter().any(|what| self.counts.contains_key(what))
+    }
+
     /// Writes what there is to say at the end, and tells how it ended.
     pub(super) fn finish(&self, format: Format, out: &mut impl Write) -> anyhow::Result<Status> {
         match format {
@@ -246,7 +275,10 @@ impl Report {
             .iter()
             .filter_map(|name| {
                 let count = self.counts.get(name)?;
-                Some(format!("{count} {}", name.replace('_', " ")))
+                Some(match (*name, *count) {
+                    ("versions_deleted", 1) => "1 version deleted".to_owned(),
+                    _ => format!("{count} {}", name.replace('_', " ")),
+                })
             })
             .collect();
         let calls: u64 = self.calls.values().sum();
@@ -256,16 +288,18 @@ impl Report {
         } else {
             counts.join(", ")
         });
-        line.push_str(&format!("; {calls} calls"));
-        if self.dry_run {
-            line.push_str(" that only read: this was a dry run");
-        }
+        let s = if calls == 1 { "" } else { "s" };
+        line.push_str(&match self.dry_run {
+            true => format!("; dry run, {calls} reading call{s}"),
+            false => format!("; {calls} call{s}"),
+        });
         line
     }
 }
 
 /// Tells why a question cannot be answered.
 pub(super) fn cannot_answer(why: &Unreadable, messages: &mut impl Write) -> anyhow::Result<Status> {
-    writeln!(messages, "error: {}\nhelp: {}", why.what, why.help)?;
+    write_line(messages, format_args!("error: {}", why.what))?;
+    write_line(messages, format_args!("help: {}", why.help))?;
     Ok(Status::CannotAnswer)
 }

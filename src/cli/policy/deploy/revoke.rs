@@ -33,10 +33,11 @@ client that may still connect comes back at once. So refuse it at connect first 
 its token), and end its connection once more when those times are over.
 
 A list is a CSV file with the columns name,targets,disconnect (several separated by spaces), or JSON lines with those keys (arrays). \
-No targets means all of them. A column policy is not looked at, so that a list that was applied can be given as it is.
+No targets means all of them. A `policy` column is ignored, so that the list used for `apply` can be reused.
 
 Examples:
-  eventcast policy revoke --name driver --target eu-west-1:5b0c7e0e-4f0b --disconnect driver-17
+  eventcast policy revoke --name driver --disconnect driver-17 \\
+      --target eu-west-1:5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11
   eventcast policy revoke --name driver --delete --dry-run
   eventcast policy revoke --disconnect driver-17 --clean-session
   eventcast policy revoke --from left.csv --delete --journal left.journal

@@ -24,7 +24,7 @@ Examples:
   eventcast policy show
   eventcast policy show --name driver
   eventcast policy show --name driver --version 3 --format json | jq .document
-  eventcast policy show --target eu-west-1:5b0c7e0e-4f0b-4d3e-9f51
+  eventcast policy show --target eu-west-1:5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11
 
 Exit status: 0 shown, 1 there is no such policy or version, 2 the question is not right, 3 failed.";
 
@@ -118,6 +118,13 @@ async fn show(
         Ok(names) => names,
         Err(error) => return Ok(Err(error)),
     };
+    if names.is_empty() {
+        let region = plane.region();
+        match &command.target {
+            Some(target) => writeln!(messages, "no policy is attached to `{target}`")?,
+            None => writeln!(messages, "there is no policy in {region}")?,
+        }
+    }
     match command.format {
         Format::Json => {
             let answer = serde_json::json!({

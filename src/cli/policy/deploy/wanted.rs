@@ -1,8 +1,8 @@
 //! What `eventcast policy apply` is asked for: one policy of the command line, or a list of them, checked before any call.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{BufRead, Write};
 use std::path::Path;
 
 use super::bulk::Asked;
@@ -11,15 +11,28 @@ use super::list::{Columns, Place, Row, Unreadable};
 use super::report::{Failure, cannot_answer};
 use super::{Once, bulk, targets, unfit};
 use crate::cli::diagnostic::render;
-use crate::cli::policy::document_fault;
+use crate::cli::policy::documents::{self, bounded, read_text};
+use crate::cli::policy::{document_fault, lint};
 use crate::policy::deploy::plan::Wanted;
 use crate::policy::deploy::target::{PolicyName, Target};
 use crate::policy::deploy::text::{PolicyText, UnfitText};
+use crate::policy::document::Document;
+use crate::policy::lint::Level;
+use crate::policy::told::Policies;
 
 pub(super) const COLUMNS: Columns = Columns {
     known: &["name", "policy", "targets"],
     needed: &["name", "policy"],
 };
+
+/// How documents are read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading {
+    /// Whether policies are detached from all other targets.
+    pub(super) only_these: bool,
+    /// Whether a document with errors of the lints is refused.
+    pub(super) lint: bool,
+}
 
 /// One policy that is wanted.
 pub(super) struct Item {
@@ -58,15 +71,12 @@ impl bulk::Item for Item {
 /// The one policy of the command line; `None`, and told, when it is none.
 pub(super) fn one(
     row: &Row,
-    only_these: bool,
+    how: Reading,
+    input: &mut Option<impl BufRead>,
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<Item>> {
     let argument = row.policy.as_deref().unwrap_or_default();
-    let read = if argument == "-" {
-        read_input()
-    } else {
-        read_policy(argument, Path::new(""))
-    };
+    let read = read_policy(argument, Path::new(""), input);
     let (file, text) = match read {
         Ok(read) => read,
         Err(why) => {
@@ -81,7 +91,10 @@ pub(super) fn one(
             return Ok(None);
         }
     };
-    match item(row, text, only_these) {
+    if how.lint && !passes(&file, text.as_str(), messages)? {
+        return Ok(None);
+    }
+    match item(row, text, how.only_these) {
         Ok(item) => Ok(Some(item)),
         Err(failure) => {
             writeln!(messages, "{failure}")?;
@@ -90,28 +103,66 @@ pub(super) fn one(
     }
 }
 
-/// A document's text and what to call it: literal JSON, or a file.
-fn read_policy(argument: &str, folder: &Path) -> Result<(String, String), Unreadable> {
-    if argument.trim_start().starts_with('{') {
-        return Ok(("policy".into(), argument.to_owned()));
+/// What the lints find in one document is written; whether it has no error.
+fn passes(file: &str, text: &str, messages: &mut impl Write) -> anyhow::Result<bool> {
+    let policies = alone(file, text)?;
+    let findings = lint::found(&policies, None);
+    lint::write_findings(&findings, &policies, messages)?;
+    let errors = lint::count(&findings, Level::Error);
+    if errors > 0 {
+        writeln!(
+            messages,
+            "error: the policy was not applied: the lints find {}\nhelp: correct the document, or apply it all the same with --no-lint",
+            lint::counted(errors, "error")
+        )?;
     }
-    match fs::read_to_string(folder.join(argument)) {
-        Ok(text) => Ok((argument.to_owned(), text)),
-        Err(error) => Err(unreadable(argument, &error)),
+    Ok(errors == 0)
+}
+
+/// One document by itself.
+fn alone(file: &str, text: &str) -> anyhow::Result<Policies> {
+    let mut policies = Policies::default();
+    policies.push(file.to_owned(), text.to_owned(), Document::parse(text)?);
+    Ok(policies)
+}
+
+/// A document's text and what to call it: literal JSON, a file, or standard input. An answer that holds
+/// one document is read as well.
+fn read_policy(
+    argument: &str,
+    folder: &Path,
+    input: &mut Option<impl BufRead>,
+) -> Result<(String, String), Unreadable> {
+    let (name, text) = if argument.trim_start().starts_with('{') {
+        ("policy".to_owned(), argument.to_owned())
+    } else if argument == "-" {
+        let text = read_text(argument, input).map_err(unreadable)?;
+        ("standard input".to_owned(), text)
+    } else {
+        let path = folder.join(argument).display().to_string();
+        let read = File::open(path).map_err(|error| error.to_string());
+        let text = read.and_then(bounded);
+        let text =
+            text.map_err(|error| unreadable(format!("reading the policy `{argument}`: {error}")))?;
+        (argument.to_owned(), text)
+    };
+    let mut parts = documents::split(&text);
+    match parts.pop().filter(|_| parts.is_empty()) {
+        Some(part) if part.is_unknown => Err(Unreadable {
+            what: format!("`{name}` is neither a policy document nor an answer that holds one"),
+            help: format!("give {}", documents::ACCEPTED),
+        }),
+        Some(part) => Ok((name, part.text)),
+        None => Err(Unreadable {
+            what: format!("`{name}` holds {} documents", parts.len() + 1),
+            help: "a policy of IoT Core has one document: apply each under its own name".into(),
+        }),
     }
 }
 
-/// The document on standard input.
-fn read_input() -> Result<(String, String), Unreadable> {
-    match io::read_to_string(io::stdin()) {
-        Ok(text) => Ok(("standard input".into(), text)),
-        Err(error) => Err(unreadable("-", &error)),
-    }
-}
-
-fn unreadable(policy: &str, error: &io::Error) -> Unreadable {
+fn unreadable(what: String) -> Unreadable {
     Unreadable {
-        what: format!("reading the policy `{policy}`: {error}"),
+        what,
         help: "name a file, or give the document itself".into(),
     }
 }
@@ -136,7 +187,7 @@ fn explain(
 const TOO_LONG: &str = "divide it into policies of their own, or grant by patterns";
 
 /// The policies of a list, each checked by itself and against those before it.
-pub(super) fn from_list(path: &Path, rows: Asked<Row>, only_these: bool) -> Asked<Item> {
+pub(super) fn from_list(path: &Path, rows: Asked<Row>, how: Reading) -> Asked<Item> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut texts: HashMap<String, Result<PolicyText, (String, String)>> = HashMap::new();
     let mut once = Once::default();
@@ -144,12 +195,12 @@ pub(super) fn from_list(path: &Path, rows: Asked<Row>, only_these: bool) -> Aske
         let policy = row.policy.clone().unwrap_or_default();
         let text = texts
             .entry(policy.clone())
-            .or_insert_with(|| policy_text(&policy, folder));
+            .or_insert_with(|| policy_text(&policy, folder, how.lint));
         let text = text.clone().map_err(|(what, help)| {
             row.place
                 .failure(&row.name, &shortened(&policy), what, &help)
         })?;
-        let item = item(&row, text, only_these)?;
+        let item = item(&row, text, how.only_these)?;
         once.check(&row).map(|()| item)
     };
     rows.into_iter()
@@ -158,21 +209,56 @@ pub(super) fn from_list(path: &Path, rows: Asked<Row>, only_these: bool) -> Aske
 }
 
 /// A list's policy, checked; what is wrong in one line, and what to do.
-fn policy_text(policy: &str, folder: &Path) -> Result<PolicyText, (String, String)> {
+fn policy_text(policy: &str, folder: &Path, lint: bool) -> Result<PolicyText, (String, String)> {
     if policy.is_empty() {
         return Err((
             "no policy is given".into(),
             "name a file, or give the document itself".into(),
         ));
     }
-    let (_, text) = read_policy(policy, folder).map_err(|why| (why.what, why.help))?;
-    PolicyText::parse(&text).map_err(|unfit| {
+    // Standard input is no policy of a list.
+    let mut nothing = None::<&[u8]>;
+    let (name, text) =
+        read_policy(policy, folder, &mut nothing).map_err(|why| (why.what, why.help))?;
+    let parsed = PolicyText::parse(&text).map_err(|unfit| {
         let help = match &unfit {
             UnfitText::NotADocument(error) => error.faults.first().map(|fault| fault.help.clone()),
             UnfitText::TooLong { .. } => Some(TOO_LONG.to_owned()),
         };
         (unfit.to_string(), help.unwrap_or_default())
-    })
+    })?;
+    if lint {
+        lint_alone(&name, parsed.as_str())?;
+    }
+    Ok(parsed)
+}
+
+/// The first error that the lints find in a document, in one line, and what to do.
+fn lint_alone(name: &str, text: &str) -> Result<(), (String, String)> {
+    let policies = alone(name, text).map_err(|error| (error.to_string(), String::new()))?;
+    let findings = lint::found(&policies, None);
+    let first = findings
+        .iter()
+        .find(|finding| finding.rule.level == Level::Error);
+    match first {
+        None => Ok(()),
+        Some(finding) => {
+            let more = lint::count(&findings, Level::Error) - 1;
+            let more = if more > 0 {
+                format!(", and {more} more")
+            } else {
+                String::new()
+            };
+            let what = format!("{} ({}{more})", finding.message, finding.rule.code);
+            Err((
+                what,
+                format!(
+                    "{}; or apply it all the same with --no-lint",
+                    finding.rule.fix
+                ),
+            ))
+        }
+    }
 }
 
 /// A document's beginning.

@@ -5,6 +5,7 @@ use std::fs;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
+use crate::config::Config;
 use crate::config::queue_name::QueueName;
 use crate::policy::generate::{Form, GenerateError};
 use crate::policy::scope::Scope;
@@ -39,7 +40,7 @@ pub(super) struct Claims {
     /// A claim of the token; values with commas between them are a list, none are an empty list (repeatable)
     #[arg(long, value_name = "NAME=VALUE[,VALUE…]", value_parser = claim, conflicts_with_all = ["client", "part"])]
     pub(super) claim: Vec<(String, Value)>,
-    /// All claims: JSON text (beginning with `{`) or a file; --claim stands above it
+    /// All claims: JSON text (beginning with `{`) or a file; --claim takes precedence
     #[arg(long, value_name = "JSON|FILE", conflicts_with_all = ["client", "part"])]
     pub(super) claims: Option<String>,
 }
@@ -59,7 +60,9 @@ pub(super) struct Spelled {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Where IoT Core is (with --for by default where the queue is)")]
+#[command(
+    next_help_heading = "Where IoT Core is (by default authorizer.region and account, or where the queue is)"
+)]
 pub(super) struct Endpoint {
     /// The Region in ARNs
     #[arg(long, value_name = "REGION", env = "AWS_REGION")]
@@ -103,6 +106,35 @@ pub(in crate::cli) fn claim(text: &str) -> Result<(String, Value), String> {
         many => many.split(',').map(Value::from).collect(),
     };
     Ok((name.to_owned(), value))
+}
+
+/// What one source says of where IoT Core is.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Located<'s> {
+    pub(super) region: Option<&'s str>,
+    pub(super) account: Option<&'s str>,
+}
+
+impl<'s> Located<'s> {
+    /// As the configuration's authorizer has it.
+    pub(super) fn by_authorizer(config: &'s Config) -> Self {
+        let scope = config.authorizer.scope.as_ref();
+        Self {
+            region: scope.map(|scope| &*scope.region),
+            account: scope.map(|scope| &*scope.account),
+        }
+    }
+
+    /// Where the daemon's queue is, or else its dead-letter queue.
+    pub(super) fn by_queue(config: &'s Config) -> Self {
+        let bridge = &config.bridge;
+        let queue = bridge.queue.as_ref().or(bridge.dead_letter_queue.as_ref());
+        let queue = queue.and_then(|url| QueueName::of_url(url));
+        Self {
+            region: queue.as_ref().and_then(|queue| queue.region),
+            account: queue.map(|queue| queue.account),
+        }
+    }
 }
 
 /// What went wrong, by whose fault it is.
@@ -152,19 +184,30 @@ fn unfit(argument: &str, error: &dyn std::error::Error) -> anyhow::Error {
 }
 
 impl Endpoint {
-    /// The scope of ARNs: as told, or where a queue is.
-    pub(super) fn scope(&self, queue: Option<&QueueName<'_>>) -> Result<Scope, Refusal> {
-        let region = self.region.as_deref();
-        let account = self.account.as_deref();
-        let region = region.or(queue.and_then(|queue| queue.region));
-        let account = account.or(queue.map(|queue| queue.account));
-        let missing = |what: &str, flag: &str, variable: &str| {
-            Refusal::Input(format!(
-                "error: the {what} of IoT Core is not known\nhelp: name it with --{flag}, or set {variable}"
-            ))
+    /// The scope of ARNs: as the command line or the environment has it, or else as a configuration
+    /// does, which names it or where its queue is.
+    pub(super) fn scope(&self, known: &[Located<'_>]) -> Result<Scope, Refusal> {
+        let given = Located {
+            region: self.region.as_deref(),
+            account: self.account.as_deref(),
         };
-        let region = region.ok_or_else(|| missing("Region", "region", "AWS_REGION"))?;
-        let account = account.ok_or_else(|| missing("account", "account", "AWS_ACCOUNT_ID"))?;
-        Ok(Scope::try_new(region, account).map_err(anyhow::Error::new)?)
+        let all = || std::iter::once(&given).chain(known);
+        let region = all().find_map(|known| known.region);
+        let account = all().find_map(|known| known.account);
+        let missing = match (region, account) {
+            (Some(region), Some(account)) => {
+                return Ok(Scope::try_new(region, account).map_err(anyhow::Error::new)?);
+            }
+            (None, None) => {
+                "the Region and the account of IoT Core are not known\nhelp: set authorizer.region and authorizer.account in the configuration, give --region and --account, or set AWS_REGION and AWS_ACCOUNT_ID"
+            }
+            (None, Some(_)) => {
+                "the Region of IoT Core is not known\nhelp: set authorizer.region in the configuration, give --region, or set AWS_REGION"
+            }
+            (Some(_), None) => {
+                "the account of IoT Core is not known\nhelp: set authorizer.account in the configuration, give --account, or set AWS_ACCOUNT_ID"
+            }
+        };
+        Err(Refusal::Input(format!("error: {missing}")))
     }
 }

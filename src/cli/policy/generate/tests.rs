@@ -122,11 +122,16 @@ fn why_there_are_none() {
         told += &format!("$ {}\n{text}\n", arguments.join(" "));
     };
     let input = Status::CannotAnswer;
+    let nowhere = CONFIG.replace(
+        "sqs.eu-central-1.amazonaws.com/123456789012",
+        "queues.example/1",
+    );
     refuse(
         input,
-        CONFIG,
+        &nowhere,
         &["--role", "customer", "--claim", USER, "--claim", ORDERS],
     );
+    refuse(input, &nowhere, &["--role", "customer", "--claim", USER]);
     refuse(
         input,
         CONFIG,
@@ -221,4 +226,31 @@ fn arguments_that_do_not_go_together() {
         told += &format!("$ {line}\n{}", crate::cli::usage::message(&error));
     }
     insta::assert_snapshot!(told);
+}
+
+/// The configuration says where IoT Core is: by its authorizer, or by where its queue is.
+#[test]
+fn where_iot_core_is() {
+    let asked = ["--role", "customer", "--claim", USER, "--claim", ORDERS];
+    let (status, told) = generated_with(CONFIG, &asked);
+    assert_eq!(status, Status::Yes, "{told}");
+    assert!(
+        told.contains("arn:aws:iot:eu-central-1:123456789012:client/"),
+        "{told}"
+    );
+    let authorizer = "authorizer:\n  region: us-west-2\n  account: \"210987654321\"\n";
+    let (status, told) = generated_with(&format!("{CONFIG}{authorizer}"), &asked);
+    assert_eq!(status, Status::Yes, "{told}");
+    assert!(
+        told.contains("arn:aws:iot:us-west-2:210987654321:client/"),
+        "{told}"
+    );
+    let (_, told) = generated_with(
+        &format!("{CONFIG}{authorizer}"),
+        &[&asked[..], &PLACE].concat(),
+    );
+    assert!(
+        told.contains("arn:aws:iot:eu-central-1:123456789012:client/"),
+        "{told}"
+    );
 }

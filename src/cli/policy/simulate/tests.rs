@@ -47,7 +47,7 @@ fn simulated(arguments: &[&str]) -> (Status, String, String) {
     let line = ["simulate"].iter().chain(arguments);
     let line = Line::try_parse_from(line).unwrap();
     let (mut out, mut messages) = (Vec::new(), Vec::new());
-    let status = run(&line.simulate, &mut out, &mut messages).unwrap();
+    let status = run(&line.simulate, None::<&[u8]>, &mut out, &mut messages).unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status, text(out), text(messages))
 }
@@ -70,11 +70,9 @@ fn explained_in_words() {
         "order/secret",
         "--receive",
         "order/1",
-        "--hear",
-        "order/1",
-        "--hear",
+        "--receive",
         "order/secret",
-        "--hear",
+        "--receive",
         "tenant/1",
     ]);
     assert_eq!((status, &*messages), (Status::No, ""));
@@ -107,7 +105,7 @@ fn explained_as_json() {
         "--facts",
         facts,
         "--connect",
-        "--hear",
+        "--receive",
         "order/1",
         "--format",
         "json",
@@ -119,7 +117,8 @@ fn explained_as_json() {
 #[test]
 fn a_client_that_cannot_connect_is_noted() {
     let policy = r#"{"Statement":{"Effect":"Allow","Action":["iot:Subscribe","iot:Receive"],"Resource":"*"}}"#;
-    let (status, out, _) = simulated(&["--policy", policy, "--client", "c", "--hear", "a/b/c/d"]);
+    let (status, out, _) =
+        simulated(&["--policy", policy, "--client", "c", "--receive", "a/b/c/d"]);
     assert_eq!(status, Status::Yes);
     insta::assert_snapshot!(out);
 }
@@ -183,9 +182,176 @@ fn bad_arguments() {
         refused(&["--client", "c"]),
         refused(&["--connect"]),
         refused(&["--client", "c", "--subscribe", "a/#/b"]),
-        refused(&["--client", "c", "--hear", "a/+"]),
+        refused(&["--client", "c", "--receive", "a/+"]),
         refused(&["--client", "c", "--connect", "--principal", "me"]),
         refused(&["--client", "c", "--connect", "--context", "x"]),
     ];
     insta::assert_snapshot!(refusals.join("\n"));
+}
+
+const APP: &str = r#"{"Version":"2012-10-17","Statement":[
+  {"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:eu-west-1:123456789012:client/app-1",
+   "Condition":{"ForAllValues:StringEquals":{"iot:ConnectAttributes":["LastWill"]}}},
+  {"Effect":"Allow","Action":"iot:Publish","Resource":["arn:aws:iot:eu-west-1:123456789012:topic/app-1/state","arn:aws:iot:eu-west-1:123456789012:topic/app-1/kept"]},
+  {"Effect":"Allow","Action":"iot:RetainPublish","Resource":"arn:aws:iot:eu-west-1:123456789012:topic/app-1/kept"}]}"#;
+
+#[test]
+fn retained_messages_wills_and_persistent_sessions() {
+    let asked = |arguments: &[&str]| {
+        let given = ["--policy", APP, "--client", "app-1"];
+        let (status, out, _) = simulated(&[&given, arguments].concat());
+        (status, out)
+    };
+    let (status, out) = asked(&["--publish", "app-1/state"]);
+    assert_eq!(status, Status::Yes);
+    assert!(out.contains("note: a retained message is refused"), "{out}");
+    let (status, out) = asked(&["--publish", "app-1/kept"]);
+    assert_eq!(status, Status::Yes);
+    assert!(!out.contains("note:"), "{out}");
+    let (status, out) = asked(&["--publish", "app-1/state", "--retain"]);
+    assert_eq!(status, Status::No);
+    assert!(
+        out.contains("may not publish a retained message to `app-1/state`"),
+        "{out}"
+    );
+    assert_eq!(
+        asked(&["--publish", "app-1/kept", "--retain"]).0,
+        Status::Yes
+    );
+    assert_eq!(asked(&["--will", "app-1/state"]).0, Status::Yes);
+    assert_eq!(asked(&["--will", "app-1/state", "--retain"]).0, Status::No);
+    assert_eq!(asked(&["--will", "app-2/state"]).0, Status::No);
+    let (status, out) = asked(&["--connect"]);
+    assert_eq!(status, Status::Yes);
+    assert!(
+        out.contains("note: a persistent session is refused"),
+        "{out}"
+    );
+    assert_eq!(asked(&["--persistent"]).0, Status::No);
+    assert_eq!(asked(&["--connect", "--retain"]).0, Status::CannotAnswer);
+}
+
+#[test]
+fn answers_of_others_are_read() {
+    let quoted = serde_json::to_string(APP).unwrap();
+    for answer in [
+        format!(r#"{{"policyName":"app","policyDocument":{quoted},"defaultVersionId":"1"}}"#),
+        format!(
+            r#"{{"isAuthenticated":true,"principalId":"a","policyDocuments":[{quoted}],"disconnectAfterInSeconds":300}}"#
+        ),
+        format!(r#"{{"form":"iot","documents":[{APP}],"characters":[1],"notes":[]}}"#),
+    ] {
+        let (status, _, messages) = simulated(&[
+            "--policy",
+            &answer,
+            "--client",
+            "app-1",
+            "--publish",
+            "app-1/kept",
+        ]);
+        assert_eq!((status, &*messages), (Status::Yes, ""), "{answer}");
+    }
+    let (status, _, messages) =
+        simulated(&["--policy", r#"{"jobs":[]}"#, "--client", "c", "--connect"]);
+    assert_eq!(status, Status::CannotAnswer);
+    assert!(messages.contains("error[unknown-shape]"), "{messages}");
+    let line = [
+        "simulate",
+        "--policy",
+        "-",
+        "--client",
+        "app-1",
+        "--connect",
+    ];
+    let line = Line::try_parse_from(line).unwrap();
+    let (mut out, mut messages) = (Vec::new(), Vec::new());
+    let status = run(
+        &line.simulate,
+        Some(APP.as_bytes()),
+        &mut out,
+        &mut messages,
+    )
+    .unwrap();
+    assert_eq!(status, Status::Yes);
+}
+
+#[test]
+fn channels_can_be_received() {
+    let file = std::env::temp_dir().join(format!("eventcast-channels-{}.yaml", std::process::id()));
+    std::fs::write(
+        &file,
+        "environment: dev\nchannels:\n  order: { id: { pattern: \"[0-9]+\" } }\nroutes:\n  - { name: r, match: { source: [s] }, to: [t] }\n",
+    )
+    .unwrap();
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iot:Subscribe","iot:Receive"],"Resource":["arn:aws:iot:us-east-1:123456789012:topicfilter/dev/order/1","arn:aws:iot:us-east-1:123456789012:topic/dev/order/1"]}]}"#;
+    let asked = |receive: &str| {
+        let file = file.display().to_string();
+        simulated(&[
+            "--policy",
+            policy,
+            "--client",
+            "c",
+            "--receive",
+            receive,
+            "--config",
+            &file,
+        ])
+    };
+    let (status, out, _) = asked("order:1");
+    assert_eq!(status, Status::Yes, "{out}");
+    assert!(
+        out.contains("may receive messages on `dev/order/1`"),
+        "{out}"
+    );
+    let (status, out, _) = asked("order/1");
+    assert_eq!(status, Status::No);
+    assert!(
+        out.contains("the request lacks `dev/` at its beginning"),
+        "{out}"
+    );
+    let (status, _, messages) = asked("order:x");
+    assert_eq!(status, Status::CannotAnswer);
+    assert!(
+        messages.contains("`x` is not a valid id for channel `order`"),
+        "{messages}"
+    );
+    let (_, _, messages) =
+        simulated(&["--policy", policy, "--client", "c", "--hear", "dev/order/1"]);
+    std::fs::remove_file(&file).unwrap();
+    assert!(
+        messages.contains("--hear is the older name of --receive"),
+        "{messages}"
+    );
+}
+
+#[test]
+fn documents_far_beyond_the_limits_are_refused() {
+    let globs: Vec<String> = (0..4_000)
+        .map(|n| format!("arn:aws:iot:us-east-1:123456789012:topicfilter/{n}?*?*"))
+        .collect();
+    let policy =
+        format!(r#"{{"Statement":{{"Effect":"Allow","Action":"iot:*","Resource":{globs:?}}}}}"#);
+    let (status, _, messages) =
+        simulated(&["--policy", &policy, "--client", "c", "--receive", "a/b"]);
+    assert_eq!(status, Status::CannotAnswer);
+    assert!(messages.contains("error[too-large]"), "{messages}");
+    let fitting = globs.get(..300).unwrap();
+    let policy =
+        format!(r#"{{"Statement":{{"Effect":"Allow","Action":"iot:*","Resource":{fitting:?}}}}}"#);
+    let many = vec![policy.as_str(); 10];
+    let given = [&["--client", "c", "--connect", "--policy"][..], &many].concat();
+    let (status, _, messages) = simulated(&given);
+    assert_eq!(status, Status::CannotAnswer);
+    assert!(messages.contains("characters together"), "{messages}");
+}
+
+#[test]
+fn control_characters_of_policies_are_escaped() {
+    let policy = r#"{"Statement":{"Sid":"a\u001b[31m\nFORGED","Effect":"Allow","Action":"iot:Publish","Resource":"*"}}"#;
+    let (_, out, _) = simulated(&["--policy", policy, "--client", "c", "--publish", "a"]);
+    assert!(out.contains("`a\\u{1b}[31m\\nFORGED`"), "{out}");
+    assert!(
+        !out.contains('\u{1b}') && !out.contains("\nFORGED"),
+        "{out}"
+    );
 }

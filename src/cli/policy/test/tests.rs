@@ -1,5 +1,6 @@
 //! What people and CI systems are told about files of tests.
 
+use std::fs;
 use std::path::PathBuf;
 
 use super::*;
