@@ -139,6 +139,11 @@ fn read_all(
     let several = parts.len() > 1;
     let mut sound = true;
     for (index, part) in parts.into_iter().enumerate() {
+        // A place is one of the whole text, unless the document was inside a string.
+        let place = match part.member {
+            Some(member) => format!("{name} ({member})"),
+            None => name.to_owned(),
+        };
         let name = match (part.member, several) {
             (Some(member), true) => format!("{name}#{} ({member})", index + 1),
             (Some(member), false) => format!("{name} ({member})"),
@@ -148,7 +153,7 @@ fn read_all(
         if part.is_unknown {
             sound = false;
             let at = Position { line: 1, column: 1 };
-            render(&unknown_shape(&name, at), &part.text, messages)?;
+            render(&unknown_shape(&place, at), &part.text, messages)?;
             continue;
         }
         match Document::parse(&part.text) {
@@ -156,7 +161,7 @@ fn read_all(
             Err(error) => {
                 sound = false;
                 for fault in error.faults {
-                    render(&document_fault(&name, fault), &part.text, messages)?;
+                    render(&document_fault(&place, fault), &part.text, messages)?;
                 }
             }
         }
