@@ -23,7 +23,7 @@ Examples:
   eventcast policy lint customer.json
   eventcast policy lint device.json base.json --principal certificate
   eventcast policy lint policies/golden/*.json --format sarif > lint.sarif
-  aws iot get-policy --policy-name driver | eventcast policy lint - --severity error
+  eventcast policy lint - --severity error < customer.json
   eventcast policy lint customer.json --ignore receive-on-everything
 
 Exit status: 0 nothing found, 1 findings, 2 a policy is not right.";

@@ -28,7 +28,7 @@ authorizer, or of `policy generate --format json`.
 
 Examples:
   eventcast policy simulate --policy customer.json --client user-1 --receive order/1
-  aws iot get-policy --policy-name lamp | eventcast policy simulate --policy - --client c --connect
+  eventcast policy simulate --policy - --client c --connect < a.json
   eventcast policy simulate --policy a.json --client c --will c/gone --retain --persistent
   eventcast policy simulate --policy a.json b.json --client lamp1 --thing lamp1 --publish lamp1/on
   eventcast policy simulate --policy a.json --client c --connect --context aws:SourceIp=203.0.113.7
