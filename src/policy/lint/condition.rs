@@ -47,14 +47,14 @@ fn alone(condition: &Condition) -> Option<String> {
             "`{name}` on `{key}` has no value, so that it never holds"
         ));
     }
-    let plain = |value: &&Box<str>| !value.contains(['*', '?', '$']);
-    let mut plain = condition.values.iter().filter(plain);
+    let values = condition.values.iter().map(|value| &**value);
+    let mut plain = values.filter(|value: &&str| !value.contains(['*', '?', '$']));
     if operator.negated {
         return None;
     }
     match (key.lower(), operator.family) {
         ("iot:connectattributes", Family::Text | Family::TextLike) => {
-            let value = plain.find(|value| !CONNECT_ATTRIBUTES.contains(&&***value))?;
+            let value = plain.find(|value| !CONNECT_ATTRIBUTES.contains(value))?;
             let likeness =
                 |known: &&str| strsim::jaro_winkler(&value.to_lowercase(), &known.to_lowercase());
             let near = CONNECT_ATTRIBUTES

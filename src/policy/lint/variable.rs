@@ -201,7 +201,7 @@ fn is_known(key: &Key, statement: &Statement) -> bool {
     !(slip
         || KEYS
             .iter()
-            .any(|known| same(&known) && prefix.len() <= 4 && prefix.contains('i')))
+            .any(|known| same(known) && prefix.len() <= 4 && prefix.contains('i')))
 }
 
 /// The name of a key of IoT Core as the developer guide writes it, without what a thing's attribute
