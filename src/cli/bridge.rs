@@ -29,12 +29,12 @@ use crate::config::bridge::Publish;
 use crate::port::Publisher;
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
-use crate::telemetry::build_info;
 use crate::telemetry::exposition::Embedded;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::{self, Vitals};
 use crate::telemetry::logs;
 use crate::telemetry::traces::Traces;
+use crate::version::{COMMIT, VERSION};
 
 /// How often embedded metrics are written.
 const EMBEDDED_EVERY: Duration = Duration::from_secs(60);
@@ -262,8 +262,8 @@ async fn work<P: Publisher>(
         );
     }
     tracing::info!(
-        version = build_info::VERSION,
-        commit = build_info::COMMIT,
+        version = VERSION,
+        commit = COMMIT,
         environment = config.environment.as_deref(),
         queue = queue_url,
         routes = routes.borrow().routes().len(),

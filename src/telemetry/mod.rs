@@ -1,6 +1,6 @@
 //! What the process tells of itself: logs, metrics, health, traces. Never a payload, a receipt or a token.
 
-pub mod build_info;
+mod build_info;
 mod classic;
 pub mod exposition;
 pub mod health;
