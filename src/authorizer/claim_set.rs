@@ -1,15 +1,17 @@
-//! The claims of a token as an object whose members are counted.
+//! The claims of a token as an object whose members are counted, at every depth.
 //!
 //! RFC 7519 (section 4) wants claim names to be unique, and leaves parsers the choice to refuse a repeated one or to take the
-//! last. Two readers that choose differently read two tokens, so here it is known.
+//! last. Two readers that choose differently read two tokens, so here it is known. Members of nested objects count too, since
+//! roles read them (`{claims.orders[*].id}`).
 
+use std::cell::RefCell;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
 
-/// The claims, and the first name that occurs more than once.
+/// The claims, and the first name that occurs more than once in its object.
 pub(super) struct ClaimSet {
     pub(super) claims: Map<String, Value>,
     pub(super) repeated: Option<String>,
@@ -17,29 +19,76 @@ pub(super) struct ClaimSet {
 
 impl<'de> Deserialize<'de> for ClaimSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
+        let repeated = RefCell::new(None);
+        match CountedValue(&repeated).deserialize(deserializer)? {
+            Value::Object(claims) => Ok(Self {
+                claims,
+                repeated: repeated.into_inner(),
+            }),
+            _ => Err(D::Error::custom("claims are an object")),
+        }
+    }
+}
 
-        impl<'de> Visitor<'de> for Members {
-            type Value = ClaimSet;
+/// Reads a value, and notes the first repeated name.
+#[derive(Clone, Copy)]
+struct CountedValue<'r>(&'r RefCell<Option<String>>);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of claims")
-            }
+impl<'de> DeserializeSeed<'de> for CountedValue<'_> {
+    type Value = Value;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<ClaimSet, A::Error> {
-                let mut set = ClaimSet {
-                    claims: Map::new(),
-                    repeated: None,
-                };
-                while let Some((name, value)) = members.next_entry::<String, Value>()? {
-                    if set.claims.insert(name.clone(), value).is_some() && set.repeated.is_none() {
-                        set.repeated = Some(name);
-                    }
-                }
-                Ok(set)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for CountedValue<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(element) = elements.next_element_seed(self)? {
+            all.push(element);
+        }
+        Ok(Value::Array(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut all = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let value = members.next_value_seed(self)?;
+            if all.insert(name.clone(), value).is_some() {
+                self.0.borrow_mut().get_or_insert(name);
             }
         }
-
-        deserializer.deserialize_map(Members)
+        Ok(Value::Object(all))
     }
 }

@@ -2,13 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use super::claim_set::ClaimSet;
 
 /// The most bytes of a header that are looked at.
 const HEADER_BYTES: usize = 8_192;
 
 /// A header as JSON. Nothing in it is trusted: it is for messages.
-pub(super) struct UncheckedHeader(Map<String, Value>);
+pub(super) struct UncheckedHeader(ClaimSet);
 
 /// Reads the header of a token, unless it is not an object.
 pub(super) fn read(token: &str) -> Option<UncheckedHeader> {
@@ -23,18 +25,21 @@ pub(super) fn read(token: &str) -> Option<UncheckedHeader> {
 impl UncheckedHeader {
     /// The algorithm, where one is named.
     pub(super) fn algorithm(&self) -> Option<String> {
-        self.0.get("alg")?.as_str().map(str::to_owned)
+        self.0.claims.get("alg")?.as_str().map(str::to_owned)
     }
 
     /// The member that is not of its type (RFC 7515, section 4.1), in words.
     pub(super) fn fault(&self) -> Option<String> {
-        match self.0.get("alg") {
+        if let Some(name) = &self.0.repeated {
+            return Some(format!("`{name}` occurs more than once"));
+        }
+        match self.0.claims.get("alg") {
             None => return Some("`alg` is missing".into()),
             Some(Value::String(_)) => {}
             Some(_) => return Some("`alg` is not text".into()),
         }
         let texts = ["kid", "typ", "cty", "jku", "x5u", "x5t"];
-        let is_text = |name: &&str| self.0.get(*name).is_none_or(Value::is_string);
+        let is_text = |name: &&str| self.0.claims.get(*name).is_none_or(Value::is_string);
         let odd = texts.iter().find(|name| !is_text(name))?;
         Some(format!("`{odd}` is not text"))
     }

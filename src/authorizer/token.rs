@@ -309,6 +309,11 @@ fn token_error(error: &Error, token: &str) -> TokenError {
                     repeated: Some(claim),
                     ..
                 }) => TokenError::Repeated(claim),
+                Ok(ClaimSet { claims, .. })
+                    if claims.get("sub").is_some_and(|sub| !sub.is_string()) =>
+                {
+                    TokenError::Type("sub".into(), wanted("sub"))
+                }
                 _ => TokenError::Other("its claims are not a JSON object".into()),
             }
         }

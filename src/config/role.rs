@@ -231,13 +231,16 @@ fn warn_of_shared_client_ids(
     if let Some(other) = shared {
         let key = format!("roles.{}.bind", role.name);
         let at = member(&section.value, "bind").map_or(section.key_at, |bind| bind.at);
-        let message = format!(
-            "`{}` and `{}` bind client ids to different channels, and equal ids would share client ids",
-            other.name, role.name
-        );
+        let why = if other.client_ids.binding == role.client_ids.binding {
+            "bind client ids to different channels, and equal ids would share client ids"
+        } else {
+            "bind client ids in different ways: where one role lets `-` and anything follow a principal, the result may be a \
+             principal of the other"
+        };
+        let message = format!("`{}` and `{}` {why}", other.name, role.name);
         let fault = faults.error("shared-client-ids", &key, at, message);
         fault.severity = Severity::Warning;
         fault.help =
-            Some("bind both to one kind of channel, or give the kinds ids that differ".into());
+            Some("bind both to one kind of channel, give the kinds ids that differ, or set client_ids: exact for both".into());
     }
 }

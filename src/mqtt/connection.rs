@@ -6,6 +6,7 @@
 //! publication, costs it a copy of the publication and a turn of its loop for each acknowledgement
 //! (`bench/peers`).
 
+use std::io;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::Error as MqttError;
@@ -197,6 +198,9 @@ impl Sent {
     }
 }
 
+/// The meaning of a connection that ends before CONNACK.
+const SILENT: &str = "the broker closed the connection without an answer in MQTT 5: MQTT 5 is not spoken there, or it turns the client away without a word";
+
 /// Why a connection could not be made, in one line. A broker that speaks MQTT 3.1.1 only answers an
 /// MQTT 5 CONNECT with a CONNACK of its own version, return code 1 (MQTT 3.1.1, section 3.2.2.3),
 /// which is no packet of MQTT 5: the library leaves it unread and sees the connection's end, as it
@@ -209,10 +213,21 @@ fn not_connected(error: &ConnectionError) -> String {
         }
         ConnectionError::MqttState(StateError::Deserialization(
             MqttError::InvalidConnectReturnCode(1),
-        )) => "MQTT 5 is not spoken there: the broker answers with MQTT 3.1.1's return code 1".into(),
-        ConnectionError::MqttState(
-            StateError::ConnectionAborted | StateError::Deserialization(MqttError::Io(_)),
-        ) => "the broker closed the connection without an answer in MQTT 5: MQTT 5 is not spoken there, or it turns the client away without a word".into(),
+        )) => {
+            "MQTT 5 is not spoken there: the broker answers with MQTT 3.1.1's return code 1".into()
+        }
+        ConnectionError::MqttState(StateError::ConnectionAborted) => SILENT.into(),
+        // A TLS alert comes as an input error too, and says more.
+        ConnectionError::MqttState(StateError::Deserialization(MqttError::Io(error)))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+            ) =>
+        {
+            SILENT.into()
+        }
         // The library's words would show the whole packet.
         ConnectionError::NotConnAck(_) => {
             "the broker answered CONNECT with another packet than CONNACK".into()

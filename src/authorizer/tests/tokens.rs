@@ -275,6 +275,14 @@ fn claims_occur_once() {
         ),
         (format!(r#"{{"exp":{exp},"sub":"a","sub":"a"}}"#), "sub"),
         (
+            format!(r#"{{"exp":{exp},"t":{{"a":"mine","\u0061":"theirs"}}}}"#),
+            "a",
+        ),
+        (
+            format!(r#"{{"exp":{exp},"orders":[{{"id":"1"}},{{"id":"2","id":"3"}}]}}"#),
+            "id",
+        ),
+        (
             format!(r#"{{"exp":{exp},"iss":"a","\u0069ss":"b"}}"#),
             "iss",
         ),
@@ -304,6 +312,10 @@ fn headers_that_are_not_right_are_named() {
             "its header is not right: `kid` is not text",
         ),
         (r#"{"alg":7}"#, "its header is not right: `alg` is not text"),
+        (
+            r#"{"alg":"HS256","kid":"a","kid":"b"}"#,
+            "its header is not right: `kid` occurs more than once",
+        ),
         (
             r#"{"typ":"JWT"}"#,
             "its header is not right: `alg` is missing",
