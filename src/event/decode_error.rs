@@ -38,6 +38,11 @@ pub enum DecodeError {
     /// A member of the envelope occurs more than once, so that the body has no single value for it.
     #[error("not an EventBridge event: `{0}` occurs more than once")]
     RepeatedMember(&'static str),
+    /// The body is an event by its own members, and a notification that carries another.
+    #[error(
+        "not an event: both an EventBridge event and an SNS notification, so that it has two events; send one of them"
+    )]
+    TwoEvents,
     /// The text that an SNS notification carries is not an event.
     #[error("in the `Message` of an SNS notification: {0}")]
     Notification(Box<DecodeError>),

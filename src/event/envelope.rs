@@ -29,6 +29,9 @@ const VERSION_2: [(&str, &str); 5] = [
     ("SystemMetadata.aws:IngestionTime", "time"),
 ];
 
+/// What a version-2 bus says of an event.
+const METADATA: &str = "SystemMetadata";
+
 /// The kind of a version-2 delivery; `REPLAY` marks replayed ones.
 const DELIVERY_TYPE: &str = "SystemMetadata.aws:DeliveryType";
 
@@ -85,9 +88,11 @@ struct FactIds {
     account: FieldId,
     region: FieldId,
     detail: FieldId,
+    metadata: FieldId,
     delivery_type: FieldId,
     replay_name: FieldId,
     traceparent: FieldId,
+    topic: FieldId,
 }
 
 impl Decoder {
@@ -102,9 +107,11 @@ impl Decoder {
             account: fields.add("account"),
             region: fields.add("region"),
             detail: fields.add("detail"),
+            metadata: fields.add(METADATA),
             delivery_type: fields.add(DELIVERY_TYPE),
             replay_name: fields.add(REPLAY_NAME),
             traceparent: fields.add("detail.traceparent"),
+            topic: fields.add("TopicArn"),
         };
         Self {
             envelope,
@@ -148,13 +155,23 @@ impl Decoder {
                 origin,
                 envelope: self.envelope,
             }
-            .checked(),
+            .checked()
+            .and_then(|event| self.single(event)),
         };
         decoded.map_err(|error| match error {
             // A raw object is an event whatever it looks like; only what is no object can be recognised.
-            DecodeError::RepeatedMember(_) => error,
+            DecodeError::RepeatedMember(_) | DecodeError::TwoEvents => error,
             error => recognise(body).map_or(error, DecodeError::Foreign),
         })
+    }
+
+    /// The event, unless its body is a notification too, which carries another.
+    fn single<'m>(&self, event: Event<'m>) -> Result<Event<'m>, DecodeError> {
+        let marked = event.scanned.first(self.facts.topic).is_some();
+        if marked && self.envelope != Envelope::Raw && self.notifications.carries(event.body()) {
+            return Err(DecodeError::TwoEvents);
+        }
+        Ok(event)
     }
 }
 
@@ -189,6 +206,13 @@ impl Event<'_> {
     fn checked(self) -> Result<Self, DecodeError> {
         let facts = self.facts;
         let classic = self.envelope != Envelope::Raw;
+        if classic {
+            self.occurs_once(facts.metadata, METADATA)?;
+            let metadata = self.scanned.first(facts.metadata);
+            if metadata.is_some_and(|value| value.kind == Kind::Array) {
+                return Err(DecodeError::of_member(METADATA, "an object", metadata));
+            }
+        }
         for (field, name) in [
             (facts.source, "source"),
             (facts.detail_type, "detail-type"),
@@ -212,7 +236,9 @@ impl Event<'_> {
             let optional = field == facts.detail_type && self.is_version_2();
             if self.text(field).is_none() && !optional {
                 let found = self.scanned.first(field);
-                return Err(DecodeError::of_member(name, "text", found));
+                let string = found.is_some_and(|value| value.kind == Kind::String);
+                let wanted = if string { "Unicode text" } else { "text" };
+                return Err(DecodeError::of_member(name, wanted, found));
             }
         }
         let detail = self.scanned.first(facts.detail);

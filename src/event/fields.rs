@@ -21,7 +21,13 @@ impl FieldId {
 
 /// A place in the trie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NodeId(u32);
+pub struct NodeId(u32);
+
+impl NodeId {
+    pub(super) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 struct Node {
@@ -101,6 +107,17 @@ impl Fields {
         self.paths.get(field.index()).map_or("", |path| path)
     }
 
+    /// The places that lead to a path which was added, one segment longer each.
+    pub fn way(&self, path: &str) -> Vec<NodeId> {
+        let mut at = Self::ROOT;
+        path.split('.')
+            .map_while(|segment| {
+                at = self.child(at, segment.as_bytes())?;
+                Some(at)
+            })
+            .collect()
+    }
+
     fn node_at(&mut self, path: &str) -> NodeId {
         let mut at = Self::ROOT;
         for segment in path.split('.') {
@@ -146,6 +163,17 @@ impl Fields {
     /// The field that ends at a node, if one was asked for.
     pub(super) fn field(&self, at: NodeId) -> Option<FieldId> {
         self.nodes.get(at.0 as usize)?.field
+    }
+
+    /// How many places the trie has.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether a node leads to others.
+    pub(super) fn leads_on(&self, at: NodeId) -> bool {
+        let node = self.nodes.get(at.index());
+        node.is_some_and(|node| !node.children.is_empty())
     }
 
     /// How many path segments lead to a node.

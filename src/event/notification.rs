@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::decode_error::DecodeError;
 use super::fields::{FieldId, Fields};
 use super::scan::scan;
-use super::scanned::Kind;
+use super::scanned::{Kind, Scanned};
 
 /// Finds the carried text of notifications.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(super) struct NotificationReader {
     kind: FieldId,
     topic: FieldId,
     message: FieldId,
+    /// Members that every event has one of, and no notification.
+    details: [FieldId; 2],
 }
 
 impl NotificationReader {
@@ -26,6 +28,7 @@ impl NotificationReader {
             kind: fields.add("Type"),
             topic: fields.add("TopicArn"),
             message: fields.add("Message"),
+            details: [fields.add("detail"), fields.add("Data")],
             fields,
         }
     }
@@ -33,20 +36,24 @@ impl NotificationReader {
     /// The text that a notification carries; `None` where the body is no notification.
     ///
     /// # Errors
-    /// [`DecodeError`] when it is one whose `Message` is not one text.
+    /// [`DecodeError`] when it is one whose `Message` is not one text, or an event as well.
     pub(super) fn unwrap(&self, body: &Bytes) -> Result<Option<Bytes>, DecodeError> {
         let Ok(scanned) = scan(body, &self.fields) else {
             return Ok(None);
         };
-        let mut kinds = scanned.values(self.kind);
-        let notification = scanned.root() == Kind::Object
-            && kinds.any(|kind| kind.text == b"Notification")
-            && scanned.first(self.topic).is_some();
-        if !notification {
+        if !self.is_notification(&scanned) {
             return Ok(None);
         }
+        if self
+            .details
+            .iter()
+            .any(|field| scanned.first(*field).is_some())
+        {
+            return Err(DecodeError::TwoEvents);
+        }
         for (field, name) in [(self.kind, "Type"), (self.message, "Message")] {
-            if scanned.values(field).len() > 1 {
+            let values = scanned.values(field);
+            if values.filter(|value| value.elements.is_empty()).count() > 1 {
                 return Err(DecodeError::RepeatedMember(name));
             }
         }
@@ -55,5 +62,19 @@ impl NotificationReader {
             Some(message) => Ok(Some(Bytes::copy_from_slice(message.text))),
             None => Err(DecodeError::of_member("Message", "text", message)),
         }
+    }
+
+    /// Whether a body is a notification with a `Message`.
+    pub(super) fn carries(&self, body: &Bytes) -> bool {
+        scan(body, &self.fields).is_ok_and(|scanned| {
+            self.is_notification(&scanned) && scanned.first(self.message).is_some()
+        })
+    }
+
+    fn is_notification(&self, scanned: &Scanned) -> bool {
+        let mut kinds = scanned.values(self.kind);
+        scanned.root() == Kind::Object
+            && kinds.any(|kind| kind.elements.is_empty() && kind.text == b"Notification")
+            && scanned.first(self.topic).is_some()
     }
 }

@@ -2,17 +2,17 @@
 //!
 //! No tree is built. Subtrees that nobody asked for are checked for being JSON and passed over; values that were asked for
 //! are remembered as places in the received bytes, with the array elements they came from. Every occurrence of a repeated
-//! key is captured, in order.
+//! key is captured, in order, and a key on the way to a field that is repeated is noted.
 //!
 //! Text is compared as EventBridge does, by code units: an escaped lone surrogate, which is legal JSON but no Unicode text,
 //! is kept in the three-byte form that UTF-8 would give it (WTF-8), so captured text is bytes.
 
 use bytes::Bytes;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::fields::{FieldId, Fields, NodeId};
 use super::lex::{Lexer, StringToken};
-use super::scanned::{Capture, Element, Kind, Scanned};
+use super::scanned::{Capture, Element, Kind, Repeat, Scanned};
 
 /// The deepest nesting that is followed. EventBridge refuses events nested deeper than 1,000 levels (user guide,
 /// PutEvents), and a bound keeps a hostile body off the stack.
@@ -77,6 +77,8 @@ pub fn scan(body: &Bytes, fields: &Fields) -> Result<Scanned, ScanError> {
         decoded: Vec::new(),
         elements: Vec::new(),
         way: SmallVec::new(),
+        met: smallvec![0; fields.nodes().div_ceil(64)],
+        repeats: Vec::new(),
         stored: None,
         arrays: 0,
     };
@@ -86,6 +88,7 @@ pub fn scan(body: &Bytes, fields: &Fields) -> Result<Scanned, ScanError> {
         captures,
         decoded,
         elements,
+        repeats,
         ..
     } = scan;
     let (captures, starts) = by_field(captures, fields.len());
@@ -96,6 +99,7 @@ pub fn scan(body: &Bytes, fields: &Fields) -> Result<Scanned, ScanError> {
         starts,
         decoded,
         elements,
+        repeats,
     })
 }
 
@@ -127,6 +131,9 @@ struct Scan<'s> {
     elements: Vec<Element>,
     /// The array elements around the place of the scan.
     way: SmallVec<[Element; 4]>,
+    /// The places of the trie that the event has within the innermost array element, as bits.
+    met: SmallVec<[u64; 8]>,
+    repeats: Vec<Repeat>,
     /// Where `way` was last written to `elements`, while it has not changed since.
     stored: Option<(u32, u32)>,
     arrays: u32,
@@ -181,6 +188,7 @@ impl Scan<'_> {
             };
             match child {
                 Some(child) => {
+                    self.meet(child);
                     self.value(child, depth + 1)?;
                 }
                 None => self.lexer.skip(depth + 1)?,
@@ -188,6 +196,19 @@ impl Scan<'_> {
             more = self.lexer.next_of(b'}')?;
         }
         Ok(())
+    }
+
+    /// Notes a place of the trie that a key leads to, and whether the event has had it before.
+    fn meet(&mut self, node: NodeId) {
+        let bit = 1 << (node.index() % 64);
+        if let Some(word) = self.met.get_mut(node.index() / 64) {
+            let repeated = *word & bit != 0;
+            *word |= bit;
+            if repeated {
+                let elements = self.store_way();
+                self.repeats.push(Repeat { node, elements });
+            }
+        }
     }
 
     fn array(&mut self, node: NodeId, depth: usize) -> Result<(), ScanError> {
@@ -200,9 +221,14 @@ impl Scan<'_> {
             depth: self.fields.depth(node),
             scalar: false,
         };
+        // Each element has the places below it anew.
+        let met = self.fields.leads_on(node).then(|| self.met.clone());
         let mut more = self.lexer.first_of(b']')?;
         while more {
             element.scalar = !matches!(self.lexer.peek()?, b'{' | b'[');
+            if let Some(met) = met.as_ref().filter(|_| !element.scalar) {
+                self.met.copy_from_slice(met);
+            }
             self.way.push(element);
             self.stored = None;
             self.value(node, depth + 1)?;

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::fields::FieldId;
+use super::fields::{FieldId, NodeId};
 
 /// What kind of JSON value was captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,12 @@ impl Chosen {
         true
     }
 
+    /// Whether another element of the same array is chosen.
+    pub fn contradicts(&self, element: &Element) -> bool {
+        let mut chosen = self.0.iter();
+        chosen.any(|(array, index)| *array == element.array && *index != element.index)
+    }
+
     /// Goes back to the first `count` elements.
     pub fn forget(&mut self, count: usize) {
         self.0.truncate(count);
@@ -115,6 +121,13 @@ pub(super) struct Capture {
     pub(super) elements: (u32, u32),
 }
 
+/// A place of the trie that an event has more than once, within the same elements of arrays.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repeat {
+    pub(super) node: NodeId,
+    pub(super) elements: (u32, u32),
+}
+
 /// What one scan found. It holds the scanned bytes.
 #[derive(Clone, Debug)]
 pub struct Scanned {
@@ -126,6 +139,8 @@ pub struct Scanned {
     pub(super) starts: Vec<u32>,
     pub(super) decoded: Vec<u8>,
     pub(super) elements: Vec<Element>,
+    /// In the order of the event.
+    pub(super) repeats: Vec<Repeat>,
 }
 
 impl Scanned {
@@ -155,6 +170,12 @@ impl Scanned {
         self.values(field).next()
     }
 
+    /// The places that the event has more than once, each with the array elements around it.
+    pub fn repeats(&self) -> impl Iterator<Item = (NodeId, &[Element])> {
+        let repeats = self.repeats.iter();
+        repeats.map(|repeat| (repeat.node, self.elements(repeat.elements)))
+    }
+
     /// The bytes of a value's JSON text, without copying them.
     pub fn slice(&self, value: &Value<'_>) -> Bytes {
         self.body.slice(value.span.0..value.span.1)
@@ -170,7 +191,6 @@ impl Scanned {
         let from = |bytes, (start, end): (u32, u32)| -> &[u8] {
             <[u8]>::get(bytes, start as usize..end as usize).unwrap_or_default()
         };
-        let (start, end) = capture.elements;
         Value {
             kind: capture.kind,
             text: if capture.decoded {
@@ -179,10 +199,12 @@ impl Scanned {
                 from(&self.body, capture.text)
             },
             span: (capture.span.0 as usize, capture.span.1 as usize),
-            elements: self
-                .elements
-                .get(start as usize..end as usize)
-                .unwrap_or_default(),
+            elements: self.elements(capture.elements),
         }
+    }
+
+    fn elements(&self, (start, end): (u32, u32)) -> &[Element] {
+        let elements = self.elements.get(start as usize..end as usize);
+        elements.unwrap_or_default()
     }
 }

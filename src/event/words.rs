@@ -17,6 +17,7 @@ pub(super) fn words(kind: Kind, text: &[u8]) -> String {
     match kind {
         Kind::String if text.is_empty() => "empty text".into(),
         Kind::String if is_json(text) => "text, JSON in a string".into(),
+        Kind::String if std::str::from_utf8(text).is_err() => "text with a lone surrogate".into(),
         Kind::String => "text".into(),
         Kind::Number => "a number".into(),
         Kind::True => "true".into(),
@@ -67,6 +68,10 @@ mod tests {
         check(Kind::String, r#" {"a":1} "#, "text, JSON in a string");
         check(Kind::String, "[1]", "text, JSON in a string");
         check(Kind::String, "{x}", "text");
+        assert_eq!(
+            words(Kind::String, b"\xED\xA0\x80"),
+            "text with a lone surrogate"
+        );
         check(Kind::Array, "[]", "an empty array");
         check(Kind::Array, "[ ]", "an empty array");
         check(Kind::Array, r#"[[1,2],{"a":[3]},"]"]"#, "an array of 3");

@@ -1,21 +1,23 @@
 //! A placeholder of a target and the values that one event has for it.
 //!
 //! A placeholder takes exactly one value, or with `[*]` one value for each element of the arrays that `[*]` marks. More than
-//! one is refused: an array without `[*]`, or a key that occurs more than once in one object, would send one event to the
-//! ids of several.
+//! one is refused: an array without `[*]`, or a key on its path that occurs more than once in one object, would send one
+//! event to the ids of several.
 
 use super::rejection::{Problem, Rejection};
 use crate::channel::template::{ArrayStar, Pick, Placeholder};
 use crate::event::envelope::Envelope;
-use crate::event::fields::{FieldId, Fields};
+use crate::event::fields::{FieldId, Fields, NodeId};
 use crate::event::path_probe::{DeadEnds, PathProbe, place};
-use crate::event::scanned::{Element, Kind, Scanned, Value};
+use crate::event::scanned::{Chosen, Element, Kind, Scanned, Value};
 
 /// A placeholder that knows its field.
 #[derive(Clone, Debug)]
 pub(super) struct PlaceholderField {
     pub(super) field: FieldId,
     pub(super) placeholder: Placeholder,
+    /// The places of the path, one segment longer each.
+    way: Vec<NodeId>,
     probe: PathProbe,
 }
 
@@ -30,9 +32,11 @@ pub(super) enum ValueSupply {
 
 impl PlaceholderField {
     pub(super) fn new(placeholder: &Placeholder, fields: &mut Fields, envelope: Envelope) -> Self {
+        let field = fields.add(&placeholder.path);
         Self {
-            field: fields.add(&placeholder.path),
+            field,
             placeholder: placeholder.clone(),
+            way: fields.way(&placeholder.path),
             probe: PathProbe::new(&placeholder.path, envelope),
         }
     }
@@ -50,6 +54,7 @@ impl PlaceholderField {
 
     /// Whether the event has values for the placeholder, one for each choice of elements.
     pub(super) fn supply(&self, event: &Scanned) -> Result<ValueSupply, Rejection> {
+        self.check_repeats(event)?;
         let mut previous: Option<Value<'_>> = None;
         let mut found = false;
         for value in self.values(event) {
@@ -88,6 +93,55 @@ impl PlaceholderField {
         self.probe.dead_ends(event.body(), &arrays)
     }
 
+    /// Whether each key on the way to the values occurs once, where the placeholder looks.
+    fn check_repeats(&self, event: &Scanned) -> Result<(), Rejection> {
+        let picks = &self.placeholder.picks;
+        for (node, elements) in event.repeats() {
+            let at = self.way.iter().position(|place| *place == node);
+            if let Some(at) = at.filter(|_| reached(elements, picks)) {
+                let place = place(self.segments().take(at + 1), elements);
+                return Err(
+                    self.reject(Problem::Several(format!("`{place}` occurs more than once")))
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a value whose elements contradict those that were chosen is no loss: `[*]` marks the array where they part.
+    /// `slots` are the placeholders that were given values, this one included.
+    pub(super) fn check_parting(
+        &self,
+        value: &Value<'_>,
+        chosen: &Chosen,
+        slots: &[Self],
+    ) -> Result<(), Rejection> {
+        let parting = binding(value, &self.placeholder.picks).find(|e| chosen.contradicts(e));
+        let Some(parting) = parting else {
+            return Ok(());
+        };
+        let before = value.elements.iter().take_while(|e| *e != parting).count();
+        let outer = value.elements.get(..before).unwrap_or_default();
+        let star = star_of(parting, outer);
+        let depth = usize::from(star.depth);
+        let prefix = || self.segments().take(depth);
+        let single = slots.iter().find(|slot| {
+            let picks = &slot.placeholder.picks;
+            !slot.placeholder.stars.contains(&star)
+                && !picks.iter().any(|pick| pick.depth == star.depth)
+                && slot.segments().take(depth).eq(prefix())
+        });
+        single.map_or(Ok(()), |slot| Err(slot.array_without_star(star, outer)))
+    }
+
+    fn array_without_star(&self, star: ArrayStar, outer: &[Element]) -> Rejection {
+        let place = place(self.segments().take(usize::from(star.depth)), outer);
+        let advice = self.with_star(star);
+        self.reject(Problem::Several(format!(
+            "`{place}` is an array; write {advice} for one message each, or [0] for its first element"
+        )))
+    }
+
     /// Whether two values that follow each other in the event are those of different elements of an array that `[*]` marks.
     /// Values come in the order of the event, so that any two which are not have such neighbours.
     fn check_distinct(&self, previous: &Value<'_>, value: &Value<'_>) -> Result<(), Rejection> {
@@ -101,20 +155,11 @@ impl PlaceholderField {
         let outer = here.get(..at).unwrap_or_default();
         match (before.get(at), here.get(at)) {
             (Some(a), Some(b)) if a.array == b.array => {
-                let nth = outer.iter().filter(|e| e.depth == b.depth).count();
-                let star = ArrayStar {
-                    depth: b.depth,
-                    nth,
-                };
+                let star = star_of(b, outer);
                 if self.placeholder.stars.contains(&star) {
                     return Ok(());
                 }
-                let depth = usize::from(b.depth);
-                let place = place(self.segments().take(depth), outer);
-                let advice = self.with_star(star);
-                Err(self.reject(Problem::Several(format!(
-                    "`{place}` is an array; write {advice} for one message each, or [0] for its first element"
-                ))))
+                Err(self.array_without_star(star, outer))
             }
             _ => {
                 let place = place(self.segments(), outer);
@@ -142,8 +187,17 @@ impl PlaceholderField {
             // A quoted segment with dots is as deep as it has parts.
             depth += segment.split('.').count();
             let stars = self.placeholder.stars.iter().chain([&star]);
-            let here = stars.filter(|star| usize::from(star.depth) == depth);
-            path.push_str(&"[*]".repeat(here.count()));
+            let stars = stars.filter(|star| usize::from(star.depth) == depth);
+            let picks = self.placeholder.picks.iter();
+            let picks: Vec<&Pick> = picks.filter(|p| usize::from(p.depth) == depth).collect();
+            let arrays = stars.map(|star| star.nth + 1);
+            let arrays = arrays.chain(picks.iter().map(|pick| pick.nth + 1)).max();
+            for nth in 0..arrays.unwrap_or_default() {
+                match picks.iter().find(|pick| pick.nth == nth) {
+                    Some(pick) => path.push_str(&format!("[{}]", pick.index)),
+                    None => path.push_str("[*]"),
+                }
+            }
         }
         format!("{{{path}}}")
     }
@@ -163,6 +217,22 @@ pub(super) fn binding<'v>(value: &Value<'v>, picks: &[Pick]) -> impl Iterator<It
         .binding()
         .iter()
         .filter(move |element| !picked(element))
+}
+
+/// The `[*]` that marks the array of an element; `outer` are the elements around it.
+fn star_of(element: &Element, outer: &[Element]) -> ArrayStar {
+    ArrayStar {
+        depth: element.depth,
+        nth: outer.iter().filter(|e| e.depth == element.depth).count(),
+    }
+}
+
+/// Whether a place is in the elements that a placeholder picks, as far as it is in arrays at all.
+fn reached(elements: &[Element], picks: &[Pick]) -> bool {
+    picks.iter().all(|pick| {
+        let mut here = elements.iter().filter(|e| e.depth == pick.depth);
+        here.nth(pick.nth).is_none_or(|e| e.index == pick.index)
+    })
 }
 
 /// Whether a value came through the elements that a placeholder picks.

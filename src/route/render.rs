@@ -2,7 +2,8 @@
 //!
 //! An array that `[*]` marks gives one topic for each element; elements without the field, or with `null`, give none.
 //! Placeholders under the same array take the same element; under different arrays every combination counts. What cannot
-//! become a topic is refused with a reason, never repaired.
+//! become a topic is refused with a reason, never repaired; so is an array without `[*]` of which placeholders want different
+//! elements.
 
 use std::borrow::Cow;
 
@@ -195,6 +196,9 @@ impl Search<'_> {
                         self.values.pop();
                     }
                 }
+            } else {
+                let slots = renderer.slots.get(..=self.values.len());
+                slot.check_parting(&value, &self.chosen, slots.unwrap_or_default())?;
             }
             self.chosen.forget(before);
         }

@@ -116,6 +116,10 @@ fn repeated_members_of_the_envelope() {
         (r#""Data":{"orderId":"o2"}"#, "detail"),
         (r#""SystemMetadata":{"aws:EventId":"e9"}"#, "id"),
         (r#""SystemMetadata.aws:Source":"other""#, "source"),
+        (
+            r#""SystemMetadata":{},"SystemMetadata":{}"#,
+            "SystemMetadata",
+        ),
     ] {
         let body = CLASSIC.replacen('{', &format!("{{{member},"), 1);
         assert_eq!(
@@ -127,6 +131,65 @@ fn repeated_members_of_the_envelope() {
     assert_eq!(
         refused(Envelope::Raw, r#"{"detail":{"a":1},"detail":{"a":2}}"#),
         "not an EventBridge event: `detail` occurs more than once"
+    );
+}
+
+/// A member in two objects or in an array of them has no single value either.
+#[test]
+fn members_of_the_envelope_have_one_place() {
+    let (id, source) = (
+        r#"{"aws:EventId":"e2","aws:DetailType":"T"}"#,
+        r#"{"aws:Source":"s","aws:DeliveryType":"NEW"}"#,
+    );
+    let halves = format!(r#"{{"Data":{{}},"SystemMetadata":{id},"SystemMetadata":{source}}}"#);
+    assert_eq!(
+        refused(Envelope::EventBridge, &halves),
+        "not an EventBridge event: `SystemMetadata` occurs more than once"
+    );
+    let list = format!(r#"{{"Data":{{}},"SystemMetadata":[{id},{source}]}}"#);
+    assert_eq!(
+        refused(Envelope::EventBridge, &list),
+        "not an EventBridge event: `SystemMetadata` is an array of 2, not an object"
+    );
+    assert_eq!(
+        refused(
+            Envelope::EventBridge,
+            &CLASSIC.replacen("\"e1\"", r#""\ud800""#, 1)
+        ),
+        "not an EventBridge event: `id` is text with a lone surrogate, not Unicode text"
+    );
+}
+
+/// A body from which two events can be read is none.
+#[test]
+fn an_event_that_is_a_notification_too() {
+    for event in [CLASSIC, VERSION_2] {
+        let marks = r#"{"Type":"Notification","TopicArn":"a","Message":"{}","#;
+        let body = event.replacen('{', marks, 1);
+        for envelope in [Envelope::EventBridge, Envelope::Sns] {
+            assert_eq!(
+                refused(envelope, &body),
+                "not an event: both an EventBridge event and an SNS notification, so that it has two events; send one of them"
+            );
+        }
+        let (decoder, _) = decoder(Envelope::Raw);
+        assert!(decoder.decode(&Bytes::from(body), "m1").is_ok());
+        // One of the marks alone is a member of the platform's own.
+        for mark in [
+            r#""TopicArn":"a""#,
+            r#""Type":"Notification","Message":"m""#,
+        ] {
+            let body = event.replacen('{', &format!("{{{mark},"), 1);
+            let (decoder, _) = super::tests::decoder(Envelope::EventBridge);
+            assert!(decoder.decode(&Bytes::from(body), "m1").is_ok());
+        }
+    }
+    assert_eq!(
+        refused(
+            Envelope::Sns,
+            r#"{"Type":"Notification","TopicArn":"a","Message":["a","b"]}"#
+        ),
+        "not an EventBridge event: `Message` is an array of 2, not text"
     );
 }
 
@@ -295,7 +358,11 @@ fn bodies_of_other_services_are_named() {
         );
     }
     // Members of the same names in an event are the platform's own.
-    let event = CLASSIC.replacen('{', r#"{"Records":[{"eventSource":"aws:s3"}],"Type":"Notification","TopicArn":"a","Message":"m","#, 1);
+    let event = CLASSIC.replacen(
+        '{',
+        r#"{"Records":[{"eventSource":"aws:s3"}],"Type":"Notification","Message":"m","#,
+        1,
+    );
     let (decoder, _) = decoder(Envelope::EventBridge);
     assert!(decoder.decode(&Bytes::from(event), "m1").is_ok());
 }

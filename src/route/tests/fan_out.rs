@@ -58,14 +58,14 @@ fn a_placeholder_takes_one_value() {
     insta::assert_snapshot!(refusal("a/{detail.items.id}", r#"{"items":[{"id":1},{"id":2}]}"#), @"several_values: {detail.items.id}: `detail.items` is an array; write {detail.items[*].id} for one message each, or [0] for its first element");
     insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":"1","x":"2"}"#), @"several_values: {detail.x}: `detail.x` occurs more than once");
     insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":"1","\u0078":"1"}"#), @"several_values: {detail.x}: `detail.x` occurs more than once");
-    insta::assert_snapshot!(refusal("a/{detail.a.x}", r#"{"a":{"x":1},"a":{"x":2}}"#), @"several_values: {detail.a.x}: `detail.a.x` occurs more than once");
+    insta::assert_snapshot!(refusal("a/{detail.a.x}", r#"{"a":{"x":1},"a":{"x":2}}"#), @"several_values: {detail.a.x}: `detail.a` occurs more than once");
     insta::assert_snapshot!(refusal("a/{detail.a.x}", r#"{"a":{"x":1},"a.x":2}"#), @"several_values: {detail.a.x}: `detail.a.x` occurs more than once");
     insta::assert_snapshot!(refusal("a/{detail.x}", r#"{"x":1,"x":[]}"#), @"several_values: {detail.x}: `detail.x` occurs more than once");
     insta::assert_snapshot!(refusal("a/{detail.x|default:none}", r#"{"x":[1,2]}"#), @"several_values: {detail.x|default:none}: `detail.x` is an array; write {detail.x[*]} for one message each, or [0] for its first element");
     insta::assert_snapshot!(refusal("a/{detail.w[*].id}", r#"{"w":[{"id":1,"id":2}]}"#), @"several_values: {detail.w[*].id}: `detail.w[0].id` occurs more than once");
     insta::assert_snapshot!(refusal("a/{detail.w[*].x}", r#"{"w":[{"x":1},{"x":[2,3]}]}"#), @"several_values: {detail.w[*].x}: `detail.w[1].x` is an array; write {detail.w[*].x[*]} for one message each, or [0] for its first element");
-    insta::assert_snapshot!(refusal("a/{detail.w[*].id}", r#"{"w":[{"id":1}],"w":[{"id":2}]}"#), @"several_values: {detail.w[*].id}: `detail.w.id` occurs more than once");
-    insta::assert_snapshot!(refusal("a/{detail.w[*].id}", r#"{"w":[{"id":1}],"w":{"id":2}}"#), @"several_values: {detail.w[*].id}: `detail.w.id` occurs more than once");
+    insta::assert_snapshot!(refusal("a/{detail.w[*].id}", r#"{"w":[{"id":1}],"w":[{"id":2}]}"#), @"several_values: {detail.w[*].id}: `detail.w` occurs more than once");
+    insta::assert_snapshot!(refusal("a/{detail.w[*].id}", r#"{"w":[{"id":1}],"w":{"id":2}}"#), @"several_values: {detail.w[*].id}: `detail.w` occurs more than once");
     insta::assert_snapshot!(refusal("a/{detail.m[*]}", r#"{"m":[[1,2],[3]]}"#), @"several_values: {detail.m[*]}: `detail.m[0]` is an array; write {detail.m[*][*]} for one message each, or [0] for its first element");
     insta::assert_snapshot!(refusal("a/{detail.w[0].id}", r#"{"w":[{"id":1,"id":2}]}"#), @"several_values: {detail.w[0].id}: `detail.w[0].id` occurs more than once");
     insta::assert_snapshot!(refusal(r#"a/{detail."x y".z}"#, r#"{"x y":[{"z":1},{"z":2}]}"#), @r#"several_values: {detail."x y".z}: `detail.x y` is an array; write {detail."x y"[*].z} for one message each, or [0] for its first element"#);
@@ -80,6 +80,55 @@ fn a_placeholder_takes_one_value() {
     // An array of one element has one value.
     assert_eq!(topics("a/{detail.x}", r#"{"x":["1"]}"#), ["a/1"]);
     assert_eq!(topics("a/{detail.w.id}", r#"{"w":[{"id":1}]}"#), ["a/1"]);
+}
+
+/// An array without `[*]` of which placeholders want different elements is a fault, never nothing to publish.
+#[test]
+fn an_array_without_a_star_has_one_element_for_all() {
+    insta::assert_snapshot!(refusal("o/{detail.a.t}/{detail.a.o}", r#"{"a":[{"t":"1"},{"o":"2"}]}"#), @"several_values: {detail.a.t}: `detail.a` is an array; write {detail.a[*].t} for one message each, or [0] for its first element");
+    insta::assert_snapshot!(refusal("o/{detail.a[*].t}/{detail.a.o}", r#"{"a":[{"t":"1","o":"2"},{"t":"3"}]}"#), @"several_values: {detail.a.o}: `detail.a` is an array; write {detail.a[*].o} for one message each, or [0] for its first element");
+    insta::assert_snapshot!(refusal("o/{detail.a.o}/{detail.a[*].t}", r#"{"a":[{"t":"1","o":"2"},{"t":"3"}]}"#), @"several_values: {detail.a.o}: `detail.a` is an array; write {detail.a[*].o} for one message each, or [0] for its first element");
+    insta::assert_snapshot!(refusal("o/{detail.a[*].b.t}/{detail.a[*].b.o}", r#"{"a":[{},{"b":[{"t":1},{"o":2}]}]}"#), @"several_values: {detail.a[*].b.t}: `detail.a[1].b` is an array; write {detail.a[*].b[*].t} for one message each, or [0] for its first element");
+    insta::assert_snapshot!(refusal("o/{detail.a.t}/{detail.a.o|default:none}", r#"{"a":[{"t":"1"},{"o":"2"}]}"#), @"several_values: {detail.a.t}: `detail.a` is an array; write {detail.a[*].t} for one message each, or [0] for its first element");
+    insta::assert_snapshot!(refusal("o/{detail.x[0]}", r#"{"x":[["17","18"]]}"#), @"several_values: {detail.x[0]}: `detail.x[0]` is an array; write {detail.x[0][*]} for one message each, or [0] for its first element");
+    insta::assert_snapshot!(refusal("o/{detail.x}", r#"{"x":[["17","18"]]}"#), @"several_values: {detail.x}: `detail.x[0]` is an array; write {detail.x[*][*]} for one message each, or [0] for its first element");
+    let one = r#"{"a":[{"t":"1","o":"2"}]}"#;
+    assert_eq!(topics("o/{detail.a.t}/{detail.a.o}", one), ["o/1/2"]);
+    assert_eq!(
+        topics("o/{detail.x[0][*]}", r#"{"x":[["17","18"],["19"]]}"#),
+        ["o/17", "o/18"]
+    );
+}
+
+/// A key on the way to a placeholder's value occurs once.
+#[test]
+fn repeated_keys_on_the_way() {
+    let two = "o/{detail.a.t}/{detail.a.o}";
+    insta::assert_snapshot!(refusal(two, r#"{"a":{"t":"1"},"a":{"o":"2"}}"#), @"several_values: {detail.a.t}: `detail.a` occurs more than once");
+    insta::assert_snapshot!(refusal(two, r#"{"a":{"t":"1"},"\u0061":[{"o":"2"}]}"#), @"several_values: {detail.a.t}: `detail.a` occurs more than once");
+    insta::assert_snapshot!(refusal("o/{detail.w[*].t}/{detail.w[*].o}", r#"{"w":[{"t":"1"}],"w":[{"o":"2"}]}"#), @"several_values: {detail.w[*].t}: `detail.w` occurs more than once");
+    insta::assert_snapshot!(refusal("u/{detail.w[*].userId}", r#"{"w":[],"w":[{"userId":"2"}]}"#), @"several_values: {detail.w[*].userId}: `detail.w` occurs more than once");
+    insta::assert_snapshot!(refusal("u/{detail.w[*].userId}", r#"{"w":null,"w":[{"userId":"2"}]}"#), @"several_values: {detail.w[*].userId}: `detail.w` occurs more than once");
+    insta::assert_snapshot!(refusal("o/{detail.a.t}", r#"{"a":{"t":"1"},"a":null}"#), @"several_values: {detail.a.t}: `detail.a` occurs more than once");
+    insta::assert_snapshot!(refusal("o/{detail.a.b.t}", r#"{"a":{"b":{"t":"1"}},"a.b":{}}"#), @"several_values: {detail.a.b.t}: `detail.a.b` occurs more than once");
+    insta::assert_snapshot!(refusal("o/{detail.w[*].b.t}", r#"{"w":[{"b":{"t":1}},{"b":{"t":2},"b":{}}]}"#), @"several_values: {detail.w[*].b.t}: `detail.w[1].b` occurs more than once");
+    // Elements that a placeholder does not pick, members that none names, and dotted keys of one object are no repeats.
+    assert_eq!(
+        topics(
+            "o/{detail.w[0].b.t}",
+            r#"{"w":[{"b":{"t":1}},{"b":{},"b":{}}]}"#
+        ),
+        ["o/1"]
+    );
+    assert_eq!(topics("o/{detail.x}", r#"{"x":1,"y":{},"y":{}}"#), ["o/1"]);
+    assert_eq!(topics(two, r#"{"a.t":"1","a.o":"2"}"#), ["o/1/2"]);
+    assert_eq!(
+        topics(
+            "o/{detail.m[*][*].b.t}",
+            r#"{"m":[[{"b":{"t":1}},{"b":{"t":2}}],[{"b":{"t":3}}]]}"#
+        ),
+        ["o/1", "o/2", "o/3"]
+    );
 }
 
 /// What is explained is what the daemon does.
