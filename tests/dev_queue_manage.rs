@@ -301,11 +301,13 @@ fn the_query_protocol_is_spoken() {
         .0;
     let path = url.trim_start_matches(queues.0.endpoint());
     let get = |query: &str| queues.request(&format!("GET {path}?{query} HTTP/1.1"), "");
-    let sent = get(
+    let post_there = |form: &str| queues.request(&format!("POST {path} HTTP/1.1"), form);
+    let sent = post_there(
         "Action=SendMessage&MessageBody=a%3Cb%26c&MessageAttribute.1.Name=n&MessageAttribute.1.Value.DataType=String&MessageAttribute.1.Value.StringValue=v",
     );
     assert!(sent.body.contains("<SendMessageResult>"), "{}", sent.body);
-    let received = get("Action=ReceiveMessage&MessageAttributeName.1=All&VisibilityTimeout=0").body;
+    let received =
+        post_there("Action=ReceiveMessage&MessageAttributeName.1=All&VisibilityTimeout=0").body;
     assert!(received.contains("<Body>a&lt;b&amp;c</Body>"), "{received}");
     assert!(received.contains("<Name>n</Name>"), "{received}");
     let told = get("Action=GetQueueAttributes&AttributeName.1=QueueArn").body;
@@ -342,7 +344,7 @@ fn the_query_protocol_is_spoken() {
             "AWS.SimpleQueueService.NonExistentQueue",
         ),
     ] {
-        let answer = get(query);
+        let answer = post_there(query);
         assert_eq!(answer.status(), status, "{query}");
         assert!(
             answer
@@ -351,6 +353,21 @@ fn the_query_protocol_is_spoken() {
             "{query}: {}",
             answer.body
         );
+    }
+    // An address alone, which a page can have fetched as an image, changes nothing.
+    for query in [
+        "Action=SendMessage&MessageBody=x",
+        "Action=PurgeQueue",
+        "Action=ReceiveMessage",
+        "Action=DeleteQueue",
+        "Action=TagQueue&Tag.1.Key=a&Tag.1.Value=b",
+    ] {
+        let answer = get(query);
+        assert_eq!(answer.status(), "405", "{query}");
+        assert!(answer.body.contains("as the body of a POST"), "{query}");
+    }
+    for query in ["Action=ListQueueTags", "Action=GetQueueUrl&QueueName=q"] {
+        assert_eq!(get(query).status(), "200", "{query}");
     }
     let nothing = queues.request(&format!("GET {path} HTTP/1.1"), "");
     assert_eq!(

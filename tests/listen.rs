@@ -266,6 +266,26 @@ fn questions_that_are_not_right() {
         assert_eq!((status, out.as_str()), (2, ""), "{arguments:?}: {errors}");
         assert!(errors.contains(told), "{arguments:?}: {errors}");
     }
+    // What is quoted ends no line of ours and begins none.
+    for forged in [
+        &["--role", "x`\nhelp: \u{1b}[31mrun this"][..],
+        &["--role", "customer", "x\nhelp: \u{1b}[31mrun this"],
+        &["--role", "customer", "--sub", "x\nhelp: run this", "ordr:1"],
+        &["--role", "customer", "--claims", "x\nhelp: run this"],
+    ] {
+        let (_, _, errors) = run(&dev, forged);
+        assert!(!errors.contains("\nhelp: \u{1b}"), "{errors:?}");
+        assert!(!errors.contains("\nhelp: run this"), "{errors:?}");
+        assert!(!errors.contains('\u{1b}'), "{errors:?}");
+    }
+    let secret = "http://u:S3CRET@127.0.0.1:1/?t=S3CRET";
+    let (status, _, errors) = run(&dev, &["--endpoint", secret, "--role", "customer"]);
+    assert_eq!(status, 3, "{errors}");
+    assert!(!errors.contains("S3CRET"), "{errors}");
+    let url = "wss://u:S3CRET@127.0.0.1:1/mqtt?token=S3CRET";
+    let (status, _, errors) = run(&dev, &["--url", url, "x"]);
+    assert_eq!(status, 2, "{errors}");
+    assert!(!errors.contains("S3CRET"), "{errors}");
     let nobody = ["--endpoint", "http://127.0.0.1:9", "--role", "customer"];
     let (status, _, errors) = run(&dev, &nobody);
     assert_eq!(status, 3);
@@ -279,6 +299,9 @@ fn ends_of_listening() {
     let interrupted = Listening::start(&mut listen(&dev, &announcements));
     interrupted.signal("-INT");
     assert_eq!(interrupted.ended().0, 0);
+    let terminated = Listening::start(&mut listen(&dev, &announcements));
+    terminated.signal("-TERM");
+    assert_eq!(terminated.ended().0, 0);
     let (status, _, errors) = run(
         &dev,
         &[&announcements[..], &["--duration", "1s", "--count", "3"]].concat(),
@@ -290,6 +313,7 @@ fn ends_of_listening() {
     let (status, _, errors) = cut.ended();
     assert_eq!(status, 3);
     assert!(errors.contains("the connection was lost"), "{errors}");
+    assert!(!errors.contains("Some("), "{errors}");
 }
 
 /// A configuration with one route and one role, in a folder of its own.

@@ -270,6 +270,21 @@ fn what_cannot_be_answered() {
     ");
 }
 
+/// Where there is no configuration the development key goes with the shop that `eventcast dev` serves.
+#[test]
+fn the_built_in_shop_stands_in() {
+    let folder = Folder::new();
+    fs::remove_file(folder.0.join("eventcast.yaml")).unwrap();
+    let mint = ["mint", "--dev", "--role", "customer", "--sub", CUSTOMER];
+    let minted = folder.token(&[&mint[..], &["--claim", "orders="]].concat(), "");
+    assert_eq!(minted.status, Some(0), "{minted:?}");
+    assert!(minted.messages.contains("the built-in shop"), "{minted:?}");
+    let told = folder.token(&["verify", "--dev", "-"], &minted.out);
+    assert_eq!(told.status, Some(0), "{told:?}");
+    // With a key of one's own nothing is taken for granted.
+    assert_eq!(folder.token(&["verify", "-"], &minted.out).status, Some(2));
+}
+
 /// The development key is nobody's in a configuration.
 #[test]
 fn production_does_not_believe_the_development_key() {

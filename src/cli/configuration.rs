@@ -15,6 +15,13 @@ use crate::config::{Config, Loaded, MAX_FILE_BYTES, Source, load};
 /// Where it is looked for.
 const USUAL: &str = "eventcast.yaml";
 
+/// The shop of the examples, which stands in where there is no configuration.
+#[cfg(any(feature = "dev", feature = "authorizer"))]
+const SHOP: &str = include_str!("../../policies/eventcast.yaml");
+/// The shop in messages.
+#[cfg(any(feature = "dev", feature = "authorizer"))]
+pub(super) const SHOP_NAME: &str = "the built-in shop";
+
 #[derive(Debug, Args)]
 pub(super) struct Configuration {
     /// The configuration file; `-` is standard input
@@ -117,7 +124,7 @@ impl Configuration {
     }
 
     /// Whether nobody named a file, and the usual one is not there.
-    #[cfg(feature = "dev")]
+    #[cfg(any(feature = "dev", feature = "authorizer"))]
     pub(super) fn is_absent(&self) -> bool {
         self.file == Path::new(USUAL) && !self.file.exists()
     }
@@ -128,17 +135,27 @@ impl Configuration {
         self.file != Path::new(USUAL) && of_environment != Some(self.file.clone().into())
     }
 
-    /// As [`read_checked`](Self::read_checked), of text that stands in for the file.
-    #[cfg(feature = "dev")]
-    pub(super) fn read_text(
-        &self,
-        name: &str,
-        text: &str,
-        messages: &mut impl Write,
-    ) -> anyhow::Result<Option<Config>> {
-        let loaded = self.load(name, text);
+    /// The configuration, or the shop that `eventcast dev` serves where there is none, which a note says.
+    #[cfg(feature = "authorizer")]
+    pub(super) fn read_or_shop(&self, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
+        if !self.is_absent() {
+            return self.read_checked(messages);
+        }
+        writeln!(
+            messages,
+            "note: there is no {USUAL}; {SHOP_NAME} of `eventcast dev` is read instead"
+        )?;
+        self.read_shop(messages)
+    }
+
+    /// As [`read_checked`](Self::read_checked), of the built-in shop.
+    #[cfg(any(feature = "dev", feature = "authorizer"))]
+    pub(super) fn read_shop(&self, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
+        // A machine of one's own is no place with a name.
+        let text = SHOP.replace("environment: prod\n", "");
+        let loaded = self.load(SHOP_NAME, &text);
         checked(
-            &loaded.redacted(text),
+            &loaded.redacted(&text),
             loaded,
             Palette::of_messages(),
             messages,

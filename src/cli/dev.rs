@@ -29,7 +29,7 @@ use self::reload::{ReloadRequests, Reloader};
 use self::show::{Served, Show};
 use self::signers::Found;
 use self::sites::Sites;
-use super::configuration::Configuration;
+use super::configuration::{Configuration, SHOP_NAME};
 use super::{Format, Status, terminal};
 use crate::config::{Config, duration};
 use crate::dev::broker::door::tls::Tls;
@@ -128,9 +128,6 @@ pub(super) struct Command {
     duration: Option<Duration>,
 }
 
-/// What is served where there is no configuration: the shop of the examples.
-const SHOP: &str = include_str!("../../policies/eventcast.yaml");
-
 /// What is logged without EVENTCAST_LOG: what goes wrong, and which clients the broker refuses or sends away.
 const LOG: &str = "warn,eventcast::dev::broker=info";
 
@@ -224,7 +221,7 @@ impl Command {
     /// What the configuration is read from, for messages.
     fn source(&self) -> String {
         if self.is_shop() {
-            "the built-in shop".to_owned()
+            SHOP_NAME.to_owned()
         } else {
             self.configuration.file.display().to_string()
         }
@@ -247,13 +244,7 @@ impl Command {
             return Ok(Read::None);
         }
         let config = if self.is_shop() {
-            self.configuration
-                // A machine of one's own is no place with a name.
-                .read_text(
-                    &self.source(),
-                    &SHOP.replace("environment: prod\n", ""),
-                    messages,
-                )?
+            self.configuration.read_shop(messages)?
         } else {
             self.configuration.read_checked(messages)?
         };

@@ -10,6 +10,24 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, ToSocketAddrs};
 
+#[cfg(feature = "dev")]
+use crate::config::secret::masked_url;
+#[cfg(feature = "dev")]
+use crate::escape::escaped;
+
+/// An address of HTTP for messages, without user information and query.
+#[cfg(feature = "dev")]
+pub(super) fn shown(endpoint: &str) -> String {
+    let text = escaped(endpoint);
+    if text.contains("://") {
+        return masked_url(&text).into_owned();
+    }
+    let address = format!("http://{text}");
+    masked_url(&address)
+        .trim_start_matches("http://")
+        .to_owned()
+}
+
 /// Asks for a path; gives the status and the body.
 pub(super) async fn get(
     address: impl ToSocketAddrs + fmt::Display,
@@ -53,6 +71,24 @@ async fn send(
         ended = connection => {
             ended?;
             anyhow::bail!("it hung up")
+        }
+    }
+}
+
+#[cfg(all(test, feature = "dev"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_secrets() {
+        for (endpoint, expected) in [
+            ("http://127.0.0.1:4566", "http://127.0.0.1:4566"),
+            ("127.0.0.1:4566", "127.0.0.1:4566"),
+            ("http://u:S3CRET@h:1/?t=S3CRET", "http://…@h:1/?…"),
+            ("u:S3CRET@h:1?t=S3CRET", "…@h:1?…"),
+            ("http://h\nhelp: x", "http://h\\nhelp: x"),
+        ] {
+            assert_eq!(shown(endpoint), expected);
         }
     }
 }

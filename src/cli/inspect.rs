@@ -129,8 +129,9 @@ impl Place {
             format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))
         });
         let path = format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"));
-        let endpoint = &self.endpoint;
-        let authority = endpoint.strip_prefix("http://").unwrap_or(endpoint);
+        let authority = self.endpoint.strip_prefix("http://");
+        let authority = authority.unwrap_or(&self.endpoint);
+        let endpoint = http::shown(&self.endpoint);
         let authority = authority.trim_end_matches('/');
         let asked = block_on(async {
             let answer = timeout(PATIENCE, http::get(authority, &path)).await;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use self::client::{Client, Failure};
@@ -28,7 +29,7 @@ use crate::mqtt::listener::Listener;
 #[command(after_help = "\
 Connects by MQTT 5 over WebSocket to a running `eventcast dev`, subscribes with QoS 1, and prints a line for each message. A role's \
 token is made by the running platform, with its configuration and the development key; without claims the role's example claims are \
-taken. Without a channel everything is subscribed to that the token grants. --url connects to another broker, such as IoT Core with a \
+taken. With --role and without a channel everything is subscribed to that the role grants; a token of --token needs channels. --url connects to another broker, such as IoT Core with a \
 custom authorizer; channels are topics there.
 
 Examples:
@@ -39,10 +40,10 @@ Examples:
   eventcast listen --token - announcements < token
   eventcast listen --url wss://ENDPOINT/mqtt --token TOKEN --client-id ID order/1
 
-Exit status: 0 ended by Ctrl-C, --duration or --count, 1 refused (not let in, no channel that may be subscribed to) or fewer \
+Exit status: 0 ended by Ctrl-C, SIGTERM, --duration or --count, 1 refused (not let in, no channel that may be subscribed to) or fewer \
 messages than --count came in --duration, 2 the question is not right, 3 nobody answers or the connection was lost.")]
 pub(super) struct Command {
-    /// Channels such as order:ID, topics or topic filters; without one, all that the token grants
+    /// Channels such as order:ID, topics or topic filters; without one, all that --role grants
     #[arg(value_name = "CHANNEL")]
     channels: Vec<String>,
     /// Mint a development token for this role at the running `eventcast dev`
@@ -122,11 +123,9 @@ pub(super) fn run(
     })??;
     match ended {
         Ok(status) => Ok(status),
-        Err(Failure(status, message)) => {
-            for line in message.lines() {
-                writeln!(messages, "{}", escaped(line))?;
-            }
-            Ok(status)
+        Err(failure) => {
+            failure.write(messages)?;
+            Ok(failure.status)
         }
     }
 }
@@ -139,11 +138,17 @@ impl Command {
         messages: &mut impl Write,
     ) -> anyhow::Result<Result<Status, Failure>> {
         let begin = Instant::now();
-        let interrupt = tokio::signal::ctrl_c();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let interrupt = async {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        };
         tokio::pin!(interrupt);
         let opened = tokio::select! {
             opened = Listener::open(&client.access, &client.id) => opened,
-            _ = &mut interrupt => return Ok(Ok(Status::Yes)),
+            () = &mut interrupt => return Ok(Ok(Status::Yes)),
         };
         let mut listener = match opened {
             Ok(listener) => listener,
@@ -198,11 +203,11 @@ impl Command {
                     None => {
                         let why = listener.why_ended();
                         let why = why.unwrap_or_else(|| "the broker closed it".to_owned());
-                        return Ok(Err(Failure(Status::Failed, format!("error: the connection was lost: {why}"))));
+                        return Ok(Err(Failure::new(Status::Failed, format!("error: the connection was lost: {why}"))));
                     }
                 },
                 () = over => break if self.count.is_some() { Status::No } else { Status::Yes },
-                _ = &mut interrupt => break Status::Yes,
+                () = &mut interrupt => break Status::Yes,
             }
         };
         listener.leave().await;

@@ -46,6 +46,7 @@ use std::sync::LazyLock;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::escape::write_line;
 use crate::version::{COMMIT, FEATURES, VERSION};
 
 /// How a command ended.
@@ -214,7 +215,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(status) => status.into(),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let message = format!("error: {error:#}");
+            for line in message.lines() {
+                let _ = write_line(&mut io::stderr(), format_args!("{line}"));
+            }
             Status::Failed.into()
         }
     }
@@ -277,6 +281,27 @@ mod tests {
     #[test]
     fn the_arguments_are_sound() {
         Arguments::command().debug_assert();
+    }
+
+    /// Standard output whose reader has gone.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure() {
+        let error = json::write_json(&[1], &mut Closed).unwrap_err();
+        assert!(is_closed_pipe(&error), "{error:?}");
+        let other = anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert!(!is_closed_pipe(&other));
     }
 
     fn each(command: &clap::Command, way: &str, found: &mut Vec<(String, clap::Command)>) {

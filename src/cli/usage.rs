@@ -5,13 +5,19 @@
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::config::secret::masked_url;
+use crate::escape::escaped;
+
 /// The message for a command line that clap does not take.
 pub(super) fn message(error: &Error) -> String {
-    let what = what(error).unwrap_or_else(|| {
+    let what = what(error).map(|what| escaped(&what).into_owned());
+    let what = what.unwrap_or_else(|| {
         let told = error.render().to_string();
         let told = told.trim_start_matches("error: ");
-        told.split("\n\n").next().unwrap_or_default().to_owned()
+        let told = told.split("\n\n").next().unwrap_or_default();
+        told.lines().map(escaped).collect::<Vec<_>>().join("\n")
     });
+    let what = masked_url(&what);
     let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
     let near = near
         .into_iter()
@@ -105,6 +111,23 @@ mod tests {
             .try_get_matches_from(words)
             .unwrap_err();
         super::message(&error)
+    }
+
+    #[test]
+    fn what_was_typed_forges_no_line_and_shows_no_secret() {
+        for line in [
+            "ro\u{1b}[31mutes",
+            "routes check --con\u{1b}fg",
+            "routes check --format x\nerror:\u{1b}",
+            "dlq list --older-than x\nerror:",
+        ] {
+            let told = told(line);
+            assert!(!told.contains('\u{1b}'), "{told:?}");
+            assert!(!told.contains("\nerror:"), "{told:?}");
+        }
+        let url = told("policy wss://u:S3CRET@h:1/mqtt?token=S3CRET");
+        assert!(url.contains("wss://…@h:1/mqtt?…"), "{url}");
+        assert!(!url.contains("S3CRET"), "{url}");
     }
 
     #[test]

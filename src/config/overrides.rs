@@ -26,6 +26,9 @@ const OTHER_VARIABLES: [&str; 6] = [
 
 const PREFIX: &str = "EVENTCAST_";
 
+/// The flag that takes out the environment of the file, for topics without its level.
+const NO_ENVIRONMENT: &str = "environment=";
+
 /// The tree with overrides in place, the names of the overrides by their column, and what is wrong with them.
 pub(super) fn apply(mut root: Node, source: &Source<'_>) -> (Node, Vec<String>, Vec<Fault>) {
     let mut paths = Vec::new();
@@ -78,12 +81,21 @@ pub(super) fn apply(mut root: Node, source: &Source<'_>) -> (Node, Vec<String>, 
         };
         let name = format!("--set {path}");
         match paths.iter().find(|(known, _)| known == path) {
+            // No environment: it is taken out below.
+            Some(_) if flag == NO_ENVIRONMENT => {}
             Some((_, shape)) => set(path, shape, value, name),
             None => faults.push(Fault {
                 help: did_you_mean(path, paths.iter().map(|(path, _)| path.as_str())),
                 ..fault(&name, &format!("there is no scalar `{path}` to set"))
             }),
         }
+    }
+    let mut environments = source.flags.iter().rev();
+    let last = environments.find(|flag| flag.starts_with(NO_ENVIRONMENT));
+    if last.is_some_and(|flag| flag == NO_ENVIRONMENT)
+        && let NodeValue::Object(members) = &mut root.value
+    {
+        members.retain(|member| &*member.key != "environment");
     }
     (root, origins, faults)
 }

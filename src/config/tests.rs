@@ -465,3 +465,27 @@ fn faults_of_an_authorizer_are_told_at_once() {
     insta::assert_snapshot!(bad("  region: eu-central-1\n  account: 12\n"));
     insta::assert_snapshot!(bad("  account: 123456789012\n"));
 }
+
+#[test]
+fn a_flag_takes_the_environment_out() {
+    let variable = [("EVENTCAST_ENVIRONMENT", "test")];
+    for (flags, expected) in [
+        (&[][..], Some("test")),
+        (&["environment="], None),
+        (&["environment=dev", "environment="], None),
+        (&["environment=", "environment=dev"], Some("dev")),
+    ] {
+        let Loaded { config, faults, .. } = loaded(GOOD, &variable, flags);
+        assert_eq!(told(&faults), "", "{flags:?}");
+        assert_eq!(
+            config.unwrap().environment.as_deref(),
+            expected,
+            "{flags:?}"
+        );
+    }
+    assert!(
+        loaded("environment: \"\"\nroutes: []\n", &[], &[])
+            .config
+            .is_none()
+    );
+}

@@ -5,7 +5,7 @@
 //! What else is asked by this protocol gets a no that SDKs can read.
 
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 
@@ -43,6 +43,23 @@ impl QueryCall {
     pub(super) fn is_for_queues(&self, at_queue: bool) -> bool {
         let action = self.action.as_str();
         ACTIONS.contains(&action) && !(at_queue && NOT_OF_ONE_QUEUE.contains(&action))
+    }
+
+    /// Whether the action changes nothing, so that it may be called by an address alone.
+    pub(super) fn only_reads(&self) -> bool {
+        self.action.starts_with("Get") || self.action.starts_with("List")
+    }
+
+    /// The answer to a call by GET that may change something.
+    pub(super) fn not_by_address(&self) -> Response {
+        let message = format!(
+            "{} is not taken by GET, which web pages of strangers can send; send the same form as the body of a POST to this address.",
+            self.action
+        );
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let refusal = Refusal::new("MethodNotAllowed", message).with_status(status);
+        let answer = xml(status, refused(&refusal));
+        ([(ALLOW, "POST")], answer).into_response()
     }
 
     /// The answer to a call that is none of SQS's.
@@ -118,6 +135,28 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(call.form, [pair("MessageBody", "a b+é&"), pair("x", "")]);
         assert!(call.is_for_queues(true) && call.is_for_queues(false));
+    }
+
+    #[test]
+    fn what_reads_is_called_by_an_address() {
+        let mut read: Vec<&str> = ACTIONS
+            .into_iter()
+            .filter(|action| {
+                let call = QueryCall::parse(&format!("Action={action}")).unwrap();
+                call.only_reads()
+            })
+            .collect();
+        read.sort_unstable();
+        assert_eq!(
+            read,
+            [
+                "GetQueueAttributes",
+                "GetQueueUrl",
+                "ListDeadLetterSourceQueues",
+                "ListQueueTags",
+                "ListQueues"
+            ]
+        );
     }
 
     #[test]

@@ -32,7 +32,7 @@ use super::refusal::Refusal;
 use super::service::Service;
 use super::sighting::Sighting;
 use super::site_guard::guard;
-use super::sites::AllowedSites;
+use super::sites::{AllowedSites, is_cross_site};
 use super::uuid::uuid;
 use super::{ACCOUNT, Answer};
 use crate::http_server::{self, HttpLimits};
@@ -249,15 +249,14 @@ async fn call_by_address(
     headers: HeaderMap,
 ) -> Response {
     // Pages of other sites may link to the page of this port, but not call actions by a link.
-    if headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "cross-site")
-    {
+    if is_cross_site(&headers) {
         let message = "a web page of another site may not call this (Sec-Fetch-Site: cross-site)";
         let refusal = Refusal::new("AccessDenied", message).with_status(StatusCode::FORBIDDEN);
         return query::xml(refusal.status, queue::query::refused(&refusal));
     }
     match QueryCall::parse(uri.query().unwrap_or_default()) {
+        // Any page can have an address fetched as an image, and older browsers and plain HTTP do not say whose it is.
+        Some(call) if call.is_for_queues(true) && !call.only_reads() => call.not_by_address(),
         Some(call) => server.query(&call, &uri, &headers).await,
         None => query::no_action(),
     }

@@ -21,6 +21,9 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
+/// Values of `Sec-Fetch-Site` for requests that no page of another site has sent.
+const NEAR: [&[u8]; 3] = [b"same-origin", b"same-site", b"none"];
+
 /// Names by which requests may address this process, and web pages that may send some.
 #[derive(Clone, Debug)]
 pub struct AllowedSites {
@@ -170,14 +173,13 @@ impl AllowedSites {
             };
         }
         let is = |name: &HeaderName, value: &str| {
-            headers
-                .get(name)
-                .is_some_and(|sent| sent.as_bytes() == value.as_bytes())
+            let mut sent = headers.get_all(name).iter();
+            sent.next().is_some_and(|sent| sent == value) && sent.next().is_none()
         };
         // A link to the page may be followed from anywhere.
         let is_navigation =
             method == Method::GET && is(&FETCH_MODE, "navigate") && is(&FETCH_DEST, "document");
-        if is(&FETCH_SITE, "cross-site") && !is_navigation {
+        if is_cross_site(headers) && !is_navigation {
             return Err(SiteRefusal::CrossSite);
         }
         Ok(())
@@ -246,6 +248,17 @@ impl AllowedSites {
             .iter()
             .any(|AllowedHost(allowed)| **allowed == *host)
     }
+}
+
+/// Whether a page of another site may have sent a request, by `Sec-Fetch-Site`. Programs leave it out; a value that is not known,
+/// or one of several, counts as another site's.
+pub(in crate::dev) fn is_cross_site(headers: &HeaderMap) -> bool {
+    headers.get_all(FETCH_SITE).iter().any(|line| {
+        line.as_bytes().split(|byte| *byte == b',').any(|value| {
+            let value = value.trim_ascii();
+            !NEAR.iter().any(|near| value.eq_ignore_ascii_case(near))
+        })
+    })
 }
 
 /// Host of `host` or `host:port`, as names are compared.

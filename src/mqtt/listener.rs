@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v5::{Packet, SubscribeReasonCode};
+use rumqttc::mqttbytes::v5::{DisconnectReasonCode, Packet, SubscribeReasonCode};
 use rumqttc::{
-    AsyncClient, Event, EventLoop, NetworkOptions, PublishOptions, SubscribeFilterInput,
+    AsyncClient, ConnectionError, Event, EventLoop, NetworkOptions, PublishOptions, StateError,
+    SubscribeFilterInput,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -193,7 +194,7 @@ async fn turn(
             }
             Ok(_) => {}
             Err(error) => {
-                let error = error.to_string();
+                let error = end_in_words(&error);
                 if let Some(connected) = connected.take() {
                     let _ = connected.send(Err(error.clone()));
                 }
@@ -202,6 +203,34 @@ async fn turn(
                 return;
             }
         }
+    }
+}
+
+/// The end of a connection in words (MQTT 5.0 §3.14.2).
+fn end_in_words(error: &ConnectionError) -> String {
+    use DisconnectReasonCode as Code;
+    let ConnectionError::MqttState(StateError::ServerDisconnect {
+        reason_code,
+        reason_string,
+    }) = error
+    else {
+        return error.to_string();
+    };
+    let why = match reason_code {
+        Code::ServerShuttingDown => "it shuts down (0x8B)".to_owned(),
+        Code::SessionTakenOver => {
+            "another client connected with the same client id (0x8E)".to_owned()
+        }
+        Code::NotAuthorized => "not authorized (0x87)".to_owned(),
+        Code::NormalDisconnection => "an end in good order (0x00)".to_owned(),
+        Code::KeepAliveTimeout => "nothing came within the keep-alive time (0x8D)".to_owned(),
+        Code::QuotaExceeded => "quota exceeded (0x97)".to_owned(),
+        Code::AdministrativeAction => "administrative action (0x98)".to_owned(),
+        code => format!("reason {code:?}"),
+    };
+    match reason_string {
+        Some(reason) => format!("the broker ended it: {why}: {reason}"),
+        None => format!("the broker ended it: {why}"),
     }
 }
 

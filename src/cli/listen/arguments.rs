@@ -12,6 +12,8 @@ use crate::cli::Status;
 use crate::escape::escaped;
 use crate::mqtt::auth::{Access, Credentials, Pem, Tls, TlsFiles, Token};
 
+const CLAIMS_HELP: &str = "give --claims '{\"sub\":\"…\"}', a file, or `-`";
+
 /// Arguments with their files and standard input read.
 pub(super) struct Typed {
     /// The claims, if any are given.
@@ -28,9 +30,12 @@ impl Command {
                 Some(input) => input
                     .read_to_string(&mut text)
                     .map(|_| text)
-                    .map_err(|error| wrong(format!("reading standard input: {error}"))),
+                    .map_err(|error| {
+                        wrong(format!("reading standard input: {error}"), "pipe UTF-8 in")
+                    }),
                 None => Err(wrong(
-                    "`-` reads standard input, which is a terminal\nhelp: pipe the value in",
+                    "`-` reads standard input, which is a terminal",
+                    "pipe the value in",
                 )),
             }
         };
@@ -40,7 +45,8 @@ impl Command {
         };
         if token.as_deref() == Some("") {
             return Err(wrong(
-                "the token is empty\nhelp: give one with --token, or a role with --role",
+                "the token is empty",
+                "give one with --token, or a role with --role",
             ));
         }
         let mut claims = match self.claims.as_deref() {
@@ -50,12 +56,15 @@ impl Command {
                     "-" => read_input()?,
                     text if text.trim_start().starts_with('{') => text.to_owned(),
                     file => std::fs::read_to_string(file).map_err(|error| {
-                        wrong(format!("reading the claims `{file}`: {error}\nhelp: give --claims '{{\"sub\":\"…\"}}', a file, or `-`"))
+                        wrong(format!("reading the claims `{file}`: {error}"), CLAIMS_HELP)
                     })?,
                 };
                 let read = serde_json::from_str::<Map<String, Value>>(&text);
                 Some(read.map_err(|error| {
-                    wrong(format!("the claims are not a JSON object: {error}\nhelp: give --claims '{{\"sub\":\"…\"}}', a file, or `-`"))
+                    wrong(
+                        format!("the claims are not a JSON object: {error}"),
+                        CLAIMS_HELP,
+                    )
                 })?)
             }
         };
@@ -78,10 +87,7 @@ impl Command {
         let platform = DevPlatform::reach(&self.endpoint).await?;
         let url = platform.websocket().and_then(BrokerUrl::parse);
         let url = url.ok_or_else(|| {
-            Failure(
-                Status::Failed,
-                "error: the platform names no WebSocket".into(),
-            )
+            Failure::new(Status::Failed, "error: the platform names no WebSocket")
         })?;
         let mut granted = Vec::new();
         let (credentials, principal) = match (&self.role, typed.token) {
@@ -92,7 +98,7 @@ impl Command {
                         [] => "the configuration has no roles: leave --role out".to_owned(),
                         roles => format!("roles are {}", roles.join(", ")),
                     };
-                    return Err(wrong(format!("there is no role `{role}`\nhelp: {help}")));
+                    return Err(wrong(format!("there is no role `{role}`"), help));
                 }
                 let claims = typed.claims.unwrap_or_else(|| {
                     let claims = platform.example_claims(role);
@@ -116,9 +122,12 @@ impl Command {
             }
             (None, None) if platform.wants_tokens() => {
                 let roles = platform.roles().join(", ");
-                return Err(wrong(format!(
-                    "clients need a token here\nhelp: name a role with --role (roles are {roles}), or give a token with --token"
-                )));
+                return Err(wrong(
+                    "clients need a token here",
+                    format!(
+                        "name a role with --role (roles are {roles}), or give a token with --token"
+                    ),
+                ));
             }
             (None, None) => (Credentials::None, None),
         };
@@ -143,7 +152,8 @@ impl Command {
         }
         if filters.is_empty() {
             return Err(wrong(
-                "there is no channel to subscribe to\nhelp: name channels or topics, such as order:ID",
+                "there is no channel to subscribe to",
+                "name channels or topics, such as order:ID; without them --role subscribes to all that the role grants",
             ));
         }
         Ok(Client {
@@ -162,16 +172,18 @@ impl Command {
     fn elsewhere(&self, url: &BrokerUrl, given: Option<String>) -> Result<Client, Failure> {
         if self.channels.is_empty() {
             return Err(wrong(
-                "there is no topic to subscribe to\nhelp: name topics or filters, such as order/1",
+                "there is no topic to subscribe to",
+                "name topics or filters, such as order/1",
             ));
         }
         let authorities = match &self.ca {
             None => None,
             Some(file) => {
                 let text = std::fs::read(file).map_err(|error| {
-                    wrong(format!(
-                        "reading `{file}`: {error}\nhelp: name a PEM file with --ca"
-                    ))
+                    wrong(
+                        format!("reading `{file}`: {error}"),
+                        "name a PEM file with --ca",
+                    )
                 })?;
                 Some(Pem {
                     name: format!("--ca `{file}`"),
@@ -184,7 +196,10 @@ impl Command {
                 authorities,
                 ..TlsFiles::default()
             };
-            Some(Tls::try_new(&files).map_err(|error| wrong(error.to_string()))?)
+            Some(
+                Tls::try_new(&files)
+                    .map_err(|error| wrong(error.to_string(), "name a PEM file with --ca"))?,
+            )
         } else {
             None
         };

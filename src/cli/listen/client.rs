@@ -4,25 +4,56 @@ use std::io::Write;
 
 use super::platform::{AskError, DevPlatform};
 use crate::cli::Status;
-use crate::escape::escaped;
+use crate::escape::{escaped, write_line};
 use crate::mqtt::auth::Access;
 use crate::mqtt::listener::RefusedFilter;
 
-/// Early end of the command, with the message for the user.
-pub(super) struct Failure(pub(super) Status, pub(super) String);
+/// Early end of the command, with a line for the user and perhaps another with advice. Both may quote what others wrote.
+pub(super) struct Failure {
+    pub(super) status: Status,
+    what: String,
+    help: Option<String>,
+}
 
-impl From<AskError> for Failure {
-    fn from(error: AskError) -> Self {
-        let status = match &error {
-            AskError::Unreachable(_) => Status::Failed,
-            AskError::Wrong(_) => Status::CannotAnswer,
-        };
-        Self(status, format!("error: {error}"))
+impl Failure {
+    pub(super) fn new(status: Status, what: impl Into<String>) -> Self {
+        Self {
+            status,
+            what: what.into(),
+            help: None,
+        }
+    }
+
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
+    }
+
+    /// Writes it, each part as one line.
+    pub(super) fn write(&self, messages: &mut impl Write) -> std::io::Result<()> {
+        write_line(messages, format_args!("{}", self.what))?;
+        match &self.help {
+            Some(help) => write_line(messages, format_args!("help: {help}")),
+            None => Ok(()),
+        }
     }
 }
 
-pub(super) fn wrong(message: impl Into<String>) -> Failure {
-    Failure(Status::CannotAnswer, format!("error: {}", message.into()))
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Unreachable { what, help } => {
+                Self::new(Status::Failed, format!("error: {what}")).help(help)
+            }
+            AskError::Wrong(why) => Self::new(Status::CannotAnswer, format!("error: {why}")),
+        }
+    }
+}
+
+pub(super) fn wrong(what: impl Into<String>, help: impl Into<String>) -> Failure {
+    Failure::new(Status::CannotAnswer, format!("error: {}", what.into())).help(help)
 }
 
 /// Client as it connects.
@@ -43,31 +74,26 @@ impl Client {
         };
         let broker = &self.access.broker;
         match why {
-            Some(why) => Failure(
+            Some(why) => Failure::new(
                 Status::No,
-                format!(
-                    "client `{}` is not let in: {why}\nhelp: its token must be signed with the development key or one of authorizer.keys, and the client id must be its principal, or begin with it and `-`",
-                    self.id
-                ),
-            ),
+                format!("client `{}` is not let in: {why}", self.id),
+            )
+            .help("its token must be signed with the development key or one of authorizer.keys, and the client id must be its principal, or begin with it and `-`"),
             None if error.contains("refused, return code")
                 || error.contains("403")
                 || error.contains("401") =>
             {
-                Failure(
+                Failure::new(
                     Status::No,
-                    format!(
-                        "client `{}` is not let in at {broker}: {error}\nhelp: check the token with `eventcast token verify`, and the client id",
-                        self.id
-                    ),
+                    format!("client `{}` is not let in at {broker}: {error}", self.id),
                 )
+                .help("check the token with `eventcast token verify`, and the client id")
             }
-            None => Failure(
+            None => Failure::new(
                 Status::Failed,
-                format!(
-                    "error: connecting to {broker}: {error}\nhelp: check the address with --url or --endpoint"
-                ),
-            ),
+                format!("error: connecting to {broker}: {error}"),
+            )
+            .help("check the address with --url or --endpoint"),
         }
     }
 
@@ -77,11 +103,11 @@ impl Client {
             None => None,
         };
         match why {
-            Some(why) => Failure(
+            Some(why) => Failure::new(
                 Status::No,
                 format!("the broker closed the connection at SUBSCRIBE: {why}"),
             ),
-            None => Failure(Status::Failed, format!("error: subscribing: {error}")),
+            None => Failure::new(Status::Failed, format!("error: subscribing: {error}")),
         }
     }
 

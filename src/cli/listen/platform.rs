@@ -1,6 +1,5 @@
 //! A running `eventcast dev`, asked for what a client needs: the broker's address, a token, topics, and reasons for refusals.
 
-use std::fmt;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -22,17 +21,9 @@ pub(super) struct DevPlatform {
 #[derive(Debug)]
 pub(super) enum AskError {
     /// Nobody answers there as `eventcast dev` does; what was seen, and what to do.
-    Unreachable(String),
+    Unreachable { what: String, help: &'static str },
     /// The question is not right; why, in words of the platform.
     Wrong(String),
-}
-
-impl fmt::Display for AskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(why) | Self::Wrong(why) => f.write_str(why),
-        }
-    }
 }
 
 /// A development token, and what it grants.
@@ -157,23 +148,27 @@ async fn ask(endpoint: &str, path: &str, body: Option<String>) -> Result<Value, 
     };
     let asked = timeout(PATIENCE, asking).await;
     let asked = asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")));
-    let (status, body) = asked.map_err(|error| {
-        AskError::Unreachable(format!(
-            "asking `{endpoint}`: {error:#}\nhelp: start `eventcast dev`, or name its address with --endpoint; --url and --token connect to another broker"
-        ))
+    let endpoint = http::shown(endpoint);
+    let (status, body) = asked.map_err(|error| AskError::Unreachable {
+        what: format!("asking `{endpoint}`: {error:#}"),
+        help: "start `eventcast dev`, or name its address with --endpoint; --url and --token connect to another broker",
     })?;
     let told: Value = serde_json::from_slice(&body).map_err(|_| {
         let says = String::from_utf8_lossy(&body);
         let says = says.lines().next().unwrap_or_default();
-        AskError::Unreachable(format!(
-            "`{endpoint}` does not answer as `eventcast dev` does (HTTP {status}): {says}\nhelp: run it without --bare, or name another address with --endpoint"
-        ))
+        AskError::Unreachable {
+            what: format!(
+                "`{endpoint}` does not answer as `eventcast dev` does (HTTP {status}): {says}"
+            ),
+            help: "run it without --bare, or name another address with --endpoint",
+        }
     })?;
     match (status, text(&told, "error")) {
         (200, _) => Ok(told),
         (_, Some(why)) => Err(AskError::Wrong(why.to_owned())),
-        (status, None) => Err(AskError::Unreachable(format!(
-            "`{endpoint}` does not answer as `eventcast dev` does (HTTP {status})\nhelp: name another address with --endpoint"
-        ))),
+        (status, None) => Err(AskError::Unreachable {
+            what: format!("`{endpoint}` does not answer as `eventcast dev` does (HTTP {status})"),
+            help: "name another address with --endpoint",
+        }),
     }
 }

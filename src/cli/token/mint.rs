@@ -17,13 +17,14 @@ use crate::cli::json::write_json;
 use crate::cli::policy::generate::arguments::claim;
 use crate::cli::{Format, Status};
 use crate::config::{Config, duration};
-use crate::escape::write_line;
+use crate::escape::{escaped, write_line};
 use crate::policy::grant::Grants;
 use crate::policy::scope::Scope;
 
 pub(super) const HELP: &str = "\
 Issuer, audience and the claim that names the role are the configuration's. The development key \
-is no secret: it is believed only where somebody asks for it by name, as token verify --dev does.
+is no secret: it is believed only where somebody asks for it by name, as token verify --dev does. With --dev and \
+without eventcast.yaml the built-in shop of `eventcast dev` is read.
 
 Examples:
   eventcast token mint --dev --role customer --sub $USER_ID --claim orders=
@@ -85,7 +86,12 @@ pub(super) fn run(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let Some(config) = command.configuration.read_checked(messages)? else {
+    let config = if command.with.dev {
+        command.configuration.read_or_shop(messages)?
+    } else {
+        command.configuration.read_checked(messages)?
+    };
+    let Some(config) = config else {
         return Ok(Status::CannotAnswer);
     };
     let Minted { token, claims } = match command.minted(&config) {
@@ -117,7 +123,7 @@ impl Mint {
             };
             return Err(format!(
                 "error: there is no role `{}`\nhelp: {help}",
-                self.role
+                escaped(&self.role)
             ));
         }
         let key = self.key()?;

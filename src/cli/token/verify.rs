@@ -58,7 +58,12 @@ pub(super) fn run(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let Some(config) = command.configuration.read_checked(messages)? else {
+    let config = if command.dev {
+        command.configuration.read_or_shop(messages)?
+    } else {
+        command.configuration.read_checked(messages)?
+    };
+    let Some(config) = config else {
         return Ok(Status::CannotAnswer);
     };
     let Some(keys) = command.keys(&config, messages)? else {

@@ -201,6 +201,39 @@ fn requests_of_other_sites_without_an_origin() {
             "{site}"
         );
     }
+    for values in [
+        &["Cross-Site"][..],
+        &["cross-site, none"],
+        &["none, cross-site"],
+        &["none", "cross-site"],
+        &["cross-site", "same-origin"],
+        &["same-origin,"],
+        &["anywhere"],
+        &[""],
+    ] {
+        let lines: Vec<_> = values
+            .iter()
+            .map(|value| ("sec-fetch-site", *value))
+            .collect();
+        assert_eq!(
+            sent(&Method::POST, &lines),
+            Err(SiteRefusal::CrossSite),
+            "{values:?}"
+        );
+    }
+    for values in [
+        &["Same-Origin"][..],
+        &["none, same-site"],
+        &["NONE", "none"],
+    ] {
+        let lines: Vec<_> = values
+            .iter()
+            .map(|value| ("sec-fetch-site", *value))
+            .collect();
+        assert_eq!(sent(&Method::POST, &lines), Ok(()), "{values:?}");
+    }
+    let modes = [link.as_slice(), &[("sec-fetch-mode", "no-cors")]].concat();
+    assert_eq!(sent(&Method::GET, &modes), Err(SiteRefusal::CrossSite));
     // Pages on localhost and 127.0.0.1 are different sites, and both are near.
     assert_eq!(
         sent(&Method::POST, &[cross, ("origin", "http://127.0.0.1:3000")]),
