@@ -12,7 +12,7 @@ use crate::config::region::RegionMismatch;
 
 /// Variables that name an endpoint for one of the services that the daemon uses (AWS SDKs and Tools
 /// reference, "Service-specific endpoints":
-/// https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
 const ENDPOINT_VARIABLES: [&str; 3] = [
     "AWS_ENDPOINT_URL_SQS",
     "AWS_ENDPOINT_URL_IOT",

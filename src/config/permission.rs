@@ -7,7 +7,7 @@
 //! A call of SQS that takes a batch is allowed by the action of the single call: `sqs:DeleteMessage`
 //! allows DeleteMessageBatch (SQS developer guide, "Amazon SQS API permissions: Actions and resource
 //! reference",
-//! https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html).
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html>).
 
 use super::Config;
 use super::bridge::{Bridge, Credentials, Publish, is_iot_core};

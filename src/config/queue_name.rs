@@ -3,7 +3,7 @@
 use crate::policy::scope::{Scope, ScopeError};
 
 /// Labels that stand before the Region in hosts of SQS (AWS General Reference, "Amazon SQS
-/// endpoints and quotas": https://docs.aws.amazon.com/general/latest/gr/sqs-service.html).
+/// endpoints and quotas": <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>).
 const SQS_LABELS: [&str; 2] = ["sqs", "sqs-fips"];
 
 /// The parts of a queue's URL.

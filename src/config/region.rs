@@ -2,7 +2,7 @@
 //! for.
 //!
 //! A signature names one Region, and AWS refuses a signature for another one (Signature Version 4,
-//! "credential scope": https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html). The
+//! "credential scope": <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>). The
 //! SDK sends SQS requests to the endpoint of its own Region and not to the queue URL's host, so
 //! that a queue of another Region is an unknown one there. Pure: the caller knows the SDK's Region.
 
@@ -12,7 +12,7 @@ use super::queue_name::{QueueName, region_behind};
 
 /// Domains of AWS's endpoints: the partitions `aws`, `aws-cn` and `aws-eusc`, and dual-stack names
 /// (AWS General Reference, "AWS service endpoints":
-/// https://docs.aws.amazon.com/general/latest/gr/rande.html).
+/// <https://docs.aws.amazon.com/general/latest/gr/rande.html>).
 const AWS_DOMAINS: [&str; 5] = [
     ".amazonaws.com",
     ".amazonaws.com.cn",

@@ -24,7 +24,7 @@ const PER_BATCH: usize = 10;
 
 /// Shortest and longest time for which messages are hidden. SQS's longest is 12 hours, counted from
 /// the receive (SQS developer guide, "Amazon SQS visibility timeout":
-/// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html).
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>).
 const HIDDEN: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(11 * 3_600));
 
 /// Messages that are looked at in a second, at least.
