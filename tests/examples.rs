@@ -20,6 +20,7 @@ mod examples;
 #[path = "support/moto.rs"]
 mod moto;
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -224,6 +225,13 @@ impl Platforms {
             )
             // As in a shell for an account.
             .env("AWS_ACCOUNT_ID", "123456789012");
+        if command.starts_with("eventcast init") {
+            // The file that it writes must not be there.
+            let empty = folder.join("init");
+            let _ = fs::remove_dir_all(&empty);
+            fs::create_dir(&empty).unwrap();
+            shell.current_dir(empty);
+        }
         if command.starts_with("eventcast healthcheck") {
             // Nobody listens there, which is an answer.
             shell.env("EVENTCAST_BRIDGE_LISTEN", "127.0.0.1:9");

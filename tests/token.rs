@@ -142,10 +142,7 @@ fn what_py_jwt_signs_is_believed() {
     let signed = folder.jwts(&["sign", "ES384"], &claims(&json!({})).to_string());
     let told = folder.token(&["verify", "--key", "jwks.json", signed.out.trim()], "");
     assert_eq!(told.status, Some(1));
-    assert!(
-        told.out.contains("an algorithm that is not taken"),
-        "{told:?}"
-    );
+    assert!(told.out.contains("but the keys here are for"), "{told:?}");
     let told = folder.token(&["verify", "--key", "ES384.pem", signed.out.trim()], "");
     assert_eq!(told.status, Some(2));
     assert!(
@@ -298,10 +295,7 @@ fn production_does_not_believe_the_development_key() {
     );
     let told = folder.token(&["verify", "-"], &minted.out);
     assert_eq!(told.status, Some(1));
-    assert!(
-        told.out.contains("an algorithm that is not taken"),
-        "{told:?}"
-    );
+    assert!(told.out.contains("but the keys here are for"), "{told:?}");
     let signed = folder.jwts(&["sign", "EdDSA"], &claims(&json!({})).to_string());
     assert_eq!(folder.token(&["verify", "-"], &signed.out).status, Some(0));
 }
