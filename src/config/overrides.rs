@@ -14,13 +14,17 @@ use super::{Source, yaml};
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
 /// Variables with this beginning that are not overrides.
-const OTHER_VARIABLES: [&str; 6] = [
+pub(super) const OTHER_VARIABLES: [&str; 10] = [
     "EVENTCAST_CONFIG",
-    "EVENTCAST_VECTORS",
-    "EVENTCAST_CACHE",
     "EVENTCAST_LOG",
     // Those of the build and of its tests.
+    "EVENTCAST_CACHE",
+    "EVENTCAST_CHROMIUM",
     "EVENTCAST_COMMIT",
+    "EVENTCAST_SCHEDULES",
+    "EVENTCAST_SEED",
+    "EVENTCAST_VECTORS",
+    "EVENTCAST_VENV",
     "EVENTCAST_WRITE_MANUAL",
 ];
 

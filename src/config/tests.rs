@@ -137,6 +137,33 @@ fn bad_overrides_are_named() {
     insta::assert_snapshot!(told(&faults));
 }
 
+/// The build and the tests set variables of their own, which no command may take for overrides.
+#[test]
+fn variables_of_the_scripts_are_no_overrides() {
+    let scripts = [
+        include_str!("../../.ci/run"),
+        include_str!("../../build.rs"),
+        include_str!("../../tests/install"),
+        include_str!("../../tests/run"),
+        include_str!("../../tests/vectors_policy.rs"),
+        include_str!("../bridge/model.rs"),
+    ];
+    let is_part = |character: char| character.is_ascii_uppercase() || character == '_';
+    let mut names: Vec<&str> = scripts
+        .iter()
+        .flat_map(|script| script.split(|character| !is_part(character)))
+        // What the build writes into the program is no variable of its environment.
+        .filter(|name| name.starts_with("EVENTCAST_") && *name != "EVENTCAST_BUILD_COMMIT")
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        let Loaded { faults, .. } = loaded(GOOD, &[(name, "1")], &[]);
+        assert_eq!(told(&faults), "", "{name}");
+    }
+}
+
 #[test]
 fn an_empty_file_says_what_is_missing() {
     assert!(
