@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 /// The longest wait of a long poll is 20 s (SQS API reference, ReceiveMessage); a call may take a little longer than that.
@@ -61,13 +62,24 @@ pub async fn stand_in(endpoint: &str, region: &str) -> SdkConfig {
         .await
 }
 
-fn common() -> ConfigLoader {
-    let http = Builder::new()
+/// The version of the SDK's defaults that eventcast was measured with. `latest` would change retries
+/// and time limits with an upgrade of the SDK; a new version is an entry of the change log.
+fn behavior() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// The HTTP client of the SDK's clients.
+fn https() -> SharedHttpClient {
+    Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        // The daemon decides what is tried again, and when.
+        .build_https()
+}
+
+fn common() -> ConfigLoader {
+    aws_config::defaults(behavior())
+        .http_client(https())
+        // The daemon decides what is tried again, and when. Since it is set here, the SDK does not
+        // read AWS_MAX_ATTEMPTS, AWS_RETRY_MODE and AWS_NEW_RETRIES_2026 (docs/upgrades.md).
         .retry_config(RetryConfig::disabled())
         // A long poll is a stalled stream by design.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -77,4 +89,64 @@ fn common() -> ConfigLoader {
                 .operation_timeout(CALL)
                 .build(),
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Retries of the SDK's own configuration and of ours, in the environment of this process.
+    #[tokio::test]
+    async fn retries_are_off_in_any_environment() {
+        let theirs = aws_config::defaults(behavior())
+            .http_client(https())
+            .region(Region::new("eu-central-1"))
+            .load()
+            .await;
+        // By the same loader as `environment`, which would look for a Region in the network.
+        let ours = stand_in("http://127.0.0.1:1", "eu-central-1").await;
+        let retries = ours.retry_config().unwrap();
+        assert_eq!(retries.max_attempts(), 1);
+        println!(
+            "theirs: {:?}\nours: {retries:?} {:?} {:?}",
+            theirs.retry_config(),
+            ours.behavior_version(),
+            ours.timeout_config(),
+        );
+    }
+
+    /// What the test above prints under some variables.
+    fn printed(variables: &[(&str, &str)], name: &str) -> String {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("aws::client::tests::retries_are_off_in_any_environment")
+            .env_remove("AWS_NEW_RETRIES_2026")
+            .env_remove("AWS_RETRY_MODE")
+            .env_remove("AWS_MAX_ATTEMPTS")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}");
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.unwrap_or_else(|| panic!("no line of {name} in {text}"))
+            .to_owned()
+    }
+
+    #[test]
+    fn variables_about_retries_change_the_sdk_and_not_us() {
+        let (theirs, ours) = (printed(&[], "theirs"), printed(&[], "ours"));
+        for variable in [
+            ("AWS_NEW_RETRIES_2026", "true"),
+            ("AWS_NEW_RETRIES_2026", "True"),
+            ("AWS_MAX_ATTEMPTS", "7"),
+            ("AWS_RETRY_MODE", "adaptive"),
+        ] {
+            let changed = printed(&[variable], "theirs");
+            assert_ne!(changed, theirs, "{variable:?} means nothing to this SDK");
+            assert_eq!(printed(&[variable], "ours"), ours, "{variable:?}");
+        }
+    }
 }

@@ -116,7 +116,7 @@ mod tests {
     async fn asked(status: &str, body: &str) -> (Result<String, EndpointError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
+            .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("eu-central-1"))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
                 "AKID",

@@ -26,6 +26,7 @@ mod json;
 mod lines;
 #[cfg(feature = "dev")]
 mod listen;
+mod man;
 mod pattern;
 mod policy;
 mod progress;
@@ -181,6 +182,8 @@ enum Command {
         /// The shell to complete for
         shell: clap_complete::Shell,
     },
+    /// Print a manual page, or write all of them
+    Man(man::Command),
 }
 
 /// Runs the command line and tells how it ended.
@@ -252,6 +255,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
             out.write_all(&script)?;
             Ok(Status::Yes)
         }
+        Command::Man(command) => man::run(&command, out, &mut messages),
     }
 }
 
