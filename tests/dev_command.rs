@@ -119,6 +119,29 @@ async fn flags_change_limits_and_faults_come_over_http() {
     assert_eq!(client.subscribe("test/other").await, 1);
 }
 
+/// The counters of a bare broker say how much its limits discarded, whatever the client does with the answer.
+#[tokio::test]
+async fn counters_of_what_limits_discarded() {
+    for (limit, discarded) in [
+        ("publishes-per-second=2", 1),
+        ("account-publishes-in=1", 2),
+        ("publishes-per-second=off", 0),
+    ] {
+        let dev = Dev::start(&["--limit", limit]);
+        let mut client = Raw::join(dev.port("mqtt"), &v5("a")).await;
+        for _ in 0..3 {
+            client.publish("order/1", "{}").await;
+        }
+        let port = http_port(&dev);
+        let (status, answer) = call(port, "GET /_dev/counts", "host: localhost\r\n", "");
+        assert_eq!(status, 200, "{answer}");
+        let counts: serde_json::Value =
+            serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        assert_eq!(counts["throttled"], discarded, "{limit}");
+        assert_eq!(counts["connected"], 1, "{limit}");
+    }
+}
+
 /// Without limits, and with a broker that ends when it is told to.
 #[tokio::test]
 async fn a_broker_like_others() {
@@ -278,11 +301,12 @@ fn http_port(dev: &Dev) -> u16 {
 }
 
 /// One request for each service on the port; what each answers when it is asked by a program on this machine.
-const SERVICES: [(&str, &str, &str, u16); 12] = [
+const SERVICES: [(&str, &str, &str, u16); 13] = [
     ("GET /", "", "", 200),
     ("GET /health", "", "", 200),
     ("GET /_dev/pulse", "", "", 200),
     ("GET /_dev/faults", "", "", 200),
+    ("GET /_dev/counts", "", "", 200),
     (
         "POST /_dev/faults",
         "",

@@ -70,6 +70,7 @@ impl Default for Options {
 struct Server {
     queues: Arc<Queues>,
     buses: Buses,
+    broker: Option<Broker>,
     data_plane: Option<DataPlane>,
     control_plane: Option<ControlPlane>,
     faults: Faults,
@@ -99,7 +100,9 @@ impl Platform {
                 .unwrap_or_default(),
             data_plane: options
                 .broker
+                .clone()
                 .map(|broker| DataPlane::new(broker, options.delay)),
+            broker: options.broker,
             control_plane,
             delay: options.delay,
             sites: options.sites,
@@ -144,6 +147,7 @@ impl Platform {
                 "/_dev/faults",
                 post(add_fault).get(list_faults).delete(clear_faults),
             )
+            .route("/_dev/counts", get(counts))
             .fallback(unknown)
             .layer(DefaultBodyLimit::max(LARGEST_BODY))
             .with_state(Arc::clone(&self.0));
@@ -181,7 +185,7 @@ async fn unknown(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if signed.is_some_and(|signed| CONTROL_PLANE.iter().any(|scope| signed.contains(scope))) {
         return control_plane::not_offered(method.as_str(), uri.path());
     }
-    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, IoT Core's data plane at /topics, /retainedMessage and /connections, its control plane at /policies, /certificates and others, faults at /_dev/faults, /health\n";
+    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, IoT Core's data plane at /topics, /retainedMessage and /connections, its control plane at /policies, /certificates and others, faults at /_dev/faults, the broker's counters at /_dev/counts, /health\n";
     (StatusCode::NOT_FOUND, says).into_response()
 }
 
@@ -211,6 +215,17 @@ async fn list_faults(State(server): State<Arc<Server>>) -> Response {
 async fn clear_faults(State(server): State<Arc<Server>>) -> StatusCode {
     server.faults.clear();
     StatusCode::NO_CONTENT
+}
+
+/// The broker's counters, by which a program sees that nothing was discarded for a limit.
+async fn counts(State(server): State<Arc<Server>>) -> Response {
+    let Some(broker) = &server.broker else {
+        return (StatusCode::NOT_FOUND, "there is no broker here\n").into_response();
+    };
+    match serde_json::to_vec(&broker.counts()) {
+        Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
 }
 
 /// How a call and its answer are written.

@@ -15,7 +15,7 @@ use super::hub::holdings::MessageWeight;
 use super::hub::message::Message;
 use super::hub::routing::Room;
 use super::names::{self, Unfit, Use, Way};
-use super::observe::{Counts, Observations, Rights};
+use super::observe::{Counts, Observations, Rights, count};
 use super::wire::property::{Value, id, properties};
 use crate::dev::faults::Faults;
 
@@ -124,6 +124,7 @@ impl Broker {
         }
         self.measure(post)?;
         if !hub.account.publishes_in.take(now) {
+            count(&hub.counters.throttled);
             let most = hub.limits.account_publishes_in;
             let why = per_second("account-publishes-in", most);
             return Err(PostError::Throttled(why));
