@@ -70,6 +70,7 @@ Examples:
   aws events put-events --entries 'Source=shop.office,DetailType=Announced,Detail=\"{}\"'
   eventcast trace EVENT_ID
   eventcast dev --host 0.0.0.0 --allow-host eventcast
+  eventcast dev --no-bridge --aws-key AKIDEVELOPMENT:secret
   eventcast dev --allow-origin http://localhost:5173
   eventcast dev --bare --port 0 --mqtt-port 0 --websocket-port 0 --delay 10ms --format json
   eventcast dev --limit filters-per-subscribe=20 --limit stored-per-second=off
@@ -114,6 +115,9 @@ pub(super) struct Command {
     /// Serve the endpoints alone: no queue, no rule, no bridge, no roles and no page
     #[arg(long, conflicts_with = "demo")]
     bare: bool,
+    /// Leave the bridge to another process: its queue and rule are made, and nothing receives from it
+    #[arg(long, conflicts_with_all = ["bare", "demo"])]
+    no_bridge: bool,
     /// Reload the configuration whenever its file changes, as SIGHUP does
     #[arg(long, conflicts_with_all = ["bare", "demo"])]
     watch: bool,
@@ -315,7 +319,7 @@ async fn serve(
     tasks.spawn(serve_platform(Arc::clone(&platform), listener, inspector));
     tasks.spawn(async move { broker.serve().await.context("serving the broker") });
     let mut bridges = JoinSet::new();
-    if let Some(assembled) = &assembled {
+    if let Some(assembled) = assembled.as_ref().filter(|_| !command.no_bridge) {
         let bridge = assembled
             .reach(&addresses.endpoint, &command.region)
             .await?;

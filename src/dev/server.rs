@@ -143,6 +143,9 @@ impl Platform {
                 post(call).get(call_by_address),
             )
             .route("/health", get(|| async { "ok\n" }))
+            // As the daemon answers, for `eventcast healthcheck`.
+            .route("/livez", get(|| async { "live\n" }))
+            .route("/readyz", get(|| async { "ready\n" }))
             .route(
                 "/_dev/faults",
                 post(add_fault).get(list_faults).delete(clear_faults),
@@ -185,7 +188,7 @@ async fn unknown(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if signed.is_some_and(|signed| CONTROL_PLANE.iter().any(|scope| signed.contains(scope))) {
         return control_plane::not_offered(method.as_str(), uri.path());
     }
-    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, IoT Core's data plane at /topics, /retainedMessage and /connections, its control plane at /policies, /certificates and others, faults at /_dev/faults, the broker's counters at /_dev/counts, /health\n";
+    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, IoT Core's data plane at /topics, /retainedMessage and /connections, its control plane at /policies, /certificates and others, faults at /_dev/faults, the broker's counters at /_dev/counts, /health, /livez, /readyz\n";
     (StatusCode::NOT_FOUND, says).into_response()
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Served {
     configuration: String,
     routes: usize,
     roles: Vec<String>,
+    /// Whether the bridge is left to another process.
+    no_bridge: bool,
 }
 
 impl Served {
@@ -36,6 +38,7 @@ impl Served {
             configuration: command.source(),
             routes: config.routes.len(),
             roles: roles.map(|role| role.name.to_string()).collect(),
+            no_bridge: command.no_bridge,
         }
     }
 }
@@ -94,11 +97,15 @@ impl<'o, W: Write> Show<'o, W> {
                 if let Some(authority) = &addresses.authority {
                     writeln!(out, "CA certificate        {authority}")?;
                 }
-                if addresses.queue.is_some() {
-                    writeln!(
-                        out,
-                        "bridge                takes every event of the default bus"
-                    )?;
+                if let Some(queue) = &addresses.queue {
+                    if served.is_some_and(|served| served.no_bridge) {
+                        writeln!(out, "bridge                not here; its queue is {queue}")?;
+                    } else {
+                        writeln!(
+                            out,
+                            "bridge                takes every event of the default bus"
+                        )?;
+                    }
                     writeln!(out, "inspector             {endpoint}/")?;
                 }
                 if let Some(served) = served {
