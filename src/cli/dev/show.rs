@@ -289,6 +289,7 @@ mod tests {
             configuration: "eventcast.yaml".into(),
             routes: roles.len() + 1,
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            no_bridge: roles.is_empty(),
         };
         for format in [Format::Text, Format::Json] {
             let mut out = Vec::new();
@@ -298,6 +299,13 @@ mod tests {
                 .unwrap();
             insta::assert_snapshot!(String::from_utf8(out).unwrap());
         }
+        let mut out = Vec::new();
+        Show::new(&mut out, Format::Text)
+            .ready(&addresses, Some(&served(&[])), std::time::Duration::ZERO)
+            .unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let bridge = "\nbridge                not here; its queue is http://127.0.0.1:4566/000000000000/shop-events\n";
+        assert!(text.contains(bridge), "{text}");
         assert_eq!(
             served(&[]).to_string(),
             "eventcast.yaml (1 route, no roles)"
