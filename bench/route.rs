@@ -58,6 +58,7 @@ fn table(mix: &str, count: usize) -> RouteTable {
             retain: false,
             expires: None,
             conflate: false,
+            order: None,
             replay: false,
             on_invalid_topic: OnInvalidTopic::DeadLetter,
         }

@@ -4,7 +4,7 @@
 //! connection"), so that keeping below is a matter of correctness. No window of one second ever holds more than the rate: a
 //! bucket's burst and what flows into it within a second together make the rate.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -34,6 +34,16 @@ impl Bucket {
             per_second: (rate - capacity).max(rate / 2.0),
             tokens: capacity,
             at: Instant::now(),
+        }
+    }
+
+    /// The same with another rate, and no more in it than that allows.
+    fn with_rate(self, rate: f64) -> Self {
+        let bucket = Self::new(rate);
+        Self {
+            tokens: self.tokens.min(bucket.capacity),
+            at: self.at,
+            ..bucket
         }
     }
 
@@ -74,17 +84,31 @@ impl Default for Limits {
     }
 }
 
-/// What all connections of a process share.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Shared(Option<Arc<Mutex<Bucket>>>);
+/// What holds a publication back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// What a connection may send in a second.
+    Connection,
+    /// What the account may send in a second.
+    Account,
+    /// What a topic takes at a time.
+    Topic,
+    /// The broker is away, or slow to acknowledge.
+    Broker,
+    /// The queue hands out less than could be published.
+    Queue,
+}
 
-impl Shared {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self(
-            limits
-                .process
-                .map(|rate| Arc::new(Mutex::new(Bucket::new(rate.into())))),
-        )
+impl Limit {
+    /// The word for metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Account => "account",
+            Self::Topic => "topic",
+            Self::Broker => "broker",
+            Self::Queue => "queue",
+        }
     }
 }
 
@@ -93,50 +117,184 @@ impl Shared {
 pub(crate) struct Pace {
     publishes: Option<Bucket>,
     bytes: Option<Bucket>,
-    shared: Shared,
 }
 
 impl Pace {
-    pub(crate) fn new(limits: &Limits, shared: &Shared) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         let bucket = |rate: u32| Bucket::new(rate.into());
         Self {
             publishes: limits.publishes.map(bucket),
             bytes: limits.bytes.map(bucket),
-            shared: shared.clone(),
         }
     }
 
-    /// Takes what one publication of so many bytes costs, or says when to ask again.
-    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Instant> {
-        if self.publishes.is_none() && self.bytes.is_none() && self.shared.0.is_none() {
-            return Ok(());
-        }
-        let now = Instant::now();
-        let mut shared = self
-            .shared
-            .0
-            .as_ref()
-            .map(|shared| shared.lock().unwrap_or_else(PoisonError::into_inner));
-        let publishes = self
-            .publishes
-            .as_mut()
-            .and_then(|bucket| bucket.due(now, 1.0));
-        // Bytes beyond the limit are delayed, not discarded: a large message may overdraw.
-        let size = self.bytes.as_mut().and_then(|bucket| bucket.due(now, 0.0));
-        let process = shared.as_mut().and_then(|bucket| bucket.due(now, 1.0));
-        if let Some(due) = [publishes, size, process].into_iter().flatten().max() {
-            return Err(due);
-        }
+    /// The moment from which one more publication may be sent; `None` when it may be now. Bytes beyond the limit are delayed
+    /// by IoT Core, not discarded: a large message may overdraw.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
+        let publishes = self.publishes.as_mut();
+        let publishes = publishes.and_then(|bucket| bucket.due(now, 1.0));
+        let bytes = self.bytes.as_mut();
+        publishes.max(bytes.and_then(|bucket| bucket.due(now, 0.0)))
+    }
+
+    /// The number of publications that may be sent at once, as far as their number is limited. As of the last [`due`](Self::due).
+    pub(crate) fn room(&self) -> f64 {
+        let publishes = self.publishes.as_ref();
+        publishes.map_or(f64::INFINITY, |bucket| bucket.tokens)
+    }
+
+    /// Takes what one publication of so many bytes costs.
+    pub(crate) fn take(&mut self, bytes: usize) {
         if let Some(bucket) = &mut self.publishes {
             bucket.take(1.0);
         }
         if let Some(bucket) = &mut self.bytes {
             bucket.take(u32::try_from(bytes).unwrap_or(u32::MAX).into());
         }
-        if let Some(bucket) = &mut shared {
+    }
+}
+
+/// The part of its rate that a task keeps after the broker refused publications for the account's quota.
+const DECREASE: f64 = 0.5;
+
+/// The part of its share that a task's rate grows by in a second after that.
+const INCREASE: f64 = 0.1;
+
+/// Refusals within this time after a decrease were caused by the rate before it.
+const BETWEEN_DECREASES: Duration = Duration::from_millis(500);
+
+/// What this task may publish in a second: its share of the account's quota, less while the broker refuses publications for it.
+///
+/// The tasks of an account know nothing of each other. Each halves its rate when it is refused and lets it grow by the same
+/// amount in each second (AIMD; Chiu and Jain, 1989, show that rates become equal), so that a wrong share does no harm.
+#[derive(Debug)]
+pub(crate) struct TaskRate {
+    /// The share; `None` where none is configured.
+    share: Option<f64>,
+    /// What is in force: the share, or less after refusals.
+    bucket: Option<Bucket>,
+    /// The rate that growth ends at, while there is less than it.
+    lowered: Option<Lowered>,
+    /// Publications in this second and in the one before it, to know a rate that nothing limits.
+    second: (Option<Instant>, u32, u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lowered {
+    at: Instant,
+    grown: Instant,
+    rate: f64,
+    /// The rate at which nothing needs to be held back any more.
+    until: f64,
+}
+
+impl TaskRate {
+    /// With a share of the account's quota, in publications a second, where one is known.
+    pub(crate) fn new(share: Option<u32>) -> Self {
+        let share = share.map(f64::from);
+        Self {
+            share,
+            bucket: share.map(Bucket::new),
+            lowered: None,
+            second: (None, 0, 0),
+        }
+    }
+
+    /// Changes the share, as when the number of tasks changes.
+    pub(crate) fn set_share(&mut self, share: Option<u32>) {
+        let share = share.map(f64::from);
+        if self.share == share {
+            return;
+        }
+        self.share = share;
+        match (&mut self.lowered, share) {
+            (Some(lowered), Some(share)) if lowered.rate < share => lowered.until = share,
+            _ => {
+                self.lowered = None;
+                self.set_rate(share);
+            }
+        }
+    }
+
+    fn set_rate(&mut self, rate: Option<f64>) {
+        self.bucket = match (self.bucket.take(), rate) {
+            (Some(bucket), Some(rate)) => Some(bucket.with_rate(rate)),
+            (None, rate) => rate.map(Bucket::new),
+            (_, None) => None,
+        };
+    }
+
+    /// The moment from which one more publication may be sent; `None` when it may be now.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
+        self.grow(now);
+        self.bucket.as_mut()?.due(now, 1.0)
+    }
+
+    fn grow(&mut self, now: Instant) {
+        let Some(lowered) = &mut self.lowered else {
+            return;
+        };
+        let elapsed = now.saturating_duration_since(lowered.grown);
+        // Often enough to be smooth; each time costs a division.
+        if elapsed < Duration::from_millis(50) {
+            return;
+        }
+        lowered.grown = now;
+        lowered.rate += lowered.until * INCREASE * elapsed.as_secs_f64();
+        let (rate, until) = (lowered.rate, lowered.until);
+        if rate >= until {
+            self.lowered = None;
+            self.set_rate(self.share);
+        } else {
+            self.set_rate(Some(rate));
+        }
+    }
+
+    /// Takes what one publication costs.
+    pub(crate) fn take(&mut self, now: Instant) {
+        match &mut self.second {
+            (Some(since), count, _) if now.saturating_duration_since(*since).as_secs() == 0 => {
+                *count += 1;
+            }
+            (since, count, before) => {
+                *before = *count;
+                *count = 1;
+                *since = Some(now);
+            }
+        }
+        if let Some(bucket) = &mut self.bucket {
             bucket.take(1.0);
         }
-        Ok(())
+    }
+
+    /// Lowers the rate, because the broker refused a publication for the account's quota.
+    pub(crate) fn throttled(&mut self, now: Instant) {
+        self.grow(now);
+        let lowered = self.lowered;
+        if lowered.is_some_and(|lowered| now < lowered.at + BETWEEN_DECREASES) {
+            return;
+        }
+        let (_, count, before) = self.second;
+        let sent = f64::from(count.max(before).max(2));
+        let rate = lowered.map_or(
+            self.share.map_or(sent, |share| share.min(sent)),
+            |lowered| lowered.rate,
+        );
+        let rate = (rate * DECREASE).max(1.0);
+        self.lowered = Some(Lowered {
+            at: now,
+            grown: now,
+            rate,
+            // Without a share it is tried out how much more the broker takes.
+            until: lowered.map_or(self.share.unwrap_or(2.0 * sent), |lowered| lowered.until),
+        });
+        self.set_rate(Some(rate));
+    }
+
+    /// The publications a second that are let through now; `None` without a limit.
+    #[cfg(test)]
+    pub(crate) fn rate(&self) -> Option<f64> {
+        self.lowered.map(|lowered| lowered.rate).or(self.share)
     }
 }
 
@@ -148,6 +306,16 @@ impl Rate {
     /// At most so many calls within any second: one or more.
     pub(crate) fn new(per_second: f64) -> Self {
         Self(Mutex::new(Bucket::new(per_second)))
+    }
+
+    /// Takes a turn where there is one now.
+    pub(crate) fn try_turn(&self) -> bool {
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = bucket.due(Instant::now(), 1.0).is_none();
+        if free {
+            bucket.take(1.0);
+        }
+        free
     }
 
     /// Waits for the next turn. Cancel safe: a dropped call has taken none.
@@ -191,34 +359,28 @@ mod tests {
         process: None,
     };
 
-    /// Sends as fast as the pace lets, and gives the most publications and bytes of any second.
-    async fn most(limits: Limits, connections: usize, bytes: usize) -> (usize, usize, usize) {
-        let shared = Shared::new(&limits);
-        let mut paces: Vec<_> = (0..connections)
-            .map(|_| Pace::new(&limits, &shared))
-            .collect();
+    /// Sends as fast as a pace lets, and gives the most publications and bytes of any second.
+    async fn most(limits: Limits, bytes: usize) -> (usize, usize, usize) {
+        let mut pace = Pace::new(&limits);
         let (mut window, mut most, mut sent) = (VecDeque::new(), 0, 0);
         let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end {
-            let mut next = None;
-            for pace in &mut paces {
-                match pace.take(bytes) {
-                    Ok(()) => {
-                        sent += 1;
-                        window.push_back(Instant::now());
-                        next = Some(Instant::now());
-                    }
-                    Err(due) => next = Some(next.map_or(due, |known: Instant| known.min(due))),
-                }
-            }
+            let now = Instant::now();
             while window
                 .front()
-                .is_some_and(|at| at.elapsed() >= Duration::from_secs(1))
+                .is_some_and(|at| now - *at >= Duration::from_secs(1))
             {
                 window.pop_front();
             }
+            match pace.due(now) {
+                None => {
+                    pace.take(bytes);
+                    sent += 1;
+                    window.push_back(now);
+                }
+                Some(due) => sleep_until(due).await,
+            }
             most = most.max(window.len());
-            sleep_until(next.unwrap()).await;
         }
         (most, most * bytes, sent)
     }
@@ -229,7 +391,7 @@ mod tests {
             publishes: Some(100),
             ..FREE
         };
-        let (most, _, sent) = most(limits, 1, 10).await;
+        let (most, _, sent) = most(limits, 10).await;
         assert!(most <= 100, "{most}");
         assert!(sent >= 850, "{sent}");
     }
@@ -240,7 +402,7 @@ mod tests {
             publishes: Some(1),
             ..FREE
         };
-        let (most, _, sent) = most(limits, 1, 10).await;
+        let (most, _, sent) = most(limits, 10).await;
         assert_eq!(most, 1);
         assert!(sent >= 5, "{sent}");
     }
@@ -252,26 +414,100 @@ mod tests {
             ..FREE
         };
         let size = 20_000;
-        let (_, bytes, sent) = most(limits, 1, size).await;
+        let (_, bytes, sent) = most(limits, size).await;
         assert!(bytes <= 512_000 + size, "{bytes}");
         assert!(sent * size >= 4_500_000, "{sent}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connections_share_what_the_process_may_send() {
-        let limits = Limits {
-            process: Some(50),
-            ..FREE
-        };
-        let (most, _, sent) = most(limits, 4, 10).await;
-        assert!(most <= 50, "{most}");
-        assert!(sent >= 420, "{sent}");
+    async fn without_limits_nothing_waits() {
+        let mut pace = Pace::new(&FREE);
+        let now = Instant::now();
+        for _ in 0..100_000 {
+            assert_eq!(pace.due(now), None);
+            pace.take(1_000);
+        }
+    }
+
+    /// Tasks that publish as much as they may, to an account that refuses what is beyond its quota in a second; gives what each
+    /// had accepted in each second.
+    async fn accepted(shares: &[Option<u32>], quota: usize, seconds: usize) -> Vec<Vec<usize>> {
+        let mut tasks: Vec<_> = shares.iter().map(|share| TaskRate::new(*share)).collect();
+        let mut window: VecDeque<Instant> = VecDeque::new();
+        let mut all = Vec::new();
+        for _ in 0..seconds {
+            let mut counts = vec![0; tasks.len()];
+            for _ in 0..1_000 {
+                sleep_until(Instant::now() + TICK).await;
+                let now = Instant::now();
+                while window
+                    .front()
+                    .is_some_and(|at| now - *at >= Duration::from_secs(1))
+                {
+                    window.pop_front();
+                }
+                for (task, count) in tasks.iter_mut().zip(&mut counts) {
+                    // More than two in a millisecond are not asked for.
+                    for _ in 0..2 {
+                        if task.due(now).is_some() {
+                            break;
+                        }
+                        task.take(now);
+                        if window.len() < quota {
+                            window.push_back(now);
+                            *count += 1;
+                        } else {
+                            task.throttled(now);
+                        }
+                    }
+                }
+            }
+            all.push(counts);
+        }
+        all
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_limits_nothing_waits() {
-        let mut pace = Pace::new(&FREE, &Shared::new(&FREE));
-        assert!((0..100_000).all(|_| pace.take(1_000).is_ok()));
+    async fn a_share_is_kept() {
+        let counts = accepted(&[Some(500)], 10_000, 10).await;
+        assert!(
+            counts.iter().all(|count| (400..=500).contains(&count[0])),
+            "{counts:?}"
+        );
+    }
+
+    /// Two tasks that each take the whole account for theirs, and two that know of no quota at all.
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_know_nothing_of_each_other_share_an_account() {
+        for shares in [[Some(1_000), Some(1_000)], [None, None]] {
+            let counts = accepted(&shares, 1_000, 40).await;
+            let sum = |task: usize, seconds: &[Vec<usize>]| -> f64 {
+                seconds.iter().map(|counts| counts[task] as f64).sum()
+            };
+            let late = &counts[10..];
+            let (one, other) = (sum(0, late), sum(1, late));
+            assert!((one / other - 1.0).abs() < 0.2, "{shares:?}: {one} {other}");
+            let used = (one + other) / (late.len() * 1_000) as f64;
+            assert!(used > 0.6, "{shares:?}: {used} of the quota");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_grows_back_to_its_share() {
+        let mut task = TaskRate::new(Some(100));
+        let now = Instant::now();
+        task.take(now);
+        task.throttled(now);
+        assert!(task.rate().unwrap() < 60.0);
+        for _ in 0..200 {
+            sleep_until(Instant::now() + Duration::from_millis(100)).await;
+            let _ = task.due(Instant::now());
+        }
+        assert_eq!(task.rate(), Some(100.0));
+        task.set_share(Some(50));
+        assert_eq!(task.rate(), Some(50.0));
+        task.set_share(None);
+        assert_eq!((task.rate(), task.due(Instant::now())), (None, None));
     }
 
     #[tokio::test(start_paused = true)]

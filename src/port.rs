@@ -166,6 +166,8 @@ pub struct QueueFacts {
     pub visibility: Duration,
     /// Whether the queue keeps order within message groups.
     pub fifo: bool,
+    /// About how many messages wait in it.
+    pub backlog: u64,
     /// How often a message is handed out before the queue moves it to its own dead-letter queue; `None` without redrive.
     pub max_receives: Option<u32>,
 }
@@ -192,24 +194,22 @@ pub enum QueueError {
 
 /// Where publications go.
 ///
-/// Order: publications to one topic leave in the order in which `publish` returned their [`Pending`](Self::Pending). An implementation
-/// never drops a publication silently: each `Pending` resolves. A publication whose fate is unknown (the connection was lost
-/// before its acknowledgement) is published again, before all later ones of its topic, for as long as its `Pending` is held;
-/// when the publisher closes first, it resolves as transient.
+/// Order: publications to one topic leave in the order in which they were handed over, except those of a route without order
+/// ([`TopicOrder::Unordered`](crate::route::publication::TopicOrder)). An implementation never drops a publication silently:
+/// each [`Pending`](Self::Pending) resolves. A publication whose fate is unknown (the connection was lost before its
+/// acknowledgement) is published again, before those of its topic that were not sent yet, for as long as its `Pending` is
+/// held; when the publisher closes first, it resolves as transient.
 pub trait Publisher: Send + Sync + 'static {
     /// Resolves to the publication's fate. Dropping it takes the publication back unless it was sent already; then it is at
     /// least not sent again.
     type Pending: Future<Output = Result<(), PublishError>> + Send + 'static;
 
-    /// Hands one publication over, waiting while its connection is full or down. Once this returns, the publication's
-    /// place in its topic's order is fixed. Cancel safe: a dropped call has handed over nothing.
+    /// Hands one publication over. It waits inside for a connection with room; the caller bounds how many may. Its place in
+    /// its topic's order is fixed with this call.
     ///
     /// # Errors
     /// What can be known before sending, such as a payload above the broker's limit.
-    fn publish(
-        &self,
-        publication: Publication,
-    ) -> impl Future<Output = Result<Self::Pending, PublishError>> + Send;
+    fn publish(&self, publication: Publication) -> Result<Self::Pending, PublishError>;
 
     /// Resolves once at least one connection is up: nothing should be received before that. Cancel safe.
     fn ready(&self) -> impl Future<Output = ()> + Send;
@@ -235,6 +235,15 @@ pub enum PublishError {
         /// What happened, in the broker's or the client's words.
         what: String,
     },
+    /// The broker takes fewer than were sent to it for a while: it may work later, at a lower rate.
+    #[error("{what}")]
+    Throttled {
+        /// What happened, in the broker's words.
+        what: String,
+    },
+    /// It was not sent: less than a second was left of the time for which it is worth delivering.
+    #[error("the message expired while it waited to be sent")]
+    Expired,
 }
 
 impl PublishError {

@@ -88,7 +88,7 @@ async fn a_pool_within_the_limits_loses_nothing() {
     let mut pendings = Vec::new();
     for n in 0..600 {
         let publication = publication(&format!("order/{n}"), "{}");
-        pendings.push(pool.publish(publication).await.unwrap());
+        pendings.push(pool.publish(publication).unwrap());
     }
     for pending in pendings {
         let fate = timeout(BOUND, pending).await.expect("a fate");

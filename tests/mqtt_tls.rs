@@ -74,7 +74,7 @@ async fn publishes(pool: &Pool) {
     let acknowledged = async {
         loop {
             pool.ready().await;
-            if let Ok(pending) = pool.publish(publication("a/b", "{}")).await
+            if let Ok(pending) = pool.publish(publication("a/b", "{}"))
                 && pending.await.is_ok()
             {
                 break;

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,16 +18,17 @@ use aws_sdk_iotdataplane::operation::publish::PublishError as Failure;
 use aws_sdk_iotdataplane::primitives::Blob;
 use aws_sdk_iotdataplane::types::PayloadFormatIndicator;
 use rustc_hash::FxHashMap;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::causes::causes;
 use crate::channel::limits::MESSAGE_EXPIRY_SECONDS;
 use crate::channel::topic::Topic;
 use crate::log_limit::LogLimit;
-use crate::pace::Rate;
+use crate::pace::TaskRate;
 use crate::port::{PublishError, Publisher};
-use crate::route::publication::Publication;
+use crate::route::explain::SHORTEST_EXPIRY;
+use crate::route::publication::{Publication, TopicOrder, whole_seconds};
 
 /// How long before a call whose fate is unknown is made again: at first, and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -45,15 +46,16 @@ type Fate = Result<(), PublishError>;
 /// The publisher over HTTPS.
 pub struct DataPlane {
     shared: Arc<Ours>,
-    calls: Arc<Semaphore>,
     most: u32,
-    rate: Option<Rate>,
     closing: watch::Sender<bool>,
 }
 
 /// What all calls share.
 struct Ours {
     client: Client,
+    calls: Semaphore,
+    /// What may be published in a second, and is lowered by refusals.
+    rate: Mutex<TaskRate>,
     /// The latest call of each topic that is under way: resolves when it is over.
     topics: Mutex<FxHashMap<Topic, (u64, oneshot::Receiver<()>)>>,
     /// 1 while the data plane answers.
@@ -71,15 +73,20 @@ impl DataPlane {
         Self {
             shared: Arc::new(Ours {
                 client: Client::from_conf(config),
+                calls: Semaphore::new(calls.max(1).into()),
+                rate: Mutex::new(TaskRate::new(rate)),
                 topics: Mutex::default(),
                 up: watch::Sender::new(1),
                 pause: watch::Sender::new(Instant::now()),
             }),
-            calls: Arc::new(Semaphore::new(calls.max(1).into())),
             most,
-            rate: rate.map(|rate| Rate::new(rate.into())),
             closing: watch::Sender::new(false),
         }
+    }
+
+    /// Changes this task's share of the account's quota, in publications a second; `None` for no limit.
+    pub fn set_share(&self, share: Option<u32>) {
+        self.shared.rate().set_share(share);
     }
 
     /// 1 while the data plane answers, 0 otherwise.
@@ -102,23 +109,18 @@ impl Future for Pending {
 impl Publisher for DataPlane {
     type Pending = Pending;
 
-    async fn publish(&self, publication: Publication) -> Result<Pending, PublishError> {
+    fn publish(&self, publication: Publication) -> Result<Pending, PublishError> {
         PublishError::unless_fits(&publication)?;
-        // Closed only with the publisher itself.
-        let Ok(call) = Arc::clone(&self.calls).acquire_owned().await else {
-            return Err(transient("the publisher is closing"));
-        };
-        if let Some(rate) = &self.rate {
-            rate.turn().await;
-        }
         if *self.closing.borrow() {
             return Err(transient("the publisher is closing"));
         }
-        let place = self.shared.enter(&publication.topic);
+        let unordered = publication.order == Some(TopicOrder::Unordered);
+        let place = (!unordered).then(|| self.shared.enter(&publication.topic));
         let shared = Arc::clone(&self.shared);
         let closing = self.closing.subscribe();
+        let since = Instant::now();
         Ok(Pending(Box::pin(async move {
-            shared.send(publication, place, call, closing).await
+            shared.send(publication, place, since, closing).await
         })))
     }
 
@@ -133,7 +135,7 @@ impl Publisher for DataPlane {
     }
 
     async fn close(&self, deadline: Instant) {
-        let all = self.calls.acquire_many(self.most);
+        let all = self.shared.calls.acquire_many(self.most);
         let _ = timeout_at(deadline, all).await;
         self.closing.send_replace(true);
     }
@@ -161,7 +163,7 @@ impl Drop for Place {
 }
 
 impl Ours {
-    fn topics(&self) -> std::sync::MutexGuard<'_, FxHashMap<Topic, (u64, oneshot::Receiver<()>)>> {
+    fn topics(&self) -> MutexGuard<'_, FxHashMap<Topic, (u64, oneshot::Receiver<()>)>> {
         // Nothing in here panics half-way through a change.
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -170,6 +172,30 @@ impl Ours {
     async fn paused(&self) {
         let until = *self.pause.borrow();
         sleep_until(until).await;
+    }
+
+    fn rate(&self) -> MutexGuard<'_, TaskRate> {
+        // A panic while counting leaves numbers that are right.
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the account, as far as this task has a share in it, takes one more.
+    async fn turn(&self) {
+        loop {
+            let due = {
+                let mut rate = self.rate();
+                let now = Instant::now();
+                let due = rate.due(now);
+                if due.is_none() {
+                    rate.take(now);
+                }
+                due
+            };
+            match due {
+                None => return,
+                Some(due) => sleep_until(due).await,
+            }
+        }
     }
 
     fn enter(self: &Arc<Self>, topic: &Topic) -> Place {
@@ -188,14 +214,28 @@ impl Ours {
 
     async fn send(
         &self,
-        publication: Publication,
-        mut place: Place,
-        _call: OwnedSemaphorePermit,
+        mut publication: Publication,
+        mut place: Option<Place>,
+        since: Instant,
         mut closing: watch::Receiver<bool>,
     ) -> Fate {
-        if let Some(before) = place.before.take() {
+        if let Some(before) = place.as_mut().and_then(|place| place.before.take()) {
             // An error means the same: the one before is over.
             let _ = before.await;
+        }
+        // Closed only with the publisher itself.
+        let Ok(_call) = self.calls.acquire().await else {
+            return Err(transient("the publisher is closing"));
+        };
+        self.turn().await;
+        if *closing.borrow() {
+            return Err(transient("the publisher is closing"));
+        }
+        if let Some(expires) = &mut publication.expires {
+            *expires = expires.saturating_sub(whole_seconds(since.elapsed()));
+            if *expires < SHORTEST_EXPIRY {
+                return Err(PublishError::Expired);
+            }
         }
         let mut pause = AGAIN.0;
         loop {
@@ -267,7 +307,8 @@ impl Ours {
             (429, _) => {
                 let wait = THROTTLED.mul_f64(0.5 + fastrand::f64());
                 self.pause.send_replace(Instant::now() + wait);
-                Answer::Fate(Err(PublishError::Transient { what }))
+                self.rate().throttled(Instant::now());
+                Answer::Fate(Err(PublishError::Throttled { what }))
             }
             // The process's credentials are at fault, not the message: they may be renewed.
             (

@@ -102,6 +102,20 @@ pub async fn describe(config: &SdkConfig) -> Result<String, EndpointError> {
     }
 }
 
+/// The address of the data plane: the one that is configured, the environment's, or the account's own.
+///
+/// # Errors
+/// [`EndpointError`] when the control plane has to be asked and does not tell.
+pub async fn of_data_plane(
+    configured: Option<&str>,
+    config: &SdkConfig,
+) -> Result<String, EndpointError> {
+    match configured.or(config.endpoint_url()) {
+        Some(endpoint) => Ok(endpoint.to_owned()),
+        None => Ok(format!("https://{}", describe(config).await?)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use aws_config::{BehaviorVersion, Region};

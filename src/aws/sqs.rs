@@ -179,6 +179,9 @@ impl Queue for Sqs {
                 .and_then(|seconds| seconds.parse().ok())
                 .map_or(Duration::from_secs(30), Duration::from_secs),
             fifo: value(QueueAttributeName::FifoQueue) == Some("true"),
+            backlog: value(QueueAttributeName::ApproximateNumberOfMessages)
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(0),
             max_receives: value(QueueAttributeName::RedrivePolicy).and_then(max_receives),
         })
     }

@@ -1,8 +1,9 @@
-//! Routes deliveries in the order in which they came and publishes what is made of them, one publication of a topic at a time.
+//! Routes deliveries in the order in which they came and publishes what is made of them, each topic in its order.
 //!
-//! One task owns all that is under way and is told of every change by a [`Step`]. A topic has one unacknowledged publication:
-//! its order then holds whatever the broker refuses or a connection loses. IoT Core takes 100 publications a second on the
-//! connection that a topic keeps to, so waiting for each acknowledgement costs a topic nothing there.
+//! One task owns all that is under way and learns of every change by a [`Step`]. Where order is strict, a topic has one
+//! unacknowledged publication: its order then holds whatever the broker refuses or a connection loses. Where it is
+//! pipelined, all are handed over at once, and the publisher keeps them in order; while one of them is tried again, those
+//! that were not handed over yet wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,14 +20,16 @@ use super::lane::Lanes;
 use super::log_limits::cause;
 use super::route_counters::CountersByRoute;
 use super::settle::Settlement;
+use super::shares::Shares;
 use super::spans;
 use super::work::{Job, JobId, Step, Work, WorkId};
 use super::{Batch, Bridge, Place};
 use crate::channel::topic::Topic;
 use crate::event::envelope::Origin;
+use crate::pace::Limit;
 use crate::port::{Delivery, PublishError, Publisher, Queue};
 use crate::route::explain::SHORTEST_EXPIRY;
-use crate::route::publication::Publication;
+use crate::route::publication::{Publication, TopicOrder};
 use crate::route::table::NOT_AN_EVENT;
 use crate::telemetry::traces::Span;
 
@@ -64,6 +67,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
                 _ = looks.tick() => {
                     self.health.turned();
                     desk.look();
+                    desk.look_at_shares();
                 }
                 _ = &mut draining, if running => {
                     running = false;
@@ -92,7 +96,8 @@ pub(super) struct Desk<'b, Q, P> {
     pub(super) turn: VecDeque<JobId>,
     pub(super) steps: FuturesUnordered<BoxFuture<'static, Step>>,
     pub(super) settlements: mpsc::Sender<Settlement>,
-    counters: CountersByRoute,
+    pub(super) shares: Shares,
+    pub(super) counters: CountersByRoute,
     latest: u64,
 }
 
@@ -111,6 +116,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             turn: VecDeque::new(),
             steps: FuturesUnordered::new(),
             settlements,
+            shares: Shares::new(bridge.places()),
             counters,
             latest: 0,
         }
@@ -122,9 +128,12 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         let id = self.latest;
         let group = self.group(&delivery);
         let span = self.bridge.span(&delivery);
+        if group.is_none() {
+            self.shares.enter(delivery.group.as_ref());
+        }
         self.works.insert(id, Work::new(delivery, place, span));
         self.begun.extend(match group {
-            Some(group) => self.groups.enter(&group, id),
+            Some(group) => self.groups.enter(&group, id, true),
             None => Some(id),
         });
     }
@@ -191,9 +200,41 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         }
         let time = routed.publications.first().and_then(|one| one.facts.time());
         work.read_age(time);
+        if let Some(why) = self.over_share(id, &routed.publications) {
+            return self.end(id, Outcome::Postponed { why });
+        }
+        let alone = |publication: &Publication| self.goes_alone(publication);
+        let passes = !routed.publications.iter().any(alone);
         // All of them stand on the work before any may end.
         for publication in routed.publications {
             self.enter(id, publication);
+        }
+        if passes {
+            self.pass(id);
+        }
+    }
+
+    /// Whether nothing of its topic may be under way beside a publication.
+    fn goes_alone(&self, publication: &Publication) -> bool {
+        let by_queue = if self.bridge.facts.fifo {
+            TopicOrder::Strict
+        } else {
+            TopicOrder::Pipelined
+        };
+        let order = publication.order.unwrap_or(by_queue);
+        order == TopicOrder::Strict || publication.conflate || publication.retain
+    }
+
+    /// Lets the next of a delivery's message group begin, once all publications of the delivery are in their topics' order.
+    fn pass(&mut self, id: WorkId) {
+        let Some(work) = self.works.get_mut(&id) else {
+            return;
+        };
+        work.passed = true;
+        let delivery = &work.delivery;
+        let group = delivery.group.as_ref().filter(|_| self.bridge.facts.fifo);
+        if let Some(group) = group.map(Arc::clone) {
+            self.begun.extend(self.groups.leave(&group));
         }
     }
 
@@ -214,12 +255,18 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         self.latest += 1;
         let id = self.latest;
         self.note(work, id);
-        self.turn.extend(self.topics.enter(&publication.topic, id));
+        let alone = self.goes_alone(&publication);
+        self.turn
+            .extend(self.topics.enter(&publication.topic, id, alone));
+        if self.topics.len(&publication.topic) > 1 && alone {
+            self.held_back(&publication, Limit::Topic);
+        }
         let job = Job {
             counters: self.counters.of(&publication.route),
             publication,
             works: smallvec::smallvec![work],
             tries: 0,
+            holds: false,
             sent: Instant::now(),
             span: Span::default(),
             abort: None,
@@ -247,6 +294,17 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
     }
 
     fn send(&mut self, id: JobId) {
+        self.hand_over(id);
+        // It is before those that waited for it now.
+        if let Some(job) = self.jobs.get_mut(&id)
+            && std::mem::take(&mut job.holds)
+        {
+            let begun = self.topics.release(&job.publication.topic);
+            self.turn.extend(begun);
+        }
+    }
+
+    fn hand_over(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
@@ -274,17 +332,16 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         job.sent = Instant::now();
         let (abort, registration) = AbortHandle::new_pair();
         job.abort = Some(abort);
-        let publisher = Arc::clone(&self.bridge.publisher);
-        let attempt = async move {
-            let pending = publisher.publish(publication).await?;
-            pending.await
+        let step: BoxFuture<'static, Step> = match self.bridge.publisher.publish(publication) {
+            Ok(pending) => Box::pin(async move {
+                match Abortable::new(pending, registration).await {
+                    Ok(fate) => Step::Answered(id, fate),
+                    Err(_) => Step::Withdrawn(id),
+                }
+            }),
+            Err(refused) => Box::pin(std::future::ready(Step::Answered(id, Err(refused)))),
         };
-        self.steps.push(Box::pin(async move {
-            match Abortable::new(attempt, registration).await {
-                Ok(fate) => Step::Answered(id, fate),
-                Err(_) => Step::Withdrawn(id),
-            }
-        }));
+        self.steps.push(step);
     }
 
     fn step(&mut self, step: Step) {
@@ -293,7 +350,16 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
                 self.published(id);
                 self.resolve(id, "published", Outcome::Done);
             }
-            Step::Answered(id, Err(PublishError::Transient { what })) => self.try_again(id, &what),
+            Step::Answered(
+                id,
+                Err(PublishError::Transient { what } | PublishError::Throttled { what }),
+            ) => self.try_again(id, &what),
+            Step::Answered(id, Err(PublishError::Expired)) => {
+                if let Some(job) = self.jobs.get(&id) {
+                    job.counters.expired.one();
+                }
+                self.resolve(id, "expired", Outcome::Done);
+            }
             Step::Answered(id, Err(PublishError::Permanent { reason, what })) => {
                 let route = self.jobs.get(&id).map(|job| &job.publication.route);
                 let route = route.map(Arc::clone);
@@ -306,9 +372,9 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             }
             Step::Again(id) => self.turn.push_back(id),
             Step::Withdrawn(id) => self.resolve(id, "withdrawn", Outcome::Done),
-            Step::Cooled(topic) => self.turn.extend(self.topics.next(&topic)),
+            Step::Cooled(topic) => self.turn.extend(self.topics.leave(&topic)),
             Step::Extended(ids, asked, outcomes) => self.extended(&ids, asked, outcomes),
-            Step::Buried(group, true) => self.begun.extend(self.groups.next(&group)),
+            Step::Buried(group, true) => self.begun.extend(self.groups.leave(&group)),
             Step::Buried(group, false) => self.hand_back_group(&group),
         }
     }
@@ -326,11 +392,15 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         }
     }
 
-    /// A refusal that may not last: the publication keeps its topic's turn, so that nothing overtakes it.
+    /// A refusal that may not last: nothing of its topic overtakes the publication but what was handed over already.
     fn try_again(&mut self, id: JobId, why: &str) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
+        if job.publication.order != Some(TopicOrder::Unordered) && !job.holds {
+            job.holds = true;
+            self.topics.hold(&job.publication.topic);
+        }
         job.counters.throttled.one();
         let wait = retry_after(job.tries, fastrand::f64());
         let route = &job.publication.route;

@@ -105,6 +105,7 @@ impl FakeQueue {
         QueueFacts {
             visibility: VISIBILITY,
             fifo: self.fifo,
+            backlog: 0,
             max_receives: self.max_receives,
         }
     }
@@ -364,7 +365,7 @@ pub(super) async fn fate(
 impl Publisher for FakePublisher {
     type Pending = std::pin::Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send>>;
 
-    async fn publish(&self, publication: Publication) -> Result<Self::Pending, PublishError> {
+    fn publish(&self, publication: Publication) -> Result<Self::Pending, PublishError> {
         let (sender, pending) = oneshot::channel();
         self.handed_over.lock().unwrap().push(publication);
         if self.prompt {

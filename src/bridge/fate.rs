@@ -25,13 +25,16 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         };
         spans::resolved(&mut job, fate, &outcome);
         let topic = job.publication.topic;
+        if job.holds {
+            self.turn.extend(self.topics.release(&topic));
+        }
         if job.publication.retain && job.tries > 0 {
             self.steps.push(Box::pin(async move {
                 sleep(BETWEEN_RETAINED).await;
                 Step::Cooled(topic)
             }));
         } else {
-            self.turn.extend(self.topics.next(&topic));
+            self.turn.extend(self.topics.leave(&topic));
         }
         let newest = job.works.last().copied();
         for work in job.works {
@@ -107,6 +110,10 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         let outcome = work.outcome.or(outcome);
         spans::ended(&mut work.span, &outcome);
         let group = self.group(&work.delivery);
+        if group.is_none() {
+            self.shares.leave(work.delivery.group.as_ref());
+        }
+        let group = group.filter(|_| !work.passed);
         let metrics = &self.bridge.metrics;
         let limits = &self.bridge.log_limits;
         match &outcome {
@@ -130,7 +137,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         let mut left = None;
         if let Some(group) = group {
             match &outcome {
-                Outcome::Done => self.begun.extend(self.groups.next(&group)),
+                Outcome::Done => self.begun.extend(self.groups.leave(&group)),
                 // Nothing may overtake it unless it leaves the queue.
                 Outcome::Refused(_) => {
                     let (sender, receiver) = oneshot::channel();

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::dispose::back_off;
-use super::{Batch, Bridge, Place};
+use super::{Batch, Bridge, Place, Room};
+use crate::pace::Limit;
 use crate::port::{Delivery, Publisher, Queue, QueueError};
 
 /// The most messages of one receive (SQS API reference, ReceiveMessage).
@@ -27,7 +28,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     pub(super) async fn intake(&self, received: mpsc::Sender<Batch>) {
         let (least, most) = self.settings.pollers;
         let least = least.max(1);
-        let room = Arc::new(Semaphore::new(self.places()));
+        let room = Room::new(self.places(), self.settings.in_flight_bytes);
         let mut polls: JoinSet<Poll> = JoinSet::new();
         let mut wanted = least;
         let mut failures = 0;
@@ -49,12 +50,15 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
                     failures = 0;
                     self.health.queue_answered();
                     self.metrics.unusable.raise_to(self.queue.unusable());
+                    if deliveries.len() >= PER_RECEIVE && wanted >= most {
+                        self.metrics.held_back.one(Limit::Queue.name(), None);
+                    }
                     wanted = match deliveries.len() {
                         PER_RECEIVE.. => (wanted * 2).min(most.max(least)),
                         0 => (wanted - 1).max(least),
                         _ => wanted,
                     };
-                    self.pass_on(places, deliveries, &received).await;
+                    self.pass_on(places, deliveries, &room, &received).await;
                 }
                 Err(error) => {
                     drop(places);
@@ -80,7 +84,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         let last = async {
             while let Some(poll) = polls.join_next().await {
                 if let Ok((places, Ok(deliveries))) = poll {
-                    self.pass_on(places, deliveries, &received).await;
+                    self.pass_on(places, deliveries, &room, &received).await;
                 }
             }
         };
@@ -89,16 +93,14 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     }
 
     /// Opens polls until as many are open as are wanted, or there is no room for what they may bring.
-    async fn open(&self, polls: &mut JoinSet<Poll>, wanted: usize, room: &Arc<Semaphore>) {
+    async fn open(&self, polls: &mut JoinSet<Poll>, wanted: usize, room: &Room) {
         while polls.len() < wanted {
-            let room = Arc::clone(room);
-            let places = PER_RECEIVE as u32;
             // Nothing is taken while nobody could be told.
             let places = if polls.is_empty() {
                 self.publisher.ready().await;
-                room.acquire_many_owned(places).await.ok()
+                room.take().await
             } else if self.publisher.ready().now_or_never().is_some() {
-                room.try_acquire_many_owned(places).ok()
+                room.try_take()
             } else {
                 None
             };
@@ -114,6 +116,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         &self,
         mut places: OwnedSemaphorePermit,
         deliveries: Vec<Delivery>,
+        room: &Arc<Room>,
         received: &mpsc::Sender<Batch>,
     ) {
         self.metrics.received.add(deliveries.len());
@@ -130,7 +133,10 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         let batch: Batch = deliveries
             .into_iter()
             // A queue never brings more than it was asked for; if it did, the rest would come again.
-            .filter_map(|delivery| Some((delivery, Place::new(places.split(1)?, &self.metrics))))
+            .filter_map(|delivery| {
+                let (place, bytes) = (places.split(1)?, delivery.body.len());
+                Some((delivery, Place::new(place, bytes, room, &self.metrics)))
+            })
             .collect();
         if !batch.is_empty() {
             // The receiver ends after this sender.

@@ -20,6 +20,7 @@ pub(super) struct LogLimits {
     pub(super) not_dead_lettered: LogLimit<()>,
     pub(super) refused: LogLimit<Cause>,
     pub(super) retried: LogLimit<Arc<str>>,
+    pub(super) over_share: LogLimit<Arc<str>>,
     pub(super) postponed: LogLimit<()>,
     pub(super) lease_lost: LogLimit<()>,
     pub(super) not_extended: LogLimit<()>,
@@ -35,6 +36,7 @@ impl LogLimits {
             + self.not_dead_lettered.take_suppressed()
             + self.refused.take_suppressed()
             + self.retried.take_suppressed()
+            + self.over_share.take_suppressed()
             + self.postponed.take_suppressed()
             + self.lease_lost.take_suppressed()
             + self.not_extended.take_suppressed()

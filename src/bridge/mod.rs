@@ -3,7 +3,7 @@
 //!
 //! `intake` keeps long polls open and hands what they bring, in order, to `dispatch`, which owns
 //! everything that is under way: it routes, publishes in lanes (`lane`), ends what has its fate
-//! (`fate`), and keeps leases (`lease`); `settle` deletes, releases and buries in batches; `spans`
+//! (`fate`), keeps leases (`lease`) and fair shares (`shares`); `settle` deletes, releases and buries in batches; `spans`
 //! is what traces say of it all. A delivery occupies one of a bounded number of places from before
 //! it is received until it is settled.
 
@@ -16,6 +16,7 @@ mod lease;
 mod log_limits;
 mod route_counters;
 mod settle;
+mod shares;
 mod spans;
 mod work;
 
@@ -32,9 +33,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
 use self::lease::Leases;
@@ -56,6 +58,8 @@ pub struct Settings {
     pub wait: Duration,
     /// The most deliveries between receiving and settling.
     pub in_flight: usize,
+    /// Nothing is received while the bodies of those have as many bytes.
+    pub in_flight_bytes: usize,
     /// How long a delivery may be worked on, its lease extended meanwhile, before it is handed
     /// back.
     pub hold: Duration,
@@ -76,25 +80,84 @@ pub enum Ending {
 /// Deliveries of one receive, each with its place among those in flight.
 type Batch = Vec<(Delivery, Place)>;
 
-/// A delivery's place among those in flight, given up when it is dropped.
+/// A delivery's place among those in flight and the bytes of its body, given up when it is dropped.
 struct Place {
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
+    bytes: usize,
+    room: Arc<Room>,
     metrics: Arc<Metrics>,
 }
 
 impl Place {
-    fn new(permit: OwnedSemaphorePermit, metrics: &Arc<Metrics>) -> Self {
+    fn new(
+        permit: OwnedSemaphorePermit,
+        bytes: usize,
+        room: &Arc<Room>,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         metrics.in_flight.change(1);
+        room.bytes.fetch_add(bytes, Ordering::Relaxed);
         Self {
-            _permit: permit,
+            permit: Some(permit),
+            bytes,
+            room: Arc::clone(room),
             metrics: Arc::clone(metrics),
         }
+    }
+
+    /// Leaves the place to another delivery; the bytes go on counting.
+    fn give_up_place(&mut self) {
+        self.permit = None;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.metrics.in_flight.change(-1);
+        self.room.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.room.freed.notify_one();
+    }
+}
+
+/// What may be in flight.
+struct Room {
+    places: Arc<Semaphore>,
+    most_bytes: usize,
+    bytes: AtomicUsize,
+    freed: Notify,
+}
+
+impl Room {
+    fn new(places: usize, most_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            places: Arc::new(Semaphore::new(places)),
+            most_bytes,
+            bytes: AtomicUsize::new(0),
+            freed: Notify::new(),
+        })
+    }
+
+    /// Places for what one receive may bring, where there are some now.
+    fn try_take(&self) -> Option<OwnedSemaphorePermit> {
+        if self.bytes.load(Ordering::Relaxed) >= self.most_bytes {
+            return None;
+        }
+        let places = Arc::clone(&self.places);
+        places
+            .try_acquire_many_owned(intake::PER_RECEIVE as u32)
+            .ok()
+    }
+
+    /// Places for what one receive may bring, once there are some. Cancel safe.
+    async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        while self.bytes.load(Ordering::Relaxed) >= self.most_bytes {
+            self.freed.notified().await;
+        }
+        let places = Arc::clone(&self.places);
+        places
+            .acquire_many_owned(intake::PER_RECEIVE as u32)
+            .await
+            .ok()
     }
 }
 
@@ -189,7 +252,8 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         // One batch may wait while another is being dispatched.
         let (received, batches) = mpsc::channel(1);
         // Room for all, so that handing a settlement on never waits.
-        let (settlements, to_settle) = mpsc::channel(self.places());
+        let room = self.places() + shares::MOST_WITHOUT_PLACE;
+        let (settlements, to_settle) = mpsc::channel(room);
         tokio::join!(
             self.intake(received),
             self.dispatch(batches, settlements),

@@ -15,7 +15,8 @@ use super::fakes::{FakeQueue, Mischief};
 use super::tests::{event, route, table};
 use super::*;
 use crate::port::PublishError;
-use crate::route::publication::Publication;
+use crate::route::publication::{Publication, TopicOrder};
+use crate::route::table::Route;
 
 /// What has to be known to check the promises.
 #[derive(Default)]
@@ -27,14 +28,21 @@ struct Ledger {
     acknowledged: BTreeMap<u32, BTreeSet<String>>,
     /// What was deleted before all of its topics had acknowledged it: only a dead letter may be.
     early: BTreeSet<u32>,
-    /// Topics with a publication that has no known fate.
-    outstanding: BTreeSet<String>,
+    /// Topics with publications that have no known fate, and how many.
+    outstanding: BTreeMap<String, usize>,
     /// For each topic, the delivery whose publication was handed over last: its receive, and the place in it.
     last: BTreeMap<String, (usize, usize)>,
+    /// What was handed over before: topic, event, and the receive that brought it.
+    known: BTreeSet<(String, u32, usize)>,
     broken: Vec<String>,
 }
 
 impl Ledger {
+    fn acknowledge(&mut self, number: u32, topic: &str) {
+        let acknowledged = self.acknowledged.entry(number).or_default();
+        acknowledged.insert(topic.to_owned());
+    }
+
     fn is_done(&self, number: u32) -> bool {
         let none = BTreeSet::new();
         let acknowledged = self.acknowledged.get(&number).unwrap_or(&none);
@@ -49,20 +57,30 @@ struct Broker {
     mischief: Arc<Mischief>,
     queue: Arc<FakeQueue>,
     ledger: Arc<Mutex<Ledger>>,
+    /// The order that all routes but that of states ask for.
+    order: Option<TopicOrder>,
     /// Until when it is away.
     away: Mutex<Instant>,
 }
 
-/// Clears a topic whatever way its publication ends.
+/// Counts a publication as outstanding until it has ended, whatever way.
 struct Outstanding(Arc<Mutex<Ledger>>, String);
 
 impl Drop for Outstanding {
     fn drop(&mut self) {
-        self.0.lock().unwrap().outstanding.remove(&self.1);
+        let mut ledger = self.0.lock().unwrap();
+        *ledger.outstanding.get_mut(&self.1).unwrap() -= 1;
     }
 }
 
 impl Broker {
+    fn is_strict(&self) -> bool {
+        match self.order {
+            Some(order) => order == TopicOrder::Strict,
+            None => self.queue.fifo,
+        }
+    }
+
     fn hand_over(&self, publication: &Publication) -> (u32, String) {
         let (_, id) = publication.user_properties().next().unwrap();
         let number: u32 = id.strip_prefix('e').unwrap().parse().unwrap();
@@ -79,13 +97,18 @@ impl Broker {
             Some(_) => {}
             None => broken("published after it had left the queue"),
         }
-        if !ledger.outstanding.insert(topic.clone()) {
-            ledger
-                .broken
-                .push(format!("two at a time: {id} to {topic}"));
+        let outstanding = ledger.outstanding.entry(topic.clone()).or_default();
+        *outstanding += 1;
+        let strict = self.is_strict();
+        if *outstanding > 1 && (strict || topic.starts_with("state/")) {
+            let what = format!("two at a time: {id} to {topic}");
+            ledger.broken.push(what);
         }
         let now = messages.brought[&number];
-        if let Some(before) = ledger.last.insert(topic.clone(), now)
+        let again = !ledger.known.insert((topic.clone(), number, now.0));
+        // What was refused comes after those that were out already, where order is not strict.
+        if (strict || !again)
+            && let Some(before) = ledger.last.insert(topic.clone(), now)
             && before.0 == now.0
             && before.1 > now.1
             // Between the groups of a FIFO queue there is no order.
@@ -95,7 +118,7 @@ impl Broker {
                 .broken
                 .push(format!("D3, out of the order received: {id} to {topic}"));
         }
-        if let Some(group) = ledger.group.get(&number) {
+        if strict && let Some(group) = ledger.group.get(&number) {
             let earlier = ledger.group.range(..number).filter(|(_, g)| *g == group);
             let open: Vec<u32> = earlier
                 .map(|(number, _)| *number)
@@ -112,7 +135,7 @@ impl Broker {
 }
 
 fn transient() -> PublishError {
-    PublishError::Transient {
+    PublishError::Throttled {
         what: "quota exceeded".into(),
     }
 }
@@ -120,15 +143,16 @@ fn transient() -> PublishError {
 impl Publisher for Broker {
     type Pending = Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send>>;
 
-    async fn publish(&self, publication: Publication) -> Result<Self::Pending, PublishError> {
+    fn publish(&self, publication: Publication) -> Result<Self::Pending, PublishError> {
         // A full connection lets one wait, sometimes for longer than a lease lasts.
+        let mut waits = 0;
         if self.mischief.once_in(5) {
             let longest = if self.mischief.once_in(4) {
                 60_000
             } else {
                 3_000
             };
-            sleep(Duration::from_millis(self.mischief.below(longest).into())).await;
+            waits = self.mischief.below(longest);
         }
         let (number, topic) = self.hand_over(&publication);
         let mut takes = self.mischief.below(30);
@@ -137,10 +161,12 @@ impl Publisher for Broker {
             takes = self.mischief.below(120_000);
         }
         let refused = self.mischief.once_in(8);
+        let expired = self.mischief.once_in(50) && topic.starts_with("state/");
         let ledger = Arc::clone(&self.ledger);
         let guard = Outstanding(Arc::clone(&ledger), topic.clone());
         let back = *self.away.lock().unwrap();
         Ok(Box::pin(async move {
+            sleep(Duration::from_millis(waits.into())).await;
             tokio::time::sleep_until(back).await;
             sleep(Duration::from_millis(takes.into())).await;
             let guard = guard;
@@ -153,6 +179,11 @@ impl Publisher for Broker {
             if refused {
                 return Err(transient());
             }
+            if expired {
+                // What is too old counts as done.
+                ledger.lock().unwrap().acknowledge(number, &topic);
+                return Err(PublishError::Expired);
+            }
             let mut ledger = ledger.lock().unwrap();
             let conflates = topic.starts_with("state/");
             let reached: Vec<u32> = ledger
@@ -163,8 +194,7 @@ impl Publisher for Broker {
                 .map(|(n, _)| *n)
                 .collect();
             for number in reached {
-                let acknowledged = ledger.acknowledged.entry(number).or_default();
-                acknowledged.insert(topic.clone());
+                ledger.acknowledge(number, &topic);
             }
             drop(ledger);
             drop(guard);
@@ -201,6 +231,8 @@ fn send(queue: &FakeQueue, ledger: &Mutex<Ledger>, mischief: &Mischief, n: u32) 
     };
     let body = match mischief.below(20) {
         0 => "nonsense".to_owned(),
+        // Some are large: bytes in flight are bounded as well.
+        1 => event(kind, n, key) + &" ".repeat(30_000),
         _ => event(kind, n, key),
     };
     let group = queue.fifo.then(|| mischief.below(3) as usize);
@@ -213,14 +245,14 @@ fn send(queue: &FakeQueue, ledger: &Mutex<Ledger>, mischief: &Mischief, n: u32) 
     assert_eq!(queue.send_to(name.as_deref(), body), n);
 }
 
-fn routes() -> RouteTable {
+fn routes(order: Option<TopicOrder>) -> RouteTable {
     let mut state = route(
         "state",
         r#"{"detail-type":["State"]}"#,
         &["state/{detail.n}"],
     );
     state.conflate = true;
-    table(vec![
+    let routes = vec![
         route(
             "one",
             r#"{"detail-type":["One","Two","Never"]}"#,
@@ -236,8 +268,9 @@ fn routes() -> RouteTable {
             r#"{"detail-type":["Never"]}"#,
             &["never/{detail.n}"],
         ),
-        state,
-    ])
+    ];
+    let ordered = routes.into_iter().map(|route| Route { order, ..route });
+    table(ordered.chain([state]).collect())
 }
 
 /// One schedule; gives what was broken.
@@ -248,6 +281,7 @@ async fn schedule(seed: u64) -> Vec<String> {
     let queue = Arc::new(FakeQueue {
         fifo: mischief.below(2) == 0,
         buries: true,
+        max_receives: (mischief.below(2) == 0).then_some(4),
         mischief: Some(Arc::clone(&mischief)),
         on_delete: Some(Box::new(move |number| {
             let mut ledger = told.lock().unwrap();
@@ -257,19 +291,24 @@ async fn schedule(seed: u64) -> Vec<String> {
         })),
         ..FakeQueue::default()
     });
+    let orders = TopicOrder::NAMES.map(|(_, order)| Some(order));
+    let order = orders.get(mischief.below(4) as usize).copied().flatten();
+    let in_flight = [20, 40][mischief.below(2) as usize];
     let broker = Arc::new(Broker {
         mischief: Arc::clone(&mischief),
         queue: Arc::clone(&queue),
         ledger: Arc::clone(&ledger),
+        order,
         away: Mutex::new(Instant::now()),
     });
-    let (reload, latest) = watch::channel(Arc::new(routes()));
+    let (reload, latest) = watch::channel(Arc::new(routes(order)));
     let begin = || {
         let shutdown = Shutdown::default();
         let settings = Settings {
             pollers: (1, 3),
             wait: Duration::from_secs(2),
-            in_flight: 20,
+            in_flight,
+            in_flight_bytes: 100_000,
             hold: Duration::from_secs(45),
             drain: Duration::from_secs(5),
         };
@@ -288,7 +327,8 @@ async fn schedule(seed: u64) -> Vec<String> {
     let (mut task, mut shutdown) = begin();
     let mut sent = 0;
     for _ in 0..20 {
-        for _ in 0..mischief.below(5) {
+        let burst = if mischief.once_in(10) { 40 } else { 5 };
+        for _ in 0..mischief.below(burst) {
             sent += 1;
             send(&queue, &ledger, &mischief, sent);
         }
@@ -312,7 +352,7 @@ async fn schedule(seed: u64) -> Vec<String> {
                 queue.refusing_changes.store(refusing, Ordering::SeqCst);
             }
             5 => {
-                let _ = reload.send(Arc::new(routes()));
+                let _ = reload.send(Arc::new(routes(order)));
             }
             _ => {}
         }

@@ -1,5 +1,7 @@
 //! The daemon over a queue and a publisher in memory, on a paused clock.
 
+mod order;
+
 use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
@@ -13,7 +15,7 @@ use crate::event::pattern::Pattern;
 use crate::port::PublishError;
 use crate::route::oversize::Oversize;
 use crate::route::payload::Payload;
-use crate::route::publication::Qos;
+use crate::route::publication::{Qos, TopicOrder};
 use crate::route::table::{OnInvalidTopic, Route};
 use crate::route::target::Target;
 
@@ -31,6 +33,7 @@ pub(super) fn route(name: &str, pattern: &str, targets: &[&str]) -> Route {
         retain: false,
         expires: None,
         conflate: false,
+        order: None,
         replay: false,
         on_invalid_topic: OnInvalidTopic::default(),
     }
@@ -50,6 +53,16 @@ pub(super) fn routes() -> RouteTable {
     ])
 }
 
+/// The same with an order.
+pub(super) fn ordered(order: TopicOrder) -> RouteTable {
+    let routes = routes();
+    let routes = routes.routes().cloned().map(|route| Route {
+        order: Some(order),
+        ..route
+    });
+    table(routes.collect())
+}
+
 /// An event with an id of its own, about the thing `n`.
 pub(super) fn event(kind: &str, id: u32, n: u32) -> String {
     format!(r#"{{"id":"e{id}","source":"shop","detail-type":"{kind}","detail":{{"n":{n}}}}}"#)
@@ -62,11 +75,11 @@ pub(super) struct Run {
     pub(super) queue: Arc<FakeQueue>,
     pub(super) publisher: Arc<FakePublisher>,
     shutdown: Shutdown,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
     bridge: JoinSet<Ending>,
 }
 
-fn run(queue: FakeQueue, publisher: FakePublisher) -> Run {
+pub(super) fn run(queue: FakeQueue, publisher: FakePublisher) -> Run {
     run_with(queue, publisher, routes(), Traces::default())
 }
 
@@ -80,6 +93,7 @@ pub(super) fn run_with(
         pollers: (1, 8),
         wait: Duration::from_secs(20),
         in_flight: 100,
+        in_flight_bytes: 1_000_000,
         hold: HOLD,
         drain: Duration::from_secs(10),
     };
@@ -109,7 +123,7 @@ pub(super) fn run_with(
     }
 }
 
-fn count(metrics: &Metrics, name: &str) -> u64 {
+pub(super) fn count(metrics: &Metrics, name: &str) -> u64 {
     metrics.counts().get(name).copied().unwrap_or(0)
 }
 
@@ -276,7 +290,13 @@ async fn the_last_attempt_before_redrive_is_held_for_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_publishes_nothing_new() {
-    let run = run(FakeQueue::default(), FakePublisher::new(false));
+    let strict = ordered(TopicOrder::Strict);
+    let run = run_with(
+        FakeQueue::default(),
+        FakePublisher::new(false),
+        strict,
+        Traces::default(),
+    );
     // Four events for one topic: the first is with the broker, the others wait for it.
     for _ in 0..4 {
         run.queue.send(event("One", 1, 1));

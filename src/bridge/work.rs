@@ -39,6 +39,8 @@ pub(super) struct Work {
     pub(super) outcome: Outcome,
     /// Whether anything of it was handed to the publisher.
     pub(super) started: bool,
+    /// The next of its message group did not have to wait for its end.
+    pub(super) passed: bool,
     /// Whether a call that extends its lease is under way.
     pub(super) extending: bool,
 }
@@ -54,6 +56,7 @@ impl Work {
             jobs: SmallVec::new(),
             outcome: Outcome::Done,
             started: false,
+            passed: false,
             extending: false,
         }
     }
@@ -85,6 +88,8 @@ pub(super) struct Job {
     pub(super) works: SmallVec<[WorkId; 1]>,
     /// How often it was handed to the publisher.
     pub(super) tries: u32,
+    /// Nothing of its topic begins before it was handed over again.
+    pub(super) holds: bool,
     /// When it was handed to the publisher last.
     pub(super) sent: Instant,
     /// What traces say of it.

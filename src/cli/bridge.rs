@@ -215,15 +215,23 @@ async fn bridge(
     // One future for each kind of publisher: they are types, not objects.
     let ended = async {
         match &section.publish {
-            Publish::Mqtt => {
-                let reach = async || over_mqtt(section, &queue, &client::environment().await).await;
+            Publish::Mqtt | Publish::Auto(_) => {
+                let reach = async || {
+                    over_mqtt(
+                        section,
+                        &queue,
+                        &client::environment().await,
+                        &vitals.metrics,
+                    )
+                    .await
+                };
                 match begin(command.wait, reach, health, &shutdown).await? {
                     Some(parts) => work(config, parts, traced, routes, &shutdown, &vitals).await,
                     None => Ok(Ending::Drained),
                 }
             }
-            Publish::Https { endpoint, calls } => {
-                let reach = async || over_https(section, &queue, endpoint.as_deref(), *calls).await;
+            Publish::Https(calls) => {
+                let reach = async || over_https(section, &queue, calls).await;
                 match begin(command.wait, reach, health, &shutdown).await? {
                     Some(parts) => work(config, parts, traced, routes, &shutdown, &vitals).await,
                     None => Ok(Ending::Drained),
@@ -277,6 +285,7 @@ async fn work<P: Publisher>(
         pollers: section.pollers,
         wait: section.wait,
         in_flight: section.in_flight,
+        in_flight_bytes: section.in_flight_bytes,
         hold: section.hold,
         drain: section.drain,
     };

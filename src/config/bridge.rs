@@ -37,6 +37,8 @@ pub struct Bridge {
     pub pace: Pace,
     /// The most deliveries between receiving and settling.
     pub in_flight: usize,
+    /// The bytes of their bodies from which on nothing more is received.
+    pub in_flight_bytes: usize,
     /// The least and the most long polls at a time.
     pub pollers: (usize, usize),
     /// How long a long poll waits.
@@ -72,12 +74,33 @@ pub enum Publish {
     /// Over MQTT connections to the broker.
     Mqtt,
     /// By calls of IoT Core's data plane.
-    Https {
-        /// Its URL; without it the environment or IoT Core says it.
-        endpoint: Option<String>,
-        /// The most calls under way at a time.
-        calls: u16,
-    },
+    Https(DataPlaneCalls),
+    /// Over MQTT connections, and by calls of the data plane where they have no room.
+    Auto(DataPlaneCalls),
+}
+
+/// How IoT Core's data plane is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataPlaneCalls {
+    /// Its URL; without it the environment or IoT Core says it.
+    pub endpoint: Option<String>,
+    /// The most calls under way at a time.
+    pub most: u16,
+}
+
+impl Publish {
+    /// How the data plane is called, where it is.
+    pub fn data_plane(&self) -> Option<&DataPlaneCalls> {
+        match self {
+            Self::Mqtt => None,
+            Self::Https(calls) | Self::Auto(calls) => Some(calls),
+        }
+    }
+
+    /// Returns `true` where MQTT connections are made.
+    pub fn has_connections(&self) -> bool {
+        !matches!(self, Self::Https(_))
+    }
 }
 
 /// Who the daemon says it is to the broker.
@@ -156,10 +179,11 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
         client_id: client_id(node, faults),
         connections: (
             number(connections, "min", 2),
-            number(connections, "max", 32),
+            number(connections, "max", 200),
         ),
         pace: pace(member(node, "pace").unwrap_or(&empty)),
         in_flight: number(node, "in_flight", 1_000),
+        in_flight_bytes: number(node, "in_flight_bytes", 64 * 1024 * 1024),
         pollers: (number(pollers, "min", 1), number(pollers, "max", 16)),
         wait: duration("wait", 20),
         hold: duration("hold", 600),
@@ -245,8 +269,14 @@ const ONLY_MQTT: [&str; 6] = [
 const ONLY_HTTPS: [&str; 2] = ["endpoint", "calls"];
 
 fn publish(node: &Node, faults: &mut Faults<'_>) -> Publish {
-    let https = text(node, "publish").as_deref() == Some("https");
-    let idle: &[&str] = if https { &ONLY_MQTT } else { &ONLY_HTTPS };
+    let asked = text(node, "publish");
+    let asked = asked.as_deref().unwrap_or("mqtt");
+    let https = asked == "https";
+    let idle: &[&str] = match asked {
+        "https" => &ONLY_MQTT,
+        "auto" => &[],
+        _ => &ONLY_HTTPS,
+    };
     for key in idle {
         if let Some(member) = member(node, key) {
             let (way, other) = if https {
@@ -260,7 +290,7 @@ fn publish(node: &Node, faults: &mut Faults<'_>) -> Publish {
                 Some(format!("leave it out, or set `publish: {other}`"));
         }
     }
-    if !https {
+    if asked == "mqtt" {
         return Publish::Mqtt;
     }
     let endpoint = text(node, "endpoint");
@@ -275,9 +305,12 @@ fn publish(node: &Node, faults: &mut Faults<'_>) -> Publish {
             .error("bad-url", "bridge.endpoint", at, message)
             .accepted = Some("https://HOST".into());
     }
-    Publish::Https {
-        endpoint,
-        calls: u16::try_from(number(node, "calls", 64)).unwrap_or(u16::MAX),
+    let most = u16::try_from(number(node, "calls", 64)).unwrap_or(u16::MAX);
+    let calls = DataPlaneCalls { endpoint, most };
+    if https {
+        Publish::Https(calls)
+    } else {
+        Publish::Auto(calls)
     }
 }
 

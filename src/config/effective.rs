@@ -285,6 +285,7 @@ mod tests {
                             route.qos,
                             route.retain,
                             route.conflate,
+                            route.order,
                             route.replay,
                             route.on_invalid_topic
                         )

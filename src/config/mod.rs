@@ -38,7 +38,7 @@ use crate::policy::claims::check_literal;
 use crate::policy::role::Role;
 use crate::route::oversize::{Oversize, Projection};
 use crate::route::payload::Payload;
-use crate::route::publication::Qos;
+use crate::route::publication::{Qos, TopicOrder};
 use crate::route::table::{OnInvalidTopic, Route, RouteTable};
 
 /// The most bytes that a configuration file may have.
@@ -386,6 +386,10 @@ fn read_route(
         retain: flag(node, "retain"),
         expires: read_expires(node, key, faults),
         conflate: flag(node, "conflate"),
+        order: text(node, "order").and_then(|order| {
+            let mut names = TopicOrder::NAMES.into_iter();
+            names.find_map(|(name, value)| (name == order).then_some(value))
+        }),
         replay: flag(node, "replay"),
         on_invalid_topic: match text(node, "on_invalid_topic").as_deref() {
             Some("skip") => OnInvalidTopic::Skip,

@@ -10,7 +10,7 @@
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html>).
 
 use super::Config;
-use super::bridge::{Bridge, Credentials, Publish, is_iot_core};
+use super::bridge::{Bridge, Credentials, is_iot_core};
 use super::queue_name::QueueName;
 use crate::policy::draft::{Permissions, escaped};
 use crate::policy::scope::{Scope, ScopeError};
@@ -107,19 +107,20 @@ impl Config {
         let mut required = RequiredPermissions::default();
         self.allow_queues(scope, &mut required)?;
         let bridge = &self.bridge;
-        let (signed, asks) = match &bridge.publish {
-            Publish::Https { endpoint, .. } => (true, endpoint.is_none()),
-            Publish::Mqtt => (
-                bridge.credentials == Credentials::Aws,
-                bridge.broker.is_none(),
-            ),
-        };
+        let (calls, connects) = (
+            bridge.publish.data_plane(),
+            bridge.publish.has_connections(),
+        );
+        // By HTTPS the role publishes; over MQTT it does where it signs.
+        let signed = calls.is_some() || bridge.credentials == Credentials::Aws;
+        let asks = calls.is_some_and(|calls| calls.endpoint.is_none())
+            || (connects && bridge.broker.is_none());
         if asks {
             required.role.allow("iot:DescribeEndpoint", "*".into());
         }
         let mut notes = Vec::new();
         let mut publishing = self.publishing(scope, &mut notes);
-        if bridge.publish == Publish::Mqtt {
+        if connects {
             let clients = format!("client/{}-*", escaped(&bridge.client_id));
             publishing.allow("iot:Connect", scope.arn_in("iot", &clients));
         }

@@ -66,15 +66,14 @@ impl Config {
             is_aws(&host).then(|| region.to_owned())
         };
         let broker = match (&bridge.publish, &bridge.credentials) {
-            (Publish::Mqtt, Credentials::Aws) => {
+            (Publish::Mqtt | Publish::Auto(_), Credentials::Aws) => {
                 bridge.broker.as_ref().and_then(|broker| iot(&broker.host))
             }
             _ => None,
         };
-        let endpoint = match &bridge.publish {
-            Publish::Https { endpoint, .. } => endpoint.as_deref().and_then(|url| iot(host(url))),
-            Publish::Mqtt => None,
-        };
+        let calls = bridge.publish.data_plane();
+        let endpoint = calls.and_then(|calls| calls.endpoint.as_deref());
+        let endpoint = endpoint.and_then(|url| iot(host(url)));
         [
             ("bridge.queue", queue(&bridge.queue)),
             ("bridge.dead_letter_queue", queue(&bridge.dead_letter_queue)),

@@ -225,6 +225,14 @@ const ROUTE: &[Key] = &[
          steps. Default false.",
     ).default(Bool(false)),
     optional(
+        "order",
+        Shape::Choice(ORDERS),
+        "The order kept among the messages of one topic: strict (one is unacknowledged at a time, so that nothing overtakes what \
+         failed; the default with a FIFO queue), pipelined (many are, on one connection and in order; after a failure what \
+         follows may be out already; the default with a standard queue), none (a topic takes any connection, and more than \
+         one connection's 100 messages a second).",
+    ),
+    optional(
         "retain",
         Shape::Bool,
         "Whether the broker keeps the message as the topic's last value. Default false.",
@@ -244,6 +252,7 @@ const ROUTE: &[Key] = &[
 ];
 
 const ENVELOPES: &[&str] = &["eventbridge", "raw", "sns"];
+const ORDERS: &[&str] = &["strict", "pipelined", "none"];
 const OVERSIZE: &[&str] = &["dead_letter", "project", "pointer"];
 const PAYLOADS: &[&str] = &["event", "detail", "cloudevents"];
 const ON_INVALID_TOPIC: &[&str] = &["dead_letter", "skip", "fail"];

@@ -309,6 +309,9 @@ fn outcome(reason: PubAckReason) -> Result<(), PublishError> {
             "payload_invalid",
             "the broker refused the payload's format (0x99)",
         ),
+        PubAckReason::QuotaExceeded => PublishError::Throttled {
+            what: "the broker refused the message for now: quota exceeded (0x97)".into(),
+        },
         reason => PublishError::Transient {
             what: format!("the broker refused the message for now: {reason:?}"),
         },

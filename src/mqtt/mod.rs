@@ -1,7 +1,6 @@
 //! The MQTT 5 adapter: publications out, each tied to its own acknowledgement.
 //!
-//! One connection carries the topics of one lane; a pool of them is the [`Publisher`](crate::port::Publisher)
-//! of the daemon ([`pool`]). The client library stays inside this module; nothing is ever left to its own reconnect, which
+//! A pool of connections is the [`Publisher`](crate::port::Publisher) of the daemon ([`pool`]). The client library stays inside this module; nothing is ever left to its own reconnect, which
 //! loses publications silently: on every error client and event loop are thrown away.
 
 pub mod auth;
@@ -22,6 +21,8 @@ pub struct Settings {
     pub client_id: String,
     /// The fewest and the most connections that are held.
     pub connections: (usize, usize),
+    /// Publications a second to begin with: as many connections as carry them are opened at once.
+    pub expected_rate: f64,
     /// What may be sent in a second.
     pub limits: crate::pace::Limits,
     /// Unacknowledged publications a connection may have; the broker's receive maximum lowers it.
@@ -41,7 +42,8 @@ impl Default for Settings {
         Self {
             access: auth::Access::plain("127.0.0.1", 1883),
             client_id: "eventcast".into(),
-            connections: (2, 32),
+            connections: (2, 200),
+            expected_rate: 0.0,
             limits: crate::pace::Limits::default(),
             in_flight: crate::channel::limits::UNACKNOWLEDGED_PER_CONNECTION,
             keep_alive: Duration::from_secs(30),

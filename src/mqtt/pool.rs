@@ -1,165 +1,206 @@
-//! A pool of connections. A topic always goes by the same one, so that its publications keep their order.
+//! A pool of connections, and the publications that wait for one.
 //!
-//! The pool sizes itself: it opens connections while publications wait for room, and closes them after a long quiet time. A
-//! topic whose connection changes with the pool's size stays with the old one until nothing of it is under way there.
+//! The scheduler decides which connection a publication takes (`schedule`); each connection has a task that publishes what it
+//! is given (`link`); another publisher may take what finds no room (`overflow`); the keeper opens connections when what is published needs more of them, and closes them later (`keeper`).
 
+mod demand;
 mod keeper;
-mod lane;
-mod lanes;
+mod link;
+mod overflow;
+mod schedule;
 mod sent;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex as StdMutex};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, Notify, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use self::keeper::Keeper;
-use self::lanes::{Lanes, Outcome, lock};
+use self::schedule::{Job, LinkId, Outcome, Scheduler};
 use super::Settings;
 use super::connection::transient;
-use crate::channel::topic::Topic;
-use crate::pace::Shared;
 use crate::port::{PublishError, Publisher};
 use crate::route::publication::Publication;
+use crate::telemetry::metrics::Metrics;
+
+/// What the pool, its keeper and its connections share.
+struct Shared {
+    scheduler: StdMutex<Scheduler>,
+    /// Notified when the scheduler has something to do at another time than before, or too few connections.
+    changed: Notify,
+    /// How many connections are up.
+    up: watch::Sender<usize>,
+    /// Why the latest attempt to connect failed.
+    failure: watch::Sender<Option<String>>,
+}
+
+impl Shared {
+    fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
+        // Nothing in there panics half-way through a change.
+        self.scheduler
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands answers to whoever waits for them, and the room that they give to the scheduler.
+    fn answer(&self, id: LinkId, answered: impl IntoIterator<Item = (Job, Outcome)>) {
+        let now = Instant::now();
+        let mut scheduler = self.scheduler();
+        let before = scheduler.due();
+        for (job, outcome) in answered {
+            if matches!(outcome, Err(PublishError::Throttled { .. })) {
+                scheduler.task.throttled(now);
+            }
+            scheduler.answered(id, &job.publication, now);
+            // Who waited may have gone; the publication is not taken back.
+            let _ = job.fate.send(outcome);
+        }
+        if scheduler.due() != before {
+            self.changed.notify_one();
+        }
+    }
+}
 
 /// The publisher of the daemon over MQTT.
 pub struct Pool {
-    lanes: Arc<StdMutex<Lanes>>,
-    /// How many connections are up.
-    up: watch::Receiver<usize>,
-    /// Why the latest attempt to connect failed.
-    failure: watch::Receiver<Option<String>>,
+    shared: Arc<Shared>,
+    metrics: Arc<Metrics>,
     closing: watch::Sender<Option<Instant>>,
-    /// How often somebody had to wait for room since the last look.
-    waits: Arc<AtomicU32>,
     tasks: Mutex<JoinSet<()>>,
 }
 
 impl Pool {
     /// Starts the connections. It does not wait for them: see [`Publisher::ready`].
     pub fn start(settings: Settings) -> Self {
+        Self::measured(settings, Arc::default())
+    }
+
+    /// Starts the connections, and counts in `metrics` which limits hold publications back.
+    pub fn measured(settings: Settings, metrics: Arc<Metrics>) -> Self {
         let settings = Arc::new(settings);
-        let (up_sender, up) = watch::channel(0);
-        let (failure_sender, failure) = watch::channel(None);
-        let (closing, closing_receiver) = watch::channel(None);
-        let lanes = Arc::default();
-        let waits = Arc::default();
-        let mut keeper = Keeper {
-            shared: Shared::new(&settings.limits),
-            settings,
-            lanes: Arc::clone(&lanes),
-            waits: Arc::clone(&waits),
-            up: Arc::new(up_sender),
-            failure: Arc::new(failure_sender),
-            closing: closing_receiver,
-            connections: JoinSet::new(),
-            started: 0,
-            quiet: 0,
-        };
-        for _ in 0..keeper.settings.connections.0.max(1) {
-            keeper.open();
-        }
+        let closing = watch::Sender::new(None);
+        let shared = Arc::new(Shared {
+            scheduler: StdMutex::new(Scheduler::new(settings.limits, Instant::now())),
+            changed: Notify::new(),
+            up: watch::Sender::new(0),
+            failure: watch::Sender::new(None),
+        });
+        let mut keeper = Keeper::new(settings, Arc::clone(&shared), closing.subscribe());
+        keeper.begin();
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
         Self {
-            lanes,
-            up,
-            failure,
+            shared,
+            metrics,
             closing,
-            waits,
             tasks: Mutex::new(tasks),
         }
     }
 
+    /// Gives publications for which no connection has room to another publisher, at most `window` at a time. Of a topic it has
+    /// one at a time, and none while a connection has any, so that order holds. It counts as a connection that is up.
+    #[must_use]
+    pub fn with_overflow(mut self, publisher: impl Publisher, window: u16) -> Self {
+        let link = self.shared.scheduler().open_overflow(window.into());
+        let shared = Arc::clone(&self.shared);
+        self.shared.up.send_modify(|up| *up += 1);
+        let closing = self.closing.subscribe();
+        let tasks = self.tasks.get_mut();
+        tasks.spawn(overflow::run(shared, link, publisher, closing));
+        self
+    }
+
     /// Why the latest attempt to connect failed, in one line; `None` when none has.
     pub fn last_error(&self) -> Option<String> {
-        self.failure.borrow().clone()
+        self.shared.failure.borrow().clone()
     }
 
     /// How many connections are up, now and later.
     pub fn up(&self) -> watch::Receiver<usize> {
-        self.up.clone()
+        self.shared.up.subscribe()
     }
 
     /// How many connections are up.
     pub fn connections(&self) -> usize {
-        *self.up.borrow()
+        *self.shared.up.borrow()
+    }
+
+    /// Changes this task's share of the account's quota, in publications a second; `None` for no limit.
+    pub fn set_share(&self, share: Option<u32>) {
+        self.shared.scheduler().task.set_share(share);
+        self.shared.changed.notify_one();
     }
 }
 
 /// Resolves to a publication's fate.
-pub struct Pending {
-    fate: oneshot::Receiver<Outcome>,
-    lanes: Arc<StdMutex<Lanes>>,
-    topic: Topic,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        lock(&self.lanes).leave(&self.topic);
-    }
-}
+pub struct Pending(oneshot::Receiver<Outcome>);
 
 impl Future for Pending {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let gone = |_| Err(closed());
-        Pin::new(&mut self.fate)
+        let gone = |_| {
+            Err(transient(
+                "the connection was closed before the message was sent",
+            ))
+        };
+        Pin::new(&mut self.0)
             .poll(context)
             .map(|outcome| outcome.unwrap_or_else(gone))
     }
 }
 
-fn closed() -> PublishError {
-    transient("the connection was closed before the message was sent")
-}
-
 impl Publisher for Pool {
     type Pending = Pending;
 
-    async fn publish(&self, publication: Publication) -> Result<Pending, PublishError> {
+    fn publish(&self, publication: Publication) -> Result<Pending, PublishError> {
         PublishError::unless_fits(&publication)?;
         if self.closing.borrow().is_some() {
             return Err(transient("the publisher is closing"));
         }
-        let (sender, fate) = oneshot::channel();
-        let lane = lock(&self.lanes)
-            .enter(&publication.topic)
-            .ok_or_else(closed)?;
-        // From here on its drop gives up the topic.
-        let pending = Pending {
+        let (fate, pending) = oneshot::channel();
+        let route = Arc::clone(&publication.route);
+        let since = Instant::now();
+        let job = Job {
+            publication,
             fate,
-            lanes: Arc::clone(&self.lanes),
-            topic: publication.topic.clone(),
+            since,
         };
-        let place = match lane.try_reserve() {
-            Ok(place) => place,
-            Err(mpsc::error::TrySendError::Closed(())) => return Err(closed()),
-            Err(mpsc::error::TrySendError::Full(())) => {
-                self.waits.fetch_add(1, Ordering::Relaxed);
-                lane.reserve().await.map_err(|_| closed())?
-            }
+        let (held, pressed) = {
+            let mut scheduler = self.shared.scheduler();
+            (scheduler.enter(job, since), scheduler.is_pressed())
         };
-        place.send((publication, sender));
-        Ok(pending)
+        if let Some(limit) = held {
+            self.metrics.held_back.one(limit.name(), Some(route));
+        }
+        if held.is_some() || pressed {
+            self.shared.changed.notify_one();
+        }
+        Ok(Pending(pending))
     }
 
     async fn ready(&self) {
-        // The lanes hold the sender for as long as the pool lives.
-        let _ = self.up.clone().wait_for(|up| *up > 0).await;
+        // The sender lives as long as the pool.
+        let _ = self.shared.up.subscribe().wait_for(|up| *up > 0).await;
     }
 
     async fn close(&self, deadline: Instant) {
         self.closing.send_replace(Some(deadline));
+        self.shared.scheduler().close();
         let mut tasks = self.tasks.lock().await;
+        let mut up = self.shared.up.subscribe();
         let all = async { while tasks.join_next().await.is_some() {} };
-        let _ = timeout_at(deadline, all).await;
+        tokio::select! {
+            () = all => {}
+            () = sleep_until(deadline) => {}
+            // What waits for a connection that is not there waits in vain.
+            _ = up.wait_for(|up| *up == 0) => {}
+        }
         tasks.abort_all();
+        self.shared.scheduler().clear();
     }
 }

@@ -25,12 +25,40 @@ pub struct Publication {
     pub expires: Option<Duration>,
     /// Whether a newer publication of the same route takes its place while both wait for the same topic.
     pub conflate: bool,
+    /// The order kept among the publications to its topic; `None` where the queue decides.
+    pub order: Option<TopicOrder>,
     /// MQTT 5 content type, such as `application/json`.
     pub content_type: &'static str,
     /// How the payload stands in for one that was too large: `project` or `pointer`.
     pub oversize: Option<&'static str>,
     /// What the event's envelope says, for MQTT 5 user properties.
     pub facts: Arc<Facts>,
+}
+
+/// What a wait takes from a message's expiry, which MQTT counts in seconds: the part of a second is not counted.
+pub fn whole_seconds(waited: Duration) -> Duration {
+    Duration::from_secs(waited.as_secs())
+}
+
+/// The order in which publications to one topic reach the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicOrder {
+    /// One is unacknowledged at a time: nothing overtakes what failed.
+    Strict,
+    /// Many are unacknowledged at a time, on one connection and in order: what follows a publication that failed may be out
+    /// already.
+    Pipelined,
+    /// None: they take any connection.
+    Unordered,
+}
+
+impl TopicOrder {
+    /// All orders by their names in the configuration.
+    pub const NAMES: [(&str, Self); 3] = [
+        ("strict", Self::Strict),
+        ("pipelined", Self::Pipelined),
+        ("none", Self::Unordered),
+    ];
 }
 
 impl Publication {

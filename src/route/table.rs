@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::oversize::Oversize;
 use super::payload::{Lacks, Payload};
-use super::publication::{Facts, Publication, Qos};
+use super::publication::{Facts, Publication, Qos, TopicOrder};
 use super::rejection::Rejection;
 use super::render::Renderer;
 use super::target::Target;
@@ -46,6 +46,8 @@ pub struct Route {
     pub expires: Option<Duration>,
     /// Whether only the newest message of a topic is published while several wait.
     pub conflate: bool,
+    /// The order kept among the messages of a topic; `None` where the queue decides.
+    pub order: Option<TopicOrder>,
     /// Whether events that a bus replays from an archive are pushed too.
     pub replay: bool,
     /// What becomes of an event from which no right topic can be made.
@@ -230,11 +232,19 @@ impl RouteTable {
             retain: route.retain,
             expires: route.expires,
             conflate: route.conflate,
+            order: route.order,
             content_type: route.payload.content_type(),
             oversize,
             facts: Arc::clone(&facts),
         }));
         Ok(())
+    }
+
+    /// The first level of a topic that these routes made, without their environment: its channel's kind.
+    pub fn kind_of<'t>(&self, topic: &'t Topic) -> &'t str {
+        let topic = topic.as_str();
+        let topic = topic.strip_prefix(&*self.prefix).unwrap_or(topic);
+        topic.split('/').next().unwrap_or(topic)
     }
 
     /// Reads a body as the daemon would, for those who explain what it does.

@@ -40,6 +40,7 @@ fn route(name: &str, targets: &[&str]) -> Route {
         retain: false,
         expires: None,
         conflate: false,
+        order: None,
         replay: false,
         on_invalid_topic: OnInvalidTopic::DeadLetter,
     }

@@ -90,7 +90,8 @@ macro_rules! metrics {
         }
     };
     (@value $self:ident.$name:ident.count()) => { Value::Count($self.$name.get()) };
-    (@value $self:ident.$name:ident.by_reason()) => { by_reason(&$self.$name) };
+    (@value $self:ident.$name:ident.by_reason()) => { by_word("reason", &$self.$name) };
+    (@value $self:ident.$name:ident.by_limit()) => { by_word("limit", &$self.$name) };
     (@value $self:ident.$name:ident.level()) => { Value::Level($self.$name.get()) };
     (@value $self:ident.$name:ident.times()) => { Value::Times($self.$name.get()) };
 }
@@ -101,6 +102,7 @@ metrics! {
         conflated: "Messages replaced by a newer one for the same topic before they were sent (`conflate`).",
         expired: "Messages not published because their event was too old (`expires`).",
         throttled: "Messages that were refused for now and tried again.",
+        over_share: "Deliveries handed back because a topic, or a message group, had more waiting than its share of what may be in flight.",
         skipped: "Events that the route left out because they give no right topic (`on_invalid_topic: skip`).",
     }
     Counter(count, &[]) {
@@ -124,8 +126,12 @@ metrics! {
     ReasonCounter(by_reason, &["reason", "route"]) {
         dead_lettered: "Deliveries sent to the dead-letter queue, by the reason that dead letters carry and the route at fault, where one is.",
     }
+    ReasonCounter(by_limit, &["limit", "route"]) {
+        held_back: "Messages that had to wait, by what holds them back: connection (its messages or bytes a second), account (its messages a second), topic (its order, or its share), broker (acknowledgements, connections); queue counts receives that came back full while no more may be open.",
+    }
     Gauge(level, &[]) {
         in_flight: "Deliveries between receiving and settling.",
+        topics_over_share: "Topics that have more waiting than their share of what may be in flight.",
         connections: "Connections to the broker that are up.",
         queue_age_seconds: "How long the delivery received last had waited in the queue.",
     }
@@ -135,11 +141,11 @@ metrics! {
     }
 }
 
-fn by_reason(counter: &ReasonCounter) -> Value {
-    let counts = counter.all().into_iter().map(|(reason, route, count)| {
+fn by_word(label: &'static str, counter: &ReasonCounter) -> Value {
+    let counts = counter.all().into_iter().map(|(word, route, count)| {
         let route = route.map(|route| ("route", route.as_ref().to_owned()));
-        let reason = ("reason", reason.to_owned());
-        ([reason].into_iter().chain(route).collect(), count)
+        let word = (label, word.to_owned());
+        ([word].into_iter().chain(route).collect(), count)
     });
     Value::Counts(counts.collect())
 }

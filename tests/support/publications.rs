@@ -17,6 +17,7 @@ pub(crate) fn publication(topic: &str, payload: &str) -> Publication {
         retain: false,
         expires: Some(Duration::from_secs(60)),
         conflate: false,
+        order: None,
         content_type: "application/json",
         oversize: None,
         facts: Arc::new(Facts::new("e1", [Some("shop"), None, None, None])),

@@ -51,7 +51,7 @@ async fn subscriber(port: u16, format: &str) -> (Child, Lines<BufReader<ChildStd
     pool.ready().await;
     let mut seen = false;
     while !seen {
-        let pending = pool.publish(publication("probe", "probe")).await.unwrap();
+        let pending = pool.publish(publication("probe", "probe")).unwrap();
         pending.await.unwrap();
         seen = timeout(Duration::from_millis(100), lines.next_line())
             .await
@@ -81,11 +81,7 @@ pub(crate) async fn arrives_in_order(port: u16) {
     let mut pendings = Vec::new();
     for n in 0..1_000 {
         let topic = format!("order/{}", n % 7);
-        pendings.push(
-            pool.publish(publication(&topic, &n.to_string()))
-                .await
-                .unwrap(),
-        );
+        pendings.push(pool.publish(publication(&topic, &n.to_string())).unwrap());
     }
     for pending in pendings {
         assert_eq!(pending.await, Ok(()));
@@ -121,7 +117,7 @@ pub(crate) async fn loses_nothing_silently(
     let pool = Arc::new(pool(port));
     pool.ready().await;
     end().await;
-    let queued = pool.publish(publication("a", "1")).await.unwrap();
+    let queued = pool.publish(publication("a", "1")).unwrap();
     begin().await;
     // Its fate is known: sent to the new broker, or an error that says to try again.
     match timeout(BOUND, queued).await.expect("a fate") {
@@ -129,7 +125,7 @@ pub(crate) async fn loses_nothing_silently(
         other => panic!("{other:?}"),
     }
     timeout(BOUND, pool.ready()).await.expect("it reconnects");
-    let again = pool.publish(publication("a", "2")).await.unwrap();
+    let again = pool.publish(publication("a", "2")).unwrap();
     assert_eq!(timeout(BOUND, again).await.expect("a fate"), Ok(()));
     pool.close(Instant::now() + BOUND).await;
 }
@@ -138,10 +134,10 @@ pub(crate) async fn loses_nothing_silently(
 pub(crate) async fn sends_nothing_too_large(port: u16) {
     let pool = pool(port);
     let large = "x".repeat(128 * 1024 + 1);
-    match pool.publish(publication("a", &large)).await {
+    match pool.publish(publication("a", &large)) {
         Err(PublishError::Permanent { reason, .. }) => assert_eq!(reason, "too_large"),
         _ => panic!("it was taken"),
     }
-    let fits = pool.publish(publication("a", &large[1..])).await.unwrap();
+    let fits = pool.publish(publication("a", &large[1..])).unwrap();
     assert_eq!(timeout(BOUND, fits).await.expect("a fate"), Ok(()));
 }

@@ -13,6 +13,7 @@ use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::Vitals;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
 /// A daemon inside of this process, for who runs more than it.
@@ -20,6 +21,7 @@ pub(in crate::cli) struct Inside {
     config: Config,
     queue: String,
     parts: Parts<Pool>,
+    metrics: Arc<Metrics>,
 }
 
 impl Inside {
@@ -29,12 +31,14 @@ impl Inside {
         queue: &str,
         aws: &SdkConfig,
     ) -> anyhow::Result<Self> {
-        let parts = over_mqtt(&config.bridge, queue, aws).await?;
+        let metrics = Arc::default();
+        let parts = over_mqtt(&config.bridge, queue, aws, &metrics).await?;
         let queue = queue.to_owned();
         Ok(Self {
             config,
             queue,
             parts,
+            metrics,
         })
     }
 
@@ -46,7 +50,7 @@ impl Inside {
     ) -> anyhow::Result<Ending> {
         let traced = (Traces::default(), &*self.queue);
         let vitals = Vitals {
-            metrics: Arc::default(),
+            metrics: self.metrics,
             health: Health::new(shutdown.clone()),
         };
         super::work(&self.config, self.parts, traced, routes, &shutdown, &vitals).await

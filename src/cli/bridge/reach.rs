@@ -19,6 +19,7 @@ use crate::pace::Limits;
 use crate::port::{Publisher as _, Queue as _, QueueFacts};
 use crate::shutdown::Shutdown;
 use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
 
 /// How long the broker may take to be reached at start.
 const BROKER_START: Duration = Duration::from_secs(10);
@@ -87,19 +88,24 @@ async fn open_queue(
     Ok((queue, facts))
 }
 
+/// Within this time what waits in the queue at start is to be published, as far as connections decide it.
+const CATCH_UP: Duration = Duration::from_secs(30);
+
 /// Reaches queue and an MQTT broker.
 pub(super) async fn over_mqtt(
     section: &config::Bridge,
     queue: &str,
     aws: &SdkConfig,
+    metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Parts<Pool>> {
     let (queue, facts) = open_queue(section, aws, queue).await?;
     let access = broker::access(section, aws).await?;
     let broker = access.broker.to_string();
-    let pool = Arc::new(Pool::start(mqtt::Settings {
+    let settings = mqtt::Settings {
         access,
         client_id: section.client_id.clone(),
         connections: section.connections,
+        expected_rate: facts.backlog as f64 / CATCH_UP.as_secs_f64(),
         in_flight: section.pace.unacknowledged,
         publish_timeout: section.publish_timeout,
         limits: Limits {
@@ -108,7 +114,15 @@ pub(super) async fn over_mqtt(
             process: section.pace.task,
         },
         ..mqtt::Settings::default()
-    }));
+    };
+    let pool = Pool::measured(settings, Arc::clone(metrics));
+    let pool = Arc::new(match section.publish.data_plane() {
+        Some(calls) => {
+            let publisher = data_plane(calls, aws, None).await?.0;
+            pool.with_overflow(publisher, calls.most)
+        }
+        None => pool,
+    });
     if timeout(BROKER_START, pool.ready()).await.is_err() {
         let why = pool.last_error();
         pool.close(Instant::now()).await;
@@ -124,25 +138,29 @@ pub(super) async fn over_mqtt(
     })
 }
 
+/// The data plane, with this task's share of the account's quota, and where it is.
+async fn data_plane(
+    calls: &config::DataPlaneCalls,
+    aws: &SdkConfig,
+    share: Option<u32>,
+) -> anyhow::Result<(DataPlane, String)> {
+    let endpoint = endpoint::of_data_plane(calls.endpoint.as_deref(), aws);
+    let endpoint = endpoint.await.context(
+        "asking IoT Core for the account's endpoint, because bridge.endpoint is not set",
+    )?;
+    let publisher = DataPlane::new(aws, &endpoint, calls.most, share);
+    Ok((publisher, endpoint))
+}
+
 /// Reaches the queue, and finds IoT Core's data plane.
 pub(super) async fn over_https(
     section: &config::Bridge,
     queue: &str,
-    endpoint: Option<&str>,
-    calls: u16,
+    calls: &config::DataPlaneCalls,
 ) -> anyhow::Result<Parts<DataPlane>> {
     let aws = client::environment().await;
     let (queue, facts) = open_queue(section, &aws, queue).await?;
-    let endpoint = match endpoint.or(aws.endpoint_url()) {
-        Some(endpoint) => endpoint.to_owned(),
-        None => {
-            let host = endpoint::describe(&aws).await.context(
-                "asking IoT Core for the account's endpoint, because bridge.endpoint is not set",
-            )?;
-            format!("https://{host}")
-        }
-    };
-    let publisher = DataPlane::new(&aws, &endpoint, calls, section.pace.task);
+    let (publisher, endpoint) = data_plane(calls, &aws, section.pace.task).await?;
     Ok(Parts {
         queue,
         facts,

@@ -16,7 +16,7 @@ use crate::channel::topic::Topic;
 use crate::cli::broker;
 use crate::cli::counted::counted;
 use crate::config::Config;
-use crate::config::bridge::{Bridge, Credentials, Publish};
+use crate::config::bridge::{Bridge, Credentials, DataPlaneCalls, Publish};
 use crate::mqtt::{self, pool::Pool};
 use crate::port::{PublishError, Publisher};
 use crate::route::publication::{Facts, Publication, Qos};
@@ -76,8 +76,8 @@ pub(super) async fn publishing(
         allowed: &config.doctor_topic(),
     };
     let about = match section.publish {
-        Publish::Mqtt => BROKER,
-        Publish::Https { .. } => DATA_PLANE,
+        Publish::Mqtt | Publish::Auto(_) => BROKER,
+        Publish::Https(_) => DATA_PLANE,
     };
     let is_signed = section.publish != Publish::Mqtt
         || section.broker.is_none()
@@ -89,30 +89,36 @@ pub(super) async fn publishing(
     }
     match &section.publish {
         Publish::Mqtt => by_mqtt(section, aws, &trial, report).await,
-        Publish::Https { endpoint, calls } => {
-            let endpoint = match endpoint.as_deref().or(aws.endpoint_url()) {
-                Some(endpoint) => Ok(endpoint.to_owned()),
-                None => endpoint::describe(aws)
-                    .await
-                    .map(|host| format!("https://{host}")),
-            };
-            let endpoint = match endpoint {
-                Ok(endpoint) => endpoint,
-                Err(error) => {
-                    report.failed(about, error.to_string(), "set bridge.endpoint");
-                    return report.not_tried(PERMISSION, "the endpoint is not known", "");
-                }
-            };
-            let publisher = DataPlane::new(aws, &endpoint, *calls, section.pace.task);
-            let answered = trial.publish(&publisher, report).await;
-            if answered {
-                report.ok(about, endpoint);
-            } else {
-                report.not_tried(about, endpoint, "--publish makes a call");
-            }
-            publisher.close(Instant::now()).await;
+        Publish::Https(calls) => by_https(section, calls, aws, &trial, report).await,
+        Publish::Auto(calls) => {
+            by_mqtt(section, aws, &trial, report).await;
+            by_https(section, calls, aws, &trial, report).await;
         }
     }
+}
+
+async fn by_https(
+    section: &Bridge,
+    calls: &DataPlaneCalls,
+    aws: &SdkConfig,
+    trial: &Trial<'_>,
+    report: &mut Report,
+) {
+    let endpoint = match endpoint::of_data_plane(calls.endpoint.as_deref(), aws).await {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            report.failed(DATA_PLANE, error.to_string(), "set bridge.endpoint");
+            return report.not_tried(PERMISSION, "the endpoint is not known", "");
+        }
+    };
+    let publisher = DataPlane::new(aws, &endpoint, calls.most, section.pace.task);
+    let answered = trial.publish(&publisher, report).await;
+    if answered {
+        report.ok(DATA_PLANE, endpoint);
+    } else {
+        report.not_tried(DATA_PLANE, endpoint, "--publish makes a call");
+    }
+    publisher.close(Instant::now()).await;
 }
 
 async fn by_mqtt(section: &Bridge, aws: &SdkConfig, trial: &Trial<'_>, report: &mut Report) {
@@ -169,7 +175,7 @@ impl Trial<'_> {
             return false;
         };
         let published = timeout(BROKER_TIMEOUT, async {
-            publisher.publish(publication(topic)).await?.await
+            publisher.publish(publication(topic))?.await
         });
         let allow = format!(
             "the policy must allow iot:Publish; that of `policy generate --for bridge` does on the topics of the routes and on {}",
@@ -180,11 +186,11 @@ impl Trial<'_> {
             Ok(Err(PublishError::Permanent { what, .. })) => {
                 report.failed(PERMISSION, format!("{topic}: {what}"), &allow);
             }
-            Ok(Err(PublishError::Transient { what })) => {
+            Ok(Err(error)) => {
                 let help = format!(
                     "IoT Core may close the connection of a client that may not publish: {allow}"
                 );
-                report.failed(PERMISSION, format!("{topic}: {what}"), &help);
+                report.failed(PERMISSION, format!("{topic}: {error}"), &help);
                 return false;
             }
             Err(_) => {
@@ -207,6 +213,7 @@ fn publication(topic: &Topic) -> Publication {
         retain: false,
         expires: Some(Duration::from_secs(60)),
         conflate: false,
+        order: None,
         content_type: "application/json",
         oversize: None,
         facts: Arc::new(Facts::new(

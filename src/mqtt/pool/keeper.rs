@@ -1,101 +1,176 @@
-//! How many connections there are: more while publications wait for room, fewer after a long quiet time.
+//! The number of connections: as many as what is published needs, opened at once, closed slowly.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::lane::{Lane, asked_to_close};
-use super::lanes::{Lanes, lock};
+use super::Shared;
+use super::link::{Link, asked_to_close};
+use crate::channel::limits::CONNECTS_PER_SECOND_PER_ACCOUNT;
 use crate::mqtt::Settings;
-use crate::pace::Shared;
+use crate::pace::Rate;
 
-/// How often the pool looks at whether it has the right size.
+/// How often the pool looks at whether it has the right size, if nothing asks for more before.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
-/// How many looks without anybody waiting make a connection too many: five minutes.
-const QUIET_LOOKS: u32 = 300;
+/// Demand is measured anew after this time at the earliest.
+const BETWEEN_GROWTHS: Duration = Duration::from_millis(10);
+
+/// The part of the account's CONNECT rate that one task takes: the rest is for other tasks and for clients.
+const CONNECTS_SHARE: f64 = 0.1;
+
+/// Connections are closed one by one, this far apart.
+const LOOKS_PER_CLOSING: u32 = 10;
 
 /// Opens and closes connections as they are needed.
 pub(super) struct Keeper {
-    pub(super) settings: Arc<Settings>,
-    pub(super) shared: Shared,
-    pub(super) lanes: Arc<Mutex<Lanes>>,
-    pub(super) waits: Arc<AtomicU32>,
-    pub(super) up: Arc<watch::Sender<usize>>,
-    pub(super) failure: Arc<watch::Sender<Option<String>>>,
-    pub(super) closing: watch::Receiver<Option<Instant>>,
-    pub(super) connections: JoinSet<()>,
-    pub(super) started: usize,
-    /// Looks since anybody had to wait.
-    pub(super) quiet: u32,
+    settings: Arc<Settings>,
+    shared: Arc<Shared>,
+    closing: watch::Receiver<Option<Instant>>,
+    links: JoinSet<()>,
+    /// The CONNECT packets that this task may send in a second.
+    connects: Rate,
+    looks: u32,
 }
 
 impl Keeper {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        shared: Arc<Shared>,
+        closing: watch::Receiver<Option<Instant>>,
+    ) -> Self {
+        Self {
+            connects: Rate::new(f64::from(CONNECTS_PER_SECOND_PER_ACCOUNT) * CONNECTS_SHARE),
+            settings,
+            shared,
+            closing,
+            links: JoinSet::new(),
+            looks: 0,
+        }
+    }
+
+    /// Opens what is wanted from the beginning: the fewest, or what a known backlog needs.
+    pub(super) fn begin(&mut self) {
+        let (least, most) = self.settings.connections;
+        let rate = self.settings.expected_rate;
+        let expected = self.shared.scheduler().demand.for_rate(rate).unwrap_or(0);
+        self.open(expected.clamp(least.max(1), most.max(1)), "at start");
+    }
+
     /// Looks again and again, until the pool closes and all connections have ended.
     pub(super) async fn run(mut self) {
         let mut looks = interval(BETWEEN_LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut closing = self.closing.clone();
+        let shared = Arc::clone(&self.shared);
+        let mut earliest = Instant::now();
         loop {
+            let now = Instant::now();
+            let due = self.serve(now);
+            if now >= earliest {
+                earliest = now + BETWEEN_GROWTHS;
+                self.grow(now);
+            }
             tokio::select! {
+                () = shared.changed.notified() => {}
+                () = sleep_until(due.unwrap_or(now)), if due.is_some() => {}
                 _ = looks.tick() => self.look(),
                 () = asked_to_close(&mut closing) => break,
             }
         }
-        while self.connections.join_next().await.is_some() {}
-    }
-
-    /// Opens one more.
-    pub(super) fn open(&mut self) {
-        let (sender, jobs) = mpsc::channel(usize::from(self.settings.in_flight.max(1)));
-        let lane = Lane {
-            settings: Arc::clone(&self.settings),
-            number: self.started,
-            shared: self.shared.clone(),
-            jobs,
-            turn: VecDeque::new(),
-            up: Arc::clone(&self.up),
-            failure: Arc::clone(&self.failure),
-            closing: self.closing.clone(),
-        };
-        self.started += 1;
-        self.connections.spawn(lane.run());
-        lock(&self.lanes).open.push(sender);
-    }
-
-    /// Half as many again when somebody had to wait while all were up; one less after a long quiet time.
-    fn look(&mut self) {
-        while self.connections.try_join_next().is_some() {}
-        let (least, most) = self.settings.connections;
-        let waits = self.waits.swap(0, Ordering::Relaxed);
-        let open = lock(&self.lanes).open.len();
-        // While connections are down, more of them would not help.
-        if waits > 0 && *self.up.borrow() >= open {
-            self.quiet = 0;
-            let more = (open / 2).max(1).min(most.saturating_sub(open));
-            if more > 0 {
-                tracing::info!(
-                    connections = open + more,
-                    "publications waited: opening connections"
-                );
+        loop {
+            let due = self.serve(Instant::now());
+            tokio::select! {
+                ended = self.links.join_next() => if ended.is_none() {
+                    return;
+                },
+                () = shared.changed.notified() => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
-            for _ in 0..more {
-                self.open();
-            }
-            return;
         }
-        self.quiet += 1;
-        if self.quiet >= QUIET_LOOKS && open > least.max(1) {
-            self.quiet = 0;
-            // Its lane ends when the last topic that is busy there has left.
-            lock(&self.lanes).open.pop();
+    }
+
+    /// Serves what waits for a connection's or the account's next second, and returns when to do so again.
+    fn serve(&self, now: Instant) -> Option<Instant> {
+        let mut scheduler = self.shared.scheduler();
+        if scheduler.due().is_some_and(|due| due <= now) {
+            scheduler.serve(now);
+        }
+        scheduler.due()
+    }
+
+    /// Opens what is missing, in one step.
+    fn grow(&mut self, now: Instant) {
+        let (wanted, open) = {
+            let mut scheduler = self.shared.scheduler();
+            let pressed = scheduler.take_pressed();
+            let pressing = scheduler.pressing();
+            let open = scheduler.opened();
+            if !(pressed || pressing > 0) || scheduler.any_down() {
+                return;
+            }
+            // Without limits of a connection, acknowledgements are what is waited for: half as many again.
+            let wanted = scheduler.demand.wanted(pressing, now);
+            (wanted.unwrap_or(open + (open / 2).max(1)), open)
+        };
+        if wanted > open {
+            self.open(wanted.min(self.settings.connections.1), "publications wait");
+        }
+    }
+
+    /// Opens connections until there are so many, as far as the account's CONNECT rate lets.
+    fn open(&mut self, wanted: usize, why: &'static str) {
+        let open = self.shared.scheduler().opened();
+        let mut added = 0;
+        while open + added < wanted && self.connects.try_turn() {
+            let (id, wake) = self.shared.scheduler().open();
+            let link = Link {
+                settings: Arc::clone(&self.settings),
+                shared: Arc::clone(&self.shared),
+                id,
+                wake,
+                closing: self.closing.clone(),
+            };
+            self.links.spawn(link.run());
+            added += 1;
+        }
+        if added > 0 {
+            tracing::info!(
+                connections = open + added,
+                added,
+                why,
+                "opening connections"
+            );
+        }
+    }
+
+    /// Notes the demand, and closes a connection where fewer were enough for five minutes.
+    fn look(&mut self) {
+        while self.links.try_join_next().is_some() {}
+        self.looks += 1;
+        let (least, _) = self.settings.connections;
+        let mut scheduler = self.shared.scheduler();
+        let pressing = scheduler.pressing();
+        let open = scheduler.opened();
+        let now = Instant::now();
+        // Without limits of a connection the window is all there is to go by.
+        let wanted = scheduler.demand.wanted(pressing, now);
+        if wanted.is_none() && pressing > 0 {
+            self.looks = 0;
+        }
+        let enough = scheduler.demand.peak().max(least).max(1);
+        let is_time = match wanted {
+            Some(_) => self.looks.is_multiple_of(LOOKS_PER_CLOSING),
+            None => self.looks >= 30 * LOOKS_PER_CLOSING,
+        };
+        if open > enough && is_time && scheduler.end_one() {
+            self.looks = 0;
             tracing::info!(
                 connections = open - 1,
-                "nothing waited for long: closing a connection"
+                "fewer connections are enough: closing one"
             );
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::lanes::Job;
+use super::schedule::{Job, Outcome};
 use crate::mqtt::connection::Answer;
 
 /// Publications by their places among all that the connection was given.
@@ -25,27 +25,20 @@ impl Sent {
         self.count += 1;
     }
 
-    /// How many have no answer.
-    pub(super) fn len(&self) -> usize {
-        self.jobs.len()
-    }
-
     /// Since when the oldest of them waits.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.times.front().map(|(_, since)| *since)
     }
 
-    /// Hands an answer to whoever waits for it.
-    pub(super) fn resolve(&mut self, (place, outcome): Answer) {
-        if let Some((_, fate)) = self.jobs.remove(&place) {
-            // Who waited may have gone; the publication is not taken back.
-            let _ = fate.send(outcome);
-        }
+    /// Finds what an answer belongs to.
+    pub(super) fn answered(&mut self, (place, outcome): Answer) -> Option<(Job, Outcome)> {
+        let job = self.jobs.remove(&place);
         while let Some((oldest, _)) = self.times.front()
             && !self.jobs.contains_key(oldest)
         {
             self.times.pop_front();
         }
+        job.map(|job| (job, outcome))
     }
 
     /// What has no answer, in the order of sending.
