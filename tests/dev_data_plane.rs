@@ -99,7 +99,7 @@ async fn publisher(dev: &Dev) -> DataPlane {
 }
 
 async fn fate(publisher: &DataPlane, publication: Publication) -> Result<(), PublishError> {
-    let pending = publisher.publish(publication).await?;
+    let pending = publisher.publish(publication)?;
     timeout(raw::BOUND, pending).await.unwrap()
 }
 

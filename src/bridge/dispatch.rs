@@ -221,8 +221,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         } else {
             TopicOrder::Pipelined
         };
-        let order = publication.order.unwrap_or(by_queue);
-        order == TopicOrder::Strict || publication.conflate || publication.retain
+        publication.topic_order().unwrap_or(by_queue) == TopicOrder::Strict
     }
 
     /// Lets the next of a delivery's message group begin, once all publications of the delivery are in their topics' order.

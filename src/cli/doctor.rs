@@ -4,6 +4,7 @@
 //! A check is `ok` only after it was tried. What depends on something that failed, and what is not
 //! tried without being asked for, is `not tried`.
 
+mod held_back;
 mod publishing;
 mod queues;
 mod report;
@@ -15,6 +16,7 @@ use anyhow::Context as _;
 use aws_config::SdkConfig;
 use clap::Args;
 
+use self::held_back::held_back;
 use self::publishing::{limits, publishing};
 use self::queues::queues;
 use self::report::Report;
@@ -91,6 +93,7 @@ pub(super) fn run(
         };
         queues(section, &aws, unsigned, &mut report).await;
         limits(section, &mut report);
+        held_back(section.listen, &mut report).await;
         publishing(&config, (&aws, unsigned), topic.as_ref(), &mut report).await;
     })?;
     report.write(command.format, out)

@@ -1,13 +1,14 @@
 //! `eventcast healthcheck`: asks a running daemon how it is, for images without a shell.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::time::timeout;
 
 use super::configuration::Configuration;
+use super::reachable::reachable;
 use super::runtime::block_on;
 use super::{Status, http};
 
@@ -83,28 +84,5 @@ pub(super) fn run(
             writeln!(messages, "error: asking {}: {error:#}", reachable(listen))?;
             Ok(Status::No)
         }
-    }
-}
-
-/// Who listens on all addresses is asked on the loopback one.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_to_ask() {
-        let told = |address: &str| reachable(address.parse().unwrap()).to_string();
-        assert_eq!(told("0.0.0.0:1"), "127.0.0.1:1");
-        assert_eq!(told("[::]:1"), "[::1]:1");
-        assert_eq!(told("10.0.0.1:1"), "10.0.0.1:1");
     }
 }

@@ -30,6 +30,7 @@ mod man;
 mod pattern;
 mod policy;
 mod progress;
+mod reachable;
 mod region;
 mod routes;
 mod runtime;

@@ -352,6 +352,15 @@ fn write_publication(publication: &PublicationFacts, out: &mut impl Write) -> an
             publication.topic, publication.size_bytes, publication.qos, publication.content_type
         ),
     )?;
+    let order = match publication.order {
+        None => return Ok(()),
+        Some("strict") => "order strict: one is unacknowledged at a time, nothing overtakes it",
+        Some("pipelined") => {
+            "order pipelined: what follows a message that failed may be out already"
+        }
+        Some(_) => "order none: the topic's messages take any connection",
+    };
+    write_line(out, format_args!("     {order}"))?;
     Ok(())
 }
 

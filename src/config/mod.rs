@@ -386,10 +386,7 @@ fn read_route(
         retain: flag(node, "retain"),
         expires: read_expires(node, key, faults),
         conflate: flag(node, "conflate"),
-        order: text(node, "order").and_then(|order| {
-            let mut names = TopicOrder::NAMES.into_iter();
-            names.find_map(|(name, value)| (name == order).then_some(value))
-        }),
+        order: read_order(node, key, faults),
         replay: flag(node, "replay"),
         on_invalid_topic: match text(node, "on_invalid_topic").as_deref() {
             Some("skip") => OnInvalidTopic::Skip,
@@ -439,6 +436,28 @@ fn read_oversize(node: &Node, key: &str, faults: &mut Faults<'_>) -> Oversize {
             Oversize::DeadLetter
         }
     }
+}
+
+fn read_order(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<TopicOrder> {
+    let order = text(node, "order")?;
+    let mut names = TopicOrder::NAMES.into_iter();
+    let (_, order) = names.find(|(name, _)| *name == order)?;
+    let one_at_a_time = ["conflate", "retain"];
+    let cause = one_at_a_time
+        .into_iter()
+        .find(|flagged| flag(node, flagged));
+    if let Some(cause) = cause.filter(|_| order != TopicOrder::Strict) {
+        let at = member(node, "order").unwrap_or(node).at;
+        let key = format!("{key}.order");
+        let message = format!(
+            "`{key}` is `{}`, and the route says `{cause}: true`",
+            order.name()
+        );
+        faults.error("does-not-fit", &key, at, message).help = Some(format!(
+            "messages of a route with `{cause}` go one at a time: leave `order` out, or `{cause}`"
+        ));
+    }
+    Some(order)
 }
 
 fn read_expires(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<Duration> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::publication::Publication;
+use super::publication::{Publication, TopicOrder};
 use super::table::{Refusal, Route, RouteTable, TargetTopics};
 use crate::event::envelope::Decoder;
 use crate::event::pattern::explain::{Explainer, Mismatch};
@@ -150,6 +150,8 @@ pub struct PublicationFacts {
     pub expired: bool,
     /// How the payload stands in for one that is too large.
     pub oversize: Option<&'static str>,
+    /// The order of its topic: strict, pipelined or none; absent where the queue decides (strict with FIFO, else pipelined).
+    pub order: Option<&'static str>,
     /// MQTT 5 content type.
     pub content_type: &'static str,
     /// MQTT 5 user properties.
@@ -170,6 +172,7 @@ impl From<Publication> for PublicationFacts {
             expires_seconds: publication.expires.map(|expires| expires.as_secs()),
             expired: false,
             oversize: publication.oversize,
+            order: publication.topic_order().map(TopicOrder::name),
             content_type: publication.content_type,
         }
     }

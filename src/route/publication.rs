@@ -59,9 +59,27 @@ impl TopicOrder {
         ("pipelined", Self::Pipelined),
         ("none", Self::Unordered),
     ];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Pipelined => "pipelined",
+            Self::Unordered => "none",
+        }
+    }
 }
 
 impl Publication {
+    /// The order of its topic, as far as the route decides it: conflated and retained messages go one at a time.
+    pub fn topic_order(&self) -> Option<TopicOrder> {
+        if self.conflate || self.retain {
+            Some(TopicOrder::Strict)
+        } else {
+            self.order
+        }
+    }
+
     /// MQTT 5 user properties, in order: the event's id, source, detail-type, time and trace context, as far as it has them, the
     /// route, and how an oversize event was made smaller.
     pub fn user_properties(&self) -> impl Iterator<Item = (&'static str, &str)> {

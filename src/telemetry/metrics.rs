@@ -171,6 +171,11 @@ impl Metrics {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The messages that had to wait: the limit that held them back, their route where it is known, how many.
+    pub fn held_back_by_limit(&self) -> Vec<(&'static str, Option<Arc<str>>, u64)> {
+        self.held_back.all()
+    }
+
     /// All counters that are not zero, by name.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         let counts = self.all().into_iter().filter_map(|measured| {

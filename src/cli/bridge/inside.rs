@@ -25,13 +25,13 @@ pub(in crate::cli) struct Inside {
 }
 
 impl Inside {
-    /// Reaches queue and broker as the configuration says.
+    /// Reaches queue and broker as the configuration says, and counts in `metrics`.
     pub(in crate::cli) async fn reach(
         config: Config,
         queue: &str,
         aws: &SdkConfig,
+        metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let metrics = Arc::default();
         let parts = over_mqtt(&config.bridge, queue, aws, &metrics).await?;
         let queue = queue.to_owned();
         Ok(Self {

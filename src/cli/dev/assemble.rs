@@ -89,7 +89,9 @@ impl Assembled {
     /// Connects the bridge to the queue and to the broker.
     pub(super) async fn reach(&self, endpoint: &str, region: &str) -> anyhow::Result<Inside> {
         let aws = client::stand_in(endpoint, region).await;
-        let bridge = Inside::reach(Config::clone(&self.config), &self.prepared.queue, &aws).await;
+        let config = Config::clone(&self.config);
+        let metrics = Arc::clone(self.inspector.bridge_metrics());
+        let bridge = Inside::reach(config, &self.prepared.queue, &aws, metrics).await;
         bridge.context("starting the bridge")
     }
 

@@ -250,6 +250,11 @@ pub(super) fn write_route(told: &Value, out: &mut dyn Write) -> io::Result<bool>
     if let Some(published) = number(told, "published") {
         writeln!(out, "  {published} messages published")?;
     }
+    for held in list(told, "held_back") {
+        let count = number(held, "count").unwrap_or_default();
+        let limit = text(held, "limit").unwrap_or_default();
+        write_line(out, format_args!("  {count} had to wait: {limit}"))?;
+    }
     Ok(true)
 }
 

@@ -47,6 +47,7 @@ pub(super) fn router(inspector: Arc<Inspector>) -> Router {
         .route("/_dev/channels", get(channels))
         .route("/_dev/channel", get(channel))
         .route("/_dev/route", get(route))
+        .route("/_dev/held-back", get(held_back))
         .route("/_dev/tokens", post(token));
     api.merge(page::router()).with_state(inspector)
 }
@@ -237,9 +238,19 @@ async fn route(State(here): Here, Query(by): Asked<ByName>) -> Response {
         Err(why) => return said(StatusCode::NOT_FOUND, &why),
     };
     let (published, per_second) = here.ledger.of_route(&by.name);
-    let told =
-        json!({ "route": route, "published": published, "published_per_second": per_second });
+    let mut held_back = here.held_back();
+    held_back.retain(|held| held.route.as_deref() == Some(&*by.name));
+    let told = json!({
+        "route": route,
+        "published": published,
+        "published_per_second": per_second,
+        "held_back": held_back,
+    });
     json_of(&told)
+}
+
+async fn held_back(State(here): Here) -> Response {
+    json_of(&json!({ "held_back": here.held_back() }))
 }
 
 #[derive(Deserialize)]

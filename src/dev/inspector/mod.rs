@@ -32,6 +32,7 @@ use super::observers::Observations;
 use super::sighting::Sighting;
 use crate::config::Config;
 use crate::port::Issuer;
+use crate::telemetry::metrics::Metrics;
 
 /// What the inspector looks at, and with.
 pub struct Inspector {
@@ -41,6 +42,16 @@ pub struct Inspector {
     issuer: Option<Arc<dyn Issuer>>,
     addresses: Addresses,
     started: Micros,
+    /// What the bridge counts.
+    bridge_metrics: Arc<Metrics>,
+}
+
+/// Messages of a route that had to wait.
+#[derive(Debug, Serialize)]
+struct HeldBack {
+    limit: &'static str,
+    route: Option<Arc<str>>,
+    count: u64,
 }
 
 /// How many clients there are, and some of them.
@@ -77,7 +88,24 @@ impl Inspector {
             issuer,
             addresses,
             started: micros(SystemTime::now()),
+            bridge_metrics: Arc::default(),
         }
+    }
+
+    /// Where the bridge counts what the page shows of it.
+    pub fn bridge_metrics(&self) -> &Arc<Metrics> {
+        &self.bridge_metrics
+    }
+
+    /// The messages that had to wait, by what held them back.
+    fn held_back(&self) -> Vec<HeldBack> {
+        let counts = self.bridge_metrics.held_back_by_limit().into_iter();
+        let row = |(limit, route, count)| HeldBack {
+            limit,
+            route,
+            count,
+        };
+        counts.map(row).collect()
     }
 
     fn config(&self) -> Arc<Config> {

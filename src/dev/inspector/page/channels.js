@@ -43,8 +43,22 @@ const list = new LiveList({
 });
 
 let found = null;
+let asked = 0;
+
+/** Says which limits hold the bridge's routes back, asked at most every two seconds. */
+async function limits() {
+  const now = Date.now();
+  if (byId('view-channels').hidden || now - asked < 2000) return;
+  asked = now;
+  const { held_back: held } = await ask('/_dev/held-back');
+  const place = byId('channels-limits');
+  place.hidden = held.length === 0;
+  const each = held.map(({ limit, route, count }) => `${route ?? 'receiving'} ${many(count, 'time')} (${limit})`);
+  say(place, `Had to wait: ${each.join(', ')}.`);
+}
 
 export function update() {
+  limits().catch(() => {});
   list.set(found ?? state.channels.channels);
   const none = state.link === 'live' && state.channels.count === 0 && state.pulse !== null;
   empty(byId('channels-empty'), none,
