@@ -44,6 +44,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
         "bridge",
         &[
             "port",
+            "pace",
             "route",
             "event",
             "channel",
@@ -56,6 +57,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     (
         "dev",
         &[
+            "telemetry",
             "access",
             "mqtt",
             "port",
@@ -99,6 +101,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "channel",
             "broker",
             "pace",
+            "telemetry",
             "log_limit",
         ],
     ),

@@ -161,7 +161,7 @@ async fn the_daemons_publisher_knows_what_faults_mean() {
     assert_eq!(client.message().await.payload, "1");
     let throttled = fate(&publisher, publication("order/9", "x")).await;
     assert!(
-        matches!(throttled, Err(PublishError::Transient { .. })),
+        matches!(throttled, Err(PublishError::Throttled { .. })),
         "{throttled:?}"
     );
     // Its fate is unknown, so it comes again: once where nothing was done, twice where only the answer was lost.

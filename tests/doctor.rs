@@ -113,7 +113,7 @@ fn what_is_missing_is_reported() {
         "ok        dead-letter queue  0 messages",
         "not tried queue permissions  receiving, deleting, changing visibility; sending to the dead-letter queue",
         "ok        publish permission a/b was acknowledged",
-        "up to 3200 messages a second",
+        "up to 20000 messages a second",
         "ok        clock",
         " 0 missing, 0 failed, 1 not tried",
     ] {

@@ -1,5 +1,6 @@
 //! One connection's supervisor. What a lost connection left unacknowledged goes back to the scheduler, before anything newer.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,14 +119,14 @@ impl Link {
         let between = (within / 4).max(Duration::from_millis(1));
         let mut looks = interval_at(Instant::now() + between, between);
         let mut answers = Vec::new();
+        let mut jobs = VecDeque::new();
         loop {
             // In an expression of its own, so that the lock is given back.
-            let next = self.shared.scheduler().next(self.id);
-            let Next::Send(jobs) = next else {
+            let next = self.shared.scheduler().next(self.id, &mut jobs);
+            if matches!(next, Next::End) {
                 return Ok(());
-            };
-            let mut jobs = jobs.into_iter();
-            while let Some(job) = jobs.next() {
+            }
+            while let Some(job) = jobs.pop_front() {
                 match connection.publish(&job.publication).await {
                     Ok(()) => sent.push(job),
                     Err(PublishError::Transient { .. }) => {

@@ -1,5 +1,6 @@
 //! Publications for which no connection has room, on another way: a publisher without a limit of a connection.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -18,13 +19,14 @@ pub(super) async fn run(
     closing: watch::Receiver<Option<Instant>>,
 ) {
     let mut calls = FuturesUnordered::new();
+    let mut jobs = VecDeque::new();
     loop {
         // In an expression of its own, so that the lock is given back.
-        let next = shared.scheduler().next(id);
-        let Next::Send(jobs) = next else {
+        let next = shared.scheduler().next(id, &mut jobs);
+        if matches!(next, Next::End) {
             break;
-        };
-        for job in jobs {
+        }
+        for job in jobs.drain(..) {
             match publisher.publish(job.publication.clone()) {
                 Ok(pending) => calls.push(async move { (job, pending.await) }),
                 Err(refused) => shared.answer(id, [(job, Err(refused))]),

@@ -57,6 +57,14 @@ struct Flow {
     limit: Option<Limit>,
 }
 
+impl Flow {
+    /// A connection carries one more of its publications.
+    fn carry(&mut self, id: LinkId) {
+        self.out += 1;
+        self.link = Some(id);
+    }
+}
+
 /// Where a flow waits to be served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Queued {
@@ -97,8 +105,8 @@ struct Link {
 
 /// What a connection is to do next.
 pub(super) enum Next {
-    /// Send these, which may be none.
-    Send(VecDeque<Job>),
+    /// Send what was given, which may be nothing.
+    Send,
     /// Say goodbye.
     End,
 }
@@ -322,8 +330,8 @@ impl Scheduler {
         }
     }
 
-    /// What a connection is to do next.
-    pub(super) fn next(&mut self, id: LinkId) -> Next {
+    /// What a connection is to do next. What it is to send takes the place of `sent`, which is empty.
+    pub(super) fn next(&mut self, id: LinkId, sent: &mut VecDeque<Job>) -> Next {
         let over = self.closing && self.is_idle();
         let Some(link) = self.links.get_mut(id) else {
             return Next::End;
@@ -332,12 +340,30 @@ impl Scheduler {
         if quiet && (link.state == State::Ending || over) {
             return Next::End;
         }
-        Next::Send(std::mem::take(&mut link.outbox))
+        std::mem::swap(&mut link.outbox, sent);
+        Next::Send
     }
 
     /// Takes a publication on. Returns what holds it back, if anything does.
     pub(super) fn enter(&mut self, job: Job, now: Instant) -> Option<Limit> {
         self.demand.note(job.publication.payload.len(), now);
+        let unordered = job.is_unordered();
+        let flow = self.flows.get(&job.publication.topic);
+        let is_first = flow.is_none_or(|flow| flow.waiting.is_empty());
+        let bound = flow.and_then(|flow| flow.link).filter(|_| !unordered);
+        // As a rule there is room, and nothing has to be queued.
+        if is_first
+            && (bound.is_some() || self.ring.is_empty())
+            && !flow.is_some_and(|flow| flow.leaving)
+            && let Ok(id) = self.place(bound, false, now)
+        {
+            if !unordered {
+                let topic = job.publication.topic.clone();
+                self.flows.entry(topic).or_default().carry(id);
+            }
+            self.assign(job, id, now);
+            return None;
+        }
         self.waiting += 1;
         let topic = job.publication.topic.clone();
         let flow = self.flows.entry(topic.clone()).or_default();
@@ -456,7 +482,13 @@ impl Scheduler {
             let bound = flow.link.filter(|_| !unordered);
             let limit = match self.place(bound, sent >= most, now) {
                 Ok(id) => {
-                    self.assign(topic, id, unordered, now);
+                    let flow = self.flows.get_mut(topic)?;
+                    let job = flow.waiting.pop_front()?;
+                    if !unordered {
+                        flow.carry(id);
+                    }
+                    self.waiting -= 1;
+                    self.assign(job, id, now);
                     continue;
                 }
                 Err(limit) => limit,
@@ -559,14 +591,10 @@ impl Scheduler {
         Err(due.map_or(Wait::Room, Wait::Until))
     }
 
-    fn assign(&mut self, topic: &Topic, id: LinkId, unordered: bool, now: Instant) {
-        let (Some(flow), Some(link)) = (self.flows.get_mut(topic), self.links.get_mut(id)) else {
+    fn assign(&mut self, mut job: Job, id: LinkId, now: Instant) {
+        let Some(link) = self.links.get_mut(id) else {
             return;
         };
-        let Some(mut job) = flow.waiting.pop_front() else {
-            return;
-        };
-        self.waiting -= 1;
         if let Some(expires) = &mut job.publication.expires {
             let waited = whole_seconds(now.saturating_duration_since(job.since));
             *expires = expires.saturating_sub(waited);
@@ -577,10 +605,6 @@ impl Scheduler {
         link.slots -= 1;
         link.outbox.push_back(job);
         link.wake.notify_one();
-        if !unordered {
-            flow.out += 1;
-            flow.link = Some(id);
-        }
     }
 }
 

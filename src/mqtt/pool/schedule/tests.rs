@@ -82,9 +82,9 @@ impl Broker {
 
     fn send(&mut self) {
         for id in self.links.clone() {
-            let Next::Send(jobs) = self.scheduler.next(id) else {
-                panic!("{id} is to end");
-            };
+            let mut jobs = VecDeque::new();
+            let next = self.scheduler.next(id, &mut jobs);
+            assert!(matches!(next, Next::Send), "{id} is to end");
             for job in jobs {
                 let number = std::str::from_utf8(&job.publication.payload).unwrap();
                 let topic = job.publication.topic.as_str().to_owned();
@@ -369,7 +369,8 @@ fn an_idle_connection_can_end_and_its_number_is_used_again() {
         "the other has something under way"
     );
     let idle = broker.links.iter().copied();
-    let ending = idle.filter(|id| matches!(broker.scheduler.next(*id), Next::End));
+    let ending =
+        idle.filter(|id| matches!(broker.scheduler.next(*id, &mut VecDeque::new()), Next::End));
     let ending: Vec<LinkId> = ending.collect();
     assert_eq!((ending.len(), broker.scheduler.opened()), (1, 1));
     broker.scheduler.ended(ending[0]);
