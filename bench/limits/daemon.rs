@@ -116,8 +116,8 @@ impl Daemon {
         }
     }
 
-    /// How many publications the broker has acknowledged so far, by the daemon's metrics.
-    pub(crate) async fn published(&mut self) -> anyhow::Result<u64> {
+    /// A metric of the daemon, added up over its labels.
+    pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<u64> {
         let mut http = Http::open(&self.address)
             .await
             .with_context(|| self.log_end())?;
@@ -125,7 +125,7 @@ impl Daemon {
         let metrics = String::from_utf8_lossy(&metrics);
         let values = metrics
             .lines()
-            .filter(|line| line.starts_with("eventcast_published_total"))
+            .filter(|line| line.split(['{', ' ']).next() == Some(name))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         Ok(values.sum::<f64>() as u64)
     }

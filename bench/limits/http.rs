@@ -59,6 +59,10 @@ impl Http {
                 .header("x-amz-target", target)
                 .header("content-type", version);
         }
+        // The platform closes connections on which nothing was asked for two minutes.
+        if self.sender.is_closed() {
+            *self = Self::open(&self.address.clone()).await?;
+        }
         self.sender.ready().await?;
         let answer = self
             .sender

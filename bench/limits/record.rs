@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use memchr::memmem::Finder;
 use serde::Serialize;
 
-use super::schedule::Schedule;
+use super::schedule::{Planned, Schedule};
 
 /// What stands before an event's number in its detail.
 const NUMBER: &[u8] = b"\"n\":";
@@ -136,11 +136,16 @@ impl Record {
         self.foreign.get()
     }
 
+    /// Calls are made in the order of the schedule, so that what was sent is its beginning.
+    fn sent_events(&self) -> impl Iterator<Item = &Planned> {
+        self.schedule.events.iter().take(self.sent.get())
+    }
+
     /// Latencies of the events that were due from `from` on, of the hot topic or of all others.
     pub(crate) fn latencies(&self, from: Duration, is_hot: bool) -> Latencies {
         let hot = self.schedule.hot;
         let latencies = self.latencies.borrow();
-        let events = self.schedule.events.iter().zip(latencies.iter());
+        let events = self.sent_events().zip(latencies.iter());
         let part = events.filter(|(event, _)| event.at >= from && (event.topic == hot) == is_hot);
         Latencies::of(part.map(|(_, latency)| *latency).collect())
     }
@@ -149,7 +154,7 @@ impl Record {
     pub(crate) fn missing(&self, before: Duration) -> usize {
         let hot = self.schedule.hot;
         let latencies = self.latencies.borrow();
-        let events = self.schedule.events.iter().zip(latencies.iter());
+        let events = self.sent_events().zip(latencies.iter());
         events
             .filter(|(event, latency)| {
                 event.at < before && event.topic != hot && **latency == u32::MAX

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::daemon::{Build, Daemon};
-use super::platform::{Manner, Platform};
+use super::platform::{BrokerCounts, Manner, Platform};
 use super::process::{machine, own_cpu};
 use super::record::{Latencies, Record};
 use super::scenario::Run;
@@ -22,6 +22,8 @@ const REST: Duration = Duration::from_secs(2);
 
 /// What was put on the bus just before the end of the load is no backlog.
 const UNDER_WAY: Duration = Duration::from_millis(250);
+
+const PUBLISHED: &str = "eventcast_published_total";
 
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -70,14 +72,33 @@ impl Bridge {
         }
     }
 
-    async fn published(&mut self) -> anyhow::Result<Vec<u64>> {
-        let mut published = Vec::new();
+    /// A metric of each task.
+    async fn metric(&self, name: &str) -> anyhow::Result<Vec<u64>> {
+        let mut values = Vec::new();
         if let Self::Daemons(daemons) = self {
             for daemon in daemons {
-                published.push(daemon.published().await?);
+                values.push(daemon.metric(name).await?);
             }
         }
-        Ok(published)
+        Ok(values)
+    }
+
+    /// What the broker discarded, and the connections that were opened: by the broker's counters or, of a platform that has
+    /// none, by the daemon's own metrics, which know what was refused and how many connections are up.
+    async fn seen_by_broker(
+        &self,
+        platform: &mut Platform,
+        before: Option<BrokerCounts>,
+    ) -> anyhow::Result<(u64, u64)> {
+        if let (Some(counts), Some(before)) = (platform.counts().await?, before) {
+            return Ok((
+                counts.throttled - before.throttled,
+                counts.connected - before.connected,
+            ));
+        }
+        let throttled = self.metric("eventcast_throttled_total").await?;
+        let connections = self.metric("eventcast_connections").await?;
+        Ok((throttled.iter().sum(), connections.iter().sum()))
     }
 
     /// Fails where the rig's tasks have.
@@ -185,12 +206,12 @@ pub(crate) async fn round(
     let start = Instant::from_std(record.start());
     let looked = async {
         sleep_until(start + run.warm_up).await;
-        let (received, published) = (record.received(), bridge.published().await?);
+        let (received, published) = (record.received(), bridge.metric(PUBLISHED).await?);
         sleep_until(start + length).await;
         let backlog = record.missing(length.saturating_sub(UNDER_WAY));
         let seconds = run.measured.as_secs_f64();
         let rate = (record.received() - received) as f64 / seconds;
-        let later = bridge.published().await?;
+        let later = bridge.metric(PUBLISHED).await?;
         let shares = later.iter().zip(published);
         let shares = shares.map(|(later, before)| (later - before) as f64 / seconds);
         anyhow::Ok((backlog, rate, shares.collect::<Vec<f64>>()))
@@ -211,7 +232,7 @@ pub(crate) async fn round(
         left = platform.left().await?;
     }
     anyhow::ensure!(record.foreign() == 0, "messages came that nobody sent");
-    let counts = platform.counts().await?;
+    let (discarded, connections) = bridge.seen_by_broker(&mut platform, before).await?;
     let cpu = bridge.cpu() - cpu_before;
     let missing = (record.sent() - record.received()) as u64;
     let (busy, idle) = (
@@ -228,8 +249,8 @@ pub(crate) async fn round(
         duplicates: record.duplicates(),
         backlog,
         rate,
-        discarded: counts.throttled - before.throttled,
-        connections: counts.connected - before.connected,
+        discarded,
+        connections,
         cpu: cpu / record.received().max(1) as f64 * 10_000.0,
         shares,
         lag: record.lag(),
