@@ -214,6 +214,11 @@ pub trait Publisher: Send + Sync + 'static {
     /// Resolves once at least one connection is up: nothing should be received before that. Cancel safe.
     fn ready(&self) -> impl Future<Output = ()> + Send;
 
+    /// Changes this task's share of the account's quota, in publications a second; `None` for no limit.
+    fn set_share(&self, share: Option<u32>) {
+        let _ = share;
+    }
+
     /// Takes no more publications, waits for outstanding acknowledgements until `deadline`, and disconnects.
     fn close(&self, deadline: Instant) -> impl Future<Output = ()> + Send;
 }

@@ -84,11 +84,6 @@ impl DataPlane {
         }
     }
 
-    /// Changes this task's share of the account's quota, in publications a second; `None` for no limit.
-    pub fn set_share(&self, share: Option<u32>) {
-        self.shared.rate().set_share(share);
-    }
-
     /// 1 while the data plane answers, 0 otherwise.
     pub fn up(&self) -> watch::Receiver<usize> {
         self.shared.up.subscribe()
@@ -132,6 +127,10 @@ impl Publisher for DataPlane {
             () = sleep(DOWN) => {}
         }
         self.shared.paused().await;
+    }
+
+    fn set_share(&self, share: Option<u32>) {
+        self.shared.rate().set_share(share);
     }
 
     async fn close(&self, deadline: Instant) {

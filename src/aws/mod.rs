@@ -12,6 +12,7 @@ pub mod connections;
 pub mod control_plane;
 pub mod data_plane;
 pub mod dead_letter_queue;
+pub mod ecs_tasks;
 pub mod endpoint;
 mod error;
 pub mod facts;

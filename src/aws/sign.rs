@@ -106,6 +106,24 @@ impl Signer {
         Ok(self.credentials().await?.expiry())
     }
 
+    /// The headers that sign a POST of `body` to `url` with some headers of its own, for a service.
+    pub(super) async fn post_headers(
+        &self,
+        service: &str,
+        url: &str,
+        own: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Added, SignError> {
+        let credentials = self.credentials().await?;
+        let request =
+            SignableRequest::new("POST", url, own.iter().copied(), SignableBody::Bytes(body))
+                .map_err(|error| SignError::Signing(error.to_string()))?;
+        let settings = SigningSettings::default();
+        let (headers, _) =
+            self.sign_request(service, credentials, request, SystemTime::now(), settings)?;
+        Ok(headers)
+    }
+
     /// The headers that sign a GET of `url` for a service.
     pub(super) async fn headers(
         &self,
@@ -145,6 +163,20 @@ impl Signer {
         time: SystemTime,
         settings: SigningSettings,
     ) -> Result<(Added, Added), SignError> {
+        let headers = std::iter::once(("host", host));
+        let request = SignableRequest::new("GET", url, headers, SignableBody::Bytes(&[]))
+            .map_err(|error| SignError::Signing(error.to_string()))?;
+        self.sign_request(service, credentials, request, time, settings)
+    }
+
+    fn sign_request(
+        &self,
+        service: &str,
+        credentials: Credentials,
+        request: SignableRequest<'_>,
+        time: SystemTime,
+        settings: SigningSettings,
+    ) -> Result<(Added, Added), SignError> {
         let failed = |error: &dyn std::fmt::Display| SignError::Signing(error.to_string());
         let identity = credentials.into();
         let parameters = v4::SigningParams::builder()
@@ -156,9 +188,6 @@ impl Signer {
             .build()
             .map_err(|error| failed(&error))?
             .into();
-        let headers = std::iter::once(("host", host));
-        let request = SignableRequest::new("GET", url, headers, SignableBody::Bytes(&[]))
-            .map_err(|error| failed(&error))?;
         let (instructions, _) = sign(request, &parameters)
             .map_err(|error| failed(&error))?
             .into_parts();

@@ -4,6 +4,7 @@ mod export;
 #[cfg(feature = "dev")]
 pub(super) mod inside;
 mod reach;
+mod tasks;
 
 use std::future::pending;
 use std::io::Write;
@@ -305,6 +306,7 @@ async fn work<P: Publisher>(
     let embedded = embedded.map(|namespace| Embedded::new(namespace, Arc::clone(&vitals.metrics)));
     let ending = tokio::select! {
         ending = bridge.run() => ending,
+        never = Box::pin(tasks::follow(&section.pace, &*publisher)) => match never {},
         failed = write_embedded(embedded, vitals) => return Err(failed),
     };
     let goodbye = if ending == Ending::Drained {

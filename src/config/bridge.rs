@@ -64,8 +64,12 @@ pub struct Pace {
     pub bytes: Option<u32>,
     /// Unacknowledged messages on one connection.
     pub unacknowledged: u16,
+    /// Publishes of all tasks together.
+    pub account: Option<u32>,
     /// Publishes of this task: its part of what all tasks together may send.
     pub task: Option<u32>,
+    /// The number of tasks is asked of ECS, and `task` follows from it.
+    pub counts_tasks: bool,
 }
 
 /// How messages are published.
@@ -241,6 +245,11 @@ fn client_id(node: &Node, faults: &mut Faults<'_>) -> String {
     id
 }
 
+/// One task's part of what all may send: less than one for each task cannot be shared out.
+pub fn share(account: u32, tasks: u32) -> u32 {
+    (account / tasks.max(1)).max(1)
+}
+
 fn pace(node: &Node) -> Pace {
     let limit = |key, default: u32| {
         let limit = number(node, key, default as usize);
@@ -252,8 +261,9 @@ fn pace(node: &Node) -> Pace {
         publishes: limit("publishes", PUBLISHES_PER_SECOND_PER_CONNECTION),
         bytes: limit("bytes", BYTES_PER_SECOND_PER_CONNECTION),
         unacknowledged: u16::try_from(unacknowledged).unwrap_or(u16::MAX),
-        // Less than one for each task cannot be shared out.
-        task: limit("account", 0).map(|account| (account / tasks).max(1)),
+        account: limit("account", 0),
+        task: limit("account", 0).map(|account| share(account, tasks)),
+        counts_tasks: text(node, "count_tasks").as_deref() == Some("ecs"),
     }
 }
 

@@ -118,6 +118,10 @@ impl Config {
         if asks {
             required.role.allow("iot:DescribeEndpoint", "*".into());
         }
+        if bridge.pace.counts_tasks {
+            // Which tasks it lists is no resource of this action (service authorization reference, "Amazon ECS").
+            required.role.allow("ecs:ListTasks", "*".into());
+        }
         let mut notes = Vec::new();
         let mut publishing = self.publishing(scope, &mut notes);
         if connects {

@@ -128,12 +128,6 @@ impl Pool {
     pub fn connections(&self) -> usize {
         *self.shared.up.borrow()
     }
-
-    /// Changes this task's share of the account's quota, in publications a second; `None` for no limit.
-    pub fn set_share(&self, share: Option<u32>) {
-        self.shared.scheduler().task.set_share(share);
-        self.shared.changed.notify_one();
-    }
 }
 
 /// Resolves to a publication's fate.
@@ -186,6 +180,11 @@ impl Publisher for Pool {
     async fn ready(&self) {
         // The sender lives as long as the pool.
         let _ = self.shared.up.subscribe().wait_for(|up| *up > 0).await;
+    }
+
+    fn set_share(&self, share: Option<u32>) {
+        self.shared.scheduler().task.set_share(share);
+        self.shared.changed.notify_one();
     }
 
     async fn close(&self, deadline: Instant) {

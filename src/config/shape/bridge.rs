@@ -263,6 +263,12 @@ const PACE: &[Key] = &[
         },
         "How many tasks share `account`. Default 1.",
     ).default(Number(1)),
+    optional(
+        "count_tasks",
+        Shape::Choice(COUNT_TASKS),
+        "Who says once a minute how many tasks share `account`: ecs (the running tasks of this task's family; the role needs \
+         ecs:ListTasks). Until it is known, and without it, `tasks` holds.",
+    ),
 ];
 
 const POLLERS: &[Key] = &[
@@ -286,5 +292,6 @@ const POLLERS: &[Key] = &[
     .default(Number(16)),
 ];
 
+const COUNT_TASKS: &[&str] = &["ecs"];
 const PUBLISH: &[&str] = &["mqtt", "https", "auto"];
 const CREDENTIALS: &[&str] = &["none", "aws", "authorizer"];
