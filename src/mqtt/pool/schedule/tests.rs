@@ -346,15 +346,19 @@ fn what_nobody_waits_for_and_what_expired_is_not_sent() {
     assert_eq!(broker.numbers("a"), [1, 2]);
     let (fate, mut pending) = oneshot::channel();
     let (_, _, job) = broker.sent.pop_back().unwrap();
+    let mut broker = Broker::new(IOT_CORE, 0, milliseconds(5));
     let job = Job {
         publication: Publication {
             expires: Some(Duration::from_millis(1_500)),
             ..job.publication
         },
         fate,
-        since: broker.now - milliseconds(1_600),
+        since: broker.now,
     };
     broker.scheduler.enter(job, broker.now);
+    broker.now += milliseconds(1_600);
+    broker.links.push(broker.scheduler.open().0);
+    broker.scheduler.up(0, 100, broker.now);
     assert_eq!(pending.try_recv(), Ok(Err(PublishError::Expired)));
 }
 
