@@ -5,6 +5,8 @@
 //! AWS JSON 1.0 protocol is read here (Smithy, "AWS JSON 1.0 protocol"; SQS API reference,
 //! ReceiveMessage). Errors, and whatever protocol the SDK may speak one day, stay the SDK's.
 
+mod structure;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -17,7 +19,8 @@ use aws_smithy_runtime_api::client::interceptors::context::{Error, Output};
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, Metadata, OrchestratorError};
 use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+
+use self::structure::RawMember;
 
 /// Has received messages read by [`Reader`].
 #[derive(Debug)]
@@ -63,9 +66,10 @@ impl DeserializeResponse for Reader {
     }
 }
 
-/// Reads an answer. When it cannot be read as a whole, each message is read for itself, so that one
-/// that is not text (a lone surrogate, bytes that are not UTF-8) does not take the others of its
-/// batch with it: its body is left out.
+/// Reads an answer. When it cannot be read as a whole, each member of each message is read for
+/// itself, so that a string that is not text (an escape that JSON does not have, a lone surrogate,
+/// a raw control character, bytes that are not UTF-8) does not take the others of its batch with
+/// it: it alone is left out.
 fn read(body: &[u8]) -> Result<ReceiveMessageOutput, Unreadable> {
     let received = match serde_json::from_slice::<Answer>(body) {
         Ok(answer) => answer.messages.unwrap_or_default(),
@@ -77,53 +81,41 @@ fn read(body: &[u8]) -> Result<ReceiveMessageOutput, Unreadable> {
         .build())
 }
 
-/// `None` when it is not the answer of a queue at all.
+/// The messages of an answer that has some, by its structure alone; `None` when it is not the
+/// answer of a queue at all, or when the fault is in none of its messages.
 fn one_by_one(body: &[u8]) -> Option<Vec<Received>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Raw<'a> {
-        #[serde(borrow)]
-        messages: Option<Vec<&'a RawValue>>,
-    }
-    // U+FFFD takes the place of bytes that are not UTF-8, and of control characters, which JSON has
-    // in no place: the messages that have some are found by it.
-    let misplaced = |byte: &u8| *byte < b' ' && !b"\t\n\r".contains(byte);
-    let body: Vec<u8> = body
-        .iter()
-        .map(|byte| if misplaced(byte) { 0xff } else { *byte })
-        .collect();
-    let text = String::from_utf8_lossy(&body);
-    let spoiled = matches!(text, Cow::Owned(_));
-    let raw: Raw<'_> = serde_json::from_str(&text).ok()?;
-    let messages = raw.messages.unwrap_or_default().into_iter();
-    let messages = messages.map(|message| {
-        let text = message.get();
-        let broken = spoiled && text.contains(char::REPLACEMENT_CHARACTER);
-        match serde_json::from_str(text) {
-            Ok(received) if !broken => received,
-            _ => without_body(text),
-        }
-    });
-    Some(messages.collect())
+    let answer = structure::members(body)?;
+    let messages = structure::elements(only(&answer, "Messages")?)?;
+    let received: Vec<_> = messages.into_iter().map(member_by_member).collect();
+    (!received.is_empty()).then_some(received)
 }
 
-/// A message whose body cannot be read, as far as the rest of it can.
-fn without_body(text: &str) -> Received {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Rest {
-        message_id: Option<String>,
-        receipt_handle: Option<String>,
-    }
-    let rest: Option<Rest> = serde_json::from_str(text).ok();
-    let (message_id, receipt_handle) =
-        rest.map_or((None, None), |rest| (rest.message_id, rest.receipt_handle));
+/// A message with those of its members that can be read.
+fn member_by_member(message: &[u8]) -> Received {
+    let members = structure::members(message).unwrap_or_default();
+    let text = |name| only(&members, name).and_then(|value| serde_json::from_slice(value).ok());
+    let attributes = match only(&members, "Attributes") {
+        None => Some(Attributes::default()),
+        Some(value) => serde_json::from_slice::<Option<_>>(value)
+            .ok()
+            .map(Option::unwrap_or_default),
+    };
     Received {
-        message_id,
-        receipt_handle,
-        body: None,
-        attributes: None,
+        message_id: text("MessageId"),
+        receipt_handle: text("ReceiptHandle"),
+        // Without its message group the order of a FIFO queue would be lost.
+        body: attributes.as_ref().and_then(|_| text("Body")),
+        attributes,
     }
+}
+
+/// The value of a member that is there once.
+fn only<'b>(members: &[RawMember<'b>], name: &str) -> Option<&'b [u8]> {
+    let is_named =
+        |raw: &[u8]| serde_json::from_slice::<Cow<'_, str>>(raw).is_ok_and(|it| it == name);
+    let mut named = members.iter().filter(|(raw, _)| is_named(raw));
+    let (_, value) = named.next()?;
+    named.next().is_none().then_some(*value)
 }
 
 /// An answer that cannot be read, told by the place: the words of the parser may quote a message.
@@ -237,43 +229,102 @@ mod tests {
         assert!(read(b"").is_err());
     }
 
+    /// Strings of a JSON answer that are not text.
+    const BROKEN: [&[u8]; 12] = [
+        br#""secret \q""#,
+        br#""secret \'quoted\' \x41""#,
+        br#""secret \u12g4""#,
+        br#""secret \u12""#,
+        br#""secret \ud800 end""#,
+        br#""secret \udc00\ud800""#,
+        br#""secret \ud83d\u0041""#,
+        b"\"secret \xff\"",
+        b"\"secret \xc3\"",
+        b"\"secret \xed\xa0\x80\"",
+        b"\"secret \x01\"",
+        b"\"secret \n\"",
+    ];
+
+    fn answer_of(messages: &[Vec<u8>]) -> Vec<u8> {
+        [b"{\"Messages\":[", &messages.join(&b","[..])[..], b"]}"].concat()
+    }
+
+    fn message(name: &str, receipt: &[u8], body: &[u8], rest: &[u8]) -> Vec<u8> {
+        let head = format!(r#"{{"MessageId":"{name}","ReceiptHandle":"#);
+        [head.as_bytes(), receipt, b",\"Body\":", body, rest, b"}"].concat()
+    }
+
     #[test]
     fn a_body_that_is_no_text_is_left_out_and_the_others_are_read() {
-        for broken in [
-            &br#""secret \ud800 end""#[..],
-            br#""secret \udc00\ud800""#,
-            b"\"secret \xff\"",
-            b"\"secret \xc3\"",
-            b"\"secret \xed\xa0\x80\"",
-            br#""secret \q""#,
-            b"\"secret \x01\"",
-            br#"{"secret":1}"#,
-            b"17",
-        ] {
-            let message = |name: &str, body: &[u8]| {
-                let head = format!(r#"{{"MessageId":"{name}","ReceiptHandle":"r","Body":"#);
-                [head.as_bytes(), body, b"}"].concat()
-            };
-            let messages = [
-                message("a", br#""one""#),
-                message("b", broken),
-                message("c", "\"\u{fffd}é\"".as_bytes()),
-            ];
-            let answer = [b"{\"Messages\":[", &messages.join(&b","[..])[..], b"]}"].concat();
+        for broken in BROKEN
+            .into_iter()
+            .chain([&br#"{"secret":"\q"}"#[..], b"17"])
+        {
+            let answer = answer_of(&[
+                message("a", br#""r""#, br#""one \u0041""#, b""),
+                message("b", br#""r""#, broken, b""),
+                message(
+                    "c",
+                    br#""r""#,
+                    "\"\u{fffd}é\"".as_bytes(),
+                    b",\"MD5OfBody\":\"x\"",
+                ),
+            ]);
             let shown = String::from_utf8_lossy(broken);
-            let Ok(answer) = read(&answer) else {
-                // An escape that JSON does not have leaves no structure to go by.
-                assert!(shown.contains("\\q"), "{shown}");
-                continue;
-            };
-            let bodies: Vec<_> = answer
+            let answer = read(&answer).unwrap();
+            let read: Vec<_> = answer
                 .messages()
                 .iter()
                 .map(|message| (message.message_id(), message.body()))
                 .collect();
-            assert_eq!(bodies[0], (Some("a"), Some("one")), "{shown}");
-            assert_eq!(bodies[1], (Some("b"), None), "{shown}");
-            assert_eq!(bodies[2].0, Some("c"), "{shown}");
+            let expected = [
+                (Some("a"), Some("one A")),
+                (Some("b"), None),
+                (Some("c"), Some("\u{fffd}é")),
+            ];
+            assert_eq!(read, expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn whatever_of_a_message_is_no_text_concerns_this_message_alone() {
+        for broken in BROKEN {
+            let group = [b",\"Attributes\":{\"MessageGroupId\":", broken, b"}"].concat();
+            let answer = answer_of(&[
+                message("a", broken, br#""one""#, b""),
+                message("b", br#""r""#, br#""two""#, &group),
+                message("c", br#""r""#, br#""three""#, br#","MessageId":"d""#),
+                b"17".to_vec(),
+                message("e", br#""r""#, br#""five""#, b""),
+            ]);
+            let answer = read(&answer).unwrap();
+            let read: Vec<_> = answer
+                .messages()
+                .iter()
+                .map(|it| (it.message_id(), it.receipt_handle(), it.body()))
+                .collect();
+            let expected = [
+                (Some("a"), None, Some("one")),
+                (Some("b"), Some("r"), None),
+                (None, Some("r"), Some("three")),
+                (None, None, None),
+                (Some("e"), Some("r"), Some("five")),
+            ];
+            assert_eq!(read, expected, "{}", String::from_utf8_lossy(broken));
+        }
+    }
+
+    #[test]
+    fn an_answer_whose_structure_is_broken_is_no_answer() {
+        for broken in [
+            &br#"{"Messages":[{"Body":"one"quoted""}]}"#[..],
+            br#"{"Messages":[{"Body":"one"},{"Body":"two"}"#,
+            br#"{"Messages":[{"Body":"one\"}]}"#,
+            br#"{"Messages":"\q"}"#,
+            br#"{"Messages":[],"Next":"\q"}"#,
+            br#"[{"Body":"\q"}]"#,
+        ] {
+            assert!(read(broken).is_err(), "{}", String::from_utf8_lossy(broken));
         }
     }
 

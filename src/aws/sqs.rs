@@ -51,7 +51,7 @@ enum Unusable {
     #[error("it has no ReceiptHandle")]
     ReceiptHandle,
     /// A dead letter could not hold it unchanged.
-    #[error("its Body is missing or not text")]
+    #[error("its Body or one of its attributes is missing or not text")]
     Body,
 }
 
@@ -133,9 +133,9 @@ impl Queue for Sqs {
         let mut deliveries = Vec::with_capacity(messages.len());
         for message in messages {
             // Only what is left out needs a copy of its id.
-            let id = match message.body {
-                Some(_) => None,
-                None => message.message_id.clone(),
+            let id = match (&message.body, &message.receipt_handle) {
+                (Some(_), Some(_)) => None,
+                _ => message.message_id.clone(),
             };
             match self.delivery(message, received) {
                 Ok(delivery) => deliveries.push(delivery),

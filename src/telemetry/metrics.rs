@@ -108,7 +108,7 @@ metrics! {
     Counter(count, &[]) {
         received: "Messages received from the queue.",
         redelivered: "Messages received more than once (redeliveries).",
-        unusable: "Messages left in the queue because they came without an id, a receipt handle or a body that is text.",
+        unusable: "Messages left in the queue because they came without an id, a receipt handle, or a body and attributes that are text.",
         decoded: "Deliveries whose body is an event.",
         routed: "Events that at least one route makes messages of.",
         unrouted: "Events that no route takes.",
