@@ -263,6 +263,13 @@ fn traces_tags_and_permissions() {
         "UntagQueue",
         &json!({ "QueueUrl": url, "TagKeys": ["a", "none"] }),
     );
+    for reserved in ["aws:x", "AWS:cloudformation:stack-name", "aws:"] {
+        let tags = json!({ "ok": "1", reserved: "v" });
+        let wrong = json!({ "QueueUrl": url, "Tags": tags });
+        queues.refused("TagQueue", &wrong, VALUE);
+        let wrong = json!({ "QueueName": "tagged", "tags": tags });
+        queues.refused("CreateQueue", &wrong, VALUE);
+    }
     let tags = queues.done("ListQueueTags", &json!({ "QueueUrl": url }));
     assert_eq!(tags, json!({ "Tags": { "b": "" } }));
 

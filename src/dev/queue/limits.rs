@@ -1,7 +1,11 @@
 //! The rules for one message: its size, its characters, its attributes and its identifiers (SQS API
 //! reference, SendMessage; developer guide, "Amazon SQS message metadata"; SQS quotas).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::super::refusal::Refusal;
+use super::number::is_number;
 use super::refusals::{CHARACTERS, invalid, invalid_value, message_contents, missing};
 use super::wire::{Attribute, Attributes, Entry};
 
@@ -164,7 +168,22 @@ fn check_value(what: &str, name: &str, attribute: &Attribute) -> Result<(), Refu
             u32::from(refused)
         )));
     }
-    if kind == "Number" && !text.parse::<f64>().is_ok_and(f64::is_finite) {
+    let (field, other) = match kind {
+        "Binary" => ("Binary", attribute.string_value.is_some()),
+        _ => ("String", attribute.binary_value.is_some()),
+    };
+    if other {
+        return Err(invalid(format!(
+            "The {what} '{name}' with type '{kind}' must use field '{field}'."
+        )));
+    }
+    let binary = attribute.binary_value.as_deref().unwrap_or_default();
+    if STANDARD.decode(binary).is_err() {
+        return Err(invalid(format!(
+            "The {what} '{name}' has a value of type 'Binary' that is not Base64."
+        )));
+    }
+    if kind == "Number" && !is_number(text) {
         return Err(invalid(format!(
             "Can't cast the value of {what} '{name}' to a number."
         )));
@@ -292,7 +311,31 @@ mod tests {
                 r#"{"DataType":"Number","StringValue":"1e999"}"#,
                 "to a number",
             ),
+            (
+                r#"{"DataType":"Number","StringValue":"1234567890123456789012345678901234567890"}"#,
+                "to a number",
+            ),
             (r#"{"DataType":"String","StringValue":"a\u0001"}"#, "'#x1'"),
+            (
+                r#"{"DataType":"Binary","BinaryValue":"not base64!"}"#,
+                "not Base64",
+            ),
+            (
+                r#"{"DataType":"Binary.gif","BinaryValue":"AAA"}"#,
+                "not Base64",
+            ),
+            (
+                r#"{"DataType":"String","StringValue":"v","BinaryValue":"AA=="}"#,
+                "with type 'String' must use field 'String'",
+            ),
+            (
+                r#"{"DataType":"Number","StringValue":"1","BinaryValue":"AA=="}"#,
+                "with type 'Number' must use field 'String'",
+            ),
+            (
+                r#"{"DataType":"Binary","StringValue":"v","BinaryValue":"AA=="}"#,
+                "must use field 'Binary'",
+            ),
         ] {
             let told = refused(&with_attribute("x", value)).message;
             assert!(told.contains(why), "{value}: {told}");

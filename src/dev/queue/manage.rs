@@ -196,6 +196,15 @@ fn check_tags(queue: &str, tags: &BTreeMap<String, String>) -> Result<(), Refusa
             "Tag keys must be between 1 and 128 characters in length.",
         ));
     }
+    let is_reserved = |key: &String| {
+        key.get(..4)
+            .is_some_and(|begin| begin.eq_ignore_ascii_case("aws:"))
+    };
+    if let Some(key) = tags.keys().find(|key| is_reserved(key)) {
+        return Err(invalid(format!(
+            "The tag key '{key}' is invalid. Tag keys that begin with 'aws:' are reserved."
+        )));
+    }
     if tags.values().any(|value| value.chars().count() > 256) {
         return Err(invalid(
             "Tag values must be between 0 and 256 characters in length.",

@@ -10,6 +10,7 @@ mod held;
 mod limits;
 mod manage;
 mod message;
+mod number;
 mod permission;
 pub(super) mod query;
 mod receipt;

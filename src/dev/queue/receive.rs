@@ -128,12 +128,17 @@ impl Queues {
         body_of(&Messages { messages: received })
     }
 
-    /// The queue that a queue's dead letters are moved to. Where it is gone, they stay.
+    /// The queue that a queue's dead letters are moved to. Where it is gone, or the queue itself, they
+    /// stay.
     fn dead_letter_queue(&self, queue: &Queue) -> Option<Arc<Queue>> {
         let store = lock(&queue.store);
         let arn = &store.settings().redrive.as_ref()?.target;
         let name = arn.rsplit(':').next()?.to_owned();
         drop(store);
+        // Moved to itself, a message would be moved again at once, for ever.
+        if *name == *queue.name {
+            return None;
+        }
         self.by_name(&name).ok()
     }
 
