@@ -43,6 +43,11 @@ pub enum DecodeError {
         "not an event: both an EventBridge event and an SNS notification, so that it has two events; send one of them"
     )]
     TwoEvents,
+    /// The body is of a version-2 bus by its `SystemMetadata`, and has a member of a classic event.
+    #[error(
+        "not an EventBridge event: it has `SystemMetadata`, as on a version-2 bus, and `{0}` of a classic event; send one of them"
+    )]
+    TwoEnvelopes(&'static str),
     /// The text that an SNS notification carries is not an event.
     #[error("in the `Message` of an SNS notification: {0}")]
     Notification(Box<DecodeError>),

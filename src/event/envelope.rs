@@ -160,7 +160,9 @@ impl Decoder {
         };
         decoded.map_err(|error| match error {
             // A raw object is an event whatever it looks like; only what is no object can be recognised.
-            DecodeError::RepeatedMember(_) | DecodeError::TwoEvents => error,
+            DecodeError::RepeatedMember(_)
+            | DecodeError::TwoEvents
+            | DecodeError::TwoEnvelopes(_) => error,
             error => recognise(body).map_or(error, DecodeError::Foreign),
         })
     }
@@ -227,6 +229,7 @@ impl Event<'_> {
             return Ok(self);
         }
         self.occurs_once(facts.id, "id")?;
+        self.has_one_envelope()?;
         for (field, name) in [
             (facts.id, "id"),
             (facts.source, "source"),
@@ -234,17 +237,39 @@ impl Event<'_> {
         ] {
             // Events put raw on a version-2 bus have no detail type.
             let optional = field == facts.detail_type && self.is_version_2();
-            if self.text(field).is_none() && !optional {
+            if self.text(field).is_none_or(str::is_empty) && !optional {
                 let found = self.scanned.first(field);
-                let string = found.is_some_and(|value| value.kind == Kind::String);
-                let wanted = if string { "Unicode text" } else { "text" };
+                let wanted = match found {
+                    // EventBridge gives every event an id, and takes none without a source and a
+                    // detail type (API reference, PutEvents).
+                    Some(value) if value.kind == Kind::String && value.text.is_empty() => {
+                        "text with a character at least"
+                    }
+                    Some(value) if value.kind == Kind::String => "Unicode text",
+                    _ => "text",
+                };
                 return Err(DecodeError::of_member(name, wanted, found));
+            }
+        }
+        if !self.is_version_2() {
+            // A rule's input transformer may write `null` for a member that the event does not have.
+            for (field, name) in [
+                (facts.time, "time"),
+                (facts.account, "account"),
+                (facts.region, "region"),
+            ] {
+                let found = self.scanned.first(field);
+                if found.is_some_and(|value| !matches!(value.kind, Kind::String | Kind::Null)) {
+                    return Err(DecodeError::of_member(name, "text", found));
+                }
             }
         }
         let detail = self.scanned.first(facts.detail);
         match detail.map(|value| value.kind) {
             Some(Kind::Object) => Ok(self),
-            Some(_) if self.is_version_2() => Ok(self),
+            // What was put raw on a version-2 bus may be text or a number. An array would be several
+            // events in one.
+            Some(kind) if self.is_version_2() && kind != Kind::Array => Ok(self),
             _ => Err(DecodeError::of_member("detail", "an object", detail)),
         }
     }
@@ -254,6 +279,27 @@ impl Event<'_> {
         let values = self.scanned.values(field);
         if values.len() > 1 && values.filter(|value| value.elements.is_empty()).count() > 1 {
             return Err(DecodeError::RepeatedMember(name));
+        }
+        Ok(())
+    }
+
+    /// Refuses a body with members of both envelopes: what belongs to which event is nobody's guess.
+    fn has_one_envelope(&self) -> Result<(), DecodeError> {
+        let facts = self.facts;
+        let Some(metadata) = self.scanned.first(facts.metadata) else {
+            return Ok(());
+        };
+        let inside = metadata.text.as_ptr_range();
+        for (field, name) in [
+            (facts.id, "id"),
+            (facts.source, "source"),
+            (facts.detail_type, "detail-type"),
+            (facts.time, "time"),
+        ] {
+            let value = self.scanned.first(field);
+            if value.is_some_and(|value| !inside.contains(&value.text.as_ptr())) {
+                return Err(DecodeError::TwoEnvelopes(name));
+            }
         }
         Ok(())
     }

@@ -244,12 +244,99 @@ fn replays_of_both_buses() {
             .is_replay()
     };
     assert!(replayed(r#""replay-name":"incident-42""#));
-    assert!(replayed(
-        r#""SystemMetadata":{"aws:DeliveryType":"REPLAY"}"#
-    ));
     assert!(!replayed(r#""replay-name":null"#));
     assert!(!replayed(r#""replay-name":"""#));
-    assert!(!replayed(r#""SystemMetadata":{"aws:DeliveryType":"LIVE"}"#));
+    for (kind, expected) in [("REPLAY", true), ("LIVE", false)] {
+        let body = VERSION_2.replacen("REPLAY", kind, 1);
+        let event = decoder.decode(&Bytes::from(body), "m1").unwrap();
+        assert_eq!(event.is_replay(), expected, "{kind}");
+    }
+}
+
+#[test]
+fn an_event_has_one_envelope() {
+    let refuse = |body: &str| refused(Envelope::EventBridge, body);
+    for metadata in [
+        r#""SystemMetadata":{"aws:DeliveryType":"REPLAY"}"#,
+        r#""SystemMetadata":{}"#,
+        r#""SystemMetadata":{"aws:SequenceNumber":"1"}"#,
+    ] {
+        let body = CLASSIC.replacen('{', &format!("{{{metadata},"), 1);
+        assert_eq!(
+            refuse(&body),
+            "not an EventBridge event: it has `SystemMetadata`, as on a version-2 bus, and `id` of a classic event; send one of them",
+            "{body}"
+        );
+    }
+    for (member, written) in [
+        ("aws:EventId", r#""id":"e1""#),
+        ("aws:Source", r#""source":"s""#),
+        ("aws:DetailType", r#""detail-type":"t""#),
+        ("aws:IngestionTime", r#""time":"2026-11-24T00:00:00Z""#),
+    ] {
+        let other = VERSION_2.replacen(member, "aws:Other", 1);
+        let body = other.replacen('{', &format!("{{{written},"), 1);
+        let name = written.split('"').nth(1).unwrap();
+        let told = refuse(&body);
+        assert!(
+            told.contains(&format!("`{name}` of a classic event")),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn members_that_eventbridge_never_writes_so() {
+    let refuse = |body: String| refused(Envelope::EventBridge, &body);
+    for (name, value) in [
+        ("id", "e1"),
+        ("source", "shop.orders"),
+        ("detail-type", "OrderPlaced"),
+    ] {
+        let body = CLASSIC.replacen(&format!("\"{value}\""), "\"\"", 1);
+        assert_ne!(body, CLASSIC);
+        assert_eq!(
+            refuse(body),
+            format!(
+                "not an EventBridge event: `{name}` is empty text, not text with a character at least"
+            )
+        );
+    }
+    let no_id = VERSION_2.replacen("\"e2\"", "\"\"", 1);
+    assert!(refuse(no_id).contains("`id` is empty text"));
+    let classic = r#"{"id":"1","source":"s","detail-type":"t","detail":{}}"#;
+    for (value, words) in [
+        ("17", "a number"),
+        ("true", "true"),
+        ("{}", "an object"),
+        ("[\"a\",\"b\"]", "an array of 2"),
+    ] {
+        for name in ["time", "account", "region"] {
+            let body = classic.replacen('{', &format!("{{\"{name}\":{value},"), 1);
+            let told = refuse(body);
+            let expected = format!("not an EventBridge event: `{name}` is {words}, not text");
+            assert_eq!(told, expected);
+        }
+    }
+    let (decoder, _) = decoder(Envelope::EventBridge);
+    for value in ["null", "\"\"", "\"2026-02-30T99:00:00Z\""] {
+        let body = classic.replacen('{', &format!("{{\"time\":{value},"), 1);
+        decoder.decode(&Bytes::from(body), "m1").unwrap();
+    }
+    for (data, words) in [
+        ("[]", "an empty array"),
+        (r#"[{"orderId":"o1"}]"#, "an array of 1"),
+        (r#"[{"orderId":"o1"},{"orderId":"o2"}]"#, "an array of 2"),
+    ] {
+        let body = VERSION_2.replacen(r#"{"orderId":"o1"}"#, data, 1);
+        let told = refuse(body);
+        let expected = format!("not an EventBridge event: `detail` is {words}, not an object");
+        assert_eq!(told, expected);
+    }
+    for data in ["\"aGk=\"", "7", "null"] {
+        let body = VERSION_2.replacen(r#"{"orderId":"o1"}"#, data, 1);
+        decoder.decode(&Bytes::from(body), "m1").unwrap();
+    }
 }
 
 #[test]
