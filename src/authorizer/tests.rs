@@ -1,5 +1,6 @@
 //! What is granted to whom by what its token says, and where a token is looked for.
 
+mod headers;
 mod tokens;
 
 use std::sync::Arc;

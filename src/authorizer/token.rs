@@ -80,10 +80,10 @@ pub enum TokenError {
     Critical,
     /// It has expired.
     #[error("it expired at {0}")]
-    Expired(Time),
+    Expired(Timestamp),
     /// It is not valid yet.
     #[error("it is not valid before {0}")]
-    Early(Time),
+    Early(Timestamp),
     /// A claim is missing that tokens must have.
     #[error("the claim `{0}` is missing{hint}", hint = missing_hint(.0))]
     Missing(String),
@@ -95,6 +95,11 @@ pub enum TokenError {
         "the claim `{0}` is {1}, which is after the year 9999: it is in seconds since 1970, not milliseconds"
     )]
     Late(String, Value),
+    /// A claim is to be a time, and is none.
+    #[error(
+        "the claim `{0}` is {1}, which is no time: seconds since 1970 as a number are expected"
+    )]
+    NoTime(String, Value),
     /// A claim is not of its type.
     #[error("the claim `{0}` is not what it should be: {1}")]
     Type(String, &'static str),
@@ -110,19 +115,6 @@ pub enum TokenError {
     /// Something else is wrong with it.
     #[error("{0}")]
     Other(String),
-}
-
-/// A time that a token names, or that it names none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Time(Option<Timestamp>);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(time) => time.fmt(f),
-            None => f.write_str("a time that is none"),
-        }
-    }
 }
 
 fn quoted(algorithm: &Option<String>) -> String {
@@ -162,10 +154,12 @@ pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified,
     if token.split('.').count() != 3 {
         return Err(TokenError::Form);
     }
-    let header = decode_header(token).map_err(|_| header_error(token, keys))?;
-    if header.crit.is_some() {
+    // The library takes `null` for a member that is not there.
+    let written = header::read(token).ok_or(TokenError::Form)?;
+    if written.is_critical() {
         return Err(TokenError::Critical);
     }
+    let header = decode_header(token).map_err(|_| header_error(token, keys))?;
     let mut candidates = keys
         .candidates(header.alg, header.kid.as_deref())
         .peekable();
@@ -232,9 +226,7 @@ fn verify_with(token: &str, key: &Key, expected: &Expected) -> Result<Verified, 
         } => return Err(TokenError::Repeated(claim)),
         ClaimSet { claims, .. } => claims,
     };
-    let expires = time(&claims, "exp").0.ok_or_else(|| {
-        TokenError::Late("exp".into(), claims.get("exp").cloned().unwrap_or_default())
-    })?;
+    let expires = time(&claims, "exp")?;
     check_issuer(&claims, expected)?;
     check_audience(&claims, expected)?;
     Ok(Verified {
@@ -296,13 +288,15 @@ fn token_error(error: &Error, token: &str) -> TokenError {
         || dangerous::insecure_decode_claims::<Map<String, Value>>(token).unwrap_or_default();
     match error.kind() {
         ErrorKind::InvalidSignature => TokenError::Signature,
-        ErrorKind::ExpiredSignature => TokenError::Expired(time(&claims(), "exp")),
-        ErrorKind::ImmatureSignature => TokenError::Early(time(&claims(), "nbf")),
-        ErrorKind::MissingRequiredClaim(claim) => match claims().get(claim.as_str()) {
-            None | Some(Value::Null) => TokenError::Missing(claim.clone()),
-            Some(_) => TokenError::Type(claim.clone(), wanted(claim)),
-        },
-        ErrorKind::InvalidClaimFormat(claim) => TokenError::Type(claim.clone(), wanted(claim)),
+        ErrorKind::ExpiredSignature => {
+            time(&claims(), "exp").map_or_else(|error| error, TokenError::Expired)
+        }
+        ErrorKind::ImmatureSignature => {
+            time(&claims(), "nbf").map_or_else(|error| error, TokenError::Early)
+        }
+        ErrorKind::MissingRequiredClaim(claim) | ErrorKind::InvalidClaimFormat(claim) => {
+            unfit(claim, claims().remove(claim.as_str()))
+        }
         ErrorKind::Json(_) | ErrorKind::Utf8(_) => {
             match dangerous::insecure_decode_claims::<ClaimSet>(token) {
                 Ok(ClaimSet {
@@ -323,18 +317,37 @@ fn token_error(error: &Error, token: &str) -> TokenError {
     }
 }
 
+/// A claim that the library misses, or cannot read.
+fn unfit(claim: &str, found: Option<Value>) -> TokenError {
+    match found {
+        None | Some(Value::Null) => TokenError::Missing(claim.into()),
+        Some(value) if matches!(claim, "exp" | "nbf") => TokenError::NoTime(claim.into(), value),
+        Some(_) => TokenError::Type(claim.into(), wanted(claim)),
+    }
+}
+
 fn wanted(claim: &str) -> &'static str {
     match claim {
-        "exp" | "nbf" => "seconds since 1970 as a number are wanted",
         "aud" => "text or a list of texts is wanted",
         _ => "text is wanted",
     }
 }
 
-fn time(claims: &Map<String, Value>, name: &str) -> Time {
-    let seconds = claims.get(name).and_then(Value::as_f64);
+/// Nanoseconds since 1970 that are still a date of the calendar: what is later is no unit's.
+const LATEST_IN_ANY_UNIT: f64 = 253_402_300_799e9;
+
+/// The time that a claim names.
+fn time(claims: &Map<String, Value>, name: &str) -> Result<Timestamp, TokenError> {
+    let value = claims.get(name).cloned().unwrap_or_default();
+    let seconds = value.as_f64().unwrap_or(f64::NAN);
     // The cast saturates, and what is out of range is none.
-    Time(seconds.and_then(|seconds| Timestamp::from_second(seconds as i64).ok()))
+    match Timestamp::from_second(seconds as i64) {
+        Ok(time) if seconds >= 0.0 => Ok(time),
+        Err(_) if (0.0..=LATEST_IN_ANY_UNIT).contains(&seconds) => {
+            Err(TokenError::Late(name.into(), value))
+        }
+        _ => Err(TokenError::NoTime(name.into(), value)),
+    }
 }
 
 /// A token that was made, with all its claims. It has no `Debug`: it lets in whoever has it.
