@@ -7,6 +7,7 @@
 
 pub mod example;
 pub mod filter;
+pub mod id_extension;
 pub mod limits;
 pub mod template;
 pub mod topic;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::fault::{Fault, Severity};
 use super::shape::{Key, Shape};
+use super::unquoted;
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
 /// Collects the findings about one file.
@@ -87,7 +88,9 @@ pub(super) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Faults<'
         | (Shape::Read { .. }, _) => {}
         _ => {
             let message = format!("`{key}` is {}", described(node));
-            faults.error("wrong-type", key, node.at, message).accepted = Some(shape.accepts());
+            let fault = faults.error("wrong-type", key, node.at, message);
+            fault.accepted = Some(shape.accepts());
+            fault.help = unquoted::advice(node);
         }
     }
 }

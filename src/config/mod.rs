@@ -9,6 +9,7 @@ mod check;
 pub mod effective;
 mod envelope;
 pub mod fault;
+mod leftover;
 mod overrides;
 mod pattern;
 pub mod permission;
@@ -21,6 +22,7 @@ pub mod schema;
 pub mod secret;
 mod shape;
 mod target;
+mod unquoted;
 mod yaml;
 
 use std::sync::Arc;
@@ -105,6 +107,16 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// Whether the text is no YAML that could be checked: syntax, depth, size.
+    pub fn is_unreadable(&self) -> bool {
+        self.faults.iter().any(|fault| fault.code == NOT_YAML)
+    }
+}
+
+/// The finding about a text that is no YAML, which is then the only one.
+const NOT_YAML: &str = "not-yaml";
+
 /// Reads a configuration and reports everything that is wrong with it.
 pub fn load(source: &Source<'_>) -> Loaded {
     load_tree(source).0
@@ -124,12 +136,12 @@ fn load_tree(source: &Source<'_>) -> (Loaded, Option<Tree>) {
         Err(error) => {
             let fault = Fault {
                 severity: Severity::Error,
-                code: "not-yaml",
+                code: NOT_YAML,
                 message: error.message,
                 place: Place::file(source.file, error.at),
                 key: String::new(),
                 accepted: None,
-                help: None,
+                help: unquoted::advice_for_line(source.text, error.at.line),
             };
             let loaded = Loaded {
                 config: None,
@@ -157,6 +169,7 @@ fn load_tree(source: &Source<'_>) -> (Loaded, Option<Tree>) {
         found: Vec::new(),
     };
     check::check(&root, &Shape::Section(shape::FILE), "", &mut faults);
+    leftover::warn(&root, "", &mut faults);
     let config = read(&root, &mut faults);
     let mut found = faults.found;
     found.append(&mut override_faults);

@@ -1,9 +1,12 @@
 //! The `roles` section: what a kind of client may subscribe and publish to.
 
+use std::fmt;
+
 use super::check::{Faults, join, text_of};
 use super::fault::Severity;
 use super::placeholder::{Roots, foreign};
 use super::{elements, flag, member, text};
+use crate::channel::id_extension::IdExtension;
 use crate::channel::{IdFormat, Kinds};
 use crate::event::pattern::tree::{Member, Node, NodeValue};
 use crate::policy::principal::{ClientIdBinding, ClientIdRules};
@@ -30,7 +33,7 @@ pub(super) fn read(
             .all(|fault| fault.code != "bad-id-format")
         {
             warn_of_reserved_client_ids(&role, section, faults);
-            warn_of_shared_client_ids(&role, &roles, section, faults);
+            check_shared_client_ids(&role, &roles, section, faults);
         }
         roles.push(role);
     }
@@ -197,7 +200,7 @@ fn warn_of_reserved_client_ids(role: &Role, section: &Member, faults: &mut Fault
 const A_UUID: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
 
 /// Client ids are bound to the id alone: user 7 and courier 7 would have the same ones.
-fn warn_of_shared_client_ids(
+fn check_shared_client_ids(
     role: &Role,
     before: &[Role],
     section: &Member,
@@ -214,7 +217,7 @@ fn warn_of_shared_client_ids(
     {
         return;
     }
-    let shared = before.iter().find(|known| {
+    let shared = |known: &&Role| {
         known.bind.kind().is_some_and(|other| {
             let unique = match (kind.id(), other.id()) {
                 // UUIDs are given out once.
@@ -227,20 +230,80 @@ fn warn_of_shared_client_ids(
                 && kind.id().may_contain_hyphen();
             !unique && (kind.name() != other.name() || suffixed)
         })
-    });
-    if let Some(other) = shared {
-        let key = format!("roles.{}.bind", role.name);
-        let at = member(&section.value, "bind").map_or(section.key_at, |bind| bind.at);
-        let why = if other.client_ids.binding == role.client_ids.binding {
-            "bind client ids to different channels, and equal ids would share client ids"
-        } else {
-            "bind client ids in different ways: where one role lets `-` and anything follow a principal, the result may be a \
-             principal of the other"
-        };
-        let message = format!("`{}` and `{}` {why}", other.name, role.name);
+    };
+    let shared: Vec<(&Role, Option<Takeover<'_>>)> = before
+        .iter()
+        .filter(shared)
+        .map(|known| (known, Takeover::of(known, role)))
+        .collect();
+    // Where one principal can take another's client ids, that comes before a mere likeness.
+    let certain = shared.iter().find(|(_, takeover)| takeover.is_some());
+    let Some((other, takeover)) = certain.or(shared.first()) else {
+        return;
+    };
+    let key = format!("roles.{}.bind", role.name);
+    let at = member(&section.value, "bind").map_or(section.key_at, |bind| bind.at);
+    let names = format!("`{}` and `{}`", other.name, role.name);
+    if let Some(takeover) = takeover {
+        let message = format!("{names} bind client ids of which one is another's: {takeover}");
         let fault = faults.error("shared-client-ids", &key, at, message);
-        fault.severity = Severity::Warning;
-        fault.help =
-            Some("bind both to one kind of channel, give the kinds ids that differ, or set client_ids: exact for both".into());
+        fault.help = Some(format!(
+            "set client_ids: exact for `{}`, or give the channels ids of which none begins another's",
+            takeover.by.name
+        ));
+        return;
+    }
+    let why = if other.client_ids.binding == role.client_ids.binding {
+        "bind client ids to different channels, and equal ids would share client ids"
+    } else {
+        "bind client ids in different ways: where one role lets `-` and anything follow a principal, the result may be a \
+         principal of the other"
+    };
+    let fault = faults.error("shared-client-ids", &key, at, format!("{names} {why}"));
+    fault.severity = Severity::Warning;
+    fault.help =
+        Some("bind both to one kind of channel, give the kinds ids that differ, or set client_ids: exact for both".into());
+}
+
+/// A principal's client id that is another principal's: IoT Core ends the other's connection then, and
+/// hands over its persistent session.
+struct Takeover<'r> {
+    /// The role whose principals may have any text behind their name.
+    by: &'r Role,
+    of: &'r Role,
+    name: String,
+    client_id: String,
+}
+
+impl<'r> Takeover<'r> {
+    /// The takeover between two roles that their formats allow; `None` too where that is not known.
+    fn of(one: &'r Role, other: &'r Role) -> Option<Self> {
+        let (by, of) = match (one.client_ids.binding, other.client_ids.binding) {
+            (ClientIdBinding::Prefix, ClientIdBinding::Exact) => (one, other),
+            (ClientIdBinding::Exact, ClientIdBinding::Prefix) => (other, one),
+            // Names that others may follow have no hyphen, and exact ones are followed by nothing.
+            _ => return None,
+        };
+        match IdExtension::of(by.bind.kind()?.id(), of.bind.kind()?.id()) {
+            IdExtension::Possible { id, extended } => Some(Self {
+                by,
+                of,
+                name: id,
+                client_id: extended,
+            }),
+            IdExtension::Never | IdExtension::Unknown => None,
+        }
+    }
+}
+
+impl fmt::Display for Takeover<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a client of principal `{}` may connect as `{}`, which role `{}` takes for a principal",
+            self.name.escape_debug(),
+            self.client_id.escape_debug(),
+            self.of.name
+        )
     }
 }
