@@ -285,6 +285,21 @@ fn named_paths(text: &str) -> BTreeSet<String> {
     found
 }
 
+/// What a person reads is escaped line by line (`src/cli/user_error.rs`, `src/escape.rs`): a text that holds
+/// two lines would let what it quotes begin a third.
+#[test]
+fn no_message_joins_its_lines() {
+    for (file, text) in sources() {
+        if file.starts_with("cli/") && file != "cli/inspect/trace.rs" {
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            assert!(
+                file.ends_with("tests.rs") || !code.contains("\\nhelp:"),
+                "{file} writes `help:` behind a line feed of its own"
+            );
+        }
+    }
+}
+
 #[test]
 fn documents_name_paths_that_exist() {
     let manual = fs::read_dir(root().join("docs")).unwrap();

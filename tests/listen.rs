@@ -105,6 +105,28 @@ impl Drop for Listening {
     }
 }
 
+/// `| head -1` goes away, and no further message comes.
+#[test]
+fn listening_ends_with_its_reader() {
+    let dev = Dev::start(&[]);
+    let token = ["--role", "customer", "--claims", &claims()].map(str::to_owned);
+    let token: Vec<&str> = token.iter().map(String::as_str).collect();
+    let mut listening = Listening::start(&mut listen(&dev, &token));
+    drop(listening.process.stdout.take());
+    let until = Instant::now() + Duration::from_secs(20);
+    let status = loop {
+        if let Some(status) = listening.process.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < until, "it listens to nobody's ears");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(0));
+    let mut errors = String::new();
+    listening.messages.read_to_string(&mut errors).unwrap();
+    assert_eq!(errors, "");
+}
+
 /// Puts an event on the bus.
 fn put(dev: &Dev, source: &str, kind: &str, detail: &Value) {
     let entry = json!({ "Source": source, "DetailType": kind, "Detail": detail.to_string() });

@@ -16,6 +16,8 @@ mod deploy;
 mod dev;
 #[path = "support/moto.rs"]
 mod moto;
+#[path = "policy_deploy/refusals.rs"]
+mod refusals;
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,12 +1,14 @@
 //! Who decides on tokens, put together from the configuration and the files that it names.
 
-use std::fs;
 use std::io::Write;
+use std::path::Path;
 
+use super::input::{self, INPUT_BYTES};
 use crate::authorizer::decide::Authority;
 use crate::authorizer::key::Keys;
 use crate::authorizer::token::Expected;
 use crate::config::Config;
+use crate::escape::write_line;
 use crate::policy::scope::Scope;
 
 /// Reads files with public keys. `None` (and told) when one of them has none.
@@ -14,14 +16,17 @@ pub(super) fn keys(files: &[String], messages: &mut impl Write) -> anyhow::Resul
     let mut keys = Keys::default();
     let mut sound = true;
     for file in files {
-        let read = fs::read_to_string(file)
+        let read = input::read_text(Path::new(file), INPUT_BYTES)
             .map_err(|error| error.to_string())
             .and_then(|text| Keys::parse(&text).map_err(|error| error.to_string()));
         match read {
             Ok(read) => keys.extend(read),
             Err(why) => {
                 sound = false;
-                writeln!(messages, "error: the key file `{file}`: {why}")?;
+                write_line(
+                    messages,
+                    format_args!("error: the key file `{file}`: {why}"),
+                )?;
             }
         }
     }

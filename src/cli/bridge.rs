@@ -22,11 +22,14 @@ use tokio::time::{Instant, sleep};
 use self::export::Export;
 use self::reach::{Parts, begin, over_https, over_mqtt};
 use super::configuration::Configuration;
+use super::endpoint_variables;
 use super::{Status, terminal};
 use crate::aws::client;
 use crate::bridge::{Bridge, Ending, Settings};
+use crate::cli::user_error::write_error;
 use crate::config::Config;
 use crate::config::bridge::Publish;
+use crate::config::fault::Fault;
 use crate::port::Publisher;
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
@@ -88,25 +91,30 @@ impl From<LogFormat> for logs::Format {
 
 /// Runs the daemon until it is told to end.
 pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Result<Status> {
-    let Some(config) = command.configuration.read_checked(messages)? else {
+    let Some((config, warnings)) = command.configuration.read_with_warnings(messages)? else {
         return Ok(Status::CannotAnswer);
     };
     let Some(queue) = config.bridge.queue.clone() else {
         let file = command.configuration.file.display();
-        writeln!(
+        write_error(
             messages,
-            "error: {file}: `bridge.queue` is not set\nhelp: set it there, by EVENTCAST_BRIDGE_QUEUE, or with --set bridge.queue=…"
+            format_args!("{file}: `bridge.queue` is not set"),
+            "set it there, by EVENTCAST_BRIDGE_QUEUE, or with --set bridge.queue=…",
         )?;
         return Ok(Status::CannotAnswer);
     };
+    if !endpoint_variables::are_usable(messages)? {
+        return Ok(Status::CannotAnswer);
+    }
     if !super::region::agrees(&config, messages)? {
         return Ok(Status::CannotAnswer);
     }
     let filter = terminal::log_filter("info");
     if let Err(error) = logs::start(command.log_format.into(), &filter) {
-        writeln!(messages, "error: {error}\nhelp: correct EVENTCAST_LOG")?;
+        write_error(messages, format_args!("{error}"), "correct EVENTCAST_LOG")?;
         return Ok(Status::CannotAnswer);
     }
+    log_warnings(&warnings);
     let Some(export) = Export::start(messages)? else {
         return Ok(Status::CannotAnswer);
     };
@@ -123,6 +131,32 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
         Ending::Drained => Status::Yes,
         Ending::Cut => Status::Failed,
     })
+}
+
+/// The most warnings of a configuration that are logged one by one.
+const LOGGED_WARNINGS: usize = 20;
+
+/// Logs the warnings of a configuration that is right all the same.
+fn log_warnings(warnings: &[Fault]) {
+    for warning in warnings.iter().take(LOGGED_WARNINGS) {
+        tracing::warn!(
+            code = warning.code,
+            place = %warning.place,
+            help = warning.help.as_deref(),
+            warning = warning.message,
+            "configuration warning"
+        );
+    }
+    if let Some(more) = warnings
+        .len()
+        .checked_sub(LOGGED_WARNINGS)
+        .filter(|more| *more > 0)
+    {
+        tracing::warn!(
+            more,
+            "further configuration warnings: eventcast routes check shows them"
+        );
+    }
 }
 
 /// How many threads work beside the one that dispatches: a thread more than there are cores costs a
@@ -165,7 +199,8 @@ async fn reload_on_signals(
         hang_up.recv().await;
         let mut faults = Vec::new();
         match source.read_for_log(&mut faults) {
-            Ok(Some(config)) => {
+            Ok(Some((config, warnings))) => {
+                log_warnings(&warnings);
                 let table = config.route_table();
                 tracing::info!(routes = table.routes().len(), "the routes are reloaded");
                 if config.bridge != running.bridge {

@@ -1,11 +1,13 @@
 //! From the configuration to a way to the broker: files are read, credentials found, the endpoint asked for.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 
+use super::input::{self, INPUT_BYTES};
 use crate::aws::{endpoint, sign::Signer};
 use crate::broker::{Broker, Transport};
 use crate::config::bridge::{self, Bridge};
@@ -68,7 +70,7 @@ fn signing(aws: &SdkConfig) -> anyhow::Result<Sign> {
 fn tls(files: &bridge::Tls) -> anyhow::Result<Tls> {
     let read = |key: &str, file: &String| {
         let name = format!("bridge.tls.{key} `{file}`");
-        let text = std::fs::read(file).with_context(|| name.clone())?;
+        let text = input::read(Path::new(file), INPUT_BYTES).with_context(|| name.clone())?;
         anyhow::Ok(Pem { name, text })
     };
     let authorities = files.ca.as_ref().map(|file| read("ca", file));

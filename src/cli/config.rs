@@ -11,6 +11,7 @@ use super::json::write_json;
 use super::{Format, Status};
 use crate::config::effective::EffectiveValue;
 use crate::config::schema::schema;
+use crate::escape::write_line;
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -105,7 +106,7 @@ fn write_text(values: &[EffectiveValue], out: &mut impl Write) -> std::io::Resul
     let keys = width(&|(key, _, _)| key.chars().count(), 40);
     let values = width(&|(_, value, _)| value.chars().count(), 50);
     for (key, value, origin) in &lines {
-        writeln!(out, "{key:keys$}  {value:values$}  {origin}")?;
+        write_line(out, format_args!("{key:keys$}  {value:values$}  {origin}"))?;
     }
     Ok(())
 }

@@ -8,8 +8,10 @@ use clap::Args;
 
 use super::diagnostic::render_in;
 use super::terminal::Palette;
+use super::user_error::write_error;
 use super::{environment, input};
 use crate::config::effective::{EffectiveValue, effective};
+use crate::config::fault::Fault;
 use crate::config::{Config, Loaded, MAX_FILE_BYTES, Source, load};
 
 /// Where it is looked for.
@@ -65,9 +67,10 @@ impl Configuration {
                 } else {
                     "name the file with --config or EVENTCAST_CONFIG"
                 };
-                writeln!(
+                write_error(
                     messages,
-                    "error: reading the configuration `{file}`: {error}\nhelp: {help}"
+                    format_args!("reading the configuration `{file}`: {error}"),
+                    help,
                 )?;
                 Ok(None)
             }
@@ -94,12 +97,9 @@ impl Configuration {
         messages: &mut impl Write,
     ) -> io::Result<Option<Self>> {
         if let Some(file) = file.filter(|_| self.is_typed()) {
-            writeln!(
-                messages,
-                "error: both `{}` and --config `{}` are given\nhelp: name one file",
-                file.display(),
-                self.file.display()
-            )?;
+            let typed = self.file.display();
+            let what = format!("both `{}` and --config `{typed}` are given", file.display());
+            write_error(messages, what, "name one file")?;
             return Ok(None);
         }
         Ok(Some(Self {
@@ -177,11 +177,23 @@ impl Configuration {
 
     /// The configuration when it has no errors; otherwise `None`, and what is wrong with it is told.
     pub(super) fn read_checked(&self, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
+        let read = self.read_with_warnings(messages)?;
+        Ok(read.map(|(config, _)| config))
+    }
+
+    /// As [`read_checked`](Self::read_checked), with the warnings, which are not written.
+    pub(super) fn read_with_warnings(
+        &self,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<(Config, Vec<Fault>)>> {
         self.read_with(Palette::of_messages(), messages)
     }
 
-    /// As [`read_checked`](Self::read_checked), with messages for a log: without colours.
-    pub(super) fn read_for_log(&self, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
+    /// As [`read_with_warnings`](Self::read_with_warnings), with messages for a log: without colours.
+    pub(super) fn read_for_log(
+        &self,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<(Config, Vec<Fault>)>> {
         self.read_with(Palette::PLAIN, messages)
     }
 
@@ -189,11 +201,16 @@ impl Configuration {
         &self,
         palette: Palette,
         messages: &mut impl Write,
-    ) -> anyhow::Result<Option<Config>> {
-        let Some((text, loaded)) = self.read(messages)? else {
+    ) -> anyhow::Result<Option<(Config, Vec<Fault>)>> {
+        let Some((text, mut loaded)) = self.read(messages)? else {
             return Ok(None);
         };
-        checked(&text, loaded, palette, messages)
+        let warnings = match &loaded.config {
+            Some(_) => std::mem::take(&mut loaded.faults),
+            None => Vec::new(),
+        };
+        let config = checked(&text, loaded, palette, messages)?;
+        Ok(config.map(|config| (config, warnings)))
     }
 }
 

@@ -31,6 +31,7 @@ use self::signers::Found;
 use self::sites::Sites;
 use super::configuration::{Configuration, SHOP_NAME};
 use super::{Format, Status, terminal};
+use crate::cli::user_error::write_error;
 use crate::config::{Config, duration};
 use crate::dev::broker::door::tls::Tls;
 use crate::dev::broker::limits::{Limits, Rules};
@@ -155,13 +156,13 @@ pub(super) fn run(
     let limits = match command.broker.limits() {
         Ok(limits) => limits,
         Err(error) => {
-            writeln!(messages, "error: {error}")?;
+            error.write(messages)?;
             return Ok(Status::CannotAnswer);
         }
     };
     let filter = terminal::log_filter(LOG);
     if let Err(error) = logs::start(logs::Format::Text, &filter) {
-        writeln!(messages, "error: {error}\nhelp: correct EVENTCAST_LOG")?;
+        write_error(messages, format_args!("{error}"), "correct EVENTCAST_LOG")?;
         return Ok(Status::CannotAnswer);
     }
     let config = match command.config(messages)? {
@@ -238,9 +239,10 @@ impl Command {
     fn config(&self, messages: &mut impl Write) -> anyhow::Result<Read> {
         if (self.bare || self.demo) && self.configuration.is_typed() {
             let flag = if self.bare { "--bare" } else { "--demo" };
-            writeln!(
+            write_error(
                 messages,
-                "error: `{flag}` reads no configuration, and `--config` names one\nhelp: leave one of the two out"
+                format_args!("`{flag}` reads no configuration, and `--config` names one"),
+                "leave one of the two out",
             )?;
             return Ok(Read::Wrong);
         }

@@ -19,9 +19,11 @@ use self::replay::{Replay, replay};
 use self::show::{Show, show};
 use super::Status;
 use super::configuration::Configuration;
+use super::endpoint_variables;
 use super::runtime::block_on;
 use crate::aws::client;
 use crate::aws::dead_letter_queue::DeadLetterQueue;
+use crate::cli::user_error::write_error;
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
@@ -107,6 +109,9 @@ pub(super) fn run(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
+    if !endpoint_variables::are_usable(messages)? {
+        return Ok(Status::CannotAnswer);
+    }
     let (Command::List(List { queues, .. })
     | Command::Show(Show { queues, .. })
     | Command::Replay(Replay { queues, .. })
@@ -161,9 +166,10 @@ fn urls(
         ("queue", "queue", &target),
     ] {
         if url.is_none() {
-            writeln!(
+            write_error(
                 messages,
-                "error: {file}: `bridge.{key}` is not set\nhelp: set it there, or name the queue with --{flag}"
+                format_args!("{file}: `bridge.{key}` is not set"),
+                format_args!("set it there, or name the queue with --{flag}"),
             )?;
         }
     }

@@ -22,6 +22,7 @@ use self::queues::queues;
 use self::report::Report;
 use super::configuration::Configuration;
 use super::counted::counted;
+use super::endpoint_variables;
 use super::region;
 use super::runtime::block_on;
 use super::{Format, Status};
@@ -70,6 +71,9 @@ pub(super) fn run(
     let Some(config) = command.configuration.read_checked(messages)? else {
         return Ok(Status::CannotAnswer);
     };
+    if !endpoint_variables::are_usable(messages)? {
+        return Ok(Status::CannotAnswer);
+    }
     let topic = match &command.publish {
         Some(Some(topic)) => Some(topic.clone()),
         Some(None) => {

@@ -11,6 +11,8 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 
+use super::user_error::write_error;
+
 /// The prefix of eventcast's own variables.
 const PREFIX: &str = "EVENTCAST_";
 
@@ -41,7 +43,7 @@ pub(super) fn prepare(messages: &mut impl Write) -> std::io::Result<bool> {
         let names: Vec<_> = empty.iter().map(|name| name.to_string_lossy()).collect();
         writeln!(
             messages,
-            "warning: {} cannot be removed from the environment: {error}\nhelp: unset what is set to nothing",
+            "warning: {} cannot be removed from the environment: {error}; unset what is set to nothing",
             names.join(", ")
         )?;
     }
@@ -49,9 +51,10 @@ pub(super) fn prepare(messages: &mut impl Write) -> std::io::Result<bool> {
     else {
         return Ok(true);
     };
-    writeln!(
+    write_error(
         messages,
-        "error: {what} of the environment variable `{name}` is not UTF-8\nhelp: correct it, or unset it"
+        format_args!("{what} of the environment variable `{name}` is not UTF-8"),
+        "correct it, or unset it",
     )?;
     Ok(false)
 }

@@ -11,6 +11,8 @@ use super::configuration::Configuration;
 use super::reachable::reachable;
 use super::runtime::block_on;
 use super::{Status, http};
+use crate::cli::user_error::write_error;
+use crate::escape::write_line;
 
 /// Less than what ECS gives a health check.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -56,9 +58,10 @@ pub(super) fn run(
             };
             let Some(listen) = config.bridge.listen else {
                 let file = command.configuration.file.display();
-                writeln!(
+                write_error(
                     messages,
-                    "error: {file}: `bridge.listen` is not set\nhelp: set it for the daemon too, or name the address with --listen"
+                    format_args!("{file}: `bridge.listen` is not set"),
+                    "set it for the daemon too, or name the address with --listen",
                 )?;
                 return Ok(Status::CannotAnswer);
             };
@@ -81,7 +84,10 @@ pub(super) fn run(
             Ok(Status::No)
         }
         Err(error) => {
-            writeln!(messages, "error: asking {}: {error:#}", reachable(listen))?;
+            write_line(
+                messages,
+                format_args!("error: asking {}: {error:#}", reachable(listen)),
+            )?;
             Ok(Status::No)
         }
     }

@@ -10,13 +10,10 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, ToSocketAddrs};
 
-#[cfg(feature = "dev")]
 use crate::config::secret::masked_url;
-#[cfg(feature = "dev")]
 use crate::escape::escaped;
 
 /// An address of HTTP for messages, without user information and query.
-#[cfg(feature = "dev")]
 pub(super) fn shown(endpoint: &str) -> String {
     let text = escaped(endpoint);
     if text.contains("://") {
@@ -75,7 +72,7 @@ async fn send(
     }
 }
 
-#[cfg(all(test, feature = "dev"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

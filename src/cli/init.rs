@@ -8,6 +8,8 @@ use clap::Args;
 
 use super::Status;
 use super::input::is_standard;
+use super::user_error::write_error;
+use crate::escape::write_line;
 
 /// The file that is written.
 const TEMPLATE: &str = include_str!("init/eventcast.yaml");
@@ -56,23 +58,27 @@ pub(super) fn run(
         .and_then(|mut opened| opened.write_all(TEMPLATE.as_bytes()));
     match written {
         Ok(()) => {
-            writeln!(
+            write_line(
                 messages,
-                "note: {file} is written; eventcast routes check checks it, eventcast dev serves it"
+                format_args!(
+                    "note: {file} is written; eventcast routes check checks it, eventcast dev serves it"
+                ),
             )?;
             Ok(Status::Yes)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            writeln!(
+            write_error(
                 messages,
-                "error: `{file}` is there already\nhelp: name another file, or replace it with --force"
+                format_args!("`{file}` is there already"),
+                "name another file, or replace it with --force",
             )?;
             Ok(Status::CannotAnswer)
         }
         Err(error) => {
-            writeln!(
+            write_error(
                 messages,
-                "error: writing `{file}`: {error}\nhelp: name a file in a folder that exists and can be written to"
+                format_args!("writing `{file}`: {error}"),
+                "name a file in a folder that exists and can be written to",
             )?;
             Ok(Status::Failed)
         }

@@ -5,6 +5,14 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+/// The most bytes that are read of a file, unless its kind has a bound of its own: several times the
+/// largest event, policy, key set or bundle of certificates.
+pub(super) const INPUT_BYTES: usize = 4 << 20;
+
+/// The most bytes of a list with a line for each of many things, such as policies.
+#[cfg(feature = "admin")]
+pub(super) const LIST_BYTES: usize = 256 << 20;
+
 /// Whether standard input has been read: it gives its bytes once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -37,7 +45,16 @@ pub(super) fn read(name: &Path, limit: usize) -> io::Result<Vec<u8>> {
 
 /// As [`read`], for text.
 pub(super) fn read_text(name: &Path, limit: usize) -> io::Result<String> {
-    String::from_utf8(read(name, limit)?).map_err(|error| {
+    as_text(read(name, limit)?)
+}
+
+/// All text of a reader, of at most `limit` bytes.
+pub(super) fn text_of(source: impl Read, limit: usize) -> io::Result<String> {
+    as_text(bounded(source, limit)?)
+}
+
+fn as_text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
         let read = error.as_bytes();
         let before = read
             .get(..error.utf8_error().valid_up_to())
@@ -47,7 +64,8 @@ pub(super) fn read_text(name: &Path, limit: usize) -> io::Result<String> {
     })
 }
 
-fn bounded(source: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+/// All bytes of a reader, of which there may be `limit`. No more than one further byte is read.
+pub(super) fn bounded(source: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
@@ -67,5 +85,9 @@ mod tests {
         assert_eq!(bounded(&b"four"[..], 4).unwrap(), b"four");
         let error = bounded(io::repeat(b'x'), 4).unwrap_err();
         assert!(error.to_string().contains("more than 4 bytes"));
+        assert_eq!(text_of(&b"four"[..], 4).unwrap(), "four");
+        assert!(text_of(io::repeat(b'x'), 4).is_err());
+        let error = text_of(&b"a\nb\xff"[..], 4).unwrap_err();
+        assert_eq!(error.to_string(), "it is not UTF-8 (line 2)");
     }
 }

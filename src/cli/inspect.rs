@@ -19,6 +19,7 @@ use super::configuration::Configuration;
 use super::json::write_json;
 use super::runtime::block_on;
 use super::{Format, Status, http};
+use crate::cli::user_error::UserError;
 use crate::config::Config;
 use crate::escape::write_line;
 
@@ -138,10 +139,15 @@ impl Place {
             answer.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in {PATIENCE:?}")))
         })?;
         let (status, body) = asked.map_err(|error| {
-            anyhow::anyhow!("asking `{endpoint}`: {error:#}\nhelp: start `eventcast dev`, name another address with --endpoint, or ask AWS with --aws")
+            UserError::new(format_args!("asking `{endpoint}`: {error:#}"), "start `eventcast dev`, name another address with --endpoint, or ask AWS with --aws")
         })?;
         let body: Value = serde_json::from_slice(&body).map_err(|error| {
-            anyhow::anyhow!("`{endpoint}` does not answer as `eventcast dev` does (HTTP {status}): {error}\nhelp: run it without --bare, or name another address with --endpoint")
+            UserError::new(
+                format_args!(
+                    "`{endpoint}` does not answer as `eventcast dev` does (HTTP {status}): {error}"
+                ),
+                "run it without --bare, or name another address with --endpoint",
+            )
         })?;
         let error = body.get("error").and_then(Value::as_str);
         Ok(match (status, error) {

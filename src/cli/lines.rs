@@ -1,10 +1,12 @@
 //! Questions as JSON lines, each answered by a line, in order, for as long as they come.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read as _, Write};
 
 use anyhow::Context as _;
 
 use super::Status;
+use super::input::INPUT_BYTES;
+use super::user_error::UserError;
 
 /// Answers each line of `input` that is not blank by what `answer` writes, which gets the line's number, counted from 1, and
 /// says whether the line could be answered. One line is held at a time.
@@ -18,14 +20,20 @@ pub(super) fn answer_each<W: Write>(
     let mut number = 0;
     loop {
         line.clear();
-        if input
+        let mut bounded = input.by_ref().take(INPUT_BYTES as u64 + 1);
+        let length = bounded
             .read_until(b'\n', &mut line)
-            .context("reading standard input")?
-            == 0
-        {
+            .context("reading standard input")?;
+        if length == 0 {
             return Ok(status);
         }
         number += 1;
+        if length > INPUT_BYTES {
+            // What was answered so far is read by somebody; nothing tells where the next line begins.
+            out.flush()?;
+            let what = format!("line {number} of standard input has more than {INPUT_BYTES} bytes");
+            return Err(UserError::new(what, "write one JSON object a line").into());
+        }
         if line.trim_ascii().is_empty() {
             continue;
         }

@@ -18,11 +18,12 @@ use tokio::time::{Instant, sleep_until};
 use self::client::{Client, Failure};
 use self::output::{MessageWriter, Totals};
 use super::policy::generate::arguments::claim;
+use super::reader;
 use super::runtime::block_on;
 use super::{Format, Status};
 use crate::broker::Broker as BrokerUrl;
 use crate::config::duration;
-use crate::escape::escaped;
+use crate::escape::{escaped, write_line};
 use crate::mqtt::listener::Listener;
 
 #[derive(Debug, Args)]
@@ -174,16 +175,20 @@ impl Command {
             .filter(|filter| !refused.iter().any(|other| other.filter == **filter))
             .map(String::as_str)
             .collect();
-        writeln!(
+        write_line(
             messages,
-            "listening to {} at {} as client {}; Ctrl-C ends it",
-            escaped(&heard.join(", ")),
-            client.access.broker,
-            escaped(&client.id)
+            format_args!(
+                "listening to {} at {} as client {}; Ctrl-C ends it",
+                escaped(&heard.join(", ")),
+                client.access.broker,
+                escaped(&client.id)
+            ),
         )?;
         let end = self.duration.map(|duration| begin + duration);
         let mut writer = MessageWriter::new(out, self.format);
         let mut totals = Totals::default();
+        let reader_gone = reader::has_gone();
+        tokio::pin!(reader_gone);
         let status = loop {
             let over = async {
                 match end {
@@ -208,11 +213,15 @@ impl Command {
                 },
                 () = over => break if self.count.is_some() { Status::No } else { Status::Yes },
                 () = &mut interrupt => break Status::Yes,
+                () = &mut reader_gone => break Status::Yes,
             }
         };
         listener.leave().await;
         if let (Status::No, Some(count)) = (status, self.count) {
-            writeln!(messages, "{} of {count} messages came", totals.messages)?;
+            write_line(
+                messages,
+                format_args!("{} of {count} messages came", totals.messages),
+            )?;
         }
         Ok(Ok(status))
     }

@@ -15,6 +15,7 @@ mod dev;
 mod diagnostic;
 mod dlq;
 mod doctor;
+mod endpoint_variables;
 mod environment;
 mod healthcheck;
 mod http;
@@ -31,6 +32,8 @@ mod pattern;
 mod policy;
 mod progress;
 mod reachable;
+#[cfg(feature = "dev")]
+mod reader;
 mod region;
 mod routes;
 mod runtime;
@@ -39,6 +42,7 @@ mod terminal;
 #[cfg(feature = "authorizer")]
 mod token;
 mod usage;
+mod user_error;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -48,7 +52,6 @@ use std::sync::LazyLock;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::escape::write_line;
 use crate::version::{COMMIT, FEATURES, VERSION};
 
 /// How a command ended.
@@ -202,7 +205,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 ErrorKind::DisplayHelp
                 | ErrorKind::DisplayVersion
                 | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.print(),
-                _ => write!(io::stderr(), "{}", usage::message(&error)),
+                _ => usage::explained(&error).write(&mut io::stderr()),
             };
             // Help and version are answers; everything else is a question that cannot be answered.
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
@@ -219,10 +222,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(status) => status.into(),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let message = format!("error: {error:#}");
-            for line in message.lines() {
-                let _ = write_line(&mut io::stderr(), format_args!("{line}"));
-            }
+            // A closed standard error is all that can go wrong, and nobody reads it.
+            let _ = user_error::write_any(&mut io::stderr(), &error);
             Status::Failed.into()
         }
     }

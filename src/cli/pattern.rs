@@ -1,7 +1,7 @@
 //! `eventcast pattern test`: does a pattern match an event, and if not, why.
 
-use std::fs;
 use std::io::{BufRead, Write};
+use std::path::Path;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -13,6 +13,8 @@ use super::diagnostic::excerpt;
 use super::json::write_json;
 use super::lines::answer_each;
 use super::{Format, Status};
+use crate::cli::input::{INPUT_BYTES, read_text, text_of};
+use crate::cli::user_error::write_error;
 use crate::escape::write_line;
 use crate::event::decode_error::DecodeError;
 use crate::event::pattern::explain::{Explainer, Explanation, Mismatch};
@@ -86,9 +88,10 @@ pub(super) fn run(
         }
         (_, _, Some(input)) => lines(input, out),
         (_, _, None) => {
-            writeln!(
+            write_error(
                 messages,
-                "error: no pattern\nhelp: give --pattern and --event, or pipe JSON lines to standard input; see --help"
+                "no pattern",
+                "give --pattern and --event, or pipe JSON lines to standard input; see --help",
             )?;
             Ok(Status::CannotAnswer)
         }
@@ -101,16 +104,12 @@ fn text(argument: &str, input: &mut Option<impl BufRead>) -> anyhow::Result<Stri
         return Ok(argument.to_owned());
     }
     if argument == "-" {
-        let mut input = input
+        let input = input
             .take()
             .context("standard input is a terminal or was read already: nothing comes from it")?;
-        let mut text = String::new();
-        input
-            .read_to_string(&mut text)
-            .context("reading standard input")?;
-        return Ok(text);
+        return text_of(input, INPUT_BYTES).context("reading standard input");
     }
-    fs::read_to_string(argument).with_context(|| format!("reading `{argument}`"))
+    read_text(Path::new(argument), INPUT_BYTES).with_context(|| format!("reading `{argument}`"))
 }
 
 /// The answer for one pattern and one event.
@@ -156,11 +155,11 @@ fn one(
         }
         Format::Text => {
             for warning in pattern.iter().flat_map(warnings) {
-                writeln!(messages, "warning: {warning}")?;
+                write_line(messages, format_args!("warning: {warning}"))?;
             }
             match (pattern, outcome) {
                 (Err(error), _) => invalid(&error, pattern_argument, pattern_text, messages)?,
-                (Ok(_), Err(error)) => writeln!(messages, "error: {error}")?,
+                (Ok(_), Err(error)) => write_line(messages, format_args!("error: {error}"))?,
                 (Ok(_), Ok(explanation)) => verdict(&explanation, out)?,
             }
         }
@@ -199,9 +198,9 @@ fn verdict(explanation: &Explanation, out: &mut impl Write) -> anyhow::Result<()
     let many = explanation.mismatches.len() > 1;
     for (index, mismatch) in explanation.mismatches.iter().enumerate() {
         if many {
-            writeln!(out, "  alternative {}: {mismatch}", index + 1)?;
+            write_line(out, format_args!("  alternative {}: {mismatch}", index + 1))?;
         } else {
-            writeln!(out, "  {mismatch}")?;
+            write_line(out, format_args!("  {mismatch}"))?;
         }
     }
     Ok(())
@@ -220,7 +219,7 @@ fn invalid(
     } else {
         argument
     };
-    writeln!(messages, "error: {}", error.aws_text())?;
+    write_line(messages, format_args!("error: {}", error.aws_text()))?;
     write!(messages, "  --> {file}:{line}:{column}")?;
     if !error.path.is_empty() {
         write!(messages, ", at `{}`", error.path)?;
@@ -228,7 +227,7 @@ fn invalid(
     writeln!(messages)?;
     excerpt(text, line, column, messages)?;
     if let Some(help) = &error.help {
-        writeln!(messages, "help: {help}")?;
+        write_line(messages, format_args!("help: {help}"))?;
     }
     Ok(())
 }

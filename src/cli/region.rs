@@ -5,19 +5,12 @@ use std::io::Write;
 
 use aws_config::SdkConfig;
 
+use super::endpoint_variables;
 use super::runtime::block_on;
 use crate::aws::client;
+use crate::cli::user_error::write_error;
 use crate::config::Config;
 use crate::config::region::RegionMismatch;
-
-/// Variables that name an endpoint for one of the services that the daemon uses (AWS SDKs and Tools
-/// reference, "Service-specific endpoints":
-/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
-const ENDPOINT_VARIABLES: [&str; 3] = [
-    "AWS_ENDPOINT_URL_SQS",
-    "AWS_ENDPOINT_URL_IOT",
-    "AWS_ENDPOINT_URL_IOT_DATA_PLANE",
-];
 
 /// Reports the values that name another Region than the daemon signs requests for, and returns
 /// `true` when there are none. AWS would refuse every request for them, however often it is tried.
@@ -37,15 +30,14 @@ pub(super) fn agrees(config: &Config, messages: &mut impl Write) -> anyhow::Resu
         return Ok(true);
     }
     for mismatch in &mismatches {
-        writeln!(messages, "error: {mismatch}\nhelp: {}", help(mismatch))?;
+        write_error(messages, format_args!("{mismatch}"), help(mismatch))?;
     }
     Ok(mismatches.is_empty())
 }
 
 /// Whether the environment names an endpoint, so that hosts of the configuration are not used.
 pub(super) fn is_overridden(aws: &SdkConfig) -> bool {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    aws.endpoint_url().is_some() || ENDPOINT_VARIABLES.into_iter().any(is_set)
+    aws.endpoint_url().is_some() || endpoint_variables::is_one_set()
 }
 
 /// The way out of a mismatch.

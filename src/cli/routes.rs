@@ -1,6 +1,5 @@
 //! `eventcast routes check` and `routes explain`: is the configuration right, and what does it do with one event.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 
 use super::configuration::Configuration;
 use super::diagnostic::render_in;
-use super::input::shown;
+use super::input::{INPUT_BYTES, bounded, read, shown};
 use super::json::write_json;
 use super::terminal::{Palette, is_quiet};
 use super::{Format, Status, counted};
@@ -158,18 +157,18 @@ fn check(
             Some(_) if warnings == 0 && is_quiet() => {}
             Some(config) if warnings == 0 => {
                 let routes = counted(config.routes.len(), "route");
-                writeln!(out, "{file}: {routes}, nothing found")?;
+                write_line(out, format_args!("{file}: {routes}, nothing found"))?;
             }
             _ => {
                 let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
-                writeln!(out, "{file}: {errors}, {warnings}")?;
+                write_line(out, format_args!("{file}: {errors}, {warnings}"))?;
             }
         }
     }
-    Ok(if loaded.faults.is_empty() {
-        Status::Yes
-    } else {
-        Status::No
+    Ok(match loaded.faults.as_slice() {
+        [] => Status::Yes,
+        _ if loaded.is_unreadable() => Status::CannotAnswer,
+        _ => Status::No,
     })
 }
 
@@ -202,9 +201,11 @@ fn explain(
         Err(refusal) => {
             let reason = refusal.reason;
             write_line(messages, format_args!("error: {refusal}"))?;
-            writeln!(
+            write_line(
                 messages,
-                "help: the daemon sends such a body to the dead-letter queue, with the reason {reason}"
+                format_args!(
+                    "help: the daemon sends such a body to the dead-letter queue, with the reason {reason}"
+                ),
             )?;
             return Ok(Status::CannotAnswer);
         }
@@ -228,17 +229,15 @@ fn explained(config: &Config, body: &Bytes, at: Option<Timestamp>) -> Result<Exp
 
 fn event_body(argument: &str, stdin: Option<impl Read>) -> anyhow::Result<Bytes> {
     if argument == "-" {
-        let mut stdin = stdin.context("standard input is a terminal: no event comes from it")?;
-        let mut body = Vec::new();
-        stdin
-            .read_to_end(&mut body)
-            .context("reading the event from standard input")?;
+        let stdin = stdin.context("standard input is a terminal: no event comes from it")?;
+        let body = bounded(stdin, INPUT_BYTES).context("reading the event from standard input")?;
         return Ok(body.into());
     }
     if argument.trim_start().starts_with(['{', '[']) {
         return Ok(Bytes::copy_from_slice(argument.as_bytes()));
     }
-    let bytes = fs::read(argument).with_context(|| format!("reading the event `{argument}`"))?;
+    let bytes = read(Path::new(argument), INPUT_BYTES)
+        .with_context(|| format!("reading the event `{argument}`"))?;
     Ok(bytes.into())
 }
 

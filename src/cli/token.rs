@@ -3,13 +3,14 @@
 mod mint;
 mod verify;
 
-use std::fs;
 use std::io::{BufRead, Write};
+use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::Status;
+use super::input::{self, INPUT_BYTES};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -40,7 +41,7 @@ pub(super) fn run(
     }
 }
 
-/// The text of a file; the error names it.
+/// The text of a file, or of standard input for `-`; the error names it.
 fn read(file: &str) -> anyhow::Result<String> {
-    fs::read_to_string(file).with_context(|| format!("reading `{file}`"))
+    input::read_text(Path::new(file), INPUT_BYTES).with_context(|| format!("reading `{file}`"))
 }

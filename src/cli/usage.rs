@@ -5,17 +5,16 @@
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::user_error::UserError;
 use crate::config::secret::masked_url;
-use crate::escape::escaped;
 
-/// The message for a command line that clap does not take.
-pub(super) fn message(error: &Error) -> String {
-    let what = what(error).map(|what| escaped(&what).into_owned());
-    let what = what.unwrap_or_else(|| {
+/// The error for a command line that clap does not take.
+pub(super) fn explained(error: &Error) -> UserError {
+    let what = what(error).unwrap_or_else(|| {
         let told = error.render().to_string();
         let told = told.trim_start_matches("error: ");
         let told = told.split("\n\n").next().unwrap_or_default();
-        told.lines().map(escaped).collect::<Vec<_>>().join("\n")
+        told.lines().map(str::trim).collect::<Vec<_>>().join(" ")
     });
     let what = masked_url(&what);
     let near = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
@@ -27,7 +26,16 @@ pub(super) fn message(error: &Error) -> String {
         Some(near) => format!("did you mean `{near}`? --help lists what there is"),
         None => "--help says what there is, with examples".to_owned(),
     };
-    format!("error: {what}\nhelp: {help}\n")
+    UserError::new(what, help)
+}
+
+/// The lines that a user reads.
+#[cfg(test)]
+pub(super) fn message(error: &Error) -> String {
+    let mut lines = Vec::new();
+    // Memory takes everything.
+    let _ = explained(error).write(&mut lines);
+    String::from_utf8_lossy(&lines).into_owned()
 }
 
 fn what(error: &Error) -> Option<String> {

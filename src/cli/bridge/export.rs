@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::bridge::Ending;
+use crate::cli::user_error::write_error;
 use crate::telemetry::traces::Traces;
 
 #[cfg(feature = "otlp")]
@@ -28,7 +29,7 @@ impl Export {
             Ok(Some(settings)) => settings,
             Ok(None) => return Ok(Some(Self::default())),
             Err(error) => {
-                writeln!(messages, "error: {error}\nhelp: {}", error.help())?;
+                write_error(messages, format_args!("{error}"), error.help())?;
                 return Ok(None);
             }
         };
@@ -42,9 +43,10 @@ impl Export {
                 Ok(Some(Self { traces, running }))
             }
             Err(error) => {
-                writeln!(
+                write_error(
                     messages,
-                    "error: exporting traces: {error}\nhelp: SSL_CERT_FILE names authorities to trust; without OTEL_EXPORTER_OTLP_ENDPOINT nothing is exported"
+                    format_args!("exporting traces: {error}"),
+                    "SSL_CERT_FILE names authorities to trust; without OTEL_EXPORTER_OTLP_ENDPOINT nothing is exported",
                 )?;
                 Ok(None)
             }

@@ -14,6 +14,7 @@ use super::people::People;
 use super::signers::{Found, Signers};
 use super::tls::{self, Files};
 use crate::broker::Transport;
+use crate::cli::user_error::UserError;
 use crate::dev::broker::Broker;
 use crate::dev::broker::door::tls::Tls;
 use crate::dev::broker::door::{Carrier, Endpoint};
@@ -113,15 +114,18 @@ impl Options {
         asked.then(|| switch::SWITCHES.iter().map(line).collect())
     }
 
-    /// Limits and rules as they were asked for; an error is one line.
-    pub(super) fn limits(&self) -> Result<(Limits, Rules), String> {
+    /// Limits and rules as they were asked for.
+    pub(super) fn limits(&self) -> Result<(Limits, Rules), UserError> {
         let (mut limits, mut rules) = match self.broker {
             Kind::IotCore => (Limits::iot_core(), Rules::iot_core()),
             Kind::General => (Limits::general(), Rules::general()),
         };
         for (name, value) in &self.limit {
             switch::set(&mut limits, &mut rules, name, value).map_err(|error| {
-                format!("--limit: {error}\nhelp: `--limit help` lists limits and rules")
+                UserError::new(
+                    format_args!("--limit: {error}"),
+                    "`--limit help` lists limits and rules",
+                )
             })?;
         }
         Ok((limits, rules))

@@ -16,8 +16,10 @@ use super::assemble::Assembled;
 use super::people::People;
 use super::show::Served;
 use super::{Command, Read};
+use crate::cli::user_error::write_any;
 use crate::config::Config;
 use crate::dev::broker::Broker;
+use crate::escape::write_line;
 use crate::policy::scope::Scope;
 
 /// How often the file is looked at.
@@ -70,44 +72,30 @@ impl Reloader<'_> {
 
     fn reload(&self, messages: &mut impl Write) -> anyhow::Result<()> {
         let (Some(assembled), Some(started_with)) = (self.assembled, &self.started_with) else {
-            writeln!(
-                messages,
-                "nothing is reloaded: with `--bare` there is no configuration"
-            )?;
-            return Ok(());
+            return unchanged("with `--bare` there is no configuration", messages);
         };
         let config = match self.command.config(messages) {
             Ok(Read::Config(config)) => *config,
             Ok(Read::Wrong | Read::None) => {
-                writeln!(
-                    messages,
-                    "nothing is reloaded: the configuration before stays in force"
-                )?;
-                return Ok(());
+                return unchanged(STAYS, messages);
             }
             Err(error) => {
-                writeln!(
-                    messages,
-                    "error: {error:#}\nnothing is reloaded: the configuration before stays in force"
-                )?;
-                return Ok(());
+                write_any(messages, &error)?;
+                return unchanged(STAYS, messages);
             }
         };
         let served = Served::of(self.command, &config);
         let bridge_changed = match self.people.reload(&config, self.scope, messages) {
             Ok(changed) => changed,
             Err(error) => {
-                writeln!(
-                    messages,
-                    "error: {error:#}\nnothing is reloaded: the configuration before stays in force"
-                )?;
-                return Ok(());
+                write_any(messages, &error)?;
+                return unchanged(STAYS, messages);
             }
         };
         for section in unchangeable(started_with, &config) {
-            writeln!(
+            write_line(
                 messages,
-                "warning: {section} has changed; that takes a restart"
+                format_args!("warning: {section} has changed; that takes a restart"),
             )?;
         }
         let client_ids = assembled.set_config(config, self.people);
@@ -121,10 +109,19 @@ impl Reloader<'_> {
                 self.broker.delete_connection(&id, false, true);
             }
         }
-        writeln!(messages, "reloaded: {served}")?;
+        write_line(messages, format_args!("reloaded: {served}"))?;
         messages.flush()?;
         Ok(())
     }
+}
+
+const STAYS: &str = "the configuration before stays in force";
+
+/// Reports that a request to reload has changed nothing.
+fn unchanged(why: &str, messages: &mut impl Write) -> anyhow::Result<()> {
+    writeln!(messages, "nothing is reloaded: {why}")?;
+    messages.flush()?;
+    Ok(())
 }
 
 /// Sections that differ and were read once, at the start.

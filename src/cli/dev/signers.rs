@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
 use crate::access::Documents;
+use crate::cli::input::{self, INPUT_BYTES};
 use crate::cli::policy::read_policies;
+use crate::cli::user_error::write_error;
 use crate::dev::broker::everybody::Everybody;
 use crate::dev::broker::signed::{Key, Keys};
 use crate::policy::context::{Context, Principal};
@@ -47,7 +49,7 @@ fn key(text: &str) -> Result<Secret, String> {
     let secret = match secret.strip_prefix('@') {
         None => secret.to_owned(),
         Some(file) => {
-            let read = std::fs::read_to_string(file);
+            let read = input::read_text(Path::new(file), INPUT_BYTES);
             let read = read.map_err(|error| format!("reading `{file}`: {error}"))?;
             let secret = read.trim();
             if secret.is_empty() {
@@ -85,10 +87,13 @@ impl Signers {
         let known = |id: &str| self.aws_key.iter().any(|Secret(known, _)| known == id);
         if let Some((id, _)) = self.aws_policy.iter().find(|(id, _)| !known(id)) {
             let ids: Vec<&str> = self.aws_key.iter().map(|Secret(id, _)| &**id).collect();
-            writeln!(
+            write_error(
                 messages,
-                "error: --aws-policy names the key `{id}`, and --aws-key gives `{}` only\nhelp: give its secret with `--aws-key {id}:SECRET`",
-                ids.join("`, `")
+                format_args!(
+                    "--aws-policy names the key `{id}`, and --aws-key gives `{}` only",
+                    ids.join("`, `")
+                ),
+                format_args!("give its secret with `--aws-key {id}:SECRET`"),
             )?;
             return Ok(Found::Wrong);
         }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use clap::Args;
 use jiff::Timestamp;
 
+use crate::cli::input::{self, INPUT_BYTES};
+use crate::cli::user_error::UserError;
 use crate::dev::authority::{Authority, AuthorityError, Signed};
 use crate::dev::broker::door::tls::{Tls, TlsTexts};
 use crate::dev::control_plane::registry::Registry;
@@ -55,13 +57,13 @@ impl Files {
         messages: &mut impl Write,
     ) -> io::Result<Found> {
         let found = self.find(host, registry);
-        found.or_else(|why| {
-            writeln!(messages, "error: {why}")?;
+        found.or_else(|error| {
+            error.write(messages)?;
             Ok(Found::Wrong)
         })
     }
 
-    fn find(&self, host: IpAddr, registry: &Registry) -> Result<Found, String> {
+    fn find(&self, host: IpAddr, registry: &Registry) -> Result<Found, UserError> {
         let (signed, authority) = match (&self.tls, &self.certificate, &self.key) {
             (Some(folder), ..) => (sign(folder, host)?, Some(folder.join(CERTIFICATE))),
             (None, Some(certificate), Some(key)) => {
@@ -80,21 +82,24 @@ impl Files {
         let registry = registry.clone();
         let tls = Tls::knowing(&texts, Arc::new(move |der| registry.knows(der)));
         let tls = tls.map_err(|error| {
-            format!("setting up TLS for the broker: {error}\nhelp: --certificate and --key belong together; --tls FOLDER makes both")
+            UserError::new(
+                format_args!("setting up TLS for the broker: {error}"),
+                "--certificate and --key belong together; --tls FOLDER makes both",
+            )
         })?;
         Ok(Found::Tls(tls, authority))
     }
 }
 
-fn text(file: &Path) -> Result<String, String> {
-    fs::read_to_string(file).map_err(|error| {
+fn text(file: &Path) -> Result<String, UserError> {
+    input::read_text(file, INPUT_BYTES).map_err(|error| {
         let file = file.display();
-        format!("reading `{file}`: {error}\nhelp: name PEM files with --certificate, --key and --client-ca, or let --tls FOLDER make them")
+        UserError::new(format_args!("reading `{file}`: {error}"), "name PEM files with --certificate, --key and --client-ca, or let --tls FOLDER make them")
     })
 }
 
 /// A certificate for this machine, by the authority in a folder, which is made where there is none.
-fn sign(folder: &Path, host: IpAddr) -> Result<Signed, String> {
+fn sign(folder: &Path, host: IpAddr) -> Result<Signed, UserError> {
     let mut names = ["localhost", "127.0.0.1", "::1"]
         .map(str::to_owned)
         .to_vec();
@@ -102,31 +107,37 @@ fn sign(folder: &Path, host: IpAddr) -> Result<Signed, String> {
         names.push(host.to_string());
     }
     let signed = authority(folder)?.sign(names);
-    signed.map_err(|error| format!("making a certificate: {error}"))
+    signed.map_err(|error| UserError::plain(format_args!("making a certificate: {error}")))
 }
 
-fn authority(folder: &Path) -> Result<Authority, String> {
+fn authority(folder: &Path) -> Result<Authority, UserError> {
     let now = Timestamp::now();
     let file = folder.join(KEY);
     let unusable = |error: AuthorityError| {
         let file = file.display();
-        format!(
-            "the authority's key `{file}`: {error}\nhelp: delete `{CERTIFICATE}` and `{KEY}` there to have new ones, and let clients trust the new {CERTIFICATE}"
+        UserError::new(
+            format_args!("the authority's key `{file}`: {error}"),
+            format_args!(
+                "delete `{CERTIFICATE}` and `{KEY}` there to have new ones, and let clients trust the new {CERTIFICATE}"
+            ),
         )
     };
-    match fs::read(&file) {
+    match input::read(&file, INPUT_BYTES) {
         Ok(key) => Authority::of_key(&key, now).map_err(unusable),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let (authority, made) = Authority::make(now).map_err(unusable)?;
             keep(folder, &made).map_err(|error| {
                 let folder = folder.display();
-                format!("keeping an authority in `{folder}`: {error}\nhelp: name a folder that can be written to with --tls")
+                UserError::new(
+                    format_args!("keeping an authority in `{folder}`: {error}"),
+                    "name a folder that can be written to with --tls",
+                )
             })?;
             Ok(authority)
         }
-        Err(error) => Err(format!(
-            "reading `{}`: {error}\nhelp: name a folder of one's own with --tls",
-            file.display()
+        Err(error) => Err(UserError::new(
+            format_args!("reading `{}`: {error}", file.display()),
+            "name a folder of one's own with --tls",
         )),
     }
 }

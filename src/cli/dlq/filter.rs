@@ -8,8 +8,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::aws::dead_letter_queue::{DeadLetterMessage, REDRIVE};
+use crate::cli::user_error::write_error;
 use crate::config::{Config, duration};
-use crate::escape::escaped;
+use crate::escape::{escaped, write_line};
 
 /// Reasons that the daemon gives (docs/metrics.md), and that of a queue's own redrive. Dead letters
 /// of another version may have others.
@@ -110,9 +111,11 @@ impl Filter {
                 report("route", route, routes.iter().copied(), messages)?;
             } else {
                 let route = escaped(route);
-                writeln!(
+                write_line(
                     messages,
-                    "note: no message is of route `{route}`; there is no configuration to look it up in"
+                    format_args!(
+                        "note: no message is of route `{route}`; there is no configuration to look it up in"
+                    ),
                 )?;
             }
         }
@@ -140,10 +143,10 @@ fn report<'k>(
         [] => "there are none".to_owned(),
         list => format!("there are {}", list.join(", ")),
     };
-    writeln!(
+    write_error(
         messages,
-        "error: there is no {noun} `{}`\nhelp: {meant}{list}",
-        escaped(word)
+        format_args!("there is no {noun} `{}`", escaped(word)),
+        format_args!("{meant}{list}"),
     )
 }
 

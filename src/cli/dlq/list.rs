@@ -192,12 +192,15 @@ fn write_text(listing: &Listing<'_>, now: Timestamp, out: &mut impl Write) -> an
         table(&[header].into_iter().chain(rows).collect::<Vec<_>>(), out)?;
         let more = listing.count - listing.messages.len() as u64;
         if more > 0 {
-            writeln!(out, "and {more} more; --limit {} shows them", listing.count)?;
+            write_line(
+                out,
+                format_args!("and {more} more; --limit {} shows them", listing.count),
+            )?;
         }
         writeln!(out)?;
     }
     let number = counted(listing.count, "dead-letter message");
-    writeln!(out, "{number} in {}", listing.queue)?;
+    write_line(out, format_args!("{number} in {}", listing.queue))?;
     Ok(())
 }
 

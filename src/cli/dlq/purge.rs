@@ -13,8 +13,9 @@ use super::{Queues, TakenQueues};
 use crate::aws::dead_letter_queue::DeadLetterMessage;
 use crate::cli::counted::counted;
 use crate::cli::json::write_json;
+use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status};
-use crate::escape::escaped;
+use crate::escape::{escaped, write_line};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Purge {
@@ -57,9 +58,10 @@ pub(super) async fn purge(
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     if !command.yes && !command.dry_run {
-        writeln!(
+        write_error(
             messages,
-            "error: nothing is purged without --yes\nhelp: --dry-run reports how many it would be; what is purged does not come back"
+            "nothing is purged without --yes",
+            "--dry-run reports how many it would be; what is purged does not come back",
         )?;
         return Ok(Status::CannotAnswer);
     }
@@ -125,7 +127,10 @@ async fn delete(
             Err(error) => {
                 purged.failed += 1;
                 let id = escaped(&message.id);
-                writeln!(messages, "error: dead-letter message {id}: {error}")?;
+                write_line(
+                    messages,
+                    format_args!("error: dead-letter message {id}: {error}"),
+                )?;
                 stayed.push(message);
             }
         }

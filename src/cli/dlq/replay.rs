@@ -18,7 +18,7 @@ use crate::aws::dead_letter_queue::DeadLetterMessage;
 use crate::cli::counted::counted;
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
-use crate::escape::escaped;
+use crate::escape::{escaped, write_line};
 
 /// Distance between two looks at the queue while messages may come back.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
@@ -179,7 +179,10 @@ async fn hand_over(
             Err(error) => {
                 done.failed += 1;
                 let id = escaped(&message.id);
-                writeln!(messages, "error: dead-letter message {id}: {error}")?;
+                write_line(
+                    messages,
+                    format_args!("error: dead-letter message {id}: {error}"),
+                )?;
                 stayed.push(message);
             }
         }
@@ -190,9 +193,11 @@ async fn hand_over(
             if let Err(error) = outcome {
                 done.possible_duplicates += 1;
                 let id = escaped(&message.id);
-                writeln!(
+                write_line(
                     messages,
-                    "note: dead-letter message {id} was sent, but {error}: it may come twice"
+                    format_args!(
+                        "note: dead-letter message {id} was sent, but {error}: it may come twice"
+                    ),
                 )?;
             }
         }

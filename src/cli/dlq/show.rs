@@ -47,17 +47,20 @@ pub(super) async fn show(
     let id = escaped(&command.id);
     if !walked.complete {
         walked.failure()?;
-        writeln!(
+        write_line(
             messages,
-            "interrupted: `{id}` was not among the messages so far"
+            format_args!("interrupted: `{id}` was not among the messages so far"),
         )?;
         return Ok(Status::Failed);
     }
-    writeln!(
+    write_line(
         messages,
-        "no dead-letter message in {} has the id `{id}`\nhelp: `eventcast dlq list` shows the ids",
-        queue.url()
+        format_args!(
+            "no dead-letter message in {} has the id `{id}`",
+            queue.url()
+        ),
     )?;
+    writeln!(messages, "help: `eventcast dlq list` shows the ids")?;
     Ok(Status::No)
 }
 

@@ -17,6 +17,7 @@ use super::filter::SeenNames;
 use crate::aws::dead_letter_queue::{DeadLetterMessage, DeadLetterQueue};
 use crate::cli::counted::counted;
 use crate::cli::progress::bar;
+use crate::escape::write_line;
 use crate::port::QueueError;
 
 /// The most entries of one batch (SQS API reference).
@@ -208,9 +209,11 @@ impl<'q> Walk<'q> {
                     outcome
                 {
                     let seconds = self.hidden.as_secs();
-                    writeln!(
+                    write_line(
                         messages,
-                        "note: {error}; the message is visible again within {seconds}s"
+                        format_args!(
+                            "note: {error}; the message is visible again within {seconds}s"
+                        ),
                     )?;
                 }
             }
@@ -220,10 +223,12 @@ impl<'q> Walk<'q> {
             && self.queue.is_fifo()
             && seen < self.about
         {
-            writeln!(
+            write_line(
                 messages,
-                "note: {seen} of about {} were looked at: a FIFO queue hands out no more of a message group while some of it are in flight",
-                counted(self.about, "message")
+                format_args!(
+                    "note: {seen} of about {} were looked at: a FIFO queue hands out no more of a message group while some of it are in flight",
+                    counted(self.about, "message")
+                ),
             )?;
         }
         Ok(match self.end {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
+use crate::escape::write_line;
 
 /// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -94,19 +95,24 @@ impl Report {
         } else {
             for check in &self.0 {
                 let word = check.verdict.word();
-                writeln!(out, "{word:<9} {:<18} {}", check.about, check.found)?;
+                write_line(
+                    out,
+                    format_args!("{word:<9} {:<18} {}", check.about, check.found),
+                )?;
                 if let Some(help) = &check.help {
-                    writeln!(out, "{:28} help: {help}", "")?;
+                    write_line(out, format_args!("{:28} help: {help}", ""))?;
                 }
             }
-            writeln!(
+            write_line(
                 out,
-                "{} ok, {} warning, {} missing, {} failed, {} not tried",
-                self.count(|verdict| verdict == Verdict::Ok),
-                self.count(|verdict| verdict == Verdict::Warning),
-                self.count(|verdict| verdict == Verdict::Missing),
-                self.count(|verdict| verdict == Verdict::Failed),
-                self.count(|verdict| verdict == Verdict::NotTried),
+                format_args!(
+                    "{} ok, {} warning, {} missing, {} failed, {} not tried",
+                    self.count(|verdict| verdict == Verdict::Ok),
+                    self.count(|verdict| verdict == Verdict::Warning),
+                    self.count(|verdict| verdict == Verdict::Missing),
+                    self.count(|verdict| verdict == Verdict::Failed),
+                    self.count(|verdict| verdict == Verdict::NotTried)
+                ),
             )?;
         }
         Ok(if self.count(Verdict::is_bad) > 0 {

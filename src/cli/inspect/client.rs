@@ -50,7 +50,7 @@ fn some<'v>(
     }
     match rest {
         0 => Ok(()),
-        rest => writeln!(out, "  and {rest} more"),
+        rest => write_line(out, format_args!("  and {rest} more")),
     }
 }
 
@@ -112,34 +112,44 @@ pub(super) fn write(client: &Value, out: &mut dyn Write) -> io::Result<bool> {
             _ => "ends with the connection".to_owned(),
         };
         let keep_alive = number(client, "keep_alive").unwrap_or_default();
-        writeln!(out, "  keep alive {keep_alive} s; its session {session}")?;
+        write_line(
+            out,
+            format_args!("  keep alive {keep_alive} s; its session {session}"),
+        )?;
     }
     let subscriptions = list(client, "subscriptions");
-    writeln!(out, "subscriptions: {}", subscriptions.len())?;
+    write_line(out, format_args!("subscriptions: {}", subscriptions.len()))?;
     some(subscriptions.iter(), out, |one| {
         let filter = text(one, "filter").unwrap_or_default();
         format!("{filter}  QoS {}", number(one, "qos").unwrap_or_default())
     })?;
     let policies = list(client, "policies");
     if !policies.is_empty() {
-        writeln!(
+        write_line(
             out,
-            "policy documents: {} (--format json shows them)",
-            policies.len()
+            format_args!(
+                "policy documents: {} (--format json shows them)",
+                policies.len()
+            ),
         )?;
     }
     let denials = list(client, "denials");
     if !denials.is_empty() {
-        writeln!(out, "denied, the latest first: {}", denials.len())?;
+        write_line(
+            out,
+            format_args!("denied, the latest first: {}", denials.len()),
+        )?;
         some(denials.iter(), out, doing)?;
     }
     let doings = list(client, "doings").iter();
     let closed: Vec<&Value> = doings.filter(|one| is_closed(one)).collect();
     if !closed.is_empty() {
-        writeln!(
+        write_line(
             out,
-            "connections that the broker closed, the latest first: {}",
-            closed.len()
+            format_args!(
+                "connections that the broker closed, the latest first: {}",
+                closed.len()
+            ),
         )?;
         some(closed.into_iter(), out, doing)?;
     }
@@ -155,13 +165,13 @@ pub(super) fn write_channel(channel: &Value, out: &mut dyn Write) -> io::Result<
     }
     let published = number(channel, "published").unwrap_or_default();
     let delivered = number(channel, "delivered").unwrap_or_default();
-    writeln!(
+    write_line(
         out,
-        "  {published} messages published, {delivered} delivered"
+        format_args!("  {published} messages published, {delivered} delivered"),
     )?;
     let subscribers = list(channel, "subscribers");
     let count = number(channel, "subscriber_count").unwrap_or_default();
-    writeln!(out, "subscribers: {count}")?;
+    write_line(out, format_args!("subscribers: {count}"))?;
     some(subscribers.iter(), out, |one| {
         let may = match (is_true(one, "connected"), is_true(one, "may_receive")) {
             (_, Some(false)) => ", but may not receive messages there",
@@ -190,7 +200,10 @@ pub(super) fn write_retained(retained: Option<&Value>, out: &mut dyn Write) -> i
     let bytes = number(message, "size_bytes").unwrap_or_default();
     let qos = number(message, "qos").unwrap_or_default();
     let at = time(message, "at").unwrap_or_default();
-    writeln!(out, "retained: {bytes} bytes, QoS {qos}, since {at}")?;
+    write_line(
+        out,
+        format_args!("retained: {bytes} bytes, QoS {qos}, since {at}"),
+    )?;
     match text(message, "text") {
         Some(text) => write_line(out, format_args!("  {text}")),
         None => writeln!(out, "  (not text)"),
@@ -238,17 +251,17 @@ pub(super) fn write_route(told: &Value, out: &mut dyn Write) -> io::Result<bool>
         format!(", expires after {seconds} s")
     });
     let qos = number(route, "qos").unwrap_or_default();
-    writeln!(out, "  QoS {qos}{retain}{expires}")?;
+    write_line(out, format_args!("  QoS {qos}{retain}{expires}"))?;
     if let Some(example) = route.get("example") {
         let takes = if is_true(route, "example_matches") == Some(true) {
             "it takes, for example"
         } else {
             "no event that it takes could be made up; nearest"
         };
-        writeln!(out, "  {takes}: {example}")?;
+        write_line(out, format_args!("  {takes}: {example}"))?;
     }
     if let Some(published) = number(told, "published") {
-        writeln!(out, "  {published} messages published")?;
+        write_line(out, format_args!("  {published} messages published"))?;
     }
     for held in list(told, "held_back") {
         let count = number(held, "count").unwrap_or_default();

@@ -95,10 +95,12 @@ fn write(event: &Event, out: &mut impl Write) -> io::Result<()> {
         write_line(out, format_args!("{after:>12}  {name:<8}{words}"))?;
     }
     if trail.more_hops > 0 {
-        writeln!(
+        write_line(
             out,
-            "              and {} more steps like these",
-            trail.more_hops
+            format_args!(
+                "              and {} more steps like these",
+                trail.more_hops
+            ),
         )?;
     }
     writeln!(out)?;

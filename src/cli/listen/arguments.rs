@@ -1,6 +1,7 @@
 //! From arguments to a client: claims, token, channels and the broker's address.
 
 use std::io::{BufRead, Write};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -9,7 +10,8 @@ use super::client::{Client, Failure, wrong};
 use super::platform::DevPlatform;
 use crate::broker::Broker as BrokerUrl;
 use crate::cli::Status;
-use crate::escape::escaped;
+use crate::cli::input::{self, INPUT_BYTES};
+use crate::escape::{escaped, write_line};
 use crate::mqtt::auth::{Access, Credentials, Pem, Tls, TlsFiles, Token};
 
 const CLAIMS_HELP: &str = "give --claims '{\"sub\":\"…\"}', a file, or `-`";
@@ -24,20 +26,14 @@ pub(super) struct Typed {
 impl Command {
     pub(super) fn typed(&self, input: Option<impl BufRead>) -> Result<Typed, Failure> {
         let mut input = input;
-        let mut read_input = || {
-            let mut text = String::new();
-            match &mut input {
-                Some(input) => input
-                    .read_to_string(&mut text)
-                    .map(|_| text)
-                    .map_err(|error| {
-                        wrong(format!("reading standard input: {error}"), "pipe UTF-8 in")
-                    }),
-                None => Err(wrong(
-                    "`-` reads standard input, which is a terminal",
-                    "pipe the value in",
-                )),
-            }
+        let mut read_input = || match &mut input {
+            Some(input) => input::text_of(input, INPUT_BYTES).map_err(|error| {
+                wrong(format!("reading standard input: {error}"), "pipe UTF-8 in")
+            }),
+            None => Err(wrong(
+                "`-` reads standard input, which is a terminal",
+                "pipe the value in",
+            )),
         };
         let token = match self.token.as_deref() {
             Some("-") => Some(read_input()?.trim().to_owned()),
@@ -55,7 +51,7 @@ impl Command {
                 let text = match given {
                     "-" => read_input()?,
                     text if text.trim_start().starts_with('{') => text.to_owned(),
-                    file => std::fs::read_to_string(file).map_err(|error| {
+                    file => input::read_text(Path::new(file), INPUT_BYTES).map_err(|error| {
                         wrong(format!("reading the claims `{file}`: {error}"), CLAIMS_HELP)
                     })?,
                 };
@@ -104,10 +100,12 @@ impl Command {
                     let claims = platform.example_claims(role);
                     let text = Value::Object(claims.clone()).to_string();
                     // A note; when it cannot be written, the output cannot either.
-                    let _ = writeln!(
+                    let _ = write_line(
                         messages,
-                        "note: no claims are given; these are an example: {}",
-                        escaped(&text)
+                        format_args!(
+                            "note: no claims are given; these are an example: {}",
+                            escaped(&text)
+                        ),
                     );
                     claims
                 });
@@ -179,7 +177,7 @@ impl Command {
         let authorities = match &self.ca {
             None => None,
             Some(file) => {
-                let text = std::fs::read(file).map_err(|error| {
+                let text = input::read(Path::new(file), INPUT_BYTES).map_err(|error| {
                     wrong(
                         format!("reading `{file}`: {error}"),
                         "name a PEM file with --ca",

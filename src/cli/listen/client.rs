@@ -117,11 +117,9 @@ impl Client {
         messages: &mut impl Write,
     ) -> std::io::Result<()> {
         let RefusedFilter { filter, reason } = refused;
-        writeln!(
+        write_line(
             messages,
-            "`{}` is refused: {}",
-            escaped(filter),
-            escaped(reason)
+            format_args!("`{}` is refused: {}", escaped(filter), escaped(reason)),
         )?;
         let advice = match &self.platform {
             Some(platform) if !filter.contains(['+', '#']) => {
@@ -136,7 +134,7 @@ impl Client {
             );
         }
         for line in advice {
-            writeln!(messages, "help: {}", escaped(&line))?;
+            write_line(messages, format_args!("help: {}", escaped(&line)))?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::read_all;
 use super::read_policies;
 use crate::cli::json::write_json;
+use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status};
 use crate::escape::write_line;
 use crate::policy::diff::{Became, Change, Difference, diff};
@@ -101,9 +102,10 @@ fn fetch(_: &str, _: &mut impl Write) -> anyhow::Result<Result<Option<Policies>,
 }
 
 fn count<T>(what: &str, messages: &mut impl Write) -> anyhow::Result<Result<T, Status>> {
-    writeln!(
+    write_error(
         messages,
-        "error: {what}\nhelp: give the policy as it was and as it is, or one and --deployed NAME"
+        format_args!("{what}"),
+        "give the policy as it was and as it is, or one and --deployed NAME",
     )?;
     Ok(Err(Status::CannotAnswer))
 }
@@ -164,9 +166,9 @@ fn write_text(difference: &Difference, out: &mut impl Write) -> anyhow::Result<(
     match (count(Became::Allowed), count(Became::Denied)) {
         (0, 0) => writeln!(out, "the same is allowed")?,
         (allowed, denied) => {
-            writeln!(
+            write_line(
                 out,
-                "{allowed} newly allowed (+), {denied} no longer allowed (-)"
+                format_args!("{allowed} newly allowed (+), {denied} no longer allowed (-)"),
             )?;
         }
     }

@@ -14,8 +14,7 @@ use std::io::{BufRead, Read};
 
 use serde_json::value::RawValue;
 
-/// The most bytes that are read of a file or of standard input.
-const INPUT_BYTES: u64 = 4 << 20;
+use crate::cli::input::{INPUT_BYTES, text_of};
 
 /// How deep strings with JSON in them are looked into.
 const DEPTH: usize = 4;
@@ -187,13 +186,7 @@ pub(super) fn read_text(
 
 /// All of a reader's text, up to a bound. A byte order mark, which some shells write, is left out.
 pub(super) fn bounded(reader: impl Read) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let read = reader.take(INPUT_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > INPUT_BYTES {
-        return Err(format!("it has more than {} MiB", INPUT_BYTES >> 20));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let text = text_of(reader, INPUT_BYTES).map_err(|error| error.to_string())?;
     Ok(match text.strip_prefix('\u{FEFF}') {
         Some(text) => text.to_owned(),
         None => text,
@@ -293,8 +286,11 @@ mod tests {
 
     #[test]
     fn reading_is_bounded() {
-        let long = vec![b' '; (INPUT_BYTES + 1) as usize];
-        assert_eq!(bounded(&*long), Err("it has more than 4 MiB".to_owned()));
+        let error = bounded(std::io::repeat(b' ')).unwrap_err();
+        assert!(
+            error.starts_with("it has more than 4194304 bytes"),
+            "{error}"
+        );
         assert_eq!(bounded("\u{FEFF}{}".as_bytes()), Ok("{}".to_owned()));
         let mut input = Some("x".as_bytes());
         assert_eq!(read_text("-", &mut input), Ok("x".to_owned()));

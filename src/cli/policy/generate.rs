@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::channel::template::TemplateError;
 use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
+use crate::cli::user_error::{UserError, write_error};
 use crate::cli::{Format, Status};
 use crate::config::Config;
 use crate::config::permission::DeadLetterAccess;
@@ -86,15 +87,12 @@ fn answer(
             command.write(form, &generated, out, messages)?;
             Ok(Status::Yes)
         }
-        Err(Refusal::Input(told)) => {
-            // Each line of it is ours; what it quotes may be anybody's.
-            for line in told.lines() {
-                write_line(messages, format_args!("{line}"))?;
-            }
+        Err(Refusal::Input(error)) => {
+            error.write(messages)?;
             Ok(Status::CannotAnswer)
         }
         Err(Refusal::Room(error)) => {
-            writeln!(messages, "error: {error}\nhelp: {}", help(&error))?;
+            write_error(messages, format_args!("{error}"), help(&error))?;
             Ok(match error {
                 GenerateError::Unsound(_) => Status::Failed,
                 _ => Status::No,
@@ -115,6 +113,10 @@ fn help(error: &GenerateError) -> &'static str {
     }
 }
 
+fn ungranted(errors: impl IntoIterator<Item = impl std::fmt::Display>) -> UserError {
+    UserError::of_all(errors).unwrap_or_else(|| UserError::plain("nothing can be granted"))
+}
+
 impl Generate {
     fn generated(&self, config: &Config) -> Result<(As, Generated), Refusal> {
         if let Some(part) = self.whose.part {
@@ -130,7 +132,7 @@ impl Generate {
         let (grants, scope) = match (grants, self.endpoint.scope(&known)) {
             (Ok(grants), Ok(scope)) => (grants, scope),
             (Err(Refusal::Input(one)), Err(Refusal::Input(other))) => {
-                return Err(Refusal::Input(format!("{one}\n{other}")));
+                return Err(Refusal::Input(one.and(other)));
             }
             (Err(refusal), _) | (_, Err(refusal)) => return Err(refusal),
         };
@@ -146,28 +148,32 @@ impl Generate {
                 [] => "add roles to the configuration".to_owned(),
                 known => format!("roles are {}", known.join(", ")),
             };
-            Refusal::Input(format!("error: there is no role `{name}`\nhelp: {help}"))
+            Refusal::Input(UserError::new(
+                format_args!("there is no role `{name}`"),
+                help,
+            ))
         })?;
         let claims = self.claims.read()?;
         Grants::of(role, &claims, config.environment.as_deref()).map_err(|errors| {
-            let errors = errors.iter().map(|error| format!("error: {error}\n"));
-            Refusal::Input(format!(
-                "{}help: give the claims of a token with --claim NAME=VALUE or --claims FILE",
-                errors.collect::<String>()
-            ))
+            ungranted(errors)
+                .help("give the claims of a token with --claim NAME=VALUE or --claims FILE")
+                .into()
         })
     }
 
     fn grants_spelled(&self, config: &Config) -> Result<Grants, Refusal> {
-        let mut told = String::new();
+        let mut faults = Vec::new();
         let mut entries = |texts: &[String], purpose, flag: &str| {
             let mut entries = Vec::new();
             for text in texts {
                 match Entry::parse(text, purpose, &config.kinds) {
                     Ok(entry) => entries.push(entry),
                     Err(TemplateError { message, help, .. }) => {
-                        told += &format!("error: {flag} `{text}`: {message}\n");
-                        told += &help.map_or_else(String::new, |help| format!("help: {help}\n"));
+                        let fault = UserError::plain(format_args!("{flag} `{text}`: {message}"));
+                        faults.push(match help {
+                            Some(help) => fault.help(help),
+                            None => fault,
+                        });
                     }
                 }
             }
@@ -188,18 +194,16 @@ impl Generate {
                 reserved: Some(config.bridge.client_id.as_str().into()),
             },
         )
-        .map_err(|error| told += &format!("error: --client: {error}\n"));
-        let (true, Ok(principal)) = (told.is_empty(), principal) else {
-            return Err(Refusal::Input(told.trim_end().to_owned()));
+        .map_err(|error| UserError::plain(format_args!("--client: {error}")));
+        let principal = match (faults.into_iter().reduce(UserError::and), principal) {
+            (None, Ok(principal)) => principal,
+            (Some(faults), Ok(_)) => return Err(faults.into()),
+            (None, Err(fault)) => return Err(fault.into()),
+            (Some(faults), Err(fault)) => return Err(faults.and(fault).into()),
         };
         let environment = config.environment.as_deref();
-        Grants::explicit(principal, &subscribe, &publish, *retain, environment).map_err(|errors| {
-            let errors: Vec<_> = errors
-                .iter()
-                .map(|error| format!("error: {error}"))
-                .collect();
-            Refusal::Input(errors.join("\n"))
-        })
+        Grants::explicit(principal, &subscribe, &publish, *retain, environment)
+            .map_err(|errors| ungranted(errors).into())
     }
 
     fn for_part(&self, part: Part, config: &Config) -> Result<(As, Generated), Refusal> {
@@ -225,9 +229,7 @@ impl Generate {
                     "IoT Core has no part in `eventcast dlq`, which needs an IAM policy"
                 }
             };
-            return Err(Refusal::Input(format!(
-                "error: {error}\nhelp: leave out --as for the role's policy"
-            )));
+            return Err(UserError::new(error, "leave out --as for the role's policy").into());
         }
         let documents = generate::documents(permissions, form.into())?;
         Ok((form, Generated { documents, notes }))

@@ -1,12 +1,13 @@
 //! Policy tests of roles: the documents that are generated for a role and claims.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use crate::cli::diagnostic::render;
+use crate::cli::input;
+use crate::cli::user_error::write_error;
 use crate::config::policy_tests::{PolicyRole, PolicyTests};
-use crate::config::{Config, Source, load};
+use crate::config::{Config, MAX_FILE_BYTES, Source, load};
 use crate::escape::write_line;
 use crate::policy::context::Context;
 use crate::policy::document::Document;
@@ -52,12 +53,13 @@ impl Roles {
         let name = tests.config.as_deref().unwrap_or("eventcast.yaml");
         let path = Path::new(file).parent().unwrap_or(Path::new("")).join(name);
         let name = path.display().to_string();
-        let text = match fs::read_to_string(&path) {
+        let text = match input::read_text(&path, MAX_FILE_BYTES) {
             Ok(text) => text,
             Err(error) => {
-                writeln!(
+                write_error(
                     messages,
-                    "error: reading the configuration `{name}`: {error}\nhelp: tests of roles are about eventcast.yaml beside them, or about what `config` at the top of their file names"
+                    format_args!("reading the configuration `{name}`: {error}"),
+                    "tests of roles are about eventcast.yaml beside them, or about what `config` at the top of their file names",
                 )?;
                 return Ok(None);
             }
@@ -95,7 +97,11 @@ impl Roles {
                 format_args!("error: there is no role `{}`", wanted.name),
             )?;
             write_line(messages, format_args!("{place}"))?;
-            writeln!(messages, "help: roles are {}\n", known.join(", "))?;
+            write_line(
+                messages,
+                format_args!("help: roles are {}", known.join(", ")),
+            )?;
+            writeln!(messages)?;
             return Ok(None);
         };
         let environment = self

@@ -203,12 +203,14 @@ fn write_text(
         count(findings, Level::Error),
         count(findings, Level::Warning),
     ) {
-        (0, 0) => writeln!(out, "{documents}, nothing found")?,
-        (errors, warnings) => writeln!(
+        (0, 0) => write_line(out, format_args!("{documents}, nothing found"))?,
+        (errors, warnings) => write_line(
             out,
-            "{documents}, {}, {}",
-            counted(errors, "error"),
-            counted(warnings, "warning")
+            format_args!(
+                "{documents}, {}, {}",
+                counted(errors, "error"),
+                counted(warnings, "warning")
+            ),
         )?,
     }
     Ok(())

@@ -172,9 +172,11 @@ fn read_all(
             messages,
             format_args!("error: the documents up to `{name}` have {together} characters together"),
         )?;
-        writeln!(
+        write_line(
             messages,
-            "help: give the policies of one client; {TOGETHER_CHARACTERS} characters are read, and IoT Core takes ten policies of 2,048"
+            format_args!(
+                "help: give the policies of one client; {TOGETHER_CHARACTERS} characters are read, and IoT Core takes ten policies of 2,048"
+            ),
         )?;
         return Ok(false);
     }

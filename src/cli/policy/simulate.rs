@@ -10,9 +10,10 @@ use super::read_policies;
 use crate::channel::filter::Filter;
 use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
+use crate::cli::user_error::UserError;
 use crate::cli::{Format, Status};
 use crate::config::Config;
-use crate::escape::{escaped, write_line};
+use crate::escape::write_line;
 use crate::policy::ask::{Ask, CONNECT_ATTRIBUTES};
 use crate::policy::context::{Attachment, Context, Principal, Thing};
 use crate::policy::scope::Scope;
@@ -157,7 +158,7 @@ impl Facts {
         &self,
         client: Option<&str>,
         input: &mut Option<impl BufRead>,
-    ) -> anyhow::Result<Context> {
+    ) -> Result<Context, UserError> {
         let mut context = match &self.facts {
             Some(argument) => facts(argument, input)?,
             None => Context::default(),
@@ -193,7 +194,7 @@ impl Facts {
     }
 }
 
-fn facts(argument: &str, input: &mut Option<impl BufRead>) -> anyhow::Result<Context> {
+fn facts(argument: &str, input: &mut Option<impl BufRead>) -> Result<Context, UserError> {
     let text = if argument.trim_start().starts_with('{') {
         argument.to_owned()
     } else {
@@ -203,16 +204,16 @@ fn facts(argument: &str, input: &mut Option<impl BufRead>) -> anyhow::Result<Con
     known.map_err(|error| unfit(&format!("reading the facts `{argument}`: {error}")))
 }
 
-fn unfit(error: &str) -> anyhow::Error {
-    anyhow::anyhow!(
-        "{}\nhelp: give JSON text that begins with `{{`, or a file; docs/policies.md has all facts",
-        escaped(error),
+fn unfit(error: &str) -> UserError {
+    UserError::new(
+        error,
+        "give JSON text that begins with `{`, or a file; docs/policies.md has all facts",
     )
 }
 
 impl Endpoint {
     /// The scope of the ARNs. An error is the user's.
-    fn scope(&self, policies: &Policies) -> anyhow::Result<Scope> {
+    fn scope(&self, policies: &Policies) -> Result<Scope, UserError> {
         let Self {
             region,
             account,
@@ -223,10 +224,10 @@ impl Endpoint {
             // What is left out is as with most accounts.
             Err(_) if region.is_some() && account.is_some() => Scope::default(),
             Err(error) => {
-                anyhow::bail!(
-                    "{}\nhelp: say which is meant with --region and --account",
-                    escaped(&error.to_string())
-                );
+                return Err(UserError::new(
+                    error,
+                    "say which is meant with --region and --account",
+                ));
             }
         };
         let set = |part: &mut Box<str>, given: &Option<String>| {
@@ -342,11 +343,14 @@ fn channel_topic(text: &str, config: &Config) -> Result<Filter, String> {
 
 impl Simulate {
     /// What is asked for and has no effect, with what to do.
-    fn unfit(&self) -> Option<&'static str> {
+    fn unfit(&self) -> Option<UserError> {
         let published = !self.asked.publish.is_empty() || !self.asked.will.is_empty();
-        (self.retain && !published).then_some(
-            "--retain is about what is published\nhelp: give --publish or --will with it",
-        )
+        (self.retain && !published).then(|| {
+            UserError::new(
+                "--retain is about what is published",
+                "give --publish or --will with it",
+            )
+        })
     }
 }
 
@@ -370,8 +374,8 @@ pub(super) fn run(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    if let Some(why) = command.unfit() {
-        writeln!(messages, "error: {why}")?;
+    if let Some(error) = command.unfit() {
+        error.write(messages)?;
         return Ok(Status::CannotAnswer);
     }
     let Some(policies) = read_policies(&command.policy, &mut input, messages)? else {
@@ -387,7 +391,7 @@ pub(super) fn run(
     let (mut context, scope) = match known {
         Ok(known) => known,
         Err(error) => {
-            writeln!(messages, "error: {error:#}")?;
+            error.write(messages)?;
             return Ok(Status::CannotAnswer);
         }
     };

@@ -13,6 +13,7 @@ use super::{junit, lines, read_all};
 use crate::cli::Status;
 use crate::cli::diagnostic::render;
 use crate::cli::json::write_json;
+use crate::cli::user_error::write_error;
 use crate::config::policy_tests::{
     PolicyCase, PolicyRole, PolicySource, PolicyTest, PolicyTests, load,
 };
@@ -163,9 +164,10 @@ pub(super) fn run(
         ([dash], Some(input)) if dash == "-" => lines::answer(input, out),
         ([], None) => nothing(messages),
         (files, _) if files.iter().any(|file| file == "-") => {
-            writeln!(
+            write_error(
                 messages,
-                "error: `-` stands for JSON lines that are piped to standard input\nhelp: give `-` alone, and pipe something"
+                "`-` stands for JSON lines that are piped to standard input",
+                "give `-` alone, and pipe something",
             )?;
             Ok(Status::CannotAnswer)
         }
@@ -174,9 +176,10 @@ pub(super) fn run(
 }
 
 fn nothing(messages: &mut impl Write) -> anyhow::Result<Status> {
-    writeln!(
+    write_error(
         messages,
-        "error: no tests\nhelp: name files of tests, or pipe JSON lines to standard input; see --help"
+        "no tests",
+        "name files of tests, or pipe JSON lines to standard input; see --help",
     )?;
     Ok(Status::CannotAnswer)
 }
@@ -433,12 +436,16 @@ fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
     let (ran, failed) = (cases(report.cases), report.failed);
     match report.not_run.len() {
-        0 => writeln!(out, "{ran}, {failed} failed"),
+        0 => write_line(out, format_args!("{ran}, {failed} failed")),
+        // The error of each file is written already, and there is nothing else to sum up.
+        _ if report.files.is_empty() => Ok(()),
         // That nothing failed is no news while something did not run.
-        files => writeln!(
+        files => write_line(
             out,
-            "FAIL  {files} of {} files could not be run; of the others {ran}, {failed} not as expected",
-            files + report.files.len()
+            format_args!(
+                "FAIL  {files} of {} files could not be run; of the others {ran}, {failed} not as expected",
+                files + report.files.len()
+            ),
         ),
     }
 }

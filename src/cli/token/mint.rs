@@ -15,9 +15,10 @@ use crate::cli::authority::authority;
 use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
 use crate::cli::policy::generate::arguments::claim;
+use crate::cli::user_error::UserError;
 use crate::cli::{Format, Status};
 use crate::config::{Config, duration};
-use crate::escape::{escaped, write_line};
+use crate::escape::write_line;
 use crate::policy::grant::Grants;
 use crate::policy::scope::Scope;
 
@@ -34,6 +35,9 @@ Examples:
 Exit status: 0 minted (a warning says when nobody would be let in with it), 2 the configuration, \
 the key or the claims are not right.";
 
+const KEY_HELP: &str = "give a private key as PEM (PKCS#8), or --dev for the development key";
+const CLAIMS_HELP: &str = "give --claims '{\"sub\":\"…\"}', a file, or `-` for standard input";
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Mint {
     /// A role of the configuration
@@ -45,7 +49,7 @@ pub(in crate::cli) struct Mint {
     /// A claim; values with commas between them are a list, none are an empty list (repeatable)
     #[arg(long, value_name = "NAME=VALUE[,VALUE…]", value_parser = claim)]
     claim: Vec<(String, Value)>,
-    /// Further claims: JSON text (beginning with `{`) or a file; --claim and --sub stand above it
+    /// Further claims: JSON text (beginning with `{`), a file, or `-`; --claim and --sub take precedence
     #[arg(long, value_name = "JSON|FILE")]
     claims: Option<String>,
     /// For how long the token is valid
@@ -96,8 +100,8 @@ pub(super) fn run(
     };
     let Minted { token, claims } = match command.minted(&config) {
         Ok(minted) => minted,
-        Err(told) => {
-            writeln!(messages, "{told}")?;
+        Err(error) => {
+            error.write(messages)?;
             return Ok(Status::CannotAnswer);
         }
     };
@@ -113,54 +117,50 @@ pub(super) fn run(
 }
 
 impl Mint {
-    /// The token; an error is what to tell.
-    fn minted(&self, config: &Config) -> Result<Minted, String> {
+    fn minted(&self, config: &Config) -> Result<Minted, UserError> {
         if !config.roles.iter().any(|role| *role.name == *self.role) {
             let known: Vec<&str> = config.roles.iter().map(|role| &*role.name).collect();
             let help = match known.as_slice() {
                 [] => "add roles to the configuration".to_owned(),
                 known => format!("roles are {}", known.join(", ")),
             };
-            return Err(format!(
-                "error: there is no role `{}`\nhelp: {help}",
-                escaped(&self.role)
+            return Err(UserError::new(
+                format_args!("there is no role `{}`", self.role),
+                help,
             ));
         }
         let key = self.key()?;
         let claims = self.all_claims(config)?;
         token::mint(claims, &key, Timestamp::now(), self.expires)
-            .map_err(|error| format!("error: {error}\nhelp: give another --key, or --expires"))
+            .map_err(|error| UserError::new(error, "give another --key, or --expires"))
     }
 
-    fn key(&self) -> Result<Key, String> {
+    fn key(&self) -> Result<Key, UserError> {
         let Some(file) = &self.with.key else {
             return Ok(Key::development());
         };
-        let text = read(file).map_err(|error| {
-            format!("error: {error:#}\nhelp: give a private key as PEM (PKCS#8), or --dev for the development key")
-        })?;
+        let text =
+            read(file).map_err(|error| UserError::new(format_args!("{error:#}"), KEY_HELP))?;
         Key::parse(&text, self.key_id.clone()).map_err(|error| {
-            format!(
-                "error: the key file `{file}`: {error}\nhelp: give a private key as PEM (PKCS#8), or --dev for the development key"
-            )
+            UserError::new(format_args!("the key file `{file}`: {error}"), KEY_HELP)
         })
     }
 
-    fn all_claims(&self, config: &Config) -> Result<Map<String, Value>, String> {
+    fn all_claims(&self, config: &Config) -> Result<Map<String, Value>, UserError> {
         let mut all = match &self.claims {
             None => Map::new(),
             Some(argument) => {
                 let text = if argument.trim_start().starts_with('{') {
                     argument.clone()
                 } else {
-                    read(argument).map_err(|error| {
-                        format!(
-                            "error: {error:#}\nhelp: give --claims '{{\"sub\":\"…\"}}', or a file"
-                        )
-                    })?
+                    read(argument)
+                        .map_err(|error| UserError::new(format_args!("{error:#}"), CLAIMS_HELP))?
                 };
                 serde_json::from_str(&text).map_err(|error| {
-                    format!("error: the claims are no JSON object: {error}\nhelp: give --claims '{{\"sub\":\"…\"}}', or a file")
+                    UserError::new(
+                        format_args!("the claims are no JSON object: {error}"),
+                        CLAIMS_HELP,
+                    )
                 })?
             }
         };
@@ -205,10 +205,12 @@ impl Mint {
             )?;
         }
         if token.len() > TOKEN_CHARACTERS {
-            writeln!(
+            write_line(
                 messages,
-                "warning: it has {} characters; IoT Core hands {TOKEN_CHARACTERS} to an authorizer at most",
-                token.len()
+                format_args!(
+                    "warning: it has {} characters; IoT Core hands {TOKEN_CHARACTERS} to an authorizer at most",
+                    token.len()
+                ),
             )?;
         }
         Ok(())

@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, Write};
 
+use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +16,9 @@ use crate::authorizer::key::Keys;
 use crate::channel::limits::{AUTHORIZER_DOCUMENTS, TOKEN_CHARACTERS};
 use crate::cli::authority::{authority, keys};
 use crate::cli::configuration::Configuration;
+use crate::cli::input::{INPUT_BYTES, text_of};
 use crate::cli::json::write_json;
+use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status};
 use crate::config::Config;
 use crate::escape::write_line;
@@ -115,9 +118,10 @@ impl Verify {
             named => named,
         };
         if files.is_empty() {
-            writeln!(
+            write_error(
                 messages,
-                "error: no keys are known that a token could be believed by\nhelp: set authorizer.keys in the configuration, name a file with --key, or believe the development key with --dev"
+                "no keys are known that a token could be believed by",
+                "set authorizer.keys in the configuration, name a file with --key, or believe the development key with --dev",
             )?;
             return Ok(None);
         }
@@ -132,19 +136,19 @@ impl Verify {
         if self.token != "-" {
             return Ok(Some(self.token.clone()));
         }
-        let mut token = String::new();
-        match input {
-            Some(mut input) => {
-                input.read_to_string(&mut token)?;
+        let token = match input {
+            Some(input) => {
+                text_of(input, INPUT_BYTES).context("reading the token from standard input")?
             }
             None => {
-                writeln!(
+                write_error(
                     messages,
-                    "error: no token\nhelp: pipe it to standard input: eventcast token verify - < token"
+                    "no token",
+                    "pipe it to standard input: eventcast token verify - < token",
                 )?;
                 return Ok(None);
             }
-        }
+        };
         Ok(Some(token))
     }
 }

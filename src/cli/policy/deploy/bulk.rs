@@ -14,6 +14,8 @@ use crate::aws::caller;
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::ControlError;
 use crate::cli::Status;
+use crate::cli::endpoint_variables;
+use crate::escape::write_line;
 use crate::policy::deploy::target::Target;
 use crate::shutdown::Shutdown;
 
@@ -65,6 +67,9 @@ pub(super) async fn run<C: Change>(
     listed: bool,
     (out, messages): (&mut impl Write, &mut impl Write),
 ) -> anyhow::Result<Status> {
+    if !endpoint_variables::are_usable(messages)? {
+        return Ok(Status::CannotAnswer);
+    }
     let access = match Access::open(changes.rate).await {
         Ok(access) => access,
         Err(error) => return stop(&error, Status::CannotAnswer, messages),
@@ -75,7 +80,7 @@ pub(super) async fn run<C: Change>(
         .map(|item| item.and_then(|item| here(item, region)))
         .collect();
     if let (false, Some(Err(failure))) = (listed, asked.first()) {
-        writeln!(messages, "{failure}")?;
+        failure.write(messages)?;
         return Ok(Status::CannotAnswer);
     }
     if let Err(error) = change.prepare(&access, &asked).await {
@@ -123,7 +128,7 @@ async fn carry_out<C: Change>(
     report.effect = C::EFFECT.filter(|_| report.has_changed());
     let status = report.finish(changes.format, out)?;
     if let Some(effect) = report.effect {
-        writeln!(messages, "note: {effect}")?;
+        write_line(messages, format_args!("note: {effect}"))?;
     }
     Ok(status)
 }

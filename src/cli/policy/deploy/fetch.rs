@@ -4,7 +4,9 @@ use std::io::Write;
 
 use super::{Access, stop};
 use crate::cli::Status;
+use crate::cli::endpoint_variables;
 use crate::cli::runtime::block_on;
+use crate::cli::user_error::write_error;
 use crate::policy::deploy::target::{BadText, PolicyName};
 
 /// The default version's document of a policy. Where there is none, that is told, and how the command ends is given back.
@@ -13,7 +15,10 @@ pub(in crate::cli::policy) fn document(
     messages: &mut impl Write,
 ) -> anyhow::Result<Result<String, Status>> {
     if let Err(BadText { what, help }) = PolicyName::parse(name) {
-        writeln!(messages, "error: {what}\nhelp: {help}")?;
+        write_error(messages, format_args!("{what}"), format_args!("{help}"))?;
+        return Ok(Err(Status::CannotAnswer));
+    }
+    if !endpoint_variables::are_usable(messages)? {
         return Ok(Err(Status::CannotAnswer));
     }
     block_on(async {
@@ -25,9 +30,10 @@ pub(in crate::cli::policy) fn document(
             Ok(Some(deployed)) => Ok(Ok(deployed.document)),
             Ok(None) => {
                 let region = plane.region();
-                writeln!(
+                write_error(
                     messages,
-                    "error: there is no policy `{name}` in {region}\nhelp: eventcast policy show lists those that are there"
+                    format_args!("there is no policy `{name}` in {region}"),
+                    "eventcast policy show lists those that are there",
                 )?;
                 Ok(Err(Status::CannotAnswer))
             }

@@ -5,13 +5,14 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::list::Unreadable;
+use crate::cli::input::{self, LIST_BYTES};
 
 /// What a journal is about: it stands in its first line.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -63,9 +64,8 @@ impl Journal {
         if !read_only {
             options.write(true).create(true).truncate(false);
         }
-        let mut file = options.open(path).map_err(failed)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(failed)?;
+        let file = options.open(path).map_err(failed)?;
+        let text = input::text_of(&file, LIST_BYTES).map_err(failed)?;
         // Only whole lines count.
         let whole = text
             .rfind('\n')

@@ -1,7 +1,6 @@
 //! Lists of policies: one a line, as CSV with a heading or as JSON lines. A bad line is told of and left out; a bad heading is
 //! a question that cannot be answered.
 
-use std::fs;
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord};
@@ -9,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::report::Failure;
+use crate::cli::input::{self, LIST_BYTES};
 
 /// How much of a bad line is shown, in characters.
 const SHOWN: usize = 80;
@@ -82,7 +82,7 @@ pub(super) fn read(
     };
     let kind = path.extension().and_then(|extension| extension.to_str());
     let text = || {
-        fs::read(path).map_err(|error| {
+        input::read(path, LIST_BYTES).map_err(|error| {
             unreadable(
                 format!("reading the list `{file}`: {error}"),
                 "name a file with --from",

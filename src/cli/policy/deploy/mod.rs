@@ -28,6 +28,7 @@ use self::report::Failure;
 use crate::aws::client;
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::{ControlError, Told};
+use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status};
 use crate::policy::deploy::target::{BadText, Target};
 
@@ -73,7 +74,7 @@ impl Access {
 /// Tells of an error that ends the command.
 fn stop(error: &ControlError, status: Status, messages: &mut impl Write) -> anyhow::Result<Status> {
     let Told { what, help } = error.told();
-    writeln!(messages, "error: {what}\nhelp: {help}")?;
+    write_error(messages, format_args!("{what}"), format_args!("{help}"))?;
     Ok(status)
 }
 

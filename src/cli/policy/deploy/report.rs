@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::list::Unreadable;
 use crate::aws::control_plane::error::Told;
 use crate::cli::json::write_json;
+use crate::cli::user_error::UserError;
 use crate::cli::{Format, Status};
-use crate::escape::{escaped, write_line};
+use crate::escape::write_line;
 use crate::policy::deploy::plan::Step;
 
 /// One thing that was done, or would be.
@@ -103,21 +104,28 @@ pub(super) struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("error: ")?;
         if let (Some(file), Some(line)) = (&self.file, self.line) {
             write!(f, "{file}:{line}: ")?;
         }
-        f.write_str(&escaped(&self.error))?;
+        f.write_str(&self.error)?;
         // What names the value already need not name it again.
         match &self.value {
             Some(value) if !self.error.contains(value.as_str()) => {
-                write!(f, ": `{}`", escaped(value))?
+                write!(f, ": `{value}`")?;
             }
             _ => {}
         }
+        Ok(())
+    }
+}
+
+impl Failure {
+    /// Writes it, and what to do.
+    pub(super) fn write(&self, messages: &mut impl Write) -> io::Result<()> {
+        let error = UserError::plain(self);
         match &self.help {
-            Some(help) => write!(f, "\nhelp: {help}"),
-            None => Ok(()),
+            Some(help) => error.help(help).write(messages),
+            None => error.write(messages),
         }
     }
 }
@@ -235,7 +243,7 @@ impl Report {
 
     /// Tells of a failure and keeps it.
     pub(super) fn fail(&mut self, failure: Failure, messages: &mut impl Write) -> io::Result<()> {
-        writeln!(messages, "{failure}")?;
+        failure.write(messages)?;
         self.failures.push(failure);
         Ok(())
     }
@@ -260,7 +268,7 @@ impl Report {
             Format::Json => {
                 write_json(self, out)?;
             }
-            Format::Text => writeln!(out, "{}", self.summary())?,
+            Format::Text => write_line(out, format_args!("{}", self.summary()))?,
         }
         Ok(if self.complete && self.failures.is_empty() {
             Status::Yes

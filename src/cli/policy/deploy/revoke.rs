@@ -111,7 +111,7 @@ pub(in crate::cli::policy) fn run(
             match item(&row, command.delete) {
                 Ok(item) => vec![Ok(item)],
                 Err(failure) => {
-                    writeln!(messages, "{failure}")?;
+                    failure.write(messages)?;
                     return Ok(Status::CannotAnswer);
                 }
             }

@@ -14,6 +14,7 @@ use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::{ControlError, Told};
 use crate::cli::Format;
 use crate::cli::progress::bar;
+use crate::escape::write_line;
 use crate::policy::deploy::plan::Step;
 use crate::shutdown::Shutdown;
 
@@ -73,7 +74,7 @@ pub(super) async fn all<I, F: Future<Output = Outcome>>(
             }
             error = &mut signals => error?,
             _ = tell.tick(), if told_at_times => {
-                writeln!(messages, "{done} of {total} policies")?;
+                write_line(messages, format_args!("{done} of {total} policies"))?;
             }
             _ = shutdown.draining(), if !interrupted && hopeless.is_none() => {
                 interrupted = true;

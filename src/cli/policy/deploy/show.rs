@@ -11,9 +11,12 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{Access, stop};
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::ControlError;
+use crate::cli::endpoint_variables;
 use crate::cli::json::write_json;
 use crate::cli::runtime::block_on;
+use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status};
+use crate::escape::write_line;
 use crate::policy::deploy::plan::Version;
 use crate::policy::deploy::target::{BadText, PolicyName, Target};
 
@@ -86,7 +89,10 @@ pub(in crate::cli::policy) fn run(
         .as_deref()
         .map(|target| Target::parse(target).map(drop));
     if let Some(BadText { what, help }) = name.or(target).and_then(bad) {
-        writeln!(messages, "error: {what}\nhelp: {help}")?;
+        write_error(messages, format_args!("{what}"), format_args!("{help}"))?;
+        return Ok(Status::CannotAnswer);
+    }
+    if !endpoint_variables::are_usable(messages)? {
         return Ok(Status::CannotAnswer);
     }
     block_on(async {
@@ -121,8 +127,11 @@ async fn show(
     if names.is_empty() {
         let region = plane.region();
         match &command.target {
-            Some(target) => writeln!(messages, "no policy is attached to `{target}`")?,
-            None => writeln!(messages, "there is no policy in {region}")?,
+            Some(target) => write_line(
+                messages,
+                format_args!("no policy is attached to `{target}`"),
+            )?,
+            None => write_line(messages, format_args!("there is no policy in {region}"))?,
         }
     }
     match command.format {
@@ -136,7 +145,7 @@ async fn show(
         }
         Format::Text => {
             for name in names {
-                writeln!(out, "{name}")?;
+                write_line(out, format_args!("{name}"))?;
             }
         }
     }
@@ -162,10 +171,9 @@ async fn one(
     let (deployed, versions, targets) = match read.await {
         Ok(Some(read)) => read,
         Ok(None) => {
-            writeln!(
+            write_line(
                 messages,
-                "there is no policy `{name}` in {}",
-                plane.region()
+                format_args!("there is no policy `{name}` in {}", plane.region()),
             )?;
             return Ok(Ok(Status::No));
         }
@@ -178,9 +186,9 @@ async fn one(
             Ok(None) => {
                 let known: Vec<&str> = versions.iter().map(|version| &*version.id).collect();
                 let known = known.join(", ");
-                writeln!(
+                write_line(
                     messages,
-                    "policy `{name}` has no version `{version}`; it has {known}"
+                    format_args!("policy `{name}` has no version `{version}`; it has {known}"),
                 )?;
                 return Ok(Ok(Status::No));
             }
@@ -224,25 +232,59 @@ fn write_one(shown: &Shown<'_>, format: Format, out: &mut impl Write) -> anyhow:
     }
     let time =
         |time: Option<Timestamp>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.0}"));
-    writeln!(out, "policy:   {}", shown.name)?;
-    writeln!(out, "arn:      {}", shown.arn)?;
+    write_line(out, format_args!("policy:   {}", shown.name))?;
+    write_line(out, format_args!("arn:      {}", shown.arn))?;
     for (at, version) in shown.versions.iter().enumerate() {
         let label = if at == 0 { "versions:" } else { "" };
         let default = if version.default { "  default" } else { "" };
-        writeln!(
+        write_line(
             out,
-            "{label:<9} {}  {}{default}",
-            version.id,
-            time(version.created)
+            format_args!(
+                "{label:<9} {}  {}{default}",
+                version.id,
+                time(version.created)
+            ),
         )?;
     }
     let targets = shown.targets.iter().map(String::as_str);
     let none = shown.targets.is_empty().then_some("none");
     for (at, target) in targets.chain(none).enumerate() {
         let label = if at == 0 { "targets:" } else { "" };
-        writeln!(out, "{label:<9} {target}")?;
+        write_line(out, format_args!("{label:<9} {target}"))?;
     }
-    writeln!(out, "\nversion {}:", shown.version)?;
+    writeln!(out)?;
+    write_line(out, format_args!("version {}:", shown.version))?;
     writeln!(out, "{}", shown.document)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_names_begins_no_line() {
+        let forged = "x\nversion 9:\u{1b}[2K";
+        let targets = BTreeSet::from([forged.to_owned()]);
+        let shown = Shown {
+            name: forged,
+            arn: forged,
+            created: None,
+            changed: None,
+            versions: vec![ShownVersion {
+                id: forged,
+                created: None,
+                default: true,
+            }],
+            targets: &targets,
+            version: forged,
+            document: as_written(forged.to_owned()).unwrap(),
+        };
+        let mut out = Vec::new();
+        write_one(&shown, Format::Text, &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out.lines().count(), 7, "{out}");
+        assert!(!out.contains('\u{1b}'), "{out:?}");
+        assert!(!out.lines().any(|line| line == "version 9:"), "{out}");
+    }
 }

@@ -13,6 +13,7 @@ use super::{Once, bulk, targets, unfit};
 use crate::cli::diagnostic::render;
 use crate::cli::policy::documents::{self, bounded, read_text};
 use crate::cli::policy::{document_fault, lint};
+use crate::cli::user_error::write_error;
 use crate::policy::deploy::plan::Wanted;
 use crate::policy::deploy::target::{PolicyName, Target};
 use crate::policy::deploy::text::{PolicyText, UnfitText};
@@ -97,7 +98,7 @@ pub(super) fn one(
     match item(row, text, how.only_these) {
         Ok(item) => Ok(Some(item)),
         Err(failure) => {
-            writeln!(messages, "{failure}")?;
+            failure.write(messages)?;
             Ok(None)
         }
     }
@@ -110,10 +111,13 @@ fn passes(file: &str, text: &str, messages: &mut impl Write) -> anyhow::Result<b
     lint::write_findings(&findings, &policies, messages)?;
     let errors = lint::count(&findings, Level::Error);
     if errors > 0 {
-        writeln!(
+        write_error(
             messages,
-            "error: the policy was not applied: the lints find {}\nhelp: correct the document, or apply it all the same with --no-lint",
-            lint::counted(errors, "error")
+            format_args!(
+                "the policy was not applied: the lints find {}",
+                lint::counted(errors, "error")
+            ),
+            "correct the document, or apply it all the same with --no-lint",
         )?;
     }
     Ok(errors == 0)
@@ -175,7 +179,11 @@ fn explain(
     messages: &mut impl Write,
 ) -> anyhow::Result<()> {
     let UnfitText::NotADocument(error) = unfit else {
-        writeln!(messages, "error: {file}: {unfit}\nhelp: {TOO_LONG}")?;
+        write_error(
+            messages,
+            format_args!("{file}: {unfit}"),
+            format_args!("{TOO_LONG}"),
+        )?;
         return Ok(());
     };
     for fault in error.faults.clone() {

@@ -1,10 +1,12 @@
 //! What `policy generate` is asked for, and what can be wrong with it.
 
-use std::fs;
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
+use crate::cli::input::{self, INPUT_BYTES};
+use crate::cli::user_error::UserError;
 use crate::config::Config;
 use crate::config::queue_name::QueueName;
 use crate::policy::generate::{Form, GenerateError};
@@ -40,7 +42,7 @@ pub(super) struct Claims {
     /// A claim of the token; values with commas between them are a list, none are an empty list (repeatable)
     #[arg(long, value_name = "NAME=VALUE[,VALUE…]", value_parser = claim, conflicts_with_all = ["client", "part"])]
     pub(super) claim: Vec<(String, Value)>,
-    /// All claims: JSON text (beginning with `{`) or a file; --claim takes precedence
+    /// All claims: JSON text (beginning with `{`), a file, or `-`; --claim takes precedence
     #[arg(long, value_name = "JSON|FILE", conflicts_with_all = ["client", "part"])]
     pub(super) claims: Option<String>,
 }
@@ -140,14 +142,20 @@ impl<'s> Located<'s> {
 /// What went wrong, by whose fault it is.
 pub(super) enum Refusal {
     /// The configuration, the claims or the arguments: what is wrong, and what to do.
-    Input(String),
+    Input(UserError),
     /// There is no room.
     Room(GenerateError),
 }
 
 impl From<anyhow::Error> for Refusal {
     fn from(error: anyhow::Error) -> Self {
-        Self::Input(format!("error: {error:#}"))
+        Self::Input(UserError::plain(format_args!("{error:#}")))
+    }
+}
+
+impl From<UserError> for Refusal {
+    fn from(error: UserError) -> Self {
+        Self::Input(error)
     }
 }
 
@@ -158,14 +166,15 @@ impl From<GenerateError> for Refusal {
 }
 
 impl Claims {
-    pub(super) fn read(&self) -> anyhow::Result<Value> {
+    pub(super) fn read(&self) -> Result<Value, UserError> {
         let mut claims = match &self.claims {
             None => Map::new(),
             Some(argument) => {
                 let text = if argument.trim_start().starts_with('{') {
                     argument.clone()
                 } else {
-                    fs::read_to_string(argument).map_err(|error| unfit(argument, &error))?
+                    input::read_text(Path::new(argument), INPUT_BYTES)
+                        .map_err(|error| unfit(argument, &error))?
                 };
                 serde_json::from_str(&text).map_err(|error| unfit(argument, &error))?
             }
@@ -177,9 +186,10 @@ impl Claims {
     }
 }
 
-fn unfit(argument: &str, error: &dyn std::error::Error) -> anyhow::Error {
-    anyhow::anyhow!(
-        "reading the claims `{argument}`: {error}\nhelp: give a JSON object: text that begins with `{{`, or a file"
+fn unfit(argument: &str, error: &dyn std::error::Error) -> UserError {
+    UserError::new(
+        format_args!("reading the claims `{argument}`: {error}"),
+        "give a JSON object: text that begins with `{`, a file, or `-` for standard input",
     )
 }
 
@@ -194,20 +204,23 @@ impl Endpoint {
         let all = || std::iter::once(&given).chain(known);
         let region = all().find_map(|known| known.region);
         let account = all().find_map(|known| known.account);
-        let missing = match (region, account) {
+        let (missing, help) = match (region, account) {
             (Some(region), Some(account)) => {
                 return Ok(Scope::try_new(region, account).map_err(anyhow::Error::new)?);
             }
-            (None, None) => {
-                "the Region and the account of IoT Core are not known\nhelp: set authorizer.region and authorizer.account in the configuration, give --region and --account, or set AWS_REGION and AWS_ACCOUNT_ID"
-            }
-            (None, Some(_)) => {
-                "the Region of IoT Core is not known\nhelp: set authorizer.region in the configuration, give --region, or set AWS_REGION"
-            }
-            (Some(_), None) => {
-                "the account of IoT Core is not known\nhelp: set authorizer.account in the configuration, give --account, or set AWS_ACCOUNT_ID"
-            }
+            (None, None) => (
+                "the Region and the account of IoT Core are not known",
+                "set authorizer.region and authorizer.account in the configuration, give --region and --account, or set AWS_REGION and AWS_ACCOUNT_ID",
+            ),
+            (None, Some(_)) => (
+                "the Region of IoT Core is not known",
+                "set authorizer.region in the configuration, give --region, or set AWS_REGION",
+            ),
+            (Some(_), None) => (
+                "the account of IoT Core is not known",
+                "set authorizer.account in the configuration, give --account, or set AWS_ACCOUNT_ID",
+            ),
         };
-        Err(Refusal::Input(format!("error: {missing}")))
+        Err(UserError::new(missing, help).into())
     }
 }
