@@ -12,6 +12,7 @@ use clap::{Args, CommandFactory as _};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
+use super::user_error::write_error;
 use super::{Arguments, Status, short_version};
 
 #[derive(Debug, Args)]
@@ -56,11 +57,8 @@ pub(super) fn run(
             } else {
                 format!("the commands of `{}` are {}", way(found), names.join(", "))
             };
-            writeln!(
-                messages,
-                "error: `{}` has no command `{name}`\nhelp: {help}",
-                way(found)
-            )?;
+            let what = format_args!("`{}` has no command `{name}`", way(found));
+            write_error(messages, what, help)?;
             return Ok(Status::CannotAnswer);
         };
         found = below;
