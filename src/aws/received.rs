@@ -295,6 +295,7 @@ mod tests {
                 message("b", br#""r""#, br#""two""#, &group),
                 message("c", br#""r""#, br#""three""#, br#","MessageId":"d""#),
                 b"17".to_vec(),
+                br#"{"MessageId":"f","Body":"one"quoted""}"#.to_vec(),
                 message("e", br#""r""#, br#""five""#, b""),
             ]);
             let answer = read(&answer).unwrap();
@@ -308,6 +309,7 @@ mod tests {
                 (Some("b"), Some("r"), None),
                 (None, Some("r"), Some("three")),
                 (None, None, None),
+                (None, None, None),
                 (Some("e"), Some("r"), Some("five")),
             ];
             assert_eq!(read, expected, "{}", String::from_utf8_lossy(broken));
@@ -317,9 +319,9 @@ mod tests {
     #[test]
     fn an_answer_whose_structure_is_broken_is_no_answer() {
         for broken in [
-            &br#"{"Messages":[{"Body":"one"quoted""}]}"#[..],
-            br#"{"Messages":[{"Body":"one"},{"Body":"two"}"#,
+            &br#"{"Messages":[{"Body":"one"},{"Body":"two"}"#[..],
             br#"{"Messages":[{"Body":"one\"}]}"#,
+            br#"{"Messages":[{"Body":"one"quoted"}]}"#,
             br#"{"Messages":"\q"}"#,
             br#"{"Messages":[],"Next":"\q"}"#,
             br#"[{"Body":"\q"}]"#,

@@ -13,10 +13,10 @@ use regex_automata::{Anchored, Input};
 use super::IdFormat;
 
 /// The most pairs of states that are looked at.
-const MOST_PAIRS: usize = 20_000;
+const MOST_PAIRS: usize = 4_000;
 
 /// The memory of one automaton, in bytes. Where it does not hold all states there is no answer.
-const CACHE_BYTES: usize = 4 << 20;
+const CACHE_BYTES: usize = 1 << 20;
 
 /// The answer for two formats.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -214,7 +214,7 @@ fn bad_tokens_are_not_believed() {
         ),
         (
             with(json!({ "exp": 1e300 })),
-            "the claim `exp` is 1e300, which is no time: seconds since 1970 as a number are expected",
+            "the claim `exp` is 1e+300, which is no time: seconds since 1970 as a number are expected",
         ),
         (
             with(json!({ "exp": [4_102_444_800_u64] })),

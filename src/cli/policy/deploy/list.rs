@@ -306,7 +306,11 @@ mod tests {
                 row.policy.unwrap_or_default(),
                 row.targets
             ),
-            Err(failure) => failure.to_string(),
+            Err(failure) => {
+                let mut lines = Vec::new();
+                failure.write(&mut lines).unwrap();
+                String::from_utf8(lines).unwrap().trim_end().to_owned()
+            }
         };
         rows.into_iter().map(row).collect::<Vec<_>>().join("\n")
     }
