@@ -259,11 +259,11 @@ fn what_cannot_be_answered() {
     ");
     insta::assert_snapshot!(told(&["mint", "--dev", "--role", "customer", "--claims", "[1]"]), @"
     error: reading `[1]`: No such file or directory (os error 2)
-    help: give --claims '{\"sub\":\"…\"}', or a file
+    help: give --claims '{\"sub\":\"…\"}', a file, or `-` for standard input
     ");
     insta::assert_snapshot!(told(&["mint", "--dev", "--role", "customer", "--claims", "{"]), @"
     error: the claims are no JSON object: EOF while parsing an object at line 1 column 1
-    help: give --claims '{\"sub\":\"…\"}', or a file
+    help: give --claims '{\"sub\":\"…\"}', a file, or `-` for standard input
     ");
 }
 
