@@ -236,7 +236,7 @@ fn secrets_are_never_shown() {
             let mut command = folder.eventcast(&["routes", "check", "--format", format]);
             command.envs(variables.iter().copied());
             let (status, out, errors) = run(command);
-            assert_eq!(status, 1, "{name}: {out}{errors}");
+            assert_ne!(status, 0, "{name}: {out}{errors}");
             assert!(
                 !format!("{out}{errors}").contains("S3CRET"),
                 "{name}: {out}{errors}"

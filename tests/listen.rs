@@ -108,10 +108,10 @@ impl Drop for Listening {
 /// `| head -1` goes away, and no further message comes.
 #[test]
 fn listening_ends_with_its_reader() {
-    let dev = Dev::start(&[]);
-    let token = ["--role", "customer", "--claims", &claims()].map(str::to_owned);
-    let token: Vec<&str> = token.iter().map(String::as_str).collect();
-    let mut listening = Listening::start(&mut listen(&dev, &token));
+    let dev = Dev::assembled(&[]);
+    let claims = claims();
+    let arguments = ["--role", "customer", "--claims", &claims];
+    let mut listening = Listening::start(&mut listen(&dev, &arguments));
     drop(listening.process.stdout.take());
     let until = Instant::now() + Duration::from_secs(20);
     let status = loop {

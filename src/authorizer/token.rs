@@ -308,7 +308,16 @@ fn token_error(error: &Error, token: &str) -> TokenError {
                 {
                     TokenError::Type("sub".into(), wanted("sub"))
                 }
-                _ => TokenError::Other("its claims are not a JSON object".into()),
+                Ok(ClaimSet { mut claims, .. }) => {
+                    let mut times = ["exp", "nbf"].into_iter();
+                    let odd =
+                        times.find(|name| claims.get(*name).is_some_and(|it| !it.is_number()));
+                    match odd {
+                        Some(name) => unfit(name, claims.remove(name)),
+                        None => TokenError::Other("its claims are not a JSON object".into()),
+                    }
+                }
+                Err(_) => TokenError::Other("its claims are not a JSON object".into()),
             }
         }
         ErrorKind::Base64(_) | ErrorKind::InvalidToken => TokenError::Form,
