@@ -34,6 +34,9 @@ pub mod aws;
 pub mod mqtt;
 pub mod port;
 
+// Beside the core: what follows from a configuration, pure as well.
+pub mod infra;
+
 // The core and its foundations: pure.
 pub mod config;
 pub mod policy;

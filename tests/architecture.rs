@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     (
         "cli",
         &[
@@ -26,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "aws",
             "mqtt",
             "port",
+            "infra",
             "config",
             "policy",
             "route",
@@ -40,6 +41,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "version",
         ],
     ),
+    ("infra", &["config", "policy", "route", "event", "channel"]),
     (
         "bridge",
         &[
@@ -117,7 +119,9 @@ const MAY_USE: [(&str, &[&str]); 21] = [
 ];
 
 /// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.
-const CORE: [&str; 6] = ["config", "policy", "route", "event", "channel", "broker"];
+const CORE: [&str; 7] = [
+    "infra", "config", "policy", "route", "event", "channel", "broker",
+];
 const IMPURE: [&str; 10] = [
     "tokio::",
     "std::net::Tcp",

@@ -66,6 +66,8 @@ const ONE_IS_AN_ANSWER: &[&str] = &[
     "eventcast doctor",
     "eventcast healthcheck",
     "eventcast dlq",
+    // README's configuration and the templates of infra/ name other queues.
+    "eventcast infra check",
     "eventcast policy simulate",
     "eventcast policy diff",
     "eventcast policy lint",

@@ -1,7 +1,8 @@
-//! The infrastructure as operators deploy it: templates that the linters of others take, and that
-//! stand-ins deploy.
+//! The infrastructure as operators deploy it: templates that the linters of others take, the Terraform
+//! module, the CDK app, and the commands that keep them together with the configuration.
 
 #![allow(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
@@ -49,14 +50,14 @@ fn templates() -> Vec<PathBuf> {
 }
 
 /// Exit status and standard output of a program.
-fn output(command: &mut Command) -> (i32, String) {
+fn output_of(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     (output.status.code().unwrap(), text)
 }
 
 fn cfn_lint(files: &[PathBuf]) -> (i32, String) {
-    output(Command::new(program("cfn-lint")).args(files))
+    output_of(Command::new(program("cfn-lint")).args(files))
 }
 
 /// Schemas of CloudFormation's resources, by AWS's own linter; warnings count as well.
@@ -88,7 +89,7 @@ fn checkov_finds_nothing_without_a_reason() {
     let mut checkov = Command::new(cache().join("checkov/bin/checkov"));
     checkov.args(["--framework", "cloudformation", "--skip-download"]);
     checkov.args(["--output", "json", "--directory"]);
-    let (_, report) = output(checkov.arg(infra("cloudformation")));
+    let (_, report) = output_of(checkov.arg(infra("cloudformation")));
     let report: Value = serde_json::from_str(&report).unwrap();
     let results = &report["results"];
     assert_eq!(results["parsing_errors"], serde_json::json!([]));
@@ -116,4 +117,272 @@ fn checkov_finds_nothing_without_a_reason() {
         })
         .collect();
     assert_eq!(named("skipped_checks"), declared);
+}
+
+/// The Terraform module has the form of `terraform fmt`; validation stops at the provider, which no test
+/// can fetch, and finds nothing before.
+#[test]
+fn terraform_formats_and_reads_the_module() {
+    let terraform = |arguments: &[&str]| {
+        let mut command = Command::new("terraform");
+        let output = command
+            .args(arguments)
+            .current_dir(infra("terraform"))
+            .output()
+            .expect(
+                "terraform is not installed: https://developer.hashicorp.com/terraform/install",
+            );
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        text(output.stdout) + &text(output.stderr)
+    };
+    let unformatted = terraform(&["fmt", "-check", "-diff"]);
+    assert!(!unformatted.contains(".tf\n"), "{unformatted}");
+    let found = terraform(&["validate", "-no-color"]);
+    let errors: Vec<&str> = found
+        .lines()
+        .filter(|line| line.contains("Error: "))
+        .collect();
+    let is_provider = |line: &&str| line.contains("Missing required provider");
+    assert!(
+        errors.iter().all(is_provider) && !errors.is_empty(),
+        "{found}"
+    );
+}
+
+/// Names in the module's text behind some words, such as `var.`.
+fn named(text: &str, pattern: &str) -> BTreeSet<String> {
+    let pattern = regex::Regex::new(pattern).unwrap();
+    pattern
+        .captures_iter(text)
+        .map(|found| found[1].to_owned())
+        .collect()
+}
+
+/// What a provider would check, as far as names go: variables and resources that are used are there,
+/// nothing is left over, and the rendered values are variables.
+#[test]
+fn terraform_names_what_is_there() {
+    let text: String = files("terraform", "tf")
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let variables = named(&text, r#"(?m)^variable "(\w+)""#);
+    assert_eq!(named(&text, r"\bvar\.(\w+)"), variables);
+    let declared = named(&text, r#"(?m)^(?:resource|data) "(\w+" "\w+)""#);
+    let used = named(&text, r"\b(?:data\.)?(aws_\w+\.\w+)(?:\[|\.)");
+    for one in used {
+        let one = one.replace('.', "\" \"");
+        assert!(declared.contains(&one), "{one} is used and not declared");
+    }
+    let rendered = fs::read_to_string(infra("example/eventcast.auto.tfvars.json")).unwrap();
+    let rendered: Value = serde_json::from_str(&rendered).unwrap();
+    for name in rendered.as_object().unwrap().keys() {
+        assert!(variables.contains(name), "no variable {name}");
+    }
+}
+
+/// The CDK's own synthesis of the example app, whose templates AWS's linter takes.
+#[test]
+fn the_cdk_app_synthesizes() {
+    let installed = cache().join("cdk/node_modules");
+    let out = std::env::temp_dir().join(format!("eventcast-cdk-{}", std::process::id()));
+    let mut cdk = Command::new(installed.join(".bin/cdk"));
+    let output = cdk
+        .args(["synth", "--no-version-check", "--no-notices", "--quiet"])
+        .arg("--output")
+        .arg(&out)
+        .args(["--context", "bus=shop"])
+        .current_dir(infra("cdk"))
+        .env("NODE_PATH", &installed)
+        .output()
+        .expect("the CDK can be started; ./tests/run installs it");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let templates: Vec<PathBuf> = fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".template.json"))
+        .collect();
+    assert_eq!(templates.len(), 7, "{templates:?}");
+    let rule = fs::read_to_string(out.join("eventcast-rule.template.json")).unwrap();
+    assert!(
+        rule.contains("OrderPlaced") && rule.contains("\"shop\""),
+        "{rule}"
+    );
+    let scaling = fs::read_to_string(out.join("eventcast-scaling.template.json")).unwrap();
+    assert!(scaling.contains("IF(FILL(running, 0) < 1"), "{scaling}");
+    // Parameters became values, which the linter remarks on.
+    let mut lint = Command::new(program("cfn-lint"));
+    let (status, found) = output_of(lint.args(["--ignore-checks", "W", "--"]).args(&templates));
+    fs::remove_dir_all(&out).unwrap();
+    assert_eq!((status, found), (0, String::new()));
+}
+
+fn eventcast(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_eventcast"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("EVENTCAST_CONFIG", "infra/example/eventcast.yaml")
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let status = output.status.code().unwrap();
+    (status, text(output.stdout), text(output.stderr))
+}
+
+/// `infra render`: to a folder, compared with it, and one file.
+#[test]
+fn rendered_files_are_written_and_compared() {
+    let folder = std::env::temp_dir().join(format!("eventcast-render-{}", std::process::id()));
+    let path = folder.display().to_string();
+    let (status, written, errors) = eventcast(&["infra", "render", "--out", &path]);
+    assert_eq!((status, written.lines().count()), (0, 9), "{errors}");
+    let (status, out, _) = eventcast(&["infra", "render", "--check", &path]);
+    assert_eq!((status, out.as_str()), (0, ""));
+    assert_eq!(
+        eventcast(&["infra", "render", "--check", "infra/example"]).0,
+        0
+    );
+
+    // Drift: another pattern, and a file that is missing.
+    let rule = folder.join("rule.json");
+    let text = fs::read_to_string(&rule).unwrap();
+    fs::write(&rule, text.replace("shop.orders", "shop.*")).unwrap();
+    fs::remove_file(folder.join("roles.json")).unwrap();
+    let (status, out, errors) = eventcast(&["infra", "render", "--check", &path]);
+    assert_eq!(status, 1);
+    assert!(out.contains("roles.json: it is missing"), "{out}");
+    assert!(
+        out.contains("`\"shop.*\"` is there, and the configuration makes `\"shop.orders\"`"),
+        "{out}"
+    );
+    assert!(
+        errors.contains("help: `eventcast infra render --out "),
+        "{errors}"
+    );
+    let (status, out, _) = eventcast(&["infra", "render", "--check", &path, "--format", "json"]);
+    let drifts: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (status, drifts["drifts"].as_array().unwrap().len()),
+        (1, 2),
+        "{out}"
+    );
+    fs::remove_dir_all(&folder).unwrap();
+
+    let (status, out, _) = eventcast(&["infra", "render", "rule.json"]);
+    assert_eq!((status, out), (0, text));
+    let (status, _, errors) = eventcast(&["infra", "render", "rules.json"]);
+    assert!(
+        status == 2 && errors.contains("help: files are alarms.json"),
+        "{errors}"
+    );
+    let (status, out, _) = eventcast(&["infra", "render", "--format", "json"]);
+    let all: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status, all.as_object().unwrap().len()), (0, 9));
+    let (status, _, errors) = eventcast(&["infra", "render", "--set", "envelope=raw"]);
+    assert!(status == 2 && errors.contains("help: "), "{errors}");
+}
+
+/// A task without files has the configuration's text in a variable, which wins over the file of an
+/// image, and not over one of the command line.
+#[test]
+fn the_text_of_a_variable_is_a_configuration() {
+    let text = fs::read_to_string(infra("example/eventcast.yaml")).unwrap();
+    let routes = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eventcast"));
+        command.args(["routes", "check"]).args(arguments);
+        command
+            .current_dir(std::env::temp_dir())
+            .env_remove("EVENTCAST_CONFIG");
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout) + &text(output.stderr),
+        )
+    };
+    let of_task = [("EVENTCAST_CONFIG_TEXT", text.as_str())];
+    let (status, told) = routes(&of_task, &[]);
+    assert!(status == Some(0) && told.contains("1 route"), "{told}");
+    let image = [of_task[0], ("EVENTCAST_CONFIG", "/etc/eventcast/none.yaml")];
+    assert_eq!(routes(&image, &[]).0, Some(0));
+    let (status, told) = routes(&of_task, &["--config", "/nonexistent.yaml"]);
+    assert!(
+        status == Some(2) && told.contains("/nonexistent.yaml"),
+        "{told}"
+    );
+    // Faults name the variable in place of a file.
+    let (status, told) = routes(&[("EVENTCAST_CONFIG_TEXT", "routes: 7\n")], &[]);
+    assert!(
+        status != Some(0) && told.contains("EVENTCAST_CONFIG_TEXT:1:9"),
+        "{told}"
+    );
+}
+
+/// The policies in the template are those that `policy generate` prints, which other tests hold to what
+/// each command calls.
+#[test]
+fn rendered_roles_are_the_generated_policies() {
+    let (_, roles, _) = eventcast(&["infra", "render", "roles.json"]);
+    let roles: Value = serde_json::from_str(&roles).unwrap();
+    for (part, name) in [
+        ("bridge", "Bridge"),
+        ("doctor", "Doctor"),
+        ("dlq", "DeadLetters"),
+        ("dlq-read", "DeadLettersRead"),
+    ] {
+        let (status, policy, errors) = eventcast(&["policy", "generate", "--for", part]);
+        assert_eq!(status, 0, "{errors}");
+        let policy: Value = serde_json::from_str(&policy).unwrap();
+        let rendered =
+            &roles["Resources"][format!("{name}Policy0")]["Properties"]["PolicyDocument"];
+        assert_eq!(&policy, rendered, "{part}");
+    }
+}
+
+/// `infra check` on the command line: all templates of the repository are clean, a wrong one is not.
+#[test]
+fn templates_are_checked() {
+    let all = templates();
+    let mut arguments = vec!["infra", "check"];
+    arguments.extend(all.iter().map(|path| path.to_str().unwrap()));
+    let (status, out, errors) = eventcast(&arguments);
+    assert_eq!(status, 0, "{out}{errors}");
+    assert!(out.contains("0 errors, 0 warnings"), "{out}");
+
+    let folder = std::env::temp_dir().join(format!("eventcast-check-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let wrong = folder.join("rule.yaml");
+    let text = "Resources:\n  R:\n    Type: AWS::Events::Rule\n    Properties:\n      Targets:\n        - Id: '1'\n          Arn: arn:aws:sqs:us-east-1:123456789012:eventcast-events.fifo\n";
+    fs::write(&wrong, text).unwrap();
+    let file = wrong.to_str().unwrap();
+    let (status, out, _) = eventcast(&["infra", "check", "--without-config", file]);
+    assert_eq!(status, 1);
+    for part in [
+        "error[fifo-without-group]",
+        "error[target-without-dead-letters]",
+        "rule.yaml:7:16",
+        "help: add SqsParameters: { MessageGroupId: eventcast }",
+        "1 file, 2 errors, 0 warnings",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (status, out, _) = eventcast(&["infra", "check", "--format", "json", file]);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    let codes: Vec<&Value> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["code"])
+        .collect();
+    assert_eq!(status, 1);
+    assert!(codes.contains(&&Value::from("another-queue")), "{codes:?}");
+    fs::remove_dir_all(&folder).unwrap();
+    let (status, _, errors) = eventcast(&["infra", "check", "/nonexistent.yaml"]);
+    assert!(
+        status == 2 && errors.contains("/nonexistent.yaml") && errors.contains("help: "),
+        "{errors}"
+    );
+    let (status, out, _) = eventcast(&["infra", "check", "README.md"]);
+    assert!(status == 2 && out.contains("not-a-template"), "{out}");
 }

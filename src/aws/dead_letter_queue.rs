@@ -21,6 +21,29 @@ const OWN: &str = "eventcast.";
 /// Reason of a message without one: a queue's own redrive moved it here.
 pub const REDRIVE: &str = "redrive";
 
+/// Reason of a message that EventBridge could not deliver to the target of a rule.
+pub const UNDELIVERED: &str = "undelivered";
+
+/// Attributes that EventBridge gives an event in the dead-letter queue of a target (EventBridge user
+/// guide, "Using dead-letter queues to process undelivered events",
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>). A replay leaves them
+/// out.
+const OF_EVENTBRIDGE: [&str; 6] = [
+    RULE_ARN,
+    "TARGET_ARN",
+    "ERROR_CODE",
+    "ERROR_MESSAGE",
+    "EXHAUSTED_RETRY_CONDITION",
+    "RETRY_ATTEMPTS",
+];
+
+/// The one that every such event has.
+const RULE_ARN: &str = "RULE_ARN";
+
+/// Message group of a replay to a FIFO queue, where a message has none: it comes from a standard queue,
+/// the only kind that EventBridge takes as a dead-letter queue.
+const REPLAY_GROUP: &str = "eventcast-replay";
+
 /// A message as the dead-letter queue holds it.
 pub struct DeadLetterMessage {
     /// The id that the dead-letter queue gave it.
@@ -140,11 +163,13 @@ impl DeadLetterQueue {
         let fifo = queue.ends_with(".fifo");
         let entries = messages.iter().enumerate().map(|(index, message)| {
             let others = (!message.others.is_empty()).then(|| message.others.clone());
+            let group = message.group.clone();
+            let group = group.or_else(|| fifo.then(|| REPLAY_GROUP.to_owned()));
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
                 .message_body(&message.body)
                 .set_message_attributes(others)
-                .set_message_group_id(message.group.clone())
+                .set_message_group_id(group)
                 // Sent twice, after an interruption in between, it is one message where the queue can tell.
                 .set_message_deduplication_id(fifo.then(|| message.id.clone()));
             match message.trace.as_deref().map(system_attribute) {
@@ -197,13 +222,17 @@ impl DeadLetterMessage {
         let system = message.attributes.unwrap_or_default();
         let system = |name: MessageSystemAttributeName| system.get(&name).cloned();
         let mut others = message.message_attributes.unwrap_or_default();
+        let undelivered = Undelivered::take(&mut others);
         let mut own = |name: &str| {
             let value = others.remove(&format!("{OWN}{name}"));
             value.and_then(|value| value.string_value)
         };
+        let (reason, detail) = undelivered.map_or((REDRIVE.to_owned(), None), |undelivered| {
+            (UNDELIVERED.to_owned(), Some(undelivered.detail))
+        });
         Some(Self {
-            reason: own("reason").unwrap_or_else(|| REDRIVE.to_owned()),
-            detail: own("detail"),
+            reason: own("reason").unwrap_or(reason),
+            detail: own("detail").or(detail),
             route: own("route"),
             attempt: own("attempt").and_then(|attempt| attempt.parse().ok()),
             message_id: own("message-id"),
@@ -217,5 +246,86 @@ impl DeadLetterMessage {
             receipt: Receipt::new(message.receipt_handle?),
             others,
         })
+    }
+}
+
+/// An event that EventBridge could not deliver.
+struct Undelivered {
+    /// The error and the rule.
+    detail: String,
+}
+
+impl Undelivered {
+    /// Takes the attributes of EventBridge out of a message's; `None` where it has none.
+    fn take(attributes: &mut HashMap<String, MessageAttributeValue>) -> Option<Self> {
+        if !attributes.contains_key(RULE_ARN) {
+            return None;
+        }
+        let [rule, _, code, message, condition, retries] = OF_EVENTBRIDGE.map(|name| {
+            let value = attributes.remove(name);
+            value.and_then(|value| value.string_value)
+        });
+        let rule = rule?;
+        let parts = [
+            code,
+            message,
+            condition,
+            retries.map(|n| format!("after {n} retries")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        Some(Self {
+            detail: format!("{}, by {rule}", parts.join(": ")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(attributes: &[(&str, &str)]) -> DeadLetterMessage {
+        let mut message = Message::builder().message_id("1").receipt_handle("r");
+        for (name, value) in attributes {
+            let value = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(*value);
+            message = message.message_attributes(*name, value.build().unwrap());
+        }
+        DeadLetterMessage::read(message.build()).unwrap()
+    }
+
+    #[test]
+    fn reasons() {
+        let rule = "arn:aws:events:eu-central-1:123456789012:rule/shop/eventcast";
+        let undelivered = message(&[
+            ("RULE_ARN", rule),
+            ("TARGET_ARN", "arn:aws:sqs:eu-central-1:123456789012:events"),
+            ("ERROR_CODE", "NO_PERMISSIONS"),
+            ("ERROR_MESSAGE", "the queue's policy refuses"),
+            ("tenant", "x"),
+        ]);
+        assert_eq!(undelivered.reason, UNDELIVERED);
+        assert_eq!(
+            undelivered.detail.unwrap(),
+            format!("NO_PERMISSIONS: the queue's policy refuses, by {rule}")
+        );
+        // What EventBridge added is not sent back; what the event had is.
+        assert_eq!(undelivered.others.keys().collect::<Vec<_>>(), ["tenant"]);
+        let exhausted = message(&[
+            ("RULE_ARN", rule),
+            ("ERROR_CODE", "SDK_CLIENT_ERROR"),
+            ("EXHAUSTED_RETRY_CONDITION", "MaximumRetryAttempts"),
+            ("RETRY_ATTEMPTS", "185"),
+        ]);
+        assert_eq!(
+            exhausted.detail.unwrap(),
+            format!("SDK_CLIENT_ERROR: MaximumRetryAttempts: after 185 retries, by {rule}")
+        );
+        assert_eq!(message(&[]).reason, REDRIVE);
+        let own = message(&[("eventcast.reason", "too_large"), ("RULE_ARN", rule)]);
+        assert_eq!(own.reason, "too_large");
+        // An attribute of the same name on an event of the platform's own is none of EventBridge's.
+        let other = message(&[("ERROR_CODE", "7")]);
+        assert_eq!((other.reason.as_str(), other.others.len()), (REDRIVE, 1));
     }
 }

@@ -16,6 +16,8 @@ pub mod ecs_tasks;
 pub mod endpoint;
 mod error;
 pub mod facts;
+pub mod json_call;
 mod received;
 pub mod sign;
 pub mod sqs;
+pub mod upstream;

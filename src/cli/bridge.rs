@@ -33,7 +33,7 @@ use crate::config::fault::Fault;
 use crate::port::Publisher;
 use crate::route::table::RouteTable;
 use crate::shutdown::Shutdown;
-use crate::telemetry::exposition::Embedded;
+use crate::telemetry::embedded::Embedded;
 use crate::telemetry::health::Health;
 use crate::telemetry::http::{self, Vitals};
 use crate::telemetry::logs;
@@ -372,8 +372,9 @@ async fn write_embedded(embedded: Option<Embedded>, vitals: &Vitals) -> anyhow::
     loop {
         sleep(EMBEDDED_EVERY).await;
         vitals.metrics.connections.set(vitals.health.connections());
-        let line = embedded.line(Timestamp::now().as_millisecond());
-        // A closed pipe means that nobody reads them.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        for line in embedded.lines(Timestamp::now().as_millisecond()) {
+            // A closed pipe means that nobody reads them.
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }
     }
 }

@@ -17,6 +17,10 @@ use crate::config::{Config, Loaded, MAX_FILE_BYTES, Source, load};
 /// Where it is looked for.
 const USUAL: &str = "eventcast.yaml";
 
+/// Variable with the text itself, for containers that have no file: ECS sets it from a parameter of SSM.
+/// A file of the command line wins, and it wins over EVENTCAST_CONFIG, which images set.
+const TEXT_VARIABLE: &str = "EVENTCAST_CONFIG_TEXT";
+
 /// The shop of the examples, which stands in where there is no configuration.
 #[cfg(any(feature = "dev", feature = "authorizer"))]
 const SHOP: &str = include_str!("../../policies/eventcast.yaml");
@@ -26,7 +30,7 @@ pub(super) const SHOP_NAME: &str = "the built-in shop";
 
 #[derive(Debug, Args)]
 pub(super) struct Configuration {
-    /// The configuration file; `-` is standard input
+    /// The configuration file; `-` is standard input. EVENTCAST_CONFIG_TEXT may have the text itself
     #[arg(
         id = "config",
         long = "config",
@@ -49,14 +53,14 @@ impl Configuration {
         let Some(text) = self.text_or_error(messages)? else {
             return Ok(None);
         };
-        let file = input::shown(&self.file);
+        let file = self.shown();
         let loaded = self.load(&file, &text);
         Ok(Some((loaded.redacted(&text), loaded)))
     }
 
     /// The text of the file; `None` when it cannot be read, which is reported.
     fn text_or_error(&self, messages: &mut impl Write) -> io::Result<Option<String>> {
-        let file = input::shown(&self.file);
+        let file = self.shown();
         match self.text() {
             Ok(text) => Ok(Some(text)),
             Err(error) => {
@@ -80,6 +84,9 @@ impl Configuration {
     /// The text of the file. Standard input is kept, since a daemon reads its configuration more than once.
     fn text(&self) -> io::Result<String> {
         static STANDARD_INPUT: OnceLock<String> = OnceLock::new();
+        if let Some(text) = self.text_of_variable() {
+            return Ok(text);
+        }
         if !input::is_standard(&self.file) {
             return input::read_text(&self.file, MAX_FILE_BYTES);
         }
@@ -116,17 +123,30 @@ impl Configuration {
         let Some(text) = self.text_or_error(messages)? else {
             return Ok(None);
         };
-        let file = input::shown(&self.file);
+        let file = self.shown();
         let (loaded, values) = effective(&self.source(&file, &text));
         let redacted = loaded.redacted(&text);
         let config = checked(&redacted, loaded, Palette::of_messages(), messages)?;
         Ok(config.map(|_| values))
     }
 
+    /// The text in the environment, unless the command line names a file.
+    fn text_of_variable(&self) -> Option<String> {
+        environment::variable(TEXT_VARIABLE).filter(|_| !self.is_typed())
+    }
+
+    /// The name for messages.
+    fn shown(&self) -> String {
+        match self.text_of_variable() {
+            Some(_) => TEXT_VARIABLE.to_owned(),
+            None => input::shown(&self.file),
+        }
+    }
+
     /// Whether nobody named a file, and the usual one is not there.
-    #[cfg(any(feature = "dev", feature = "authorizer"))]
     pub(super) fn is_absent(&self) -> bool {
-        self.file == Path::new(USUAL) && !self.file.exists()
+        let is_unnamed = self.file == Path::new(USUAL) && self.text_of_variable().is_none();
+        is_unnamed && !self.file.exists()
     }
 
     /// Whether the command line names a file, rather than the environment or nobody.

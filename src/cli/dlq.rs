@@ -42,7 +42,8 @@ pub(super) enum Command {
     #[command(after_help = "\
 Messages are hidden from others while they are looked at, and made visible again at the end; a process that is killed \
 leaves them hidden for two minutes, or longer where there are many. Messages without a reason of eventcast's were \
-moved by a queue's own redrive: their reason is `redrive`.
+moved by a queue's own redrive: their reason is `redrive`. Those in the dead-letter queue of a rule's target have the \
+reason `undelivered`: EventBridge could not send them to the queue. --dead-letter-queue names that queue.
 
 Examples:
   eventcast dlq list

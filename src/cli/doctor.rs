@@ -8,6 +8,7 @@ mod held_back;
 mod publishing;
 mod queues;
 mod report;
+mod upstream;
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -20,6 +21,7 @@ use self::held_back::held_back;
 use self::publishing::{limits, publishing};
 use self::queues::queues;
 use self::report::Report;
+use self::upstream::upstream;
 use super::configuration::Configuration;
 use super::counted::counted;
 use super::endpoint_variables;
@@ -35,7 +37,8 @@ use crate::config::queue_name::QueueName;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Nothing is received, sent to a queue or published, unless --publish is given: then one message is published. Run it \
-with the role of the daemon, whose policy is that of `eventcast policy generate --for bridge`.
+with the role of the daemon, whose policy is that of `eventcast policy generate --for bridge`; --upstream takes the one of \
+`--for doctor`, since the daemon asks EventBridge and KMS nothing.
 
 A check is ok, warning, missing (not set, or not there), failed (tried, and refused or unreachable) or not tried. \
 What is not tried may be wrong; it does not count for the exit status.
@@ -44,6 +47,7 @@ Examples:
   eventcast doctor
   eventcast doctor --publish
   eventcast doctor --publish eventcast/doctor --format json
+  eventcast doctor --upstream
 
 Exit status: 0 nothing is missing or failed, 1 something is, 2 the configuration is not right.")]
 pub(super) struct Command {
@@ -53,6 +57,9 @@ pub(super) struct Command {
     // A topic without `=` may be anything that does not look like a flag.
     #[arg(long, value_name = "TOPIC", num_args = 0..=1, value_parser = topic)]
     publish: Option<Option<Topic>>,
+    /// Look at the road before the queue as well: rules, targets, their dead-letter queues, policies, keys
+    #[arg(long)]
+    upstream: bool,
     /// How the report is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -96,6 +103,17 @@ pub(super) fn run(
             _ => None,
         };
         queues(section, &aws, unsigned, &mut report).await;
+        if command.upstream {
+            upstream(&config, &aws, unsigned, &mut report).await;
+        } else {
+            let help =
+                "--upstream looks at the rules, with the role of `policy generate --for doctor`";
+            upstream::not_tried(
+                "the road before the queue is not looked at unasked",
+                help,
+                &mut report,
+            );
+        }
         limits(section, &mut report);
         held_back(section.listen, &mut report).await;
         publishing(&config, (&aws, unsigned), topic.as_ref(), &mut report).await;

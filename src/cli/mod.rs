@@ -19,6 +19,7 @@ mod endpoint_variables;
 mod environment;
 mod healthcheck;
 mod http;
+mod infra;
 mod init;
 mod input;
 #[cfg(feature = "dev")]
@@ -173,6 +174,9 @@ enum Command {
     #[cfg(feature = "authorizer")]
     #[command(subcommand)]
     Token(token::Command),
+    /// Make templates of infrastructure, and look for what loses events in them
+    #[command(subcommand)]
+    Infra(infra::Command),
     /// Write a commented eventcast.yaml to start from
     Init(init::Command),
     /// Describe the configuration file, and show the values in effect
@@ -250,6 +254,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         #[cfg(feature = "authorizer")]
         Command::Token(command) => token::run(command, piped(), out, &mut messages),
         Command::Config(command) => config::run(&command, out, &mut messages),
+        Command::Infra(command) => infra::run(&command, out, &mut messages),
         Command::Init(command) => init::run(&command, out, &mut messages),
         Command::Completions { shell } => {
             let mut script = Vec::new();

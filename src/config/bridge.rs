@@ -70,6 +70,8 @@ pub struct Pace {
     pub task: Option<u32>,
     /// The number of tasks is asked of ECS, and `task` follows from it.
     pub counts_tasks: bool,
+    /// The number of tasks that share what they may send, by the configuration.
+    pub tasks: u32,
 }
 
 /// How messages are published.
@@ -264,6 +266,7 @@ fn pace(node: &Node) -> Pace {
         account: limit("account", 0),
         task: limit("account", 0).map(|account| share(account, tasks)),
         counts_tasks: text(node, "count_tasks").as_deref() == Some("ecs"),
+        tasks,
     }
 }
 

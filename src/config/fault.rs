@@ -56,7 +56,8 @@ pub enum Place {
 }
 
 impl Place {
-    pub(super) fn file(file: &str, at: Position) -> Self {
+    /// A place in a file.
+    pub fn file(file: &str, at: Position) -> Self {
         Self::File {
             file: file.to_owned(),
             line: at.line,

@@ -23,7 +23,7 @@ pub mod secret;
 mod shape;
 mod target;
 mod unquoted;
-mod yaml;
+pub mod yaml;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,8 +14,9 @@ use super::{Source, yaml};
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
 /// Variables with this beginning that are not overrides.
-pub(super) const OTHER_VARIABLES: [&str; 10] = [
+pub(super) const OTHER_VARIABLES: [&str; 11] = [
     "EVENTCAST_CONFIG",
+    "EVENTCAST_CONFIG_TEXT",
     "EVENTCAST_LOG",
     // Those of the build and of its tests.
     "EVENTCAST_CACHE",

@@ -172,6 +172,51 @@ impl Config {
         Ok(required)
     }
 
+    /// The permissions of `eventcast doctor --upstream`: settings of all queues and keys of the account, since
+    /// the configuration names neither the dead-letter queue of a rule's target nor a key.
+    ///
+    /// # Errors
+    /// [`PermissionError`] when the queue is not set, or its URL does not name account and queue.
+    pub fn doctor_permissions(
+        &self,
+        scope: &Scope,
+    ) -> Result<RequiredPermissions, PermissionError> {
+        let mut required = self.bridge_permissions(scope)?;
+        let received = [
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:ChangeMessageVisibility",
+            "sqs:SendMessage",
+            "iot:RetainPublish",
+        ];
+        required.role = required.role.without(&received);
+        let publishing = scope.arn_in("iot", &format!("topic/{}", escaped(&self.doctor_topic())));
+        required.role = required.role.only_on("iot:Publish", &publishing);
+        let queue = arn(self.bridge.queue_key(), scope)?;
+        let place: Vec<&str> = queue.split(':').take(5).collect();
+        let [_, partition, _, region, account] = place.as_slice() else {
+            return Ok(required);
+        };
+        let all = |service: &str, resource: &str| {
+            format!("arn:{partition}:{service}:{region}:{account}:{resource}")
+        };
+        required
+            .role
+            .allow("sqs:GetQueueAttributes", all("sqs", "*"));
+        required.role.allow("events:ListEventBuses", "*".into());
+        required
+            .role
+            .allow("events:ListRuleNamesByTarget", "*".into());
+        for action in ["events:DescribeRule", "events:ListTargetsByRule"] {
+            required.role.allow(action, all("events", "rule/*"));
+        }
+        for action in ["kms:DescribeKey", "kms:GetKeyPolicy"] {
+            required.role.allow(action, all("kms", "key/*"));
+        }
+        required.role = required.role.without_included();
+        Ok(required)
+    }
+
     /// The topic of `eventcast doctor --publish`, which the daemon's policy allows.
     pub fn doctor_topic(&self) -> String {
         match &self.environment {

@@ -6,11 +6,13 @@
 //! A key `<<` merges a mapping, or a list of mappings, into the one that has it (YAML merge keys, yaml.org/type/merge.html):
 //! the mapping's own keys win, then those of earlier mappings of the list. A quoted `"<<"` is a key like any other.
 //!
+//! Tags are ignored, but for the short forms of CloudFormation's functions in templates ([`parse_template`]).
+//!
 //! The text, the nesting, the number of nodes and the bytes that aliases copy are bounded.
 
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
@@ -28,13 +30,28 @@ const MAX_DEPTH: usize = 64;
 
 /// Why a text is not a file we read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct YamlError {
-    pub(super) message: String,
-    pub(super) at: Position,
+pub struct YamlError {
+    /// One line.
+    pub message: String,
+    /// The place.
+    pub at: Position,
 }
 
 /// Reads a file that has one document; `None` when it has nothing in it.
 pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
+    read(text, false)
+}
+
+/// Reads a template of CloudFormation: `!Ref X` is `{"Ref": "X"}`, `!Sub X` is `{"Fn::Sub": "X"}`, and so on
+/// (CloudFormation user guide, "Intrinsic function reference").
+///
+/// # Errors
+/// [`YamlError`] with the first place where it is not YAML.
+pub fn parse_template(text: &str) -> Result<Option<Node>, YamlError> {
+    read(text, true)
+}
+
+fn read(text: &str, has_functions: bool) -> Result<Option<Node>, YamlError> {
     if text.len() > MAX_FILE_BYTES {
         let message = format!(
             "the file has {} bytes; {MAX_FILE_BYTES} are accepted",
@@ -44,6 +61,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
     }
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
+        has_functions,
         anchors: HashMap::new(),
         nodes: 0,
         copied_bytes: 0,
@@ -102,6 +120,8 @@ fn within_copies(bytes: usize, at: Position) -> Result<(), YamlError> {
 
 struct Reader<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
+    /// Whether tags are functions of CloudFormation.
+    has_functions: bool,
     anchors: HashMap<usize, (Node, TreeSize)>,
     nodes: usize,
     /// The memory that copies for anchors and aliases take.
@@ -127,10 +147,10 @@ impl<'t> Reader<'t> {
             let message = format!("more than {MAX_NODES} values, those of aliases included");
             return Err(fail(message, at));
         }
-        let (value, anchor) = match event {
-            Event::Scalar(text, style, anchor, _tag) => (scalar(&text, style), anchor),
-            Event::SequenceStart(anchor, _tag) => (self.sequence(depth)?, anchor),
-            Event::MappingStart(anchor, _tag) => (self.mapping(depth)?, anchor),
+        let (value, anchor, tag) = match event {
+            Event::Scalar(text, style, anchor, tag) => (scalar(&text, style), anchor, tag),
+            Event::SequenceStart(anchor, tag) => (self.sequence(depth)?, anchor, tag),
+            Event::MappingStart(anchor, tag) => (self.mapping(depth)?, anchor, tag),
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor) else {
                     return Err(fail("an alias without its anchor", at));
@@ -142,7 +162,10 @@ impl<'t> Reader<'t> {
             }
             _ => return Err(fail("the document ends too early", at)),
         };
-        let node = Node { value, at };
+        let mut node = Node { value, at };
+        if let Some(tag) = tag.filter(|_| self.has_functions) {
+            node = function(&tag, node);
+        }
         if anchor > 0 {
             let size = TreeSize::of(&node);
             self.copied_bytes += size.bytes;
@@ -192,6 +215,28 @@ impl<'t> Reader<'t> {
             merge_into(&mut members, value, at)?;
         }
         Ok(NodeValue::Object(members))
+    }
+}
+
+/// A value with a short form of a function before it, in the long form.
+fn function(tag: &Tag, value: Node) -> Node {
+    if tag.handle != "!" {
+        return value;
+    }
+    let key = match &*tag.suffix {
+        "Ref" => "Ref".to_owned(),
+        "Condition" => "Condition".to_owned(),
+        name => format!("Fn::{name}"),
+    };
+    let at = value.at;
+    let member = Member {
+        key: key.into(),
+        key_at: at,
+        value,
+    };
+    Node {
+        value: NodeValue::Object(vec![member]),
+        at,
     }
 }
 
@@ -326,6 +371,35 @@ b: 2",
             })
             .collect();
         assert!(parse(&format!("l0: &a0 [x]\n{laughs}")).is_err());
+    }
+
+    #[test]
+    fn functions_of_templates() {
+        let check = |text: &str, expected: &str| {
+            let node = parse_template(text).unwrap().unwrap();
+            assert_eq!(node.to_json(), expected, "{text}");
+        };
+        check("a: !Ref X", r#"{"a":{"Ref":"X"}}"#);
+        check("a: !GetAtt X.Arn", r#"{"a":{"Fn::GetAtt":"X.Arn"}}"#);
+        check(
+            "a: !If [c, !Sub 'x${Y}', 1]",
+            r#"{"a":{"Fn::If":["c",{"Fn::Sub":"x${Y}"},1]}}"#,
+        );
+        check(
+            "a: !Not [!Condition c]",
+            r#"{"a":{"Fn::Not":[{"Condition":"c"}]}}"#,
+        );
+        check(
+            "a: !Select\n  - 0\n  - !GetAZs ''",
+            r#"{"a":{"Fn::Select":[0,{"Fn::GetAZs":""}]}}"#,
+        );
+        check(
+            "a: !Transform { Name: x }",
+            r#"{"a":{"Fn::Transform":{"Name":"x"}}}"#,
+        );
+        check("a: !!str 1", r#"{"a":1}"#);
+        // In a configuration a tag means nothing.
+        assert_eq!(json("a: !Ref X"), r#"{"a":"X"}"#);
     }
 
     fn json(text: &str) -> String {

@@ -140,6 +140,28 @@ impl Permissions {
         needed
     }
 
+    /// The same permissions without some actions.
+    pub fn without(&self, actions: &[&str]) -> Self {
+        let mut kept = Self::default();
+        for (action, resource) in self.iter() {
+            if !actions.contains(&action) {
+                kept.allow(action, resource.to_owned());
+            }
+        }
+        kept
+    }
+
+    /// The same permissions, where one action is allowed on one of its resources at most.
+    pub fn only_on(&self, action: &str, resource: &str) -> Self {
+        let mut kept = Self::default();
+        for (known, on) in self.iter() {
+            if known != action || on == resource {
+                kept.allow(known, on.to_owned());
+            }
+        }
+        kept
+    }
+
     /// Whether nothing is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,5 +1,4 @@
-//! Metrics as others read them: the two text formats of Prometheus, and embedded metrics for
-//! CloudWatch.
+//! Metrics in the two text formats of Prometheus. Those of CloudWatch are in [`embedded`](super::embedded).
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +8,9 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use serde_json::{Map, json};
 
 use super::classic;
-use super::instrument::{BOUNDS, Spread};
+use super::instrument::BOUNDS;
 use super::metrics::{Measured, Metrics, Value};
 
 /// What names begin with.
@@ -131,88 +129,6 @@ impl Collector for Table {
     }
 }
 
-/// Lines in CloudWatch's embedded metric format (CloudWatch user guide, "Specification: Embedded
-/// metric format"): what happened since the line before.
-#[derive(Debug)]
-pub struct Embedded {
-    namespace: String,
-    metrics: Arc<Metrics>,
-    before: Vec<Measured>,
-}
-
-impl Embedded {
-    /// Begins with the metrics as they are now.
-    pub fn new(namespace: String, metrics: Arc<Metrics>) -> Self {
-        Self {
-            namespace,
-            before: metrics.all(),
-            metrics,
-        }
-    }
-
-    /// The next line. `milliseconds` are those since 1970.
-    pub fn line(&mut self, milliseconds: i64) -> String {
-        let now = self.metrics.all();
-        let mut definitions = Vec::new();
-        let mut values = Map::new();
-        let mut add = |name: String, unit: &str, value: serde_json::Value| {
-            definitions.push(json!({ "Name": name, "Unit": unit }));
-            values.insert(name, value);
-        };
-        for (measured, before) in now.iter().zip(&self.before) {
-            let name = measured.name;
-            match (&measured.value, &before.value) {
-                (now @ (Value::Count(_) | Value::Counts(_)), before) => {
-                    let since = now.count().unwrap_or(0) - before.count().unwrap_or(0);
-                    add(name.to_owned(), "Count", json!(since));
-                }
-                (Value::Level(level), _) => {
-                    let unit = if name.ends_with("_seconds") {
-                        "Seconds"
-                    } else {
-                        "Count"
-                    };
-                    add(name.to_owned(), unit, json!(level));
-                }
-                (Value::Times(now), Value::Times(before)) => {
-                    times(name, &now.since(before), &mut add);
-                }
-                _ => {}
-            }
-        }
-        self.before = now;
-        let mut line = Map::new();
-        line.insert(
-            "_aws".into(),
-            json!({
-                "Timestamp": milliseconds,
-                "CloudWatchMetrics": [{
-                    "Namespace": self.namespace,
-                    "Dimensions": [[]],
-                    "Metrics": definitions,
-                }],
-            }),
-        );
-        line.append(&mut values);
-        serde_json::Value::Object(line).to_string()
-    }
-}
-
-/// The format has no histograms: the mean and the 99th percentile say most. Nothing is said of
-/// times that there were none of.
-fn times(name: &str, spread: &Spread, add: &mut impl FnMut(String, &str, serde_json::Value)) {
-    let count = spread.count();
-    if count > 0 {
-        let mean = spread.seconds / count as f64;
-        add(format!("{name}_mean"), "Seconds", json!(mean));
-        add(
-            format!("{name}_p99"),
-            "Seconds",
-            json!(spread.quantile(0.99)),
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -248,33 +164,6 @@ mod tests {
         ] {
             assert!(text.lines().any(|known| known == line), "{line}: {text}");
         }
-    }
-
-    #[test]
-    fn embedded() {
-        let metrics = metrics();
-        let mut embedded = Embedded::new("shop".into(), Arc::clone(&metrics));
-        metrics.received.add(2);
-        metrics.dead_lettered.one("not_an_event", None);
-        metrics.route(&Arc::from("tenants")).published.add(5);
-        metrics.publish_seconds.observe(Duration::from_millis(8));
-        let line: serde_json::Value = serde_json::from_str(&embedded.line(7)).unwrap();
-        assert_eq!(line["received"], 2);
-        assert_eq!(line["dead_lettered"], 1);
-        assert_eq!(line["published"], 5);
-        assert_eq!(line["connections"], 2);
-        assert_eq!(line["publish_seconds_mean"], 0.008);
-        assert_eq!(line["publish_seconds_p99"], 0.01);
-        assert!(line["end_to_end_seconds_mean"].is_null());
-        let about = &line["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(line["_aws"]["Timestamp"], 7);
-        assert_eq!(about["Namespace"], "shop");
-        let defined = about["Metrics"].as_array().unwrap();
-        assert!(
-            defined
-                .iter()
-                .all(|metric| !line[metric["Name"].as_str().unwrap()].is_null())
-        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod build_info;
 mod classic;
+pub mod embedded;
 pub mod exposition;
 pub mod health;
 pub mod http;

@@ -5,6 +5,8 @@
     bus.py send FILE...      puts what is in the files into the queue as it is
     bus.py letters COUNT [REASON ROUTE]   puts messages into the dead-letter queue; prints their ids
     bus.py fifo COUNT        makes a FIFO dead-letter queue with messages of one group; prints its URL
+    bus.py road WORD         makes the road before the queue right, or one thing of it wrong: disabled, input, other-rule, key,
+                             letters-gone, gone
     bus.py full              prints, as JSON, how many messages of the dead-letter queue are visible and invisible
     bus.py drain             takes everything out of the queue; prints each body
     bus.py state             prints, as JSON, how full the queues are and what the dead-letter queue holds
@@ -40,6 +42,62 @@ def setup(seconds="6"):
     events.put_rule(Name="to-clients", EventBusName=BUS, EventPattern=pattern)
     events.put_targets(Rule="to-clients", EventBusName=BUS, Targets=[{"Id": "1", "Arn": arn}])
     print(queue, dead)
+
+
+def policy(arn, rule):
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "events.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": arn,
+                    "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+                }
+            ],
+        }
+    )
+
+
+def key_policy(*services):
+    statements = [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kms:*", "Resource": "*"}]
+    for service in services:
+        grant = {"Effect": "Allow", "Principal": {"Service": service}, "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": "*"}
+        statements.append(grant)
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def road(word):
+    kms, rule = boto3.client("kms"), "to-clients"
+    arn = sqs.get_queue_attributes(QueueUrl=url("events"), AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    letters = arn.replace(":events", ":events-undelivered")
+    pattern = json.dumps({"source": [{"prefix": "shop."}]})
+    _, _, _, region, account, _ = arn.split(":")
+    source = f"arn:aws:events:{region}:{account}:rule/{BUS}/{rule}"
+    target = {"Id": "1", "Arn": arn, "DeadLetterConfig": {"Arn": letters}}
+    if word == "right":
+        sqs.create_queue(QueueName="events-undelivered")
+        events.put_rule(Name=rule, EventBusName=BUS, EventPattern=pattern, State="ENABLED")
+        key = kms.create_key(Policy=key_policy("events.amazonaws.com"))["KeyMetadata"]["KeyId"]
+        for name, its_arn in (("events", arn), ("events-undelivered", letters)):
+            sqs.set_queue_attributes(QueueUrl=url(name), Attributes={"Policy": policy(its_arn, source), "KmsMasterKeyId": key})
+    elif word == "disabled":
+        events.put_rule(Name=rule, EventBusName=BUS, EventPattern=pattern, State="DISABLED")
+    elif word == "input":
+        target["InputPath"] = "$.detail"
+    elif word == "other-rule":
+        sqs.set_queue_attributes(QueueUrl=url("events"), Attributes={"Policy": policy(arn, source + "-2")})
+    elif word == "key":
+        key = kms.create_key(Policy=key_policy())["KeyMetadata"]["KeyId"]
+        sqs.set_queue_attributes(QueueUrl=url("events"), Attributes={"KmsMasterKeyId": key})
+    elif word == "letters-gone":
+        sqs.delete_queue(QueueUrl=url("events-undelivered"))
+    if word == "gone":
+        events.remove_targets(Rule=rule, EventBusName=BUS, Ids=["1"])
+    else:
+        events.put_targets(Rule=rule, EventBusName=BUS, Targets=[target])
 
 
 def event(n):
@@ -127,4 +185,4 @@ if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     if name == "put":
         arguments = map(int, arguments)
-    {"setup": setup, "put": put, "send": send, "letters": letters, "fifo": fifo, "full": full, "drain": drain, "state": state}[name](*arguments)
+    {"setup": setup, "put": put, "send": send, "letters": letters, "fifo": fifo, "full": full, "drain": drain, "state": state, "road": road}[name](*arguments)

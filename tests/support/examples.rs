@@ -261,6 +261,7 @@ pub(crate) fn fixtures(shop: &Dev) -> Folder {
         .args([
             "-r",
             root.join("policies").to_str().unwrap(),
+            root.join("infra").to_str().unwrap(),
             folder.to_str().unwrap(),
         ])
         .status()
@@ -279,6 +280,9 @@ pub(crate) fn fixtures(shop: &Dev) -> Folder {
     for name in ["event.json", "rule-event.json"] {
         write(name, &event.to_string());
     }
+    let template = root.join("infra/cloudformation/queues.yaml");
+    write("template.yaml", &std::fs::read_to_string(template).unwrap());
+    write("other.json", r#"{"Resources":{}}"#);
     write("rule.json", r#"{"source":["shop.orders"]}"#);
     write(
         "cases.jsonl",

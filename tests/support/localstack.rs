@@ -27,6 +27,14 @@ impl LocalStack {
     /// # Panics
     /// When LocalStack is not installed, or does not start; with its log.
     pub(crate) fn start() -> Self {
+        Self::start_with("sqs,events")
+    }
+
+    /// As [`start`](Self::start), with services by their names, a comma between them.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub(crate) fn start_with(services: &str) -> Self {
         let port = free_port();
         let folder = std::env::temp_dir().join(format!("eventcast-localstack-{port}"));
         std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
@@ -35,7 +43,7 @@ impl LocalStack {
             .args(["-m", "localstack.runtime.main"])
             .envs([
                 ("GATEWAY_LISTEN", format!("127.0.0.1:{port}")),
-                ("SERVICES", "sqs,events".into()),
+                ("SERVICES", services.to_owned()),
                 ("EAGER_SERVICE_LOADING", "0".into()),
                 ("DISABLE_EVENTS", "1".into()),
                 ("SKIP_SSL_CERT_DOWNLOAD", "1".into()),

@@ -7,14 +7,15 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::aws::dead_letter_queue::{DeadLetterMessage, REDRIVE};
+use crate::aws::dead_letter_queue::{DeadLetterMessage, REDRIVE, UNDELIVERED};
 use crate::cli::user_error::write_error;
 use crate::config::{Config, duration};
 use crate::escape::{escaped, write_line};
 
-/// Reasons that the daemon gives (docs/metrics.md), and that of a queue's own redrive. Dead letters
+/// Reasons that the daemon gives (docs/metrics.md), and those of a queue's own redrive and of
+/// EventBridge. Dead letters
 /// of another version may have others.
-const REASONS: [&str; 16] = [
+const REASONS: [&str; 17] = [
     "not_an_event",
     "match_budget",
     "payload",
@@ -31,6 +32,7 @@ const REASONS: [&str; 16] = [
     "payload_invalid",
     "refused",
     REDRIVE,
+    UNDELIVERED,
 ];
 
 /// Likeness above which a word is taken for a mistyped one.

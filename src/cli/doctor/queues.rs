@@ -71,7 +71,11 @@ pub(super) async fn queues(
             count("ApproximateNumberOfMessagesNotVisible")
         ),
     );
-    visibility(seconds(&attributes, "VisibilityTimeout"), report);
+    visibility(
+        seconds(&attributes, "VisibilityTimeout"),
+        section.hold,
+        report,
+    );
     redrive(section, attributes.get("RedrivePolicy"), report);
     if let Some(url) = &section.dead_letter_queue
         && let Some(dead) = self::attributes(DEAD_LETTERS, url, aws, report).await
@@ -132,7 +136,8 @@ fn is_fifo(attributes: &Attributes) -> bool {
     attributes.get("FifoQueue").map(String::as_str) == Some("true")
 }
 
-fn visibility(visibility: Duration, report: &mut Report) {
+/// Compares the visibility timeout with the time for which an event may be worked on.
+fn visibility(visibility: Duration, hold: Duration, report: &mut Report) {
     let about = VISIBILITY_TIMEOUT;
     if visibility.is_zero() {
         report.failed(
@@ -143,6 +148,11 @@ fn visibility(visibility: Duration, report: &mut Report) {
     } else if visibility < VISIBILITY {
         let found = format!("VisibilityTimeout is {visibility:?}");
         let help = "leases are extended all the time: set it to 30 seconds";
+        report.warning(about, found, help);
+    } else if visibility > hold {
+        let found = format!("VisibilityTimeout is {visibility:?}, and bridge.hold {hold:?}");
+        let help =
+            "events of a task that died wait longer than any is worked on: set it to 30 seconds";
         report.warning(about, found, help);
     } else {
         report.ok(about, format!("{visibility:?}"));

@@ -212,6 +212,7 @@ impl Generate {
         let scope = self.endpoint.scope(&known)?;
         let required = match part {
             Part::Bridge => config.bridge_permissions(&scope),
+            Part::Doctor => config.doctor_permissions(&scope),
             Part::Dlq => config.dead_letter_permissions(&scope, DeadLetterAccess::Change),
             Part::DlqRead => config.dead_letter_permissions(&scope, DeadLetterAccess::Read),
         };
@@ -222,7 +223,7 @@ impl Generate {
         };
         if permissions.is_empty() {
             let error = match part {
-                Part::Bridge => {
+                Part::Bridge | Part::Doctor => {
                     "the bridge reaches the broker by its role, or the broker is not IoT Core"
                 }
                 Part::Dlq | Part::DlqRead => {

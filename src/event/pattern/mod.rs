@@ -47,6 +47,8 @@ pub const MAX_WILDCARD_BYTES: usize = 16_384;
 /// A checked event pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {
+    /// The pattern as written.
+    tree: Node,
     /// What each named field must be; alternatives share them.
     leaves: Vec<Leaf>,
     /// The alternatives that `$or` expands to; without `$or` there is one.
@@ -79,10 +81,16 @@ impl Pattern {
         let (leaves, rules) = compile::compile(node)?;
         let warnings = lint::leaves(&leaves);
         Ok(Self {
+            tree: node.clone(),
             leaves,
             rules,
             warnings,
         })
+    }
+
+    /// The pattern as written: numbers keep their spelling, and nodes their places.
+    pub fn tree(&self) -> &Node {
+        &self.tree
     }
 
     /// The complexity of the wildcards of the field where they are most complex together; 0 without

@@ -1,0 +1,79 @@
+//! Collected findings, each with file, line, what is wrong and the cure.
+
+use super::template::Resource;
+use crate::config::fault::{Fault, Place, Severity};
+use crate::event::pattern::tree::Node;
+
+/// Findings so far.
+#[derive(Default)]
+pub(super) struct Findings(pub(super) Vec<Fault>);
+
+impl Findings {
+    /// Events are lost, refused or never arrive.
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        resource: &Resource,
+        at: &Node,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.add(
+            Severity::Error,
+            code,
+            resource,
+            at,
+            message.into(),
+            help.into(),
+        );
+    }
+
+    /// Events are late, or lost when something else goes wrong.
+    pub(super) fn warning(
+        &mut self,
+        code: &'static str,
+        resource: &Resource,
+        at: &Node,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.add(
+            Severity::Warning,
+            code,
+            resource,
+            at,
+            message.into(),
+            help.into(),
+        );
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        resource: &Resource,
+        at: &Node,
+        message: String,
+        help: String,
+    ) {
+        self.0.push(Fault {
+            severity,
+            code,
+            message,
+            place: Place::file(&resource.file, at.at),
+            key: format!("Resources.{}", resource.id),
+            accepted: None,
+            help: Some(help),
+        });
+    }
+
+    /// The findings by file and line.
+    pub(super) fn in_order(mut self) -> Vec<Fault> {
+        self.0.sort_by_key(|fault| match &fault.place {
+            Place::File { file, line, column } => (file.clone(), *line, *column, fault.code),
+            Place::Override { name } => (name.clone(), 0, 0, fault.code),
+        });
+        self.0.dedup();
+        self.0
+    }
+}

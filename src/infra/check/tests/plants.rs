@@ -1,0 +1,201 @@
+//! Wrong templates: one change each to the right ones of the repository.
+
+/// One plant: the file, what is replaced by what, and the code that is found.
+pub(super) type Plant = (&'static str, &'static str, &'static str, &'static str);
+
+pub(super) const PLANTS: [Plant; 34] = [
+    (
+        "rule.json",
+        r#""Default": "ENABLED""#,
+        r#""Default": "DISABLED""#,
+        "rule-disabled",
+    ),
+    ("rule.json", "\"OrderUpdated\"", "\"OrderRemoved\"", ""),
+    ("rule.json", "\"OrderPlaced\",", "", "route-without-events"),
+    (
+        "rule.json",
+        "\"shop.orders\"",
+        "\"shop.order\"",
+        "route-without-events",
+    ),
+    (
+        "rule.json",
+        "\"shop.orders\"",
+        "{\"prefix\": [1]}",
+        "bad-pattern",
+    ),
+    (
+        "rule.json",
+        "\"DeadLetterConfig\"",
+        "\"DeadLetters\"",
+        "target-without-dead-letters",
+    ),
+    (
+        "rule.json",
+        ":${UndeliveredQueueName}",
+        ":undelivered.fifo",
+        "dead-letters-are-fifo",
+    ),
+    (
+        "rule.json",
+        ":${UndeliveredQueueName}",
+        ":eventcast-events",
+        "dead-letters-are-the-target",
+    ),
+    (
+        "rule.json",
+        "sqs:${AWS::Region}:${AWS::AccountId}:eventcast-events\"",
+        "sqs:eu-west-1:${AWS::AccountId}:eventcast-events\"",
+        "queue-elsewhere",
+    ),
+    (
+        "rule.json",
+        ":eventcast-events\"",
+        ":other-events\"",
+        "another-queue",
+    ),
+    (
+        "rule.json",
+        "\"Id\": \"eventcast\"",
+        "\"Id\": \"eventcast\", \"InputPath\": \"$.detail\"",
+        "body-is-no-event",
+    ),
+    (
+        "rule.json",
+        "\"Id\": \"eventcast\"",
+        "\"Id\": \"eventcast\", \"Input\": \"{}\"",
+        "body-is-no-event",
+    ),
+    (
+        "rule.json",
+        "\"Id\": \"eventcast\"",
+        "\"Id\": \"eventcast\", \"RoleArn\": \"arn:aws:iam::123456789012:role/x\"",
+        "target-with-role",
+    ),
+    (
+        "rule.json",
+        "\"MaximumEventAgeInSeconds\": 86400",
+        "\"MaximumEventAgeInSeconds\": 60",
+        "short-retries",
+    ),
+    (
+        "rule.json",
+        "\"MaximumRetryAttempts\": 185",
+        "\"MaximumRetryAttempts\": 0",
+        "short-retries",
+    ),
+    (
+        "queues.yaml",
+        "      Queues: [!Ref Queue]",
+        "      Queues: [!Ref DeadLetterQueue]",
+        "queue-without-policy",
+    ),
+    (
+        "queues.yaml",
+        "      Queues: [!Ref UndeliveredQueue]",
+        "      Queues: [!Ref DeadLetterQueue]",
+        "dead-letters-without-policy",
+    ),
+    (
+        "queues.yaml",
+        "            Principal: { Service: events.amazonaws.com }\n            Action: sqs:SendMessage\n            Resource: !GetAtt UndeliveredQueue.Arn",
+        "            Principal: { Service: sns.amazonaws.com }\n            Action: sqs:SendMessage\n            Resource: !GetAtt UndeliveredQueue.Arn",
+        "dead-letters-without-policy",
+    ),
+    (
+        "queues.yaml",
+        "            Action: sqs:SendMessage\n            Resource: !GetAtt Queue.Arn",
+        "            Action: sqs:ReceiveMessage\n            Resource: !GetAtt Queue.Arn",
+        "queue-without-policy",
+    ),
+    (
+        "queues.yaml",
+        "    Default: eventcast\n    Description: Name of the rule, for its ARN",
+        "    Default: another\n    Description: Name of the rule, for its ARN",
+        "policy-of-another-rule",
+    ),
+    (
+        "queues.yaml",
+        "    Default: default\n    Description: Name of the event bus, for",
+        "    Default: shop\n    Description: Name of the event bus, for",
+        "policy-of-another-rule",
+    ),
+    (
+        "queues.yaml",
+        "            Principal: { Service: events.amazonaws.com }\n            Action: [kms:Decrypt, kms:GenerateDataKey]",
+        "            Principal: { Service: events.amazonaws.com }\n            Action: kms:Decrypt",
+        "key-without-grant",
+    ),
+    (
+        "queues.yaml",
+        "      KmsMasterKeyId: !If [HasKey, !GetAtt Key.Arn, !Ref \"AWS::NoValue\"]\n      KmsDataKeyReusePeriodSeconds: !If [HasKey, 300, !Ref \"AWS::NoValue\"]\n      SqsManagedSseEnabled: !If [HasKey, !Ref \"AWS::NoValue\", true]\n      ReceiveMessage",
+        "      KmsMasterKeyId: alias/aws/sqs\n      ReceiveMessage",
+        "managed-key",
+    ),
+    (
+        "queues.yaml",
+        "        maxReceiveCount: !Ref MaxReceiveCount",
+        "        maxReceiveCount: 1",
+        "few-receives",
+    ),
+    (
+        "queues.yaml",
+        "      MessageRetentionPeriod: !Ref RetentionSeconds",
+        "      MessageRetentionPeriod: 1209600",
+        "short-retention",
+    ),
+    (
+        "queues.yaml",
+        "      VisibilityTimeout: !Ref VisibilityTimeout",
+        "      VisibilityTimeout: 0",
+        "visibility",
+    ),
+    (
+        "queues.yaml",
+        "      VisibilityTimeout: !Ref VisibilityTimeout",
+        "      VisibilityTimeout: 3600",
+        "visibility",
+    ),
+    (
+        "service.yaml",
+        "    Default: 40\n    MinValue: 30",
+        "    Default: 20\n    MinValue: 30",
+        "stop-timeout",
+    ),
+    (
+        "service.yaml",
+        "          StopTimeout: !Ref StopTimeout",
+        "          StopTimeout: 300",
+        "stop-timeout",
+    ),
+    (
+        "service.yaml",
+        "Name: AWS_REGION, Value: !Ref \"AWS::Region\"",
+        "Name: AWS_REGION, Value: eu-west-1",
+        "queue-elsewhere",
+    ),
+    (
+        "service.yaml",
+        "Name: containerInsights, Value: enabled",
+        "Name: containerInsights, Value: disabled",
+        "no-container-insights",
+    ),
+    (
+        "scaling.yaml",
+        "IF(FILL(running, 0) < 1, FILL(waiting, 0), FILL(waiting, 0) / FILL(running, 1))",
+        "waiting / running",
+        "scaling-without-guard",
+    ),
+    (
+        "gateway.yaml",
+        "Key: idle_timeout.timeout_seconds, Value: \"75\"",
+        "Key: idle_timeout.timeout_seconds, Value: \"55\"",
+        "idle-timeout",
+    ),
+    (
+        "gateway.yaml",
+        "Key: deregistration_delay.timeout_seconds, Value: \"60\"",
+        "Key: deregistration_delay.timeout_seconds, Value: \"120\"",
+        "deregistration",
+    ),
+];
