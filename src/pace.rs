@@ -7,7 +7,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
+#[cfg(any(feature = "admin", test))]
+use tokio::time::sleep_until;
 
 /// The part of a rate that may be sent at once.
 const BURST: f64 = 0.1;
@@ -319,6 +321,7 @@ impl Rate {
     }
 
     /// Waits for the next turn. Cancel safe: a dropped call has taken none.
+    #[cfg(any(feature = "admin", test))]
     pub(crate) async fn turn(&self) {
         loop {
             let due = {

@@ -1,6 +1,6 @@
 //! Everything at once, with real processes: the daemon killed, the broker killed, the network between them dark, a queue that answers
-//! errors, and a broker that refuses, throttles, repeats, forgets and hangs up. Nothing may be lost; what comes twice is counted. Message
-//! groups keep their order, on a queue that others wrote.
+//! errors, and a broker that refuses, throttles, repeats, forgets and hangs up. Nothing may be lost, of a busy topic, of a pipelined one and
+//! of one without order; what comes twice is counted. Message groups keep their order, on a queue that others wrote.
 
 #![allow(
     clippy::unwrap_used,
@@ -67,6 +67,10 @@ routes:
   - name: orders
     match: { source: [shop.orders] }
     to: ["order:{detail.order}"]
+  - name: feed
+    match: { source: [shop.feed] }
+    to: ["feed/all"]
+    order: none
 bridge:
   publish_timeout: 2s
   wait: 1s
@@ -270,9 +274,11 @@ async fn put(client: &Client, queue: &str, numbers: std::ops::Range<usize>, fifo
     let numbers: Vec<usize> = numbers.collect();
     for ten in numbers.chunks(10) {
         let entries = ten.iter().map(|n| {
-            let order = n % TOPICS;
+            // Without groups every third event is for one order, and every eleventh for a topic that keeps no order.
+            let order = if !fifo && n % 3 == 0 { 0 } else { n % TOPICS };
+            let source = if !fifo && n % 11 == 0 { "feed" } else { "orders" };
             let body = format!(
-                r#"{{"version":"0","id":"e{n}","source":"shop.orders","detail-type":"OrderPlaced","detail":{{"order":"{order}","n":{n}}}}}"#
+                r#"{{"version":"0","id":"e{n}","source":"shop.{source}","detail-type":"OrderPlaced","detail":{{"order":"{order}","n":{n}}}}}"#
             );
             SendMessageBatchRequestEntry::builder()
                 .id(n.to_string())

@@ -200,8 +200,8 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         }
         let time = routed.publications.first().and_then(|one| one.facts.time());
         work.read_age(time);
-        if let Some(why) = self.over_share(id, &routed.publications) {
-            return self.end(id, Outcome::Postponed { why });
+        if self.is_over_share(id, &routed.publications) {
+            return self.end(id, Outcome::OverShare);
         }
         let alone = |publication: &Publication| self.goes_alone(publication);
         let passes = !routed.publications.iter().any(alone);

@@ -17,6 +17,8 @@ pub(super) enum Outcome {
         /// One line for the log.
         why: String,
     },
+    /// Its topic, or its message group, has more waiting than its share.
+    OverShare,
     /// Others are to take it over at once.
     HandedBack,
     /// Its lease has ended: there is nothing to settle.
@@ -30,7 +32,7 @@ impl Outcome {
         let weight = |outcome: &Self| match outcome {
             Self::Done => 0,
             Self::Refused(_) => 1,
-            Self::Postponed { .. } => 2,
+            Self::Postponed { .. } | Self::OverShare => 2,
             Self::HandedBack => 3,
             Self::Lost => 4,
         };
@@ -69,6 +71,9 @@ pub(super) enum Disposition {
 /// The longest wait before a delivery that failed is visible again.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 
+/// The longest wait before a delivery that found its topic's share taken is visible again.
+const LONGEST_WAIT_FOR_ROOM: Duration = Duration::from_secs(30);
+
 /// The longest wait before a publication is tried again.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
@@ -79,6 +84,9 @@ pub(super) fn dispose(outcome: Outcome, attempt: u32, chance: f64) -> Option<Dis
         Outcome::Refused(refusal) => Disposition::Bury(refusal),
         Outcome::Postponed { .. } => Disposition::Release {
             after: back_off(attempt, chance),
+        },
+        Outcome::OverShare => Disposition::Release {
+            after: room_after(attempt, chance),
         },
         Outcome::HandedBack => Disposition::Release {
             after: Duration::ZERO,
@@ -91,6 +99,15 @@ pub(super) fn dispose(outcome: Outcome, attempt: u32, chance: f64) -> Option<Dis
 pub(super) fn back_off(attempt: u32, chance: f64) -> Duration {
     jittered(
         Duration::from_secs(1 << attempt.clamp(1, 9)).min(LONGEST_BACK_OFF),
+        chance,
+    )
+}
+
+/// How long a delivery stays invisible whose topic has its share: 1 s, doubled with each attempt, up to half a minute. Nothing is
+/// wrong with it, so that it comes back sooner than one that failed.
+fn room_after(attempt: u32, chance: f64) -> Duration {
+    jittered(
+        Duration::from_millis(500 << attempt.clamp(1, 9)).min(LONGEST_WAIT_FOR_ROOM),
         chance,
     )
 }
@@ -137,6 +154,10 @@ mod tests {
             .map(|n| after(postponed(), n))
             .into();
         assert_eq!(waits, [2, 4, 8, 256, 300, 300]);
+        let waits: Vec<u64> = [1, 2, 5, 9, 4_000_000]
+            .map(|n| after(Outcome::OverShare, n))
+            .into();
+        assert_eq!(waits, [1, 2, 16, 30, 30]);
         assert_eq!(back_off(1, 1.0), Duration::from_secs(1));
         let waits: Vec<u128> = [1, 2, 8, 9, 4_000_000]
             .map(|n| retry_after(n, 0.0).as_millis())

@@ -132,7 +132,8 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
                     tracing::warn!(%message_id, attempt, suppressed, "lease lost: the queue delivers the message again");
                 }
             }
-            Outcome::Done | Outcome::Refused(_) => {}
+            // Counted and logged where the share is known.
+            Outcome::OverShare | Outcome::Done | Outcome::Refused(_) => {}
         }
         let mut left = None;
         if let Some(group) = group {

@@ -66,26 +66,26 @@ impl Shares {
 }
 
 impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
-    /// Decides whether a delivery goes back to the queue because others need the places: why, if so.
-    pub(super) fn over_share(
-        &mut self,
-        id: WorkId,
-        publications: &[Publication],
-    ) -> Option<String> {
+    /// Returns `true` for a delivery that goes back to the queue because others need the places.
+    pub(super) fn is_over_share(&mut self, id: WorkId, publications: &[Publication]) -> bool {
         if self.works.len() < self.shares.places / 2 {
-            return None;
+            return false;
         }
         let topics = self.shares.fair(self.topics.busy());
         let is_over = |publication: &&Publication| {
             self.topics.len(&publication.topic) >= topics && !self.is_conflated(publication)
         };
         let over = publications.iter().find(is_over);
-        let work = self.works.get(&id)?;
+        let Some(work) = self.works.get(&id) else {
+            return false;
+        };
         let groups = self.shares.fair(self.shares.groups.len());
         let of_group = |group: &Arc<str>| self.shares.groups.get(group).copied();
         let in_group = work.delivery.group.as_ref().and_then(of_group);
         let group_is_over = in_group.is_some_and(|count| count > groups);
-        let blamed = over.or(publications.first().filter(|_| group_is_over))?;
+        let Some(blamed) = over.or(publications.first().filter(|_| group_is_over)) else {
+            return false;
+        };
         let last = |most| work.delivery.attempt >= most;
         if self.bridge.facts.max_receives.is_some_and(last) {
             // One more receive, and the queue would take it for one that cannot be published.
@@ -94,23 +94,24 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
             {
                 work.place.give_up_place();
             }
-            return None;
+            return false;
         }
-        let route = Arc::clone(&blamed.route);
-        self.counters.of(&route).over_share.one();
-        self.held_back(blamed, Limit::Topic);
-        let table = self.bridge.routes.borrow();
-        let kind = table.kind_of(&blamed.topic).to_owned();
-        drop(table);
-        if over.is_some() && self.shares.over.insert(blamed.topic.clone()) {
+        self.report_over_share(blamed, over.is_some());
+        true
+    }
+
+    /// Counts and logs what a topic, or a message group, has too much of.
+    fn report_over_share(&mut self, publication: &Publication, is_topic: bool) {
+        let route = &publication.route;
+        self.counters.of(route).over_share.one();
+        self.held_back(publication, Limit::Topic);
+        if is_topic && self.shares.over.insert(publication.topic.clone()) {
             self.count_over();
         }
-        if let Some(suppressed) = self.bridge.log_limits.over_share.admit(Arc::clone(&route)) {
-            let by = if over.is_some() {
-                "topic"
-            } else {
-                "message group"
-            };
+        if let Some(suppressed) = self.bridge.log_limits.over_share.admit(Arc::clone(route)) {
+            let by = if is_topic { "topic" } else { "message group" };
+            let table = self.bridge.routes.borrow();
+            let kind = table.kind_of(&publication.topic);
             tracing::info!(
                 %route,
                 kind,
@@ -118,9 +119,6 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
                 "a {by} has more waiting than its share: what comes for it goes back to the queue for a while"
             );
         }
-        Some(format!(
-            "its topic of the kind `{kind}`, or its message group, has more waiting than its share"
-        ))
     }
 
     /// Whether a publication only takes the place of one that waits.

@@ -167,6 +167,7 @@ pub(super) fn ended(span: &mut Span, outcome: &Outcome) {
     let fate = match outcome {
         Outcome::Done => "finished",
         Outcome::Postponed { .. } => "postponed",
+        Outcome::OverShare => "over_share",
         Outcome::HandedBack => "handed_back",
         Outcome::Lost => "lease_lost",
         Outcome::Refused(refusal) => {

@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use crate::bridge::Ending;
-use crate::cli::user_error::write_error;
 use crate::telemetry::traces::Traces;
 
+#[cfg(feature = "otlp")]
+use crate::cli::user_error::write_error;
 #[cfg(feature = "otlp")]
 use crate::telemetry::otlp::{self, settings};
 
