@@ -250,7 +250,7 @@ fn a_new_operator_follows_the_manual() {
     let lines = commands
         .iter()
         .enumerate()
-        .map(|(at, command)| format!("{command} || echo \"FAILED {at}\"\n"));
+        .map(|(at, command)| format!("{command} || echo \"NOT DONE {at}\"\n"));
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let output = Command::new("bash")
         .args(["-c", &lines.collect::<String>()])
@@ -268,7 +268,7 @@ fn a_new_operator_follows_the_manual() {
     let (out, errors) = (text(output.stdout), text(output.stderr));
     let failed: Vec<&str> = out
         .lines()
-        .filter_map(|line| line.strip_prefix("FAILED "))
+        .filter_map(|line| line.strip_prefix("NOT DONE "))
         .collect();
     let doctor = commands
         .iter()
@@ -283,7 +283,7 @@ fn a_new_operator_follows_the_manual() {
             !line.contains("has no policy") && !line.contains("kms:DescribeKey: HTTP 500")
         })
         .collect();
-    assert_eq!(bad, [format!("FAILED {doctor}")], "{out}");
+    assert!(bad.is_empty(), "{bad:#?}");
     for part in [
         "ok        rule               shop/eventcast, enabled, takes the routes' events",
         "ok        rule target",

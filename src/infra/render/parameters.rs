@@ -15,8 +15,8 @@ const AFTER_DRAIN_SECONDS: u64 = 15;
 /// The longest stop time-out on Fargate, and the shortest of service.yaml.
 const STOP_TIMEOUT_SECONDS: (u64, u64) = (30, 120);
 
-/// Tasks where nothing bounds what one of them sends: one for each of two zones.
-const UNBOUND_TASKS: u32 = 2;
+/// The fewest that are the most: one task for each of two zones.
+const LEAST_TASKS: u32 = 2;
 
 /// The files by their names: lines `NAME=VALUE`, as `aws cloudformation deploy --parameter-overrides` takes
 /// them. No value has white space.
@@ -57,13 +57,17 @@ pub(super) fn all(
     ])
 }
 
-/// Remark on a bridge whose tasks nothing bounds.
+/// Remark on a bridge whose tasks may exceed the account's quota together.
 pub(super) fn note(bridge: &Bridge) -> Option<String> {
-    let is_bound = bridge.pace.task.is_some()
-        || (bridge.publish == Publish::Mqtt && bridge.pace.publishes.is_some());
-    (!is_bound).then(|| {
-        format!("nothing bounds what a task publishes a second: MaxTasks is {UNBOUND_TASKS}; set bridge.pace.account and bridge.pace.tasks")
-    })
+    let rate = match task_rate(bridge) {
+        _ if bridge.pace.task.is_some() => return None,
+        Some(rate) if rate.saturating_mul(LEAST_TASKS) <= quota(bridge) => return None,
+        Some(rate) => format!("a task may send {rate} publishes a second"),
+        None => "nothing bounds what a task sends a second".to_owned(),
+    };
+    Some(format!(
+        "{rate}: MaxTasks is {LEAST_TASKS}, which together may exceed the account's quota; set bridge.pace.account and bridge.pace.tasks"
+    ))
 }
 
 /// Variables of the Terraform module (`infra/terraform`).
@@ -125,10 +129,15 @@ fn max_tasks(bridge: &Bridge) -> u32 {
         // `bridge.pace.tasks` says how many share the quota: one more would exceed it.
         return bridge.pace.tasks;
     }
+    let fed = task_rate(bridge).map_or(0, |rate| quota(bridge) / rate.max(1));
+    fed.max(LEAST_TASKS)
+}
+
+/// Publishes a second that the connections of one task carry; `None` where nothing bounds them.
+fn task_rate(bridge: &Bridge) -> Option<u32> {
     let connections = u32::try_from(bridge.connections.1).unwrap_or(u32::MAX);
-    let task = match (&bridge.publish, bridge.pace.publishes) {
-        (Publish::Mqtt, Some(rate)) => rate.saturating_mul(connections),
-        _ => return UNBOUND_TASKS,
-    };
-    (quota(bridge) / task.max(1)).max(1)
+    match (&bridge.publish, bridge.pace.publishes) {
+        (Publish::Mqtt, Some(rate)) => Some(rate.saturating_mul(connections)),
+        _ => None,
+    }
 }
