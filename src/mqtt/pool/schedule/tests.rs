@@ -380,3 +380,44 @@ fn an_idle_connection_can_end_and_its_number_is_used_again() {
     broker.scheduler.ended(ending[0]);
     assert_eq!(broker.scheduler.open().0, ending[0]);
 }
+
+#[test]
+fn what_finds_no_room_overflows_one_of_a_topic_at_a_time() {
+    let mut broker = Broker::new(IOT_CORE, 1, milliseconds(10));
+    let (overflow, _) = broker.scheduler.open_overflow(3);
+    broker.links.push(overflow);
+    for n in 0..10 {
+        assert_eq!(broker.publish(&format!("t/{n}"), None), None);
+    }
+    assert!(!broker.scheduler.is_pressed());
+    for n in 10..13 {
+        assert_eq!(broker.publish(&format!("t/{n}"), None), None);
+    }
+    assert!(
+        broker.scheduler.take_pressed(),
+        "more connections are asked for"
+    );
+    let held = broker.publish("t/13", None);
+    assert_eq!(held, Some(Limit::Connection), "three calls are under way");
+    let carried = |broker: &Broker| {
+        let sent = broker.log.iter();
+        sent.filter(|(_, id, ..)| *id == overflow).count()
+    };
+    assert_eq!(carried(&broker), 3);
+    // A topic that a connection carries does not overflow before that is acknowledged, and then one by one.
+    let mut broker = Broker::new(IOT_CORE, 1, milliseconds(10));
+    let (overflow, _) = broker.scheduler.open_overflow(3);
+    broker.links.push(overflow);
+    for _ in 0..40 {
+        broker.publish("a", None);
+    }
+    assert_eq!(carried(&broker), 0);
+    for _ in 0..1_000 {
+        broker.tick();
+        let calls = broker.sent.iter().filter(|(_, id, _)| *id == overflow);
+        assert!(calls.count() <= 1);
+    }
+    assert!(carried(&broker) > 0);
+    assert_eq!(broker.numbers("a"), (0..40).collect::<Vec<u32>>());
+    assert_eq!(broker.scheduler.opened(), 1, "it is no connection");
+}
