@@ -179,11 +179,6 @@ impl Publisher for Broker {
             if refused {
                 return Err(transient());
             }
-            if expired {
-                // What is too old counts as done.
-                ledger.lock().unwrap().acknowledge(number, &topic);
-                return Err(PublishError::Expired);
-            }
             let mut ledger = ledger.lock().unwrap();
             let conflates = topic.starts_with("state/");
             let reached: Vec<u32> = ledger
@@ -198,7 +193,12 @@ impl Publisher for Broker {
             }
             drop(ledger);
             drop(guard);
-            Ok(())
+            // What is too old counts as done, and so do the older ones that it stands for.
+            if expired {
+                Err(PublishError::Expired)
+            } else {
+                Ok(())
+            }
         }))
     }
 

@@ -102,12 +102,11 @@ impl Pool {
     }
 
     /// Gives publications for which no connection has room to another publisher, at most `window` at a time. Of a topic it has
-    /// one at a time, and none while a connection has any, so that order holds. It counts as a connection that is up.
+    /// one at a time, and none while a connection has any, so that order holds. It is no connection that is up.
     #[must_use]
     pub fn with_overflow(mut self, publisher: impl Publisher, window: u16) -> Self {
         let link = self.shared.scheduler().open_overflow(window.into());
         let shared = Arc::clone(&self.shared);
-        self.shared.up.send_modify(|up| *up += 1);
         let closing = self.closing.subscribe();
         let tasks = self.tasks.get_mut();
         tasks.spawn(overflow::run(shared, link, publisher, closing));

@@ -9,6 +9,7 @@ use crate::cli::configuration::Configuration;
 use crate::cli::counted::counted;
 use crate::cli::diagnostic::render;
 use crate::cli::json::write_json;
+use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status, input};
 use crate::config::MAX_FILE_BYTES;
 use crate::config::fault::{Place, Severity};
@@ -107,9 +108,10 @@ fn unread(
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     let name = input::shown(file);
-    writeln!(
+    write_error(
         messages,
-        "error: reading `{name}`: {error}\nhelp: name templates of CloudFormation, or `-` for standard input"
+        format_args!("reading `{name}`: {error}"),
+        "name templates of CloudFormation, or `-` for standard input",
     )?;
     Ok(Status::CannotAnswer)
 }

@@ -33,6 +33,8 @@ pub(super) struct Keeper {
     links: JoinSet<()>,
     /// The CONNECT packets that this task may send in a second.
     connects: Rate,
+    /// The connections to begin with, until they are there.
+    first: usize,
     looks: u32,
 }
 
@@ -48,6 +50,7 @@ impl Keeper {
             shared,
             closing,
             links: JoinSet::new(),
+            first: 0,
             looks: 0,
         }
     }
@@ -57,7 +60,8 @@ impl Keeper {
         let (least, most) = self.settings.connections;
         let rate = self.settings.expected_rate;
         let expected = self.shared.scheduler().demand.for_rate(rate).unwrap_or(0);
-        self.open(expected.clamp(least.max(1), most.max(1)), "at start");
+        self.first = expected.clamp(least.max(1), most.max(1));
+        self.open(self.first, "at start");
     }
 
     /// Looks again and again, until the pool closes and all connections have ended.
@@ -152,6 +156,12 @@ impl Keeper {
         while self.links.try_join_next().is_some() {}
         self.looks += 1;
         let (least, _) = self.settings.connections;
+        // The CONNECT rate may have left some out.
+        let missing = self.first.max(least);
+        self.open(missing, "at start");
+        if self.shared.scheduler().opened() >= missing {
+            self.first = 0;
+        }
         let mut scheduler = self.shared.scheduler();
         let pressing = scheduler.pressing();
         let open = scheduler.opened();

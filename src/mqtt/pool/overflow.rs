@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::schedule::{LinkId, Next};
-use crate::port::Publisher;
+use crate::port::{PublishError, Publisher};
 
 /// Publishes what it is given until the pool closes, then closes the publisher.
 pub(super) async fn run(
@@ -26,9 +26,16 @@ pub(super) async fn run(
         if matches!(next, Next::End) {
             break;
         }
-        for job in jobs.drain(..) {
+        for mut job in jobs.drain(..) {
             match publisher.publish(job.publication.clone()) {
-                Ok(pending) => calls.push(async move { (job, pending.await) }),
+                Ok(pending) => calls.push(async move {
+                    let outcome = tokio::select! {
+                        outcome = pending => outcome,
+                        // Nobody waits for it any more: it is not tried again.
+                        () = job.fate.closed() => Err(PublishError::Expired),
+                    };
+                    (job, outcome)
+                }),
                 Err(refused) => shared.answer(id, [(job, Err(refused))]),
             }
         }

@@ -131,6 +131,7 @@ pub(super) struct Scheduler {
     /// A publication found no connection with room since [`take_pressed`](Self::take_pressed).
     pressed: bool,
     closing: bool,
+    closed: bool,
 }
 
 /// The most connections that are looked at for one publication while some have room.
@@ -152,6 +153,7 @@ impl Scheduler {
             waiting: 0,
             pressed: false,
             closing: false,
+            closed: false,
         }
     }
 
@@ -241,8 +243,12 @@ impl Scheduler {
         self.due
     }
 
-    /// Drops all that waits, so that its fate is known.
+    /// Drops all that waits, and what comes later, so that its fate is known.
     pub(super) fn clear(&mut self) {
+        self.closed = true;
+        for link in &mut self.links {
+            link.outbox.clear();
+        }
         self.flows.clear();
         self.ring.clear();
         self.waiting = 0;
@@ -287,8 +293,13 @@ impl Scheduler {
         let outbox = std::mem::take(&mut link.outbox);
         for topic in std::mem::take(&mut link.waiting) {
             if let Some(flow) = self.flows.get_mut(&topic) {
-                flow.queued = Queued::Nowhere;
+                flow.queued = Queued::Ring;
+                self.ring.push_back(topic);
             }
+        }
+        if self.closed {
+            // Dropped, so that their fate is known.
+            return;
         }
         let jobs: Vec<Job> = unanswered.into_iter().chain(outbox).collect();
         // Before anything newer, in the same order: from the last to the first, each to the front.
@@ -346,6 +357,9 @@ impl Scheduler {
 
     /// Takes a publication on. Returns what holds it back, if anything does.
     pub(super) fn enter(&mut self, job: Job, now: Instant) -> Option<Limit> {
+        if self.closed {
+            return None;
+        }
         self.demand.note(job.publication.payload.len(), now);
         let unordered = job.is_unordered();
         let flow = self.flows.get(&job.publication.topic);
@@ -390,7 +404,6 @@ impl Scheduler {
             return;
         };
         link.slots += 1;
-        let next = link.waiting.pop_front();
         if let Some(flow) = self.flows.get_mut(&job.topic)
             && flow.link == Some(id)
             && job.order != Some(TopicOrder::Unordered)
@@ -398,12 +411,18 @@ impl Scheduler {
             flow.out = flow.out.saturating_sub(1);
             if flow.out == 0 {
                 (flow.link, flow.leaving) = (None, false);
+                // Only flows with something under way there wait for a connection.
+                if flow.queued == Queued::Link {
+                    flow.queued = Queued::Nowhere;
+                    link.waiting.retain(|topic| *topic != job.topic);
+                }
                 if flow.queued == Queued::Nowhere {
                     self.queue(&job.topic);
                 }
             }
         }
-        if let Some(topic) = next {
+        let link = self.links.get_mut(id);
+        if let Some(topic) = link.and_then(|link| link.waiting.pop_front()) {
             if let Some(flow) = self.flows.get_mut(&topic) {
                 flow.queued = Queued::Nowhere;
             }
@@ -444,7 +463,7 @@ impl Scheduler {
             // One publication of each flow in a round; rounds go on while any was sent.
             for _ in 0..self.ring.len() {
                 let Some(topic) = self.ring.pop_front() else {
-                    return;
+                    break;
                 };
                 if let Some(flow) = self.flows.get_mut(&topic) {
                     flow.queued = Queued::Nowhere;
@@ -459,8 +478,11 @@ impl Scheduler {
                 }
             }
             if self.waiting == before {
-                return;
+                break;
             }
+        }
+        if self.closing && self.is_idle() {
+            self.close();
         }
     }
 
@@ -506,7 +528,7 @@ impl Scheduler {
                         Wait::Room => self.due = Some(now + LONGEST_WAIT),
                         Wait::Turn | Wait::Answer => {}
                     }
-                    self.wants_answer = limit == Wait::Room || self.overflow.is_some();
+                    self.wants_answer |= limit == Wait::Room || self.overflow.is_some();
                 }
                 (Wait::Room, Some(id)) => {
                     flow.queued = Queued::Link;

@@ -421,3 +421,74 @@ fn what_finds_no_room_overflows_one_of_a_topic_at_a_time() {
     assert_eq!(broker.numbers("a"), (0..40).collect::<Vec<u32>>());
     assert_eq!(broker.scheduler.opened(), 1, "it is no connection");
 }
+
+/// A flow that waited for its connection's acknowledgements when the connection was lost, with nothing of its own under way there.
+#[test]
+fn nothing_is_stranded_on_a_connection_that_is_lost() {
+    let free = Limits {
+        publishes: None,
+        bytes: None,
+        process: None,
+    };
+    let mut broker = Broker::new(free, 0, milliseconds(10));
+    broker.links.push(broker.scheduler.open().0);
+    broker.scheduler.up(0, 2, broker.now);
+    for topic in ["a", "b", "b", "a"] {
+        broker.publish(topic, None);
+    }
+    let (_, id, first) = broker.sent.pop_front().unwrap();
+    broker.answer(id, first);
+    broker.send();
+    broker.lose(0);
+    broker.scheduler.up(0, 2, broker.now);
+    broker.send();
+    for _ in 0..100 {
+        broker.tick();
+    }
+    assert!(broker.scheduler.is_idle());
+    assert_eq!(broker.numbers("a"), [0, 3]);
+    for fate in &mut broker.fates {
+        assert_eq!(fate.try_recv(), Ok(Ok(())));
+    }
+}
+
+/// Full windows, losses and few topics without any other limit: everything is answered, and no connection idles while one waits.
+#[test]
+fn full_windows_strand_nothing() {
+    let free = Limits {
+        publishes: None,
+        bytes: None,
+        process: None,
+    };
+    for seed in 0..200 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut broker = Broker::new(free, 0, milliseconds(random.u64(1..20)));
+        for _ in 0..random.usize(1..4) {
+            let (id, _) = broker.scheduler.open();
+            broker.links.push(id);
+            broker.scheduler.up(id, random.usize(1..4), broker.now);
+        }
+        for _ in 0..300 {
+            for _ in 0..random.usize(0..3) {
+                let order = [None, Some(TopicOrder::Unordered)][usize::from(random.u8(0..8) == 0)];
+                broker.publish(&format!("t/{}", random.u8(0..5)), order);
+            }
+            if random.u8(0..20) == 0 {
+                let id = random.usize(0..broker.links.len());
+                broker.lose(id);
+                broker.scheduler.up(id, random.usize(1..4), broker.now);
+                broker.send();
+            }
+            broker.tick();
+        }
+        let mut ticks = 0;
+        while !broker.scheduler.is_idle() {
+            ticks += 1;
+            assert!(ticks < 20_000, "seed {seed}: something is stranded");
+            broker.tick();
+        }
+        for fate in &mut broker.fates {
+            assert_eq!(fate.try_recv(), Ok(Ok(())), "seed {seed}");
+        }
+    }
+}
