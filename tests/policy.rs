@@ -101,7 +101,7 @@ fn files_of_tests() {
         &["test", &policy],
         "",
         2,
-        "0 cases",
+        "",
         "there is no key `Version` here",
     );
 }
