@@ -203,18 +203,20 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         if self.is_over_share(id, &routed.publications) {
             return self.end(id, Outcome::OverShare);
         }
+        let group = self.works.get(&id);
+        let group = group.and_then(|work| self.group(&work.delivery));
         let alone = |publication: &Publication| self.goes_alone(publication);
-        let passes = !routed.publications.iter().any(alone);
+        let passed = group.filter(|_| !routed.publications.iter().any(alone));
         // All of them stand on the work before any may end.
         for publication in routed.publications {
             self.enter(id, publication);
         }
-        if passes {
-            self.pass(id);
+        if let Some(group) = passed {
+            self.pass(id, &group);
         }
     }
 
-    /// Whether nothing of its topic may be under way beside a publication.
+    /// Returns `true` for a publication beside which nothing of its topic may be under way.
     fn goes_alone(&self, publication: &Publication) -> bool {
         let by_queue = if self.bridge.facts.fifo {
             TopicOrder::Strict
@@ -225,28 +227,31 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
     }
 
     /// Lets the next of a delivery's message group begin, once all publications of the delivery are in their topics' order.
-    fn pass(&mut self, id: WorkId) {
-        let Some(work) = self.works.get_mut(&id) else {
-            return;
-        };
-        work.passed = true;
-        let delivery = &work.delivery;
-        let group = delivery.group.as_ref().filter(|_| self.bridge.facts.fifo);
-        if let Some(group) = group.map(Arc::clone) {
-            self.begun.extend(self.groups.leave(&group));
+    fn pass(&mut self, id: WorkId, group: &Arc<str>) {
+        if let Some(work) = self.works.get_mut(&id) {
+            work.passed = true;
+            self.begun.extend(self.groups.leave(group));
         }
+    }
+
+    /// The publication that waits last for the same topic, where this one takes its place.
+    pub(super) fn conflated(&self, publication: &Publication) -> Option<JobId> {
+        if !publication.conflate {
+            return None;
+        }
+        let last = *self.topics.last(&publication.topic)?;
+        let job = self.jobs.get(&last)?;
+        (job.publication.route == publication.route).then_some(last)
     }
 
     /// Puts a publication into its topic's lane.
     fn enter(&mut self, work: WorkId, publication: Publication) {
-        let last = self.topics.last(&publication.topic).copied();
-        if publication.conflate
-            && let Some(id) = last
+        if let Some(id) = self.conflated(&publication)
             && let Some(job) = self.jobs.get_mut(&id)
-            && job.publication.route == publication.route
         {
             job.counters.conflated.one();
             job.publication = publication;
+            job.source = work;
             job.works.push(work);
             self.note(work, id);
             return;
@@ -257,12 +262,13 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         let alone = self.goes_alone(&publication);
         self.turn
             .extend(self.topics.enter(&publication.topic, id, alone));
-        if self.topics.len(&publication.topic) > 1 && alone {
+        if alone && self.topics.len(&publication.topic) > 1 {
             self.held_back(&publication, Limit::Topic);
         }
         let job = Job {
             counters: self.counters.of(&publication.route),
             publication,
+            source: work,
             works: smallvec::smallvec![work],
             tries: 0,
             holds: false,
@@ -307,10 +313,10 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        let newest = job.works.last().and_then(|work| self.works.get(work));
-        let Some(age) = newest.map(Work::age_now) else {
-            // Whoever it was made for was given up while it waited.
-            return self.resolve(id, "withdrawn", Outcome::Done);
+        let Some(age) = self.works.get(&job.source).map(Work::age_now) else {
+            // Its event was given up while it waited: others may hold it, and newer ones, by now.
+            let outcome = Outcome::postponed("the newer event in its place was given up");
+            return self.resolve(id, "withdrawn", outcome);
         };
         let mut publication = job.publication.clone();
         let spans = &self.bridge.spans;
@@ -385,8 +391,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         };
         job.counters.published.one();
         metrics.publish_seconds.observe(job.sent.elapsed());
-        let newest = job.works.last().and_then(|work| self.works.get(work));
-        if let Some(work) = newest {
+        if let Some(work) = self.works.get(&job.source) {
             metrics.end_to_end_seconds.observe(work.age_now());
         }
     }

@@ -36,11 +36,10 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         } else {
             self.turn.extend(self.topics.leave(&topic));
         }
-        let newest = job.works.last().copied();
         for work in job.works {
-            // What was refused is the newest one's publication. The others come again and meet their own fate.
+            // The others come again and meet their own fate.
             let outcome = match &outcome {
-                Outcome::Refused(_) if Some(work) != newest => {
+                Outcome::Refused(_) if work != job.source => {
                     Outcome::postponed("the newer event in its place was refused")
                 }
                 outcome => outcome.clone(),

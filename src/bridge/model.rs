@@ -232,7 +232,7 @@ fn send(queue: &FakeQueue, ledger: &Mutex<Ledger>, mischief: &Mischief, n: u32) 
     let body = match mischief.below(20) {
         0 => "nonsense".to_owned(),
         // Some are large: bytes in flight are bounded as well.
-        1 => event(kind, n, key) + &" ".repeat(30_000),
+        1 => event(kind, n, key) + &" ".repeat(3_000),
         _ => event(kind, n, key),
     };
     let group = queue.fifo.then(|| mischief.below(3) as usize);
@@ -308,7 +308,7 @@ async fn schedule(seed: u64) -> Vec<String> {
             pollers: (1, 3),
             wait: Duration::from_secs(2),
             in_flight,
-            in_flight_bytes: 100_000,
+            in_flight_bytes: 10_000,
             hold: Duration::from_secs(45),
             drain: Duration::from_secs(5),
         };

@@ -73,7 +73,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         }
         let topics = self.shares.fair(self.topics.busy());
         let is_over = |publication: &&Publication| {
-            self.topics.len(&publication.topic) >= topics && !self.is_conflated(publication)
+            self.topics.len(&publication.topic) >= topics && self.conflated(publication).is_none()
         };
         let over = publications.iter().find(is_over);
         let Some(work) = self.works.get(&id) else {
@@ -119,13 +119,6 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
                 "a {by} has more waiting than its share: what comes for it goes back to the queue for a while"
             );
         }
-    }
-
-    /// Whether a publication only takes the place of one that waits.
-    fn is_conflated(&self, publication: &Publication) -> bool {
-        let last = self.topics.last(&publication.topic);
-        let last = last.and_then(|last| self.jobs.get(last));
-        publication.conflate && last.is_some_and(|job| job.publication.route == publication.route)
     }
 
     /// Forgets the topics that are below their share again.
