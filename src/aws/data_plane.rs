@@ -25,7 +25,8 @@ use super::causes::causes;
 use crate::channel::limits::MESSAGE_EXPIRY_SECONDS;
 use crate::channel::topic::Topic;
 use crate::log_limit::LogLimit;
-use crate::pace::TaskRate;
+use crate::pace::task_rate::TaskRate;
+use crate::pace::turn;
 use crate::port::{PublishError, Publisher};
 use crate::route::explain::SHORTEST_EXPIRY;
 use crate::route::publication::{Publication, TopicOrder, whole_seconds};
@@ -178,25 +179,6 @@ impl Ours {
         self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the account, as far as this task has a share in it, takes one more.
-    async fn turn(&self) {
-        loop {
-            let due = {
-                let mut rate = self.rate();
-                let now = Instant::now();
-                let due = rate.due(now);
-                if due.is_none() {
-                    rate.take(now);
-                }
-                due
-            };
-            match due {
-                None => return,
-                Some(due) => sleep_until(due).await,
-            }
-        }
-    }
-
     fn enter(self: &Arc<Self>, topic: &Topic) -> Place {
         let (done, over) = oneshot::channel();
         let mut topics = self.topics();
@@ -226,7 +208,7 @@ impl Ours {
         let Ok(_call) = self.calls.acquire().await else {
             return Err(transient("the publisher is closing"));
         };
-        self.turn().await;
+        turn(|now| self.rate().try_take(now)).await;
         if *closing.borrow() {
             return Err(transient("the publisher is closing"));
         }

@@ -3,23 +3,18 @@
 //! One signed GET rather than the SDK's client of the IoT control plane, which is nearly half of a release build and of no
 //! other use to the daemon.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_config::SdkConfig;
-use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::byte_stream::ByteStream;
 use serde::Deserialize;
-use tokio::time::timeout;
 
-use super::causes::causes;
-use super::client::connector;
+use super::exchange::{address, exchange, quoted};
 use super::sign::{SignError, Signer};
 
 /// The endpoint whose certificate Amazon Trust Services has signed (IoT API reference, DescribeEndpoint).
 const KIND: &str = "iot:Data-ATS";
 const SERVICE: &str = "iot";
-const CALL: Duration = Duration::from_secs(10);
 
 /// Why the endpoint is not known.
 #[derive(Debug, thiserror::Error)]
@@ -61,14 +56,7 @@ struct Answer {
 /// [`EndpointError`] when it cannot be asked or does not tell.
 pub async fn describe(config: &SdkConfig) -> Result<String, EndpointError> {
     let signer = Signer::try_new(config)?;
-    let region = signer.region();
-    let base = config.endpoint_url().map_or_else(
-        || {
-            let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-            format!("https://iot.{region}.amazonaws.com{suffix}")
-        },
-        |url| url.trim_end_matches('/').to_owned(),
-    );
+    let base = address(config, SERVICE, signer.region());
     let url = format!("{base}/endpoint?endpointType={}", KIND.replace(':', "%3A"));
     let unreachable = |why: String| EndpointError::Unreachable {
         url: url.clone(),
@@ -82,22 +70,13 @@ pub async fn describe(config: &SdkConfig) -> Result<String, EndpointError> {
     for (name, value) in headers {
         request.headers_mut().insert(name, value);
     }
-    let (status, body) = timeout(CALL, async {
-        let response = connector().call(request).await;
-        let response = response.map_err(|error| unreachable(causes(&error)))?;
-        let status = response.status().as_u16();
-        let body = ByteStream::new(response.into_body()).collect().await;
-        let body = body.map_err(|error| unreachable(causes(&error)))?;
-        Ok::<_, EndpointError>((status, body.into_bytes()))
-    })
-    .await
-    .map_err(|_| unreachable(format!("no answer in {CALL:?}")))??;
+    let (status, body) = exchange(request).await.map_err(unreachable)?;
     match serde_json::from_slice::<Answer>(&body) {
         Ok(answer) if status == 200 => Ok(answer.endpoint_address),
         _ => Err(EndpointError::Refused {
             url,
             status,
-            answer: String::from_utf8_lossy(&body).chars().take(300).collect(),
+            answer: quoted(&body),
         }),
     }
 }

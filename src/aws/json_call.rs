@@ -1,27 +1,18 @@
-//! One call of a service that speaks AWS's JSON protocol 1.1, for services that no command calls often enough
-//! to have a client of: EventBridge and KMS, which `eventcast doctor --upstream` asks a few questions.
+//! One call of a service that speaks AWS's JSON protocol 1.1, for services that nothing calls often enough
+//! to have a client of: EventBridge and KMS, which `eventcast doctor --upstream` asks a few questions, and
+//! ECS, which the daemon asks once a minute where it counts tasks.
 //!
-//! The SDK's clients of both would be a tenth of a release build. Nothing is retried.
-
-use std::time::Duration;
+//! The SDK's clients of EventBridge and KMS alone would be a tenth of a release build.
 
 use aws_config::SdkConfig;
-use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
 use serde_json::Value;
-use tokio::time::timeout;
 
-use super::causes::causes;
-use super::client::connector;
+use super::exchange::{address, exchange, quoted};
 use super::sign::{SignError, Signer};
 
-const CALL: Duration = Duration::from_secs(10);
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
-
-/// The longest part of an answer that an error quotes, in characters.
-const QUOTED: usize = 300;
 
 /// A service with the beginning of its action names.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +26,10 @@ pub(super) struct JsonService {
 pub(super) const EVENTBRIDGE: JsonService = JsonService {
     name: "events",
     target: "AWSEvents",
+};
+pub(super) const ECS: JsonService = JsonService {
+    name: "ecs",
+    target: "AmazonEC2ContainerServiceV20141113",
 };
 pub(super) const KMS: JsonService = JsonService {
     name: "kms",
@@ -81,14 +76,7 @@ impl JsonService {
             why,
         };
         let signer = Signer::try_new(config)?;
-        let region = signer.region();
-        let base = config.endpoint_url().map_or_else(
-            || {
-                let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-                format!("https://{}.{region}.amazonaws.com{suffix}", self.name)
-            },
-            |url| url.trim_end_matches('/').to_owned(),
-        );
+        let base = address(config, self.name, signer.region());
         let url = format!("{base}/");
         let body = input.to_string();
         let target = format!("{}.{action}", self.target);
@@ -112,16 +100,7 @@ impl JsonService {
         for (name, value) in signed {
             request.headers_mut().insert(name, value);
         }
-        let (status, answer) = timeout(CALL, async {
-            let response = connector().call(request).await;
-            let response = response.map_err(|error| unreachable(causes(&error)))?;
-            let status = response.status().as_u16();
-            let body = ByteStream::new(response.into_body()).collect().await;
-            let body = body.map_err(|error| unreachable(causes(&error)))?;
-            Ok::<_, CallError>((status, body.into_bytes()))
-        })
-        .await
-        .map_err(|_| unreachable(format!("no answer in {CALL:?}")))??;
+        let (status, answer) = exchange(request).await.map_err(unreachable)?;
         match serde_json::from_slice(&answer) {
             Ok(value) if status == 200 => Ok(value),
             _ => Err(CallError::Refused {
@@ -131,11 +110,4 @@ impl JsonService {
             }),
         }
     }
-}
-
-/// The beginning of an answer in one line.
-fn quoted(answer: &[u8]) -> String {
-    let text = String::from_utf8_lossy(answer);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").chars().take(QUOTED).collect()
 }

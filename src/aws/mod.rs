@@ -15,6 +15,7 @@ pub mod dead_letter_queue;
 pub mod ecs_tasks;
 pub mod endpoint;
 mod error;
+mod exchange;
 pub mod facts;
 pub mod json_call;
 mod received;

@@ -3,7 +3,9 @@
 //! The scheduler decides which connection a publication takes (`schedule`); each connection has a task that publishes what it
 //! is given (`link`); another publisher may take what finds no room (`overflow`); the keeper opens connections when what is published needs more of them, and closes them later (`keeper`).
 
+mod connections;
 mod demand;
+mod flow;
 mod keeper;
 mod link;
 mod overflow;
@@ -19,8 +21,10 @@ use tokio::sync::{Mutex, Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use self::connections::LinkId;
+use self::flow::{Job, Outcome};
 use self::keeper::Keeper;
-use self::schedule::{Job, LinkId, Outcome, Scheduler};
+use self::schedule::Scheduler;
 use super::Settings;
 use super::connection::transient;
 use crate::port::{PublishError, Publisher};
@@ -105,7 +109,11 @@ impl Pool {
     /// one at a time, and none while a connection has any, so that order holds. It is no connection that is up.
     #[must_use]
     pub fn with_overflow(mut self, publisher: impl Publisher, window: u16) -> Self {
-        let link = self.shared.scheduler().open_overflow(window.into());
+        let link = self
+            .shared
+            .scheduler()
+            .connections
+            .open_overflow(window.into());
         let shared = Arc::clone(&self.shared);
         let closing = self.closing.subscribe();
         let tasks = self.tasks.get_mut();
@@ -165,7 +173,10 @@ impl Publisher for Pool {
         };
         let (held, pressed) = {
             let mut scheduler = self.shared.scheduler();
-            (scheduler.enter(job, since), scheduler.is_pressed())
+            (
+                scheduler.enter(job, since),
+                scheduler.connections.is_pressed(),
+            )
         };
         if let Some(limit) = held {
             self.metrics.held_back.one(limit.name(), Some(route));

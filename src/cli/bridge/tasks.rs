@@ -32,9 +32,9 @@ pub(super) async fn follow(pace: &Pace, publisher: &impl Publisher) -> Infallibl
         );
         return pending().await;
     };
-    let mut known = None;
+    let (mut tasks, mut known) = (None, None);
     loop {
-        match count(&metadata).await {
+        match count(&mut tasks, &metadata).await {
             Ok(tasks) if known == Some(tasks) => {}
             Ok(tasks) => {
                 let task = share(account, tasks);
@@ -53,7 +53,11 @@ pub(super) async fn follow(pace: &Pace, publisher: &impl Publisher) -> Infallibl
     }
 }
 
-async fn count(metadata: &str) -> Result<u32, EcsTasksError> {
-    let tasks = EcsTasks::find(&client::environment().await, metadata).await?;
+/// Counts the tasks; which family they are of does not change, and is read once.
+async fn count(tasks: &mut Option<EcsTasks>, metadata: &str) -> Result<u32, EcsTasksError> {
+    let tasks = match tasks {
+        Some(tasks) => tasks,
+        None => tasks.insert(EcsTasks::find(client::environment().await, metadata).await?),
+    };
     tasks.running().await
 }

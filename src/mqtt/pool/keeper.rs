@@ -110,10 +110,10 @@ impl Keeper {
     fn grow(&mut self, now: Instant) {
         let (wanted, open) = {
             let mut scheduler = self.shared.scheduler();
-            let pressed = scheduler.take_pressed();
+            let pressed = scheduler.connections.take_pressed();
             let pressing = scheduler.pressing();
-            let open = scheduler.opened();
-            if !(pressed || pressing > 0) || scheduler.any_down() {
+            let open = scheduler.connections.opened();
+            if !(pressed || pressing > 0) || scheduler.connections.any_down() {
                 return;
             }
             // Without limits of a connection, acknowledgements are what is waited for: half as many again.
@@ -127,10 +127,10 @@ impl Keeper {
 
     /// Opens connections until there are so many, as far as the account's CONNECT rate lets.
     fn open(&mut self, wanted: usize, why: &'static str) {
-        let open = self.shared.scheduler().opened();
+        let open = self.shared.scheduler().connections.opened();
         let mut added = 0;
         while open + added < wanted && self.connects.try_turn() {
-            let (id, wake) = self.shared.scheduler().open();
+            let (id, wake) = self.shared.scheduler().connections.open();
             let link = Link {
                 settings: Arc::clone(&self.settings),
                 shared: Arc::clone(&self.shared),
@@ -159,12 +159,12 @@ impl Keeper {
         // The CONNECT rate may have left some out.
         let missing = self.first.max(least);
         self.open(missing, "at start");
-        if self.shared.scheduler().opened() >= missing {
+        if self.shared.scheduler().connections.opened() >= missing {
             self.first = 0;
         }
         let mut scheduler = self.shared.scheduler();
         let pressing = scheduler.pressing();
-        let open = scheduler.opened();
+        let open = scheduler.connections.opened();
         let now = Instant::now();
         // Without limits of a connection the window is all there is to go by.
         let wanted = scheduler.demand.wanted(pressing, now);
@@ -176,7 +176,7 @@ impl Keeper {
             Some(_) => self.looks.is_multiple_of(LOOKS_PER_CLOSING),
             None => self.looks >= 30 * LOOKS_PER_CLOSING,
         };
-        if open > enough && is_time && scheduler.end_one() {
+        if open > enough && is_time && scheduler.connections.end_one() {
             self.looks = 0;
             tracing::info!(
                 connections = open - 1,

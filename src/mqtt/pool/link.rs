@@ -8,7 +8,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, interval_at, sleep};
 
 use super::Shared;
-use super::schedule::{Job, LinkId, Next};
+use super::connections::{LinkId, Next};
+use super::flow::Job;
 use super::sent::Sent;
 use crate::log_limit::LogLimit;
 use crate::mqtt::connection::Connection;
@@ -76,7 +77,7 @@ impl Link {
             }
             wait = (wait * 2).min(longest);
         }
-        self.shared.scheduler().ended(self.id);
+        self.shared.scheduler().connections.ended(self.id);
     }
 
     /// Connects with a client id that was never used before.

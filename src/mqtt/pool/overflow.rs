@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::Shared;
-use super::schedule::{LinkId, Next};
+use super::connections::{LinkId, Next};
 use crate::port::{PublishError, Publisher};
 
 /// Publishes what it is given until the pool closes, then closes the publisher.

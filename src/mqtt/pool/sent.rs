@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::schedule::{Job, Outcome};
+use super::flow::{Job, Outcome};
 use crate::mqtt::connection::Answer;
 
 /// Publications by their places among all that the connection was given.

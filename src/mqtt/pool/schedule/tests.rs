@@ -1,10 +1,14 @@
 //! The scheduler beside connections that keep a clock of their own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::*;
+use crate::mqtt::pool::flow::Outcome;
+use crate::port::PublishError;
 use crate::route::publication::{Facts, Qos};
 
 const IOT_CORE: Limits = Limits {
@@ -36,7 +40,9 @@ impl Broker {
     fn new(limits: Limits, connections: usize, round_trip: Duration) -> Self {
         let now = Instant::now();
         let mut scheduler = Scheduler::new(limits, now);
-        let links: Vec<LinkId> = (0..connections).map(|_| scheduler.open().0).collect();
+        let links: Vec<LinkId> = (0..connections)
+            .map(|_| scheduler.connections.open().0)
+            .collect();
         for id in &links {
             scheduler.up(*id, 100, now);
         }
@@ -340,7 +346,7 @@ fn what_nobody_waits_for_and_what_expired_is_not_sent() {
     }
     broker.fates.remove(0);
     broker.now += Duration::from_secs(100);
-    broker.links.push(broker.scheduler.open().0);
+    broker.links.push(broker.scheduler.connections.open().0);
     broker.scheduler.up(0, 100, broker.now);
     broker.send();
     assert_eq!(broker.numbers("a"), [1, 2]);
@@ -357,7 +363,7 @@ fn what_nobody_waits_for_and_what_expired_is_not_sent() {
     };
     broker.scheduler.enter(job, broker.now);
     broker.now += milliseconds(1_600);
-    broker.links.push(broker.scheduler.open().0);
+    broker.links.push(broker.scheduler.connections.open().0);
     broker.scheduler.up(0, 100, broker.now);
     assert_eq!(pending.try_recv(), Ok(Err(PublishError::Expired)));
 }
@@ -366,35 +372,38 @@ fn what_nobody_waits_for_and_what_expired_is_not_sent() {
 fn an_idle_connection_can_end_and_its_number_is_used_again() {
     let mut broker = Broker::new(IOT_CORE, 2, milliseconds(5));
     broker.publish("a", None);
-    assert_eq!(broker.scheduler.opened(), 2);
-    assert!(broker.scheduler.end_one());
+    assert_eq!(broker.scheduler.connections.opened(), 2);
+    assert!(broker.scheduler.connections.end_one());
     assert!(
-        !broker.scheduler.end_one(),
+        !broker.scheduler.connections.end_one(),
         "the other has something under way"
     );
     let idle = broker.links.iter().copied();
     let ending =
         idle.filter(|id| matches!(broker.scheduler.next(*id, &mut VecDeque::new()), Next::End));
     let ending: Vec<LinkId> = ending.collect();
-    assert_eq!((ending.len(), broker.scheduler.opened()), (1, 1));
-    broker.scheduler.ended(ending[0]);
-    assert_eq!(broker.scheduler.open().0, ending[0]);
+    assert_eq!(
+        (ending.len(), broker.scheduler.connections.opened()),
+        (1, 1)
+    );
+    broker.scheduler.connections.ended(ending[0]);
+    assert_eq!(broker.scheduler.connections.open().0, ending[0]);
 }
 
 #[test]
 fn what_finds_no_room_overflows_one_of_a_topic_at_a_time() {
     let mut broker = Broker::new(IOT_CORE, 1, milliseconds(10));
-    let (overflow, _) = broker.scheduler.open_overflow(3);
+    let (overflow, _) = broker.scheduler.connections.open_overflow(3);
     broker.links.push(overflow);
     for n in 0..10 {
         assert_eq!(broker.publish(&format!("t/{n}"), None), None);
     }
-    assert!(!broker.scheduler.is_pressed());
+    assert!(!broker.scheduler.connections.is_pressed());
     for n in 10..13 {
         assert_eq!(broker.publish(&format!("t/{n}"), None), None);
     }
     assert!(
-        broker.scheduler.take_pressed(),
+        broker.scheduler.connections.take_pressed(),
         "more connections are asked for"
     );
     let held = broker.publish("t/13", None);
@@ -406,7 +415,7 @@ fn what_finds_no_room_overflows_one_of_a_topic_at_a_time() {
     assert_eq!(carried(&broker), 3);
     // A topic that a connection carries does not overflow before that is acknowledged, and then one by one.
     let mut broker = Broker::new(IOT_CORE, 1, milliseconds(10));
-    let (overflow, _) = broker.scheduler.open_overflow(3);
+    let (overflow, _) = broker.scheduler.connections.open_overflow(3);
     broker.links.push(overflow);
     for _ in 0..40 {
         broker.publish("a", None);
@@ -419,7 +428,11 @@ fn what_finds_no_room_overflows_one_of_a_topic_at_a_time() {
     }
     assert!(carried(&broker) > 0);
     assert_eq!(broker.numbers("a"), (0..40).collect::<Vec<u32>>());
-    assert_eq!(broker.scheduler.opened(), 1, "it is no connection");
+    assert_eq!(
+        broker.scheduler.connections.opened(),
+        1,
+        "it is no connection"
+    );
 }
 
 /// A flow that waited for its connection's acknowledgements when the connection was lost, with nothing of its own under way there.
@@ -431,7 +444,7 @@ fn nothing_is_stranded_on_a_connection_that_is_lost() {
         process: None,
     };
     let mut broker = Broker::new(free, 0, milliseconds(10));
-    broker.links.push(broker.scheduler.open().0);
+    broker.links.push(broker.scheduler.connections.open().0);
     broker.scheduler.up(0, 2, broker.now);
     for topic in ["a", "b", "b", "a"] {
         broker.publish(topic, None);
@@ -464,7 +477,7 @@ fn full_windows_strand_nothing() {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut broker = Broker::new(free, 0, milliseconds(random.u64(1..20)));
         for _ in 0..random.usize(1..4) {
-            let (id, _) = broker.scheduler.open();
+            let (id, _) = broker.scheduler.connections.open();
             broker.links.push(id);
             broker.scheduler.up(id, random.usize(1..4), broker.now);
         }

@@ -1,0 +1,328 @@
+//! The pool's connections as far as decisions need them: how each is, and what room it has.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::flow::Job;
+use crate::channel::topic::Topic;
+use crate::pace::{Limit, Limits, Pace};
+
+/// A connection of the pool, by its number.
+pub(super) type LinkId = usize;
+
+/// The most connections that are looked at for one publication while some have room.
+const LOOKED_AT: usize = 8;
+
+/// How a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed,
+    /// It is being made for the first time.
+    Opening,
+    Up,
+    /// It was lost, or could not be made.
+    Down,
+    /// It ends once nothing of it is under way.
+    Ending,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    state: State,
+    pace: Pace,
+    /// The number of publications that may be unacknowledged, and how many more may be now.
+    window: usize,
+    slots: usize,
+    pub(super) outbox: VecDeque<Job>,
+    wake: Arc<Notify>,
+    /// Flows of this connection that wait for an acknowledgement of any of its publications.
+    pub(super) waiting: VecDeque<Topic>,
+}
+
+impl Link {
+    /// Everything that it was given has its answer.
+    fn is_quiet(&self) -> bool {
+        self.outbox.is_empty() && self.slots == self.window
+    }
+
+    /// One of its publications has its answer.
+    pub(super) fn answered(&mut self) {
+        self.slots += 1;
+    }
+}
+
+/// What a connection is to do next.
+pub(super) enum Next {
+    /// Send what was given, which may be nothing.
+    Send,
+    /// Say goodbye.
+    End,
+}
+
+/// Why the next publication of a flow is not sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Others have their turn first.
+    Turn,
+    /// No connection, or not the one that the flow is bound to, may send more before then.
+    Until(Instant),
+    /// The account, as far as this task has a share in it, takes no more before then.
+    Account(Instant),
+    /// Acknowledgements are missing, or connections.
+    Room,
+    /// The flow's own acknowledgement is missing.
+    Answer,
+}
+
+impl Wait {
+    /// The limit that it counts for.
+    pub(super) fn limit(self) -> Limit {
+        match self {
+            Self::Turn | Self::Until(_) => Limit::Connection,
+            Self::Account(_) => Limit::Account,
+            Self::Room => Limit::Broker,
+            Self::Answer => Limit::Topic,
+        }
+    }
+}
+
+/// All connections.
+pub(super) struct Connections {
+    limits: Limits,
+    links: Vec<Link>,
+    /// The place where the look for room begins.
+    cursor: usize,
+    /// What takes publications for which no connection has room. A topic has one unacknowledged
+    /// publication there: what carries it keeps no order of its own.
+    overflow: Option<LinkId>,
+    /// A publication found no connection with room since [`take_pressed`](Self::take_pressed).
+    pressed: bool,
+}
+
+impl Connections {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            links: Vec::new(),
+            cursor: 0,
+            overflow: None,
+            pressed: false,
+        }
+    }
+
+    /// Adds a connection that is being made.
+    pub(super) fn open(&mut self) -> (LinkId, Arc<Notify>) {
+        let link = Link {
+            state: State::Opening,
+            pace: Pace::new(&self.limits),
+            slots: 0,
+            window: 0,
+            outbox: VecDeque::new(),
+            wake: Arc::default(),
+            waiting: VecDeque::new(),
+        };
+        let wake = Arc::clone(&link.wake);
+        let closed = |link: &Link| link.state == State::Closed;
+        if let Some(id) = self.links.iter().position(closed) {
+            if let Some(place) = self.links.get_mut(id) {
+                *place = link;
+            }
+            return (id, wake);
+        }
+        self.links.push(link);
+        (self.links.len() - 1, wake)
+    }
+
+    /// Adds what carries publications for which no connection has room: as many at a time as `window`,
+    /// one of a topic.
+    pub(super) fn open_overflow(&mut self, window: usize) -> (LinkId, Arc<Notify>) {
+        let (id, wake) = self.open();
+        let free = Limits {
+            publishes: None,
+            bytes: None,
+            ..self.limits
+        };
+        if let Some(link) = self.links.get_mut(id) {
+            link.state = State::Up;
+            link.pace = Pace::new(&free);
+            (link.slots, link.window) = (window, window);
+        }
+        self.overflow = Some(id);
+        (id, wake)
+    }
+
+    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.links.get_mut(id)
+    }
+
+    fn count(&self, states: &[State]) -> usize {
+        let links = self.links.iter().enumerate();
+        let counted =
+            links.filter(|(id, link)| Some(*id) != self.overflow && states.contains(&link.state));
+        counted.count()
+    }
+
+    /// The number of connections that are up or on their way.
+    pub(super) fn opened(&self) -> usize {
+        self.count(&[State::Opening, State::Up, State::Down])
+    }
+
+    /// Returns `true` when a connection was lost, or could not be made: more of them would not help.
+    pub(super) fn any_down(&self) -> bool {
+        self.count(&[State::Down]) > 0
+    }
+
+    /// Returns `true` when nothing is without an answer.
+    pub(super) fn are_quiet(&self) -> bool {
+        self.links.iter().all(Link::is_quiet)
+    }
+
+    pub(super) fn has_overflow(&self) -> bool {
+        self.overflow.is_some()
+    }
+
+    /// Returns `true` when a publication found no connection with room since
+    /// [`take_pressed`](Self::take_pressed).
+    pub(super) fn is_pressed(&self) -> bool {
+        self.pressed
+    }
+
+    /// The same, for the last time.
+    pub(super) fn take_pressed(&mut self) -> bool {
+        std::mem::take(&mut self.pressed)
+    }
+
+    pub(super) fn wake_all(&self) {
+        for link in &self.links {
+            link.wake.notify_one();
+        }
+    }
+
+    /// Drops what was given to connections and not sent.
+    pub(super) fn clear(&mut self) {
+        for link in &mut self.links {
+            link.outbox.clear();
+        }
+    }
+
+    /// A connection is up, for so many unacknowledged publications. Its pace is new.
+    pub(super) fn up(&mut self, id: LinkId, window: usize) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.pace = Pace::new(&self.limits);
+            (link.slots, link.window) = (window, window);
+            if link.state != State::Ending {
+                link.state = State::Up;
+            }
+        }
+    }
+
+    /// A connection is lost, or could not be made. Gives what it was to send, and the flows that waited
+    /// for its acknowledgements.
+    pub(super) fn down(&mut self, id: LinkId) -> (VecDeque<Job>, VecDeque<Topic>) {
+        let Some(link) = self.links.get_mut(id) else {
+            return Default::default();
+        };
+        if link.state != State::Ending {
+            link.state = State::Down;
+        }
+        (link.slots, link.window) = (0, 0);
+        let outbox = std::mem::take(&mut link.outbox);
+        (outbox, std::mem::take(&mut link.waiting))
+    }
+
+    /// Lets one idle connection end, where there is one.
+    pub(super) fn end_one(&mut self) -> bool {
+        let overflow = self.overflow;
+        let mut links = self.links.iter_mut().enumerate().rev();
+        let idle = links.find(|(id, link)| {
+            Some(*id) != overflow && link.state == State::Up && link.slots == link.window
+        });
+        let Some((_, link)) = idle else {
+            return false;
+        };
+        link.state = State::Ending;
+        link.wake.notify_one();
+        true
+    }
+
+    /// A connection has ended, and its number may be given to another.
+    pub(super) fn ended(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.state = State::Closed;
+        }
+    }
+
+    /// What a connection is to do next. What it is to send takes the place of `sent`, which is empty.
+    /// With `over` it ends as soon as it is quiet.
+    pub(super) fn next(&mut self, id: LinkId, sent: &mut VecDeque<Job>, over: bool) -> Next {
+        let Some(link) = self.links.get_mut(id) else {
+            return Next::End;
+        };
+        if link.is_quiet() && (link.state == State::Ending || over) {
+            return Next::End;
+        }
+        std::mem::swap(&mut link.outbox, sent);
+        Next::Send
+    }
+
+    /// The room of a connection, in publications, for a flow that is bound to it.
+    pub(super) fn room_on(&mut self, id: LinkId, now: Instant) -> Result<f64, Wait> {
+        if Some(id) == self.overflow {
+            // What is out there is the flow's own.
+            return Err(Wait::Answer);
+        }
+        let link = self.links.get_mut(id).ok_or(Wait::Answer)?;
+        if link.slots == 0 {
+            return Err(Wait::Room);
+        }
+        match link.pace.due(now) {
+            None => Ok(link.pace.room().min(link.slots as f64)),
+            Some(due) => Err(Wait::Until(due)),
+        }
+    }
+
+    /// The connection with the most room among some that have any, or the overflow where none has.
+    pub(super) fn most_room(&mut self, now: Instant) -> Result<LinkId, Wait> {
+        let count = self.links.len();
+        let mut best: Option<(LinkId, f64)> = None;
+        let mut due: Option<Instant> = None;
+        for looked in 0..count {
+            if looked >= LOOKED_AT && best.is_some() {
+                break;
+            }
+            let id = (self.cursor + looked) % count;
+            let up = |link: &Link| link.state == State::Up;
+            if Some(id) == self.overflow || !self.links.get(id).is_some_and(up) {
+                continue;
+            }
+            match self.room_on(id, now) {
+                Ok(room) if best.is_none_or(|(_, most)| room > most) => best = Some((id, room)),
+                Ok(_) => {}
+                Err(Wait::Until(at)) => due = Some(due.map_or(at, |due| due.min(at))),
+                Err(_) => {}
+            }
+        }
+        self.cursor = best.map_or(0, |(id, _)| id + 1);
+        if let Some((id, _)) = best {
+            return Ok(id);
+        }
+        self.pressed = true;
+        let has_slots = |id: &LinkId| self.links.get(*id).is_some_and(|link| link.slots > 0);
+        let overflow = self.overflow.filter(has_slots);
+        overflow.ok_or(due.map_or(Wait::Room, Wait::Until))
+    }
+
+    /// Gives a publication to a connection.
+    pub(super) fn assign(&mut self, job: Job, id: LinkId) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.pace.take(job.publication.payload.len());
+            link.slots -= 1;
+            link.outbox.push_back(job);
+            link.wake.notify_one();
+        }
+    }
+}
