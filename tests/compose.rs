@@ -12,14 +12,17 @@
 
 #[path = "support/checks.rs"]
 mod checks;
+#[path = "support/daemon.rs"]
+mod daemon;
 #[path = "support/dev.rs"]
 mod dev;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use daemon::Daemon;
 use dev::Dev;
 use serde_json::{Value, json};
 
@@ -38,28 +41,9 @@ fn words(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The daemon; killed when dropped.
-struct Bridge(Child);
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn request(dev: &Dev, host: &str, head: &str, body: &str) -> String {
-    let address = dev.endpoint().trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "{head} HTTP/1.1\r\nhost: {host}\r\nx-amz-target: AWSEvents.PutEvents\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+fn request(dev: &Dev, host: &str, request: &str, body: &str) -> String {
+    let headers = format!("host: {host}\r\nx-amz-target: AWSEvents.PutEvents\r\n");
+    dev.request(request, &headers, body)
 }
 
 #[test]
@@ -103,7 +87,7 @@ fn an_event_goes_through_the_containers_of_the_compose_file() {
         }
         command
     };
-    let mut daemon = Bridge(eventcast(&words(&bridge["command"])).spawn().unwrap());
+    let mut daemon = Daemon(eventcast(&words(&bridge["command"])).spawn().unwrap());
     let mut check = words(&bridge["healthcheck"]["test"]);
     assert_eq!(check.drain(..2).collect::<Vec<_>>(), ["CMD", "/eventcast"]);
     let ready = [check.clone(), vec!["--ready".to_owned()]].concat();

@@ -9,6 +9,8 @@
     reason = "a test that fails should say where"
 )]
 
+#[path = "support/daemon.rs"]
+mod daemon;
 #[path = "support/dev.rs"]
 mod dev;
 #[path = "support/lines.rs"]
@@ -28,6 +30,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use daemon::Daemon;
 use dev::Dev;
 use lines::{subscriber, until};
 use localstack::LocalStack;
@@ -89,16 +92,6 @@ fn in_the_manual(stand_in: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A running daemon; killed when dropped.
-struct Bridge(Child);
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn eventcast(environment: &Environment, queue: &Value, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eventcast"));
     command
@@ -132,7 +125,7 @@ fn deployed(stand_in: &str, environment: &Environment) {
         .env("EVENTCAST_BRIDGE_BROKER", url)
         .env("EVENTCAST_BRIDGE_WAIT", "1s")
         .stderr(Stdio::null());
-    let bridge = Bridge(command.spawn().unwrap());
+    let bridge = Daemon(command.spawn().unwrap());
     // The rule's pattern takes the second alone.
     put(
         environment,

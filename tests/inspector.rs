@@ -14,7 +14,7 @@ mod dev;
 mod moto;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -106,16 +106,8 @@ fn ask(
     headers: &str,
     body: &str,
 ) -> (u16, String) {
-    let address = dev.endpoint().trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let headers = format!("host: {host}\r\n{headers}");
+    let answer = dev.request(&format!("{method} {path}"), &headers, body);
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
     let body = answer.split_once("\r\n\r\n").unwrap().1;
     (status, body.to_owned())

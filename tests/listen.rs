@@ -136,17 +136,8 @@ fn put(dev: &Dev, source: &str, kind: &str, detail: &Value) {
 }
 
 fn post(dev: &Dev, path: &str, headers: &str, body: &str) -> String {
-    let address = dev.endpoint().trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let headers = format!("host: localhost\r\n{headers}");
+    dev.request(&format!("POST {path}"), &headers, body)
 }
 
 fn order() -> Value {

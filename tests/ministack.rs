@@ -10,6 +10,8 @@
     reason = "a test that fails should say where"
 )]
 
+#[path = "support/daemon.rs"]
+mod daemon;
 #[path = "support/dev.rs"]
 mod dev;
 #[path = "support/lines.rs"]
@@ -24,12 +26,13 @@ mod raw;
 mod role;
 
 use std::collections::BTreeSet;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use daemon::Daemon;
 use dev::Dev;
 use eventcast::aws::sign::Signer;
 use futures_util::{SinkExt, StreamExt};
@@ -113,20 +116,10 @@ impl Platform {
         policy["Statement"].as_array().unwrap().clone()
     }
 
-    fn bridge(&self, key: &Key) -> Bridge {
+    fn bridge(&self, key: &Key) -> Daemon {
         let mut command = self.eventcast(&["bridge", "--wait", "--set=bridge.wait=1s"]);
         command.envs(key.iter().cloned()).stderr(Stdio::null());
-        Bridge(command.spawn().unwrap())
-    }
-}
-
-/// A running daemon; killed when dropped.
-struct Bridge(Child);
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        Daemon(command.spawn().unwrap())
     }
 }
 

@@ -116,6 +116,14 @@ pub(crate) const FLOOD: Run = Run {
     ..PLAIN
 };
 
+/// The targets of a daemon that had nothing to do before.
+const FROM_REST: [Target; 4] = [
+    Target::P50Milliseconds(5.0),
+    Target::P99Milliseconds(100.0),
+    Target::NoLoss,
+    Target::NoDiscards,
+];
+
 const RUNS: [Run; 10] = [
     Run {
         name: "from rest to 1,000/s",
@@ -123,22 +131,12 @@ const RUNS: [Run; 10] = [
             rate: 1_000,
             ..PLAIN.load
         },
-        targets: &[
-            Target::P50Milliseconds(5.0),
-            Target::P99Milliseconds(100.0),
-            Target::NoLoss,
-            Target::NoDiscards,
-        ],
+        targets: &FROM_REST,
         ..PLAIN
     },
     Run {
         name: "from rest to 2,000/s",
-        targets: &[
-            Target::P50Milliseconds(5.0),
-            Target::P99Milliseconds(100.0),
-            Target::NoLoss,
-            Target::NoDiscards,
-        ],
+        targets: &FROM_REST,
         ..PLAIN
     },
     Run {

@@ -6,3 +6,6 @@
 
 pub mod check;
 pub mod render;
+
+#[cfg(test)]
+mod example;

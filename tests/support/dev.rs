@@ -11,6 +11,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+/// The header line that every request needs.
+const LOCALHOST: &str = "host: localhost\r\n";
+
 /// A running `eventcast dev`; killed when dropped.
 pub(crate) struct Dev {
     process: Child,
@@ -139,11 +142,16 @@ impl Dev {
     }
 
     fn ask(&self, method: &str, body: &str) -> String {
+        self.request(&format!("{method} /_dev/faults"), LOCALHOST, body)
+    }
+
+    /// One request over HTTP, such as `GET /health`, with these header lines; the whole answer.
+    pub(crate) fn request(&self, request: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(self.endpoint.trim_start_matches("http://")).unwrap();
         let length = body.len();
         write!(
             stream,
-            "{method} /_dev/faults HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{request} HTTP/1.1\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
         )
         .unwrap();
         let mut answer = String::new();

@@ -1,7 +1,5 @@
 //! Examples as they are printed, and the files that they name.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -188,15 +186,8 @@ pub(crate) fn path() -> String {
 
 /// Posts to a platform; what it answers.
 pub(crate) fn post(dev: &Dev, path: &str, headers: &str, body: &str) -> Value {
-    let mut stream = TcpStream::connect(dev.endpoint().trim_start_matches("http://")).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let headers = format!("host: localhost\r\n{headers}");
+    let answer = dev.request(&format!("POST {path}"), &headers, body);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
     serde_json::from_str(body).unwrap()

@@ -6,9 +6,7 @@ use plants::PLANTS;
 
 use super::*;
 use crate::config::fault::Place;
-use crate::config::{Source, load};
-
-const CONFIG: &str = include_str!("../../../infra/example/eventcast.yaml");
+use crate::infra::example::{EXAMPLE, config};
 
 /// The project's own templates, which have no fault.
 const TEMPLATES: [(&str, &str); 9] = [
@@ -49,17 +47,6 @@ const TEMPLATES: [(&str, &str); 9] = [
         include_str!("../../../infra/example/subscriber.json"),
     ),
 ];
-
-fn config(text: &str) -> Config {
-    let loaded = load(&Source {
-        file: "eventcast.yaml",
-        text,
-        ..Source::default()
-    });
-    loaded
-        .config
-        .unwrap_or_else(|| panic!("{:?}", loaded.faults))
-}
 
 fn with(
     parameters: &[(&str, &str)],
@@ -105,7 +92,7 @@ fn shown(faults: &[Fault]) -> String {
 #[test]
 fn the_own_templates_are_right() {
     let none = |parameters: &[(&str, &str)]| {
-        let faults = with(parameters, &config(CONFIG), |_, text| text.to_owned());
+        let faults = with(parameters, &config(EXAMPLE), |_, text| text.to_owned());
         assert_eq!(shown(&faults), "", "{parameters:?}");
     };
     none(&[]);
@@ -118,7 +105,7 @@ fn the_own_templates_are_right() {
 /// A FIFO queue by parameter: the rule of a standard queue has no group.
 #[test]
 fn parameters_are_looked_through() {
-    let text = CONFIG
+    let text = EXAMPLE
         .replace("/eventcast-events\n", "/eventcast-events.fifo\n")
         .replace("/eventcast-events-dlq", "/eventcast-events-dlq.fifo");
     let faults = with(
@@ -142,7 +129,7 @@ fn parameters_are_looked_through() {
 
 #[test]
 fn planted_faults_are_found() {
-    let config = config(CONFIG);
+    let config = config(EXAMPLE);
     let mut all = String::new();
     for (file, from, to, code) in PLANTS {
         let faults = with(&[], &config, |name, text| {

@@ -7,24 +7,11 @@ use serde_json::{Value, json};
 
 use super::pattern::{MAX_PATTERN_CHARACTERS, PatternExtent};
 use super::*;
-use crate::config::{Source, load};
 use crate::event::pattern::Pattern;
 use crate::event::pattern::explain::Explainer;
 use crate::event::pattern::tree::Node;
 use crate::event::scan::scan;
-
-const EXAMPLE: &str = include_str!("../../../infra/example/eventcast.yaml");
-
-fn config(text: &str) -> Config {
-    let loaded = load(&Source {
-        file: "eventcast.yaml",
-        text,
-        ..Source::default()
-    });
-    loaded
-        .config
-        .unwrap_or_else(|| panic!("{:?}", loaded.faults))
-}
+use crate::infra::example::{EXAMPLE, config};
 
 fn file(rendered: &Rendered, name: &str) -> Value {
     let file = rendered.files.iter().find(|file| file.name == name);
