@@ -73,7 +73,8 @@ impl Bucket {
     }
 }
 
-/// Waits until `take` has taken a turn; it returns when to ask again while there is none. Cancel safe.
+/// Waits until `take` has taken a turn; it returns when to ask again while there is none. Cancel
+/// safe.
 pub(crate) async fn turn(mut take: impl FnMut(Instant) -> Option<Instant>) {
     while let Some(due) = take(Instant::now()) {
         sleep_until(due).await;
@@ -102,7 +103,7 @@ impl Default for Limits {
     }
 }
 
-/// What holds a publication back.
+/// A limit that holds a publication back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// What a connection may send in a second.
@@ -146,8 +147,8 @@ impl Pace {
         }
     }
 
-    /// The moment from which one more publication may be sent; `None` when it may be now. Bytes beyond the limit are delayed
-    /// by IoT Core, not discarded: a large message may overdraw.
+    /// The moment from which one more publication may be sent; `None` when it may be now. Bytes
+    /// beyond the limit are delayed by IoT Core, not discarded: a large message may overdraw.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
         let publishes = self.publishes.as_mut();
         let publishes = publishes.and_then(|bucket| bucket.due(now, 1.0));
@@ -155,7 +156,8 @@ impl Pace {
         publishes.max(bytes.and_then(|bucket| bucket.due(now, 0.0)))
     }
 
-    /// The number of publications that may be sent at once, as far as their number is limited. As of the last [`due`](Self::due).
+    /// The number of publications that may be sent at once, as far as their number is limited. As
+    /// of the last [`due`](Self::due).
     pub(crate) fn room(&self) -> f64 {
         let publishes = self.publishes.as_ref();
         publishes.map_or(f64::INFINITY, |bucket| bucket.tokens)

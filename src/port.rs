@@ -194,18 +194,19 @@ pub enum QueueError {
 
 /// Where publications go.
 ///
-/// Order: publications to one topic leave in the order in which they were handed over, except those of a route without order
-/// ([`TopicOrder::Unordered`](crate::route::publication::TopicOrder)). An implementation never drops a publication silently:
-/// each [`Pending`](Self::Pending) resolves. A publication whose fate is unknown (the connection was lost before its
-/// acknowledgement) is published again, before those of its topic that were not sent yet, for as long as its `Pending` is
-/// held; when the publisher closes first, it resolves as transient.
+/// Order: publications to one topic leave in the order in which they were handed over, except those
+/// of a route without order ([`TopicOrder::Unordered`](crate::route::publication::TopicOrder)). An
+/// implementation never drops a publication silently: each [`Pending`](Self::Pending) resolves. A
+/// publication whose fate is unknown (the connection was lost before its acknowledgement) is
+/// published again, before those of its topic that were not sent yet, for as long as its `Pending`
+/// is held; when the publisher closes first, it resolves as transient.
 pub trait Publisher: Send + Sync + 'static {
     /// Resolves to the publication's fate. Dropping it takes the publication back unless it was sent already; then it is at
     /// least not sent again.
     type Pending: Future<Output = Result<(), PublishError>> + Send + 'static;
 
-    /// Hands one publication over. It waits inside for a connection with room; the caller bounds how many may. Its place in
-    /// its topic's order is fixed with this call.
+    /// Hands one publication over. It waits inside for a connection with room; the caller bounds
+    /// how many may. Its place in its topic's order is fixed with this call.
     ///
     /// # Errors
     /// What can be known before sending, such as a payload above the broker's limit.
@@ -214,7 +215,8 @@ pub trait Publisher: Send + Sync + 'static {
     /// Resolves once at least one connection is up: nothing should be received before that. Cancel safe.
     fn ready(&self) -> impl Future<Output = ()> + Send;
 
-    /// Changes this task's share of the account's quota, in publications a second; `None` for no limit.
+    /// Changes this task's share of the account's quota, in publications a second; `None` for no
+    /// limit.
     fn set_share(&self, share: Option<u32>) {
         let _ = share;
     }

@@ -289,8 +289,8 @@ fn named_paths(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// What a person reads is escaped line by line (`src/cli/user_error.rs`, `src/escape.rs`): a text that holds
-/// two lines would let what it quotes begin a third.
+/// What a person reads is escaped line by line (`src/cli/user_error.rs`, `src/escape.rs`): a text
+/// that holds two lines would let what it quotes begin a third.
 #[test]
 fn no_message_joins_its_lines() {
     for (file, text) in sources() {

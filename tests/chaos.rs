@@ -1,6 +1,8 @@
-//! Everything at once, with real processes: the daemon killed, the broker killed, the network between them dark, a queue that answers
-//! errors, and a broker that refuses, throttles, repeats, forgets and hangs up. Nothing may be lost, of a busy topic, of a pipelined one and
-//! of one without order; what comes twice is counted. Message groups keep their order, on a queue that others wrote.
+//! Everything at once, with real processes: the daemon killed, the broker killed, the network
+//! between them dark, a queue that answers errors, and a broker that refuses, throttles, repeats,
+//! forgets and hangs up. Nothing may be lost, of a busy topic, of a pipelined one and of one
+//! without order; what comes twice is counted. Message groups keep their order, on a queue that
+//! others wrote.
 
 #![allow(
     clippy::unwrap_used,
@@ -274,7 +276,8 @@ async fn put(client: &Client, queue: &str, numbers: std::ops::Range<usize>, fifo
     let numbers: Vec<usize> = numbers.collect();
     for ten in numbers.chunks(10) {
         let entries = ten.iter().map(|n| {
-            // Without groups every third event is for one order, and every eleventh for a topic that keeps no order.
+            // Without groups every third event is for one order, and every eleventh for a topic
+            // that keeps no order.
             let order = if !fifo && n % 3 == 0 { 0 } else { n % TOPICS };
             let source = if !fifo && n % 11 == 0 { "feed" } else { "orders" };
             let body = format!(

@@ -1,5 +1,6 @@
-//! `image/compose.yaml` without an engine: its commands and variables, as another program reads them,
-//! run as processes of this machine. Names of containers become loopback addresses, and ports others.
+//! `image/compose.yaml` without an engine: its commands and variables, as another program reads
+//! them, run as processes of this machine. Names of containers become loopback addresses, and ports
+//! others.
 
 #![cfg(feature = "dev")]
 #![allow(

@@ -119,7 +119,8 @@ async fn flags_change_limits_and_faults_come_over_http() {
     assert_eq!(client.subscribe("test/other").await, 1);
 }
 
-/// The counters of a bare broker say how much its limits discarded, whatever the client does with the answer.
+/// The counters of a bare broker say how much its limits discarded, whatever the client does with
+/// the answer.
 #[tokio::test]
 async fn counters_of_what_limits_discarded() {
     for (limit, discarded) in [

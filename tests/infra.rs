@@ -1,5 +1,5 @@
-//! The infrastructure as operators deploy it: templates that the linters of others take, the Terraform
-//! module, the CDK app, and the commands that keep them together with the configuration.
+//! The infrastructure as operators deploy it: templates that the linters of others take, the
+//! Terraform module, the CDK app, and the commands that keep them together with the configuration.
 
 #![allow(
     clippy::expect_used,
@@ -83,8 +83,8 @@ fn cfn_lint_sees_a_fault() {
     assert!(status != 0 && found.contains("'KmsMasterKey'"), "{found}");
 }
 
-/// Rules of security, by checkov. A finding that is right as it is has its reason in the template, and
-/// no reason is left over.
+/// Rules of security, by checkov. A finding that is right as it is has its reason in the template,
+/// and no reason is left over.
 #[test]
 fn checkov_finds_nothing_without_a_reason() {
     let mut checkov = Command::new(cache().join("checkov/bin/checkov"));
@@ -120,9 +120,9 @@ fn checkov_finds_nothing_without_a_reason() {
     assert_eq!(named("skipped_checks"), declared);
 }
 
-/// The Terraform module has the form of `terraform fmt`; validation stops at the provider, which no test
-/// can fetch, and finds nothing before. No registry of Debian or Python has terraform: where it is not
-/// installed, what names are used is still checked below.
+/// The Terraform module has the form of `terraform fmt`; validation stops at the provider, which no
+/// test can fetch, and finds nothing before. No registry of Debian or Python has terraform: where
+/// it is not installed, what names are used is still checked below.
 #[test]
 fn terraform_formats_and_reads_the_module() {
     if Command::new("terraform").arg("version").output().is_err() {
@@ -162,8 +162,8 @@ fn named(text: &str, pattern: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a provider would check, as far as names go: variables and resources that are used are there,
-/// nothing is left over, and the rendered values are variables.
+/// What a provider would check, as far as names go: variables and resources that are used are
+/// there, nothing is left over, and the rendered values are variables.
 #[test]
 fn terraform_names_what_is_there() {
     let text: String = files("terraform", "tf")
@@ -323,8 +323,8 @@ fn the_text_of_a_variable_is_a_configuration() {
     );
 }
 
-/// The policies in the template are those that `policy generate` prints, which other tests hold to what
-/// each command calls.
+/// The policies in the template are those that `policy generate` prints, which other tests hold to
+/// what each command calls.
 #[test]
 fn rendered_roles_are_the_generated_policies() {
     let (_, roles, _) = eventcast(&["infra", "render", "roles.json"]);
@@ -344,7 +344,8 @@ fn rendered_roles_are_the_generated_policies() {
     }
 }
 
-/// `infra check` on the command line: all templates of the repository are clean, a wrong one is not.
+/// `infra check` on the command line: all templates of the repository are clean, a wrong one is
+/// not.
 #[test]
 fn templates_are_checked() {
     let all = templates();

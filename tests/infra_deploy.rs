@@ -1,5 +1,6 @@
-//! The templates of `infra/` deployed on stand-ins of AWS, with an event through the deployed bus, rule
-//! and queue into the bridge. infra/README.md lists what each stand-in ignores; that list is compared.
+//! The templates of `infra/` deployed on stand-ins of AWS, with an event through the deployed bus,
+//! rule and queue into the bridge. infra/README.md lists what each stand-in ignores; that list is
+//! compared.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -28,7 +29,7 @@ use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use daemon::Daemon;
 use dev::Dev;
@@ -168,8 +169,9 @@ fn queues_refuse_what_is_not_encrypted() {
     assert!(!succeeded && errors.contains("AccessDenied"), "{errors}");
 }
 
-/// An event that the queue refuses waits in the dead-letter queue of the rule's target, and comes back
-/// from there. No other stand-in has that queue, so the deployed rule is put on the bus of `dev`.
+/// An event that the queue refuses waits in the dead-letter queue of the rule's target, and comes
+/// back from there. No other stand-in has that queue, so the deployed rule is put on the bus of
+/// `dev`.
 #[test]
 fn an_undelivered_event_comes_back() {
     let ministack = MiniStack::start(true);
@@ -220,8 +222,8 @@ fn commands(section: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// The first deployment, word by word. moto has the services that are asked; what it ignores, the doctor
-/// reports.
+/// The first deployment, word by word. moto has the services that are asked; what it ignores, the
+/// doctor reports.
 #[test]
 fn a_new_operator_follows_the_manual() {
     let moto = Moto::start();

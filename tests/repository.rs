@@ -1,5 +1,6 @@
-//! What the repository has for strangers beside the program: recipes, workflows, forms, verbs, manual
-//! pages and the site. Linters and parsers that others wrote read them; each is shown to find a fault.
+//! What the repository has for strangers beside the program: recipes, workflows, forms, verbs,
+//! manual pages and the site. Linters and parsers that others wrote read them; each is shown to
+//! find a fault.
 
 #![allow(
     clippy::unwrap_used,

@@ -267,7 +267,8 @@ fn what_cannot_be_answered() {
     ");
 }
 
-/// Where there is no configuration the development key goes with the shop that `eventcast dev` serves.
+/// Where there is no configuration the development key goes with the shop that `eventcast dev`
+/// serves.
 #[test]
 fn the_built_in_shop_stands_in() {
     let folder = Folder::new();

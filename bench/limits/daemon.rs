@@ -14,11 +14,11 @@ use super::platform::{Platform, SOURCE};
 use super::process::Process;
 use super::scenario::AccountQuota;
 
-/// How long a start may take on a busy machine.
+/// Time for a start on a busy machine.
 const START: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How much of a log is shown when a daemon does not work.
+/// The part of a log that is shown when a daemon does not work.
 const LOG_BYTES: usize = 2_000;
 
 /// A build, and what is set for it beyond the defaults.

@@ -1,4 +1,5 @@
-//! Calls of the endpoints of `eventcast dev`, and the daemon's own port: HTTP/1.1 over connections that stay open.
+//! Calls of the endpoints of `eventcast dev`, and the daemon's own port: HTTP/1.1 over connections
+//! that stay open.
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;

@@ -17,7 +17,8 @@ pub(crate) enum Verdict {
     Inconclusive,
 }
 
-/// The figures of one run by one build, or by the rig: medians of its rounds, the worst of what should be 0.
+/// The figures of one run by one build, or by the rig: medians of its rounds, the worst of what
+/// should be 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures<'r> {
     pub(crate) rounds: &'r [Outcome],
@@ -25,10 +26,11 @@ pub(crate) struct Figures<'r> {
     pub(crate) before: &'r [Outcome],
 }
 
-/// A figure that is so many times worse than the machine's own is the daemon's, on the busiest machine.
+/// A figure that is so many times worse than the machine's own is the daemon's, on the busiest
+/// machine.
 const TIMES_WORSE: f64 = 3.0;
 
-/// Whether lower is better, and by how much a figure misses otherwise.
+/// `true` where lower is better, and by how much a figure misses otherwise.
 #[derive(Clone, Copy)]
 struct Bound {
     value: f64,

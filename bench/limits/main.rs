@@ -1,12 +1,15 @@
-//! The daemon at IoT Core's own limits: how late events are, and what becomes of others, when connections are paced as IoT Core
-//! demands it. `bench/limits/run` builds and runs this; `docs/benchmarks.md` has figures.
+//! The daemon at IoT Core's own limits: how late events are, and what becomes of others, when
+//! connections are paced as IoT Core demands it. `bench/limits/run` builds and runs this;
+//! `docs/benchmarks.md` has figures.
 //!
-//! Everything runs on this machine: `eventcast dev` with bus, queue and broker, one or two tasks of `eventcast bridge`, and the
-//! generator here, which puts events on the bus by the clock and hears every topic over MQTT. With `--beside` a second build has
-//! the same rounds, in alternation. What a machine cannot show is told from what the daemon does by the rig: the same load, led
-//! from the queue to the broker by a loop of this program.
+//! Everything runs on this machine: `eventcast dev` with bus, queue and broker, one or two tasks of
+//! `eventcast bridge`, and the generator here, which puts events on the bus by the clock and hears
+//! every topic over MQTT. With `--beside` a second build has the same rounds, in alternation. What
+//! a machine cannot show is told from what the daemon does by the rig: the same load, led from the
+//! queue to the broker by a loop of this program.
 //!
-//! Exit status: 0 every target is met, 1 one is missed, 2 it could not be run, 3 none is missed but some are inconclusive.
+//! Exit status: 0 every target is met, 1 one is missed, 2 it could not be run, 3 none is missed but
+//! some are inconclusive.
 
 #![allow(
     clippy::indexing_slicing,
@@ -67,7 +70,8 @@ struct Arguments {
     /// How often each run is repeated; figures are medians
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Whether the broker has IoT Core's limits: with them what a daemon sends too fast is discarded, and seen here
+    /// Whether the broker has IoT Core's limits: with them what a daemon sends too fast is
+    /// discarded, and seen here
     #[arg(long, value_enum, default_value = "on")]
     limits: Switch,
     /// Whether the rig is measured alone first; without it no target is inconclusive for it

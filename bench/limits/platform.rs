@@ -12,13 +12,13 @@ use tokio::time::timeout;
 use super::http::Http;
 use super::process::Process;
 
-/// What every event of the load has as its source.
+/// The source of every event of the load.
 pub(crate) const SOURCE: &str = "shop.orders";
 
-/// How long a start may take on a busy machine.
+/// Time for a start on a busy machine.
 const START: Duration = Duration::from_secs(30);
 
-/// How a run's broker is.
+/// The state of a run's broker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     /// IoT Core's limits hold.
@@ -95,7 +95,7 @@ impl Platform {
         })
     }
 
-    /// How many messages the queue has, handed out or not.
+    /// Number of messages in the queue, handed out or not.
     pub(crate) async fn left(&mut self) -> anyhow::Result<u64> {
         let names = [
             "ApproximateNumberOfMessages",

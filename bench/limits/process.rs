@@ -1,4 +1,5 @@
-//! Child processes, and the CPU time of them, of this process and of the machine, as the system has it.
+//! Child processes, and the CPU time of them, of this process and of the machine, as the system has
+//! it.
 
 use std::fs;
 use std::process::Stdio;

@@ -1,4 +1,5 @@
-//! Records of one run: when each event was to be sent, when it came, and how late the generator itself was.
+//! Records of one run: when each event was to be sent, when it came, and how late the generator
+//! itself was.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use super::schedule::{Planned, Schedule};
 
-/// What stands before an event's number in its detail.
+/// The text before an event's number in its detail.
 const NUMBER: &[u8] = b"\"n\":";
 
 pub(crate) struct Record {
@@ -150,7 +151,7 @@ impl Record {
         Latencies::of(part.map(|(_, latency)| *latency).collect())
     }
 
-    /// How many events that were due `before` have not come yet, but for the hot topic's.
+    /// Number of events that were due `before` have not come yet, but for the hot topic's.
     pub(crate) fn missing(&self, before: Duration) -> usize {
         let hot = self.schedule.hot;
         let latencies = self.latencies.borrow();

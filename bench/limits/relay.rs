@@ -1,7 +1,8 @@
-//! The rig's own bridge: the cheapest way from the queue to the broker, without a promise, a pace or a limit.
+//! The rig's own bridge: the cheapest way from the queue to the broker, without a promise, a pace
+//! or a limit.
 //!
-//! With it in the daemon's place a run shows what bus, queue, broker and generator can do on this machine: its latencies are the
-//! floor of what any daemon can show here.
+//! With it in the daemon's place a run shows what bus, queue, broker and generator can do on this
+//! machine: its latencies are the floor of what any daemon can show here.
 
 use std::rc::Rc;
 
@@ -20,7 +21,7 @@ use super::subscriber::{Connection, packet, push_text};
 /// Long polls at a time.
 const POLLERS: usize = 8;
 
-/// What comes before a topic's id in an event's text.
+/// The text before a topic's id in an event.
 const ORDER_ID: &str = "\"orderId\":\"";
 
 #[derive(Deserialize)]

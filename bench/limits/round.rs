@@ -17,7 +17,7 @@ use super::scenario::Run;
 use super::schedule::Schedule;
 use super::{relay, subscriber};
 
-/// How long everything is left alone before the load: from rest means from rest.
+/// Time for which everything is left alone before the load: from rest means from rest.
 const REST: Duration = Duration::from_secs(2);
 
 /// What was put on the bus just before the end of the load is no backlog.
@@ -39,7 +39,8 @@ pub(crate) struct Outcome {
     /// Sent, not received, and in no queue any more.
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
-    /// What had not come at the end of the load, without the hot topic and the last quarter of a second.
+    /// What had not come at the end of the load, without the hot topic and the last quarter of a
+    /// second.
     pub(crate) backlog: usize,
     /// Messages a second in the measured part.
     pub(crate) rate: f64,
@@ -51,7 +52,7 @@ pub(crate) struct Outcome {
     pub(crate) cpu: f64,
     /// Publishes a second of each task in the measured part.
     pub(crate) shares: Vec<f64>,
-    /// How late calls of PutEvents began, 99th percentile in milliseconds.
+    /// Lateness of calls of PutEvents, 99th percentile in milliseconds.
     pub(crate) lag: f64,
     /// The parts of all cores that idled, and that processes took which do not belong to the run.
     pub(crate) idle: f64,
@@ -83,8 +84,9 @@ impl Bridge {
         Ok(values)
     }
 
-    /// What the broker discarded, and the connections that were opened: by the broker's counters or, of a platform that has
-    /// none, by the daemon's own metrics, which know what was refused and how many connections are up.
+    /// What the broker discarded, and the connections that were opened: by the broker's counters
+    /// or, of a platform that has none, by the daemon's own metrics, which know what was refused
+    /// and how many connections are up.
     async fn seen_by_broker(
         &self,
         platform: &mut Platform,

@@ -1,4 +1,5 @@
-//! The scenarios: one table of what is put on the bus, by how many tasks it is bridged, and which figures are wanted.
+//! The scenarios: one table of what is put on the bus, by how many tasks it is bridged, and which
+//! figures are wanted.
 //!
 //! Latencies are wanted of all events of a run's measured part, those that never came included.
 
@@ -40,7 +41,7 @@ pub(crate) struct Load {
 pub(crate) struct AccountQuota {
     /// Publishes a second of all tasks together.
     pub(crate) publishes: u32,
-    /// How many tasks share it by each task's configuration, whatever their number is.
+    /// Number of tasks that share it by each task's configuration, whatever their number is.
     pub(crate) configured_tasks: u32,
 }
 
@@ -58,7 +59,8 @@ pub(crate) enum Target {
     NoBacklog,
     /// At least this part of the offered rate comes through.
     PartOfRate(f64),
-    /// After ten seconds each task's publishes differ from an equal share by at most this part of it.
+    /// After ten seconds each task's publishes differ from an equal share by at most this part of
+    /// it.
     ShareWithin(f64),
     /// All tasks together use at least this part of the account's quota.
     PartOfQuota(f64),
@@ -87,7 +89,7 @@ pub(crate) struct Run {
 
 const TEN_SECONDS: Duration = Duration::from_secs(10);
 
-/// What others begin with: IoT Core at its defaults.
+/// The run that others begin with: IoT Core at its defaults.
 const PLAIN: Run = Run {
     scenario: Scenario::FromRest,
     name: "",
@@ -255,7 +257,8 @@ const RUNS: [Run; 10] = [
     },
 ];
 
-/// The runs of some scenarios, all when none is named, with other numbers where the command line has them.
+/// The runs of some scenarios, all when none is named, with other numbers where the command line
+/// has them.
 pub(crate) fn runs(scenarios: &[Scenario], seconds: Option<u64>, topics: Option<u32>) -> Vec<Run> {
     let wanted = |run: &Run| scenarios.is_empty() || scenarios.contains(&run.scenario);
     let mut runs: Vec<Run> = RUNS.into_iter().filter(wanted).collect();

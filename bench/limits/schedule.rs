@@ -1,7 +1,9 @@
-//! The open-model load: events are put on the bus at times that are fixed beforehand, whatever the answers do.
+//! The open-model load: events are put on the bus at times that are fixed beforehand, whatever the
+//! answers do.
 //!
-//! A thread of its own keeps the time: the runtime's timers are a millisecond apart. Calls wait for a connection where
-//! all are taken, and their events' latencies count from the time at which the call was due.
+//! A thread of its own keeps the time: the runtime's timers are a millisecond apart. Calls wait for
+//! a connection where all are taken, and their events' latencies count from the time at which the
+//! call was due.
 
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -28,7 +30,7 @@ const ENTRIES: u32 = 10;
 /// A load that is later than this ends: the machine cannot make it.
 const TOO_LATE: Duration = Duration::from_secs(5);
 
-/// What fills an event up to 1 KiB, together with its envelope.
+/// Filling of an event up to 1 KiB, together with its envelope.
 const NOTE: usize = 700;
 
 /// The draws of topics are the same in each run.
@@ -37,7 +39,7 @@ const SEED: u64 = 14;
 /// One event of the schedule.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Planned {
-    /// When it is to be put on the bus, from the load's start on.
+    /// The moment at which it is to be put on the bus, from the load's start on.
     pub(crate) at: Duration,
     pub(crate) topic: u32,
 }
@@ -84,7 +86,8 @@ impl Schedule {
         schedule
     }
 
-    /// Puts everything on the bus, and returns when the last call is answered. Where calls are far too late, the rest is left out.
+    /// Puts everything on the bus, and returns when the last call is answered. Where calls are far
+    /// too late, the rest is left out.
     ///
     /// # Errors
     /// When the bus cannot be called, or refuses an event.

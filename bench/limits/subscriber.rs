@@ -1,7 +1,8 @@
-//! Subscribers: MQTT 3.1.1 over TCP, QoS 1, as few topics on a connection as keep it far below IoT Core's 100 messages a second.
+//! Subscribers: MQTT 3.1.1 over TCP, QoS 1, as few topics on a connection as keep it far below IoT
+//! Core's 100 messages a second.
 //!
-//! Written for the load: it looks at nothing but a message's number, and acknowledges in batches. A topic that is too busy for one
-//! connection has a shared subscription with several members.
+//! Written for the load: it looks at nothing but a message's number, and acknowledges in batches. A
+//! topic that is too busy for one connection has a shared subscription with several members.
 
 use std::rc::Rc;
 
@@ -15,10 +16,12 @@ use super::record::Record;
 use super::scenario::Load;
 use super::schedule::topic_name;
 
-/// The messages a second that one connection should get: so few that a burst stays below the limit as well.
+/// The messages a second that one connection should get: so few that a burst stays below the limit
+/// as well.
 pub(crate) const MESSAGES_PER_SECOND: u32 = 25;
 
-/// Filters in one SUBSCRIBE, and on one connection (AWS General Reference, "AWS IoT Core endpoints and quotas").
+/// Filters in one SUBSCRIBE, and on one connection (AWS General Reference, "AWS IoT Core endpoints
+/// and quotas").
 const FILTERS_PER_SUBSCRIBE: usize = 8;
 const FILTERS: usize = 50;
 
@@ -140,7 +143,7 @@ pub(crate) fn packet(header: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Which filters each connection has, so that it gets so many messages a second.
+/// The filters of each connection, so that it gets so many messages a second.
 fn filters(load: Load, messages_per_second: u32) -> Vec<Vec<String>> {
     let mut connections = Vec::new();
     let mut add = |topics: Vec<u32>, rate: f64| {

@@ -1,8 +1,9 @@
 //! The claims of a token as an object whose members are counted, at every depth.
 //!
-//! RFC 7519 (section 4) wants claim names to be unique, and leaves parsers the choice to refuse a repeated one or to take the
-//! last. Two readers that choose differently read two tokens, so here it is known. Members of nested objects count too, since
-//! roles read them (`{claims.orders[*].id}`).
+//! RFC 7519 (section 4) wants claim names to be unique, and leaves parsers the choice to refuse a
+//! repeated one or to take the last. Two readers that choose differently read two tokens, so here
+//! it is known. Members of nested objects count too, since roles read them
+//! (`{claims.orders[*].id}`).
 
 use std::cell::RefCell;
 use std::fmt;

@@ -28,8 +28,9 @@ impl UncheckedHeader {
         self.0.claims.get("alg")?.as_str().map(str::to_owned)
     }
 
-    /// Whether the header has `crit`, whatever its value: "null" and an empty list are no way to have
-    /// nothing critical (RFC 7515, section 4.1.11, which asks for a list that is not empty).
+    /// Returns `true` for a header that has `crit`, whatever its value: "null" and an empty list
+    /// are no way to have nothing critical (RFC 7515, section 4.1.11, which asks for a list that is
+    /// not empty).
     pub(super) fn is_critical(&self) -> bool {
         self.0.claims.contains_key("crit")
     }

@@ -62,8 +62,8 @@ pub async fn stand_in(endpoint: &str, region: &str) -> SdkConfig {
         .await
 }
 
-/// The version of the SDK's defaults that eventcast was measured with. `latest` would change retries
-/// and time limits with an upgrade of the SDK; a new version is an entry of the change log.
+/// The version of the SDK's defaults that eventcast was measured with. `latest` would change
+/// retries and time limits with an upgrade of the SDK; a new version is an entry of the change log.
 fn behavior() -> BehaviorVersion {
     BehaviorVersion::v2026_01_12()
 }

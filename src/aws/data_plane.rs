@@ -55,7 +55,7 @@ pub struct DataPlane {
 struct Ours {
     client: Client,
     calls: Semaphore,
-    /// What may be published in a second, and is lowered by refusals.
+    /// Rate of publications, which refusals lower.
     rate: Mutex<TaskRate>,
     /// The latest call of each topic that is under way: resolves when it is over.
     topics: Mutex<FxHashMap<Topic, (u64, oneshot::Receiver<()>)>>,

@@ -24,10 +24,10 @@ pub const REDRIVE: &str = "redrive";
 /// Reason of a message that EventBridge could not deliver to the target of a rule.
 pub const UNDELIVERED: &str = "undelivered";
 
-/// Attributes that EventBridge gives an event in the dead-letter queue of a target (EventBridge user
-/// guide, "Using dead-letter queues to process undelivered events",
-/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>). A replay leaves them
-/// out.
+/// Attributes that EventBridge gives an event in the dead-letter queue of a target (EventBridge
+/// user guide, "Using dead-letter queues to process undelivered events",
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>). A replay leaves
+/// them out.
 const OF_EVENTBRIDGE: [&str; 6] = [
     RULE_ARN,
     "TARGET_ARN",
@@ -40,8 +40,8 @@ const OF_EVENTBRIDGE: [&str; 6] = [
 /// The one that every such event has.
 const RULE_ARN: &str = "RULE_ARN";
 
-/// Message group of a replay to a FIFO queue, where a message has none: it comes from a standard queue,
-/// the only kind that EventBridge takes as a dead-letter queue.
+/// Message group of a replay to a FIFO queue, where a message has none: it comes from a standard
+/// queue, the only kind that EventBridge takes as a dead-letter queue.
 const REPLAY_GROUP: &str = "eventcast-replay";
 
 /// A message as the dead-letter queue holds it.

@@ -1,9 +1,9 @@
 //! Number of running tasks that share an account's quota, as ECS counts them.
 //!
-//! A task learns its cluster and family from the metadata that its agent serves (ECS developer guide, "Amazon ECS
-//! task metadata endpoint version 4",
-//! <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html>), and asks ECS for the
-//! running tasks of its family (ECS API reference, ListTasks).
+//! A task learns its cluster and family from the metadata that its agent serves (ECS developer
+//! guide, "Amazon ECS task metadata endpoint version 4",
+//! <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html>),
+//! and asks ECS for the running tasks of its family (ECS API reference, ListTasks).
 
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -48,7 +48,8 @@ struct Metadata {
 }
 
 impl EcsTasks {
-    /// Reads what this task is from the metadata at `metadata`, the value of ECS_CONTAINER_METADATA_URI_V4.
+    /// Reads what this task is from the metadata at `metadata`, the value of
+    /// ECS_CONTAINER_METADATA_URI_V4.
     ///
     /// # Errors
     /// [`EcsTasksError::Metadata`] when it cannot be read.
@@ -72,7 +73,8 @@ impl EcsTasks {
         })
     }
 
-    /// The number of tasks that ECS runs, or is about to run, of the family: one at least, which asks.
+    /// The number of tasks that ECS runs, or is about to run, of the family: one at least, which
+    /// asks.
     ///
     /// # Errors
     /// [`EcsTasksError::Call`] when ECS refuses or cannot be reached.

@@ -81,7 +81,8 @@ pub async fn describe(config: &SdkConfig) -> Result<String, EndpointError> {
     }
 }
 
-/// The address of the data plane: the one that is configured, the environment's, or the account's own.
+/// The address of the data plane: the one that is configured, the environment's, or the account's
+/// own.
 ///
 /// # Errors
 /// [`EndpointError`] when the control plane has to be asked and does not tell.

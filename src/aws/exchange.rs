@@ -1,5 +1,5 @@
-//! A request of our own over the SDK's HTTP client, for what none of its clients is built in. Nothing is
-//! retried.
+//! A request of our own over the SDK's HTTP client, for what none of its clients is built in.
+//! Nothing is retried.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ const CALL: Duration = Duration::from_secs(10);
 /// The longest part of an answer that an error quotes, in characters.
 const QUOTED: usize = 300;
 
-/// Address of a service in a Region, or the endpoint that the environment names, without a slash at its
-/// end.
+/// Address of a service in a Region, or the endpoint that the environment names, without a slash at
+/// its end.
 pub(super) fn address(config: &SdkConfig, service: &str, region: &str) -> String {
     config.endpoint_url().map_or_else(
         || {

@@ -1,6 +1,6 @@
-//! One call of a service that speaks AWS's JSON protocol 1.1, for services that nothing calls often enough
-//! to have a client of: EventBridge and KMS, which `eventcast doctor --upstream` asks a few questions, and
-//! ECS, which the daemon asks once a minute where it counts tasks.
+//! One call of a service that speaks AWS's JSON protocol 1.1, for services that nothing calls often
+//! enough to have a client of: EventBridge and KMS, which `eventcast doctor --upstream` asks a few
+//! questions, and ECS, which the daemon asks once a minute where it counts tasks.
 //!
 //! The SDK's clients of EventBridge and KMS alone would be a tenth of a release build.
 

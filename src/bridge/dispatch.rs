@@ -1,9 +1,11 @@
-//! Routes deliveries in the order in which they came and publishes what is made of them, each topic in its order.
+//! Routes deliveries in the order in which they came and publishes what is made of them, each topic
+//! in its order.
 //!
-//! One task owns all that is under way and learns of every change by a [`Step`]. Where order is strict, a topic has one
-//! unacknowledged publication: its order then holds whatever the broker refuses or a connection loses. Where it is
-//! pipelined, all are handed over at once, and the publisher keeps them in order; while one of them is tried again, those
-//! that were not handed over yet wait.
+//! One task owns all that is under way and learns of every change by a [`Step`]. Where order is
+//! strict, a topic has one unacknowledged publication: its order then holds whatever the broker
+//! refuses or a connection loses. Where it is pipelined, all are handed over at once, and the
+//! publisher keeps them in order; while one of them is tried again, those that were not handed over
+//! yet wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -226,7 +228,8 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         publication.topic_order().unwrap_or(by_queue) == TopicOrder::Strict
     }
 
-    /// Lets the next of a delivery's message group begin, once all publications of the delivery are in their topics' order.
+    /// Lets the next of a delivery's message group begin, once all publications of the delivery are
+    /// in their topics' order.
     fn pass(&mut self, id: WorkId, group: &Arc<str>) {
         if let Some(work) = self.works.get_mut(&id) {
             work.passed = true;
@@ -396,7 +399,8 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         }
     }
 
-    /// A refusal that may not last: nothing of its topic overtakes the publication but what was handed over already.
+    /// A refusal that may not last: nothing of its topic overtakes the publication but what was
+    /// handed over already.
     fn try_again(&mut self, id: JobId, why: &str) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;

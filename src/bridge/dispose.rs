@@ -103,8 +103,9 @@ pub(super) fn back_off(attempt: u32, chance: f64) -> Duration {
     )
 }
 
-/// How long a delivery stays invisible whose topic has its share: 1 s, doubled with each attempt, up to half a minute. Nothing is
-/// wrong with it, so that it comes back sooner than one that failed.
+/// Time for which a delivery stays invisible whose topic has its share: 1 s, doubled with each
+/// attempt, up to half a minute. Nothing is wrong with it, so that it comes back sooner than one
+/// that failed.
 fn room_after(attempt: u32, chance: f64) -> Duration {
     jittered(
         Duration::from_millis(500 << attempt.clamp(1, 9)).min(LONGEST_WAIT_FOR_ROOM),

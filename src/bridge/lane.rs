@@ -1,8 +1,10 @@
-//! Lanes: jobs with the same key begin in the order in which they came; different keys do not wait for each other.
+//! Lanes: jobs with the same key begin in the order in which they came; different keys do not wait
+//! for each other.
 //!
-//! A job that goes alone begins when nothing of its lane is under way, and nothing begins before it has ended. Others are
-//! under way together. Topics are lanes of publications, so that a topic's order holds through refusals and retries; the
-//! message groups of a FIFO queue are lanes of deliveries. A lane knows nothing of either.
+//! A job that goes alone begins when nothing of its lane is under way, and nothing begins before it
+//! has ended. Others are under way together. Topics are lanes of publications, so that a topic's
+//! order holds through refusals and retries; the message groups of a FIFO queue are lanes of
+//! deliveries. A lane knows nothing of either.
 
 use std::collections::VecDeque;
 use std::hash::Hash;

@@ -3,9 +3,9 @@
 //!
 //! `intake` keeps long polls open and hands what they bring, in order, to `dispatch`, which owns
 //! everything that is under way: it routes, publishes in lanes (`lane`), ends what has its fate
-//! (`fate`), keeps leases (`lease`) and fair shares (`shares`); `settle` deletes, releases and buries in batches; `spans`
-//! is what traces say of it all. A delivery occupies one of a bounded number of places from before
-//! it is received until it is settled.
+//! (`fate`), keeps leases (`lease`) and fair shares (`shares`); `settle` deletes, releases and
+//! buries in batches; `spans` is what traces say of it all. A delivery occupies one of a bounded
+//! number of places from before it is received until it is settled.
 
 mod dispatch;
 mod dispose;
@@ -119,7 +119,7 @@ impl Drop for Place {
     }
 }
 
-/// What may be in flight.
+/// Bounds of what is in flight.
 struct Room {
     places: Arc<Semaphore>,
     most_bytes: usize,

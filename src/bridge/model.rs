@@ -32,7 +32,7 @@ struct Ledger {
     outstanding: BTreeMap<String, usize>,
     /// For each topic, the delivery whose publication was handed over last: its receive, and the place in it.
     last: BTreeMap<String, (usize, usize)>,
-    /// What was handed over before: topic, event, and the receive that brought it.
+    /// Publications that were handed over before: topic, event, and the receive that brought it.
     known: BTreeSet<(String, u32, usize)>,
     broken: Vec<String>,
 }

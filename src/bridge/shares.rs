@@ -1,10 +1,11 @@
-//! Fair shares of the places in flight: what waits for one topic, or for one message group of a standard queue, takes none
-//! from others.
+//! Fair shares of the places in flight: what waits for one topic, or for one message group of a
+//! standard queue, takes none from others.
 //!
-//! While half of the places are free, everybody may have as many as there are. Once they are not, a topic or a group that holds
-//! more than a fair part of the other half gets no more: its deliveries go back to the queue with growing delay, and come
-//! again when there is room. The last attempt before the queue's redrive is kept here all the same, without a place, so that
-//! waiting never sends an event to the dead letters; bytes bound how many of those there may be.
+//! While half of the places are free, everybody may have as many as there are. Once they are not, a
+//! topic or a group that holds more than a fair part of the other half gets no more: its deliveries
+//! go back to the queue with growing delay, and come again when there is room. The last attempt
+//! before the queue's redrive is kept here all the same, without a place, so that waiting never
+//! sends an event to the dead letters; bytes bound how many of those there may be.
 
 use std::sync::Arc;
 
@@ -17,13 +18,14 @@ use crate::pace::Limit;
 use crate::port::{Publisher, Queue};
 use crate::route::publication::Publication;
 
-/// Everybody may hold as many, however many others there are, and a quarter of the places at the most.
+/// Everybody may hold as many, however many others there are, and a quarter of the places at the
+/// most.
 const LEAST_SHARE: usize = 20;
 
 /// The most deliveries that are kept without a place.
 pub(super) const MOST_WITHOUT_PLACE: usize = 100_000;
 
-/// Who holds how many places.
+/// Holders of places, and how many each has.
 pub(super) struct Shares {
     places: usize,
     /// Deliveries under way of each message group of a standard queue.

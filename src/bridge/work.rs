@@ -85,7 +85,8 @@ pub(super) struct Job {
     pub(super) counters: Arc<RouteCounters>,
     /// The delivery that it was made of, which may have been given up.
     pub(super) source: WorkId,
-    /// The deliveries that wait for it: that one, and those whose own publication it took the place of.
+    /// The deliveries that wait for it: that one, and those whose own publication it took the place
+    /// of.
     pub(super) works: SmallVec<[WorkId; 1]>,
     /// How often it was handed to the publisher.
     pub(super) tries: u32,

@@ -1,5 +1,5 @@
-//! Ids that another id, a hyphen and more text can be: the question whether a client id that belongs
-//! to one principal may be the name of another.
+//! Ids that another id, a hyphen and more text can be: the question whether a client id that
+//! belongs to one principal may be the name of another.
 //!
 //! Both formats are run side by side as automata (the product construction), so that the answer is
 //! exact. Formats that need too many states have no answer.
@@ -35,8 +35,8 @@ pub enum IdExtension {
 }
 
 impl IdExtension {
-    /// Whether an id of `short` without a hyphen, followed by `-` and at least one more character, can
-    /// be an id of `long`.
+    /// Returns `true` where an id of `short` without a hyphen, followed by `-` and at least one
+    /// more character, can be an id of `long`.
     pub fn of(short: &IdFormat, long: &IdFormat) -> Self {
         let (IdFormat::Pattern(short), IdFormat::Pattern(long)) = (short, long) else {
             return Self::Unknown;
@@ -73,7 +73,7 @@ impl Automaton {
         (!next.is_quit() && self.cache.clear_count() == 0).then_some(next)
     }
 
-    /// Whether a text that ends in this state is accepted as a whole.
+    /// Returns `true` where a text that ends in this state is accepted as a whole.
     fn accepts(&mut self, state: LazyStateID) -> Option<bool> {
         let end = self.dfa.next_eoi_state(&mut self.cache, state).ok()?;
         (self.cache.clear_count() == 0).then(|| end.is_match())
@@ -96,7 +96,8 @@ struct Pair {
 
 fn search(short: &str, long: &str) -> Option<IdExtension> {
     let (mut short, mut long) = (Automaton::build(short)?, Automaton::build(long)?);
-    // Bytes that neither automaton tells apart are tried once; letters and digits make readable texts.
+    // Bytes that neither automaton tells apart are tried once; letters and digits make readable
+    // texts.
     let mut bytes: Vec<u8> = Vec::new();
     let mut classes = HashSet::new();
     for byte in (b'0'..=b'9')

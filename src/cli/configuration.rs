@@ -17,8 +17,8 @@ use crate::config::{Config, Loaded, MAX_FILE_BYTES, Source, load};
 /// Where it is looked for.
 const USUAL: &str = "eventcast.yaml";
 
-/// Variable with the text itself, for containers that have no file: ECS sets it from a parameter of SSM.
-/// A file of the command line wins, and it wins over EVENTCAST_CONFIG, which images set.
+/// Variable with the text itself, for containers that have no file: ECS sets it from a parameter of
+/// SSM. A file of the command line wins, and it wins over EVENTCAST_CONFIG, which images set.
 const TEXT_VARIABLE: &str = "EVENTCAST_CONFIG_TEXT";
 
 /// The shop of the examples, which stands in where there is no configuration.
@@ -30,7 +30,8 @@ pub(super) const SHOP_NAME: &str = "the built-in shop";
 
 #[derive(Debug, Args)]
 pub(super) struct Configuration {
-    /// The configuration file; `-` is standard input. EVENTCAST_CONFIG_TEXT may have the text itself
+    /// The configuration file; `-` is standard input. EVENTCAST_CONFIG_TEXT may have the text
+    /// itself
     #[arg(
         id = "config",
         long = "config",
@@ -155,7 +156,8 @@ impl Configuration {
         self.file != Path::new(USUAL) && of_environment != Some(self.file.clone().into())
     }
 
-    /// The configuration, or the shop that `eventcast dev` serves where there is none, which a note says.
+    /// The configuration, or the shop that `eventcast dev` serves where there is none, which a note
+    /// says.
     #[cfg(feature = "authorizer")]
     pub(super) fn read_or_shop(&self, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
         if !self.is_absent() {
@@ -209,7 +211,8 @@ impl Configuration {
         self.read_with(Palette::of_messages(), messages)
     }
 
-    /// As [`read_with_warnings`](Self::read_with_warnings), with messages for a log: without colours.
+    /// As [`read_with_warnings`](Self::read_with_warnings), with messages for a log: without
+    /// colours.
     pub(super) fn read_for_log(
         &self,
         messages: &mut impl Write,

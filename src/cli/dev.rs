@@ -116,7 +116,8 @@ pub(super) struct Command {
     /// Serve the endpoints alone: no queue, no rule, no bridge, no roles and no page
     #[arg(long, conflicts_with = "demo")]
     bare: bool,
-    /// Leave the bridge to another process: its queue and rule are made, and nothing receives from it
+    /// Leave the bridge to another process: its queue and rule are made, and nothing receives from
+    /// it
     #[arg(long, conflicts_with_all = ["bare", "demo"])]
     no_bridge: bool,
     /// Reload the configuration whenever its file changes, as SIGHUP does

@@ -57,7 +57,8 @@ pub(super) struct Command {
     // A topic without `=` may be anything that does not look like a flag.
     #[arg(long, value_name = "TOPIC", num_args = 0..=1, value_parser = topic)]
     publish: Option<Option<Topic>>,
-    /// Look at the road before the queue as well: rules, targets, their dead-letter queues, policies, keys
+    /// Look at the road before the queue as well: rules, targets, their dead-letter queues,
+    /// policies, keys
     #[arg(long)]
     upstream: bool,
     /// How the report is written

@@ -1,5 +1,5 @@
-//! The variables that name endpoints to the AWS SDK, checked before it meets them: what the SDK says of
-//! one that is no URL quotes the request and not the variable.
+//! The variables that name endpoints to the AWS SDK, checked before it meets them: what the SDK
+//! says of one that is no URL quotes the request and not the variable.
 
 use std::env;
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ const OF_SERVICES: [&str; 3] = [
 /// Makes the SDKs overlook them all.
 const IGNORE: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 
-/// Whether the environment names an endpoint for one service.
+/// Returns `true` where the environment names an endpoint for one service.
 pub(super) fn is_one_set() -> bool {
     OF_SERVICES.into_iter().any(|name| value(name).is_some())
 }
@@ -32,7 +32,8 @@ fn value(name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_string_lossy().into_owned())
 }
 
-/// Returns false when a variable is no URL of an endpoint, which is reported with its name and value.
+/// Returns false when a variable is no URL of an endpoint, which is reported with its name and
+/// value.
 pub(super) fn are_usable(messages: &mut impl Write) -> io::Result<bool> {
     if value(IGNORE).is_some_and(|ignore| ignore.eq_ignore_ascii_case("true")) {
         return Ok(true);

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// The most bytes that are read of a file, unless its kind has a bound of its own: several times the
-/// largest event, policy, key set or bundle of certificates.
+/// The most bytes that are read of a file, unless its kind has a bound of its own: several times
+/// the largest event, policy, key set or bundle of certificates.
 pub(super) const INPUT_BYTES: usize = 4 << 20;
 
 /// The most bytes of a list with a line for each of many things, such as policies.

@@ -29,7 +29,8 @@ pub(super) fn answer_each<W: Write>(
         }
         number += 1;
         if length > INPUT_BYTES {
-            // What was answered so far is read by somebody; nothing tells where the next line begins.
+            // What was answered so far is read by somebody; nothing tells where the next line
+            // begins.
             out.flush()?;
             let what = format!("line {number} of standard input has more than {INPUT_BYTES} bytes");
             return Err(UserError::new(what, "write one JSON object a line").into());

@@ -1,8 +1,8 @@
-//! Where a process on this machine is reached that listens at an address.
+//! The address of a process on this machine, from the one that it listens at.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Who listens on all addresses is asked on the loopback one.
+/// The loopback address for a process that listens on all addresses.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -18,9 +18,9 @@ mod tests {
 
     #[test]
     fn where_to_ask() {
-        let told = |address: &str| reachable(address.parse().unwrap()).to_string();
-        assert_eq!(told("0.0.0.0:1"), "127.0.0.1:1");
-        assert_eq!(told("[::]:1"), "[::1]:1");
-        assert_eq!(told("10.0.0.1:1"), "10.0.0.1:1");
+        let shown = |address: &str| reachable(address.parse().unwrap()).to_string();
+        assert_eq!(shown("0.0.0.0:1"), "127.0.0.1:1");
+        assert_eq!(shown("[::]:1"), "[::1]:1");
+        assert_eq!(shown("10.0.0.1:1"), "10.0.0.1:1");
     }
 }

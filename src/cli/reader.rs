@@ -1,5 +1,5 @@
-//! The reader of standard output: `| head -1` goes away after one line, and a command that waits for
-//! the next message would notice that only at its next write.
+//! The reader of standard output: `| head -1` goes away after one line, and a command that waits
+//! for the next message would notice that only at its next write.
 
 use std::future::pending;
 use std::io;
@@ -8,8 +8,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use tokio::io::Interest;
 use tokio::net::unix::pipe::Sender;
 
-/// Resolves when nobody can read standard output any more. For a file, which has no reader, it never
-/// resolves. Cancel safe.
+/// Resolves when nobody can read standard output any more. For a file, which has no reader, it
+/// never resolves. Cancel safe.
 pub(super) async fn has_gone() {
     match io::stdout().as_fd().try_clone_to_owned() {
         Ok(stdout) => gone(stdout).await,
@@ -17,11 +17,11 @@ pub(super) async fn has_gone() {
     }
 }
 
-/// The write end of a pipe without a reader, and a terminal or a socket whose other side is closed, are
-/// reported by poll(2) as an error, without a write.
+/// The write end of a pipe without a reader, and a terminal or a socket whose other side is closed,
+/// are reported by poll(2) as an error, without a write.
 async fn gone(stdout: OwnedFd) {
-    // Regular files cannot be watched. "Unchecked" leaves the descriptor blocking, as other writers of
-    // standard output expect it; nothing is written here.
+    // Regular files cannot be watched. "Unchecked" leaves the descriptor blocking, as other writers
+    // of standard output expect it; nothing is written here.
     let Ok(watched) = Sender::from_owned_fd_unchecked(stdout) else {
         return pending().await;
     };

@@ -85,7 +85,7 @@ pub enum Publish {
     Auto(DataPlaneCalls),
 }
 
-/// How IoT Core's data plane is called.
+/// Calls of IoT Core's data plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataPlaneCalls {
     /// Its URL; without it the environment or IoT Core says it.
@@ -95,7 +95,7 @@ pub struct DataPlaneCalls {
 }
 
 impl Publish {
-    /// How the data plane is called, where it is.
+    /// The calls of the data plane, where it is called.
     pub fn data_plane(&self) -> Option<&DataPlaneCalls> {
         match self {
             Self::Mqtt => None,

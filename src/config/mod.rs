@@ -108,7 +108,7 @@ impl Loaded {
 }
 
 impl Loaded {
-    /// Whether the text is no YAML that could be checked: syntax, depth, size.
+    /// Returns `true` for a text that is no YAML that could be checked: syntax, depth, size.
     pub fn is_unreadable(&self) -> bool {
         self.faults.iter().any(|fault| fault.code == NOT_YAML)
     }

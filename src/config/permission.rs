@@ -4,9 +4,9 @@
 //! Nothing else is allowed. A topic's placeholder becomes `*`, which spans levels where a value does
 //! not; literal text of a route stays literal. The configuration does not know a queue's KMS key.
 //!
-//! A call of SQS that takes a batch is allowed by the action of the single call: `sqs:DeleteMessage`
-//! allows DeleteMessageBatch (SQS developer guide, "Amazon SQS API permissions: Actions and resource
-//! reference",
+//! A call of SQS that takes a batch is allowed by the action of the single call:
+//! `sqs:DeleteMessage` allows DeleteMessageBatch (SQS developer guide, "Amazon SQS API permissions:
+//! Actions and resource reference",
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html>).
 
 use super::Config;
@@ -119,7 +119,8 @@ impl Config {
             required.role.allow("iot:DescribeEndpoint", "*".into());
         }
         if bridge.pace.counts_tasks {
-            // Which tasks it lists is no resource of this action (service authorization reference, "Amazon ECS").
+            // Which tasks it lists is no resource of this action (service authorization reference,
+            // "Amazon ECS").
             required.role.allow("ecs:ListTasks", "*".into());
         }
         let mut notes = Vec::new();
@@ -172,8 +173,9 @@ impl Config {
         Ok(required)
     }
 
-    /// The permissions of `eventcast doctor --upstream`: settings of all queues and keys of the account, since
-    /// the configuration names neither the dead-letter queue of a rule's target nor a key.
+    /// The permissions of `eventcast doctor --upstream`: settings of all queues and keys of the
+    /// account, since the configuration names neither the dead-letter queue of a rule's target nor
+    /// a key.
     ///
     /// # Errors
     /// [`PermissionError`] when the queue is not set, or its URL does not name account and queue.

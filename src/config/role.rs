@@ -265,8 +265,8 @@ fn check_shared_client_ids(
         Some("bind both to one kind of channel, give the kinds ids that differ, or set client_ids: exact for both".into());
 }
 
-/// A principal's client id that is another principal's: IoT Core ends the other's connection then, and
-/// hands over its persistent session.
+/// A principal's client id that is another principal's: IoT Core ends the other's connection then,
+/// and hands over its persistent session.
 struct Takeover<'r> {
     /// The role whose principals may have any text behind their name.
     by: &'r Role,

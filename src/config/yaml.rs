@@ -6,7 +6,8 @@
 //! A key `<<` merges a mapping, or a list of mappings, into the one that has it (YAML merge keys, yaml.org/type/merge.html):
 //! the mapping's own keys win, then those of earlier mappings of the list. A quoted `"<<"` is a key like any other.
 //!
-//! Tags are ignored, but for the short forms of CloudFormation's functions in templates ([`parse_template`]).
+//! Tags are ignored, but for the short forms of CloudFormation's functions in templates
+//! ([`parse_template`]).
 //!
 //! The text, the nesting, the number of nodes and the bytes that aliases copy are bounded.
 
@@ -42,8 +43,8 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
     read(text, false)
 }
 
-/// Reads a template of CloudFormation: `!Ref X` is `{"Ref": "X"}`, `!Sub X` is `{"Fn::Sub": "X"}`, and so on
-/// (CloudFormation user guide, "Intrinsic function reference").
+/// Reads a template of CloudFormation: `!Ref X` is `{"Ref": "X"}`, `!Sub X` is `{"Fn::Sub": "X"}`,
+/// and so on (CloudFormation user guide, "Intrinsic function reference").
 ///
 /// # Errors
 /// [`YamlError`] with the first place where it is not YAML.

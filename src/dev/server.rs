@@ -273,7 +273,8 @@ async fn call_by_address(
         return query::xml(refusal.status, queue::query::refused(&refusal));
     }
     match QueryCall::parse(uri.query().unwrap_or_default()) {
-        // Any page can have an address fetched as an image, and older browsers and plain HTTP do not say whose it is.
+        // Any page can have an address fetched as an image, and older browsers and plain HTTP do
+        // not say whose it is.
         Some(call) if call.is_for_queues(true) && !call.only_reads() => call.not_by_address(),
         Some(call) => server.query(&call, &uri, &headers).await,
         None => query::no_action(),

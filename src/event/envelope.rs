@@ -252,7 +252,8 @@ impl Event<'_> {
             }
         }
         if !self.is_version_2() {
-            // A rule's input transformer may write `null` for a member that the event does not have.
+            // A rule's input transformer may write `null` for a member that the event does not
+            // have.
             for (field, name) in [
                 (facts.time, "time"),
                 (facts.account, "account"),
@@ -267,8 +268,8 @@ impl Event<'_> {
         let detail = self.scanned.first(facts.detail);
         match detail.map(|value| value.kind) {
             Some(Kind::Object) => Ok(self),
-            // What was put raw on a version-2 bus may be text or a number. An array would be several
-            // events in one.
+            // What was put raw on a version-2 bus may be text or a number. An array would be
+            // several events in one.
             Some(kind) if self.is_version_2() && kind != Kind::Array => Ok(self),
             _ => Err(DecodeError::of_member("detail", "an object", detail)),
         }
@@ -283,7 +284,8 @@ impl Event<'_> {
         Ok(())
     }
 
-    /// Refuses a body with members of both envelopes: what belongs to which event is nobody's guess.
+    /// Refuses a body with members of both envelopes: what belongs to which event is nobody's
+    /// guess.
     fn has_one_envelope(&self) -> Result<(), DecodeError> {
         let facts = self.facts;
         let Some(metadata) = self.scanned.first(facts.metadata) else {

@@ -1,7 +1,8 @@
 //! The MQTT 5 adapter: publications out, each tied to its own acknowledgement.
 //!
-//! A pool of connections is the [`Publisher`](crate::port::Publisher) of the daemon ([`pool`]). The client library stays inside this module; nothing is ever left to its own reconnect, which
-//! loses publications silently: on every error client and event loop are thrown away.
+//! A pool of connections is the [`Publisher`](crate::port::Publisher) of the daemon ([`pool`]). The
+//! client library stays inside this module; nothing is ever left to its own reconnect, which loses
+//! publications silently: on every error client and event loop are thrown away.
 
 pub mod auth;
 mod client_id;

@@ -1,7 +1,9 @@
 //! A pool of connections, and the publications that wait for one.
 //!
-//! The scheduler decides which connection a publication takes (`schedule`); each connection has a task that publishes what it
-//! is given (`link`); another publisher may take what finds no room (`overflow`); the keeper opens connections when what is published needs more of them, and closes them later (`keeper`).
+//! The scheduler decides which connection a publication takes (`schedule`); each connection has a
+//! task that publishes what it is given (`link`); another publisher may take what finds no room
+//! (`overflow`); the keeper opens connections when what is published needs more of them, and closes
+//! them later (`keeper`).
 
 mod connections;
 mod demand;
@@ -31,10 +33,11 @@ use crate::port::{PublishError, Publisher};
 use crate::route::publication::Publication;
 use crate::telemetry::metrics::Metrics;
 
-/// What the pool, its keeper and its connections share.
+/// State that the pool, its keeper and its connections share.
 struct Shared {
     scheduler: StdMutex<Scheduler>,
-    /// Notified when the scheduler has something to do at another time than before, or too few connections.
+    /// Notified when the scheduler has something to do at another time than before, or too few
+    /// connections.
     changed: Notify,
     /// How many connections are up.
     up: watch::Sender<usize>,
@@ -105,8 +108,9 @@ impl Pool {
         }
     }
 
-    /// Gives publications for which no connection has room to another publisher, at most `window` at a time. Of a topic it has
-    /// one at a time, and none while a connection has any, so that order holds. It is no connection that is up.
+    /// Gives publications for which no connection has room to another publisher, at most `window`
+    /// at a time. Of a topic it has one at a time, and none while a connection has any, so that
+    /// order holds. It is no connection that is up.
     #[must_use]
     pub fn with_overflow(mut self, publisher: impl Publisher, window: u16) -> Self {
         let link = self

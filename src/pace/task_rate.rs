@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::Bucket;
 
-/// The part of its rate that a task keeps after the broker refused publications for the account's quota.
+/// The part of its rate that a task keeps after the broker refused publications for the account's
+/// quota.
 const DECREASE: f64 = 0.5;
 
 /// The part of its share that a task's rate grows by in a second after that.
@@ -15,10 +16,12 @@ const INCREASE: f64 = 0.1;
 /// Refusals within this time after a decrease were caused by the rate before it.
 const BETWEEN_DECREASES: Duration = Duration::from_millis(500);
 
-/// What this task may publish in a second: its share of the account's quota, less while the broker refuses publications for it.
+/// Rate of this task's publications: its share of the account's quota, less while the broker
+/// refuses publications for it.
 ///
-/// The tasks of an account know nothing of each other. Each halves its rate when it is refused and lets it grow by the same
-/// amount in each second (AIMD; Chiu and Jain, 1989, show that rates become equal), so that a wrong share does no harm.
+/// The tasks of an account know nothing of each other. Each halves its rate when it is refused and
+/// lets it grow by the same amount in each second (AIMD; Chiu and Jain, 1989, show that rates
+/// become equal), so that a wrong share does no harm.
 #[derive(Debug)]
 pub(crate) struct TaskRate {
     /// The share; `None` where none is configured.
@@ -168,8 +171,8 @@ mod tests {
     use super::*;
     use crate::pace::TICK;
 
-    /// Tasks that publish as much as they may, to an account that refuses what is beyond its quota in a second; gives what each
-    /// had accepted in each second.
+    /// Tasks that publish as much as they may, to an account that refuses what is beyond its quota
+    /// in a second; gives what each had accepted in each second.
     async fn accepted(shares: &[Option<u32>], quota: usize, seconds: usize) -> Vec<Vec<usize>> {
         let mut tasks: Vec<_> = shares.iter().map(|share| TaskRate::new(*share)).collect();
         let mut window: VecDeque<Instant> = VecDeque::new();

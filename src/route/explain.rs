@@ -150,7 +150,8 @@ pub struct PublicationFacts {
     pub expired: bool,
     /// How the payload stands in for one that is too large.
     pub oversize: Option<&'static str>,
-    /// The order of its topic: strict, pipelined or none; absent where the queue decides (strict with FIFO, else pipelined).
+    /// The order of its topic: strict, pipelined or none; absent where the queue decides (strict
+    /// with FIFO, else pipelined).
     pub order: Option<&'static str>,
     /// MQTT 5 content type.
     pub content_type: &'static str,

@@ -1,8 +1,8 @@
 //! A placeholder of a target and the values that one event has for it.
 //!
-//! A placeholder takes exactly one value, or with `[*]` one value for each element of the arrays that `[*]` marks. More than
-//! one is refused: an array without `[*]`, or a key on its path that occurs more than once in one object, would send one
-//! event to the ids of several.
+//! A placeholder takes exactly one value, or with `[*]` one value for each element of the arrays
+//! that `[*]` marks. More than one is refused: an array without `[*]`, or a key on its path that
+//! occurs more than once in one object, would send one event to the ids of several.
 
 use super::rejection::{Problem, Rejection};
 use crate::channel::template::{ArrayStar, Pick, Placeholder};
@@ -108,8 +108,9 @@ impl PlaceholderField {
         Ok(())
     }
 
-    /// Whether a value whose elements contradict those that were chosen is no loss: `[*]` marks the array where they part.
-    /// `slots` are the placeholders that were given values, this one included.
+    /// Whether a value whose elements contradict those that were chosen is no loss: `[*]` marks the
+    /// array where they part. `slots` are the placeholders that were given values, this one
+    /// included.
     pub(super) fn check_parting(
         &self,
         value: &Value<'_>,

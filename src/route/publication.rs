@@ -35,7 +35,7 @@ pub struct Publication {
     pub facts: Arc<Facts>,
 }
 
-/// What a wait takes from a message's expiry, which MQTT counts in seconds: the part of a second is not counted.
+/// The part of a wait that counts for a message's expiry: whole seconds, as MQTT has them.
 pub fn whole_seconds(waited: Duration) -> Duration {
     Duration::from_secs(waited.as_secs())
 }
@@ -45,8 +45,8 @@ pub fn whole_seconds(waited: Duration) -> Duration {
 pub enum TopicOrder {
     /// One is unacknowledged at a time: nothing overtakes what failed.
     Strict,
-    /// Many are unacknowledged at a time, on one connection and in order: what follows a publication that failed may be out
-    /// already.
+    /// Many are unacknowledged at a time, on one connection and in order: what follows a
+    /// publication that failed may be out already.
     Pipelined,
     /// None: they take any connection.
     Unordered,
@@ -71,7 +71,8 @@ impl TopicOrder {
 }
 
 impl Publication {
-    /// The order of its topic, as far as the route decides it: conflated and retained messages go one at a time.
+    /// The order of its topic, as far as the route decides it: conflated and retained messages go
+    /// one at a time.
     pub fn topic_order(&self) -> Option<TopicOrder> {
         if self.conflate || self.retain {
             Some(TopicOrder::Strict)

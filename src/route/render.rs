@@ -1,9 +1,9 @@
 //! From a template and one event to topics: values are chosen, filtered, checked and joined.
 //!
-//! An array that `[*]` marks gives one topic for each element; elements without the field, or with `null`, give none.
-//! Placeholders under the same array take the same element; under different arrays every combination counts. What cannot
-//! become a topic is refused with a reason, never repaired; so is an array without `[*]` of which placeholders want different
-//! elements.
+//! An array that `[*]` marks gives one topic for each element; elements without the field, or with
+//! `null`, give none. Placeholders under the same array take the same element; under different
+//! arrays every combination counts. What cannot become a topic is refused with a reason, never
+//! repaired; so is an array without `[*]` of which placeholders want different elements.
 
 use std::borrow::Cow;
 

@@ -240,7 +240,8 @@ impl RouteTable {
         Ok(())
     }
 
-    /// The first level of a topic that these routes made, without their environment: its channel's kind.
+    /// The first level of a topic that these routes made, without their environment: its channel's
+    /// kind.
     pub fn kind_of<'t>(&self, topic: &'t Topic) -> &'t str {
         let topic = topic.as_str();
         let topic = topic.strip_prefix(&*self.prefix).unwrap_or(topic);

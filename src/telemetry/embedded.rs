@@ -2,8 +2,8 @@
 //!
 //! CloudWatch user guide, "Specification: Embedded metric format"
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
-//! CloudWatch bills each metric with each set of dimensions: one line has the sums, and a route has a line of
-//! its own only for what it counted since the line before.
+//! CloudWatch bills each metric with each set of dimensions: one line has the sums, and a route has
+//! a line of its own only for what it counted since the line before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,8 +66,8 @@ impl Embedded {
         }
     }
 
-    /// The next lines: the sums, and then one for each route that counted something. `milliseconds` are
-    /// those since 1970.
+    /// The next lines: the sums, and then one for each route that counted something. `milliseconds`
+    /// are those since 1970.
     pub fn lines(&mut self, milliseconds: i64) -> Vec<String> {
         let now = self.metrics.all();
         let mut sums = MetricLine::default();

@@ -1,4 +1,5 @@
-//! Metrics in the two text formats of Prometheus. Those of CloudWatch are in [`embedded`](super::embedded).
+//! Metrics in the two text formats of Prometheus. Those of CloudWatch are in
+//! [`embedded`](super::embedded).
 
 use std::fmt;
 use std::sync::Arc;

@@ -171,7 +171,8 @@ impl Metrics {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The messages that had to wait: the limit that held them back, their route where it is known, how many.
+    /// The messages that had to wait: the limit that held them back, their route where it is known,
+    /// how many.
     pub fn held_back_by_limit(&self) -> Vec<(&'static str, Option<Arc<str>>, u64)> {
         self.held_back.all()
     }

@@ -1,5 +1,5 @@
-//! What `policy apply` refuses: documents that take everything away, and those that the lints find faults in, also in lists;
-//! and `policy show` where there is nothing.
+//! What `policy apply` refuses: documents that take everything away, and those that the lints find
+//! faults in, also in lists; and `policy show` where there is nothing.
 
 use serde_json::json;
 
@@ -39,7 +39,8 @@ fn lists_are_linted_and_kept_from_taking_everything_away() {
     plane.report(&["apply", "--name", "kept", "--policy", &document("a")]);
     plane.write("good.json", &document("b"));
     plane.write("nothing.json", NOTHING);
-    // A wildcard of MQTT in a topic is a literal character to IoT Core, so that nobody can ever publish there.
+    // A wildcard of MQTT in a topic is a literal character to IoT Core, so that nobody can ever
+    // publish there.
     let never = document("c")
         .replace("iot:Connect", "iot:Publish")
         .replace("client/c", "topic/a/+");

@@ -73,7 +73,8 @@ async fn a_fifo_queues_topics_have_one_unacknowledged() {
     assert_eq!(run.end().await, Ending::Drained);
 }
 
-/// A message group whose routes are pipelined does not wait for acknowledgements either; with one route that is strict it does.
+/// A message group whose routes are pipelined does not wait for acknowledgements either; with one
+/// route that is strict it does.
 #[tokio::test(start_paused = true)]
 async fn the_groups_of_a_fifo_queue_are_pipelined_where_their_routes_are() {
     for (order, at_once) in [(TopicOrder::Pipelined, 4), (TopicOrder::Strict, 1)] {
@@ -102,7 +103,8 @@ async fn the_groups_of_a_fifo_queue_are_pipelined_where_their_routes_are() {
     }
 }
 
-/// A topic that is never acknowledged takes half of the places; the others go on, and its events wait in the queue.
+/// A topic that is never acknowledged takes half of the places; the others go on, and its events
+/// wait in the queue.
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_one_topic_takes_no_places_from_others() {
     let queue = FakeQueue::default();

@@ -88,7 +88,8 @@ async fn open_queue(
     Ok((queue, facts))
 }
 
-/// Within this time what waits in the queue at start is to be published, as far as connections decide it.
+/// Within this time what waits in the queue at start is to be published, as far as connections
+/// decide it.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// Reaches queue and an MQTT broker.

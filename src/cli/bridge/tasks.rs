@@ -13,15 +13,16 @@ use crate::config::bridge::{Pace, share};
 use crate::log_limit::LogLimit;
 use crate::port::Publisher;
 
-/// How often the tasks are counted.
+/// Time between two counts of the tasks.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Where ECS tells a task what it is.
+/// The variable by which ECS names a task its metadata.
 const METADATA: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
 static NOT_COUNTED: LogLimit<()> = LogLimit::new();
 
-/// Counts the running tasks now and then, where the configuration says so, and gives the publisher its share.
+/// Counts the running tasks now and then, where the configuration says so, and gives the publisher
+/// its share.
 pub(super) async fn follow(pace: &Pace, publisher: &impl Publisher) -> Infallible {
     let Some(account) = pace.account.filter(|_| pace.counts_tasks) else {
         return pending().await;

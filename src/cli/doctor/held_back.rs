@@ -1,4 +1,4 @@
-//! Which limit holds each route back, by the counters of a daemon that runs on this machine.
+//! The limit that holds each route back, by the counters of a daemon that runs on this machine.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The part of a route's messages that may have waited without a warning.
 const WORTH_TELLING: f64 = 0.01;
 
-/// Asks the daemon that listens at `bridge.listen`, if one does, and says what its messages wait for.
+/// Asks the daemon that listens at `bridge.listen`, if one does, and says what its messages wait
+/// for.
 pub(super) async fn held_back(listen: Option<SocketAddr>, report: &mut Report) {
     let Some(listen) = listen else { return };
     let address = reachable(listen);
@@ -44,7 +45,8 @@ pub(super) async fn held_back(listen: Option<SocketAddr>, report: &mut Report) {
     }
 }
 
-/// What is worth telling of counters in the classic text format of Prometheus: what was found, and what helps.
+/// Findings worth a report among counters in the classic text format of Prometheus: what was found,
+/// and what helps.
 fn findings(metrics: &str) -> Vec<(String, &'static str)> {
     let mut published: BTreeMap<String, f64> = BTreeMap::new();
     let mut held: BTreeMap<String, Vec<(f64, String)>> = BTreeMap::new();
@@ -95,7 +97,7 @@ fn findings(metrics: &str) -> Vec<(String, &'static str)> {
     findings
 }
 
-/// What helps against a limit.
+/// Advice against a limit.
 fn help(limit: &str) -> &'static str {
     match limit {
         "connection" => {
@@ -111,7 +113,8 @@ fn help(limit: &str) -> &'static str {
 
 type Sample<'l> = (&'l str, Vec<(String, String)>, f64);
 
-/// A line of the format: name, labels, value. Route names hold none of the characters that the format escapes.
+/// A line of the format: name, labels, value. Route names hold none of the characters that the
+/// format escapes.
 fn sample(line: &str) -> Option<Sample<'_>> {
     let (series, value) = line.rsplit_once(' ')?;
     let value = value.parse().ok()?;

@@ -1,8 +1,8 @@
-//! The road before the queue: the rules that send to it, their targets, dead-letter queues, policies and
-//! keys.
+//! The road before the queue: the rules that send to it, their targets, dead-letter queues,
+//! policies and keys.
 //!
-//! What the account has is written as a template, and `eventcast infra check` looks at it: a fault has the
-//! same words before and after the deployment.
+//! What the account has is written as a template, and `eventcast infra check` looks at it: a fault
+//! has the same words before and after the deployment.
 
 use std::collections::BTreeMap;
 
@@ -84,13 +84,13 @@ async fn attributes(aws: &SdkConfig, url: &str) -> Option<Attributes> {
     Some(found.into_iter().collect())
 }
 
-/// What the account has, as resources of a template.
+/// The account, as resources of a template.
 struct Account<'a> {
     aws: &'a SdkConfig,
     resources: Map<String, Value>,
     /// Messages in the dead-letter queues of targets, by the queue's name.
     waiting: BTreeMap<String, u64>,
-    /// What could not be read: check, finding and help.
+    /// Reading that failed: check, finding and help.
     problems: Vec<(&'static str, String, &'static str)>,
 }
 

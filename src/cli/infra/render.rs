@@ -24,7 +24,8 @@ pub(in crate::cli) struct Render {
     /// Compare all files with those in this folder, and write nothing
     #[arg(long, value_name = "FOLDER")]
     check: Option<PathBuf>,
-    /// How the answer is written: json is one object with all files by their names, or the differences
+    /// How the answer is written: json is one object with all files by their names, or the
+    /// differences
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     #[command(flatten)]

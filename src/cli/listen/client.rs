@@ -8,7 +8,8 @@ use crate::escape::{escaped, write_line};
 use crate::mqtt::auth::Access;
 use crate::mqtt::listener::RefusedFilter;
 
-/// Early end of the command, with a line for the user and perhaps another with advice. Both may quote what others wrote.
+/// Early end of the command, with a line for the user and perhaps another with advice. Both may
+/// quote what others wrote.
 pub(super) struct Failure {
     pub(super) status: Status,
     what: String,

@@ -49,7 +49,8 @@ pub(in crate::cli) struct Mint {
     /// A claim; values with commas between them are a list, none are an empty list (repeatable)
     #[arg(long, value_name = "NAME=VALUE[,VALUE…]", value_parser = claim)]
     claim: Vec<(String, Value)>,
-    /// Further claims: JSON text (beginning with `{`), a file, or `-`; --claim and --sub take precedence
+    /// Further claims: JSON text (beginning with `{`), a file, or `-`; --claim and --sub take
+    /// precedence
     #[arg(long, value_name = "JSON|FILE")]
     claims: Option<String>,
     /// For how long the token is valid

@@ -1,5 +1,5 @@
-//! What other tools and hasty hands leave in the file: placeholders that nothing fills in, text without
-//! quotation marks, text that is no YAML.
+//! What other tools and hasty hands leave in the file: placeholders that nothing fills in, text
+//! without quotation marks, text that is no YAML.
 
 use super::{loaded, told};
 use crate::config::fault::Severity;

@@ -14,7 +14,7 @@ routes: [{ name: r, match: { source: [s] }, to: [a] }]
 roles:
 "#;
 
-/// What is told of a configuration with these roles.
+/// Findings about a configuration with these roles.
 fn told_of_roles(roles: &str) -> String {
     told(&loaded(&format!("{ROLES}{roles}"), &[], &[]).faults)
 }
@@ -62,7 +62,8 @@ fn client_ids_of_different_channels() {
     assert!(!told_of_roles(&roles("exact")).contains("shared-client-ids"));
 }
 
-/// Where a principal may connect with `-` and anything behind its name, that must not be a principal of another role.
+/// Where a principal may connect with `-` and anything behind its name, that must not be a
+/// principal of another role.
 #[test]
 fn client_ids_that_are_another_principal() {
     let told = |first: &str, second: &str| {
@@ -107,7 +108,8 @@ fn client_ids_that_are_another_principal() {
     }
 }
 
-/// The bridge's client ids, `eventcast-<random>-<n>`, are refused to everybody; ids that a role seems to accept are warned of.
+/// The bridge's client ids, `eventcast-<random>-<n>`, are refused to everybody; ids that a role
+/// seems to accept are warned of.
 #[test]
 fn client_ids_of_the_bridge() {
     let verdict = |pattern: &str, bridge: &str, role: &str| {

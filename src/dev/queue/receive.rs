@@ -128,8 +128,8 @@ impl Queues {
         body_of(&Messages { messages: received })
     }
 
-    /// The queue that a queue's dead letters are moved to. Where it is gone, or the queue itself, they
-    /// stay.
+    /// The queue that a queue's dead letters are moved to. Where it is gone, or the queue itself,
+    /// they stay.
     fn dead_letter_queue(&self, queue: &Queue) -> Option<Arc<Queue>> {
         let store = lock(&queue.store);
         let arn = &store.settings().redrive.as_ref()?.target;

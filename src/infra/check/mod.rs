@@ -1,10 +1,11 @@
 //! What loses events silently: found in templates of CloudFormation, before they are deployed.
 //!
-//! AWS accepts every fault that is looked for here, and the stack is green: an event then disappears, or
-//! comes late, without an error anywhere. Each check has a code; `docs/infra.md` lists them.
+//! AWS accepts every fault that is looked for here, and the stack is green: an event then
+//! disappears, or comes late, without an error anywhere. Each check has a code; `docs/infra.md`
+//! lists them.
 //!
-//! Parameters have their defaults, or the values that the caller gives. What cannot be resolved (imports,
-//! resources of other files that were not given) is passed over without a finding.
+//! Parameters have their defaults, or the values that the caller gives. What cannot be resolved
+//! (imports, resources of other files that were not given) is passed over without a finding.
 
 mod findings;
 mod queues;

@@ -250,7 +250,8 @@ fn key(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Finding
     }
 }
 
-/// Redrive and times of each queue that has consumers: those that a rule sends to, or the bridge reads.
+/// Redrive and times of each queue that has consumers: those that a rule sends to, or the bridge
+/// reads.
 pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings: &mut Findings) {
     for queue in templates.of_kind("AWS::SQS::Queue") {
         let redrive = member(&queue.properties, "RedrivePolicy");

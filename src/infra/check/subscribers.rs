@@ -6,8 +6,8 @@ use super::templates::{QueueReference, Templates};
 use crate::config::Config;
 use crate::event::envelope::Envelope;
 
-/// The default age after which an event that was not delivered is dropped, in seconds (EventBridge v2
-/// API, `RetryPolicy`).
+/// The default age after which an event that was not delivered is dropped, in seconds (EventBridge
+/// v2 API, `RetryPolicy`).
 const DEFAULT_AGE_SECONDS: u64 = 300;
 const SHORT_AGE_SECONDS: u64 = 3_600;
 

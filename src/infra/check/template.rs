@@ -1,8 +1,8 @@
 //! One template: read with the places of its values, and resolved as far as its parameters go.
 //!
-//! Resolved are Ref of a parameter, Fn::Sub, Fn::Join, Fn::If and conditions (CloudFormation user guide,
-//! "Intrinsic function reference"). Pseudo parameters stay as `${AWS::Region}` in text; references to
-//! resources stay as they are, with Fn::GetAtt as a list of two.
+//! Resolved are Ref of a parameter, Fn::Sub, Fn::Join, Fn::If and conditions (CloudFormation user
+//! guide, "Intrinsic function reference"). Pseudo parameters stay as `${AWS::Region}` in text;
+//! references to resources stay as they are, with Fn::GetAtt as a list of two.
 
 use std::collections::HashMap;
 

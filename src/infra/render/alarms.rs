@@ -1,4 +1,5 @@
-//! Alarms by route, on the embedded metrics that have the route as their dimension (docs/metrics.md).
+//! Alarms by route, on the embedded metrics that have the route as their dimension
+//! (docs/metrics.md).
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! Files of infrastructure that follow from the configuration.
 //!
-//! The same configuration makes the same bytes: keys are in the order of their names, and nothing depends
-//! on the clock, the machine or the environment. Values that the configuration does not know (the bus,
-//! keys, accounts of operators) are parameters of the templates.
+//! The same configuration makes the same bytes: keys are in the order of their names, and nothing
+//! depends on the clock, the machine or the environment. Values that the configuration does not
+//! know (the bus, keys, accounts of operators) are parameters of the templates.
 
 mod alarms;
 mod parameters;

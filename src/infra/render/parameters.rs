@@ -18,8 +18,8 @@ const STOP_TIMEOUT_SECONDS: (u64, u64) = (30, 120);
 /// The fewest that are the most: one task for each of two zones.
 const LEAST_TASKS: u32 = 2;
 
-/// The files by their names: lines `NAME=VALUE`, as `aws cloudformation deploy --parameter-overrides` takes
-/// them. No value has white space.
+/// The files by their names: lines `NAME=VALUE`, as `aws cloudformation deploy
+/// --parameter-overrides` takes them. No value has white space.
 pub(super) fn all(
     config: &Config,
     names: &Names,

@@ -1,13 +1,14 @@
 //! One event pattern for all routes.
 //!
-//! An event that matches two rules comes twice, so that there is one rule, and its pattern is the union of
-//! the routes' patterns. Where that does not fit, the pattern becomes wider: the bridge drops what no
-//! route takes (`eventcast_unrouted_total`), and what a rule does not match is lost.
+//! An event that matches two rules comes twice, so that there is one rule, and its pattern is the
+//! union of the routes' patterns. Where that does not fit, the pattern becomes wider: the bridge
+//! drops what no route takes (`eventcast_unrouted_total`), and what a rule does not match is lost.
 
 use crate::event::pattern::Pattern;
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
-/// The most characters of a rule's pattern (EventBridge quotas, "Event pattern size": 2,048, adjustable).
+/// The most characters of a rule's pattern (EventBridge quotas, "Event pattern size": 2,048,
+/// adjustable).
 pub const MAX_PATTERN_CHARACTERS: usize = 2_048;
 
 /// The pattern of the rule.
@@ -149,7 +150,8 @@ fn merge(one: &Node, other: &Node) -> Option<Node> {
     })
 }
 
-/// The pattern with some of its fields; `None` where it has none of them, so that it takes events of any.
+/// The pattern with some of its fields; `None` where it has none of them, so that it takes events
+/// of any.
 pub(super) fn only(pattern: &Node, names: &[&str]) -> Option<Node> {
     let NodeValue::Object(members) = &pattern.value else {
         return None;

@@ -7,8 +7,8 @@ use super::{Names, RenderError, queue_arn, with};
 use crate::event::pattern::Pattern;
 use crate::event::pattern::tree::{Node, NodeValue};
 
-/// Retries and age after which EventBridge gives an event to the target's dead-letter queue: its own
-/// most (EventBridge user guide, "Event retry policy": 185 attempts, 24 hours).
+/// Retries and age after which EventBridge gives an event to the target's dead-letter queue: its
+/// own most (EventBridge user guide, "Event retry policy": 185 attempts, 24 hours).
 const MAX_RETRIES: u32 = 185;
 const MAX_AGE_SECONDS: u32 = 86_400;
 
@@ -96,9 +96,9 @@ const SCOPES: [(&str, &[(&str, &str)]); 2] = [
 
 /// The subscriber with its filters, and remarks.
 ///
-/// An event must match every filter, each of which looks at one part of it. So with several routes each
-/// filter is the union of what they ask of that part; together they let pass some events that no route
-/// takes, and none less.
+/// An event must match every filter, each of which looks at one part of it. So with several routes
+/// each filter is the union of what they ask of that part; together they let pass some events that
+/// no route takes, and none less.
 pub(super) fn subscriber(
     patterns: &[&Node],
     names: &Names,
@@ -195,8 +195,8 @@ pub(super) fn subscriber(
     Ok((template, notes))
 }
 
-/// The union of what all routes ask of one part; `None` where one of them asks nothing, or it does not
-/// fit.
+/// The union of what all routes ask of one part; `None` where one of them asks nothing, or it does
+/// not fit.
 fn filter(parts: impl Iterator<Item = Option<Node>>) -> Option<String> {
     let union = union(parts.collect::<Option<Vec<Node>>>()?)?;
     let text = union.to_json();

@@ -1,4 +1,5 @@
-//! Tests of the rendered files: the same bytes as in `infra/example`, and patterns that lose nothing.
+//! Tests of the rendered files: the same bytes as in `infra/example`, and patterns that lose
+//! nothing.
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -16,7 +16,7 @@ pub(super) type LinkId = usize;
 /// The most connections that are looked at for one publication while some have room.
 const LOOKED_AT: usize = 8;
 
-/// How a connection is.
+/// State of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Closed,
@@ -55,7 +55,7 @@ impl Link {
     }
 }
 
-/// What a connection is to do next.
+/// The next step of a connection.
 pub(super) enum Next {
     /// Send what was given, which may be nothing.
     Send,
@@ -63,7 +63,7 @@ pub(super) enum Next {
     End,
 }
 
-/// Why the next publication of a flow is not sent now.
+/// Reason why the next publication of a flow is not sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
     /// Others have their turn first.
@@ -137,8 +137,8 @@ impl Connections {
         (self.links.len() - 1, wake)
     }
 
-    /// Adds what carries publications for which no connection has room: as many at a time as `window`,
-    /// one of a topic.
+    /// Adds what carries publications for which no connection has room: as many at a time as
+    /// `window`, one of a topic.
     pub(super) fn open_overflow(&mut self, window: usize) -> (LinkId, Arc<Notify>) {
         let (id, wake) = self.open();
         let free = Limits {
@@ -171,7 +171,8 @@ impl Connections {
         self.count(&[State::Opening, State::Up, State::Down])
     }
 
-    /// Returns `true` when a connection was lost, or could not be made: more of them would not help.
+    /// Returns `true` when a connection was lost, or could not be made: more of them would not
+    /// help.
     pub(super) fn any_down(&self) -> bool {
         self.count(&[State::Down]) > 0
     }
@@ -220,8 +221,8 @@ impl Connections {
         }
     }
 
-    /// A connection is lost, or could not be made. Gives what it was to send, and the flows that waited
-    /// for its acknowledgements.
+    /// A connection is lost, or could not be made. Gives what it was to send, and the flows that
+    /// waited for its acknowledgements.
     pub(super) fn down(&mut self, id: LinkId) -> (VecDeque<Job>, VecDeque<Topic>) {
         let Some(link) = self.links.get_mut(id) else {
             return Default::default();
@@ -256,8 +257,8 @@ impl Connections {
         }
     }
 
-    /// What a connection is to do next. What it is to send takes the place of `sent`, which is empty.
-    /// With `over` it ends as soon as it is quiet.
+    /// The next step of a connection. What it is to send takes the place of `sent`, which is
+    /// empty. With `over` it ends as soon as it is quiet.
     pub(super) fn next(&mut self, id: LinkId, sent: &mut VecDeque<Job>, over: bool) -> Next {
         let Some(link) = self.links.get_mut(id) else {
             return Next::End;

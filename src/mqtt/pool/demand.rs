@@ -1,4 +1,4 @@
-//! How many connections what is published needs.
+//! The connections that what is published needs.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,26 +13,28 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// The parts of the window.
 const PARTS: u32 = 10;
 
-/// The part of a connection's limit that is planned with. A connection's pace lets nine tenths through steadily.
+/// The part of a connection's limit that is planned with. A connection's pace lets nine tenths
+/// through steadily.
 const USED: f64 = 0.8;
 
 /// Within this time, in seconds, what waits is to be sent.
 const CATCH_UP: f64 = 0.5;
 
-/// For how long the highest demand decides how many connections are kept.
+/// Time for which the highest demand decides how many connections are kept.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
 /// The part of it that one of the remembered peaks stands for.
 const PEAK_OF: Duration = Duration::from_secs(10);
 
-/// What is published in a second, and the connections that this takes.
+/// Demand: publications in a second, and the connections that this takes.
 #[derive(Debug)]
 pub(super) struct Demand {
     /// Publications and bytes a second that one connection is planned to carry.
     capacity: (Option<f64>, Option<f64>),
     /// Publications and bytes of each part of the window, the latest last.
     parts: VecDeque<(Instant, u32, u64)>,
-    /// The most connections that were wanted at a time, for each part of what is remembered, the latest last.
+    /// The most connections that were wanted at a time, for each part of what is remembered, the
+    /// latest last.
     peaks: VecDeque<(Instant, usize)>,
 }
 
@@ -62,7 +64,8 @@ impl Demand {
         }
     }
 
-    /// The connections that are wanted now, with so many publications waiting; `None` where connections have no limit.
+    /// The connections that are wanted now, with so many publications waiting; `None` where
+    /// connections have no limit.
     pub(super) fn wanted(&mut self, waiting: usize, now: Instant) -> Option<usize> {
         let recent = |part: &&(Instant, u32, u64)| now.saturating_duration_since(part.0) < WINDOW;
         let (mut count, mut bytes) = (0.0, 0.0);

@@ -68,7 +68,7 @@ impl Flow {
     }
 }
 
-/// Where a flow waits to be served.
+/// The place where a flow waits to be served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Queued {
     #[default]

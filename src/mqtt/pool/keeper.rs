@@ -13,17 +13,22 @@ use crate::channel::limits::CONNECTS_PER_SECOND_PER_ACCOUNT;
 use crate::mqtt::Settings;
 use crate::pace::Rate;
 
-/// How often the pool looks at whether it has the right size, if nothing asks for more before.
+/// Time between two looks at whether it has the right size, if nothing asks for more before.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// Demand is measured anew after this time at the earliest.
 const BETWEEN_GROWTHS: Duration = Duration::from_millis(10);
 
-/// The part of the account's CONNECT rate that one task takes: the rest is for other tasks and for clients.
+/// The part of the account's CONNECT rate that one task takes: the rest is for other tasks and for
+/// clients.
 const CONNECTS_SHARE: f64 = 0.1;
 
 /// Connections are closed one by one, this far apart.
 const LOOKS_PER_CLOSING: u32 = 10;
+
+/// Looks without a publication that waits, after which a connection without limits is one too many:
+/// five minutes.
+const QUIET_LOOKS: u32 = 300;
 
 /// Opens and closes connections as they are needed.
 pub(super) struct Keeper {
@@ -97,7 +102,8 @@ impl Keeper {
         }
     }
 
-    /// Serves what waits for a connection's or the account's next second, and returns when to do so again.
+    /// Serves what waits for a connection's or the account's next second, and returns when to do so
+    /// again.
     fn serve(&self, now: Instant) -> Option<Instant> {
         let mut scheduler = self.shared.scheduler();
         if scheduler.due().is_some_and(|due| due <= now) {
@@ -116,7 +122,8 @@ impl Keeper {
             if !(pressed || pressing > 0) || scheduler.connections.any_down() {
                 return;
             }
-            // Without limits of a connection, acknowledgements are what is waited for: half as many again.
+            // Without limits of a connection, acknowledgements are what is waited for: half as many
+            // again.
             let wanted = scheduler.demand.wanted(pressing, now);
             (wanted.unwrap_or(open + (open / 2).max(1)), open)
         };
@@ -174,7 +181,7 @@ impl Keeper {
         let enough = scheduler.demand.peak().max(least).max(1);
         let is_time = match wanted {
             Some(_) => self.looks.is_multiple_of(LOOKS_PER_CLOSING),
-            None => self.looks >= 30 * LOOKS_PER_CLOSING,
+            None => self.looks >= QUIET_LOOKS,
         };
         if open > enough && is_time && scheduler.connections.end_one() {
             self.looks = 0;

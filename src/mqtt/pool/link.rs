@@ -1,4 +1,5 @@
-//! One connection's supervisor. What a lost connection left unacknowledged goes back to the scheduler, before anything newer.
+//! One connection's supervisor. What a lost connection left unacknowledged goes back to the
+//! scheduler, before anything newer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ impl Link {
                     if done {
                         break;
                     }
-                    // One that is ended as soon as it stands is not tried as eagerly as one that was lost.
+                    // One that is ended as soon as it stands is not tried as eagerly as one that
+                    // was lost.
                     if since.elapsed() >= longest {
                         wait = first;
                     }
@@ -114,7 +116,8 @@ impl Link {
         }
     }
 
-    /// Puts on a connection what it is given. When the connection is lost, what was given and not sent comes back.
+    /// Puts on a connection what it is given. When the connection is lost, what was given and not
+    /// sent comes back.
     async fn feed(&mut self, connection: &mut Connection, sent: &mut Sent) -> Result<(), Vec<Job>> {
         let within = self.settings.publish_timeout;
         let between = (within / 4).max(Duration::from_millis(1));
@@ -161,7 +164,8 @@ pub(super) async fn asked_to_close(closing: &mut watch::Receiver<Option<Instant>
     let _ = closing.wait_for(Option::is_some).await;
 }
 
-/// A random wait between `wait` and half as much again: tasks that lost a broker together must not come back together.
+/// A random wait between `wait` and half as much again: tasks that lost a broker together must not
+/// come back together.
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(1.0 + fastrand::f64() / 2.0)
 }

@@ -1,4 +1,5 @@
-//! Publications for which no connection has room, on another way: a publisher without a limit of a connection.
+//! Publications for which no connection has room, on another way: a publisher without a limit of a
+//! connection.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

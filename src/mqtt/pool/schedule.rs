@@ -1,10 +1,12 @@
 //! The connection that each publication takes, and when: pure decisions, made under one lock.
 //!
-//! A topic's publications wait in its flow. A flow with something unacknowledged keeps to the connection that carries it, so
-//! that order holds; one with nothing under way takes the connection with the most room. Where its connection has no room
-//! for more in this second, a flow waits until what is out is acknowledged and then takes another: a busy topic is carried by
-//! several connections, one after the other, and still in order. Flows that find no connection wait in a ring and are served
-//! in turn, one publication each, so that a busy topic takes nothing from others.
+//! A topic's publications wait in its flow. A flow with something unacknowledged keeps to the
+//! connection that carries it, so that order holds; one with nothing under way takes the connection
+//! with the most room. Where its connection has no room for more in this second, a flow waits until
+//! what is out is acknowledged and then takes another: a busy topic is carried by several
+//! connections, one after the other, and still in order. Flows that find no connection wait in a
+//! ring and are served in turn, one publication each, so that a busy topic takes nothing from
+//! others.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -95,7 +97,8 @@ impl Scheduler {
         self.serve(now);
     }
 
-    /// A connection is lost, or could not be made. `unanswered` is what it carried, in the order of sending.
+    /// A connection is lost, or could not be made. `unanswered` is what it carried, in the order of
+    /// sending.
     pub(super) fn down(&mut self, id: LinkId, unanswered: Vec<Job>, now: Instant) {
         let (outbox, waiting) = self.connections.down(id);
         for topic in waiting {
@@ -263,7 +266,8 @@ impl Scheduler {
         }
     }
 
-    /// Sends up to `most` publications of a flow, and queues what is left. Returns what holds it back.
+    /// Sends up to `most` publications of a flow, and queues what is left. Returns what holds it
+    /// back.
     fn advance(&mut self, topic: &Topic, most: usize, now: Instant) -> Option<Limit> {
         for sent in 0.. {
             let flow = self.flows.get_mut(topic)?;

@@ -82,7 +82,8 @@ fn a_placeholder_takes_one_value() {
     assert_eq!(topics("a/{detail.w.id}", r#"{"w":[{"id":1}]}"#), ["a/1"]);
 }
 
-/// An array without `[*]` of which placeholders want different elements is a fault, never nothing to publish.
+/// An array without `[*]` of which placeholders want different elements is a fault, never nothing
+/// to publish.
 #[test]
 fn an_array_without_a_star_has_one_element_for_all() {
     insta::assert_snapshot!(refusal("o/{detail.a.t}/{detail.a.o}", r#"{"a":[{"t":"1"},{"o":"2"}]}"#), @"several_values: {detail.a.t}: `detail.a` is an array; write {detail.a[*].t} for one message each, or [0] for its first element");
@@ -112,7 +113,8 @@ fn repeated_keys_on_the_way() {
     insta::assert_snapshot!(refusal("o/{detail.a.t}", r#"{"a":{"t":"1"},"a":null}"#), @"several_values: {detail.a.t}: `detail.a` occurs more than once");
     insta::assert_snapshot!(refusal("o/{detail.a.b.t}", r#"{"a":{"b":{"t":"1"}},"a.b":{}}"#), @"several_values: {detail.a.b.t}: `detail.a.b` occurs more than once");
     insta::assert_snapshot!(refusal("o/{detail.w[*].b.t}", r#"{"w":[{"b":{"t":1}},{"b":{"t":2},"b":{}}]}"#), @"several_values: {detail.w[*].b.t}: `detail.w[1].b` occurs more than once");
-    // Elements that a placeholder does not pick, members that none names, and dotted keys of one object are no repeats.
+    // Elements that a placeholder does not pick, members that none names, and dotted keys of one
+    // object are no repeats.
     assert_eq!(
         topics(
             "o/{detail.w[0].b.t}",

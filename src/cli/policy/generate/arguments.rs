@@ -30,7 +30,8 @@ pub(super) struct Whose {
 pub(super) enum Part {
     /// The daemon and `eventcast doctor`: its queues, its connections, the topics of its routes
     Bridge,
-    /// `eventcast doctor --upstream`: settings of queues, rules, targets and keys, nothing that changes them
+    /// `eventcast doctor --upstream`: settings of queues, rules, targets and keys, nothing that
+    /// changes them
     Doctor,
     /// `eventcast dlq`: list, show, replay and purge
     Dlq,

@@ -203,7 +203,8 @@ fn a_topic_without_order_takes_all_connections_at_a_time() {
     let held = broker.publish("a", Some(TopicOrder::Unordered));
     assert_eq!(held, Some(Limit::Connection));
     assert_eq!(broker.log.len(), 100);
-    // The same with order: what the first connection may send at once, and then its acknowledgements.
+    // The same with order: what the first connection may send at once, and then its
+    // acknowledgements.
     let mut broker = Broker::new(IOT_CORE, 10, milliseconds(500));
     for _ in 0..100 {
         broker.publish("a", None);
@@ -272,7 +273,8 @@ fn what_limits_a_publication_is_said() {
     assert_eq!(broker.log.len(), 102);
 }
 
-/// Random topics, losses, recoveries and round trips: everything is answered, and what a connection did not lose leaves in order.
+/// Random topics, losses, recoveries and round trips: everything is answered, and what a connection
+/// did not lose leaves in order.
 #[test]
 fn order_holds_whatever_is_lost() {
     for seed in 0..60 {
@@ -413,7 +415,8 @@ fn what_finds_no_room_overflows_one_of_a_topic_at_a_time() {
         sent.filter(|(_, id, ..)| *id == overflow).count()
     };
     assert_eq!(carried(&broker), 3);
-    // A topic that a connection carries does not overflow before that is acknowledged, and then one by one.
+    // A topic that a connection carries does not overflow before that is acknowledged, and then one
+    // by one.
     let mut broker = Broker::new(IOT_CORE, 1, milliseconds(10));
     let (overflow, _) = broker.scheduler.connections.open_overflow(3);
     broker.links.push(overflow);
@@ -435,7 +438,8 @@ fn what_finds_no_room_overflows_one_of_a_topic_at_a_time() {
     );
 }
 
-/// A flow that waited for its connection's acknowledgements when the connection was lost, with nothing of its own under way there.
+/// A flow that waited for its connection's acknowledgements when the connection was lost, with
+/// nothing of its own under way there.
 #[test]
 fn nothing_is_stranded_on_a_connection_that_is_lost() {
     let free = Limits {
@@ -465,7 +469,8 @@ fn nothing_is_stranded_on_a_connection_that_is_lost() {
     }
 }
 
-/// Full windows, losses and few topics without any other limit: everything is answered, and no connection idles while one waits.
+/// Full windows, losses and few topics without any other limit: everything is answered, and no
+/// connection idles while one waits.
 #[test]
 fn full_windows_strand_nothing() {
     let free = Limits {
