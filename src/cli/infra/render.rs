@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
+use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status};
 use crate::escape::{escaped, write_line};
 use crate::infra::render::{Rendered, RenderedFile, render};
@@ -53,8 +54,7 @@ pub(super) fn run(
     let rendered = match render(&config) {
         Ok(rendered) => rendered,
         Err(error) => {
-            write_line(messages, format_args!("error: {error}"))?;
-            writeln!(messages, "help: {}", error.help())?;
+            write_error(messages, &error, error.help())?;
             return Ok(Status::CannotAnswer);
         }
     };
@@ -98,11 +98,10 @@ fn one(
         return Ok(Status::Yes);
     }
     let names: Vec<&str> = rendered.files.iter().map(|file| file.name).collect();
-    writeln!(
+    write_error(
         messages,
-        "error: there is no file `{}`\nhelp: files are {}",
-        escaped(name),
-        names.join(", ")
+        format_args!("there is no file `{name}`"),
+        format_args!("files are {}", names.join(", ")),
     )?;
     Ok(Status::CannotAnswer)
 }
@@ -131,10 +130,10 @@ fn compare(
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                let path = path.display();
-                writeln!(
+                write_error(
                     messages,
-                    "error: reading `{path}`: {error}\nhelp: name the folder that --out wrote"
+                    format_args!("reading `{}`: {error}", path.display()),
+                    "name the folder that --out wrote",
                 )?;
                 return Ok(Status::CannotAnswer);
             }
