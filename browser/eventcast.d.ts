@@ -156,6 +156,8 @@ export interface ClientEvents {
 export interface Client extends EventTarget {
   readonly state: State;
   readonly transport: Transport;
+  /** MQTT client id, the same on WebSocket and polls; null before the first attempt. */
+  readonly clientId: string | null;
   /** Whether this tab holds the connection. */
   readonly leader: boolean;
   /** The subscriptions there are. */

@@ -1,65 +1,69 @@
-// eventcast in a browser: live messages of channels, by MQTT 5 over WebSocket or, where that is blocked, by HTTP from the gateway.
+// Live messages of eventcast's channels in a browser: MQTT 5 over WebSocket, the gateway's HTTP where that is blocked.
 //
-// One ES module without dependencies. From the bottom up: a timer, the MQTT connection, the gateway's connection, the engine that
-// chooses between the two and tries again, the sharing of one engine by all tabs, subscriptions, the client.
-// MQTT: OASIS "MQTT Version 5.0" (section numbers are its). Limits: AWS IoT Core endpoints and quotas.
+// A timer, two kinds of connection, the engine that chooses between them, subscriptions, the client, whose tabs share an engine.
+// eventcast.d.ts describes the options. Section numbers are of OASIS "MQTT Version 5.0", limits of AWS IoT Core.
 
-/** IoT Core closes a connection on a SUBSCRIBE with more filters. */
+/** IoT Core closes a connection on more. */
 const FILTERS_PER_SUBSCRIBE = 8;
-/** Larger packets than IoT Core sends (146 KB) are no MQTT. */
 const MAX_PACKET_BYTES = 1 << 20;
-/** Ids remembered for each subscription; IoT Core sends at most 100 messages again. */
+/** IoT Core sends at most 100 messages again. */
 const REMEMBERED_IDS = 1000;
 const MAX_BUFFERED = 5000;
-/** Time for an answer to a ping, and on top of a poll's own time. With a quiet time of 30 s it makes 42 s. */
-const ANSWER_MS = 12000;
 const CONNECT_MS = 10000;
-const BACKOFF_MS = [500, 30000];
-const BACKOFF_HIDDEN_MS = 120000;
-/** IoT Core takes one CONNECT a second for a client id, and in effect one in 10 s after a take-over. */
+/** For a ping's answer, and beyond a poll's time. */
+const ANSWER_MS = 12000;
+/** IoT Core: one CONNECT a second for a client id, in effect one in 10 s after a take-over. */
 const CONNECT_INTERVAL_MS = 1100;
 const TAKEN_OVER_MS = 10000;
-/** A connection that lived for this long forgives earlier failures. */
+/** A connection that lived so long makes up for earlier failures. */
 const STABLE_MS = 30000;
 /** IoT Core ends a WebSocket after 24 h. */
 const MAX_LIFE_MS = 23 * 3600e3;
 
+const DEFAULTS = {
+  share: true, tokenIn: 'password', tokenKey: 'token', transport: 'poll', webSocketRetryMs: 300000, heartbeatMs: 30000, keepAliveSeconds: 120,
+  sessionExpirySeconds: 300, backoffMs: [500, 30000], settleMs: 250,
+};
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const now = () => performance.now();
-const random = (bytes) => [...crypto.getRandomValues(new Uint8Array(bytes))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-const backoff = (failures, cap = BACKOFF_MS[1]) => Math.random() * Math.min(cap, BACKOFF_MS[0] * 2 ** Math.min(failures, 20));
+const random = () => [...crypto.getRandomValues(new Uint32Array(4))].map((word) => word.toString(36)).join('');
+/** Full jitter. */
+const delayOf = ([first, longest], failures) => Math.random() * Math.min(longest, first * 2 ** Math.min(failures, 20));
+const report = globalThis.reportError ?? console.error;
 const hidden = () => globalThis.document?.visibilityState === 'hidden';
-const report = (error) => (globalThis.reportError ?? console.error)(error);
 
-/** A failure with its class: authorization, quota, network, limit or closed. */
+/** A failure with its class. */
 export class EventcastError extends Error {
-  constructor(reason, message, more = {}) {
+  constructor(reason, message, more) {
     super(message);
-    Object.assign(this, { name: 'EventcastError', reason, ...more });
+    Object.assign(this, more, { name: 'EventcastError', reason });
   }
 }
 const network = (message, more) => new EventcastError('network', message, more);
-const asError = (error) => (error instanceof EventcastError ? error : network(String(error?.message ?? error)));
+const asError = (error, before = '') => (error instanceof EventcastError ? error : network(`${before}${error?.message ?? error}`));
+const plain = (error) => error && { ...error, message: error.message };
+const revived = (error, more) => error && new EventcastError(error.reason, error.message, { ...error, ...more });
 
-/** Claims of a JSON Web Token, not checked: the broker does that. */
+/** Claims of a JSON Web Token, unchecked. */
 function claimsOf(token) {
   try {
-    const text = atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'));
-    return JSON.parse(decoder.decode(Uint8Array.from(text, (char) => char.charCodeAt(0))));
+    return JSON.parse(decoder.decode(bytesOf(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))));
   } catch {
     return {};
   }
 }
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 
-/** The topic filter of a channel: `order:17` is `order/17`, `order:*` is `order/+`; others are filters already. */
+/** The topic filter of a channel: `order:17` is `order/17`. */
 export function filterOf(channel) {
-  return channel.replace(/^([A-Za-z0-9_-]+):(.*)$/s, (_, kind, id) => `${kind}/${id === '*' ? '+' : id}`);
+  return channel.replace(/^([\w-]+):(.*)$/s, (_, kind, id) => `${kind}/${id === '*' ? '+' : id}`);
 }
+const named = (channel) => (channel.endsWith(':*') ? filterOf(channel) : channel);
 
-/** Whether a topic filter matches a topic (4.7). */
+/** 4.7 */
 export function matches(filter, topic) {
-  if (filter === topic) return true;
   const [wanted, given] = [filter.split('/'), topic.split('/')];
   for (const [at, level] of wanted.entries()) {
     if (level === '#') return true;
@@ -68,7 +72,7 @@ export function matches(filter, topic) {
   return wanted.length === given.length;
 }
 
-/** Things to do at some time, each under a name, by one timer. `run` is given how late it is. */
+/** Things to do later, by name, with one timer. */
 class Alarm {
   #due = new Map();
   #timer;
@@ -79,7 +83,7 @@ class Alarm {
   }
 
   clear(name) {
-    if (this.#due.delete(name)) this.#arm();
+    this.#due.delete(name);
   }
 
   stop() {
@@ -95,42 +99,32 @@ class Alarm {
     clearTimeout(this.#timer);
     if (this.#due.size === 0) return;
     const next = Math.min(...[...this.#due.values()].map(({ at }) => at));
-    this.#timer = setTimeout(() => this.#ring(), Math.max(0, next - now()));
-  }
-
-  #ring() {
-    const time = now();
-    for (const [name, { at, run }] of [...this.#due]) {
-      // One that ran may have removed another.
-      if (at > time + 1 || this.#due.get(name)?.at !== at) continue;
-      this.#due.delete(name);
-      run(time - at);
-    }
-    this.#arm();
+    this.#timer = setTimeout(() => {
+      const time = now();
+      for (const [name, one] of [...this.#due]) {
+        if (one.at > time + 1 || this.#due.get(name) !== one) continue;
+        this.#due.delete(name);
+        one.run(time - one.at);
+      }
+      this.#arm();
+    }, next - now());
   }
 }
 
-// The MQTT connection ---------------------------------------------------------------------------------------------------------------
+// MQTT over WebSocket
 
-const CONNECT = 0x10, CONNACK = 0x20, PUBLISH = 0x30, PUBACK = 0x40, SUBSCRIBE = 0x82, SUBACK = 0x90, UNSUBSCRIBE = 0xa2, PINGREQ = 0xc0, DISCONNECT = 0xe0;
+const CONNECT = 0x10, CONNACK = 0x20, PUBLISH = 0x30, PUBACK = 0x40, SUBSCRIBE = 0x82, SUBACK = 0x90, UNSUBSCRIBE = 0xa2, UNSUBACK = 0xb0, PINGREQ = 0xc0, DISCONNECT = 0xe0;
 
-/** Classes of reason codes (2.4); others of 0x80 and above are `limit`. */
-const REASONS = [
-  ['authorization', 'not authorized', 0x86, 0x87, 0x8a, 0x8c],
-  ['quota', 'over a quota', 0x93, 0x96, 0x97, 0x9f],
-  ['network', 'the broker failed', 0x80, 0x83, 0x88, 0x89, 0x8b, 0x8d, 0x8e, 0x91, 0x98, 0x9c, 0x9d, 0xa0],
-];
+/** Classes of reason codes (2.4); others are limits. */
+const CLASSES = { authorization: [0x86, 0x87, 0x8a, 0x8c], quota: [0x93, 0x96, 0x97, 0x9f], network: [0x80, 0x83, 0x88, 0x89, 0x8b, 0x8d, 0x8e, 0x91, 0x98, 0x9c, 0x9d, 0xa0] };
 function refusal(code, text, more) {
-  const [reason, words] = REASONS.find((one) => one.includes(code)) ?? ['limit', 'not accepted'];
-  return new EventcastError(reason, text || `${words} (MQTT reason 0x${code.toString(16)})`, { code, ...more });
+  const [reason] = Object.entries(CLASSES).find(([, codes]) => codes.includes(code)) ?? ['limit'];
+  return new EventcastError(reason, text ?? `the broker refuses it (MQTT reason 0x${code.toString(16)})`, { code, ...more });
 }
 
-/** Widths of properties by identifier (2.2.2.2): bytes, or v (variable integer), s (text or bytes), p (pair of texts). */
-const WIDTHS = {};
-for (const [width, ids] of [[1, [0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2a]], [2, [0x13, 0x21, 0x22, 0x23]], [4, [0x02, 0x11, 0x18, 0x27]],
-  ['v', [0x0b]], ['s', [0x03, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1a, 0x1c, 0x1f]], ['p', [0x26]]]) for (const id of ids) WIDTHS[id] = width;
+/** Properties by form (2.2.2.2): bytes of a number, s text or bytes, p pair of texts, v variable integer. */
+const FORMS = { 1: [0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2a], 2: [0x13, 0x21, 0x22, 0x23], 4: [0x02, 0x11, 0x18, 0x27], s: [0x03, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1a, 0x1c, 0x1f], p: [0x26], v: [0x0b] };
 
-/** Reads the parts of a packet; a part beyond its end is an error. */
 class Reader {
   constructor(bytes) {
     Object.assign(this, { bytes, at: 0 });
@@ -147,29 +141,32 @@ class Reader {
   }
 
   variable() {
-    for (let value = 0, scale = 1; scale <= 128 ** 3; scale *= 128) {
+    for (let value = 0, shift = 0; shift < 28; shift += 7) {
       const byte = this.number(1);
-      value += (byte & 0x7f) * scale;
+      value += (byte & 0x7f) << shift;
       if (byte < 0x80) return value;
     }
-    throw network('a length has more than four bytes');
+    throw network('a packet has no length');
   }
 
   text() {
     return decoder.decode(this.take(this.number(2)));
   }
 
-  /** Properties by identifier; user properties under `user`. */
   properties() {
     const found = { user: {} };
     if (this.at === this.bytes.length) return found;
     const inner = new Reader(this.take(this.variable()));
     while (inner.at < inner.bytes.length) {
-      const id = inner.variable();
-      const width = WIDTHS[id];
-      if (!width) throw network(`unknown property ${id}`);
-      if (width === 'p') found.user[inner.text()] ??= inner.text();
-      else found[id] = width === 's' ? inner.text() : width === 'v' ? inner.variable() : inner.number(width);
+      const id = inner.number(1);
+      const [form] = Object.entries(FORMS).find(([, ids]) => ids.includes(id)) ?? [];
+      if (form === 'p') found.user[inner.text()] = inner.text();
+      else if (form === 's') {
+        const bytes = inner.take(inner.number(2));
+        if (id === 0x1f) found.why = decoder.decode(bytes);
+      } else if (form === 'v') inner.variable();
+      else if (form) inner.number(Number(form));
+      else throw network(`unknown property ${id}`);
     }
     return found;
   }
@@ -191,7 +188,6 @@ function packet(head, body = []) {
   return new Uint8Array([...bytes, ...body]);
 }
 
-/** JSON where the payload is some, else its bytes. */
 function payloadOf(bytes) {
   try {
     return { payload: JSON.parse(decoder.decode(bytes)) };
@@ -200,94 +196,79 @@ function payloadOf(bytes) {
   }
 }
 
-/** One MQTT connection, subscribe only. `on` has live(sessionPresent), message(message), status(channel, error?), end(error). */
+/** One connection, subscribe only. `on` has live(continuous), message, status(channel, error), end(error). */
 class MqttConnection {
   transport = 'websocket';
-  #on;
+  asked = new Set();
   #settings;
+  #on;
   #socket;
   #alarm = new Alarm();
   #rest = new Uint8Array(0);
   #ids = 0;
   #waiting = new Map();
-  #seen = now();
+  #seen;
   #up = false;
   #syncing = false;
-  asked = new Set();
 
   constructor(settings, on) {
-    this.#on = on;
     this.#settings = settings;
+    this.#on = on;
     const { token, tokenIn, tokenKey } = settings;
     const url = new URL(settings.url);
     if (token && tokenIn === 'query') url.searchParams.set(tokenKey, token);
+    const socket = (this.#socket = new WebSocket(url, ['mqtt']));
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => this.#connect();
+    socket.onmessage = ({ data }) => this.#read(new Uint8Array(data));
+    socket.onclose = () => this.#end(network(this.#up ? 'the connection was cut' : 'the WebSocket cannot be opened'));
     this.#alarm.set('connect', CONNECT_MS, () => this.#end(network('the WebSocket does not answer')));
-    this.#socket = new WebSocket(url, ['mqtt']);
-    this.#socket.binaryType = 'arraybuffer';
-    this.#socket.onopen = () => this.#connect();
-    this.#socket.onmessage = ({ data }) => this.#read(new Uint8Array(data));
-    this.#socket.onclose = () => this.#end(network(this.#up ? 'the connection was cut' : 'the WebSocket cannot be opened'));
   }
 
   #connect() {
-    const { token, tokenIn, authorizer, clientId, cleanStart, keepAlive, sessionExpiry } = this.#settings;
-    const inPassword = token && tokenIn !== 'query';
-    const name = authorizer ? `?x-amz-customauthorizer-name=${encodeURIComponent(authorizer)}` : inPassword ? 'eventcast' : null;
-    const flags = (name ? 0x80 : 0) | (inPassword ? 0x40 : 0) | (cleanStart ? 0x02 : 0);
-    this.#send(CONNECT, [...text('MQTT'), 5, flags, ...u16(keepAlive), 5, 0x11, ...u32(sessionExpiry), ...text(clientId),
-      ...(name ? text(name) : []), ...(inPassword ? text(token) : [])]);
+    const { token, tokenIn, authorizer, clientId, keepAliveSeconds, sessionExpirySeconds } = this.#settings;
+    const password = tokenIn === 'query' ? null : token;
+    const name = authorizer ? `?x-amz-customauthorizer-name=${encodeURIComponent(authorizer)}` : password && 'eventcast';
+    // No clean start: the session has what came meanwhile.
+    this.#send(CONNECT, [...text('MQTT'), 5, (name ? 0x80 : 0) | (password ? 0x40 : 0), ...u16(keepAliveSeconds), 5, 0x11, ...u32(sessionExpirySeconds),
+      ...text(clientId), ...(name ? text(name) : []), ...(password ? text(password) : [])]);
   }
 
   #send(head, body) {
     if (this.#socket.readyState === 1) this.#socket.send(packet(head, body));
   }
 
-  /** Ends it once: nothing is heard of it afterwards. */
+  /** Ends it once; nothing is heard of it afterwards. */
   #end(error) {
-    if (!this.#socket) return;
-    this.#tearDown();
-    this.#on.end(error);
-  }
-
-  #tearDown() {
     const socket = this.#socket;
-    this.#socket = null;
+    if (!socket) return;
+    this.#socket = socket.onopen = socket.onmessage = socket.onclose = null;
     this.#alarm.stop();
-    socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
     for (const { reject } of this.#waiting.values()) reject(network('the connection ended'));
-    this.#waiting.clear();
+    if (error) this.#on.end(error);
   }
 
-  /** Says goodbye; the broker keeps the session unless `endSession`. */
+  /** The broker keeps the session unless `endSession`. */
   close(endSession) {
-    if (!this.#socket) return;
-    if (this.#up) this.#send(DISCONNECT, endSession ? [0, 5, 0x11, ...u32(0)] : []);
-    this.#tearDown();
+    if (this.#socket && this.#up) this.#send(DISCONNECT, endSession ? [0, 5, 0x11, ...u32(0)] : []);
+    this.#end();
   }
 
-  /** Packets come in parts, or several at once. */
   #read(bytes) {
     this.#seen = now();
-    let all = bytes;
-    if (this.#rest.length) {
-      all = new Uint8Array(this.#rest.length + bytes.length);
-      all.set(this.#rest);
-      all.set(bytes, this.#rest.length);
-    }
+    const all = new Uint8Array(this.#rest.length + bytes.length);
+    all.set(this.#rest);
+    all.set(bytes, this.#rest.length);
+    let at = 0;
     try {
-      let at = 0;
       while (this.#socket && at < all.length) {
-        let [length, place, byte] = [0, 0, 0x80];
-        while (byte & 0x80 && place < 4 && at + 1 + place < all.length) {
-          byte = all[at + 1 + place];
-          length += (byte & 0x7f) << (7 * place);
-          place += 1;
-        }
-        if (byte & 0x80 && place === 4) throw network('a length has more than four bytes');
+        const head = new Reader(all.subarray(at + 1, at + 5));
+        if (head.bytes.length < 4 && head.bytes.every((byte) => byte > 0x7f)) break;
+        const length = head.variable();
         if (length > MAX_PACKET_BYTES) throw network('a packet is too large');
-        const begin = at + 1 + place;
-        if (byte & 0x80 || begin + length > all.length) break;
+        const begin = at + 1 + head.at;
+        if (begin + length > all.length) break;
         this.#take(all[at], new Reader(all.subarray(begin, begin + length)));
         at = begin + length;
       }
@@ -299,50 +280,45 @@ class MqttConnection {
 
   #take(head, body) {
     const type = head & 0xf0;
-    if (type === CONNACK) return this.#connected(body);
-    if (!this.#up) throw network('the broker speaks before CONNACK');
-    if (type === PUBLISH) return this.#published(head, body);
-    if (type === SUBACK || type === (UNSUBSCRIBE & 0xf0) + 0x10) {
+    if (type === CONNACK) this.#connected(body);
+    else if (!this.#up) throw network('a packet comes before CONNACK');
+    else if (type === PUBLISH) this.#published(head, body);
+    else if (type === SUBACK || type === UNSUBACK) {
       const id = body.number(2);
-      const { 0x1f: why } = body.properties();
-      this.#waiting.get(id)?.resolve({ codes: [...body.bytes.subarray(body.at)], why });
+      const { why } = body.properties();
+      this.#waiting.get(id)?.resolve({ codes: body.bytes.subarray(body.at), why });
       this.#waiting.delete(id);
     } else if (type === DISCONNECT) {
       const code = body.bytes.length ? body.number(1) : 0;
-      const { 0x1f: why } = body.properties();
-      this.#end(code < 0x80 ? network('the broker ended the connection') : refusal(code, why));
+      throw code < 0x80 ? network('the broker ended the connection') : refusal(code, body.properties().why);
     }
-    return undefined;
   }
 
   #connected(body) {
-    const present = (body.number(1) & 1) === 1;
+    const present = body.number(1) === 1;
     const code = body.number(1);
-    // A broker of 3.1.1 refuses with a small number, and without properties (its section 3.2.2.3).
-    if (code > 0 && code < 0x80) return this.#end(new EventcastError('limit', `the broker does not speak MQTT 5 (CONNACK ${code})`, { code }));
-    const { 0x1f: why } = body.properties();
-    if (code >= 0x80) return this.#end(refusal(code, why, { atConnect: true }));
+    // Brokers of 3.1.1 refuse with small numbers, without properties.
+    if (code) throw refusal(code, code < 0x80 ? 'the broker does not speak MQTT 5' : body.properties().why, { atConnect: true });
     this.#up = true;
     this.#alarm.clear('connect');
     this.#watch();
-    return this.#on.live(present);
+    this.#on.live(present);
   }
 
-  /** Pings after a quiet time, and gives up when that brings nothing: proxies may be mute without closing. */
   #watch() {
     const quiet = now() - this.#seen;
-    const { heartbeat } = this.#settings;
-    if (quiet < heartbeat) this.#alarm.set('quiet', heartbeat - quiet, () => this.#watch());
+    if (quiet < this.#settings.heartbeatMs) this.#alarm.set('quiet', this.#settings.heartbeatMs - quiet, () => this.#watch());
     else this.ping();
   }
 
-  ping(again = false) {
-    if (!this.#up) return;
+  /** Proxies may be mute without closing. */
+  ping(again) {
+    if (!this.#up || !this.#socket) return;
     const sent = now();
     this.#send(PINGREQ);
     this.#alarm.set('quiet', ANSWER_MS, (late) => {
       if (this.#seen >= sent) this.#watch();
-      // A timer that comes late was held back, and perhaps the answer too: asked again once.
+      // Hidden tabs hold timers back, and the answer perhaps.
       else if (late > 2000 && !again) this.ping(true);
       else this.#end(network('the connection is mute', { mute: true }));
     });
@@ -350,51 +326,42 @@ class MqttConnection {
 
   #published(head, body) {
     const topic = body.text();
-    const id = head & 6 ? body.number(2) : 0;
+    const packetId = head & 6 ? body.number(2) : 0;
     const { user } = body.properties();
-    const get = (name) => user[name] ?? null;
-    this.#on.message({
-      id: get('eb-id'), topic, source: get('eb-source'), type: get('eb-detail-type'), time: get('eb-time'), route: get('eb-route'),
-      retained: (head & 1) === 1, ...payloadOf(body.bytes.slice(body.at)),
-    });
-    // After it was handed on: a page that ends in between gets it again.
-    if (id) this.#send(PUBACK, u16(id));
+    const of = (name) => user[name] ?? null;
+    this.#on.message({ id: of('eb-id'), topic, source: of('eb-source'), type: of('eb-detail-type'), time: of('eb-time'), route: of('eb-route'), retained: (head & 1) === 1,
+      ...payloadOf(body.bytes.slice(body.at)) });
+    // Once handed on: what a page ends before comes again.
+    if (packetId) this.#send(PUBACK, u16(packetId));
   }
 
-  #request(head, rest) {
+  async #ask(head, rest) {
     this.#ids = (this.#ids % 0xffff) + 1;
     const id = this.#ids;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#alarm.set('suback', 2 * ANSWER_MS, () => this.#end(network('SUBSCRIBE is not answered')));
-      this.#send(head, [...u16(id), 0, ...rest]);
-    }).finally(() => this.#alarm.clear('suback'));
+    this.#alarm.set('answer', 2 * ANSWER_MS, () => this.#end(network('the broker does not answer')));
+    this.#send(head, [...u16(id), 0, ...rest]);
+    const answer = await new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    this.#alarm.clear('answer');
+    return answer;
   }
 
-  /** Subscribes to what is wanted and not asked for yet, and leaves what is no longer wanted; a packet after the other. */
+  /** Subscribes and leaves until what was asked for is what is wanted. */
   async sync() {
     if (this.#syncing || !this.#up) return;
     this.#syncing = true;
     const { wanted, held, prefix } = this.#settings;
     const filter = (channel) => text(prefix + filterOf(channel));
     try {
-      for (;;) {
+      while (this.#socket) {
         const add = [...wanted.keys()].filter((channel) => !this.asked.has(channel)).slice(0, FILTERS_PER_SUBSCRIBE);
         const remove = [...held].filter((channel) => !wanted.has(channel)).slice(0, FILTERS_PER_SUBSCRIBE);
-        if (!this.#socket || (add.length === 0 && remove.length === 0)) break;
-        if (remove.length) {
-          for (const channel of remove) held.delete(channel) && this.asked.delete(channel);
-          await this.#request(UNSUBSCRIBE, remove.flatMap(filter));
-        }
-        if (add.length) {
-          for (const channel of add) this.asked.add(channel) && held.add(channel);
-          const { codes, why } = await this.#request(SUBSCRIBE, add.flatMap((channel) => [...filter(channel), 1]));
-          add.forEach((channel, at) => {
-            if (codes[at] < 0x80) return this.#on.status(channel);
-            held.delete(channel);
-            return this.#on.status(channel, refusal(codes[at] ?? 0x80, why));
-          });
-        }
+        for (const channel of remove) held.delete(channel), this.asked.delete(channel);
+        for (const channel of add) held.add(channel), this.asked.add(channel);
+        if (remove.length) await this.#ask(UNSUBSCRIBE, remove.flatMap(filter));
+        else if (add.length) {
+          const { codes, why } = await this.#ask(SUBSCRIBE, add.flatMap((channel) => [...filter(channel), 1]));
+          add.forEach((channel, at) => this.#on.status(channel, codes[at] < 0x80 ? null : refusal(codes[at] ?? 0x80, why)));
+        } else break;
       }
     } catch (error) {
       this.#end(asError(error));
@@ -403,12 +370,16 @@ class MqttConnection {
   }
 }
 
-// The gateway's connection ----------------------------------------------------------------------------------------------------------
+// The gateway
 
-/** Polls of the gateway, or a stream of it. `on` as for MQTT, with place(session, cursor) and token(refused) besides. */
+/** Polls, or a stream. `on` has place, gap(reason) and token(refused token) besides. */
 class GatewayConnection {
-  #on;
+  asked = new Set();
   #settings;
+  #on;
+  #token;
+  #place;
+  #advice = {};
   #alarm = new Alarm();
   #calls = new Set();
   #count = 0;
@@ -416,133 +387,121 @@ class GatewayConnection {
   #patching = false;
   #up = false;
   #unconfirmed = 0;
-  asked = new Set();
 
   constructor(settings, on) {
-    this.#on = on;
     this.#settings = settings;
-    this.transport = settings.stream ? 'stream' : 'poll';
-    this.token = settings.token;
-    ({ session: this.session, cursor: this.cursor } = settings.place ?? {});
+    this.#on = on;
+    this.#token = settings.token;
+    this.#place = { ...settings.place };
+    this.transport = settings.transport;
     this.#run();
   }
 
-  get #headers() {
-    return { 'content-type': 'application/json', ...(this.token ? { authorization: `Bearer ${this.token}` } : {}) };
+  #fetch(method, path, body, more) {
+    const headers = { 'content-type': 'application/json' };
+    if (this.#token) headers.authorization = `Bearer ${this.#token}`;
+    return fetch(`${this.#settings.gateway}/${path}`, { method, headers, body: JSON.stringify(body), cache: 'no-store', ...more });
   }
 
-  /** One call. What takes longer than `ms` without an end is mute; so is a stream without a byte for that long. */
-  async #call(method, path, body, ms, read = (answer) => answer.text()) {
+  /** A call is mute when it takes longer than `ms`; a stream, when no byte comes for so long. */
+  async #call(method, path, body, ms, read = (answer) => answer.json()) {
     const controller = new AbortController();
     const name = `call ${(this.#count += 1)}`;
     const rearm = () => this.#alarm.set(name, ms, () => controller.abort(network('the gateway is mute', { mute: true })));
     this.#calls.add(controller);
     rearm();
     try {
-      const answer = await fetch(`${this.#settings.gateway}/${path}`, {
-        method, headers: this.#headers, body: JSON.stringify(body), cache: 'no-store', signal: controller.signal,
-      });
+      const answer = await this.#fetch(method, path, body, { signal: controller.signal });
       if (answer.ok) return await read(answer, rearm);
-      return this.#refused(answer.status, answer.headers.get('retry-after'), await answer.text());
+      // A proxy's own answer is no JSON.
+      const said = await answer.json().catch(() => ({}));
+      const { status } = answer;
+      const reason = { 401: 'authorization', 403: 'authorization', 429: 'quota' }[status] ?? (status < 500 && ![408, 409, 410].includes(status) ? 'limit' : 'network');
+      const after = answer.headers.get('retry-after');
+      const seconds = Number(after) >= 0 ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
+      throw new EventcastError(reason, said.message ?? `the gateway answers ${status}`, { status, ...(after && seconds >= 0 && { retryAfterMs: Math.min(seconds, 3600) * 1000 }) });
     } catch (error) {
-      throw controller.signal.aborted && controller.signal.reason instanceof EventcastError ? controller.signal.reason : asError(error);
+      throw asError(error);
     } finally {
       this.#alarm.clear(name);
       this.#calls.delete(controller);
     }
   }
 
-  #refused(status, retryAfter, body) {
-    let said = {};
-    try {
-      said = JSON.parse(body);
-    } catch {
-      // A proxy's own page.
-    }
-    const reason = status === 401 || status === 403 ? 'authorization' : status === 429 ? 'quota' : status >= 500 || status === 408 || status === 409 || status === 410 ? 'network' : 'limit';
-    const seconds = /^\d+$/.test(retryAfter ?? '') ? Number(retryAfter) : retryAfter ? (Date.parse(retryAfter) - Date.now()) / 1000 : NaN;
-    throw new EventcastError(reason, said.message ?? `the gateway answers ${status}`, { status, resync: said.resync === true,
-      ...(seconds >= 0 ? { retryAfterMs: Math.min(seconds, 3600) * 1000 } : {}) });
-  }
-
   async #run() {
     await null;
-    try {
-      for (let renewed = 0; !this.#closed;) {
-        try {
-          if (!this.session) await this.#open();
-          this.sync();
-          for (let first = true; !this.#closed; first = false) {
-            await (this.transport === 'stream' ? this.#stream() : this.#poll(first));
-            renewed = 0;
-          }
-        } catch (error) {
-          if (this.#closed || (renewed += 1) > 1) throw error;
-          if (error.status === 401) this.token = await this.#on.token(this.token);
-          else if ((error.status === 403 || error.status === 410) && this.session) {
-            this.session = undefined;
-            if (error.status === 410) this.#on.gap('session');
-          } else throw error;
+    let renewed = false;
+    while (!this.#closed) {
+      try {
+        if (!this.#place.session) await this.#open();
+        this.sync();
+        for (let seconds = 0; !this.#closed; seconds = this.#advice.timeout_s ?? 25) {
+          await (this.transport === 'stream' ? this.#stream() : this.#poll(seconds));
+          renewed = false;
         }
+      } catch (error) {
+        // A fresh token or session helps at once, or not at all.
+        const { status } = error;
+        const { session } = this.#place;
+        if (renewed || !(status === 401 || (session && (status === 403 || status === 410)))) return this.#end(error);
+        renewed = true;
+        if (status === 401) {
+          const token = await this.#on.token(this.#token).catch(asError);
+          if (token instanceof Error) return this.#end(token);
+          this.#token = token;
+        } else this.#place = {};
+        if (status === 410) this.#on.gap('session');
       }
-    } catch (error) {
-      if (this.#closed) return;
-      this.#tearDown();
-      this.#on.end(asError(error));
     }
+    return undefined;
   }
 
   async #open() {
     const { wanted, clientId } = this.#settings;
-    const channels = [...wanted.keys()].map(named);
-    this.asked = new Set(wanted.keys());
-    const said = JSON.parse(await this.#call('POST', 'session', { channels, client_id: clientId }, CONNECT_MS + ANSWER_MS));
+    const asked = [...wanted.keys()];
+    this.asked = new Set(asked);
+    const said = await this.#call('POST', 'session', { channels: asked.map(named), client_id: clientId }, CONNECT_MS + ANSWER_MS);
     this.#move(said);
     this.#announce(said.resumed);
-    this.#tell(said, this.asked);
+    this.#tell(said, asked);
   }
 
-  /** Says that it is up: after the session was opened, or after the first answer to one that there was. */
-  #announce(resumed) {
-    if (this.#up) return;
+  #announce(continuous) {
+    if (!this.#up && !this.#closed) this.#on.live(continuous);
     this.#up = true;
-    this.#on.live(resumed);
   }
 
-  #move({ session = this.session, cursor = this.cursor, advice }) {
-    Object.assign(this, { session, cursor, advice: advice ?? this.advice });
-    this.#on.place({ session, cursor });
+  #move({ session = this.#place.session, cursor = this.#place.cursor, advice = this.#advice }) {
+    this.#place = { session, cursor };
+    this.#advice = advice;
+    if (!this.#closed) this.#on.place(this.#place);
   }
 
   #tell({ granted = [], denied = [] }, asked) {
     for (const channel of asked) {
       const no = denied.find((one) => one.channel === named(channel));
-      if (no) this.#on.status(channel, new EventcastError(no.reason, no.message ?? `the gateway denies it: ${no.reason}`));
+      if (no) this.#on.status(channel, new EventcastError(no.reason, no.message ?? 'the gateway denies it'));
       else if (granted.includes(named(channel))) this.#on.status(channel);
     }
   }
 
   #message({ payload, base64, ...rest }) {
-    const data = base64 === undefined ? { payload } : { bytes: Uint8Array.from(atob(base64), (char) => char.charCodeAt(0)) };
-    this.#on.message({ source: null, route: null, retained: false, ...rest, ...data });
+    this.#on.message({ source: null, route: null, ...rest, ...(base64 === undefined ? { payload } : { bytes: bytesOf(base64) }) });
   }
 
-  /** What a poll returned is confirmed by the cursor of the next one. */
-  async #poll(first) {
-    const { min_interval_ms: pause = 0, timeout_s: advised = 25 } = this.advice ?? {};
-    const seconds = first ? 0 : advised;
-    const said = JSON.parse(await this.#call('POST', `poll?n=${(this.#count += 1)}`, { session: this.session, cursor: this.cursor, timeout_s: seconds, max: 100 },
-      seconds * 1000 + ANSWER_MS));
+  /** The next poll's cursor confirms what this one brings. */
+  async #poll(seconds) {
+    const said = await this.#call('POST', `poll?n=${this.#count}`, { ...this.#place, timeout_s: seconds, max: 100 }, seconds * 1000 + ANSWER_MS);
     if (this.#closed) return;
     this.#announce(true);
-    said.messages.forEach((message) => this.#message(message));
+    for (const message of said.messages) this.#message(message);
     this.#move(said);
-    if (pause) await this.#alarm.wait('pause', pause);
+    if (this.#advice.min_interval_ms) await this.#alarm.wait('pause', this.#advice.min_interval_ms);
   }
 
-  /** Server-sent events (WHATWG HTML, 9.2) read by fetch; two heartbeats without a byte are a failure. */
-  async #stream() {
-    await this.#call('POST', 'stream', { session: this.session, cursor: this.cursor }, 2 * 15000 + 3000, async (answer, rearm) => {
+  /** Server-sent events (WHATWG HTML, 9.2); two heartbeats of 15 s may be missing. */
+  #stream() {
+    return this.#call('POST', 'stream', this.#place, 33000, async (answer, rearm) => {
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let rest = '', event = {}; !this.#closed;) {
         const { done, value } = await reader.read();
@@ -570,79 +529,69 @@ class GatewayConnection {
     if (event !== 'message') return;
     this.#message(said);
     this.#move({ cursor: id });
+    const confirm = () => {
+      this.#unconfirmed = 0;
+      // The next one, or the next stream's cursor, makes a failure good.
+      this.#call('POST', 'ack', this.#place, ANSWER_MS, () => {}).catch(() => {});
+    };
     this.#unconfirmed += 1;
-    if (this.#unconfirmed < 20) this.#alarm.set('ack', 500, () => this.#acknowledge());
-    else this.#acknowledge();
-  }
-
-  #acknowledge() {
-    this.#unconfirmed = 0;
-    this.#alarm.clear('ack');
-    // One that fails is made good by the next, or by the next stream's cursor.
-    this.#call('POST', 'ack', { session: this.session, cursor: this.cursor }, ANSWER_MS).catch(() => {});
+    if (this.#unconfirmed === 20) confirm();
+    this.#alarm.set('confirm', 500, confirm);
   }
 
   async sync() {
-    if (this.#patching || !this.session) return;
+    if (this.#patching || !this.#place.session) return;
     const { wanted } = this.#settings;
     this.#patching = true;
     try {
-      for (;;) {
+      while (!this.#closed) {
         const add = [...wanted.keys()].filter((channel) => !this.asked.has(channel));
         const remove = [...this.asked].filter((channel) => !wanted.has(channel));
-        if (this.#closed || !this.session || (add.length === 0 && remove.length === 0)) break;
-        for (const channel of add) this.asked.add(channel);
-        for (const channel of remove) this.asked.delete(channel);
-        const said = JSON.parse(await this.#call('PATCH', 'session', { session: this.session, add: add.map(named), remove: remove.map(named) }, CONNECT_MS + ANSWER_MS));
+        if (add.length + remove.length === 0) break;
+        this.asked = new Set(wanted.keys());
+        const said = await this.#call('PATCH', 'session', { session: this.#place.session, add: add.map(named), remove: remove.map(named) }, CONNECT_MS + ANSWER_MS);
         this.#move({ session: said.session });
         this.#tell(said, add);
       }
     } catch (error) {
-      // The polls find out about the session themselves.
-      if (!this.#closed && !error.status) {
-        this.#tearDown();
-        this.#on.end(error);
-      }
+      // The polls find out what is wrong with the session.
+      if (!error.status) this.#end(error);
     }
     this.#patching = false;
   }
 
   ping() {}
 
-  #tearDown() {
+  #end(error) {
+    if (this.#closed) return;
     this.#closed = true;
     this.#alarm.stop();
     for (const call of this.#calls) call.abort();
+    if (error) this.#on.end(asError(error));
   }
 
   close(endSession) {
-    if (this.#closed) return;
-    this.#tearDown();
-    if (endSession && this.session) {
-      fetch(`${this.#settings.gateway}/session`, { method: 'DELETE', headers: this.#headers, body: JSON.stringify({ session: this.session }), keepalive: true }).catch(() => {});
-    }
+    const { session } = this.#place;
+    if (endSession && session && !this.#closed) this.#fetch('DELETE', 'session', { session }, { keepalive: true }).catch(() => {});
+    this.#end();
   }
 }
 
-/** A channel as the gateway is given it. */
-const named = (channel) => (channel.endsWith(':*') ? filterOf(channel) : channel);
+// The engine
 
-// The engine ------------------------------------------------------------------------------------------------------------------------
-
-/** Keeps a connection: WebSocket first, the gateway after two failures, and WebSocket again later. `on` is given plain objects. */
+/** WebSocket first, the gateway after two failures, WebSocket again later. `known` is what another tab's engine left. */
 class Engine {
-  state = 'connecting';
+  state;
   transport = null;
   wanted = new Map();
   #settings;
-  #say;
   #known;
+  #say;
   #alarm = new Alarm();
   #held = new Set();
   #connection = null;
   #next = null;
   #turn = 0;
-  #stopped = false;
   #token;
   #refused = null;
   #refusals = 0;
@@ -650,125 +599,104 @@ class Engine {
   #socketFailures = 0;
   #gatewayFailures = 0;
   #socketDue = 0;
-  #streamMute = false;
   #connectedAt = -Infinity;
+  #leave = new AbortController();
 
-  /** `known` is what another engine left: clientId, place (session and cursor of the gateway), lived (channels). */
   constructor(settings, known, say) {
-    Object.assign(this, { transport: null });
+    Object.assign(this, { state: known.lived.length ? 'stale' : 'connecting' });
     this.#settings = settings;
     this.#known = known;
     this.#say = say;
-    if (known.lived.length) this.state = 'stale';
-    globalThis.addEventListener?.('online', this.#online);
-    globalThis.document?.addEventListener('visibilitychange', this.#visible);
+    const { signal } = this.#leave;
+    globalThis.addEventListener?.('online', () => {
+      this.#socketDue = 0;
+      this.kick();
+    }, { signal });
+    globalThis.document?.addEventListener('visibilitychange', () => hidden() || this.kick(), { signal });
     this.#attempt();
   }
 
-  #online = () => {
-    this.#socketDue = 0;
-    this.kick();
-  };
-
-  #visible = () => {
-    if (!hidden()) this.kick();
-  };
-
-  /** Tries at once what waits; asks a connection whether it still answers. */
-  kick(anew = false) {
-    if (this.#stopped) return;
-    if (anew) Object.assign(this, { state: this.#known.lived.length ? 'stale' : 'connecting' });
+  /** Tries at once, after a refusal if `anew`; asks a connection whether it lives. */
+  kick(anew) {
     if (anew) [this.#refused, this.#refusals] = [null, 0];
     this.#connection?.ping();
     if (this.#connection) this.#plan();
     else if (!this.#next && (anew || this.state !== 'refused')) this.#attempt();
   }
 
-  /** The channels that are wanted from now on; those in `again` are subscribed to once more, for their retained messages. */
+  /** `again` has channels whose retained messages are wanted once more. */
   want(channels, again = []) {
     for (const channel of this.wanted.keys()) if (!channels.has(channel)) this.wanted.delete(channel);
-    for (const channel of channels) if (!this.wanted.has(channel)) this.wanted.set(channel, { state: 'pending', gap: null });
-    for (const one of [this.#connection, this.#next]) {
-      for (const channel of again) one?.asked.delete(channel);
-      one?.sync();
-    }
+    for (const channel of channels) if (!this.wanted.has(channel)) this.wanted.set(channel, { state: 'pending' });
+    for (const channel of again) this.#connection?.asked.delete(channel);
+    this.#connection?.sync();
   }
 
   stop(endSession) {
-    this.#stopped = true;
     this.#turn += 1;
     this.#alarm.stop();
-    globalThis.removeEventListener?.('online', this.#online);
-    globalThis.document?.removeEventListener('visibilitychange', this.#visible);
-    this.#next?.close(false);
+    this.#leave.abort();
+    this.#next?.close();
     this.#connection?.close(endSession);
   }
 
-  #enter(state, transport = null, error) {
+  #enter(state, transport = null, error = null) {
     if (state === this.state && transport === this.transport && !error) return;
     Object.assign(this, { state, transport });
     this.#say({ kind: 'state', state, transport, error: plain(error) });
   }
 
-  /** Opens a connection, with a fresh token; beside one that lives it takes that one's place once it is up. */
+  /** Opens a connection with a fresh token; it takes the place of one that lives once it is up. */
   async #attempt() {
     const turn = (this.#turn += 1);
     this.#alarm.clear('attempt');
-    let token = null;
     try {
-      token = (await this.#settings.token?.()) ?? null;
-      if (this.#settings.token && !token) throw new EventcastError('authorization', 'token() gives no token');
+      const { token } = this.#settings;
+      const fresh = (await token?.()) ?? null;
+      if (turn !== this.#turn) return;
+      if (token && !fresh) throw new EventcastError('authorization', 'token() gives no token');
+      this.#token = fresh;
     } catch (error) {
-      if (turn === this.#turn) this.#failed(error instanceof EventcastError ? error : network(`token() fails: ${error?.message ?? error}`));
+      if (turn === this.#turn) this.#failed(asError(error, 'token() fails: '));
       return;
     }
-    if (turn !== this.#turn) return;
-    if (token && token === this.#refused?.token) {
-      this.#refuse(this.#refused.error);
-      return;
-    }
-    this.#token = token;
-    this.#open(token);
+    if (this.#refused && this.#refused.token === this.#token) this.#refuse(this.#refused.error);
+    else this.#open(this.#token);
   }
 
   #open(token) {
-    const { url, gateway, transport, heartbeat, prefix, ...rest } = this.#settings;
-    const socket = this.#socketNext() || this.#connection !== null;
-    const clientId = (this.#known.clientId ??= this.#settings.name(claimsOf(token ?? '')));
+    const claims = claimsOf(token);
+    const known = this.#known;
+    // Another user's session is not this one's.
+    if (!known.clientId || known.sub !== claims.sub) Object.assign(known, { clientId: this.#settings.name(claims), sub: claims.sub, place: null });
+    const socket = this.#bySocket() || this.#connection !== null;
     if (socket) this.#gatewayFailures = 0;
     this.#connectedAt = now();
-    let connection;
     const on = {
       live: (continuous) => this.#live(connection, continuous),
       message: (message) => this.#say({ kind: 'message', message }),
       status: (channel, error) => this.#status(channel, error),
       gap: (reason) => this.#gap(reason),
       place: (place) => this.#keep({ place }),
-      token: (refused) => this.#anotherToken(refused),
+      token: async (refused) => {
+        this.#token = await this.#settings.token?.();
+        if (!this.#token || this.#token === refused) throw new EventcastError('authorization', 'the gateway does not accept the token');
+        return this.#token;
+      },
       end: (error) => this.#ended(connection, error),
     };
+    let connection;
     try {
-      connection = socket
-        ? new MqttConnection({ ...rest, url, token, clientId, heartbeat, prefix, wanted: this.wanted, held: this.#held }, on)
-        : new GatewayConnection({ gateway, token, clientId, stream: transport === 'stream' && !this.#streamMute, place: this.#known.place, wanted: this.wanted }, on);
+      connection = new (socket ? MqttConnection : GatewayConnection)({ ...this.#settings, ...known, token, wanted: this.wanted, held: this.#held }, on);
+      this.#next = connection;
     } catch (error) {
       this.#failed(new EventcastError('limit', String(error.message)));
-      return;
     }
-    this.#next = connection;
   }
 
-  #socketNext() {
+  #bySocket() {
     const { url, gateway } = this.#settings;
-    return !gateway || (!!url && (this.#socketFailures < 2 || now() >= this.#socketDue || this.#gatewayFailures >= 2));
-  }
-
-  /** A token that a call was not refused with. */
-  async #anotherToken(refused) {
-    const token = await this.#settings.token?.();
-    if (!token || token === refused) throw new EventcastError('authorization', 'the gateway does not accept the token');
-    this.#token = token;
-    return token;
+    return !gateway || (url && (this.#socketFailures < 2 || now() >= this.#socketDue || this.#gatewayFailures > 1));
   }
 
   #keep(more) {
@@ -777,38 +705,31 @@ class Engine {
   }
 
   #live(connection, continuous) {
-    if (connection !== this.#next) return;
     const old = this.#connection;
-    [this.#connection, this.#next] = [connection, null];
-    const socket = connection.transport === 'websocket';
+    const { transport } = connection;
+    const socket = transport === 'websocket';
+    [this.#connection, this.#next, this.#refused, this.#refusals] = [connection, null, null, 0];
+    // The session moves with the client id; what the old connection did not confirm comes again.
+    old?.close();
     if (socket) this.#keep({ place: null });
-    // The broker has handed the session over with the client id; what the old connection left unconfirmed comes again here.
-    old?.close(false);
     if (!continuous) this.#gap('session');
-    [this.#refused, this.#refusals] = [null, 0];
     this.#alarm.set('stable', STABLE_MS, () => {
       this.#failures = this.#gatewayFailures = 0;
       if (socket) this.#socketFailures = 0;
     });
-    this.#enter(socket ? 'live' : 'polling', connection.transport);
+    this.#enter(socket ? 'live' : 'polling', transport);
     this.#plan();
     connection.sync();
   }
 
-  /** When the next connection takes over: WebSocket from polls, or a new one before 24 h or the token's end. */
+  /** The next connection: a WebSocket after polls, another one before 24 h or the token's end. */
   #plan() {
-    const { url, retryWebSocket } = this.#settings;
-    const probe = () => {
-      if (!this.#next && this.#connection) this.#attempt();
-    };
-    if (this.#connection.transport === 'websocket') {
-      const { exp } = claimsOf(this.#token ?? '');
-      const left = (exp ? exp * 1000 - Date.now() - 30000 : Infinity) * (1 - Math.random() / 20);
-      this.#alarm.set('renew', Math.max(60000, Math.min(left, MAX_LIFE_MS * (1 - Math.random() / 20))), probe);
-    } else if (url) {
-      if (this.#socketDue > now() + retryWebSocket) this.#socketDue = 0;
-      this.#alarm.set('renew', Math.max(0, this.#socketDue - now()), probe);
-    }
+    const { exp } = claimsOf(this.#token);
+    const part = 1 - Math.random() / 20;
+    let ms = Math.max(0, this.#socketDue - now());
+    if (this.#connection.transport === 'websocket') ms = Math.max(60000, Math.min(MAX_LIFE_MS, exp ? exp * 1000 - Date.now() - 30000 : Infinity) * part);
+    else if (!this.#settings.url) return;
+    this.#alarm.set('renew', ms, () => this.#next || this.#attempt());
   }
 
   #gap(reason) {
@@ -818,42 +739,42 @@ class Engine {
     }
   }
 
-  #status(channel, error) {
+  #status(channel, error = null) {
     const entry = this.wanted.get(channel);
     if (!entry) return;
+    const { gap } = entry;
     Object.assign(entry, { state: error ? 'refused' : 'live', error: plain(error) });
     if (!error && !this.#known.lived.includes(channel)) this.#keep({ lived: [...this.#known.lived, channel] });
     this.#say({ kind: 'status', channel, ...entry });
-    // Said once the subscription holds, so that a snapshot loaded from here on misses nothing.
-    if (!error && entry.gap) this.#say({ kind: 'resync', channel, reason: entry.gap });
-    if (!error) entry.gap = null;
+    if (error || !gap) return;
+    // A snapshot loaded from here on misses nothing.
+    entry.gap = null;
+    this.#say({ kind: 'resync', channel, reason: gap });
   }
 
   #ended(connection, error) {
-    const probed = connection === this.#next;
-    if (!probed && connection !== this.#connection) return;
-    if (probed) this.#next = null;
-    else this.#connection = null;
-    // The other one takes over (then its end was to be expected), or goes on.
+    if (connection === this.#next) this.#next = null;
+    else if (connection === this.#connection) this.#connection = null;
+    else return;
+    // It was taken over.
     if (this.#next) return;
-    if (this.#connection) {
-      this.#count(connection.transport, error);
-      this.#say({ kind: 'failure', error: plain(error) });
-      this.#plan();
+    if (!this.#connection) {
+      this.#failed(error, connection.transport);
       return;
     }
-    this.#failed(error, connection.transport);
+    this.#say({ kind: 'failure', error: plain(error) });
+    this.#count(error, connection.transport);
+    this.#plan();
   }
 
-  #count(transport, error) {
-    const { retryWebSocket } = this.#settings;
+  #count({ mute, status }, transport) {
     if (transport === 'websocket') {
-      this.#socketFailures += error.mute ? 2 : 1;
-      this.#socketDue = now() + retryWebSocket * (0.9 + Math.random() / 5);
+      this.#socketFailures += mute ? 2 : 1;
+      this.#socketDue = now() + this.#settings.webSocketRetryMs * (0.9 + Math.random() / 5);
     } else if (transport) {
       this.#gatewayFailures += 1;
-      if (transport === 'stream' && error.mute) this.#streamMute = true;
-      if (error.status) this.#known.place = error.status === 409 || error.status === 410 ? null : this.#known.place;
+      if (mute) this.#settings.transport = 'poll';
+      if (status === 409 || status === 410) this.#known.place = null;
     }
   }
 
@@ -861,95 +782,92 @@ class Engine {
     this.#say({ kind: 'failure', error: plain(error) });
     this.#alarm.clear('renew');
     this.#alarm.clear('stable');
-    if (error.reason === 'authorization') {
+    const { reason, atConnect, code, retryAfterMs } = error;
+    if (reason === 'authorization') {
       this.#refusals += 1;
       this.#refused = { token: this.#token, error };
-      if (this.#refusals > 1 || !this.#settings.token) return this.#refuse(error);
-    } else if (error.reason === 'limit' && (error.atConnect || !transport)) return this.#refuse(error);
-    const before = this.#socketNext();
-    this.#count(transport, error);
-    this.#failures += 1;
-    const { backoff: [first, cap] } = this.#settings;
-    // The first attempt by the other transport does not pay for the failures of this one.
-    const row = before === this.#socketNext() ? this.#failures - 1 : 0;
-    let delay = Math.random() * Math.min(hidden() ? Math.max(cap, BACKOFF_HIDDEN_MS) : cap, first * 2 ** Math.min(row, 20));
-    if (error.retryAfterMs !== undefined) delay += error.retryAfterMs;
-    else this.#enter(this.#known.lived.length ? 'stale' : 'connecting');
-    delay = Math.max(delay, this.#connectedAt + (error.code === 0x8e ? TAKEN_OVER_MS : CONNECT_INTERVAL_MS) - now());
-    if (this.#failures >= 3) {
-      for (const [channel, entry] of this.wanted) {
-        if (entry.state === 'pending') this.#say({ kind: 'status', channel, state: 'pending', error: plain(error) });
-      }
     }
+    if (this.#refusals > (this.#settings.token ? 1 : 0) || (reason === 'limit' && (atConnect || !transport))) {
+      this.#refuse(error);
+      return;
+    }
+    const before = this.#bySocket();
+    this.#count(error, transport);
+    // The other transport's first attempt does not pay for this one's failures.
+    let delay = delayOf(this.#settings.backoffMs, before === this.#bySocket() ? this.#failures : 0) * (hidden() ? 4 : 1);
+    this.#failures += 1;
+    if (retryAfterMs === undefined) this.#enter(this.#known.lived.length ? 'stale' : 'connecting');
+    else delay += retryAfterMs;
+    delay = Math.max(delay, this.#connectedAt + (code === 0x8e ? TAKEN_OVER_MS : CONNECT_INTERVAL_MS) - now());
+    if (this.#failures > 2) this.#tell('pending', error);
     this.#alarm.set('attempt', delay, () => this.#attempt());
-    return undefined;
   }
 
-  /** Nothing is tried again before `reconnect()`. */
+  /** Until `reconnect()`. */
   #refuse(error) {
+    this.#tell('refused', error);
+    this.#enter('refused', null, error);
+  }
+
+  #tell(state, error) {
     for (const [channel, entry] of this.wanted) {
-      Object.assign(entry, { state: 'refused', error: plain(error) });
+      if (state === 'pending' && entry.state !== state) continue;
+      Object.assign(entry, { state, error: plain(error) });
       this.#say({ kind: 'status', channel, ...entry });
     }
-    this.#enter('refused', null, error);
   }
 }
 
-/** An error as it can be sent to other tabs, and back. */
-const plain = (error) => error && { reason: error.reason, message: error.message, code: error.code, status: error.status };
-const revived = (error, more) => error && new EventcastError(error.reason, error.message, { ...error, ...more });
+// Subscriptions
 
-// Subscriptions ---------------------------------------------------------------------------------------------------------------------
-
-/** A subscription of this page to a channel. */
 class Subscription {
   state = 'pending';
   error = null;
   position = { id: null, time: null };
-  established;
   #settle;
   #client;
   #handler;
-  #snapshot;
+  #filter;
   #seen = new Set();
   #buffer = null;
+  /** The next load's cause; empty during the last load, null without one. */
   #again = null;
   #alarm = new Alarm();
 
   constructor(channel, handler, client) {
-    const { message, snapshot } = typeof handler === 'function' ? { message: handler } : handler;
-    Object.assign(this, { channel, filter: client.prefix + filterOf(channel) });
-    [this.#handler, this.#snapshot, this.#client] = [message, snapshot, client];
-    if (snapshot) this.#buffer = [];
+    this.channel = channel;
+    this.#filter = client.prefix + filterOf(channel);
+    this.#handler = typeof handler === 'function' ? { message: handler } : handler;
+    this.#client = client;
+    if (this.#handler.snapshot) this.#buffer = [];
     this.established = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    // Who does not ask is not bothered with an unhandled rejection.
     this.established.catch(() => {});
   }
 
   unsubscribe() {
     if (this.state === 'closed') return;
-    this.state = 'closed';
+    this.take('closed', { reason: 'closed', message: 'the subscription was ended' });
     this.#alarm.stop();
-    this.#settle.reject(new EventcastError('closed', 'the subscription was ended', { channel: this.channel }));
     this.#client.leave(this);
   }
 
-  /** Takes what the engine says of the channel. */
   take(state, error) {
     if (this.state === 'closed' || (state === 'live' && this.state === 'live')) return;
-    const began = state === 'live' && this.#buffer && this.state !== 'live' && !this.#again;
     this.state = state;
     this.error = revived(error, { channel: this.channel }) ?? null;
     if (this.error) this.#settle.reject(this.error);
-    else if (state === 'live') this.#settle.resolve(this);
-    if (began) this.load('start');
+    else if (state === 'live') {
+      this.#settle.resolve(this);
+      if (this.#buffer && this.#again === null) this.load('start');
+    }
   }
 
   deliver(message) {
-    if (this.state === 'closed' || !matches(this.filter, message.topic)) return;
-    if (message.id !== null) {
-      // The same event may come to a topic by two routes, with two payloads.
-      const key = `${message.topic}\n${message.id}\n${message.route ?? ''}`;
+    const { topic, id, route } = message;
+    if (this.state === 'closed' || !matches(this.#filter, topic)) return;
+    if (id !== null) {
+      // Two routes may send an event to one topic, with two payloads.
+      const key = JSON.stringify([topic, id, route]);
       if (this.#seen.has(key)) return;
       this.#seen.add(key);
       if (this.#seen.size > REMEMBERED_IDS) this.#seen.delete(this.#seen.values().next().value);
@@ -957,7 +875,7 @@ class Subscription {
     if (!this.#buffer) this.#give(message);
     else if (this.#buffer.push(message) > MAX_BUFFERED) {
       this.#buffer.shift();
-      this.#again ??= 'overflow';
+      if (this.#again === '') this.#again = 'overflow';
     }
   }
 
@@ -965,43 +883,40 @@ class Subscription {
     if (this.state === 'closed') return;
     this.position = { id: message.id, time: message.time };
     try {
-      this.#handler?.({ ...message, channel: this.channel });
+      this.#handler.message?.({ ...message, channel: this.channel });
     } catch (error) {
       report(error);
     }
   }
 
-  /** Has the application load its state, while messages wait; gives those that the state does not have. */
+  /** Messages wait while the application loads its state; then those follow that it does not have. */
   async load(reason) {
-    if (!this.#snapshot) return;
-    if (this.#again !== null) {
-      this.#again = reason;
-      return;
-    }
+    const busy = this.#again !== null;
+    this.#again = reason;
+    if (busy || !this.#handler.snapshot) return;
     this.#buffer ??= [];
     let has;
-    for (let failures = 0, why = reason; why; why = this.#again || null) {
+    for (let failures = 0; this.#again;) {
+      const why = this.#again;
       this.#again = '';
       try {
-        // A subscription may begin a moment after its SUBACK (AWS IoT developer guide, "MQTT").
-        await this.#alarm.wait('settle', failures ? backoff(failures) : this.#client.settle);
-        has = await this.#snapshot({ channel: this.channel, position: this.position, reason: why });
+        // A subscription may begin after its SUBACK (AWS IoT developer guide, "MQTT").
+        await this.#alarm.wait('settle', failures ? delayOf(DEFAULTS.backoffMs, failures) : this.#client.settleMs);
+        has = await this.#handler.snapshot({ channel: this.channel, position: this.position, reason: why });
       } catch (error) {
         report(error);
         failures += 1;
         this.#again ||= why;
       }
     }
-    this.#again = null;
     const waiting = this.#buffer;
-    this.#buffer = null;
-    for (const message of waiting) if (!(typeof has === 'function' && has(message))) this.#give(message);
+    [this.#again, this.#buffer] = [null, null];
+    for (const message of waiting) if (!has?.(message)) this.#give(message);
   }
 }
 
-// The client ------------------------------------------------------------------------------------------------------------------------
+// The client
 
-/** A client of this page; the pages of a browser that are the same user's share one connection. */
 class Client extends EventTarget {
   state = 'connecting';
   transport = null;
@@ -1012,241 +927,227 @@ class Client extends EventTarget {
   #engine = null;
   #alarm = new Alarm();
   #closed = false;
-  // Other tabs: their room, this tab's name in it, who is in it (as its leader), how to leave.
+  // Other tabs: their room, this tab's name in it, the tabs it leads.
+  #name;
   #room = null;
-  #tab = random(8);
+  #tab = random();
   #members = new Map();
   #leave = new AbortController();
   #releases = [];
   #heard = now();
-  #name;
 
   constructor(options) {
     super();
-    const { url, gateway, environment, settleMs = 250 } = options;
-    if (!url && !gateway) throw new TypeError('connect() needs `url` (wss://…/mqtt), `gateway` (https://…/rt/v1), or both');
-    this.#options = { ...options, gateway: gateway?.replace(/\/$/, '') };
-    Object.assign(this, { prefix: environment ? `${environment}/` : '', settle: settleMs });
+    const { url, gateway, environment, settleMs } = (this.#options = { ...DEFAULTS, ...options, gateway: options.gateway?.replace(/\/$/, '') });
+    if (!url && !gateway) throw new TypeError('connect() needs `url`, `gateway`, or both');
+    Object.assign(this, { prefix: environment ? `${environment}/` : '', settleMs });
     this.#start();
   }
 
-  /** Copies of the subscriptions there are: channel, state, error. */
+  get clientId() {
+    return this.#known.clientId;
+  }
+
   get subscriptions() {
     return [...this.#subscriptions].map(({ channel, state, error }) => ({ channel, state, error }));
   }
 
-  /** Subscribes to a channel. `handler` is a function for messages, or { message, snapshot }. */
   subscribe(channel, handler = {}) {
     const subscription = new Subscription(channel, handler, this);
-    if (this.#closed) {
-      subscription.take('refused', { reason: 'closed', message: 'the client is closed' });
-      return subscription;
-    }
-    const again = [...this.#subscriptions].some((one) => one.channel === channel);
+    const again = this.#of(channel).length > 0;
     this.#subscriptions.add(subscription);
-    this.#want([channel], again);
+    if (this.#closed) subscription.unsubscribe();
+    else this.#want([channel], again);
     return subscription;
   }
 
-  /** Tries again at once, after a refusal too. */
   reconnect() {
     if (this.#engine) this.#engine.kick(true);
-    else this.#room?.postMessage({ kind: 'kick' });
+    else this.#post({ kind: 'kick' });
   }
 
-  /** Ends it for good. */
   close() {
     if (this.#closed) return;
     this.#closed = true;
-    for (const subscription of [...this.#subscriptions]) subscription.unsubscribe();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#engine?.stop(this.#members.size === 0);
-    this.#room?.postMessage({ kind: 'bye', tab: this.#tab });
+    this.#post({ kind: 'bye', tab: this.#tab });
     this.#room?.close();
+    this.#engine = this.#room = null;
     this.#alarm.stop();
     this.#leave.abort();
     for (const release of this.#releases) release();
-    this.#emit('state', { state: (this.state = 'closed'), transport: (this.transport = null) });
+    this.#enter('closed', null);
   }
 
   leave(subscription) {
     this.#subscriptions.delete(subscription);
-    if (!this.#closed) this.#want([], false);
+    if (!this.#closed) this.#want([]);
+  }
+
+  #of(channel) {
+    return [...this.#subscriptions].filter((one) => one.channel === channel);
   }
 
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
+  #enter(state, transport) {
+    const previous = this.state;
+    if (state === previous && transport === this.transport) return;
+    Object.assign(this, { state, transport });
+    this.#emit('state', { state, previous, transport });
+  }
+
+  #post(word) {
+    this.#room?.postMessage(word);
+  }
+
   get #channels() {
-    return [...new Set([...this.#subscriptions].map(({ channel }) => channel))];
+    return [...this.#subscriptions].map(({ channel }) => channel);
   }
 
   #want(fresh, again) {
-    if (this.#engine) this.#engine.want(this.#union(), again ? fresh : []);
-    else this.#room?.postMessage({ kind: 'want', tab: this.#tab, channels: this.#channels, fresh });
+    if (this.#engine) this.#engine.want(this.#union, again ? fresh : []);
+    else this.#post({ kind: 'want', tab: this.#tab, channels: this.#channels, fresh });
   }
 
-  #union() {
+  get #union() {
     return new Set([this.#channels, ...this.#members.values()].flat());
   }
 
+  /** Leads alone, or joins the user's other tabs. */
   async #start() {
-    const { share = true, url, gateway, environment, token } = this.#options;
+    const { share, url, gateway, environment, token } = this.#options;
     let first = null;
-    if (share && globalThis.navigator?.locks && globalThis.BroadcastChannel) {
+    if (share && globalThis.navigator?.locks) {
       for (let failures = 0; token && !first && !this.#closed; failures += 1) {
-        if (failures) await this.#alarm.wait('token', backoff(failures));
+        if (failures) await this.#alarm.wait('token', delayOf(this.#options.backoffMs, failures));
         try {
           first = { token: await token(), at: now() };
         } catch (error) {
-          this.#hear({ kind: 'failure', error: plain(network(`token() fails: ${error?.message ?? error}`)) });
+          this.#emit('failure', asError(error, 'token() fails: '));
         }
       }
-      const { sub } = claimsOf(first?.token ?? '');
-      // Users are kept apart; without a name for the user there is nothing to share by.
-      if (!token || sub || typeof share === 'string') this.#name = `eventcast ${JSON.stringify([url, gateway, environment, sub, share])}`;
+      const { sub } = claimsOf(first?.token);
+      if (!token || sub || share !== true) this.#name = `eventcast ${JSON.stringify([url, gateway, environment, sub, share])}`;
     }
     if (this.#closed) return;
-    if (!this.#name) this.#lead(first);
-    else await this.#join(first);
-  }
-
-  /** Holds a lock until the tab ends, or `close`. */
-  #hold(name, options, held) {
-    return navigator.locks.request(name, options, () => {
-      const end = new Promise((release) => this.#releases.push(release));
-      held();
-      return end;
-    });
-  }
-
-  async #join(first) {
-    const { signal } = this.#leave;
+    if (!this.#name) {
+      this.#lead(first);
+      return;
+    }
     this.#room = new BroadcastChannel(this.#name);
     this.#room.onmessage = ({ data }) => {
       this.#heard = now();
       if (!this.#closed) this.#hear(data, true);
     };
-    // Its end says that this tab has gone.
-    await new Promise((held) => this.#hold(`${this.#name} ${this.#tab}`, { signal }, held).catch(() => {}));
+    // Its release says that this tab has gone.
+    const { signal } = this.#leave;
+    await new Promise((held) => this.#hold(`${this.#name} ${this.#tab}`, { signal }, held).catch(held));
     if (!this.#closed) this.#elect({ signal }, first);
   }
 
-  #elect(options, first) {
-    this.#follow();
-    this.#hold(this.#name, options, () => {
-      if (this.#closed) return;
-      this.#alarm.clear('leader');
-      this.#lead(first);
-      this.#room.postMessage({ kind: 'who' });
-    }).catch(() => {
-      if (this.#closed || !this.#engine) return;
-      // Another tab took over from this one, which had not answered.
-      this.#engine.stop(false);
-      [this.#engine, this.leader] = [null, false];
-      this.#members.clear();
-      this.#elect({ signal: this.#leave.signal }, null);
+  #hold(name, options, held) {
+    return navigator.locks.request(name, options, () => {
+      held();
+      return new Promise((release) => this.#releases.push(release));
     });
   }
 
-  #follow() {
-    this.#want(this.#channels, true);
+  /** Waits to lead, and follows until then. */
+  #elect(options, first) {
+    this.#want(this.#channels);
     const ask = () => {
       const heard = this.#heard;
-      if (hidden() || now() - heard < 15000) return this.#alarm.set('leader', 15000, ask);
-      this.#room.postMessage({ kind: 'ask' });
-      return this.#alarm.set('leader', 10000, (late) => {
-        if (this.#heard !== heard || late > 2000) return ask();
-        // A frozen tab still holds the lock.
+      const quiet = now() - heard > 15000 && !hidden();
+      if (quiet) this.#post({ kind: 'ask' });
+      this.#alarm.set('leader', quiet ? 10000 : 15000, (late) => {
+        if (!quiet || this.#heard !== heard || late > 2000) return ask();
+        // The leader is frozen, and holds its lock.
         const waiting = this.#leave;
         this.#leave = new AbortController();
         waiting.abort();
-        return this.#elect({ steal: true }, null);
+        return this.#elect({ steal: true });
       });
     };
     ask();
+    this.#hold(this.#name, options, () => {
+      this.#alarm.clear('leader');
+      if (this.#closed) return;
+      this.#lead(first);
+      this.#post({ kind: 'who' });
+    }).catch(() => {
+      if (this.#closed || !this.#engine) return;
+      // Another tab took over.
+      this.#engine.stop();
+      [this.#engine, this.leader] = [null, false];
+      this.#members.clear();
+      this.#elect({ signal: this.#leave.signal });
+    });
   }
 
   #lead(first) {
-    const { token, clientId, webSocketRetryMs = 300000, heartbeatMs = 30000, keepAliveSeconds = 120, sessionExpirySeconds = 300, backoffMs = BACKOFF_MS,
-      tokenIn = 'password', tokenKey = 'token', transport = 'poll', url, gateway, authorizer } = this.#options;
-    let unused = first;
-    const fresh = token && (async () => {
-      const early = unused;
-      unused = null;
+    const { token, clientId } = this.#options;
+    const fresh = token && (() => {
+      const early = first;
+      first = null;
       return early && now() - early.at < 5000 ? early.token : token();
     });
-    const name = (claims) => (typeof clientId === 'function' ? clientId(claims) : clientId) ?? `${claims.sub ?? 'eventcast'}-${random(12)}`;
+    const name = (claims) => (typeof clientId === 'function' ? clientId(claims) : clientId) ?? `${claims.sub ?? 'eventcast'}-${random()}`;
     this.leader = true;
-    this.#engine = new Engine({
-      url, gateway, transport, authorizer, tokenIn, tokenKey, prefix: this.prefix, token: fresh, name, retryWebSocket: webSocketRetryMs, heartbeat: heartbeatMs,
-      keepAlive: keepAliveSeconds, sessionExpiry: sessionExpirySeconds, backoff: backoffMs, cleanStart: false,
-    }, this.#known, (event) => {
-      this.#room?.postMessage(event);
+    this.#engine = new Engine({ ...this.#options, prefix: this.prefix, token: fresh, name }, this.#known, (event) => {
+      this.#post(event);
       this.#hear(event);
     });
-    this.#engine.want(this.#union());
+    this.#engine.want(this.#union);
   }
 
-  /** What a leader knows, for tabs that have just come. */
-  #tell() {
-    const { state, transport, wanted } = this.#engine;
-    this.#room.postMessage({ kind: 'all', state, transport, statuses: [...wanted], known: this.#known });
-  }
-
-  /** Takes an event of the engine, here or in the leader's tab, or a word of another tab. */
-  #hear(event, distant = false) {
-    const { kind, channel, state, transport } = event;
-    const of = (name) => [...this.#subscriptions].filter((one) => one.channel === name);
+  #hear(event, distant) {
+    const { kind, channel, state, transport, message, known, reason } = event;
     const error = revived(event.error);
     if (kind === 'message') {
-      for (const subscription of this.#subscriptions) subscription.deliver(event.message);
-      this.#emit('message', event.message);
-    } else if (kind === 'state' || kind === 'all') {
-      if (kind === 'all') {
-        if (this.#engine) return;
-        this.#known = event.known;
-        for (const [name, entry] of event.statuses) for (const one of of(name)) if (entry.state !== 'pending') one.take(entry.state, entry.error);
-      }
-      if (state !== this.state || transport !== this.transport) {
-        const previous = this.state;
-        Object.assign(this, { state, transport });
-        this.#emit('state', { state, previous, transport });
-      }
-      if (state === 'refused' && error) this.#emit('refused', error);
+      for (const subscription of this.#subscriptions) subscription.deliver(message);
+      this.#emit(kind, message);
+    } else if (kind === 'state') {
+      this.#enter(state, transport);
+      if (error) this.#emit('refused', error);
     } else if (kind === 'status') {
-      for (const one of of(channel)) one.take(state, event.error);
+      for (const one of this.#of(channel)) one.take(state, error);
     } else if (kind === 'resync') {
-      const ours = of(channel);
-      for (const one of ours) one.load(event.reason);
-      if (ours.length) this.#emit('resync', { channel, reason: event.reason });
-    } else if (kind === 'failure') {
-      this.#emit('failure', error);
-    } else if (kind === 'known') {
-      if (distant) this.#known = event.known;
-    } else if (kind === 'who' && !this.#engine) {
-      this.#want([], false);
-    } else if (this.#engine && distant) {
-      this.#host(event);
-    }
+      const ours = this.#of(channel);
+      for (const one of ours) one.load(reason);
+      if (ours.length) this.#emit(kind, { channel, reason });
+    } else if (kind === 'failure') this.#emit(kind, error);
+    else if (!this.#engine) {
+      // What a leader says.
+      if (known) this.#known = known;
+      if (kind === 'who') this.#want([]);
+      if (kind === 'all') {
+        this.#enter(state, transport);
+        for (const [name, entry] of event.statuses) if (entry.state !== 'pending') for (const one of this.#of(name)) one.take(entry.state, entry.error);
+      }
+    } else if (distant) this.#host(event);
   }
 
-  /** Answers other tabs, as their leader. */
   #host({ kind, tab, channels, fresh }) {
-    if (kind === 'kick') this.#engine.kick(true);
+    const engine = this.#engine;
+    if (kind === 'kick') engine.kick(true);
     if (kind === 'want') {
       if (!this.#members.has(tab)) {
-        navigator.locks.request(`${this.#name} ${tab}`, { signal: this.#leave.signal }, () => this.#host({ kind: 'bye', tab })).catch(() => {});
+        const gone = () => this.#members.delete(tab) && this.#engine?.want(this.#union);
+        navigator.locks.request(`${this.#name} ${tab}`, { signal: this.#leave.signal }, gone).catch(() => {});
       }
       this.#members.set(tab, channels);
-      this.#engine.want(this.#union(), fresh.filter((channel) => this.#engine.wanted.has(channel)));
+      engine.want(this.#union, fresh);
     }
-    if (kind === 'bye' && this.#members.delete(tab)) this.#engine?.want(this.#union());
-    if (kind === 'want' || kind === 'ask') this.#tell();
+    if (kind === 'bye' && this.#members.delete(tab)) engine.want(this.#union);
+    const { state, transport, wanted } = engine;
+    if (kind === 'want' || kind === 'ask') this.#post({ kind: 'all', state, transport, statuses: [...wanted], known: this.#known });
   }
 }
 
-/** Connects; see eventcast.d.ts for the options. */
 export function connect(options) {
   return new Client(options);
 }
