@@ -27,12 +27,15 @@ pub mod authorizer;
 pub mod bridge;
 #[cfg(feature = "dev")]
 pub mod dev;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 
 // The adapters and the seams.
 pub mod access;
 pub mod aws;
 pub mod mqtt;
 pub mod port;
+pub mod wire;
 
 // Beside the core: what follows from a configuration, pure as well.
 pub mod infra;

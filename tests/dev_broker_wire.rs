@@ -10,9 +10,9 @@
 )]
 
 use bytes::{Bytes, BytesMut};
-use eventcast::dev::broker::wire::decode::{self, decode};
-use eventcast::dev::broker::wire::property::properties;
-use eventcast::dev::broker::wire::{Level, Reason, encode, frame};
+use eventcast::wire::decode::{self, decode};
+use eventcast::wire::property::properties;
+use eventcast::wire::{Level, Reason, encode, frame};
 use proptest::prelude::*;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{

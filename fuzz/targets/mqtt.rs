@@ -3,8 +3,8 @@
 #![no_main]
 
 use bytes::BytesMut;
-use eventcast::dev::broker::wire::decode::{Packet, decode};
-use eventcast::dev::broker::wire::{Level, encode, frame};
+use eventcast::wire::decode::{Packet, decode};
+use eventcast::wire::{Level, encode, frame};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -1,6 +1,7 @@
 //! `eventcast dev`: an event bus, queues and a broker on this machine, for development, tests and benchmarks.
 
 mod assemble;
+mod beside;
 mod broker;
 mod people;
 mod reload;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use self::assemble::Assembled;
+use self::beside::Beside;
 use self::broker::Clients;
 use self::people::People;
 use self::reload::{ReloadRequests, Reloader};
@@ -287,6 +289,8 @@ async fn serve(
     let sites = Arc::clone(&clients.sites);
     let broker = command.broker.open(command.host, clients).await?;
     let handle = broker.broker.clone();
+    let shutdown = Shutdown::default();
+    let beside = Beside::new(settings.config.as_ref(), &broker, shutdown.clone())?;
     let platform = Arc::new(Platform::new(Options {
         region: command.region.clone(),
         delay: command.delay,
@@ -296,6 +300,7 @@ async fn serve(
             endpoint: broker.endpoint(),
         }),
         sites,
+        beside: beside.router(),
     }));
     let authority = settings.tls.as_ref().and_then(|(_, file)| file.as_ref());
     let mut addresses = Addresses {
@@ -304,7 +309,6 @@ async fn serve(
         authority: authority.map(|file| file.display().to_string()),
         ..Addresses::default()
     };
-    let shutdown = Shutdown::default();
     let reload_requests = ReloadRequests::listen()?;
     let served = settings.config.as_ref();
     let served = served.map(|config| Served::of(command, config));
@@ -345,6 +349,7 @@ async fn serve(
         scope: &settings.scope,
         broker: &handle,
         assembled: assembled.as_ref(),
+        beside: &beside,
         started_with,
     };
     let demo = async {
@@ -376,6 +381,7 @@ async fn serve(
     if let Some(assembled) = &assembled {
         assembled.see_off(&handle).await;
     }
+    beside.close().await;
     handle.close(GOODBYE).await;
     Ok(())
 }

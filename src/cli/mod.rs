@@ -17,6 +17,8 @@ mod dlq;
 mod doctor;
 mod endpoint_variables;
 mod environment;
+#[cfg(feature = "gateway")]
+mod gateway;
 mod healthcheck;
 mod http;
 mod infra;

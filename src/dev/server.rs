@@ -53,6 +53,8 @@ pub struct Options {
     pub control_plane: Option<Parts>,
     /// Hosts and origins whose requests are answered.
     pub sites: Arc<AllowedSites>,
+    /// What is served on the same port besides, at addresses of its own.
+    pub beside: Option<Router>,
 }
 
 impl Default for Options {
@@ -63,6 +65,7 @@ impl Default for Options {
             broker: None,
             control_plane: None,
             sites: Arc::default(),
+            beside: None,
         }
     }
 }
@@ -76,6 +79,7 @@ struct Server {
     faults: Faults,
     delay: Duration,
     sites: Arc<AllowedSites>,
+    beside: Option<Router>,
     /// Calls that go on after their clients have gone.
     lingering: Mutex<JoinSet<()>>,
 }
@@ -106,6 +110,7 @@ impl Platform {
             control_plane,
             delay: options.delay,
             sites: options.sites,
+            beside: options.beside,
             lingering: Mutex::default(),
         }))
     }
@@ -164,6 +169,10 @@ impl Platform {
         };
         let router = match inspector {
             Some(inspector) => router.merge(Arc::clone(inspector).router()),
+            None => router,
+        };
+        let router = match &self.0.beside {
+            Some(beside) => router.merge(beside.clone()),
             None => router,
         };
         let sites = Arc::clone(&self.0.sites);

@@ -145,6 +145,13 @@ impl Tls {
     }
 }
 
+impl Tls {
+    /// The configuration, for connections that another client opens.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0)
+    }
+}
+
 fn authorities(files: &TlsFiles) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     if let Some(file) = &files.authorities {
         return certificates(file);

@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 use super::assemble::Assembled;
+use super::beside::Beside;
 use super::people::People;
 use super::show::Served;
 use super::{Command, Read};
@@ -33,6 +34,7 @@ pub(super) struct Reloader<'p> {
     pub(super) broker: &'p Broker,
     /// Nothing where the endpoints alone are served.
     pub(super) assembled: Option<&'p Assembled>,
+    pub(super) beside: &'p Beside,
     /// The configuration that the platform was started with, as it was read.
     pub(super) started_with: Option<Config>,
 }
@@ -98,6 +100,7 @@ impl Reloader<'_> {
                 format_args!("warning: {section} has changed; that takes a restart"),
             )?;
         }
+        self.beside.set_config(&config);
         let client_ids = assembled.set_config(config, self.people);
         if bridge_changed {
             // Its connections come back at once, with what it may do now.

@@ -16,8 +16,8 @@ use super::hub::message::Message;
 use super::hub::routing::Room;
 use super::names::{self, Unfit, Use, Way};
 use super::observe::{Counts, Observations, Rights, count};
-use super::wire::property::{Value, id, properties};
 use crate::dev::faults::Faults;
+use crate::wire::property::{Value, id, properties};
 
 /// How often it is looked whether all connections have ended.
 const LOOK: Duration = Duration::from_millis(5);

@@ -22,7 +22,6 @@ mod reserved;
 mod signature;
 pub mod signed;
 pub mod switch;
-pub mod wire;
 
 use std::io;
 use std::net::SocketAddr;

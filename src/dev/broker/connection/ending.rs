@@ -1,6 +1,6 @@
 //! Why a connection ended: what MQTT 5 is told, and what life-cycle events call it.
 
-use crate::dev::broker::wire::{Breach, Reason};
+use crate::wire::{Breach, Reason};
 
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use super::ending::Ending;
 use super::{Connection, Turn};
 use crate::dev::broker::excess::excess;
 use crate::dev::broker::observe::count;
-use crate::dev::broker::wire::decode::Packet;
-use crate::dev::broker::wire::{self, Breach, Reason, encode, kind};
+use crate::wire::decode::Packet;
+use crate::wire::{self, Breach, Reason, encode, kind};
 
 /// How many bytes are read at once.
 const READ: usize = 16 * 1024;

@@ -34,7 +34,7 @@ use crate::dev::broker::hub::rate::Rate;
 use crate::dev::broker::hub::routing::Room;
 use crate::dev::broker::hub::session::{Link, Session};
 use crate::dev::broker::limits::Limits;
-use crate::dev::broker::wire::{Level, Reason, encode};
+use crate::wire::{Level, Reason, encode};
 
 /// How often writing and reading take turns before other tasks have theirs.
 const ROUNDS: u32 = 16;

@@ -11,9 +11,9 @@ use crate::dev::broker::hub::message::Delivery;
 use crate::dev::broker::hub::outbox::{Next, Parcel};
 use crate::dev::broker::hub::session::State;
 use crate::dev::broker::observe::{Happening, count};
-use crate::dev::broker::wire::Level;
 use crate::dev::faults::Kind;
 use crate::port::Action;
+use crate::wire::Level;
 
 /// How many messages are taken from the outbox at once.
 const AT_ONCE: u32 = 32;

@@ -14,10 +14,10 @@ use crate::dev::broker::hub::holdings::MessageWeight;
 use crate::dev::broker::hub::message::Message;
 use crate::dev::broker::names::{self, Unfit, Use, Way};
 use crate::dev::broker::observe::{Happening, count};
-use crate::dev::broker::wire::Reason;
-use crate::dev::broker::wire::decode::{MessageProperties, Publish};
 use crate::dev::faults::Kind;
 use crate::port::Action;
+use crate::wire::Reason;
+use crate::wire::decode::{MessageProperties, Publish};
 
 /// What is done with a message that was taken in.
 enum Taken {

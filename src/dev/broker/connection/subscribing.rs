@@ -12,10 +12,10 @@ use crate::dev::broker::excess::{excess, quoted};
 use crate::dev::broker::hub::session::Options;
 use crate::dev::broker::names::{self, Unfit};
 use crate::dev::broker::observe::{Happening, count};
-use crate::dev::broker::wire::decode::{Subscribe, Wish};
-use crate::dev::broker::wire::{Reason, encode};
 use crate::dev::faults::Kind;
 use crate::port::Action;
+use crate::wire::decode::{Subscribe, Wish};
+use crate::wire::{Reason, encode};
 
 impl Connection {
     pub(super) fn subscribe(

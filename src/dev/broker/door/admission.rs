@@ -10,11 +10,11 @@ use crate::dev::broker::connection::permissions::Permissions;
 use crate::dev::broker::excess::excess;
 use crate::dev::broker::hub::Hub;
 use crate::dev::broker::names::{self, Unfit, Way};
-use crate::dev::broker::wire::connect::Connect;
-use crate::dev::broker::wire::{Level, Reason};
 use crate::dev::faults::Kind;
 use crate::port::{Action, Authentication, Authorizer, Client};
 use crate::port::{Presented, PresentedLogin, Refusal};
+use crate::wire::connect::Connect;
+use crate::wire::{Level, Reason};
 
 /// Why a client is not let in: what it is told, and why.
 pub(super) struct No {

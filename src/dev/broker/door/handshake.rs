@@ -19,11 +19,11 @@ use crate::dev::broker::hub::message::Message;
 use crate::dev::broker::hub::session::{Link, Will};
 use crate::dev::broker::hub::{Arrival, Hub};
 use crate::dev::broker::observe::Rights;
-use crate::dev::broker::wire::connect::Connect;
-use crate::dev::broker::wire::decode::{Packet, decode};
-use crate::dev::broker::wire::encode::{self, Granted};
-use crate::dev::broker::wire::{Breach, Level, Reason, frame};
 use crate::port::{Authorizer, Identity, Presented};
+use crate::wire::connect::Connect;
+use crate::wire::decode::{Packet, decode};
+use crate::wire::encode::{self, Granted};
+use crate::wire::{Breach, Level, Reason, frame};
 
 /// How long a client may take to say CONNECT.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -10,9 +10,9 @@ use super::group::Waiting;
 use super::holdings::{ENTRY, Holdings, MessageWeight};
 use super::session::Options;
 use crate::dev::broker::observe::Mark;
-use crate::dev::broker::wire::Level;
-use crate::dev::broker::wire::encode::Publish;
-use crate::dev::broker::wire::property::{Value, properties};
+use crate::wire::Level;
+use crate::wire::encode::Publish;
+use crate::wire::property::{Value, properties};
 
 /// A message that was published. Its parts are kept as they are written to subscribers.
 #[derive(Debug)]

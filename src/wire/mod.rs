@@ -1,4 +1,6 @@
-//! MQTT on the wire: packets that clients send are read ([`decode`]), those that a broker sends are written ([`encode`]).
+//! MQTT on the wire. For a broker: packets that clients send are read ([`decode`]), those that a broker sends are written
+//! ([`encode`]). For a client of MQTT 5: packets that a broker sends are read ([`answer`]), those that a client sends are written
+//! ([`request`]).
 //!
 //! Pure and strict: what breaks a rule of the specification is a [`Breach`] with the reason code that MQTT 5 has for it. Nothing is
 //! allocated by what a length claims, only by what has arrived. MQTT 3.1 (level 3, which AWS Amplify speaks), MQTT 3.1.1 (OASIS
@@ -8,11 +10,13 @@
 //! Why our own: the client library's codecs are one per version, know no level 3, and turn each packet into owned text; here a
 //! packet is read where it lies and a publication is written once for many.
 
+pub mod answer;
 pub mod connect;
 pub mod decode;
 pub mod encode;
 pub mod property;
 mod read;
+pub mod request;
 
 /// Which MQTT a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -273,13 +273,13 @@ impl Publish<'_> {
     }
 }
 
-fn head(out: &mut BytesMut, header: u8, body_bytes: usize) {
+pub(super) fn head(out: &mut BytesMut, header: u8, body_bytes: usize) {
     out.reserve(5 + body_bytes.min(1_024));
     out.put_u8(header);
     variable(out, body_bytes);
 }
 
-fn variable(out: &mut BytesMut, mut value: usize) {
+pub(super) fn variable(out: &mut BytesMut, mut value: usize) {
     loop {
         let byte = u8::try_from(value & 0x7F).unwrap_or(0);
         value >>= 7;
@@ -300,11 +300,11 @@ fn variable_bytes(value: usize) -> usize {
     }
 }
 
-fn properties_bytes(block: usize) -> usize {
+pub(super) fn properties_bytes(block: usize) -> usize {
     variable_bytes(block) + block
 }
 
-fn properties(out: &mut BytesMut, block: &[u8]) {
+pub(super) fn properties(out: &mut BytesMut, block: &[u8]) {
     variable(out, block.len());
     out.put_slice(block);
 }

@@ -204,7 +204,11 @@ impl<'a> MessageProperties<'a> {
     }
 }
 
-fn publish(level: Level, flags: u8, mut rest: Reader<'_>) -> Result<Publish<'_>, Breach> {
+pub(super) fn publish(
+    level: Level,
+    flags: u8,
+    mut rest: Reader<'_>,
+) -> Result<Publish<'_>, Breach> {
     let (duplicate, qos, retain) = (flags & 0b1000 != 0, (flags >> 1) & 0b11, flags & 1 != 0);
     if qos == 3 {
         return Err(Breach::malformed("a message with QoS 3"));
@@ -236,7 +240,7 @@ fn publish(level: Level, flags: u8, mut rest: Reader<'_>) -> Result<Publish<'_>,
     })
 }
 
-fn identifier(rest: &mut Reader<'_>) -> Result<u16, Breach> {
+pub(super) fn identifier(rest: &mut Reader<'_>) -> Result<u16, Breach> {
     match rest.two()? {
         0 => Err(Breach::protocol("a packet identifier of zero")),
         id => Ok(id),
@@ -255,7 +259,7 @@ fn acknowledged(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach
 }
 
 /// Reads a block of properties that may be left out at the end of a packet.
-fn only(
+pub(super) fn only(
     rest: &mut Reader<'_>,
     allowed: &[u8],
     mut with: impl FnMut(&Property<'_>),

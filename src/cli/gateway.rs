@@ -1,0 +1,14 @@
+//! What the gateway is told by a configuration.
+
+use crate::config::Config;
+use crate::gateway::directory::Directory;
+
+/// The names that a configuration gives to clients and channels.
+pub(super) fn directory(config: &Config) -> Directory {
+    Directory {
+        kinds: config.kinds.clone(),
+        environment: config.environment.clone(),
+        roles: config.roles.clone(),
+        role_claim: config.authorizer.role_claim.clone(),
+    }
+}

@@ -1,0 +1,125 @@
+//! Requests' bodies: JSON with known members, of a bounded size.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::fault::Fault;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The longest that a poll may wait, in seconds.
+pub(super) const MAX_WAIT_SECONDS: u64 = 50;
+
+/// How long a poll waits unless its client says otherwise: shorter than the time-outs of proxies (`docs/gateway.md`).
+pub(super) const USUAL_WAIT_SECONDS: u64 = 25;
+
+/// The most messages of one answer.
+pub(super) const MAX_MESSAGES: usize = 100;
+
+/// `POST /rt/v1/session`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewSession {
+    pub(super) channels: Vec<Box<str>>,
+}
+
+/// `POST /rt/v1/poll`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Poll {
+    pub(super) session: Box<str>,
+    pub(super) cursor: Box<str>,
+    #[serde(default)]
+    timeout_s: Option<u64>,
+    #[serde(default)]
+    max: Option<u64>,
+}
+
+/// A session with a cursor: streams, tickets and acknowledgements.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Place {
+    pub(super) session: Box<str>,
+    pub(super) cursor: Box<str>,
+}
+
+/// `PATCH /rt/v1/session`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    pub(super) session: Box<str>,
+    /// Where the client has one: after it, another task can go on.
+    #[serde(default)]
+    pub(super) cursor: Option<Box<str>>,
+    #[serde(default)]
+    pub(super) add: Vec<Box<str>>,
+    #[serde(default)]
+    pub(super) remove: Vec<Box<str>>,
+}
+
+/// `DELETE /rt/v1/session`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Farewell {
+    pub(super) session: Box<str>,
+}
+
+impl Poll {
+    /// How long to wait, clamped to what is allowed.
+    pub(super) fn wait(&self) -> Duration {
+        let seconds = self.timeout_s.unwrap_or(USUAL_WAIT_SECONDS);
+        Duration::from_secs(seconds.min(MAX_WAIT_SECONDS))
+    }
+
+    /// How many messages to return at most.
+    pub(super) fn most(&self) -> usize {
+        let most = self.max.and_then(|most| usize::try_from(most).ok());
+        most.unwrap_or(MAX_MESSAGES).clamp(1, MAX_MESSAGES)
+    }
+}
+
+/// Reads a body of at most `most` bytes.
+pub(super) async fn read<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<T, Fault> {
+    let content = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let essence = content.and_then(|content| content.split(';').next());
+    if !essence.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json")) {
+        // Pages of other sites may send other types without asking first (Fetch Standard, "CORS-safelisted request-header").
+        let message = "send JSON, with Content-Type: application/json";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(Fault::new(status, "unsupported_media_type", message));
+    }
+    let collected = timeout(BODY_TIMEOUT, Limited::new(body, most).collect()).await;
+    let collected = collected.map_err(|_| {
+        let message = "the body did not arrive in time";
+        Fault::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    })?;
+    let bytes = collected.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let message = format!("the body has more than {most} bytes");
+            Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+        } else {
+            Fault::bad_request("the body broke off")
+        }
+    })?;
+    parse(&bytes.to_bytes())
+}
+
+fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Fault> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        // The library's words name members and kinds, and quote short values at most; the client sent them itself.
+        let words: String = error.to_string().chars().take(300).collect();
+        Fault::bad_request(format!("the body is not what is wanted: {words}"))
+    })
+}

@@ -1,0 +1,177 @@
+//! `/rt/v1/poll`: messages, as soon as there are some.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::{BufMut as _, BytesMut};
+use tokio::time::{Instant, timeout_at};
+
+use super::body::{self, Place, Poll};
+use super::fault::Fault;
+use super::{Gateway, Shown, answer};
+use crate::gateway::cursor::Cursor;
+use crate::gateway::inbox::Inbox;
+use crate::gateway::link::{Link, LinkEnd, NotReadable};
+use crate::gateway::session::Session;
+
+/// Bytes of messages from which on an answer takes no more of them.
+const ANSWER_BYTES: usize = 1_024 * 1_024;
+
+/// How long a poll that does not want to wait may wait for the connection to the broker.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+
+/// Messages for one answer.
+struct Batch {
+    /// Objects of JSON, separated by commas.
+    json: BytesMut,
+    cursor: Cursor,
+    more: bool,
+}
+
+pub(super) async fn poll(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    let asked: Poll = body::read(&headers, body, gateway.limits.body_bytes).await?;
+    let shown = gateway.shown(&headers, &asked.session, &asked.cursor)?;
+    let deadline = Instant::now() + asked.wait();
+    let polled = Box::pin(gateway.messages(shown, deadline, asked.most()));
+    tokio::select! {
+        biased;
+        answer = polled => answer,
+        _ = gateway.shutdown.draining() => Err(Fault::draining()),
+    }
+}
+
+pub(super) async fn acknowledge(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    let asked: Place = body::read(&headers, body, gateway.limits.body_bytes).await?;
+    let shown = gateway.shown(&headers, &asked.session, &asked.cursor)?;
+    let bearer = shown.bearer.as_ref();
+    let link = gateway
+        .sessions
+        .attach(&shown.session, &shown.cursor, bearer);
+    let confirmed = link.await?.confirm(&shown.cursor);
+    confirmed.map_err(|_| stale())?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) fn stale() -> Fault {
+    Fault::gone("messages after this cursor were confirmed already, and cannot be returned again")
+}
+
+impl Gateway {
+    /// Waits for messages on the session's link, and on the next one when the connection is lost meanwhile.
+    async fn messages(
+        &self,
+        mut shown: Shown,
+        deadline: Instant,
+        most: usize,
+    ) -> Result<Response, Fault> {
+        loop {
+            let bearer = shown.bearer.as_ref();
+            let sessions = &self.sessions;
+            let link = sessions
+                .attach(&shown.session, &shown.cursor, bearer)
+                .await?;
+            let _guard = link.guard();
+            let reader = link.begin(&shown.cursor).map_err(|_| stale())?;
+            let connected = Instant::now() + CONNECT_WAIT;
+            let read = async {
+                if let Ok(Err(end)) = timeout_at(connected.max(deadline), link.opened()).await {
+                    return Err(NotReadable::Over(end));
+                }
+                let reading = link.read(reader, |inbox| batch(inbox, most));
+                match timeout_at(deadline, reading).await {
+                    Ok(read) => read.map(Some),
+                    Err(_) => Ok(None),
+                }
+            };
+            match read.await {
+                Ok(Some(batch)) => return Ok(self.batch(&shown.session, &link, batch)),
+                Ok(None) => return self.nothing(&shown.session, &link, reader),
+                Err(NotReadable::Superseded) => return Err(Fault::superseded()),
+                // The next link knows from the cursor what the client has.
+                Err(NotReadable::Over(LinkEnd::Lost(_))) if Instant::now() < deadline => {}
+                Err(NotReadable::Over(end)) => return Err(Fault::of_end(end)),
+            }
+            shown.cursor.connected = shown.cursor.connected.max(link.connected);
+        }
+    }
+
+    fn batch(&self, session: &Session, link: &Link, batch: Batch) -> Response {
+        let cursor = self.sealed(session, link, batch.cursor);
+        let advice = self.advice().to_string();
+        let mut json = BytesMut::with_capacity(batch.json.len() + cursor.len() + advice.len() + 64);
+        json.put_slice(b"{\"messages\":[");
+        json.put_slice(&batch.json);
+        json.put_slice(b"],\"cursor\":\"");
+        json.put_slice(cursor.as_bytes());
+        json.put_slice(b"\",\"more\":");
+        json.put_slice(if batch.more { b"true" } else { b"false" });
+        json.put_slice(b",\"advice\":");
+        json.put_slice(advice.as_bytes());
+        json.put_u8(b'}');
+        answer(StatusCode::OK, json.freeze())
+    }
+
+    fn nothing(&self, session: &Session, link: &Link, reader: u64) -> Result<Response, Fault> {
+        let cursor = link.cursor(reader).ok_or_else(Fault::superseded)?;
+        let empty = Batch {
+            json: BytesMut::new(),
+            cursor,
+            more: false,
+        };
+        Ok(self.batch(session, link, empty))
+    }
+
+    /// The text of a cursor of this link.
+    pub(super) fn sealed(&self, session: &Session, link: &Link, cursor: Cursor) -> String {
+        let cursor = Cursor {
+            connected: link.connected,
+            ..cursor
+        };
+        cursor.seal(&self.sessions.keys, session.serial, session.expires)
+    }
+}
+
+/// The messages that the client was given before and has not confirmed; without any, those that wait.
+fn batch(inbox: &mut Inbox, most: usize) -> Option<Batch> {
+    let mut json = BytesMut::new();
+    let put = |json: &mut BytesMut, message: &[u8]| {
+        if !json.is_empty() {
+            json.put_u8(b',');
+        }
+        json.put_slice(message);
+    };
+    let again = inbox.unconfirmed_count();
+    if again > 0 {
+        for message in inbox.unconfirmed() {
+            put(&mut json, &message.json);
+        }
+    } else {
+        for _ in 0..most {
+            let fits = |next: usize| json.is_empty() || json.len() + next <= ANSWER_BYTES;
+            if !inbox.next_bytes().is_some_and(fits) {
+                break;
+            }
+            if let Some(message) = inbox.give() {
+                put(&mut json, &message.json);
+            }
+        }
+    }
+    let count = inbox.unconfirmed_count();
+    (count > 0).then(|| Batch {
+        json,
+        cursor: inbox.cursor(count),
+        more: !inbox.is_empty(),
+    })
+}

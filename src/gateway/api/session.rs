@@ -1,0 +1,270 @@
+//! `/rt/v1/session`: a session is made, its channels change, it ends.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+use super::body::{Change, Farewell, NewSession};
+use super::fault::Fault;
+use super::{Gateway, answer, body};
+use crate::gateway::bearer::Bearer;
+use crate::gateway::cursor::Cursor;
+use crate::gateway::link::{FilterAnswer, Link};
+use crate::gateway::session::Session;
+use crate::wire::Reason;
+
+/// A channel that is not granted.
+struct Denied {
+    channel: Box<str>,
+    reason: &'static str,
+    message: String,
+}
+
+/// What became of channels that were asked for.
+#[derive(Default)]
+struct Outcome {
+    granted: Vec<Box<str>>,
+    denied: Vec<Denied>,
+}
+
+impl Outcome {
+    fn deny(&mut self, channel: Box<str>, reason: &'static str, message: impl Into<String>) {
+        self.denied.push(Denied {
+            channel,
+            reason,
+            message: message.into(),
+        });
+    }
+
+    fn denied(&self) -> Value {
+        let denied = self.denied.iter().map(|denied| {
+            json!({
+                "channel": denied.channel,
+                "reason": denied.reason,
+                "message": denied.message,
+            })
+        });
+        denied.collect()
+    }
+}
+
+/// The class of a refusal by the broker (MQTT 5.0, section 3.9.3).
+fn class(reason: u8, words: &str) -> (&'static str, String) {
+    let is = |known: Reason| known.code() == reason;
+    let class = if is(Reason::QuotaExceeded) {
+        "quota"
+    } else if is(Reason::FilterInvalid) {
+        "limit"
+    } else {
+        "authorization"
+    };
+    let words = if words.is_empty() {
+        String::new()
+    } else {
+        format!(": {words}")
+    };
+    (
+        class,
+        format!("the broker refuses it with 0x{reason:02X}{words}"),
+    )
+}
+
+pub(super) async fn create(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    if gateway.shutdown.is_draining() {
+        return Err(Fault::draining());
+    }
+    let bearer = gateway.bearer(&headers)?;
+    let asked: NewSession = body::read(&headers, body, gateway.limits.body_bytes).await?;
+    let claims = bearer.as_ref().and_then(Bearer::claims);
+    let name = gateway.sessions.directory().name(claims);
+    let name = name.map_err(Fault::unauthorized)?;
+    let client_id = name
+        .client_id()
+        .ok_or_else(|| Fault::full("the system has no random numbers"))?;
+    let created = gateway.sessions.create(name.principal, client_id, bearer);
+    let (mut session, link) = created.await?;
+    let _guard = link.guard();
+    let outcome = gateway.subscribe(&link, &[], asked.channels).await;
+    session.channels.clone_from(&outcome.granted);
+    let cursor = Cursor {
+        connected: link.connected,
+        ..link.first_cursor()
+    };
+    let keys = &gateway.sessions.keys;
+    let body = json!({
+        "session": session.seal(keys),
+        "cursor": cursor.seal(keys, session.serial, session.expires),
+        "granted": outcome.granted,
+        "denied": outcome.denied(),
+        "advice": gateway.advice(),
+    });
+    Ok(answer(StatusCode::CREATED, body.to_string()))
+}
+
+pub(super) async fn change(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    if gateway.shutdown.is_draining() {
+        return Err(Fault::draining());
+    }
+    let bearer = gateway.bearer(&headers)?;
+    let asked: Change = body::read(&headers, body, gateway.limits.body_bytes).await?;
+    let mut session = gateway.session(&asked.session)?;
+    gateway.check_owner(&session, bearer.as_ref())?;
+    let link = gateway
+        .link_for_change(&session, &asked, bearer.as_ref())
+        .await?;
+    let _guard = link.guard();
+    link.opened().await.map_err(Fault::of_end)?;
+    let (removed, kept) = std::mem::take(&mut session.channels)
+        .into_iter()
+        .partition(|name| asked.remove.contains(name));
+    session.channels = kept;
+    gateway.unsubscribe(&link, removed).await?;
+    let outcome = gateway.subscribe(&link, &session.channels, asked.add).await;
+    for granted in &outcome.granted {
+        if !session.channels.contains(granted) {
+            session.channels.push(granted.clone());
+        }
+    }
+    let body = json!({
+        "session": session.seal(&gateway.sessions.keys),
+        "granted": outcome.granted,
+        "denied": outcome.denied(),
+    });
+    Ok(answer(StatusCode::OK, body.to_string()))
+}
+
+pub(super) async fn end(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    let bearer = gateway.bearer(&headers)?;
+    let asked: Farewell = body::read(&headers, body, gateway.limits.body_bytes).await?;
+    let session = gateway.session(&asked.session)?;
+    gateway.check_owner(&session, bearer.as_ref())?;
+    // Where another task has it, the broker lets it expire.
+    if let Some(link) = gateway.sessions.find(&session) {
+        gateway.check_token(&link, bearer.as_ref())?;
+        link.close(true);
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+impl Gateway {
+    /// Subscribes to channels beside those that a session has. Every channel is either granted or denied.
+    async fn subscribe(
+        &self,
+        link: &Link,
+        present: &[Box<str>],
+        channels: Vec<Box<str>>,
+    ) -> Outcome {
+        let directory = self.sessions.directory();
+        let mut outcome = Outcome::default();
+        let (mut names, mut filters) = (Vec::new(), Vec::new());
+        for name in channels {
+            if names.contains(&name) {
+                continue;
+            }
+            match directory.filter(&name) {
+                Err(why) => outcome.deny(name, "authorization", why),
+                Ok(_) if present.len() + names.len() >= self.limits.channels => {
+                    let message =
+                        format!("a session has {} channels at most", self.limits.channels);
+                    outcome.deny(name, "limit", message);
+                }
+                Ok(filter) => {
+                    names.push(name);
+                    filters.push(Box::from(filter.as_str()));
+                }
+            }
+        }
+        if names.is_empty() {
+            return outcome;
+        }
+        let answers = link.ask(filters, true).await;
+        let lost = || {
+            vec![Err((
+                0x80,
+                Box::from("the connection to the broker is lost"),
+            ))]
+        };
+        let is_lost = answers.is_none();
+        let mut answers = answers.unwrap_or_else(lost).into_iter();
+        for name in names {
+            let unanswered = || -> FilterAnswer { Err((0x80, "no answer came".into())) };
+            match answers.next().unwrap_or_else(unanswered) {
+                Ok(()) => outcome.granted.push(name),
+                Err(_) if is_lost => {
+                    outcome.deny(name, "network", "the connection to the broker is lost");
+                }
+                Err((reason, words)) => {
+                    let (class, message) = class(reason, &words);
+                    outcome.deny(name, class, message);
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn unsubscribe(&self, link: &Link, channels: Vec<Box<str>>) -> Result<(), Fault> {
+        let directory = self.sessions.directory();
+        let filters = channels
+            .iter()
+            .filter_map(|name| directory.filter(name).ok());
+        let filters: Vec<Box<str>> = filters.map(|filter| filter.as_str().into()).collect();
+        if filters.is_empty() {
+            return Ok(());
+        }
+        match link.ask(filters, false).await {
+            Some(_) => Ok(()),
+            None => Err(Fault::of_end(crate::gateway::link::LinkEnd::Closed)),
+        }
+    }
+
+    async fn link_for_change(
+        &self,
+        session: &Session,
+        asked: &Change,
+        bearer: Option<&Bearer>,
+    ) -> Result<Arc<Link>, Fault> {
+        let cursor = match &asked.cursor {
+            Some(text) => {
+                let keys = &self.sessions.keys;
+                let now = super::unix_now();
+                let opened = Cursor::open(keys, session.serial, text, now);
+                Some(opened.map_err(|error| super::unopened("cursor", error))?)
+            }
+            None => None,
+        };
+        if let Some(link) = self.sessions.find(session) {
+            self.check_token(&link, bearer)?;
+            return Ok(link);
+        }
+        // Without a cursor it is not known what the client has: the broker sends it again.
+        let cursor = cursor.unwrap_or_default();
+        Ok(self.sessions.attach(session, &cursor, bearer).await?)
+    }
+
+    /// A link serves the token that the broker believed. Another one is shown to the broker by a poll.
+    fn check_token(&self, link: &Link, bearer: Option<&Bearer>) -> Result<(), Fault> {
+        let hash = bearer.map(Bearer::hash);
+        if hash.is_none_or(|hash| hash == link.token) {
+            return Ok(());
+        }
+        Err(Fault::unauthorized(
+            "the token is not the one that the session was last polled with: poll with it first",
+        ))
+    }
+}

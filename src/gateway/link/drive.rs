@@ -1,0 +1,364 @@
+//! The task of a link: it reads and writes the socket, and nobody else does.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::connect::{BrokerSettings, LARGEST_PACKET};
+use super::transport::ByteStream;
+use super::{Closing, FilterAnswer, Link, LinkEnd, LinkPhase};
+use crate::channel::limits::SUBSCRIPTIONS_PER_SUBSCRIBE;
+use crate::gateway::bearer::Bearer;
+use crate::gateway::directory::Directory;
+use crate::gateway::message::Message;
+use crate::wire::answer::{Answer, answer};
+use crate::wire::decode::Publish;
+use crate::wire::{Breach, Level, Reason, encode, frame, request};
+
+/// Bytes of waiting messages from which on nothing more is read: the broker holds the rest.
+const PENDING_BYTES: usize = 1_024 * 1_024;
+
+/// How long a write, and an answer to a ping, may take before the connection counts as lost.
+const PEER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the farewell may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Options of a subscription (MQTT 5.0, section 3.8.3.1): QoS 1, retained messages at once.
+const NEW_SUBSCRIPTION: u8 = 0x01;
+/// The same without retained messages: the session has had them.
+const SAME_SUBSCRIPTION: u8 = 0x21;
+
+/// How a link begins.
+pub(in crate::gateway) struct Beginning {
+    /// The token; `None` where clients need none.
+    pub(in crate::gateway) bearer: Option<Bearer>,
+    /// When CONNECT may be sent.
+    pub(in crate::gateway) not_before: Instant,
+    /// The filters of a session that goes on; `None` for a new one.
+    pub(in crate::gateway) resumed: Option<Vec<Box<str>>>,
+}
+
+/// Filters that the broker is asked about, some at a time.
+struct Question {
+    filters: VecDeque<Box<str>>,
+    subscribe: bool,
+    answers: Vec<FilterAnswer>,
+    /// Nobody for a session that goes on: a refusal ends the link.
+    reply: Option<oneshot::Sender<Vec<FilterAnswer>>>,
+}
+
+struct Driver<'l> {
+    link: &'l Link,
+    directory: &'l Directory,
+    linger: Duration,
+    ping_interval: Duration,
+    stream: ByteStream,
+    input: BytesMut,
+    out: BytesMut,
+    ping_at: Instant,
+    pong_by: Option<Instant>,
+    questions: VecDeque<Question>,
+    /// The packet identifier and the filters of the SUBSCRIBE or UNSUBSCRIBE that is not answered.
+    asked: Option<(u16, Vec<Box<str>>)>,
+    last_id: u16,
+}
+
+impl Link {
+    /// Connects, and serves until the end of the connection.
+    pub(in crate::gateway) async fn run(
+        self: Arc<Self>,
+        settings: Arc<BrokerSettings>,
+        directory: Arc<Directory>,
+        beginning: Beginning,
+    ) {
+        // What only opening needs is gone afterwards.
+        let opened = Box::pin(self.open(&settings, &directory, beginning)).await;
+        let end = match opened {
+            Ok(mut driver) => {
+                let end = driver.serve().await;
+                driver.say_goodbye(&end).await;
+                end
+            }
+            Err(end) => end,
+        };
+        tracing::debug!(client = &*self.client_id, ?end, "gateway link over");
+        self.finish(end);
+    }
+
+    async fn open<'l>(
+        &'l self,
+        settings: &BrokerSettings,
+        directory: &'l Directory,
+        beginning: Beginning,
+    ) -> Result<Driver<'l>, LinkEnd> {
+        sleep_until(beginning.not_before).await;
+        if self.is_over() {
+            return Err(LinkEnd::Closed);
+        }
+        let clean_start = beginning.resumed.is_none();
+        let opened = settings.open(&self.client_id, beginning.bearer.as_ref(), clean_start);
+        let opened = opened.await?;
+        let ping_interval = settings.keep_alive.min(opened.keep_alive) / 2;
+        let mut driver = Driver {
+            link: self,
+            directory,
+            linger: settings.linger,
+            ping_interval,
+            stream: opened.stream,
+            input: opened.input,
+            out: BytesMut::new(),
+            ping_at: Instant::now() + ping_interval,
+            pong_by: None,
+            questions: VecDeque::new(),
+            asked: None,
+            last_id: 0,
+        };
+        if let Some(filters) = beginning.resumed {
+            if !opened.session_present {
+                driver.say_goodbye(&LinkEnd::Gone).await;
+                return Err(LinkEnd::Gone);
+            }
+            driver.questions.push_back(Question {
+                filters: filters.into(),
+                subscribe: true,
+                answers: Vec::new(),
+                reply: None,
+            });
+        }
+        self.lock().phase = LinkPhase::Live;
+        self.news.notify_waiters();
+        Ok(driver)
+    }
+}
+
+fn lost(error: impl std::fmt::Display) -> LinkEnd {
+    LinkEnd::Lost(error.to_string().into())
+}
+
+fn broken(breach: Breach) -> LinkEnd {
+    LinkEnd::Lost(breach.what.into())
+}
+
+impl Driver<'_> {
+    async fn serve(&mut self) -> LinkEnd {
+        loop {
+            match self.turn().await {
+                Ok(()) => {}
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Reads what has come, writes what is to be sent, and waits for more of either.
+    async fn turn(&mut self) -> Result<(), LinkEnd> {
+        self.take_in()?;
+        self.put_out()?;
+        self.flush().await?;
+        let (deadline, is_full) = {
+            let state = self.link.lock();
+            let idle_by = state.idle_since + self.linger;
+            let idle_by = (state.requests == 0).then_some(idle_by);
+            let is_full = state.inbox.pending_bytes() > PENDING_BYTES;
+            // A broker that is not read cannot be heard either.
+            let pong_by = self.pong_by.filter(|_| !is_full);
+            let dates = [Some(self.ping_at), pong_by, idle_by];
+            let first = dates.into_iter().flatten().min();
+            (first.unwrap_or(self.ping_at), is_full)
+        };
+        tokio::select! {
+            filled = self.stream.fill(&mut self.input), if !is_full => filled.map_err(lost),
+            () = self.link.work.notified() => Ok(()),
+            () = sleep_until(deadline) => self.due(is_full),
+        }
+    }
+
+    fn due(&mut self, is_full: bool) -> Result<(), LinkEnd> {
+        let now = Instant::now();
+        if self.pong_by.is_some_and(|by| by <= now) && !is_full {
+            return Err(lost("the broker is silent"));
+        }
+        if self.ping_at <= now {
+            request::ping(&mut self.out);
+            self.pong_by.get_or_insert(now + PEER_TIMEOUT);
+            self.ping_at = now + self.ping_interval;
+        }
+        let state = self.link.lock();
+        if state.requests == 0 && state.idle_since + self.linger <= now {
+            return Err(LinkEnd::Closed);
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self) -> Result<(), LinkEnd> {
+        let mut input = std::mem::take(&mut self.input);
+        let mut heard = false;
+        while let Some(found) = frame(&input, LARGEST_PACKET).map_err(broken)? {
+            let body = input.get(found.begin..found.end).unwrap_or_default();
+            let packet = answer(found.header, body).map_err(broken)?;
+            heard |= matches!(packet, Answer::Publish(_));
+            self.take(packet)?;
+            input.advance(found.end);
+        }
+        // What is idle holds no buffer.
+        if !input.is_empty() {
+            self.input = input;
+        }
+        if heard {
+            self.link.news.notify_waiters();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, packet: Answer<'_>) -> Result<(), LinkEnd> {
+        match packet {
+            Answer::Publish(publish) => self.message(&publish),
+            Answer::Filters { id, reasons, why } => return self.answered(id, reasons, why),
+            Answer::Pong => self.pong_by = None,
+            Answer::Disconnected { reason, .. } if reason == Reason::TakenOver.code() => {
+                return Err(LinkEnd::TakenOver);
+            }
+            Answer::Disconnected { reason, why } => {
+                let why = why.unwrap_or("it gives no reason");
+                return Err(lost(format_args!(
+                    "the broker ended the connection with 0x{reason:02X}: {why}"
+                )));
+            }
+            Answer::Connected(_) => return Err(lost("a second CONNACK")),
+            Answer::PubAck { .. } => return Err(lost("a PUBACK for nothing")),
+        }
+        Ok(())
+    }
+
+    fn message(&self, publish: &Publish<'_>) {
+        let message = Message::of(publish, self.directory);
+        let packet = (publish.qos > 0).then_some(publish.id);
+        let mut state = self.link.lock();
+        if let Some(packet) = state.inbox.arrive(message, packet) {
+            state.acknowledge.push(packet);
+        }
+    }
+
+    fn answered(&mut self, id: u16, reasons: &[u8], why: Option<&str>) -> Result<(), LinkEnd> {
+        let Some((_, filters)) = self.asked.take_if(|(asked, _)| *asked == id) else {
+            return Err(lost("an answer to nothing that was asked"));
+        };
+        let Some(question) = self.questions.front_mut() else {
+            return Ok(());
+        };
+        // MQTT 3.1.1's UNSUBACK has no reasons; all was done.
+        let mut reasons = reasons.iter().copied();
+        for _ in &filters {
+            let reason = reasons.next().unwrap_or(0);
+            question.answers.push(if reason < 0x80 {
+                Ok(())
+            } else {
+                Err((reason, why.unwrap_or_default().into()))
+            });
+        }
+        if question.reply.is_none() {
+            let answers = question.answers.iter().rev().take(filters.len()).rev();
+            let refused = answers.zip(&filters).find(|(answer, _)| answer.is_err());
+            if let Some((_, filter)) = refused {
+                return Err(LinkEnd::Forbidden(filter.clone()));
+            }
+        }
+        if question.filters.is_empty()
+            && let Some(done) = self.questions.pop_front()
+            && let Some(reply) = done.reply
+        {
+            // Who asked may have gone.
+            let _ = reply.send(done.answers);
+        }
+        Ok(())
+    }
+
+    fn put_out(&mut self) -> Result<(), LinkEnd> {
+        let mut state = self.link.lock();
+        for packet in state.acknowledge.drain(..) {
+            let success = Reason::Success;
+            encode::acknowledged(&mut self.out, Level::V5, packet, success, None);
+        }
+        state.acknowledge.shrink_to(0);
+        let closing = state.closing;
+        for asked in state.filters.drain(..) {
+            self.questions.push_back(Question {
+                filters: asked.filters.into(),
+                subscribe: asked.subscribe,
+                answers: Vec::new(),
+                reply: Some(asked.reply),
+            });
+        }
+        drop(state);
+        self.ask_next()?;
+        match closing {
+            Closing::No => Ok(()),
+            // What was acknowledged is sent with the farewell.
+            Closing::KeepSession | Closing::EndSession => Err(LinkEnd::Closed),
+        }
+    }
+
+    /// Sends the next part of the first question, unless an answer is missing.
+    fn ask_next(&mut self) -> Result<(), LinkEnd> {
+        if self.asked.is_some() {
+            return Ok(());
+        }
+        let Some(question) = self.questions.front_mut() else {
+            return Ok(());
+        };
+        let count = question.filters.len().min(SUBSCRIPTIONS_PER_SUBSCRIBE);
+        let filters: Vec<Box<str>> = question.filters.drain(..count).collect();
+        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+        let names = filters.iter().map(|filter| &**filter);
+        let options = if question.reply.is_some() {
+            NEW_SUBSCRIPTION
+        } else {
+            SAME_SUBSCRIPTION
+        };
+        let written = if filters.is_empty() {
+            self.questions.pop_front();
+            return Ok(());
+        } else if question.subscribe {
+            request::subscribe(&mut self.out, self.last_id, names, options)
+        } else {
+            request::unsubscribe(&mut self.out, self.last_id, names)
+        };
+        written.map_err(lost)?;
+        self.asked = Some((self.last_id, filters));
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), LinkEnd> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let out = std::mem::take(&mut self.out);
+        self.ping_at = Instant::now() + self.ping_interval;
+        match timeout(PEER_TIMEOUT, self.stream.send(&out)).await {
+            Ok(sent) => sent.map_err(lost),
+            Err(_) => Err(lost("the broker takes nothing")),
+        }
+    }
+
+    /// DISCONNECT and the end of the stream, where the broker still listens.
+    async fn say_goodbye(mut self, end: &LinkEnd) {
+        let ends_session = match end {
+            LinkEnd::Closed => self.link.lock().closing == Closing::EndSession,
+            LinkEnd::Gone | LinkEnd::Forbidden(_) => true,
+            _ => return,
+        };
+        let mut out = std::mem::take(&mut self.out);
+        request::disconnect(&mut out, ends_session.then_some(0));
+        let farewell = async {
+            self.stream.send(&out).await?;
+            self.stream.close().await
+        };
+        if let Ok(Err(error)) = timeout(CLOSE_TIMEOUT, farewell).await {
+            tracing::debug!(client = &*self.link.client_id, %error, "gateway link not closed in order");
+        }
+    }
+}
