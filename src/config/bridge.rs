@@ -187,7 +187,7 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
             number(connections, "min", 2),
             number(connections, "max", 200),
         ),
-        pace: pace(member(node, "pace").unwrap_or(&empty)),
+        pace: pace(member(node, "pace").unwrap_or(&empty), faults),
         in_flight: number(node, "in_flight", 1_000),
         in_flight_bytes: number(node, "in_flight_bytes", 64 * 1024 * 1024),
         pollers: (number(pollers, "min", 1), number(pollers, "max", 16)),
@@ -252,7 +252,35 @@ pub fn share(account: u32, tasks: u32) -> u32 {
     (account / tasks.max(1)).max(1)
 }
 
-fn pace(node: &Node) -> Pace {
+/// The fewest bytes a second that a connection can be paced to. A message above the rate is sent
+/// whole, and the connection then waits for as long as it would have taken.
+const LEAST_BYTES: usize = 1_024;
+
+/// Keys of `bridge.pace` that share out what `account` says.
+const SHARES_OF_ACCOUNT: [&str; 2] = ["tasks", "count_tasks"];
+
+fn pace(node: &Node, faults: &mut Faults<'_>) -> Pace {
+    for key in SHARES_OF_ACCOUNT {
+        // `account: 0` says that there is no limit to share.
+        if let (Some(member), None) = (member(node, key), member(node, "account")) {
+            let key = format!("bridge.pace.{key}");
+            let message = format!("`{key}` does nothing without `bridge.pace.account`");
+            faults.error("does-not-fit", &key, member.at, message).help = Some(
+                "add `account`, what all tasks together may publish in a second (IoT Core's quota is 20000, in small Regions 2000), or leave it out"
+                    .into(),
+            );
+        }
+    }
+    let bytes = number(node, "bytes", 0);
+    if (1..LEAST_BYTES).contains(&bytes) {
+        let at = member(node, "bytes").unwrap_or(node).at;
+        let key = "bridge.pace.bytes";
+        let message = format!(
+            "`{key}` is {bytes}: one large message would close a connection for minutes or longer"
+        );
+        faults.error("out-of-range", key, at, message).accepted =
+            Some(format!("0 for no limit, or {LEAST_BYTES} and more"));
+    }
     let limit = |key, default: u32| {
         let limit = number(node, key, default as usize);
         u32::try_from(limit).ok().filter(|limit| *limit > 0)
@@ -271,13 +299,17 @@ fn pace(node: &Node) -> Pace {
 }
 
 /// The keys that only one way of publishing knows.
-const ONLY_MQTT: [&str; 6] = [
+const ONLY_MQTT: [&str; 10] = [
     "broker",
     "credentials",
     "tls",
     "authorizer",
+    "client_id",
     "connections",
     "publish_timeout",
+    "pace.publishes",
+    "pace.bytes",
+    "pace.unacknowledged",
 ];
 const ONLY_HTTPS: [&str; 2] = ["endpoint", "calls"];
 
@@ -290,8 +322,12 @@ fn publish(node: &Node, faults: &mut Faults<'_>) -> Publish {
         "auto" => &[],
         _ => &ONLY_HTTPS,
     };
+    let member_at = |path: &str| {
+        let mut keys = path.split('.');
+        keys.try_fold(node, |node, key| member(node, key))
+    };
     for key in idle {
-        if let Some(member) = member(node, key) {
+        if let Some(member) = member_at(key) {
             let (way, other) = if https {
                 ("https", "mqtt")
             } else {
@@ -300,7 +336,7 @@ fn publish(node: &Node, faults: &mut Faults<'_>) -> Publish {
             let key = format!("bridge.{key}");
             let message = format!("`{key}` does nothing with `publish: {way}`");
             faults.error("does-not-fit", &key, member.at, message).help =
-                Some(format!("leave it out, or set `publish: {other}`"));
+                Some(format!("leave it out, or set `publish: {other}` or `auto`"));
         }
     }
     if asked == "mqtt" {
@@ -406,6 +442,12 @@ fn credentials(node: &Node, broker: Option<&Broker>, faults: &mut Faults<'_>) ->
         (None, Some(_)) => "none",
     });
     let at = member(node, "credentials").unwrap_or(node).at;
+    if let Some(section) = section.filter(|_| word != "authorizer") {
+        let key = "bridge.authorizer";
+        let message = format!("`{key}` does nothing with `bridge.credentials: {word}`");
+        faults.error("does-not-fit", key, section.at, message).help =
+            Some("set `credentials: authorizer`, or leave the section out".into());
+    }
     match word {
         "aws" => {
             if let Some(broker) = broker.filter(|broker| !broker.transport.is_websocket()) {

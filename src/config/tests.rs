@@ -239,6 +239,81 @@ fn ways_to_the_broker_that_do_not_fit() {
     );
 }
 
+/// What would be read and never used is a fault, which names what it needs.
+#[test]
+fn keys_that_do_nothing_without_another() {
+    let check = |bridge: &str, expected: &[&str]| {
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|message| format!("does-not-fit: {message}"))
+            .collect();
+        assert_eq!(faults_of(bridge, ""), expected, "{bridge}");
+    };
+    check(
+        "  pace: { account: 2000, tasks: 3, count_tasks: ecs }\n",
+        &[],
+    );
+    check("  pace: { account: 0, tasks: 3 }\n", &[]);
+    check(
+        "  pace: { count_tasks: ecs }\n",
+        &["`bridge.pace.count_tasks` does nothing without `bridge.pace.account`"],
+    );
+    check(
+        "  pace: { tasks: 3, publishes: 50 }\n",
+        &["`bridge.pace.tasks` does nothing without `bridge.pace.account`"],
+    );
+    check(
+        "  calls: 8\n  endpoint: https://h\n",
+        &[
+            "`bridge.calls` does nothing with `publish: mqtt`",
+            "`bridge.endpoint` does nothing with `publish: mqtt`",
+        ],
+    );
+    check(
+        "  publish: auto\n  calls: 8\n  endpoint: https://h\n  broker: mqtt://h\n  client_id: a\n",
+        &[],
+    );
+    check(
+        "  publish: https\n  broker: mqtt://h\n  client_id: a\n  connections: { max: 3 }\n",
+        &[
+            "`bridge.broker` does nothing with `publish: https`",
+            "`bridge.client_id` does nothing with `publish: https`",
+            "`bridge.connections` does nothing with `publish: https`",
+        ],
+    );
+    check(
+        "  publish: https\n  pace: { account: 9, publishes: 5, bytes: 6, unacknowledged: 7 }\n",
+        &[
+            "`bridge.pace.publishes` does nothing with `publish: https`",
+            "`bridge.pace.bytes` does nothing with `publish: https`",
+            "`bridge.pace.unacknowledged` does nothing with `publish: https`",
+        ],
+    );
+    check(
+        "  broker: mqtts://h\n  credentials: none\n  authorizer: { token: t }\n",
+        &["`bridge.authorizer` does nothing with `bridge.credentials: none`"],
+    );
+    check(
+        "  broker: wss://h\n  credentials: aws\n  authorizer: { token: t }\n",
+        &["`bridge.authorizer` does nothing with `bridge.credentials: aws`"],
+    );
+    check(
+        "  broker: mqtts://h\n  tls: { certificate: a }\n",
+        &["`bridge.tls` has only one of `certificate` and `key`"],
+    );
+    let text = format!("{GOOD}bridge:\n  pace: {{ count_tasks: ecs }}\n");
+    assert_eq!(
+        faults_of("  pace: { bytes: 1023 }\n", ""),
+        [
+            "out-of-range: `bridge.pace.bytes` is 1023: one large message would close a connection for minutes or longer"
+        ]
+    );
+    assert_eq!(faults_of("  pace: { bytes: 1024 }\n", ""), [""; 0]);
+    assert_eq!(faults_of("  pace: { bytes: 0 }\n", ""), [""; 0]);
+    let help = loaded(&text, &[], &[]).faults.remove(0).help.unwrap();
+    assert!(help.starts_with("add `account`"), "{help}");
+}
+
 #[test]
 fn who_the_daemon_is_to_the_broker() {
     let bridge = |lines: &str| {

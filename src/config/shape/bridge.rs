@@ -118,7 +118,7 @@ pub(super) const KEYS: &[Key] = &[
     optional(
         "publish_timeout",
         Shape::Duration,
-        "How long the broker may take to acknowledge a message before its connection counts as lost. Default 30s.",
+        "How long the broker may take to acknowledge a message before its connection counts as lost, and with publish: auto the data plane to answer a call. Default 30s.",
     ).default(Text("30s")),
     optional(
         "drain",
@@ -236,7 +236,7 @@ const PACE: &[Key] = &[
             least: 0,
             most: 1_000_000_000,
         },
-        "Bytes a second on one connection; 0 for no limit. Default 524288, IoT Core's.",
+        "Bytes a second on one connection, 1024 or more; 0 for no limit. Default 524288, IoT Core's.",
     ).default(Number(524_288)),
     optional(
         "unacknowledged",
@@ -261,7 +261,7 @@ const PACE: &[Key] = &[
             least: 1,
             most: 10_000,
         },
-        "How many tasks share `account`. Default 1.",
+        "How many tasks share `account`, which it needs. Default 1.",
     ).default(Number(1)),
     optional(
         "count_tasks",
