@@ -28,8 +28,16 @@ pub enum EcsTasksError {
         why: String,
     },
     /// ECS does not list the tasks.
-    #[error("{0}; the task role needs ecs:ListTasks")]
+    #[error("{0}{advice}", advice = advice(.0))]
     Call(#[from] CallError),
+}
+
+/// What may be missing, where ECS refuses.
+fn advice(error: &CallError) -> &'static str {
+    match error {
+        CallError::Refused { .. } => "; the task role needs ecs:ListTasks",
+        CallError::Sign(_) | CallError::Unreachable { .. } => "",
+    }
 }
 
 /// Counts the running tasks of this task's family.
