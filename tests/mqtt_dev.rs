@@ -26,8 +26,14 @@ use eventcast::dev::broker::everybody::Everybody;
 use eventcast::dev::broker::limits::{Limits, Rules};
 use eventcast::mqtt::auth::Access;
 use eventcast::mqtt::{Settings, pool::Pool};
-use eventcast::port::{PublishError, Publisher};
-use tokio::time::{Instant, timeout};
+use eventcast::port::{
+    Action, Answer, Authentication, Authorizer, Client, Decision, Identity, Presented,
+    PublishError, Publisher,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 
 const BOUND: Duration = Duration::from_secs(30);
 
@@ -100,4 +106,123 @@ async fn a_pool_within_the_limits_loses_nothing() {
     pool.close(Instant::now() + BOUND).await;
     let counts = running.broker.counts();
     assert_eq!((counts.throttled, counts.published), (0, 600));
+}
+
+/// A network before a broker's port, which stalls for 1 s of each 1.8 s and then lets through at
+/// once what came meanwhile, as TCP does after a loss. The connections end with the returned tasks.
+async fn stalling(broker: u16) -> (u16, JoinSet<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut ways = JoinSet::new();
+        loop {
+            let client = listener.accept().await.unwrap().0;
+            let server = TcpStream::connect(("127.0.0.1", broker)).await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            ways.spawn(async move {
+                let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+            });
+            ways.spawn(async move {
+                let begin = Instant::now();
+                let mut buffer = vec![0; 1 << 20];
+                while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+                    let at = begin.elapsed().as_millis() % 1_800;
+                    if at < 1_000 {
+                        sleep(Duration::from_millis(u64::try_from(1_000 - at).unwrap())).await;
+                    }
+                    if to_server.write_all(&buffer[..count]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (port, tasks)
+}
+
+/// What was sent within the limit can arrive at once. The broker counts what arrives.
+#[tokio::test]
+async fn a_network_that_stalls_makes_no_second_too_full() {
+    let running = start(Limits::iot_core(), Rules::iot_core(), Arc::new(Everybody)).await;
+    let (port, _network) = stalling(running.port).await;
+    let pool = Pool::start(Settings {
+        access: Access::plain("127.0.0.1", port),
+        connections: (1, 1),
+        ..Settings::default()
+    });
+    let mut pendings = Vec::new();
+    for n in 0..400 {
+        let publication = publication(&format!("order/{n}"), "{}");
+        pendings.push(pool.publish(publication).unwrap());
+    }
+    for pending in pendings {
+        let fate = timeout(BOUND, pending).await.expect("a fate");
+        assert_eq!(fate, Ok(()));
+    }
+    pool.close(Instant::now() + BOUND).await;
+    let counts = running.broker.counts();
+    assert_eq!((counts.throttled, counts.published), (0, 400));
+}
+
+/// Lets everybody in but the daemon's connection of this number.
+struct AllBut(&'static str);
+
+impl eventcast::port::Access for AllBut {
+    fn decide(&self, client: &Client, action: Action<'_>) -> Decision {
+        match action {
+            Action::Connect { .. } if client.id.ends_with(self.0) => {
+                Decision::Denied("not this one".into())
+            }
+            _ => Decision::Allowed,
+        }
+    }
+}
+
+impl Authorizer for AllBut {
+    fn authenticate<'a>(&'a self, _: &'a Presented) -> Answer<'a> {
+        let access = Arc::new(Self(self.0));
+        Box::pin(async move {
+            Ok(Authentication::Known(Identity {
+                principal: "daemon".into(),
+                access,
+                refresh_after: None,
+                disconnect_after: None,
+            }))
+        })
+    }
+}
+
+#[tokio::test]
+async fn one_connection_that_cannot_be_made_does_not_stop_growth() {
+    let but_one = Arc::new(AllBut("-1"));
+    let running = start(Limits::iot_core(), Rules::iot_core(), but_one).await;
+    let pool = Pool::start(Settings {
+        access: Access::plain("127.0.0.1", running.port),
+        connections: (2, 20),
+        ..Settings::default()
+    });
+    timeout(BOUND, pool.ready()).await.unwrap();
+    while pool.last_error().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let begin = Instant::now();
+    let mut pendings = Vec::new();
+    for n in 0..900 {
+        let publication = publication(&format!("order/{n}"), "{}");
+        pendings.push(pool.publish(publication).unwrap());
+    }
+    for pending in pendings {
+        assert_eq!(timeout(BOUND, pending).await.expect("a fate"), Ok(()));
+    }
+    // One connection alone takes ten seconds.
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert!(pool.connections() > 5, "{} connections", pool.connections());
+    pool.close(Instant::now() + BOUND).await;
+    assert_eq!(running.broker.counts().throttled, 0);
 }

@@ -1,7 +1,7 @@
 //! IoT Core's HTTPS data plane as the daemon's publisher: one call for each message, and every refusal is told.
 //!
 //! A call that is throttled makes all wait for a moment. A call whose fate is unknown (no answer, a server error) is made again
-//! before any other of its topic.
+//! before any other of its topic; beside MQTT connections it is given back, since they may carry it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -48,6 +48,8 @@ type Fate = Result<(), PublishError>;
 pub struct DataPlane {
     shared: Arc<Ours>,
     most: u32,
+    /// Calls of unknown fate, and a rate that refusals lower, are the matter of who publishes.
+    is_overflow: bool,
     closing: watch::Sender<bool>,
 }
 
@@ -81,7 +83,17 @@ impl DataPlane {
                 pause: watch::Sender::new(Instant::now()),
             }),
             most,
+            is_overflow: false,
             closing: watch::Sender::new(false),
+        }
+    }
+
+    /// The same beside MQTT connections: a message of unknown fate is given back as transient, and the rate is kept by the pool.
+    #[must_use]
+    pub fn as_overflow(self) -> Self {
+        Self {
+            is_overflow: true,
+            ..self
         }
     }
 
@@ -115,8 +127,10 @@ impl Publisher for DataPlane {
         let shared = Arc::clone(&self.shared);
         let closing = self.closing.subscribe();
         let since = Instant::now();
+        let is_overflow = self.is_overflow;
         Ok(Pending(Box::pin(async move {
-            shared.send(publication, place, since, closing).await
+            let turn = (place, since);
+            shared.send(publication, turn, is_overflow, closing).await
         })))
     }
 
@@ -196,8 +210,8 @@ impl Ours {
     async fn send(
         &self,
         mut publication: Publication,
-        mut place: Option<Place>,
-        since: Instant,
+        (mut place, since): (Option<Place>, Instant),
+        is_overflow: bool,
         mut closing: watch::Receiver<bool>,
     ) -> Fate {
         if let Some(before) = place.as_mut().and_then(|place| place.before.take()) {
@@ -208,7 +222,9 @@ impl Ours {
         let Ok(_call) = self.calls.acquire().await else {
             return Err(transient("the publisher is closing"));
         };
-        turn(|now| self.rate().try_take(now)).await;
+        if !is_overflow {
+            turn(|now| self.rate().try_take(now)).await;
+        }
         if *closing.borrow() {
             return Err(transient("the publisher is closing"));
         }
@@ -230,6 +246,9 @@ impl Ours {
             };
             if self.up.send_replace(0) > 0 {
                 tracing::warn!(error = unknown, "IoT Core's data plane does not answer");
+            }
+            if is_overflow {
+                return Err(PublishError::Transient { what: unknown });
             }
             let wait = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
             tokio::select! {

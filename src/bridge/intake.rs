@@ -50,7 +50,8 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
                     failures = 0;
                     self.health.queue_answered();
                     self.metrics.unusable.raise_to(self.queue.unusable());
-                    if deliveries.len() >= PER_RECEIVE && wanted >= most {
+                    // With most places taken, more polls would bring nothing that could be begun.
+                    if deliveries.len() >= PER_RECEIVE && wanted >= most && room.is_half_free() {
                         self.metrics.held_back.one(Limit::Queue.name(), None);
                     }
                     wanted = match deliveries.len() {

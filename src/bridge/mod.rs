@@ -122,6 +122,7 @@ impl Drop for Place {
 /// Bounds of what is in flight.
 struct Room {
     places: Arc<Semaphore>,
+    most: usize,
     most_bytes: usize,
     bytes: AtomicUsize,
     freed: Notify,
@@ -131,10 +132,16 @@ impl Room {
     fn new(places: usize, most_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             places: Arc::new(Semaphore::new(places)),
+            most: places,
             most_bytes,
             bytes: AtomicUsize::new(0),
             freed: Notify::new(),
         })
+    }
+
+    /// Returns `true` while at least half of the places are free.
+    fn is_half_free(&self) -> bool {
+        self.places.available_permits() >= self.most / 2
     }
 
     /// Places for what one receive may bring, where there are some now.

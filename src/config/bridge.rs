@@ -1,5 +1,7 @@
 //! The `bridge` section: where events come from, where publications go, and how hard the daemon works.
 
+mod pace;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,10 +10,6 @@ use super::secret::{MASK, masked_url};
 use super::{member, text};
 use crate::broker::Broker;
 use crate::channel::limits::CLIENT_ID_BYTES;
-use crate::channel::limits::{
-    BYTES_PER_SECOND_PER_CONNECTION, PUBLISHES_PER_SECOND_PER_CONNECTION,
-    UNACKNOWLEDGED_PER_CONNECTION,
-};
 use crate::event::pattern::tree::{Node, NodeValue};
 
 /// What the daemon is configured to do.
@@ -187,7 +185,7 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
             number(connections, "min", 2),
             number(connections, "max", 200),
         ),
-        pace: pace(member(node, "pace").unwrap_or(&empty), faults),
+        pace: pace::read(member(node, "pace").unwrap_or(&empty), faults),
         in_flight: number(node, "in_flight", 1_000),
         in_flight_bytes: number(node, "in_flight_bytes", 64 * 1024 * 1024),
         pollers: (number(pollers, "min", 1), number(pollers, "max", 16)),
@@ -250,52 +248,6 @@ fn client_id(node: &Node, faults: &mut Faults<'_>) -> String {
 /// One task's part of what all may send: less than one for each task cannot be shared out.
 pub fn share(account: u32, tasks: u32) -> u32 {
     (account / tasks.max(1)).max(1)
-}
-
-/// The fewest bytes a second that a connection can be paced to. A message above the rate is sent
-/// whole, and the connection then waits for as long as it would have taken.
-const LEAST_BYTES: usize = 1_024;
-
-/// Keys of `bridge.pace` that share out what `account` says.
-const SHARES_OF_ACCOUNT: [&str; 2] = ["tasks", "count_tasks"];
-
-fn pace(node: &Node, faults: &mut Faults<'_>) -> Pace {
-    for key in SHARES_OF_ACCOUNT {
-        // `account: 0` says that there is no limit to share.
-        if let (Some(member), None) = (member(node, key), member(node, "account")) {
-            let key = format!("bridge.pace.{key}");
-            let message = format!("`{key}` does nothing without `bridge.pace.account`");
-            faults.error("does-not-fit", &key, member.at, message).help = Some(
-                "add `account`, what all tasks together may publish in a second (IoT Core's quota is 20000, in small Regions 2000), or leave it out"
-                    .into(),
-            );
-        }
-    }
-    let bytes = number(node, "bytes", 0);
-    if (1..LEAST_BYTES).contains(&bytes) {
-        let at = member(node, "bytes").unwrap_or(node).at;
-        let key = "bridge.pace.bytes";
-        let message = format!(
-            "`{key}` is {bytes}: one large message would close a connection for minutes or longer"
-        );
-        faults.error("out-of-range", key, at, message).accepted =
-            Some(format!("0 for no limit, or {LEAST_BYTES} and more"));
-    }
-    let limit = |key, default: u32| {
-        let limit = number(node, key, default as usize);
-        u32::try_from(limit).ok().filter(|limit| *limit > 0)
-    };
-    let tasks = u32::try_from(number(node, "tasks", 1)).unwrap_or(1).max(1);
-    let unacknowledged = number(node, "unacknowledged", UNACKNOWLEDGED_PER_CONNECTION.into());
-    Pace {
-        publishes: limit("publishes", PUBLISHES_PER_SECOND_PER_CONNECTION),
-        bytes: limit("bytes", BYTES_PER_SECOND_PER_CONNECTION),
-        unacknowledged: u16::try_from(unacknowledged).unwrap_or(u16::MAX),
-        account: limit("account", 0),
-        task: limit("account", 0).map(|account| share(account, tasks)),
-        counts_tasks: text(node, "count_tasks").as_deref() == Some("ecs"),
-        tasks,
-    }
 }
 
 /// The keys that only one way of publishing knows.

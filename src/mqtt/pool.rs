@@ -18,6 +18,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, oneshot, watch};
 use tokio::task::JoinSet;
@@ -26,6 +27,7 @@ use tokio::time::{Instant, sleep_until};
 use self::connections::LinkId;
 use self::flow::{Job, Outcome};
 use self::keeper::Keeper;
+use self::overflow::Overflow;
 use self::schedule::Scheduler;
 use super::Settings;
 use super::connection::transient;
@@ -76,6 +78,8 @@ impl Shared {
 pub struct Pool {
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
+    /// How long an answer may take.
+    publish_timeout: Duration,
     closing: watch::Sender<Option<Instant>>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -96,6 +100,7 @@ impl Pool {
             up: watch::Sender::new(0),
             failure: watch::Sender::new(None),
         });
+        let publish_timeout = settings.publish_timeout;
         let mut keeper = Keeper::new(settings, Arc::clone(&shared), closing.subscribe());
         keeper.begin();
         let mut tasks = JoinSet::new();
@@ -103,6 +108,7 @@ impl Pool {
         Self {
             shared,
             metrics,
+            publish_timeout,
             closing,
             tasks: Mutex::new(tasks),
         }
@@ -110,18 +116,23 @@ impl Pool {
 
     /// Gives publications for which no connection has room to another publisher, at most `window`
     /// at a time. Of a topic it has one at a time, and none while a connection has any, so that
-    /// order holds. It is no connection that is up.
+    /// order holds. It is no connection that is up. It is to give back what it knows no fate of:
+    /// after the time that a connection's acknowledgement may take it is not waited for.
     #[must_use]
     pub fn with_overflow(mut self, publisher: impl Publisher, window: u16) -> Self {
-        let link = self
+        let (id, wake) = self
             .shared
             .scheduler()
             .connections
             .open_overflow(window.into());
-        let shared = Arc::clone(&self.shared);
-        let closing = self.closing.subscribe();
-        let tasks = self.tasks.get_mut();
-        tasks.spawn(overflow::run(shared, link, publisher, closing));
+        let overflow = Overflow {
+            shared: Arc::clone(&self.shared),
+            metrics: Arc::clone(&self.metrics),
+            publisher,
+            within: self.publish_timeout,
+            closing: self.closing.subscribe(),
+        };
+        self.tasks.get_mut().spawn(overflow.run(id, wake));
         self
     }
 

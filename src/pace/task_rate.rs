@@ -13,6 +13,14 @@ const DECREASE: f64 = 0.5;
 /// The part of its share that a task's rate grows by in a second after that.
 const INCREASE: f64 = 0.1;
 
+/// The part of the rate that growth ends at which a task keeps however often it is refused: a broker
+/// that refuses for other reasons than this task's rate must not stop it.
+const LEAST: f64 = 0.05;
+
+/// The rate that a task without a share tries out after a refusal, at the least. What it happened
+/// to have sent before the first one may be next to nothing.
+const LEAST_TRIED: f64 = 200.0;
+
 /// Refusals within this time after a decrease were caused by the rate before it.
 const BETWEEN_DECREASES: Duration = Duration::from_millis(500);
 
@@ -144,13 +152,15 @@ impl TaskRate {
             self.share.map_or(sent, |share| share.min(sent)),
             |lowered| lowered.rate,
         );
-        let rate = (rate * DECREASE).max(1.0);
+        // Without a share it is tried out how much more the broker takes.
+        let tried = (2.0 * sent).max(LEAST_TRIED);
+        let until = lowered.map_or(self.share.unwrap_or(tried), |lowered| lowered.until);
+        let rate = (rate * DECREASE).max(until * LEAST).max(1.0);
         self.lowered = Some(Lowered {
             at: now,
             grown: now,
             rate,
-            // Without a share it is tried out how much more the broker takes.
-            until: lowered.map_or(self.share.unwrap_or(2.0 * sent), |lowered| lowered.until),
+            until,
         });
         self.set_rate(Some(rate));
     }
@@ -231,6 +241,29 @@ mod tests {
             assert!((one / other - 1.0).abs() < 0.2, "{shares:?}: {one} {other}");
             let used = (one + other) / (late.len() * 1_000) as f64;
             assert!(used > 0.6, "{shares:?}: {used} of the quota");
+        }
+    }
+
+    /// As when other tasks, or clients, use the account up: this one goes on all the same.
+    #[tokio::test(start_paused = true)]
+    async fn refusals_at_random_do_not_stop_a_task() {
+        for share in [None, Some(200)] {
+            let mut task = TaskRate::new(share);
+            let mut random = fastrand::Rng::with_seed(14);
+            let mut accepted = 0;
+            for _ in 0..30_000 {
+                sleep_until(Instant::now() + TICK).await;
+                let now = Instant::now();
+                if task.due(now).is_none() {
+                    task.take(now);
+                    if random.f64() < 0.2 {
+                        task.throttled(now);
+                    } else {
+                        accepted += 1;
+                    }
+                }
+            }
+            assert!(accepted > 300, "{share:?}: {accepted} in half a minute");
         }
     }
 

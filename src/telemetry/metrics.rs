@@ -120,6 +120,7 @@ metrics! {
         handed_back: "Deliveries handed back untouched because the process is ending.",
         deleted: "Deliveries finished and deleted from the queue, dead letters included.",
         left_to_redrive: "Deliveries that can never be published, left to the queue's own redrive: there is no dead-letter queue.",
+        published_by_https: "Messages that IoT Core's data plane took because no connection had room (`publish: auto`).",
         possible_duplicates: "Finished deliveries that could not be deleted: they may come again.",
         receive_errors: "Failed calls of receive.",
     }

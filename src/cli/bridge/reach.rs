@@ -120,7 +120,7 @@ pub(super) async fn over_mqtt(
     let pool = Arc::new(match section.publish.data_plane() {
         Some(calls) => {
             let publisher = data_plane(calls, aws, None).await?.0;
-            pool.with_overflow(publisher, calls.most)
+            pool.with_overflow(publisher.as_overflow(), calls.most)
         }
         None => pool,
     });

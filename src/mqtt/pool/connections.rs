@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -15,6 +16,15 @@ pub(super) type LinkId = usize;
 
 /// The most connections that are looked at for one publication while some have room.
 const LOOKED_AT: usize = 8;
+
+/// The time in which the broker counts what a connection publishes.
+const COUNTED: Duration = Duration::from_secs(1);
+
+/// The overflow is given nothing for as long after it gave no answer.
+const OVERFLOW_REST: Duration = Duration::from_secs(5);
+
+/// The least that a timer tells apart.
+const TICK: Duration = Duration::from_millis(1);
 
 /// State of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +44,13 @@ enum State {
 pub(super) struct Link {
     state: State,
     pace: Pace,
+    /// Times of the acknowledgements of the last second. A publication reaches the broker at some
+    /// time between its sending and its acknowledgement, and later than it was sent where the
+    /// network stalls: as long as those without an acknowledgement and these together are no more
+    /// than the broker takes in a second, no second at the broker has more.
+    acknowledged: VecDeque<Instant>,
+    /// The most that the broker takes in a second, where it has such a limit.
+    most: Option<usize>,
     /// The number of publications that may be unacknowledged, and how many more may be now.
     window: usize,
     slots: usize,
@@ -50,8 +67,34 @@ impl Link {
     }
 
     /// One of its publications has its answer.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn answered(&mut self, now: Instant) {
         self.slots += 1;
+        if self.most.is_some() {
+            self.acknowledged.push_back(now);
+        }
+    }
+
+    /// The publications that it may carry now, one at least, or what to wait for.
+    fn room(&mut self, now: Instant) -> Result<usize, Wait> {
+        if self.slots == 0 {
+            return Err(Wait::Room);
+        }
+        let Some(most) = self.most else {
+            return Ok(self.slots);
+        };
+        while self
+            .acknowledged
+            .front()
+            .is_some_and(|at| *at + COUNTED <= now)
+        {
+            self.acknowledged.pop_front();
+        }
+        let counted = self.window.saturating_sub(self.slots) + self.acknowledged.len();
+        match (most.saturating_sub(counted), self.acknowledged.front()) {
+            (0, Some(oldest)) => Err(Wait::Until(*oldest + COUNTED + TICK)),
+            (0, None) => Err(Wait::Room),
+            (left, _) => Ok(left.min(self.slots)),
+        }
     }
 }
 
@@ -99,6 +142,8 @@ pub(super) struct Connections {
     /// What takes publications for which no connection has room. A topic has one unacknowledged
     /// publication there: what carries it keeps no order of its own.
     overflow: Option<LinkId>,
+    /// Since the overflow failed: until when it is given nothing. Then it is given one at a time.
+    distrusted: Option<Instant>,
     /// A publication found no connection with room since [`take_pressed`](Self::take_pressed).
     pressed: bool,
 }
@@ -110,6 +155,7 @@ impl Connections {
             links: Vec::new(),
             cursor: 0,
             overflow: None,
+            distrusted: None,
             pressed: false,
         }
     }
@@ -119,6 +165,8 @@ impl Connections {
         let link = Link {
             state: State::Opening,
             pace: Pace::new(&self.limits),
+            acknowledged: VecDeque::new(),
+            most: self.limits.publishes.map(|most| most as usize),
             slots: 0,
             window: 0,
             outbox: VecDeque::new(),
@@ -149,6 +197,7 @@ impl Connections {
         if let Some(link) = self.links.get_mut(id) {
             link.state = State::Up;
             link.pace = Pace::new(&free);
+            link.most = None;
             (link.slots, link.window) = (window, window);
         }
         self.overflow = Some(id);
@@ -171,10 +220,11 @@ impl Connections {
         self.count(&[State::Opening, State::Up, State::Down])
     }
 
-    /// Returns `true` when a connection was lost, or could not be made: more of them would not
-    /// help.
-    pub(super) fn any_down(&self) -> bool {
-        self.count(&[State::Down]) > 0
+    /// Returns `true` when more connections were lost, or could not be made, than are up: more of
+    /// them would not help.
+    pub(super) fn are_failing(&self) -> bool {
+        let down = self.count(&[State::Down]);
+        down > self.count(&[State::Up])
     }
 
     /// Returns `true` when nothing is without an answer.
@@ -214,6 +264,7 @@ impl Connections {
     pub(super) fn up(&mut self, id: LinkId, window: usize) {
         if let Some(link) = self.links.get_mut(id) {
             link.pace = Pace::new(&self.limits);
+            link.acknowledged.clear();
             (link.slots, link.window) = (window, window);
             if link.state != State::Ending {
                 link.state = State::Up;
@@ -235,19 +286,33 @@ impl Connections {
         (outbox, std::mem::take(&mut link.waiting))
     }
 
-    /// Lets one idle connection end, where there is one.
+    /// Lets one connection end, where there is one that is down, or idle.
     pub(super) fn end_one(&mut self) -> bool {
         let overflow = self.overflow;
-        let mut links = self.links.iter_mut().enumerate().rev();
-        let idle = links.find(|(id, link)| {
+        let is_down = |(_, link): &(LinkId, &mut Link)| link.state == State::Down;
+        let is_idle = |(id, link): &(LinkId, &mut Link)| {
             Some(*id) != overflow && link.state == State::Up && link.slots == link.window
-        });
-        let Some((_, link)) = idle else {
+        };
+        let down = self.links.iter_mut().enumerate().rev().find(is_down);
+        let id = match down {
+            Some((id, _)) => Some(id),
+            None => {
+                let mut links = self.links.iter_mut().enumerate().rev();
+                links.find(is_idle).map(|(id, _)| id)
+            }
+        };
+        let Some(link) = id.and_then(|id| self.links.get_mut(id)) else {
             return false;
         };
         link.state = State::Ending;
         link.wake.notify_one();
         true
+    }
+
+    /// Returns `true` for a connection that is to end.
+    pub(super) fn is_ending(&self, id: LinkId) -> bool {
+        let link = self.links.get(id);
+        link.is_some_and(|link| link.state == State::Ending)
     }
 
     /// A connection has ended, and its number may be given to another.
@@ -277,11 +342,9 @@ impl Connections {
             return Err(Wait::Answer);
         }
         let link = self.links.get_mut(id).ok_or(Wait::Answer)?;
-        if link.slots == 0 {
-            return Err(Wait::Room);
-        }
+        let room = link.room(now)?;
         match link.pace.due(now) {
-            None => Ok(link.pace.room().min(link.slots as f64)),
+            None => Ok(link.pace.room().min(room as f64)),
             Some(due) => Err(Wait::Until(due)),
         }
     }
@@ -312,9 +375,28 @@ impl Connections {
             return Ok(id);
         }
         self.pressed = true;
-        let has_slots = |id: &LinkId| self.links.get(*id).is_some_and(|link| link.slots > 0);
-        let overflow = self.overflow.filter(has_slots);
+        let overflow = self.overflow.filter(|id| self.overflow_has_room(*id, now));
         overflow.ok_or(due.map_or(Wait::Room, Wait::Until))
+    }
+
+    fn overflow_has_room(&self, id: LinkId, now: Instant) -> bool {
+        let Some(link) = self.links.get(id) else {
+            return false;
+        };
+        match self.distrusted {
+            None => link.slots > 0,
+            Some(until) => now >= until && link.is_quiet(),
+        }
+    }
+
+    /// The overflow gave no answer: for a while it is given nothing.
+    pub(super) fn overflow_failed(&mut self, now: Instant) {
+        self.distrusted = Some(now + OVERFLOW_REST);
+    }
+
+    /// The overflow gave an answer.
+    pub(super) fn overflow_answered(&mut self) {
+        self.distrusted = None;
     }
 
     /// Gives a publication to a connection.

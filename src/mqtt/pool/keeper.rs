@@ -119,7 +119,7 @@ impl Keeper {
             let pressed = scheduler.connections.take_pressed();
             let pressing = scheduler.pressing();
             let open = scheduler.connections.opened();
-            if !(pressed || pressing > 0) || scheduler.connections.any_down() {
+            if !(pressed || pressing > 0) || scheduler.connections.are_failing() {
                 return;
             }
             // Without limits of a connection, acknowledgements are what is waited for: half as many

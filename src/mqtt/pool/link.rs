@@ -77,6 +77,9 @@ impl Link {
                 () = sleep(jittered(wait)) => {}
                 () = asked_to_close(&mut closing) => break,
             }
+            if self.shared.scheduler().connections.is_ending(self.id) {
+                break;
+            }
             wait = (wait * 2).min(longest);
         }
         self.shared.scheduler().connections.ended(self.id);

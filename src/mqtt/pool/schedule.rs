@@ -31,6 +31,8 @@ pub(super) struct Scheduler {
     due: Option<Instant>,
     /// An acknowledgement gives room to the ring, too.
     wants_answer: bool,
+    /// What the first in the ring waits for, and the others after it.
+    ring_waits_for: Limit,
     pub(super) task: TaskRate,
     pub(super) demand: Demand,
     waiting: usize,
@@ -48,6 +50,7 @@ impl Scheduler {
             ring: VecDeque::new(),
             due: None,
             wants_answer: false,
+            ring_waits_for: Limit::Connection,
             waiting: 0,
             closing: false,
             closed: false,
@@ -169,7 +172,7 @@ impl Scheduler {
             return self.advance(&topic, usize::MAX, now);
         }
         // Others have waited for longer.
-        flow.limit = Some(Limit::Connection);
+        flow.limit = Some(self.ring_waits_for);
         flow.queued = Queued::Ring;
         self.ring.push_back(topic.clone());
         if self.due.is_none_or(|due| due <= now) {
@@ -183,7 +186,7 @@ impl Scheduler {
         let Some(link) = self.connections.get_mut(id) else {
             return;
         };
-        link.answered();
+        link.answered(now);
         if let Some(flow) = self.flows.get_mut(&job.topic)
             && flow.link == Some(id)
             && job.order != Some(TopicOrder::Unordered)
@@ -301,8 +304,15 @@ impl Scheduler {
                 }
                 Err(limit) => limit,
             };
+            let goes_to_ring = bound.is_none() || matches!(limit, Wait::Account(_));
+            if goes_to_ring && limit != Wait::Turn {
+                self.ring_waits_for = limit.limit();
+            }
             let flow = self.flows.get_mut(topic)?;
-            flow.limit = Some(limit.limit());
+            flow.limit = Some(match limit {
+                Wait::Turn => self.ring_waits_for,
+                limit => limit.limit(),
+            });
             match (limit, bound) {
                 // It is its turn again, after all others.
                 (Wait::Turn, _) | (Wait::Until(..) | Wait::Room, None) | (Wait::Account(_), _) => {

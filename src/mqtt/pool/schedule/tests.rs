@@ -11,6 +11,8 @@ use crate::mqtt::pool::flow::Outcome;
 use crate::port::PublishError;
 use crate::route::publication::{Facts, Qos};
 
+mod counted;
+
 const IOT_CORE: Limits = Limits {
     publishes: Some(100),
     bytes: Some(512 * 1024),
@@ -29,6 +31,8 @@ struct Broker {
     round_trip: Duration,
     /// What is on its way, in the order of sending: when it is answered, by which connection.
     sent: VecDeque<(Instant, LinkId, Job)>,
+    /// When each was acknowledged, in the order of time.
+    acknowledged: Vec<Instant>,
     /// All that was sent: when, by which connection, to which topic, which number.
     log: Vec<(Instant, LinkId, String, u32)>,
     fates: Vec<oneshot::Receiver<Outcome>>,
@@ -52,6 +56,7 @@ impl Broker {
             now,
             round_trip,
             sent: VecDeque::new(),
+            acknowledged: Vec::new(),
             log: Vec::new(),
             fates: Vec::new(),
             entered: BTreeMap::new(),
@@ -102,6 +107,7 @@ impl Broker {
     }
 
     fn answer(&mut self, id: LinkId, job: Job) {
+        self.acknowledged.push(self.now);
         self.scheduler.answered(id, &job.publication, self.now);
         job.fate.send(Ok(())).unwrap();
     }
@@ -138,12 +144,7 @@ impl Broker {
     fn most_in_a_second(&self) -> usize {
         let most = |id: &LinkId| {
             let sent = self.log.iter().filter(|(_, by, ..)| by == id);
-            let times: Vec<Instant> = sent.map(|(at, ..)| *at).collect();
-            let within = |from: usize| {
-                let end = times[from] + Duration::from_secs(1);
-                times[from..].iter().take_while(|at| **at < end).count()
-            };
-            (0..times.len()).map(within).max().unwrap_or(0)
+            most_in_a_second(&sent.map(|(at, ..)| *at).collect::<Vec<_>>())
         };
         self.links.iter().map(most).max().unwrap()
     }
@@ -152,6 +153,14 @@ impl Broker {
         let sent = self.log.iter().filter(|(_, _, of, _)| of == topic);
         sent.map(|(.., number)| *number).collect()
     }
+}
+
+fn most_in_a_second(times: &[Instant]) -> usize {
+    let within = |from: usize| {
+        let end = times[from] + Duration::from_secs(1);
+        times[from..].iter().take_while(|at| **at < end).count()
+    };
+    (0..times.len()).map(within).max().unwrap_or(0)
 }
 
 fn is_rising(numbers: &[u32]) -> bool {
