@@ -281,7 +281,7 @@ impl Drop for Platform {
 async fn what_exceeds_the_connection_goes_by_https_in_order() {
     for queue in ["overflow", "overflow.fifo"] {
         let mut platform = Platform::new(queue).await;
-        platform.start("");
+        platform.start(ONE_POLL);
         platform.until(EVENTS).await;
         let (_, again) = platform.order();
         assert_eq!(

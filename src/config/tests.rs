@@ -282,7 +282,7 @@ fn keys_that_do_nothing_without_another() {
         ],
     );
     check(
-        "  publish: https\n  pace: { account: 9, publishes: 5, bytes: 6, unacknowledged: 7 }\n",
+        "  publish: https\n  pace: { account: 9, publishes: 5, bytes: 6000, unacknowledged: 7 }\n",
         &[
             "`bridge.pace.publishes` does nothing with `publish: https`",
             "`bridge.pace.bytes` does nothing with `publish: https`",
