@@ -174,7 +174,7 @@ export interface Client extends EventTarget {
 /** Connects with the options; it needs `url`, `gateway`, or both. */
 export function connect(options: Options): Client;
 
-/** The topic filter of a channel, without the environment: `order:17` is `order/17`, `order:*` is `order/+`. */
+/** The topic filter of a channel, without the environment: `order:17` is `order/17`. */
 export function filterOf(channel: string): string;
 
 /** Whether a topic filter matches a topic. */

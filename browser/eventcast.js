@@ -1,7 +1,5 @@
 // Live messages of eventcast's channels in a browser: MQTT 5 over WebSocket, the gateway's HTTP where that is blocked.
-//
-// A timer, two kinds of connection, the engine that chooses between them, subscriptions, the client, whose tabs share an engine.
-// eventcast.d.ts describes the options. Section numbers are of OASIS "MQTT Version 5.0", limits of AWS IoT Core.
+// eventcast.d.ts describes it. Section numbers are of OASIS "MQTT Version 5.0".
 
 /** IoT Core closes a connection on more. */
 const FILTERS_PER_SUBSCRIBE = 8;
@@ -32,9 +30,8 @@ const random = () => [...crypto.getRandomValues(new Uint32Array(4))].map((word) 
 /** Full jitter. */
 const delayOf = ([first, longest], failures) => Math.random() * Math.min(longest, first * 2 ** Math.min(failures, 20));
 const report = globalThis.reportError ?? console.error;
-const hidden = () => globalThis.document?.visibilityState === 'hidden';
+const hidden = () => globalThis.document?.hidden;
 
-/** A failure with its class. */
 export class EventcastError extends Error {
   constructor(reason, message, more) {
     super(message);
@@ -58,11 +55,9 @@ const bytesOf = (base64) => Uint8Array.from(atob(base64), (char) => char.charCod
 
 /** The topic filter of a channel: `order:17` is `order/17`. */
 export function filterOf(channel) {
-  return channel.replace(/^([\w-]+):(.*)$/s, (_, kind, id) => `${kind}/${id === '*' ? '+' : id}`);
+  return channel.replace(/^([\w-]+):/, '$1/');
 }
-const named = (channel) => (channel.endsWith(':*') ? filterOf(channel) : channel);
 
-/** 4.7 */
 export function matches(filter, topic) {
   const [wanted, given] = [filter.split('/'), topic.split('/')];
   for (const [at, level] of wanted.entries()) {
@@ -122,8 +117,8 @@ function refusal(code, text, more) {
   return new EventcastError(reason, text ?? `the broker refuses it (MQTT reason 0x${code.toString(16)})`, { code, ...more });
 }
 
-/** Properties by form (2.2.2.2): bytes of a number, s text or bytes, p pair of texts, v variable integer. */
-const FORMS = { 1: [0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2a], 2: [0x13, 0x21, 0x22, 0x23], 4: [0x02, 0x11, 0x18, 0x27], s: [0x03, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1a, 0x1c, 0x1f], p: [0x26], v: [0x0b] };
+/** Forms of properties by identifier (2.2.2.2): bytes of a number, s text or bytes, p pair of texts, v variable integer. */
+const FORMS = '-14s----ss-v-----4s2-ss141s-s--s-22211p4111';
 
 class Reader {
   constructor(bytes) {
@@ -159,13 +154,13 @@ class Reader {
     const inner = new Reader(this.take(this.variable()));
     while (inner.at < inner.bytes.length) {
       const id = inner.number(1);
-      const [form] = Object.entries(FORMS).find(([, ids]) => ids.includes(id)) ?? [];
+      const form = FORMS[id];
       if (form === 'p') found.user[inner.text()] = inner.text();
       else if (form === 's') {
         const bytes = inner.take(inner.number(2));
         if (id === 0x1f) found.why = decoder.decode(bytes);
       } else if (form === 'v') inner.variable();
-      else if (form) inner.number(Number(form));
+      else if (form > 0) inner.number(Number(form));
       else throw network(`unknown property ${id}`);
     }
     return found;
@@ -221,7 +216,7 @@ class MqttConnection {
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => this.#connect();
     socket.onmessage = ({ data }) => this.#read(new Uint8Array(data));
-    socket.onclose = () => this.#end(network(this.#up ? 'the connection was cut' : 'the WebSocket cannot be opened'));
+    socket.onclose = () => this.#end(this.#seen ? network('the connection was cut') : network('the WebSocket cannot be opened', { unsent: true }));
     this.#alarm.set('connect', CONNECT_MS, () => this.#end(network('the WebSocket does not answer')));
   }
 
@@ -229,6 +224,7 @@ class MqttConnection {
     const { token, tokenIn, authorizer, clientId, keepAliveSeconds, sessionExpirySeconds } = this.#settings;
     const password = tokenIn === 'query' ? null : token;
     const name = authorizer ? `?x-amz-customauthorizer-name=${encodeURIComponent(authorizer)}` : password && 'eventcast';
+    this.#seen = now();
     // No clean start: the session has what came meanwhile.
     this.#send(CONNECT, [...text('MQTT'), 5, (name ? 0x80 : 0) | (password ? 0x40 : 0), ...u16(keepAliveSeconds), 5, 0x11, ...u32(sessionExpirySeconds),
       ...text(clientId), ...(name ? text(name) : []), ...(password ? text(password) : [])]);
@@ -251,7 +247,7 @@ class MqttConnection {
 
   /** The broker keeps the session unless `endSession`. */
   close(endSession) {
-    if (this.#socket && this.#up) this.#send(DISCONNECT, endSession ? [0, 5, 0x11, ...u32(0)] : []);
+    if (this.#socket && this.#up) this.#send(DISCONNECT, endSession ? [0, 5, 0x11, 0, 0, 0, 0] : []);
     this.#end();
   }
 
@@ -281,7 +277,7 @@ class MqttConnection {
   #take(head, body) {
     const type = head & 0xf0;
     if (type === CONNACK) this.#connected(body);
-    else if (!this.#up) throw network('a packet comes before CONNACK');
+    else if (!this.#up) throw network('a packet before CONNACK');
     else if (type === PUBLISH) this.#published(head, body);
     else if (type === SUBACK || type === UNSUBACK) {
       const id = body.number(2);
@@ -372,7 +368,7 @@ class MqttConnection {
 
 // The gateway
 
-/** Polls, or a stream. `on` has place, gap(reason) and token(refused token) besides. */
+/** Polls, or a stream. `on` has place, gap and token(refused token) besides. */
 class GatewayConnection {
   asked = new Set();
   #settings;
@@ -413,7 +409,6 @@ class GatewayConnection {
     try {
       const answer = await this.#fetch(method, path, body, { signal: controller.signal });
       if (answer.ok) return await read(answer, rearm);
-      // A proxy's own answer is no JSON.
       const said = await answer.json().catch(() => ({}));
       const { status } = answer;
       const reason = { 401: 'authorization', 403: 'authorization', 429: 'quota' }[status] ?? (status < 500 && ![408, 409, 410].includes(status) ? 'limit' : 'network');
@@ -443,14 +438,14 @@ class GatewayConnection {
         // A fresh token or session helps at once, or not at all.
         const { status } = error;
         const { session } = this.#place;
-        if (renewed || !(status === 401 || (session && (status === 403 || status === 410)))) return this.#end(error);
+        if (renewed || !(status === 401 || (session && [403, 410].includes(status)))) return this.#end(error);
         renewed = true;
         if (status === 401) {
           const token = await this.#on.token(this.#token).catch(asError);
           if (token instanceof Error) return this.#end(token);
           this.#token = token;
         } else this.#place = {};
-        if (status === 410) this.#on.gap('session');
+        if (status === 410) this.#on.gap();
       }
     }
     return undefined;
@@ -460,7 +455,7 @@ class GatewayConnection {
     const { wanted, clientId } = this.#settings;
     const asked = [...wanted.keys()];
     this.asked = new Set(asked);
-    const said = await this.#call('POST', 'session', { channels: asked.map(named), client_id: clientId }, CONNECT_MS + ANSWER_MS);
+    const said = await this.#call('POST', 'session', { channels: asked, client_id: clientId }, CONNECT_MS + ANSWER_MS);
     this.#move(said);
     this.#announce(said.resumed);
     this.#tell(said, asked);
@@ -479,14 +474,14 @@ class GatewayConnection {
 
   #tell({ granted = [], denied = [] }, asked) {
     for (const channel of asked) {
-      const no = denied.find((one) => one.channel === named(channel));
-      if (no) this.#on.status(channel, new EventcastError(no.reason, no.message ?? 'the gateway denies it'));
-      else if (granted.includes(named(channel))) this.#on.status(channel);
+      const no = denied.find((one) => one.channel === channel);
+      if (no) this.#on.status(channel, new EventcastError(no.reason, no.message ?? 'denied'));
+      else if (granted.includes(channel)) this.#on.status(channel);
     }
   }
 
   #message({ payload, base64, ...rest }) {
-    this.#on.message({ source: null, route: null, ...rest, ...(base64 === undefined ? { payload } : { bytes: bytesOf(base64) }) });
+    this.#on.message({ ...rest, ...(base64 === undefined ? { payload } : { bytes: bytesOf(base64) }) });
   }
 
   /** The next poll's cursor confirms what this one brings. */
@@ -548,14 +543,16 @@ class GatewayConnection {
         const add = [...wanted.keys()].filter((channel) => !this.asked.has(channel));
         const remove = [...this.asked].filter((channel) => !wanted.has(channel));
         if (add.length + remove.length === 0) break;
-        this.asked = new Set(wanted.keys());
-        const said = await this.#call('PATCH', 'session', { session: this.#place.session, add: add.map(named), remove: remove.map(named) }, CONNECT_MS + ANSWER_MS);
+        const said = await this.#call('PATCH', 'session', { session: this.#place.session, add, remove }, CONNECT_MS + ANSWER_MS);
+        for (const channel of add) this.asked.add(channel);
+        for (const channel of remove) this.asked.delete(channel);
         this.#move({ session: said.session });
         this.#tell(said, add);
       }
     } catch (error) {
       // The polls find out what is wrong with the session.
-      if (!error.status) this.#end(error);
+      if (error.status) this.#alarm.set('sync', Math.max(2000, error.retryAfterMs ?? 0), () => this.sync());
+      else this.#end(error);
     }
     this.#patching = false;
   }
@@ -581,7 +578,6 @@ class GatewayConnection {
 
 /** WebSocket first, the gateway after two failures, WebSocket again later. `known` is what another tab's engine left. */
 class Engine {
-  state;
   transport = null;
   wanted = new Map();
   #settings;
@@ -599,11 +595,12 @@ class Engine {
   #socketFailures = 0;
   #gatewayFailures = 0;
   #socketDue = 0;
+  #notBefore = 0;
   #connectedAt = -Infinity;
   #leave = new AbortController();
 
   constructor(settings, known, say) {
-    Object.assign(this, { state: known.lived.length ? 'stale' : 'connecting' });
+    this.state = known.lived.length ? 'stale' : 'connecting';
     this.#settings = settings;
     this.#known = known;
     this.#say = say;
@@ -620,13 +617,18 @@ class Engine {
   kick(anew) {
     if (anew) [this.#refused, this.#refusals] = [null, 0];
     this.#connection?.ping();
-    if (this.#connection) this.#plan();
-    else if (!this.#next && (anew || this.state !== 'refused')) this.#attempt();
+    if (this.#next) return;
+    if (anew || (!this.#connection && this.state !== 'refused')) this.#alarm.set('attempt', anew ? 0 : this.#notBefore - now(), () => this.#attempt());
+    else if (this.#connection) this.#plan();
   }
 
   /** `again` has channels whose retained messages are wanted once more. */
   want(channels, again = []) {
-    for (const channel of this.wanted.keys()) if (!channels.has(channel)) this.wanted.delete(channel);
+    for (const channel of this.wanted.keys()) {
+      if (channels.has(channel)) continue;
+      this.wanted.delete(channel);
+      this.#known.lived = this.#known.lived.filter((one) => one !== channel);
+    }
     for (const channel of channels) if (!this.wanted.has(channel)) this.wanted.set(channel, { state: 'pending' });
     for (const channel of again) this.#connection?.asked.delete(channel);
     this.#connection?.sync();
@@ -669,18 +671,17 @@ class Engine {
     const known = this.#known;
     // Another user's session is not this one's.
     if (!known.clientId || known.sub !== claims.sub) Object.assign(known, { clientId: this.#settings.name(claims), sub: claims.sub, place: null });
-    const socket = this.#bySocket() || this.#connection !== null;
-    if (socket) this.#gatewayFailures = 0;
+    const socket = this.#bySocket() || (this.#connection && this.#settings.url);
     this.#connectedAt = now();
     const on = {
       live: (continuous) => this.#live(connection, continuous),
       message: (message) => this.#say({ kind: 'message', message }),
       status: (channel, error) => this.#status(channel, error),
-      gap: (reason) => this.#gap(reason),
+      gap: () => this.#gap(),
       place: (place) => this.#keep({ place }),
       token: async (refused) => {
         this.#token = await this.#settings.token?.();
-        if (!this.#token || this.#token === refused) throw new EventcastError('authorization', 'the gateway does not accept the token');
+        if (!this.#token || this.#token === refused) throw new EventcastError('authorization', 'the token is refused');
         return this.#token;
       },
       end: (error) => this.#ended(connection, error),
@@ -696,7 +697,7 @@ class Engine {
 
   #bySocket() {
     const { url, gateway } = this.#settings;
-    return !gateway || (url && (this.#socketFailures < 2 || now() >= this.#socketDue || this.#gatewayFailures > 1));
+    return !gateway || (url && (this.#socketFailures < 2 || !this.#socketDue));
   }
 
   #keep(more) {
@@ -712,9 +713,9 @@ class Engine {
     // The session moves with the client id; what the old connection did not confirm comes again.
     old?.close();
     if (socket) this.#keep({ place: null });
-    if (!continuous) this.#gap('session');
+    if (!continuous) this.#gap();
     this.#alarm.set('stable', STABLE_MS, () => {
-      this.#failures = this.#gatewayFailures = 0;
+      this.#failures = 0;
       if (socket) this.#socketFailures = 0;
     });
     this.#enter(socket ? 'live' : 'polling', transport);
@@ -732,57 +733,56 @@ class Engine {
     this.#alarm.set('renew', ms, () => this.#next || this.#attempt());
   }
 
-  #gap(reason) {
+  #gap() {
     for (const channel of this.#known.lived) {
       const entry = this.wanted.get(channel);
-      if (entry) entry.gap = reason;
+      if (entry) entry.gap = true;
     }
   }
 
   #status(channel, error = null) {
     const entry = this.wanted.get(channel);
     if (!entry) return;
-    const { gap } = entry;
     Object.assign(entry, { state: error ? 'refused' : 'live', error: plain(error) });
     if (!error && !this.#known.lived.includes(channel)) this.#keep({ lived: [...this.#known.lived, channel] });
     this.#say({ kind: 'status', channel, ...entry });
-    if (error || !gap) return;
+    if (error || !entry.gap) return;
     // A snapshot loaded from here on misses nothing.
-    entry.gap = null;
-    this.#say({ kind: 'resync', channel, reason: gap });
+    entry.gap = false;
+    this.#say({ kind: 'resync', channel, reason: 'session' });
   }
 
   #ended(connection, error) {
     if (connection === this.#next) this.#next = null;
     else if (connection === this.#connection) this.#connection = null;
     else return;
+    if ([409, 410].includes(error.status)) this.#known.place = null;
     // It was taken over.
     if (this.#next) return;
-    if (!this.#connection) {
-      this.#failed(error, connection.transport);
-      return;
-    }
-    this.#say({ kind: 'failure', error: plain(error) });
-    this.#count(error, connection.transport);
-    this.#plan();
+    this.#failed(error, connection.transport);
   }
 
-  #count({ mute, status }, transport) {
+  #count({ mute }, transport) {
     if (transport === 'websocket') {
       this.#socketFailures += mute ? 2 : 1;
       this.#socketDue = now() + this.#settings.webSocketRetryMs * (0.9 + Math.random() / 5);
     } else if (transport) {
       this.#gatewayFailures += 1;
+      if (this.#gatewayFailures % 2 === 0) this.#socketDue = 0;
       if (mute) this.#settings.transport = 'poll';
-      if (status === 409 || status === 410) this.#known.place = null;
     }
   }
 
   #failed(error, transport) {
     this.#say({ kind: 'failure', error: plain(error) });
+    if (this.#connection) {
+      this.#count(error, 'websocket');
+      this.#plan();
+      return;
+    }
     this.#alarm.clear('renew');
     this.#alarm.clear('stable');
-    const { reason, atConnect, code, retryAfterMs } = error;
+    const { reason, atConnect, code, retryAfterMs, unsent } = error;
     if (reason === 'authorization') {
       this.#refusals += 1;
       this.#refused = { token: this.#token, error };
@@ -794,16 +794,15 @@ class Engine {
     const before = this.#bySocket();
     this.#count(error, transport);
     // The other transport's first attempt does not pay for this one's failures.
-    let delay = delayOf(this.#settings.backoffMs, before === this.#bySocket() ? this.#failures : 0) * (hidden() ? 4 : 1);
+    const delay = delayOf(this.#settings.backoffMs, before === this.#bySocket() ? this.#failures : 0) * (hidden() ? 4 : 1);
+    const least = Math.max(retryAfterMs ?? 0, unsent ? 0 : this.#connectedAt + (code === 0x8e ? TAKEN_OVER_MS : CONNECT_INTERVAL_MS) - now());
+    this.#notBefore = now() + least;
     this.#failures += 1;
     if (retryAfterMs === undefined) this.#enter(this.#known.lived.length ? 'stale' : 'connecting');
-    else delay += retryAfterMs;
-    delay = Math.max(delay, this.#connectedAt + (code === 0x8e ? TAKEN_OVER_MS : CONNECT_INTERVAL_MS) - now());
     if (this.#failures > 2) this.#tell('pending', error);
-    this.#alarm.set('attempt', delay, () => this.#attempt());
+    this.#alarm.set('attempt', least + delay, () => this.#attempt());
   }
 
-  /** Until `reconnect()`. */
   #refuse(error) {
     this.#tell('refused', error);
     this.#enter('refused', null, error);
@@ -846,7 +845,7 @@ class Subscription {
 
   unsubscribe() {
     if (this.state === 'closed') return;
-    this.take('closed', { reason: 'closed', message: 'the subscription was ended' });
+    this.take('closed', { reason: 'closed', message: 'unsubscribed' });
     this.#alarm.stop();
     this.#client.leave(this);
   }
@@ -939,7 +938,7 @@ class Client extends EventTarget {
   constructor(options) {
     super();
     const { url, gateway, environment, settleMs } = (this.#options = { ...DEFAULTS, ...options, gateway: options.gateway?.replace(/\/$/, '') });
-    if (!url && !gateway) throw new TypeError('connect() needs `url`, `gateway`, or both');
+    if (!url && !gateway) throw new TypeError('connect() needs `url` or `gateway`');
     Object.assign(this, { prefix: environment ? `${environment}/` : '', settleMs });
     this.#start();
   }
@@ -1063,8 +1062,8 @@ class Client extends EventTarget {
       const heard = this.#heard;
       const quiet = now() - heard > 15000 && !hidden();
       if (quiet) this.#post({ kind: 'ask' });
-      this.#alarm.set('leader', quiet ? 10000 : 15000, (late) => {
-        if (!quiet || this.#heard !== heard || late > 2000) return ask();
+      this.#alarm.set('leader', quiet ? 10000 : 5000, () => {
+        if (!quiet || this.#heard !== heard) return ask();
         // The leader is frozen, and holds its lock.
         const waiting = this.#leave;
         this.#leave = new AbortController();

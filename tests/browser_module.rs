@@ -1,5 +1,5 @@
-//! The browser module (`browser/`): pages in a real browser before a running `eventcast dev`, its parts before a scripted gateway and
-//! broker in Node.js, its size, its types, and its package.
+//! The browser module (`browser/`): pages in a real browser before a running `eventcast dev`; its parts before a scripted gateway and broker in Node.js; its size, its
+//! types, and its package.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -15,10 +15,14 @@ mod dev;
 #[path = "support/moto.rs"]
 mod moto;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use dev::Dev;
+
+/// Largest size of the module as a server compresses it.
+const MAX_BYTES: usize = 12 * 1024;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -38,19 +42,29 @@ fn done(command: &mut Command) -> Output {
     output
 }
 
-/// A page in Chromium goes through a scenario of `tests/browser/module.cjs`; fails with what it missed.
+/// The driver of a page in Chromium, for a scenario of `tests/browser/module.cjs`.
+fn page(dev: &Dev, scenario: &str) -> Command {
+    let mut command = Command::new("node");
+    command
+        .arg(root().join("tests/browser/module.cjs"))
+        .arg(modules())
+        .arg(dev.told().to_string())
+        .arg(scenario);
+    command
+}
+
+/// A page goes through a scenario before a platform; fails with what it missed.
 #[track_caller]
-fn browse(scenario: &str) {
-    let dev = Dev::assembled(&["--broker", "general"]);
-    let output = done(
-        Command::new("node")
-            .arg(root().join("tests/browser/module.cjs"))
-            .arg(modules())
-            .arg(dev.told().to_string())
-            .arg(scenario),
-    );
+fn browse_with(arguments: &[&str], scenario: &str) {
+    let dev = Dev::assembled(&[&["--broker", "general"], arguments].concat());
+    let output = done(&mut page(&dev, scenario));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.ends_with("done\n"), "{said}");
+}
+
+#[track_caller]
+fn browse(scenario: &str) {
+    browse_with(&[], scenario);
 }
 
 #[test]
@@ -84,6 +98,17 @@ fn tabs_share_a_connection_and_hand_it_over() {
 }
 
 #[test]
+fn a_frozen_tab_loses_the_connection_to_one_that_is_shown() {
+    browse("frozen");
+}
+
+#[test]
+fn examples_work_as_printed() {
+    let file = root().join("policies/eventcast.yaml");
+    browse_with(&["--config", file.to_str().unwrap()], "examples");
+}
+
+#[test]
 fn ten_thousand_events_are_seen_once_each_through_cuts() {
     browse("flood");
 }
@@ -94,6 +119,23 @@ fn its_parts_do_what_a_scripted_gateway_and_broker_ask() {
         Command::new("node")
             .arg("--test")
             .arg(root().join("tests/browser/module.test.mjs")),
+    );
+}
+
+#[test]
+fn it_is_small() {
+    let mut gzip = Command::new("gzip")
+        .args(["-9", "-n", "-c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let module = std::fs::read(root().join("browser/eventcast.js")).unwrap();
+    gzip.stdin.take().unwrap().write_all(&module).unwrap();
+    let size = gzip.wait_with_output().unwrap().stdout.len();
+    assert!(
+        (1000..=MAX_BYTES).contains(&size),
+        "{size} bytes; at most {MAX_BYTES}"
     );
 }
 

@@ -5,12 +5,14 @@
 //
 // TOLD is the line of JSON that `eventcast dev --format json` writes.
 'use strict';
+const fs = require('node:fs');
 const path = require('node:path');
-const { USER, ask, gate, publish, site } = require('./platform.cjs');
+const readline = require('node:readline');
+const { USER, ask, gate, mint, publish, site } = require('./platform.cjs');
 
 const [modules, told, scenario, seed = '1'] = process.argv.slice(2);
 const { chromium } = require(path.join(modules, 'playwright-core'));
-const { endpoint, ws } = JSON.parse(told);
+const { endpoint, mqtt, ws } = JSON.parse(told);
 
 const PATIENCE = 20000;
 const ORDERS = Array.from({ length: 12 }, (_, at) => `${String(at).padStart(8, '0')}-4f0b-4d3e-9f51-6a4f0c6c2a11`);
@@ -47,7 +49,7 @@ async function open(context, place, options = {}, channels = [ORDERS[0]], snapsh
     const { connect } = await import('/eventcast.js');
     Object.assign(window, { got: [], states: [], resyncs: [], failures: [], refusals: [], loads: [] });
     const token = async () => {
-      const answer = await fetch('/token');
+      const answer = await fetch('/realtime-token');
       if (!answer.ok) throw new Error('no token');
       return answer.text();
     };
@@ -253,22 +255,142 @@ const scenarios = {
     quiet(third);
   },
 
-  /** 10,000 events, with cuts at random. */
-  async flood(browser, place) {
+  /** A tab that is frozen loses the connection to one that is shown, and follows it when it is thawed. */
+  async frozen(browser, place) {
+    const context = await browser.newContext();
+    const first = await open(context, place);
+    await established(first);
+    const second = await open(context, place);
+    await established(second);
+    await say(1);
+    await heard(second, 1);
+    // As frozen as a page can be made here: nothing of it runs.
+    const thawed = first.evaluate(() => new Promise((done) => {
+      const end = Date.now() + 33000;
+      while (Date.now() < end);
+      done();
+    }));
+    await say(2);
+    await until(second, 'the second leads', () => client.leader && client.state === 'live', null, 40000);
+    await say(3);
+    await heard(second, 3);
+    await exactly(second, 1, 3);
+    await thawed;
+    await until(first, 'the first follows', () => !client.leader && client.state === 'live');
+    await say(4);
+    await heard(first, 4);
+    await exactly(first, 1, 4);
+    check(place.gate.connections === 2, `no connection is fought for (${place.gate.connections})`);
+  },
+
+  /** The WebSocket port is cut: it polls. The port returns: it goes back. Each message comes once. */
+  async fallback(browser, place) {
     const page = await open(await browser.newContext(), place);
     await established(page);
+    let n = 0;
+    let going = true;
+    const publishing = (async () => {
+      while (going) await say((n += 1));
+    })();
+    await heard(page, 10);
+    place.gate.close();
+    await isState(page, 'polling');
+    const before = await page.evaluate(() => got.length);
+    await heard(page, before + 20);
+    const tries = place.gate.connections;
+    await until(page, 'it hears on', (more) => got.length >= more, before + 40);
+    place.gate.open();
+    await isState(page, 'live');
+    const after = await page.evaluate(() => got.length);
+    await heard(page, after + 20);
+    going = false;
+    await publishing;
+    await heard(page, n);
+    await pause(300);
+    await exactly(page, 1, n);
+    check((await page.evaluate(() => resyncs.length)) === 0, 'without a resync');
+    check(place.gate.connections > tries, 'it tried the WebSocket while it polled');
+    // From the start, without a WebSocket.
+    place.gate.close();
+    const late = await open(await browser.newContext(), place, { share: false });
+    await established(late);
+    await isState(late, 'polling');
+    await say(n + 1);
+    await heard(late, 1);
+    place.gate.open();
+    await isState(late, 'live');
+    await say(n + 2);
+    await heard(late, 2);
+    check((await late.evaluate(() => resyncs.length)) === 0, 'without a resync');
+    quiet(page);
+    quiet(late);
+  },
+
+  /** The examples of README and the guide, as printed but for the addresses; the platform has their environment. */
+  async examples(browser, place) {
+    const library = fs.readFileSync(path.join(modules, 'mqtt', 'dist', 'mqtt.esm.js'));
+    place.site = await site(endpoint, CLAIMS, { '/mqtt.js': library, [`/orders/${ORDERS[0]}`]: '{"version": 3}' });
+    const blocks = ['README.md', 'docs/clients.md'].flatMap((page) => {
+      const text = fs.readFileSync(path.join(__dirname, '..', '..', page), 'utf8');
+      return [...text.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => ({ page, code }));
+    }).filter(({ code }) => /eventcast\.js|from 'mqtt'/.test(code));
+    check(blocks.length >= 4, `there are examples: ${blocks.length}`);
+    const topic = `prod/order/${ORDERS[0]}`;
+    const put = (version) => publish(endpoint, topic, { version });
+    for (const { page: from, code } of blocks) {
+      const page = await (await browser.newContext()).newPage();
+      await page.goto(place.site.origin);
+      await page.evaluate(({ orderId, topics }) => Object.assign(window, { orderId, topics, shown: [], show: (...what) => shown.push(what) }), { orderId: ORDERS[0], topics: [topic] });
+      const here = code.replaceAll('wss://realtime.example.com/mqtt', place.url)
+        .replaceAll('https://realtime.example.com/rt/v1/eventcast.js', '/eventcast.js')
+        .replaceAll('https://realtime.example.com', place.site.origin)
+        .replaceAll("from 'mqtt'", "from '/mqtt.js'");
+      await page.addScriptTag({ type: 'module', content: here });
+      const wait = (what, holds, argument) => page.waitForFunction(holds, argument, { timeout: PATIENCE, polling: 25 })
+        .catch(async () => { throw new Error(`${from}: ${what}: ${JSON.stringify(await page.evaluate(() => shown))}\n${here}`); });
+      if (code.includes('snapshot')) {
+        await wait('the state', () => shown.some(([what, version]) => what === 'state' && version === 3));
+        for (let version = 2; version <= 5; version += 1) await put(version);
+        await wait('the messages', () => shown.some(([what, version]) => what === 'message' && version === 5));
+      } else {
+        await wait('subscribed', () => shown.some(([what]) => what === 'subscribed'));
+        await put(1);
+        await wait('a message', () => shown.some((what) => what.some((one) => one?.version === 1)));
+        place.gate.cut();
+        await put(2);
+        await wait('a message after a cut', () => shown.some((what) => what.some((one) => one?.version === 2)));
+      }
+      console.log(`ok: an example of ${from} works`);
+      await page.close();
+    }
+  },
+
+  /** 10,000 events, about 1,000 a second, with cuts at random. */
+  async flood(browser, place) {
+    const page = await open(await browser.newContext(), place, {}, []);
+    const courier = ORDERS[0];
+    await page.evaluate((id) => {
+      window.subs = [client.subscribe(`position:${id}`, { message: ({ payload }) => got.push({ payload }) })];
+    }, courier);
+    await established(page);
     const random = numbers(Number(seed));
+    const publisher = require(path.join(modules, 'mqtt')).connect(mqtt, { protocolVersion: 5, clientId: `${courier}-flood`, username: 'flood', password: await mint(endpoint, 'courier', { sub: courier, tour: [] }) });
+    await new Promise((ready, failed) => publisher.on('connect', ready).on('error', failed));
     let published = 0;
-    const publisher = async () => {
-      while (published < 10000) await say((published += 1));
-    };
-    const publishing = Promise.all(Array.from({ length: 8 }, publisher));
+    const publishing = (async () => {
+      while (published < 10000) {
+        const batch = Array.from({ length: 50 }, () => {
+          published += 1;
+          return publisher.publishAsync(`position/${courier}`, JSON.stringify({ n: published }), { qos: 1, properties: { userProperties: { 'eb-id': `event-${published}` } } });
+        });
+        await Promise.all([...batch, pause(50)]);
+      }
+    })();
     let cuts = 0;
     while (published < 10000) {
-      await pause(50 + random() * 600);
-      const kind = random();
+      await pause(100 + random() * 500);
       cuts += 1;
-      if (kind < 0.6) place.gate.cut();
+      if (random() < 0.5) place.gate.cut();
       else {
         place.gate.close();
         await pause(random() * 1500);
@@ -276,12 +398,44 @@ const scenarios = {
       }
     }
     await publishing;
-    await until(page, `it has heard all (${cuts} cuts)`, () => got.length >= 10000, null, 40000);
+    await until(page, `it has heard all (${cuts} cuts, seed ${seed})`, () => got.length >= 10000, null, 40000);
     await pause(300);
     await exactly(page, 1, 10000);
     console.log(`states: ${await page.evaluate(() => Object.entries(states.reduce((sum, one) => ({ ...sum, [one]: (sum[one] ?? 0) + 1 }), {})).join(' '))}`);
     check((await page.evaluate(() => resyncs.length)) === 0, 'without a resync');
+    publisher.end(true);
     quiet(page);
+  },
+
+  /** Through proxies: says where its servers are, is given the proxies' addresses, and uses all at once. */
+  async proxied(browser, place) {
+    console.log(JSON.stringify({ http: Number(new URL(place.site.origin).port), websocket: place.gate.port }));
+    const proxies = JSON.parse(await new Promise((line) => readline.createInterface({ input: process.stdin }).once('line', line)));
+    const began = Date.now();
+    const pages = await Promise.all(proxies.map(async ({ name, url }) => {
+      const there = { ...place, site: { ...place.site, origin: url }, url: `${url.replace('http', 'ws')}/mqtt` };
+      const page = await open(await browser.newContext(), there, { heartbeatMs: 30000, webSocketRetryMs: 300000 });
+      await until(page, `${name}: it works or falls back within 45 s`, () => client.state === 'live' || client.state === 'polling', null, 45000);
+      await established(page);
+      return { name, page, state: await page.evaluate(() => client.state), ms: Date.now() - began };
+    }));
+    let n = 0;
+    const some = async (count) => {
+      for (let at = 0; at < count; at += 1) {
+        await say((n += 1));
+        await pause(100);
+      }
+    };
+    await some(20);
+    // Longer than the proxies let anything be idle.
+    await pause(6000);
+    await some(20);
+    for (const { name, page, state, ms } of pages) {
+      await heard(page, n);
+      await exactly(page, 1, n);
+      const after = await page.evaluate(() => client.transport ?? client.state);
+      check((await page.evaluate(() => resyncs.length)) === 0, `${name}: ${state} after ${ms} ms, then ${after}, without a resync`);
+    }
   },
 };
 

@@ -80,12 +80,12 @@ async function gate(port) {
   });
 }
 
-/** The site: a page, the module, `/token`, and `/rt/` of the platform. `site.tokens` counts; `site.token` may be set to give another. */
-async function site(endpoint, claims) {
+/** The site: a page, the module, `/realtime-token`, and `/rt/` of the platform; what `files` has besides. `site.tokens` counts; `site.token` may be set to give another. */
+async function site(endpoint, claims, files = {}) {
   const self = { tokens: 0, polls: 0, blocked: false, calls: [] };
   self.token = () => mint(endpoint, 'customer', claims);
   const server = http.createServer(async (request, answer) => {
-    if (request.url === '/token') {
+    if (request.url === '/realtime-token') {
       self.tokens += 1;
       try {
         answer.end(await self.token());
@@ -104,6 +104,8 @@ async function site(endpoint, claims) {
       request.pipe(far);
     } else if (request.url === '/eventcast.js') {
       answer.writeHead(200, { 'content-type': 'text/javascript' }).end(fs.readFileSync(MODULE));
+    } else if (files[request.url]) {
+      answer.writeHead(200, { 'content-type': 'text/javascript' }).end(files[request.url]);
     } else {
       answer.writeHead(200, { 'content-type': 'text/html' }).end(PAGE);
     }

@@ -53,7 +53,7 @@ client.addEventListener('refused', ({ detail }) => console.log(detail.reason, de
 client.addEventListener('failure', ({ detail }) => console.log(detail.message));
 client.addEventListener('message', ({ detail }) => console.log(detail.topic, detail.bytes?.length));
 for (const { channel, state, error } of client.subscriptions) console.log(channel, state, error?.reason);
-console.log(client.leader, client.clientId, client.transport, matches(filterOf('order:*'), 'order/17'));
+console.log(client.leader, client.clientId, client.transport, matches(filterOf('order:17'), 'order/17'));
 order.unsubscribe();
 client.reconnect();
 client.close();
