@@ -14,6 +14,8 @@ pub const FEATURES: &[&str] = &[
     "authorizer",
     #[cfg(feature = "dev")]
     "dev",
+    #[cfg(feature = "gateway")]
+    "gateway",
     #[cfg(feature = "otlp")]
     "otlp",
 ];
@@ -30,6 +32,7 @@ mod tests {
         feature = "admin",
         feature = "authorizer",
         feature = "dev",
+        feature = "gateway",
         feature = "otlp"
     ))]
     fn every_feature_is_on_the_list() {
