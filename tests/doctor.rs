@@ -14,18 +14,27 @@
     reason = "a test that fails should say where"
 )]
 
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/lines.rs"]
+mod lines;
 #[path = "support/mosquitto.rs"]
 mod mosquitto;
 #[path = "support/moto.rs"]
 mod moto;
 #[path = "support/role.rs"]
 mod role;
+#[path = "support/scripted_http.rs"]
+mod scripted_http;
 
 use std::process::{Command, Output};
 
+use daemon::Daemon;
+use lines::until;
 use mosquitto::Mosquitto;
 use moto::Moto;
 use role::{EVERYTHING, actions, document, names, resources};
+use scripted_http::Scripted;
 use serde_json::Value;
 
 /// The configuration of the shop, with moto's queues.
@@ -74,7 +83,12 @@ impl Platform {
 
     /// Statements of a generated policy.
     fn policy(&self, part: &str) -> Vec<Value> {
+        self.policy_with(part, &[])
+    }
+
+    fn policy_with(&self, part: &str, arguments: &[&str]) -> Vec<Value> {
         let mut command = self.command(&["policy", "generate", "--for", part]);
+        command.args(arguments);
         let (status, document, errors) = told(command.output().unwrap());
         assert_eq!(status, 0, "{errors}");
         let document: Value = serde_json::from_str(&document).unwrap();
@@ -318,6 +332,58 @@ fn the_bridges_role_is_enough_for_the_doctor() {
         topics.concat().contains(":topic/eventcast/doctor\""),
         "{topics:?}"
     );
+}
+
+/// The right to list a cluster's tasks is in the role exactly where the configuration counts them,
+/// bound to the cluster, and the daemon counts with it alone.
+#[test]
+fn the_daemon_counts_its_tasks_with_its_role() {
+    let platform = Platform::new();
+    let counted = ["bridge.pace.account=2000", "bridge.pace.count_tasks=ecs"];
+    let counted = counted.iter().flat_map(|value| ["--set", value]);
+    let counted: Vec<&str> = counted.collect();
+    assert!(!names(&platform.policy("bridge"), "ecs:ListTasks"));
+    let statements = platform.policy_with("bridge", &counted);
+    let listing = statements
+        .iter()
+        .find(|one| actions(one) == ["ecs:ListTasks"]);
+    let cluster = "arn:aws:ecs:us-east-1:123456789012:cluster/eventcast";
+    assert_eq!(
+        listing.unwrap()["Condition"],
+        serde_json::json!({ "ArnEquals": { "ecs:cluster": cluster } })
+    );
+    let mut aws = Command::new(moto::program("aws"));
+    let endpoint = &platform.moto.environment();
+    let endpoint = endpoint
+        .iter()
+        .find(|(name, _)| *name == "AWS_ENDPOINT_URL");
+    aws.args(["--endpoint-url", &endpoint.unwrap().1, "ecs"]);
+    aws.args(["create-cluster", "--cluster-name", "eventcast"]);
+    let (status, _, errors) = told(aws.envs(platform.moto.environment()).output().unwrap());
+    assert_eq!(status, 0, "{errors}");
+
+    let task = r#"{"Cluster":"eventcast","TaskARN":"arn:x","Family":"eventcast"}"#;
+    let metadata = Scripted::start(&[(200, "", task); 4]);
+    let needed = [("ecs:ListTasks", "*")];
+    each_is_needed(&platform, &statements, &needed, |keys| {
+        let mut command = platform.at_broker(&["bridge"]);
+        command
+            .args(&counted)
+            .env("ECS_CONTAINER_METADATA_URI_V4", metadata.url())
+            .envs(keys.iter().cloned());
+        let path = std::env::temp_dir().join(format!("eventcast-tasks-{}", std::process::id()));
+        let log = std::fs::File::create(&path).unwrap();
+        let bridge = Daemon(command.stderr(log).spawn().unwrap());
+        let told = || std::fs::read_to_string(&path).unwrap();
+        let is_counted = || told().contains("share the account's quota");
+        until("the tasks are counted or not", || {
+            is_counted() || told().contains("are not counted")
+        });
+        drop(bridge);
+        let (is_counted, told) = (is_counted(), told());
+        std::fs::remove_file(&path).unwrap();
+        if is_counted { Ok(()) } else { Err(told) }
+    });
 }
 
 /// The road before the queue, and what is wrong with it.

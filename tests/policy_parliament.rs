@@ -110,8 +110,10 @@ fn generated() -> Vec<String> {
             "",
             "  publish: https\n",
             "  tls: { certificate: c, key: k }\n",
+            "  pace: { account: 2000, count_tasks: ecs }\n",
         ] {
             let needs = config(more).bridge_permissions(&scope).unwrap();
+            let needs = needs.within_cluster(&scope, "shop");
             all.extend(documents(&needs.role, Form::Role).unwrap());
             if !needs.broker.is_empty() {
                 all.extend(documents(&needs.broker, Form::Named).unwrap());

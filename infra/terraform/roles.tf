@@ -79,3 +79,25 @@ resource "aws_iam_role_policy" "key" {
   role   = aws_iam_role.roles[each.key].name
   policy = data.aws_iam_policy_document.key_use[each.value.key].json
 }
+
+# The tasks are no resource of the action; its condition key is the cluster.
+data "aws_iam_policy_document" "tasks_list" {
+  statement {
+    actions   = ["ecs:ListTasks"]
+    resources = ["*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ecs:cluster"
+      values   = [aws_ecs_cluster.eventcast.arn]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "tasks" {
+  count = var.count_tasks ? 1 : 0
+
+  name   = "tasks"
+  role   = aws_iam_role.roles["bridge"].name
+  policy = data.aws_iam_policy_document.tasks_list.json
+}

@@ -47,6 +47,12 @@ variable "bridge_policy" {
   type        = string
 }
 
+variable "count_tasks" {
+  description = "Whether the bridge asks ECS how many tasks share the quota (bridge.pace.count_tasks)"
+  type        = bool
+  default     = false
+}
+
 variable "doctor_policy" {
   description = "Policy of the role of `eventcast doctor --upstream`, JSON"
   type        = string

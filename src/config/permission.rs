@@ -12,7 +12,7 @@
 use super::Config;
 use super::bridge::{Bridge, Credentials, is_iot_core};
 use super::queue_name::QueueName;
-use crate::policy::draft::{Permissions, escaped};
+use crate::policy::draft::{ArnCondition, Permissions, escaped};
 use crate::policy::scope::{Scope, ScopeError};
 use crate::route::table::Route;
 use crate::route::target::{Piece, Target};
@@ -20,6 +20,9 @@ use crate::route::target::{Piece, Target};
 /// The topic of `eventcast doctor --publish`, below the environment. No route publishes there, so
 /// that a test message reaches no client.
 const DOCTOR_TOPIC: &str = "eventcast/doctor";
+
+/// Name of the cluster in `infra/cloudformation/service.yaml`.
+pub const DEFAULT_CLUSTER: &str = "eventcast";
 
 const KMS_NOTE: &str = "queues that are encrypted with a key of your own need kms:Decrypt on it, and kms:GenerateDataKey for the queue that is sent to";
 
@@ -30,6 +33,9 @@ pub struct RequiredPermissions {
     pub role: Permissions,
     /// The daemon's identity at the broker, where that is not the role: a policy of IoT Core.
     pub broker: Permissions,
+    /// Whether the daemon lists the tasks of its cluster, which the configuration does not name: see
+    /// [`Self::within_cluster`].
+    pub counts_tasks: bool,
     /// Remarks on the role's policy, a line each.
     pub role_notes: Vec<String>,
     /// Remarks on the broker's policy, a line each.
@@ -65,6 +71,23 @@ pub enum PermissionError {
     /// A value that cannot be part of an ARN.
     #[error(transparent)]
     Scope(#[from] ScopeError),
+}
+
+impl RequiredPermissions {
+    /// The same permissions, with that of listing a cluster's tasks where they are counted.
+    ///
+    /// The tasks are no resource of the action; its condition key is the cluster (service
+    /// authorization reference, "Actions, resources, and condition keys for Amazon ECS",
+    /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html>).
+    #[must_use]
+    pub fn within_cluster(mut self, scope: &Scope, cluster: &str) -> Self {
+        if self.counts_tasks {
+            let arn = scope.arn_in("ecs", &format!("cluster/{cluster}"));
+            let cluster = ArnCondition::new("ecs:cluster", arn);
+            self.role.allow_when("ecs:ListTasks", "*".into(), cluster);
+        }
+        self
+    }
 }
 
 /// One of the two queues: the configuration's key and value.
@@ -118,11 +141,7 @@ impl Config {
         if asks {
             required.role.allow("iot:DescribeEndpoint", "*".into());
         }
-        if bridge.pace.counts_tasks {
-            // Which tasks it lists is no resource of this action (service authorization reference,
-            // "Amazon ECS").
-            required.role.allow("ecs:ListTasks", "*".into());
-        }
+        required.counts_tasks = bridge.pace.counts_tasks;
         let mut notes = Vec::new();
         let mut publishing = self.publishing(scope, &mut notes);
         if connects {

@@ -6,7 +6,7 @@
 use super::arn::Arn;
 use super::context::Context;
 use super::document::Document;
-use super::draft::{Draft, Permissions};
+use super::draft::{ArnCondition, Draft, Permissions};
 use super::evaluate::{Request, decide};
 
 /// A document that does not say what it should: a fault of eventcast's own.
@@ -22,12 +22,12 @@ pub(super) fn check(drafts: &[Draft], permissions: &Permissions) -> Result<(), U
         .map(read)
         .collect::<Result<_, _>>()
         .map_err(|error| Unsound(error.to_string()))?;
-    let context = Context::default();
-    let ask = |action: &str, resource: &str, expected: bool| {
+    let no_context = Context::default();
+    let ask_within = |action: &str, resource: &str, context: &Context, expected: bool| {
         let request = Request {
             action,
             resource: Arn::new(resource),
-            context: &context,
+            context,
         };
         match decide(&documents, &request).is_allowed() == expected {
             true => Ok(()),
@@ -37,6 +37,9 @@ pub(super) fn check(drafts: &[Draft], permissions: &Permissions) -> Result<(), U
             }
         }
     };
+    let ask = |action: &str, resource: &str, expected: bool| {
+        ask_within(action, resource, &no_context, expected)
+    };
     for (action, resource) in permissions.iter() {
         ask(action, &an_instance(resource), true)?;
         let neighbour = a_neighbour(resource);
@@ -44,6 +47,20 @@ pub(super) fn check(drafts: &[Draft], permissions: &Permissions) -> Result<(), U
             .iter()
             .any(|(other, glob)| other == action && matches(glob, &neighbour));
         ask(action, &neighbour, granted)?;
+    }
+    for statement in permissions.bound() {
+        let (mut within, mut elsewhere) = (Context::default(), Context::default());
+        for (key, arn) in statement.condition.iter().flat_map(ArnCondition::iter) {
+            within.set(key, [arn]);
+            elsewhere.set(key, [format!("{arn}~")]);
+        }
+        for (action, resource) in statement.pairs() {
+            let anyway = permissions.iter().any(|other| other == (action, resource));
+            let instance = an_instance(resource);
+            ask_within(action, &instance, &within, true)?;
+            ask_within(action, &instance, &elsewhere, anyway)?;
+            ask(action, &instance, anyway)?;
+        }
     }
     Ok(())
 }

@@ -39,6 +39,35 @@ pub struct Allow {
     /// On what: ARNs.
     #[serde(rename = "Resource", serialize_with = "one_or_many")]
     pub resources: Vec<String>,
+    /// Bound on the request, beside its resource.
+    #[serde(rename = "Condition", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<ArnCondition>,
+}
+
+/// Condition that a key of the request has one ARN: `{"ArnEquals": {"ecs:cluster": "arn:…"}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ArnCondition {
+    #[serde(rename = "ArnEquals")]
+    equals: BTreeMap<&'static str, String>,
+}
+
+impl ArnCondition {
+    /// The condition on one key.
+    pub fn new(key: &'static str, arn: String) -> Self {
+        Self {
+            equals: BTreeMap::from([(key, arn)]),
+        }
+    }
+
+    /// Keys with the ARN of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.equals.iter().map(|(key, arn)| (*key, arn.as_str()))
+    }
+
+    /// Characters of the JSON text.
+    pub(super) fn characters(&self) -> usize {
+        json(serde_json::to_string(self)).len()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -61,7 +90,21 @@ impl Allow {
             effect: Effect::Allow,
             actions,
             resources,
+            condition: None,
         }
+    }
+
+    /// Each action with each resource.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.actions.iter().flat_map(|action| {
+            let resources = self.resources.iter();
+            resources.map(move |resource| (*action, resource.as_str()))
+        })
+    }
+
+    /// The same statement, on a condition.
+    pub fn when(self, condition: Option<ArnCondition>) -> Self {
+        Self { condition, ..self }
     }
 }
 
@@ -94,22 +137,40 @@ fn json(text: serde_json::Result<String>) -> String {
     text.expect("text can be written as JSON")
 }
 
-/// What is allowed, before it is cut into documents: for each resource, in the order of their names, the actions on it.
+/// What is allowed, before it is cut into documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Permissions(BTreeMap<String, Vec<&'static str>>);
+pub struct Permissions {
+    /// For each resource, in the order of their names, the actions on it.
+    anytime: BTreeMap<String, Vec<&'static str>>,
+    /// Statements that hold on a condition, in the order of their being added.
+    bound: Vec<Allow>,
+}
 
 impl Permissions {
     /// Allows an action on a resource.
     pub fn allow(&mut self, action: &'static str, resource: String) {
-        let actions = self.0.entry(resource).or_default();
+        let actions = self.anytime.entry(resource).or_default();
         if !actions.contains(&action) {
             actions.push(action);
             actions.sort_unstable();
         }
     }
 
+    /// Allows an action on a resource where a condition holds.
+    pub fn allow_when(&mut self, action: &'static str, resource: String, condition: ArnCondition) {
+        let statement = Allow::new(vec![action], vec![resource]).when(Some(condition));
+        if !self.bound.contains(&statement) {
+            self.bound.push(statement);
+        }
+    }
+
     /// Adds what others allow.
     pub fn extend(&mut self, others: &Self) {
+        for statement in &others.bound {
+            if !self.bound.contains(statement) {
+                self.bound.push(statement.clone());
+            }
+        }
         for (action, resource) in others.iter() {
             self.allow(action, resource.to_owned());
         }
@@ -117,7 +178,7 @@ impl Permissions {
 
     /// The same permissions, without those that another one with `*` includes.
     pub fn without_included(&self) -> Self {
-        let mut needed = Self::default();
+        let mut needed = self.only_bound();
         for (action, resource) in self.iter() {
             // A star in the included one is a character that only a star of the other can match.
             let includes = |other: &str, glob: &Glob| {
@@ -142,7 +203,9 @@ impl Permissions {
 
     /// The same permissions without some actions.
     pub fn without(&self, actions: &[&str]) -> Self {
-        let mut kept = Self::default();
+        let mut kept = self.only_bound();
+        let is_kept = |allow: &Allow| !allow.actions.iter().any(|one| actions.contains(one));
+        kept.bound.retain(is_kept);
         for (action, resource) in self.iter() {
             if !actions.contains(&action) {
                 kept.allow(action, resource.to_owned());
@@ -153,7 +216,7 @@ impl Permissions {
 
     /// The same permissions, where one action is allowed on one of its resources at most.
     pub fn only_on(&self, action: &str, resource: &str) -> Self {
-        let mut kept = Self::default();
+        let mut kept = self.only_bound();
         for (known, on) in self.iter() {
             if known != action || on == resource {
                 kept.allow(known, on.to_owned());
@@ -162,15 +225,27 @@ impl Permissions {
         kept
     }
 
+    fn only_bound(&self) -> Self {
+        Self {
+            bound: self.bound.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Whether nothing is allowed.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.anytime.is_empty() && self.bound.is_empty()
+    }
+
+    /// Statements that hold on a condition.
+    pub fn bound(&self) -> &[Allow] {
+        &self.bound
     }
 
     /// One statement for each set of actions, which is the shortest way to say it.
     pub fn statements(&self) -> Vec<Allow> {
         let mut by_actions: BTreeMap<&[&'static str], Vec<String>> = BTreeMap::new();
-        for (resource, actions) in &self.0 {
+        for (resource, actions) in &self.anytime {
             by_actions
                 .entry(actions)
                 .or_default()
@@ -178,17 +253,21 @@ impl Permissions {
         }
         let statement =
             |(actions, resources): (&[&'static str], _)| Allow::new(actions.to_vec(), resources);
-        by_actions.into_iter().map(statement).collect()
+        by_actions
+            .into_iter()
+            .map(statement)
+            .chain(self.bound.iter().cloned())
+            .collect()
     }
 
     /// How many resources something is allowed on.
     pub fn resources(&self) -> usize {
-        self.0.len()
+        self.anytime.len() + self.bound.len()
     }
 
-    /// What is allowed: each action with each of its resources.
+    /// What is allowed without a condition: each action with each of its resources.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().flat_map(|(resource, actions)| {
+        self.anytime.iter().flat_map(|(resource, actions)| {
             actions
                 .iter()
                 .map(move |action| (*action, resource.as_str()))
@@ -223,6 +302,31 @@ mod tests {
         let draft = Draft::new(permissions.statements());
         insta::assert_snapshot!(draft.minified());
         insta::assert_snapshot!(draft.pretty());
+    }
+
+    #[test]
+    fn a_condition_comes_behind_the_resource() {
+        let mut permissions = Permissions::default();
+        let arn = "arn:aws:ecs:eu-central-1:123456789012:cluster/shop";
+        for _ in 0..2 {
+            let cluster = ArnCondition::new("ecs:cluster", arn.into());
+            permissions.allow_when("ecs:ListTasks", "*".into(), cluster);
+        }
+        permissions.allow("iot:DescribeEndpoint", "*".into());
+        let mut all = Permissions::default();
+        all.extend(&permissions);
+        all.extend(&permissions);
+        assert_eq!(all.without_included(), permissions);
+        assert_eq!(
+            Draft::new(all.statements()).minified(),
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"iot:DescribeEndpoint","Resource":"*"}},{{"Effect":"Allow","Action":"ecs:ListTasks","Resource":"*","Condition":{{"ArnEquals":{{"ecs:cluster":"{arn}"}}}}}}]}}"#
+            )
+        );
+        assert!(!all.is_empty());
+        assert_eq!(all.without(&["ecs:ListTasks"]).bound(), []);
+        assert_eq!(all.without(&["iot:DescribeEndpoint"]).iter().count(), 0);
+        assert_eq!(all.resources(), 2);
     }
 
     #[test]

@@ -144,12 +144,12 @@ impl Bin<'_> {
         let mut filled: Vec<&(usize, Vec<&str>)> = self.statements.iter().collect();
         filled.sort_by_key(|(statement, _)| *statement);
         let allow = |(statement, resources): &(usize, Vec<&str>)| {
-            let actions = statements
-                .get(*statement)
-                .map(|allow| allow.actions.clone());
+            let whole = statements.get(*statement);
+            let actions = whole.map(|allow| allow.actions.clone());
             let mut resources: Vec<String> = resources.iter().map(ToString::to_string).collect();
             resources.sort_unstable();
             Allow::new(actions.unwrap_or_default(), resources)
+                .when(whole.and_then(|allow| allow.condition.clone()))
         };
         Draft::new(filled.into_iter().map(allow).collect())
     }
@@ -176,7 +176,10 @@ fn head(statement: &Allow) -> usize {
         1 => 0,
         many => many + 1,
     };
-    r#"{"Effect":"Allow","Action":,"Resource":}"#.len() + actions + list
+    let condition = statement.condition.as_ref().map_or(0, |condition| {
+        r#","Condition":"#.len() + condition.characters()
+    });
+    r#"{"Effect":"Allow","Action":,"Resource":}"#.len() + actions + list + condition
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::cli::json::write_json;
 use crate::cli::user_error::{UserError, write_error};
 use crate::cli::{Format, Status};
 use crate::config::Config;
-use crate::config::permission::DeadLetterAccess;
+use crate::config::permission::{DEFAULT_CLUSTER, DeadLetterAccess};
 use crate::escape::write_line;
 use crate::policy::draft::Draft;
 use crate::policy::generate::{self, GenerateError, Generated};
@@ -47,6 +47,15 @@ pub(in crate::cli) struct Generate {
     /// Subscriptions that a connection may have, where the account's quota was raised
     #[arg(long, value_name = "NUMBER")]
     subscriptions: Option<usize>,
+    /// The cluster whose tasks the bridge counts, where bridge.pace.count_tasks is ecs
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = DEFAULT_CLUSTER,
+        value_parser = cluster,
+        conflicts_with_all = ["role", "client"]
+    )]
+    cluster: String,
     /// Leave out all white space
     #[arg(long)]
     minify: bool,
@@ -62,6 +71,15 @@ pub(in crate::cli) struct Generate {
     spelled: Spelled,
     #[command(flatten)]
     endpoint: Endpoint,
+}
+
+/// A cluster's name (ECS API reference, CreateCluster: 1 to 255 letters, digits, `_` and `-`).
+fn cluster(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if text.is_empty() || text.len() > 255 || !text.chars().all(is_plain) {
+        return Err("accepted: 1 to 255 letters, digits, `_` and `-`".into());
+    }
+    Ok(text.to_owned())
 }
 
 /// Runs the command.
@@ -211,7 +229,9 @@ impl Generate {
         let known = [Located::by_queue(config), Located::by_authorizer(config)];
         let scope = self.endpoint.scope(&known)?;
         let required = match part {
-            Part::Bridge => config.bridge_permissions(&scope),
+            Part::Bridge => config
+                .bridge_permissions(&scope)
+                .map(|required| required.within_cluster(&scope, &self.cluster)),
             Part::Doctor => config.doctor_permissions(&scope),
             Part::Dlq => config.dead_letter_permissions(&scope, DeadLetterAccess::Change),
             Part::DlqRead => config.dead_letter_permissions(&scope, DeadLetterAccess::Read),

@@ -95,6 +95,7 @@ pub(super) fn terraform(
         "stop_timeout": stop_timeout(&config.bridge)?,
         "max_tasks": max_tasks(&config.bridge),
         "inbound_quota": quota(&config.bridge),
+        "count_tasks": config.bridge.pace.counts_tasks,
         "bridge_policy": document("Bridge"),
         "doctor_policy": document("Doctor"),
         "dlq_policy": document("DeadLetters"),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::RenderError;
 use crate::config::Config;
-use crate::config::permission::{DeadLetterAccess, RequiredPermissions};
+use crate::config::permission::{DEFAULT_CLUSTER, DeadLetterAccess, RequiredPermissions};
 use crate::policy::draft::Draft;
 use crate::policy::generate::{Form, documents};
 use crate::policy::scope::Scope;
@@ -64,6 +64,7 @@ pub(super) fn template(
         "Action": "sts:AssumeRole",
     });
     add("Bridge", "bridge", &bridge, tasks, SEND)?;
+    let counted = bridge.counts_tasks.then(list_tasks);
     let doctor = config.doctor_permissions(scope)?;
     add("Doctor", "doctor", &doctor, operators.clone(), READ)?;
     if config.bridge.dead_letter_queue.is_some() {
@@ -75,12 +76,15 @@ pub(super) fn template(
             add(name, suffix, &required, operators.clone(), keys)?;
         }
     }
+    if let Some(policy) = counted {
+        resources.insert("BridgeTasks".into(), policy);
+    }
     if !bridge.broker.is_empty() {
         for (at, policy) in documents(&bridge.broker, Form::Named)?.iter().enumerate() {
             resources.insert(format!("BridgeBrokerPolicy{at}"), named(policy));
         }
     }
-    let template = json!({
+    let mut template = json!({
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "eventcast: the roles of the bridge and of operators (made by `eventcast infra render`)",
         "Parameters": {
@@ -99,7 +103,34 @@ pub(super) fn template(
         "Resources": resources,
         "Outputs": outputs,
     });
+    if bridge.counts_tasks
+        && let Some(Value::Object(parameters)) = template.get_mut("Parameters")
+    {
+        let cluster = json!({
+            "Type": "String",
+            "Default": DEFAULT_CLUSTER,
+            "Description": "The cluster of service.yaml, whose tasks the bridge counts",
+        });
+        parameters.insert("ClusterName".into(), cluster);
+    }
     Ok((with_operator(template), bridge.role_notes))
+}
+
+/// The right to list the tasks of one cluster, which the template knows and the configuration does
+/// not.
+fn list_tasks() -> Value {
+    json!({ "Type": "AWS::IAM::RolePolicy", "Properties": {
+        "PolicyName": "tasks",
+        "RoleName": { "Ref": "BridgeRole" },
+        "PolicyDocument": { "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow",
+            "Action": "ecs:ListTasks",
+            "Resource": "*",
+            "Condition": { "ArnEquals": { "ecs:cluster": {
+                "Fn::Sub": "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:cluster/${ClusterName}",
+            } } },
+        }] },
+    } })
 }
 
 /// A role with managed policies, whose documents may be longer than those in a role.

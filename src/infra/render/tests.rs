@@ -109,6 +109,38 @@ fn times_and_tasks_follow_the_bridge() {
     assert_eq!(quota("  pace: { account: 2000, tasks: 4 }\n"), "2000");
 }
 
+/// The right to list tasks is rendered exactly where tasks are counted, for one cluster.
+#[test]
+fn tasks_are_listed_where_they_are_counted() {
+    let of = |pace: &str| {
+        let rendered = render(&config(&format!("{}{pace}", unpaced()))).unwrap();
+        let roles = file(&rendered, "roles.json");
+        (roles, file(&rendered, "eventcast.auto.tfvars.json"))
+    };
+    for pace in ["", "  pace: { account: 2000, tasks: 3 }\n"] {
+        let (roles, variables) = of(pace);
+        assert!(!roles.to_string().contains("ecs:"), "{roles}");
+        assert_eq!(roles.pointer("/Parameters/ClusterName"), None);
+        assert_eq!(variables["count_tasks"], false);
+    }
+    let (roles, variables) = of("  pace: { account: 2000, count_tasks: ecs }\n");
+    assert_eq!(roles.to_string().matches("ecs:ListTasks").count(), 1);
+    let policy = &roles["Resources"]["BridgeTasks"]["Properties"];
+    assert_eq!(policy["RoleName"], json!({ "Ref": "BridgeRole" }));
+    assert_eq!(
+        policy["PolicyDocument"]["Statement"],
+        json!([{
+            "Effect": "Allow",
+            "Action": "ecs:ListTasks",
+            "Resource": "*",
+            "Condition": { "ArnEquals": { "ecs:cluster": { "Fn::Sub":
+                "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:cluster/${ClusterName}" } } },
+        }])
+    );
+    assert_eq!(roles["Parameters"]["ClusterName"]["Default"], "eventcast");
+    assert_eq!(variables["count_tasks"], true);
+}
+
 #[test]
 fn what_makes_no_infrastructure() {
     let refused = |from: &str, to: &str| {
