@@ -1,6 +1,7 @@
 //! Collected findings, each with file, line, what is wrong and the cure.
 
 use super::template::Resource;
+use super::worlds::World;
 use crate::config::fault::{Fault, Place, Severity};
 use crate::event::pattern::tree::Node;
 
@@ -65,6 +66,36 @@ impl Findings {
             accepted: None,
             help: Some(help),
         });
+    }
+
+    /// Adds the findings of each world, once each; those of some worlds alone say of which.
+    pub(super) fn gather(&mut self, worlds: &[World<'_>], found: Vec<Self>) {
+        let mut known: Vec<(Fault, usize, usize)> = Vec::new();
+        for (at, findings) in found.into_iter().enumerate() {
+            let mut in_this: Vec<Fault> = Vec::new();
+            for fault in findings.0 {
+                if !in_this.contains(&fault) {
+                    in_this.push(fault);
+                }
+            }
+            for fault in in_this {
+                match known.iter_mut().find(|(other, ..)| *other == fault) {
+                    Some((.., count)) => *count += 1,
+                    None => known.push((fault, at, 1)),
+                }
+            }
+        }
+        for (mut fault, first, count) in known {
+            if let Some(world) = worlds.get(first).filter(|_| count < worlds.len()) {
+                let value = |(name, value): &(&str, Option<&str>)| match value {
+                    Some(value) => format!("`{name}` is `{value}`"),
+                    None => format!("`{name}` is another value"),
+                };
+                let values: Vec<String> = world.iter().map(value).collect();
+                fault.message = format!("{}; so where {}", fault.message, values.join(", "));
+            }
+            self.0.push(fault);
+        }
     }
 
     /// The findings by file and line.

@@ -4,23 +4,30 @@
 //! disappears, or comes late, without an error anywhere. Each check has a code; `docs/infra.md`
 //! lists them.
 //!
-//! Parameters have their defaults, or the values that the caller gives. What cannot be resolved
-//! (imports, resources of other files that were not given) is passed over without a finding.
+//! Parameters have their defaults, or the values that the caller gives; where conditions ask for one
+//! that has neither, its values are tried. What cannot be resolved (imports, resources of other
+//! files that were not given) is passed over without a finding.
 
 mod findings;
+mod look;
 mod queues;
+mod resolve;
 mod rules;
+mod scaling;
 mod services;
+mod statements;
 mod subscribers;
 mod template;
 mod templates;
+mod worlds;
 
 use crate::config::Config;
 use crate::config::fault::Fault;
 
 use findings::Findings;
-use template::Template;
+use template::{ParsedTemplate, Template};
 use templates::Templates;
+use worlds::worlds;
 
 /// A file to look at.
 #[derive(Clone, Copy, Debug)]
@@ -40,19 +47,28 @@ pub fn check(
     parameters: &[(String, String)],
     config: Option<&Config>,
 ) -> Vec<Fault> {
-    let mut read = Vec::new();
+    let mut parsed = Vec::new();
     let mut findings = Findings::default();
     for file in files {
-        match Template::parse(file, parameters) {
-            Ok(template) => read.push(template),
+        match ParsedTemplate::parse(file, parameters) {
+            Ok(template) => parsed.push(template),
             Err(fault) => findings.0.push(*fault),
         }
     }
-    let templates = Templates(&read);
-    rules::check(&templates, config, &mut findings);
-    subscribers::check(&templates, config, &mut findings);
-    queues::check(&templates, config, &mut findings);
-    services::check(&templates, config, &mut findings);
+    let worlds = worlds(&parsed);
+    let found = worlds.iter().map(|world| {
+        let resolved: Vec<Template> = parsed.iter().map(|one| one.resolved(world)).collect();
+        let templates = Templates(&resolved);
+        let mut findings = Findings::default();
+        rules::check(&templates, config, &mut findings);
+        subscribers::check(&templates, config, &mut findings);
+        queues::check(&templates, config, &mut findings);
+        services::check(&templates, config, &mut findings);
+        scaling::check(&templates, config, &mut findings);
+        findings
+    });
+    let found: Vec<Findings> = found.collect();
+    findings.gather(&worlds, found);
     findings.in_order()
 }
 

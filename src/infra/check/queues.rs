@@ -1,18 +1,19 @@
 //! Queues: policies, keys, redrive and times.
 
 use super::findings::Findings;
-use super::rules::rule_arn_end;
-use super::template::{Resource, each, member, members, number, path, text};
-use super::templates::{QueueReference, Templates, is_fifo};
+use super::look::{Found, each, look, member, number, number_or, path, text};
+use super::statements::{Admission, EVENTBRIDGE, Sender, admission, fits};
+use super::template::Resource;
+use super::templates::{QueuePolicies, QueueReference, Templates, is_fifo};
 use crate::config::Config;
 use crate::event::pattern::tree::Node;
-
-/// The principal of EventBridge.
-const EVENTBRIDGE: &str = "events.amazonaws.com";
 
 /// SQS's defaults (SetQueueAttributes): 30 seconds and 4 days.
 const VISIBILITY_SECONDS: u64 = 30;
 const RETENTION_SECONDS: u64 = 345_600;
+
+/// A queue that keeps events no longer loses those of an outage.
+const SHORT_RETENTION_SECONDS: u64 = 86_400;
 
 /// A shorter visibility is mostly spent on extending leases, as `eventcast doctor` says.
 const SHORT_VISIBILITY_SECONDS: u64 = 10;
@@ -20,16 +21,14 @@ const SHORT_VISIBILITY_SECONDS: u64 = 10;
 /// Fewer receives turn a hiccup into a dead letter.
 const FEW_RECEIVES: u64 = 3;
 
-/// A rule that sends to a queue.
-pub(super) struct Sender<'c> {
-    pub(super) templates: &'c Templates<'c>,
-    pub(super) rule: &'c Resource,
-}
+/// Cure of a policy that does not let EventBridge in.
+const ALLOW: &str = "allow sqs:SendMessage to events.amazonaws.com on the queue, with ArnEquals aws:SourceArn the ARN of the rule";
 
-/// Whether EventBridge can write to a queue: by its policy, and with its key.
+/// Whether EventBridge can write to a queue, and whether the queue keeps what comes.
 pub(super) fn delivers(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Findings) {
     policy(sender, queue, part, findings);
     key(sender, queue, part, findings);
+    retention(queue, part, findings);
 }
 
 fn policy(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Findings) {
@@ -37,150 +36,53 @@ fn policy(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Find
         "queue" => "queue-without-policy",
         _ => "dead-letters-without-policy",
     };
-    let cure = "allow sqs:SendMessage to events.amazonaws.com, with ArnEquals aws:SourceArn the ARN of the rule";
-    let Some(statements) = sender.templates.policy_of(queue) else {
-        return findings.error(
-            code,
-            queue,
-            &queue.properties,
-            format!(
-                "the {part} `{}` has no policy: EventBridge is refused, and the event is gone",
-                queue.id
-            ),
-            format!("add an AWS::SQS::QueuePolicy: {cure}"),
-        );
-    };
-    let allowing: Vec<&Node> = statements
-        .into_iter()
-        .filter(|statement| allows(statement))
-        .collect();
-    let Some(first) = allowing.first() else {
-        return findings.error(
-            code,
-            queue,
-            &queue.properties,
-            format!(
-                "no statement of the policy of the {part} `{}` allows EventBridge to send",
-                queue.id
-            ),
-            cure,
-        );
-    };
-    let end = rule_arn_end(sender.templates, sender.rule);
-    let sources: Vec<Option<Vec<String>>> = allowing
-        .iter()
-        .map(|statement| source_arns(sender, statement))
-        .collect();
-    let is_open = |source: &Option<Vec<String>>| source.is_none();
-    if sources.iter().any(is_open) {
-        if allowing
-            .iter()
-            .all(|statement| condition_keys(statement).is_empty())
-        {
-            findings.warning(
-                "policy-without-source",
+    let id = &queue.id;
+    let statements = match sender.templates.policies_of(queue) {
+        QueuePolicies::Unknown => return,
+        QueuePolicies::Statements(statements) => statements,
+        QueuePolicies::None => {
+            return findings.error(
+                code,
                 queue,
-                first,
+                &queue.properties,
                 format!(
-                    "the policy of the {part} `{}` lets rules of every account send",
-                    queue.id
+                    "the {part} `{id}` has no policy: EventBridge is refused, and the event is gone"
                 ),
-                "add Condition: { ArnEquals: { aws:SourceArn: the ARN of the rule } }",
+                format!("add an AWS::SQS::QueuePolicy: {ALLOW}"),
             );
         }
-        return;
-    }
-    let Some(end) = end else {
-        return;
     };
-    let names = sources.iter().flatten().flatten();
-    let fits = |arn: &String| arn == OWN_RULE || arn_fits(arn, &end);
-    if !names.clone().any(fits) {
-        let named: Vec<&str> = names.map(String::as_str).collect();
-        findings.error(
+    match admission(sender, queue, &statements) {
+        Admission::Admitted => {}
+        Admission::NotAllowed => findings.error(
+            code,
+            queue,
+            &queue.properties,
+            format!("no statement of the policy of the {part} `{id}` allows EventBridge to send"),
+            ALLOW,
+        ),
+        Admission::Denied(at) => findings.error(
+            code,
+            queue,
+            at,
+            format!("a statement of the policy of the {part} `{id}` denies EventBridge to send: a call of a service has no VPC, address or identity of its own"),
+            "leave services out of the Deny: Bool aws:PrincipalIsAWSService: \"false\"",
+        ),
+        Admission::Open(at) => findings.warning(
+            "policy-without-source",
+            queue,
+            at,
+            format!("the policy of the {part} `{id}` lets rules of every account send"),
+            "add Condition: { ArnEquals: { aws:SourceArn: the ARN of the rule } }",
+        ),
+        Admission::OtherRules { at, named } => findings.error(
             "policy-of-another-rule",
             queue,
-            first,
-            format!("the policy of the {part} `{}` allows `{}`, and the rule is `{end}`: EventBridge is refused", queue.id, named.join("`, `")),
-            "name the rule's ARN: arn:aws:events:REGION:ACCOUNT:rule/BUS/NAME, without BUS on the default bus",
-        );
+            at,
+            format!("the policy of the {part} `{id}` allows `{}`, and the rule is `{}`: EventBridge is refused", named.join("`, `"), sender.arn_end.as_deref().unwrap_or(&sender.rule.id)),
+            "name the rule's ARN: arn:aws:events:REGION:ACCOUNT:rule/BUS/NAME, without BUS on the default bus; StringEquals knows no wildcards",
+        ),
     }
-}
-
-/// Stands for the ARN of the very rule, by reference.
-const OWN_RULE: &str = "\u{0}";
-
-/// Whether an ARN, perhaps with `*`, may be that of a rule.
-fn arn_fits(arn: &str, end: &str) -> bool {
-    let Some(at) = arn.find("rule/") else {
-        return arn.contains('*') || arn.contains("${");
-    };
-    let written = arn.get(at..).unwrap_or_default();
-    if written.contains("${") {
-        return true;
-    }
-    match written.split_once('*') {
-        None => written == end,
-        Some((before, _)) => end.starts_with(before),
-    }
-}
-
-/// Whether a statement lets EventBridge send.
-fn allows(statement: &Node) -> bool {
-    let is = |key: &str, word: &str| member(statement, key).and_then(text).as_deref() == Some(word);
-    if !is("Effect", "Allow") {
-        return false;
-    }
-    let principal = member(statement, "Principal");
-    let is_principal = principal.is_some_and(|principal| {
-        let service = member(principal, "Service").map(each).unwrap_or_default();
-        let named = |node: &Node| text(node).is_some_and(|text| text == EVENTBRIDGE || text == "*");
-        service.iter().any(named) || named(principal) || member(principal, "AWS").is_some_and(named)
-    });
-    let actions = member(statement, "Action").map(each).unwrap_or_default();
-    is_principal
-        && actions.iter().filter_map(text).any(|action| {
-            let action = action.to_ascii_lowercase();
-            matches!(&*action, "sqs:sendmessage" | "sqs:*" | "*" | "sqs:send*")
-        })
-}
-
-fn condition_keys(statement: &Node) -> Vec<String> {
-    let operators = member(statement, "Condition")
-        .and_then(members)
-        .unwrap_or_default();
-    let keys = operators
-        .iter()
-        .flat_map(|one| members(&one.value).unwrap_or_default());
-    keys.map(|one| one.key.to_ascii_lowercase()).collect()
-}
-
-/// The values of `aws:SourceArn`; `None` where there is no such condition.
-fn source_arns(sender: &Sender<'_>, statement: &Node) -> Option<Vec<String>> {
-    let operators = member(statement, "Condition").and_then(members)?;
-    let keys = operators
-        .iter()
-        .flat_map(|one| members(&one.value).unwrap_or_default());
-    let source = keys
-        .filter(|one| one.key.eq_ignore_ascii_case("aws:SourceArn"))
-        .collect::<Vec<_>>();
-    if source.is_empty() {
-        return None;
-    }
-    let values = source.iter().flat_map(|one| each(&one.value));
-    Some(
-        values
-            .map(|value| match text(value) {
-                Some(text) => text,
-                None => match sender.templates.referred(sender.rule, value) {
-                    Some(found) if found.id == sender.rule.id => OWN_RULE.to_owned(),
-                    Some(found) => format!("the ARN of {}", found.id),
-                    // Not resolved: it may be.
-                    None => "*".to_owned(),
-                },
-            })
-            .collect(),
-    )
 }
 
 fn key(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Findings) {
@@ -197,21 +99,26 @@ fn key(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Finding
             "use a key of your own with a statement for events.amazonaws.com, or SqsManagedSseEnabled: true",
         );
     }
-    let key = sender.templates.referred(queue, named).map(|found| {
-        let target = member(&found.properties, "TargetKeyId");
-        match (&*found.kind, target) {
-            ("AWS::KMS::Alias", Some(target)) => {
-                sender.templates.referred(found, target).unwrap_or(found)
-            }
-            _ => found,
-        }
-    });
-    let Some(key) = key.filter(|key| key.kind == "AWS::KMS::Key") else {
+    let Some(key) = sender.templates.key(queue, named) else {
         return;
     };
-    let statements = path(&key.properties, &["KeyPolicy", "Statement"])
-        .map(each)
-        .unwrap_or_default();
+    if let Some(enabled) = member(&key.properties, "Enabled")
+        && text(enabled).is_some_and(|text| text.eq_ignore_ascii_case("false"))
+    {
+        findings.error(
+            "key-disabled",
+            key,
+            enabled,
+            format!(
+                "the key of the {part} `{}` is disabled: nothing can be sent to the queue or read",
+                queue.id
+            ),
+            "leave Enabled out, or set it to true",
+        );
+    }
+    let Some(statements) = Templates::key_statements(key) else {
+        return;
+    };
     let granted = |wanted: &str| {
         statements.iter().any(|statement| {
             let is_allow = member(statement, "Effect").and_then(text).as_deref() == Some("Allow");
@@ -223,15 +130,10 @@ fn key(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Finding
                 .filter_map(text)
                 .any(|name| name == EVENTBRIDGE);
             let actions = member(statement, "Action").map(each).unwrap_or_default();
+            let mut actions = actions.iter().filter_map(text);
             is_allow
                 && is_service
-                && actions.iter().filter_map(text).any(|action| {
-                    let action = action.to_ascii_lowercase();
-                    action == "kms:*"
-                        || action
-                            .strip_suffix('*')
-                            .map_or(action == wanted, |begin| wanted.starts_with(begin))
-                })
+                && actions.any(|action| fits(&action.to_ascii_lowercase(), wanted))
         })
     };
     let missing: Vec<&str> = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -246,6 +148,24 @@ fn key(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Finding
             at,
             format!("the key of the {part} `{}` does not grant {} to events.amazonaws.com: PutEvents succeeds, and nothing arrives", queue.id, missing.join(" and ")),
             "add a statement to KeyPolicy: Allow, Principal Service events.amazonaws.com, Action [kms:Decrypt, kms:GenerateDataKey], Resource \"*\"",
+        );
+    }
+}
+
+/// Whether a queue keeps events for an outage.
+fn retention(queue: &Resource, part: &str, findings: &mut Findings) {
+    if let Some((seconds, at)) = number(&queue.properties, &["MessageRetentionPeriod"])
+        && seconds < SHORT_RETENTION_SECONDS
+    {
+        findings.warning(
+            "short-retention",
+            queue,
+            at,
+            format!(
+                "the {part} `{}` keeps events for {seconds}s: those of a longer outage are deleted",
+                queue.id
+            ),
+            "set MessageRetentionPeriod to 345600 or more; to 1209600, the most, for dead letters",
         );
     }
 }
@@ -274,7 +194,7 @@ fn check_redrive(
         findings.warning(
             "few-receives",
             queue,
-            &at,
+            at,
             format!(
                 "`maxReceiveCount` of `{}` is {receives}: tasks that are replaced use attempts up",
                 queue.id
@@ -286,7 +206,11 @@ fn check_redrive(
         return;
     };
     let letters = templates.queue(queue, arn);
-    if letters.is_fifo().is_some_and(|fifo| fifo != is_fifo(queue)) {
+    if letters
+        .is_fifo()
+        .zip(is_fifo(queue))
+        .is_some_and(|(one, other)| one != other)
+    {
         findings.error(
             "redrive-of-another-kind",
             queue,
@@ -297,29 +221,43 @@ fn check_redrive(
     }
     if let QueueReference::Here(letters) = letters {
         let retention = |queue: &Resource| {
-            number(&queue.properties, &["MessageRetentionPeriod"])
-                .map_or(RETENTION_SECONDS, |(seconds, _)| seconds)
+            let key = ["MessageRetentionPeriod"];
+            Some(number_or(&queue.properties, &key, RETENTION_SECONDS)?.0)
         };
-        if retention(letters) < retention(queue)
-            || (!is_fifo(letters) && retention(letters) == retention(queue))
-        {
+        let (Some(kept), Some(longest)) = (retention(letters), retention(queue)) else {
+            return;
+        };
+        // A message of a standard queue keeps its age when it moves.
+        if kept < longest || (is_fifo(letters) == Some(false) && kept == longest) {
             findings.error(
                 "short-retention",
                 letters,
                 member(&letters.properties, "MessageRetentionPeriod").unwrap_or(&letters.properties),
-                format!("`{}` keeps messages for {}s, and `{}` for {}s: a redriven message keeps its age, and may be deleted at once", letters.id, retention(letters), queue.id, retention(queue)),
+                format!("`{}` keeps messages for {kept}s, and `{}` for {longest}s: a redriven message keeps its age, and may be deleted at once", letters.id, queue.id),
                 "set MessageRetentionPeriod of the dead-letter queue to 1209600, the most",
             );
         }
     }
 }
 
+/// Whether an event that is received again and again has an end.
+pub(super) fn redrive(queue: &Resource, findings: &mut Findings) {
+    if matches!(look(&queue.properties, &["RedrivePolicy"]), Found::Missing) {
+        findings.warning(
+            "queue-without-redrive",
+            queue,
+            &queue.properties,
+            format!("`{}` has no `RedrivePolicy`: an event that tasks cannot settle comes back until the queue deletes it", queue.id),
+            "add RedrivePolicy: { deadLetterTargetArn: …, maxReceiveCount: 5 }",
+        );
+    }
+}
+
 fn visibility(queue: &Resource, is_source: bool, config: Option<&Config>, findings: &mut Findings) {
-    let found = number(&queue.properties, &["VisibilityTimeout"]);
-    let at = found.as_ref().map_or(&queue.properties, |(_, at)| at);
-    let seconds = found
-        .as_ref()
-        .map_or(VISIBILITY_SECONDS, |(seconds, _)| *seconds);
+    let key = ["VisibilityTimeout"];
+    let Some((seconds, at)) = number_or(&queue.properties, &key, VISIBILITY_SECONDS) else {
+        return;
+    };
     if !is_source {
         return;
     }

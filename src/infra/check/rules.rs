@@ -4,8 +4,10 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::findings::Findings;
-use super::queues::{Sender, delivers};
-use super::template::{Resource, each, member, number, path, text};
+use super::look::{Found, each, flag, has_open, look, member, number, path, text};
+use super::queues::{delivers, redrive};
+use super::statements::Sender;
+use super::template::Resource;
 use super::templates::{QueueReference, Templates, is_fifo, queue_name};
 use crate::config::Config;
 use crate::config::queue_name::QueueName;
@@ -76,6 +78,10 @@ fn routes(rule: &Resource, config: &Config, findings: &mut Findings) {
     let Some(written) = member(&rule.properties, "EventPattern") else {
         return;
     };
+    // A pattern with a part that is not known takes nobody knows which events.
+    if has_open(written) {
+        return;
+    }
     if config.envelope != Envelope::EventBridge {
         return;
     }
@@ -134,26 +140,39 @@ impl Target<'_> {
         self.body(config, findings);
         self.role(findings);
         self.retries(findings);
-        self.dead_letters(&queue, findings);
+        self.dead_letters(&queue, config, findings);
         if let Some(config) = config {
             self.place(&queue, config, findings);
         }
         if let QueueReference::Here(queue) = queue {
-            let sender = Sender {
-                templates: self.templates,
-                rule: self.rule,
-            };
-            delivers(&sender, queue, "queue", findings);
+            redrive(queue, findings);
+            delivers(&self.sender(config), queue, "queue", findings);
+        }
+    }
+
+    fn sender(&self, config: Option<&Config>) -> Sender<'_> {
+        let url = config.and_then(|config| config.bridge.queue.as_deref());
+        let region = url
+            .and_then(QueueName::of_url)
+            .and_then(|queue| queue.region);
+        Sender {
+            templates: self.templates,
+            rule: self.rule,
+            arn_end: rule_arn_end(self.templates, self.rule),
+            region: region.map(str::to_owned),
         }
     }
 
     fn fifo(&self, queue: &QueueReference<'_>, findings: &mut Findings) {
-        let group = path(self.target, &["SqsParameters", "MessageGroupId"]);
         if queue.is_fifo() != Some(true) {
             return;
         }
         // A group that is not resolved, such as an import, is one.
-        let is_missing = group.is_none_or(|group| text(group).is_some_and(|text| text.is_empty()));
+        let is_missing = match look(self.target, &["SqsParameters", "MessageGroupId"]) {
+            Found::Missing => true,
+            Found::Unknown => false,
+            Found::Value(group) => text(group).is_some_and(|text| text.is_empty()),
+        };
         if is_missing {
             findings.error(
                 "fifo-without-group",
@@ -164,7 +183,7 @@ impl Target<'_> {
             );
         }
         if let QueueReference::Here(queue) = queue
-            && !super::template::is_true(&queue.properties, "ContentBasedDeduplication")
+            && flag(&queue.properties, "ContentBasedDeduplication") == Some(false)
         {
             findings.error(
                 "fifo-without-deduplication",
@@ -215,7 +234,7 @@ impl Target<'_> {
             findings.warning(
                 "short-retries",
                 self.rule,
-                &at,
+                at,
                 format!("`MaximumEventAgeInSeconds` is {age}: events of a longer outage go to the dead-letter queue"),
                 "set 86400, the most",
             );
@@ -224,14 +243,23 @@ impl Target<'_> {
             findings.warning(
                 "short-retries",
                 self.rule,
-                &at,
+                at,
                 "`MaximumRetryAttempts` is 0: one throttled call sends an event to the dead-letter queue",
                 "set 185, the most",
             );
         }
     }
 
-    fn dead_letters(&self, queue: &QueueReference<'_>, findings: &mut Findings) {
+    fn dead_letters(
+        &self,
+        queue: &QueueReference<'_>,
+        config: Option<&Config>,
+        findings: &mut Findings,
+    ) {
+        let config_of = look(self.target, &["DeadLetterConfig"]);
+        if matches!(config_of, Found::Unknown) {
+            return;
+        }
         let Some(arn) = path(self.target, &["DeadLetterConfig", "Arn"]) else {
             return findings.error(
                 "target-without-dead-letters",
@@ -262,7 +290,8 @@ impl Target<'_> {
                 "name another queue",
             );
         }
-        if let (Some(one), Some(other)) = (region(self.arn), region(arn))
+        let here = region(self.arn).or_else(|| self.sender(config).region);
+        if let (Some(one), Some(other)) = (here, region(arn))
             && one != other
         {
             findings.error(
@@ -274,10 +303,7 @@ impl Target<'_> {
             );
         }
         if let QueueReference::Here(letters) = letters {
-            let sender = Sender {
-                templates: self.templates,
-                rule: self.rule,
-            };
+            let sender = self.sender(config);
             delivers(&sender, letters, "dead-letter queue", findings);
         }
     }
@@ -320,7 +346,7 @@ impl Target<'_> {
             );
         }
         if let QueueReference::Here(queue) = queue
-            && is_fifo(queue) != read.name.ends_with(".fifo")
+            && is_fifo(queue).is_some_and(|fifo| fifo != read.name.ends_with(".fifo"))
         {
             findings.error(
                 "another-queue",

@@ -1,7 +1,8 @@
-//! Services: times that contradict each other, Regions, and scaling.
+//! Services: times that contradict each other, and Regions.
 
 use super::findings::Findings;
-use super::template::{Resource, each, elements, member, number, path, text};
+use super::look::{Found, each, is_open, look, member, number_or, text};
+use super::template::Resource;
 use super::templates::Templates;
 use crate::config::Config;
 use crate::event::pattern::tree::Node;
@@ -24,8 +25,7 @@ const LONGEST_POLL_SECONDS: u64 = 50;
 
 pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings: &mut Findings) {
     for definition in templates.of_kind("AWS::ECS::TaskDefinition") {
-        let containers = member(&definition.properties, "ContainerDefinitions");
-        for container in containers.map(each).unwrap_or_default() {
+        for container in containers(definition) {
             if runs(container, "bridge") {
                 stop_timeout(definition, container, config, findings);
                 place(definition, container, config, findings);
@@ -35,26 +35,49 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
             }
         }
     }
-    for balancer in templates.of_kind("AWS::ElasticLoadBalancingV2::LoadBalancer") {
-        idle_timeout(balancer, findings);
-    }
-    for policy in templates.of_kind("AWS::ApplicationAutoScaling::ScalingPolicy") {
-        scaling(templates, policy, findings);
-    }
-    if let Some(config) = config {
-        for target in templates.of_kind("AWS::ApplicationAutoScaling::ScalableTarget") {
-            most_tasks(target, config, findings);
+    // Load balancers of other things have time-outs of their own.
+    let has_gateway = templates
+        .of_kind("AWS::ECS::TaskDefinition")
+        .flat_map(containers)
+        .any(|container| runs(container, "gateway"));
+    if has_gateway {
+        for balancer in templates.of_kind("AWS::ElasticLoadBalancingV2::LoadBalancer") {
+            idle_timeout(balancer, findings);
         }
     }
 }
 
-/// Whether a container runs a subcommand of eventcast.
+fn containers(definition: &Resource) -> &[Node] {
+    let containers = member(&definition.properties, "ContainerDefinitions");
+    containers.map(each).unwrap_or_default()
+}
+
+/// Whether a container runs a subcommand of eventcast. The image runs `bridge` where the container
+/// says nothing.
 fn runs(container: &Node, subcommand: &str) -> bool {
-    let command = member(container, "Command").map(each).unwrap_or_default();
-    command
-        .iter()
-        .filter_map(text)
-        .any(|word| word == subcommand)
+    let words = |key: &str| -> Vec<String> {
+        let listed = member(container, key).map(each).unwrap_or_default();
+        let listed = listed.iter().filter_map(text);
+        // A shell has all words in one.
+        listed
+            .flat_map(|one| {
+                one.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let mut said = words("EntryPoint");
+    said.extend(words("Command"));
+    if said.is_empty() {
+        let image = member(container, "Image")
+            .and_then(text)
+            .unwrap_or_default();
+        let name = image.rsplit('/').next().unwrap_or_default();
+        let name = name.split([':', '@']).next().unwrap_or_default();
+        return subcommand == "bridge" && name == "eventcast";
+    }
+    said.iter().any(|word| word == subcommand)
 }
 
 fn stop_timeout(
@@ -63,11 +86,10 @@ fn stop_timeout(
     config: Option<&Config>,
     findings: &mut Findings,
 ) {
-    let found = number(container, &["StopTimeout"]);
-    let at = found.as_ref().map_or(container, |(_, at)| at);
-    let seconds = found
-        .as_ref()
-        .map_or(DEFAULT_STOP_SECONDS, |(seconds, _)| *seconds);
+    let key = ["StopTimeout"];
+    let Some((seconds, at)) = number_or(container, &key, DEFAULT_STOP_SECONDS) else {
+        return;
+    };
     if seconds > MAX_STOP_SECONDS {
         findings.error(
             "stop-timeout",
@@ -125,20 +147,46 @@ fn place(
     }
 }
 
-/// An attribute of a load balancer or a target group.
-fn attribute<'n>(list: Option<&'n Node>, key: &str) -> Option<(u64, &'n Node)> {
+/// A number among the attributes of a load balancer or a target group, or AWS's default; `None`
+/// where it is not known.
+fn attribute<'n>(
+    resource: &'n Resource,
+    list: &str,
+    key: &str,
+    default: u64,
+) -> Option<(u64, &'n Node)> {
+    let list = match look(&resource.properties, &[list]) {
+        Found::Missing => return Some((default, &resource.properties)),
+        Found::Unknown => return None,
+        Found::Value(list) => each(list),
+    };
     let found = list
-        .map(each)?
         .iter()
-        .find(|one| member(one, "Key").and_then(text).as_deref() == Some(key))?;
-    let value = member(found, "Value")?;
-    Some((text(value)?.parse().ok()?, value))
+        .find(|one| member(one, "Key").and_then(text).as_deref() == Some(key));
+    match found {
+        Some(found) => number_or(found, &["Value"], default),
+        None if list.iter().any(is_open) => None,
+        None => Some((default, &resource.properties)),
+    }
 }
 
 fn idle_timeout(balancer: &Resource, findings: &mut Findings) {
-    let list = member(&balancer.properties, "LoadBalancerAttributes");
-    let found = attribute(list, "idle_timeout.timeout_seconds");
-    let (seconds, at) = found.unwrap_or((DEFAULT_IDLE_SECONDS, &balancer.properties));
+    // Load balancers of other types have no such time-out.
+    let is_application = match look(&balancer.properties, &["Type"]) {
+        Found::Missing => true,
+        Found::Unknown => false,
+        Found::Value(kind) => text(kind).as_deref() == Some("application"),
+    };
+    let key = "idle_timeout.timeout_seconds";
+    let found = attribute(
+        balancer,
+        "LoadBalancerAttributes",
+        key,
+        DEFAULT_IDLE_SECONDS,
+    );
+    let Some((seconds, at)) = found.filter(|_| is_application) else {
+        return;
+    };
     if seconds < LONGEST_POLL_SECONDS + IDLE_MARGIN_SECONDS {
         findings.error(
             "idle-timeout",
@@ -151,12 +199,17 @@ fn idle_timeout(balancer: &Resource, findings: &mut Findings) {
 }
 
 fn deregistration(templates: &Templates<'_>, container: &Node, findings: &mut Findings) {
-    let stop =
-        number(container, &["StopTimeout"]).map_or(DEFAULT_STOP_SECONDS, |(seconds, _)| seconds);
-    for group in templates.of_kind("AWS::ElasticLoadBalancingV2::TargetGroup") {
-        let list = member(&group.properties, "TargetGroupAttributes");
-        let found = attribute(list, "deregistration_delay.timeout_seconds");
-        let (seconds, at) = found.unwrap_or((DEFAULT_DEREGISTRATION_SECONDS, &group.properties));
+    let key = ["StopTimeout"];
+    let Some((stop, _)) = number_or(container, &key, DEFAULT_STOP_SECONDS) else {
+        return;
+    };
+    let name = member(container, "Name").and_then(text);
+    for group in targets(templates, name.as_deref()) {
+        let key = "deregistration_delay.timeout_seconds";
+        let default = DEFAULT_DEREGISTRATION_SECONDS;
+        let Some((seconds, at)) = attribute(group, "TargetGroupAttributes", key, default) else {
+            continue;
+        };
         if seconds >= stop {
             findings.error(
                 "deregistration",
@@ -169,80 +222,25 @@ fn deregistration(templates: &Templates<'_>, container: &Node, findings: &mut Fi
     }
 }
 
-/// Metric math that divides by the number of tasks.
-fn scaling(templates: &Templates<'_>, policy: &Resource, findings: &mut Findings) {
-    let metrics = path(
-        &policy.properties,
-        &[
-            "TargetTrackingScalingPolicyConfiguration",
-            "CustomizedMetricSpecification",
-            "Metrics",
-        ],
-    );
-    let metrics = metrics.and_then(elements).unwrap_or_default();
-    let is_count = |metric: &&Node| {
-        let name = path(metric, &["MetricStat", "Metric", "MetricName"]);
-        name.and_then(text).as_deref() == Some("RunningTaskCount")
-    };
-    let Some(count) = metrics.iter().find(is_count) else {
-        return;
-    };
-    let id = member(count, "Id").and_then(text).unwrap_or_default();
-    for metric in metrics {
-        let Some(expression) = member(metric, "Expression") else {
-            continue;
-        };
-        let written: String = text(expression)
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        if written.contains(&format!("/{id}")) && !written.to_ascii_uppercase().contains("IF(") {
-            findings.error(
-                "scaling-without-guard",
-                policy,
-                expression,
-                format!("the expression divides by `{id}`, which is 0 or missing without tasks: the service never starts again"),
-                format!("write IF(FILL({id}, 0) < 1, waiting, waiting / FILL({id}, 1))"),
-            );
+/// The target groups that a service has a container in; all where no service says it.
+fn targets<'t>(templates: &Templates<'t>, container: Option<&str>) -> Vec<&'t Resource> {
+    let mut said = Vec::new();
+    for service in templates.of_kind("AWS::ECS::Service") {
+        let balancers = member(&service.properties, "LoadBalancers").map(each);
+        for balancer in balancers.unwrap_or_default() {
+            let of = member(balancer, "ContainerName").and_then(text);
+            let group = member(balancer, "TargetGroupArn");
+            if of.as_deref() == container
+                && let Some(group) = group.and_then(|group| templates.referred(service, group))
+            {
+                said.push(group);
+            }
         }
     }
-    for cluster in templates.of_kind("AWS::ECS::Cluster") {
-        let settings = member(&cluster.properties, "ClusterSettings")
-            .map(each)
-            .unwrap_or_default();
-        let is_on = settings.iter().any(|one| {
-            let is = |key: &str, words: &[&str]| {
-                member(one, key)
-                    .and_then(text)
-                    .is_some_and(|text| words.contains(&&*text))
-            };
-            is("Name", &["containerInsights"]) && is("Value", &["enabled", "enhanced"])
-        });
-        if !is_on {
-            findings.error(
-                "no-container-insights",
-                cluster,
-                &cluster.properties,
-                "scaling divides by RunningTaskCount, which exists only with Container Insights: the policy has no data and never scales",
-                "add ClusterSettings: [{ Name: containerInsights, Value: enabled }]",
-            );
-        }
-    }
-}
-
-fn most_tasks(target: &Resource, config: &Config, findings: &mut Findings) {
-    let pace = config.bridge.pace;
-    if let Some((most, at)) = number(&target.properties, &["MaxCapacity"])
-        && pace.task.is_some()
-        && !pace.counts_tasks
-        && most > u64::from(pace.tasks)
-    {
-        findings.warning(
-            "too-many-tasks",
-            target,
-            &at,
-            format!("up to {most} tasks share the quota that `bridge.pace.tasks` divides by {}: together they exceed it", pace.tasks),
-            "set MaxCapacity and bridge.pace.tasks to one number",
-        );
+    match said.is_empty() {
+        true => templates
+            .of_kind("AWS::ElasticLoadBalancingV2::TargetGroup")
+            .collect(),
+        false => said,
     }
 }

@@ -1,7 +1,8 @@
 //! Subscribers of version-2 buses.
 
 use super::findings::Findings;
-use super::template::{member, number, path, text};
+use super::look::{Found, look, member, number_or, path, text};
+use super::queues::redrive;
 use super::templates::{QueueReference, Templates};
 use crate::config::Config;
 use crate::event::envelope::Envelope;
@@ -21,11 +22,11 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
         if matches!(queue, QueueReference::Unknown) {
             continue;
         }
-        let group = path(
+        let group = look(
             properties,
             &["InvokeConfiguration", "SqsParameters", "MessageGroupId"],
         );
-        if queue.is_fifo() == Some(true) && group.is_none() {
+        if queue.is_fifo() == Some(true) && matches!(group, Found::Missing) {
             findings.error(
                 "fifo-without-group",
                 subscriber,
@@ -34,7 +35,12 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
                 "add a literal or a JSONata expression that names the group of an event",
             );
         }
-        if path(properties, &["OnFailureConfiguration", "Arn"]).is_none() {
+        if let QueueReference::Here(queue) = &queue {
+            redrive(queue, findings);
+        }
+        let on_failure = look(properties, &["OnFailureConfiguration"]);
+        let is_unknown = matches!(on_failure, Found::Unknown);
+        if !is_unknown && path(properties, &["OnFailureConfiguration", "Arn"]).is_none() {
             findings.error(
                 "target-without-dead-letters",
                 subscriber,
@@ -43,22 +49,23 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
                 "add OnFailureConfiguration: { Arn: … } with a queue",
             );
         }
-        let age = number(properties, &["RetryPolicy", "MaxEventAgeInSeconds"]);
-        let seconds = age
-            .as_ref()
-            .map_or(DEFAULT_AGE_SECONDS, |(seconds, _)| *seconds);
-        if seconds < SHORT_AGE_SECONDS {
+        let key = ["RetryPolicy", "MaxEventAgeInSeconds"];
+        if let Some((seconds, at)) = number_or(properties, &key, DEFAULT_AGE_SECONDS)
+            && seconds < SHORT_AGE_SECONDS
+        {
             findings.warning(
                 "short-retries",
                 subscriber,
-                age.as_ref().map_or(properties, |(_, at)| at),
+                at,
                 format!("events are tried for {seconds}s: those of a longer outage are given up"),
                 "set RetryPolicy.MaxEventAgeInSeconds to 86400, the most",
             );
         }
         let is_raw = config.is_some_and(|config| config.envelope == Envelope::Raw);
-        let transformer = path(properties, &["Transformer", "Type"]);
-        if !is_raw && transformer.and_then(text).as_deref() != Some("WITH_METADATA") {
+        let key = ["Transformer", "Type"];
+        let transformer = path(properties, &key);
+        let is_whole = Templates::is_word(properties, &key, &["WITH_METADATA"]);
+        if !is_raw && is_whole == Some(false) {
             findings.error(
                 "body-is-no-event",
                 subscriber,

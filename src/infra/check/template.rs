@@ -1,15 +1,16 @@
-//! One template: read with the places of its values, and resolved as far as its parameters go.
+//! One template: read with the places of its values, and resolved by values of its parameters.
 //!
-//! Resolved are Ref of a parameter, Fn::Sub, Fn::Join, Fn::If and conditions (CloudFormation user
-//! guide, "Intrinsic function reference"). Pseudo parameters stay as `${AWS::Region}` in text;
-//! references to resources stay as they are, with Fn::GetAtt as a list of two.
+//! A parameter that has no value and that conditions ask for is tried with each value that they
+//! compare it with, and with another one ([`Undecided`]).
 
 use std::collections::HashMap;
 
 use super::TemplateFile;
+use super::look::{each, elements, member, members, path, string, text};
+use super::resolve::{ParameterValue, Resolver, compared};
 use crate::config::fault::{Fault, Place, Severity};
 use crate::config::yaml;
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{Node, NodeValue, Position};
 
 /// A resource of a template.
 #[derive(Clone, Debug)]
@@ -22,21 +23,37 @@ pub(super) struct Resource {
     pub(super) kind: String,
     /// The properties, resolved; an empty object where there are none.
     pub(super) properties: Node,
+    /// Logical ids that connectors of SAM in the resource lead to.
+    pub(super) connected: Vec<String>,
 }
 
-/// A template.
+/// A template, resolved.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
+    /// The file's name.
+    pub(super) file: String,
     pub(super) resources: Vec<Resource>,
+    /// Values that other stacks import, by the names of the exports.
+    pub(super) exports: Vec<(String, Node)>,
 }
 
-/// Nesting of conditions that name each other.
-const MAX_CONDITIONS: usize = 32;
+/// A parameter that conditions ask for, and the values that are tried; `None` is another value.
+pub(super) type Undecided = (String, Vec<Option<String>>);
 
-impl Template {
+/// A template, as it is written.
+pub(super) struct ParsedTemplate<'f> {
+    file: &'f str,
+    root: Node,
+    /// Values that are given or by default.
+    parameters: HashMap<String, ParameterValue>,
+    /// Parameters without a value, and pseudo parameters, that conditions ask for.
+    pub(super) undecided: Vec<Undecided>,
+}
+
+impl<'f> ParsedTemplate<'f> {
     /// Reads a template.
     pub(super) fn parse(
-        file: &TemplateFile<'_>,
+        file: &TemplateFile<'f>,
         given: &[(String, String)],
     ) -> Result<Self, Box<Fault>> {
         let refuse = |message: String, at: Position| {
@@ -49,43 +66,54 @@ impl Template {
                 accepted: Some(
                     "a template of CloudFormation, YAML or JSON, with `Resources`".into(),
                 ),
-                help: None,
+                help: Some("name templates of CloudFormation alone, such as infra/cloudformation/queues.yaml".into()),
             })
         };
         let begin = Position { line: 1, column: 1 };
-        let root =
-            yaml::parse_template(file.text).map_err(|error| refuse(error.message, error.at))?;
+        let root = read(file.text).map_err(|(message, at)| refuse(message, at))?;
         let root = root.ok_or_else(|| refuse("the file is empty".into(), begin))?;
-        let Some(resources) = member(&root, "Resources").and_then(members) else {
+        if member(&root, "Resources").and_then(members).is_none() {
             return Err(refuse("there is no mapping `Resources`".into(), root.at));
-        };
-        let mut parameters = HashMap::new();
-        for parameter in member(&root, "Parameters")
-            .and_then(members)
-            .unwrap_or_default()
-        {
-            let value = given.iter().rev().find(|(key, _)| **key == *parameter.key);
-            let value = match value {
-                Some((_, value)) => Some(Node {
-                    value: NodeValue::String(value.as_bytes().into()),
-                    at: parameter.key_at,
-                }),
-                None => member(&parameter.value, "Default").cloned(),
-            };
-            parameters.insert(parameter.key.to_string(), value);
         }
+        let parameters = parameters(&root, given);
+        Ok(Self {
+            file: file.name,
+            undecided: undecided(&root, &parameters),
+            root,
+            parameters,
+        })
+    }
+
+    fn section(&self, name: &str) -> Option<&Node> {
+        member(&self.root, name)
+    }
+
+    /// The template with values of undecided parameters.
+    pub(super) fn resolved(&self, tried: &[(&str, Option<&str>)]) -> Template {
+        let mut parameters = self.parameters.clone();
+        for (name, value) in tried {
+            if !parameters.contains_key(*name) {
+                let value = match value {
+                    Some(value) => ParameterValue::Known(string(value, self.root.at)),
+                    None => ParameterValue::Other,
+                };
+                parameters.insert((*name).to_owned(), value);
+            }
+        }
+        let conditions = self.section("Conditions").and_then(members);
         let resolver = Resolver {
             parameters,
-            conditions: member(&root, "Conditions")
-                .and_then(members)
-                .unwrap_or_default(),
+            mappings: self.section("Mappings"),
+            conditions: conditions.unwrap_or_default(),
         };
-        let kept = resources.iter().filter(|resource| {
-            let condition = member(&resource.value, "Condition").and_then(text);
+        let is_made = |node: &Node| {
+            let condition = member(node, "Condition").and_then(text);
             condition.is_none_or(|name| resolver.condition(&name, 0) != Some(false))
-        });
-        let resources = kept.map(|resource| Resource {
-            file: file.name.to_owned(),
+        };
+        let of = |name| self.section(name).and_then(members).unwrap_or_default();
+        let made = of("Resources").iter().filter(|one| is_made(&one.value));
+        let resources = made.map(|resource| Resource {
+            file: self.file.to_owned(),
             id: resource.key.to_string(),
             kind: member(&resource.value, "Type")
                 .and_then(text)
@@ -96,249 +124,79 @@ impl Template {
                     value: NodeValue::Object(Vec::new()),
                     at: resource.key_at,
                 }),
+            connected: connected(&resource.value),
         });
-        Ok(Self {
-            resources: resources.collect(),
-        })
+        let resources = resources.collect();
+        let outputs = of("Outputs").iter().filter(|one| is_made(&one.value));
+        let exports = outputs.filter_map(|output| {
+            let name = path(&output.value, &["Export", "Name"])?;
+            let value = resolver.resolve(member(&output.value, "Value")?)?;
+            Some((text(&resolver.resolve(name)?)?, value))
+        });
+        Template {
+            file: self.file.to_owned(),
+            exports: exports.collect(),
+            resources,
+        }
     }
 }
 
-/// Values of parameters, and conditions.
-struct Resolver<'t> {
-    /// By name; `None` where there is no default.
-    parameters: HashMap<String, Option<Node>>,
-    conditions: &'t [Member],
-}
-
-impl Resolver<'_> {
-    /// The value with what is known in place; `None` for `AWS::NoValue`.
-    fn resolve(&self, node: &Node) -> Option<Node> {
-        let at = node.at;
-        let value = match &node.value {
-            NodeValue::Object(members) => {
-                if let [only] = members.as_slice()
-                    && let Some(result) = self.function(&only.key, &only.value, at)
-                {
-                    return result;
-                }
-                let resolved = members.iter().filter_map(|member| {
-                    Some(Member {
-                        value: self.resolve(&member.value)?,
-                        ..member.clone()
-                    })
-                });
-                NodeValue::Object(resolved.collect())
-            }
-            NodeValue::Array(elements) => {
-                let resolved = elements.iter().filter_map(|element| self.resolve(element));
-                NodeValue::Array(resolved.collect())
-            }
-            other => other.clone(),
-        };
-        Some(Node { value, at })
-    }
-
-    /// The result of a function; the outer `None` where it is none that is known.
-    fn function(&self, name: &str, argument: &Node, at: Position) -> Option<Option<Node>> {
-        match name {
-            "Ref" => {
-                let name = text(argument)?;
-                match self.parameters.get(&name) {
-                    Some(Some(value)) => Some(Some(Node {
-                        value: value.value.clone(),
-                        at,
-                    })),
-                    _ if name == "AWS::NoValue" => Some(None),
-                    _ if name.starts_with("AWS::") => {
-                        Some(Some(string(&format!("${{{name}}}"), at)))
-                    }
-                    _ => None,
-                }
-            }
-            "Fn::Sub" => Some(Some(self.sub(argument, at)?)),
-            "Fn::Join" => {
-                let [separator, parts] = elements(argument)? else {
-                    return None;
-                };
-                let parts = elements(parts)?.iter();
-                let parts: Option<Vec<String>> =
-                    parts.map(|part| text(&self.resolve(part)?)).collect();
-                Some(Some(string(&parts?.join(&text(separator)?), at)))
-            }
-            "Fn::If" => {
-                let [condition, then, otherwise] = elements(argument)? else {
-                    return None;
-                };
-                match self.condition(&text(condition)?, 0)? {
-                    true => Some(self.resolve(then)),
-                    false => Some(self.resolve(otherwise)),
-                }
-            }
-            "Fn::GetAtt" => {
-                let dotted = text(argument)?;
-                let (id, attribute) = dotted.split_once('.')?;
-                let list = vec![string(id, argument.at), string(attribute, argument.at)];
-                Some(Some(get_att(list, at)))
-            }
-            _ => None,
-        }
-    }
-
-    fn sub(&self, argument: &Node, at: Position) -> Option<Node> {
-        let (template, own) = match elements(argument) {
-            Some([template, own]) => (text(template)?, members(own)),
-            Some(_) => return None,
-            None => (text(argument)?, None),
-        };
-        // An attribute of a resource alone is a reference, as Fn::GetAtt is.
-        if let Some(inner) = template
-            .strip_prefix("${")
-            .and_then(|rest| rest.strip_suffix('}'))
-            && !inner.contains(['$', ':', '!'])
-            && let Some((id, attribute)) = inner.split_once('.')
-        {
-            return Some(get_att(vec![string(id, at), string(attribute, at)], at));
-        }
-        let mut out = String::new();
-        let mut rest = template.as_str();
-        while let Some((before, behind)) = rest.split_once("${") {
-            let (name, after) = behind.split_once('}')?;
-            out.push_str(before);
-            let own = own.and_then(|own| own.iter().find(|one| *one.key == *name));
-            let value = match (own, self.parameters.get(name)) {
-                (Some(own), _) => self.resolve(&own.value).as_ref().and_then(text),
-                (None, Some(Some(value))) => text(value),
-                _ => None,
+fn undecided(root: &Node, known: &HashMap<String, ParameterValue>) -> Vec<Undecided> {
+    let conditions = member(root, "Conditions").and_then(members);
+    compared(conditions.unwrap_or_default())
+        .into_iter()
+        .filter(|(name, _)| !known.contains_key(name) && name != "AWS::NoValue")
+        .map(|(name, values)| {
+            let allowed = path(root, &["Parameters", &name, "AllowedValues"]);
+            let tried = match allowed.and_then(elements) {
+                Some(allowed) => allowed.iter().filter_map(text).map(Some).collect(),
+                None => values.into_iter().map(Some).chain([None]).collect(),
             };
-            match value {
-                Some(value) => out.push_str(&value),
-                None => {
-                    out.push_str("${");
-                    out.push_str(name);
-                    out.push('}');
-                }
-            }
-            rest = after;
-        }
-        out.push_str(rest);
-        Some(string(&out, at))
-    }
+            (name, tried)
+        })
+        .collect()
+}
 
-    /// The value of a condition; `None` where it depends on what is not known.
-    fn condition(&self, name: &str, depth: usize) -> Option<bool> {
-        let condition = self.conditions.iter().find(|one| *one.key == *name)?;
-        self.holds(&condition.value, depth)
+/// JSON as such, since it may be indented with tabs, which YAML refuses.
+fn read(text: &str) -> Result<Option<Node>, (String, Position)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with('{')
+        && let Ok(node) = Node::parse(text)
+    {
+        return Ok(Some(node));
     }
+    yaml::parse_template(text).map_err(|error| (error.message, error.at))
+}
 
-    fn holds(&self, node: &Node, depth: usize) -> Option<bool> {
-        if depth > MAX_CONDITIONS {
-            return None;
-        }
-        let [only] = members(node)? else {
-            return None;
+/// Values that are given, and defaults; the default of a parameter of SSM is a name and not the
+/// value.
+fn parameters(root: &Node, given: &[(String, String)]) -> HashMap<String, ParameterValue> {
+    let declared = member(root, "Parameters").and_then(members);
+    let known = declared.unwrap_or_default().iter().filter_map(|parameter| {
+        let given = given.iter().rev().find(|(key, _)| **key == *parameter.key);
+        let kind = member(&parameter.value, "Type").and_then(text);
+        let is_name = kind.is_some_and(|kind| kind.starts_with("AWS::SSM::Parameter::Value<"));
+        let value = match given {
+            Some((_, value)) => string(value, parameter.key_at),
+            None if is_name => return None,
+            None => member(&parameter.value, "Default")?.clone(),
         };
-        let each = || elements(&only.value).unwrap_or_default().iter();
-        match &*only.key {
-            "Condition" => self.condition(&text(&only.value)?, depth + 1),
-            "Fn::Equals" => {
-                let [a, b] = elements(&only.value)? else {
-                    return None;
-                };
-                let known =
-                    |node: &Node| text(&self.resolve(node)?).filter(|text| !text.contains("${"));
-                Some(known(a)? == known(b)?)
-            }
-            "Fn::Not" => self.holds(each().next()?, depth + 1).map(|held| !held),
-            "Fn::And" => {
-                let all: Option<Vec<bool>> = each().map(|one| self.holds(one, depth + 1)).collect();
-                Some(all?.into_iter().all(|held| held))
-            }
-            "Fn::Or" => {
-                let all: Option<Vec<bool>> = each().map(|one| self.holds(one, depth + 1)).collect();
-                Some(all?.into_iter().any(|held| held))
-            }
-            _ => None,
-        }
-    }
+        Some((parameter.key.to_string(), ParameterValue::Known(value)))
+    });
+    known.collect()
 }
 
-fn string(text: &str, at: Position) -> Node {
-    Node {
-        value: NodeValue::String(text.as_bytes().into()),
-        at,
-    }
-}
-
-fn get_att(list: Vec<Node>, at: Position) -> Node {
-    let member = Member {
-        key: "Fn::GetAtt".into(),
-        key_at: at,
-        value: Node {
-            value: NodeValue::Array(list),
-            at,
-        },
-    };
-    Node {
-        value: NodeValue::Object(vec![member]),
-        at,
-    }
-}
-
-/// Members of an object.
-pub(super) fn members(node: &Node) -> Option<&[Member]> {
-    match &node.value {
-        NodeValue::Object(members) => Some(members),
-        _ => None,
-    }
-}
-
-/// Elements of an array.
-pub(super) fn elements(node: &Node) -> Option<&[Node]> {
-    match &node.value {
-        NodeValue::Array(elements) => Some(elements),
-        _ => None,
-    }
-}
-
-/// One value, or each of a list.
-pub(super) fn each(node: &Node) -> &[Node] {
-    elements(node).unwrap_or(std::slice::from_ref(node))
-}
-
-/// A member's value.
-pub(super) fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
-    let member = members(node)?
-        .iter()
-        .rev()
-        .find(|member| *member.key == *key)?;
-    Some(&member.value)
-}
-
-/// The value at a path of keys.
-pub(super) fn path<'n>(node: &'n Node, keys: &[&str]) -> Option<&'n Node> {
-    keys.iter().try_fold(node, |node, key| member(node, key))
-}
-
-/// A scalar as text: CloudFormation takes `30` and `"30"` alike.
-pub(super) fn text(node: &Node) -> Option<String> {
-    match &node.value {
-        NodeValue::String(text) => String::from_utf8(text.to_vec()).ok(),
-        NodeValue::Number(text) => Some(text.to_string()),
-        NodeValue::Bool(value) => Some(value.to_string()),
-        _ => None,
-    }
-}
-
-/// A number at a path.
-pub(super) fn number(node: &Node, keys: &[&str]) -> Option<(u64, Node)> {
-    let found = path(node, keys)?;
-    let number = text(found)?.parse().ok()?;
-    Some((number, found.clone()))
-}
-
-/// Whether a flag at a key is set.
-pub(super) fn is_true(node: &Node, key: &str) -> bool {
-    member(node, key)
-        .and_then(text)
-        .is_some_and(|text| text == "true")
+/// Destinations of connectors: a resource of its own, or a part of one (AWS SAM developer guide,
+/// "AWS::Serverless::Connector").
+fn connected(resource: &Node) -> Vec<String> {
+    let inner = member(resource, "Connectors").and_then(members);
+    let inner = inner.unwrap_or_default().iter().map(|one| &one.value);
+    let is_own =
+        member(resource, "Type").and_then(text).as_deref() == Some("AWS::Serverless::Connector");
+    let connectors = inner.chain(is_own.then_some(resource));
+    connectors
+        .filter_map(|connector| path(connector, &["Properties", "Destination"]))
+        .flat_map(each)
+        .filter_map(|destination| text(member(destination, "Id")?))
+        .collect()
 }

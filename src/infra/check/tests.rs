@@ -1,6 +1,10 @@
 //! Planted faults: each is found once, at its line, with a cure; and what is right has no finding.
 
+mod forms;
+mod hostile;
 mod plants;
+
+use std::collections::BTreeSet;
 
 use plants::PLANTS;
 
@@ -148,6 +152,8 @@ fn planted_faults_are_found() {
         assert!(
             faults.iter().all(|fault| fault.code == code
                 || code.starts_with("dead-letters-are")
+                || code.starts_with("fifo-")
+                || code == "redrive-of-another-kind"
                 || code == "queue-elsewhere"
                 || code == "another-queue"),
             "{}",
@@ -162,6 +168,25 @@ fn planted_faults_are_found() {
         );
     }
     insta::assert_snapshot!(all);
+}
+
+/// The manual lists the checks, and each has its plant.
+#[test]
+fn each_check_has_a_plant() {
+    let manual = include_str!("../../../docs/infra.md");
+    let rows = manual.lines().filter_map(|line| line.strip_prefix("| `"));
+    let listed: BTreeSet<&str> = rows
+        .filter_map(|row| row.split_once('`'))
+        .map(|(code, _)| code)
+        .filter(|code| !code.contains('.'))
+        .collect();
+    let planted: BTreeSet<&str> = PLANTS.iter().map(|(.., code)| *code).collect();
+    let planted: BTreeSet<&str> = planted
+        .into_iter()
+        .filter(|code| !code.is_empty())
+        .collect();
+    assert_eq!(listed, planted);
+    assert!(planted.len() >= 15);
 }
 
 fn alone(text: &str) -> Vec<Fault> {
@@ -180,11 +205,9 @@ fn alone(text: &str) -> Vec<Fault> {
 fn the_same_faults_in_other_words() {
     let codes = |text: &str| {
         let faults = alone(text);
-        faults
-            .iter()
-            .map(|fault| fault.code)
-            .collect::<Vec<_>>()
-            .join(" ")
+        let codes = faults.iter().map(|fault| fault.code);
+        let codes = codes.filter(|code| *code != "queue-without-redrive");
+        codes.collect::<Vec<_>>().join(" ")
     };
     let policy = |queue: &str, more: &str| {
         format!(

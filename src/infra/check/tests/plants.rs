@@ -3,7 +3,7 @@
 /// One plant: the file, what is replaced by what, and the code that is found.
 pub(super) type Plant = (&'static str, &'static str, &'static str, &'static str);
 
-pub(super) const PLANTS: [Plant; 34] = [
+pub(super) const PLANTS: [Plant; 44] = [
     (
         "rule.json",
         r#""Default": "ENABLED""#,
@@ -197,5 +197,65 @@ pub(super) const PLANTS: [Plant; 34] = [
         "Key: deregistration_delay.timeout_seconds, Value: \"60\"",
         "Key: deregistration_delay.timeout_seconds, Value: \"120\"",
         "deregistration",
+    ),
+    (
+        "rule.json",
+        ":eventcast-events\"",
+        ":eventcast-events.fifo\"",
+        "fifo-without-group",
+    ),
+    (
+        "queues.yaml",
+        "      FifoQueue: !If [IsFifo, true, !Ref \"AWS::NoValue\"]\n      # EventBridge gives",
+        "      FifoQueue: true\n      # EventBridge gives",
+        "fifo-without-deduplication",
+    ),
+    (
+        "queues.yaml",
+        "      FifoQueue: !If [IsFifo, true, !Ref \"AWS::NoValue\"]\n      ContentBasedDeduplication: !If [IsFifo, true, !Ref \"AWS::NoValue\"]\n      KmsMasterKeyId",
+        "      FifoQueue: true\n      KmsMasterKeyId",
+        "redrive-of-another-kind",
+    ),
+    (
+        "rule.json",
+        "sqs:${AWS::Region}:${AWS::AccountId}:${UndeliveredQueueName}",
+        "sqs:eu-west-1:${AWS::AccountId}:${UndeliveredQueueName}",
+        "dead-letters-elsewhere",
+    ),
+    (
+        "queues.yaml",
+        "            Condition:\n              ArnEquals:\n                aws:SourceArn: !If\n",
+        "            Because:\n              ArnEquals:\n                aws:SourceArn: !If\n",
+        "policy-without-source",
+    ),
+    (
+        "scaling.yaml",
+        "    Default: 6\n",
+        "    Default: 60\n",
+        "too-many-tasks",
+    ),
+    (
+        "subscriber.json",
+        "\"Default\": \"RUNNING\"",
+        "\"Default\": \"STOPPED\"",
+        "subscriber-stopped",
+    ),
+    (
+        "queues.yaml",
+        "      EnableKeyRotation: true",
+        "      Enabled: false",
+        "key-disabled",
+    ),
+    (
+        "queues.yaml",
+        "      RedrivePolicy:\n",
+        "      Redrive:\n",
+        "queue-without-redrive",
+    ),
+    (
+        "events.yaml",
+        "\nResources:\n",
+        "\nresource:\n",
+        "not-a-template",
     ),
 ];
