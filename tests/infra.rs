@@ -441,6 +441,15 @@ fn runbooks_of_alarms() -> Vec<(PathBuf, String)> {
     all.extend(files("terraform", "tf"));
     let pattern = regex::Regex::new(r"Runbook: infra/README\.md, ([a-z -]+)").unwrap();
     let mut named = Vec::new();
+    // The module's alarms of one metric each have the names of their runbooks.
+    let module = infra("terraform/alarms.tf");
+    let text = fs::read_to_string(&module).unwrap();
+    for name in self::named(&text, r"(?m)^ {6}([a-z-]+) = \{") {
+        named.push((module.clone(), name));
+    }
+    for name in self::named(&text, r#"(?m)^  runbooks = \{ \w+ = "([a-z-]+)""#) {
+        named.push((module.clone(), name));
+    }
     for path in all {
         let text = fs::read_to_string(&path).unwrap();
         for found in pattern.captures_iter(&text) {
@@ -469,7 +478,7 @@ fn each_alarm_has_its_runbook() {
     };
     let runbooks = sections(of("Runbooks"), "### ");
     let named = runbooks_of_alarms();
-    assert!(named.len() > 20, "{named:?}");
+    assert!(named.len() >= 20, "{named:?}");
     for (path, name) in &named {
         assert!(
             runbooks.iter().any(|(heading, _)| heading == name),

@@ -127,7 +127,14 @@ fn generated() -> Vec<String> {
 fn parliament_finds_nothing_in_generated_documents() {
     let documents = generated();
     assert!(documents.len() > 200, "{}", documents.len());
-    for (document, findings) in documents.iter().zip(findings(&documents)) {
+    for (document, mut findings) in documents.iter().zip(findings(&documents)) {
+        // The tasks of Fargate have no container instance, which is the resource of its table; the
+        // statement is bound by its condition on the cluster.
+        if document.contains("\"ecs:cluster\"") {
+            findings.retain(|(issue, detail)| {
+                issue != "RESOURCE_STAR" || detail != "['ecs:ListTasks']"
+            });
+        }
         assert_eq!(findings, [], "{document}");
     }
 }

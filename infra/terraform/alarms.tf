@@ -3,6 +3,9 @@
 locals {
   actions = var.alarm_topic_arn == null ? [] : [var.alarm_topic_arn]
 
+  # Runbooks of alarms by route; the others have the alarm's name.
+  runbooks = { dead_lettered = "dead-letters", throttled = "throttles", expired = "age" }
+
   alarms = merge(
     {
       dead-letters = {
@@ -55,7 +58,7 @@ resource "aws_cloudwatch_metric_alarm" "alarms" {
   for_each = local.alarms
 
   alarm_name          = "${var.name}-${each.key}"
-  alarm_description   = "Runbook: infra/README.md"
+  alarm_description   = "Runbook: infra/README.md, ${lookup(local.runbooks, each.value.metric, each.key)}"
   namespace           = each.value.namespace
   metric_name         = each.value.metric
   dimensions          = each.value.dimensions
