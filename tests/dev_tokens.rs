@@ -21,10 +21,14 @@ use std::time::Duration;
 use broker::{Running, start, unhurried};
 use eventcast::authorizer::access::Tokens;
 use eventcast::authorizer::decide::Authority;
+use eventcast::authorizer::expected::Expected;
+use eventcast::authorizer::issuer::TrustedIssuer;
 use eventcast::authorizer::key::{Keys, Mint};
-use eventcast::authorizer::token::{Expected, mint};
+use eventcast::authorizer::key_set::IssuerKeys;
+use eventcast::authorizer::token::mint;
 use eventcast::config::{Source, load};
 use eventcast::dev::broker::limits::Rules;
+use eventcast::policy::role_claim::RoleClaim;
 use eventcast::policy::scope::Scope;
 use jiff::Timestamp;
 use raw::{Connect, Got, Raw, v5};
@@ -54,9 +58,13 @@ async fn running() -> Running {
         ..Source::default()
     });
     let authority = Authority {
-        keys: Keys::development(),
-        expected: Expected::default(),
-        role_claim: "role".into(),
+        issuers: vec![TrustedIssuer {
+            name: None,
+            expected: Expected::default(),
+            keys: IssuerKeys::Fixed(Arc::new(Keys::development())),
+            role_claim: RoleClaim::of_name("role"),
+        }],
+        revoked: None,
         roles: loaded.config.unwrap().roles,
         environment: None,
         scope: Scope::default(),

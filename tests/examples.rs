@@ -39,6 +39,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ),
     ("ENDPOINT", "needs IoT Core with a custom authorizer"),
     (" --aws", "needs an account of AWS"),
+    ("aws dynamodb ", "eventcast dev has no tables"),
     ("eu-west-1", "names things of an account of AWS"),
     (
         "cargo ",
@@ -76,6 +77,7 @@ const ONE_IS_AN_ANSWER: &[&str] = &[
     // The token is of another issuer than the file's key.
     "eventcast token verify --key",
     "eventcast token verify -",
+    "eventcast authorizer invoke",
 ];
 
 /// Words that say that an example is of no use although its status is good.

@@ -242,7 +242,7 @@ fn what_cannot_be_answered() {
     };
     insta::assert_snapshot!(told(&["verify", "x"]), @"
     error: no keys are known that a token could be believed by
-    help: set authorizer.keys in the configuration, name a file with --key, or believe the development key with --dev
+    help: set authorizer.keys or keys_url in the configuration, name a file with --key, or believe the development key with --dev
     ");
     insta::assert_snapshot!(told(&["verify", "--key", "ES256.key", "--key", "none.pem", "x"]), @"
     error: the key file `ES256.key`: a private key; tokens are checked with the public one

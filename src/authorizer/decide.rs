@@ -1,32 +1,37 @@
-//! The decision: token -> verified claims -> role -> grants -> policy documents.
+//! The decision: token -> issuer -> verified claims -> roles -> grants -> policy documents.
 //!
-//! A token that is not believed, names no role there is, or carries claims that the role does not fit, lets nobody in: there is no
-//! half of a grant. The clock for what is left of a token is handed in; whether it has expired, the token's own check tells.
+//! A token that is not believed, names no role there is, was revoked, or carries claims that a role does not fit, lets nobody in:
+//! there is no half of a grant.
+//!
+//! [`Authority::admit`] is the whole decision, with keys that are fetched and the list of revoked tokens; [`Authority::decide`] is
+//! what of it needs neither.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::answer::Answer;
-use super::key::Keys;
-use super::token::{Expected, TokenError, Verified, verify};
+use super::issuer::TrustedIssuer;
+use super::revoked::{RevocationCheck, RevocationError};
+use super::token::{Verified, key_id, unverified_issuer, verify};
+use super::token_error::TokenError;
 use crate::policy::draft::Draft;
 use crate::policy::generate::{Form, GenerateError, generate};
 use crate::policy::grant::{GrantError, Grants};
 use crate::policy::role::Role;
+use crate::policy::role_claim::RoleClaimError;
 use crate::policy::scope::Scope;
 
 /// Everything that decides on a token.
 #[derive(Clone, Debug)]
 pub struct Authority {
-    /// Whose signatures are believed.
-    pub keys: Keys,
-    /// Whose tokens, and for whom.
-    pub expected: Expected,
-    /// The claim that names the role.
-    pub role_claim: String,
+    /// Whose tokens are believed. Several differ in their `iss`.
+    pub issuers: Vec<TrustedIssuer>,
+    /// The list of revoked subjects and tokens.
+    pub revoked: Option<Arc<RevocationCheck>>,
     /// The roles.
     pub roles: Vec<Role>,
     /// The first level of every topic, where there is one.
@@ -37,13 +42,24 @@ pub struct Authority {
     pub refresh: Duration,
 }
 
-/// Who is let in, and with what.
+/// A token that is believed, and by whose keys.
+#[derive(Clone, Debug)]
+pub struct BelievedToken<'a> {
+    /// What it says.
+    pub verified: Verified,
+    /// Its issuer.
+    pub issuer: &'a TrustedIssuer,
+}
+
+/// A client that is let in, and with what.
 #[derive(Clone)]
 pub struct Admission {
-    /// What the token says.
+    /// What the token says, and until when it is valid.
     pub verified: Verified,
-    /// The role's name.
-    pub role: Box<str>,
+    /// The issuer's name in the configuration, where there are several.
+    pub issuer: Option<Box<str>>,
+    /// The roles' names; several where all that a token names count.
+    pub roles: Vec<Box<str>>,
     /// What it may do.
     pub grants: Grants,
     /// The same as policy documents.
@@ -58,7 +74,7 @@ impl fmt::Debug for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admission")
             .field("verified", &self.verified)
-            .field("role", &self.role)
+            .field("roles", &self.roles)
             .finish_non_exhaustive()
     }
 }
@@ -69,12 +85,15 @@ pub enum Rejection {
     /// The token is not believed.
     #[error("the token is not believed: {0}")]
     Token(#[from] TokenError),
+    /// There is no key that it could be believed by.
+    #[error("the issuer's key set cannot be fetched: {0}")]
+    KeySet(String),
+    /// It was revoked, or nobody can say.
+    #[error(transparent)]
+    Revoked(#[from] RevocationError),
     /// It names no role.
-    #[error("the claim `{0}`, which names the role, is {1}")]
-    NoRole(String, &'static str),
-    /// It names a role that does not exist.
-    #[error("the role `{0}` does not exist")]
-    UnknownRole(String),
+    #[error(transparent)]
+    Role(#[from] RoleClaimError),
     /// Its claims do not fit the role.
     #[error("the claims do not fit the role `{role}`: {}", joined(.errors))]
     Claims {
@@ -83,9 +102,22 @@ pub enum Rejection {
         /// Each entry of it that the claims do not fit.
         errors: Vec<GrantError>,
     },
+    /// Its roles make two principals of it.
+    #[error("its roles bind it to two principals, `{0}` and `{1}`; a client has one")]
+    Principals(String, String),
     /// IoT Core takes no such documents.
     #[error("the grants are too many: {0}")]
     Room(#[from] GenerateError),
+}
+
+impl Rejection {
+    /// Whether the same token may be let in later: something that is asked did not answer.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::KeySet(_) | Self::Revoked(RevocationError::Unreadable(_))
+        )
+    }
 }
 
 /// A role may have an entry twice, to subscribe and to publish.
@@ -105,23 +137,75 @@ fn joined(errors: &[GrantError]) -> String {
 }
 
 impl Authority {
-    /// Decides on a token.
+    /// Decides on a token. Fetches its issuer's key set where that is needed, and asks the list of revoked tokens. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Rejection`] says why nobody is let in with it.
+    pub async fn admit(&self, token: &str) -> Result<Admission, Rejection> {
+        let believed = self.believe(token).await?;
+        let admission = self.grant(believed)?;
+        self.check_revoked(&admission).await?;
+        Ok(admission)
+    }
+
+    /// Decides on a token by the keys at hand; the list of revoked tokens is not asked.
     ///
     /// # Errors
     /// [`Rejection`] says why nobody is let in with it.
     pub fn decide(&self, token: &str) -> Result<Admission, Rejection> {
-        let verified = verify(token, &self.keys, &self.expected)?;
-        let role = self.role(&verified)?;
+        let issuer = self.issuer(token)?;
+        self.grant(Self::verified(issuer, token)?)
+    }
+
+    /// Reads a token and checks that it is its issuer's; keys are fetched where that is needed. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Rejection::Token`] and [`Rejection::KeySet`].
+    pub async fn believe(&self, token: &str) -> Result<BelievedToken<'_>, Rejection> {
+        let issuer = self.issuer(token)?;
+        let key = key_id(token);
+        let prepared = issuer.keys.prepare(key.as_deref()).await;
+        prepared.map_err(Rejection::KeySet)?;
+        Self::verified(issuer, token)
+    }
+
+    /// Makes grants and documents for a token that is believed.
+    ///
+    /// # Errors
+    /// [`Rejection`] when it names no role, or its claims do not fit one.
+    pub fn grant(&self, believed: BelievedToken<'_>) -> Result<Admission, Rejection> {
+        let BelievedToken { verified, issuer } = believed;
+        let roles = issuer
+            .role_claim
+            .roles(&verified.claims, &self.roles, |role| &role.name)?;
         let claims = Value::Object(verified.claims.clone());
-        let grants = Grants::of(role, &claims, self.environment.as_deref());
-        let grants = grants.map_err(|errors| Rejection::Claims {
-            role: role.name.clone(),
-            errors: each_once(errors),
-        })?;
+        let mut merged: Option<Grants> = None;
+        for role in &roles {
+            let grants = Grants::of(role, &claims, self.environment.as_deref());
+            let grants = grants.map_err(|errors| Rejection::Claims {
+                role: role.name.clone(),
+                errors: each_once(errors),
+            })?;
+            merged = Some(match merged.take() {
+                None => grants,
+                Some(mut all) => {
+                    all.merge(grants).map_err(|other| {
+                        Rejection::Principals(all.principal.to_string(), other.to_string())
+                    })?;
+                    all
+                }
+            });
+        }
+        // The claim never gives an empty list.
+        let Some(grants) = merged else {
+            let claim = issuer.role_claim.path.to_string();
+            return Err(RoleClaimError::Absent(claim, "empty").into());
+        };
         let generated = generate(&grants, &self.scope, Form::Authorizer, None)?;
         Ok(Admission {
             verified,
-            role: role.name.clone(),
+            issuer: issuer.name.clone(),
+            roles: roles.iter().map(|role| role.name.clone()).collect(),
             grants,
             documents: generated.documents,
             notes: generated.notes,
@@ -129,20 +213,46 @@ impl Authority {
         })
     }
 
-    fn role(&self, verified: &Verified) -> Result<&Role, Rejection> {
-        let missing = |what| Rejection::NoRole(self.role_claim.clone(), what);
-        let name = match verified.claims.get(&self.role_claim) {
-            Some(Value::String(name)) => name,
-            None | Some(Value::Null) => return Err(missing("missing")),
-            Some(Value::Array(_)) => return Err(missing("a list; a client has one role")),
-            Some(_) => return Err(missing("no text")),
+    /// Looks up whether a token was revoked. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Rejection::Revoked`] when it was, or nobody can say.
+    pub async fn check_revoked(&self, admission: &Admission) -> Result<(), Rejection> {
+        let Some(revoked) = &self.revoked else {
+            return Ok(());
         };
-        let known = self.roles.iter().find(|role| *role.name == **name);
-        known.ok_or_else(|| Rejection::UnknownRole(name.clone()))
+        let now = Timestamp::now().as_second();
+        let principal = admission.grants.principal.as_str();
+        revoked.check(&admission.verified, principal, now).await?;
+        Ok(())
+    }
+
+    fn verified<'a>(
+        issuer: &'a TrustedIssuer,
+        token: &str,
+    ) -> Result<BelievedToken<'a>, Rejection> {
+        let verified = verify(token, &issuer.keys.current(), &issuer.expected)?;
+        Ok(BelievedToken { verified, issuer })
+    }
+
+    /// The issuer whose keys count for a token: of several that whose `iss` it names, before anything of it is believed.
+    fn issuer(&self, token: &str) -> Result<&TrustedIssuer, TokenError> {
+        if let [only] = self.issuers.as_slice() {
+            return Ok(only);
+        }
+        let named = unverified_issuer(token)?;
+        let is_named = |issuer: &&TrustedIssuer| issuer.expected.issuer.as_ref() == Some(&named);
+        let issuer = self.issuers.iter().find(is_named);
+        issuer.ok_or_else(|| TokenError::Issuer(Some(named.into())))
     }
 }
 
 impl Admission {
+    /// The roles' names, with a comma between several.
+    pub fn role(&self) -> Box<str> {
+        self.roles.join(",").into()
+    }
+
     /// What a custom authorizer answers.
     pub fn answer(&self, now: Timestamp) -> Answer {
         Answer::admitted(

@@ -28,6 +28,11 @@ impl UncheckedHeader {
         self.0.claims.get("alg")?.as_str().map(str::to_owned)
     }
 
+    /// The id of the key, where one is named.
+    pub(super) fn key_id(&self) -> Option<String> {
+        self.0.claims.get("kid")?.as_str().map(str::to_owned)
+    }
+
     /// Returns `true` for a header that has `crit`, whatever its value: "null" and an empty list
     /// are no way to have nothing critical (RFC 7515, section 4.1.11, which asks for a list that is
     /// not empty).

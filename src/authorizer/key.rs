@@ -1,13 +1,14 @@
 //! Keys: whom tokens are believed, and with what tokens are made.
 //!
-//! Tokens are believed by public keys: PEM files and key sets (RFC 7517), each key for one algorithm. A shared secret is not
-//! among them, since whoever can check with it can mint with it as well; the one exception is the development key, which
-//! stands in this file for everybody to read and is believed only where somebody asks for it by name.
+//! Tokens are believed by public keys: PEM files and key sets (RFC 7517), each key for one algorithm. A shared secret is never
+//! among those of a file or a set; it is believed where the configuration names a variable that holds it, since whoever can
+//! check with it can mint with it as well. The development key is a secret that everybody can read in this file: it is believed
+//! only where somebody asks for it by name.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey};
 
-use super::signature;
+use super::signature::{self, name};
 
 /// The key that `eventcast dev` and `eventcast token mint --dev` share. It is no secret.
 const DEVELOPMENT_KEY: &[u8] = b"eventcast development key: anybody can mint tokens with it";
@@ -17,6 +18,12 @@ pub const DEVELOPMENT_KEY_ID: &str = "eventcast-development";
 
 /// The fewest bytes of an RSA key's modulus that are taken: 2,048 bits (RFC 7518, section 3.3).
 const RSA_BYTES: usize = 256;
+
+/// The fewest bytes of a shared secret: as many as the hash has (RFC 7518, section 3.2).
+const SECRET_BYTES: usize = 32;
+
+/// The most keys of a file or a set: each of them may be tried for one token.
+const MAX_KEYS: usize = 100;
 
 /// The keys that tokens are believed by.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +55,12 @@ pub enum KeyError {
     /// A key that is too short.
     #[error("an RSA key of fewer than 2048 bits, which are too few")]
     Short,
+    /// A secret that could be guessed.
+    #[error("a shared secret of {0} bytes; HS256 takes {SECRET_BYTES} and more")]
+    Guessable(usize),
+    /// More keys than any issuer has.
+    #[error("more than {MAX_KEYS} keys")]
+    Many,
     /// A key set without a key that can be used.
     #[error(
         "a key set without a usable key; taken are RSA for RS256, P-256 for ES256, and Ed25519, for signatures"
@@ -66,6 +79,22 @@ impl Keys {
         }])
     }
 
+    /// A secret that an issuer shares with whom it makes tokens for (HS256).
+    ///
+    /// # Errors
+    /// [`KeyError::Guessable`] for a secret that is shorter than the hash (RFC 7518, section 3.2).
+    pub fn shared_secret(secret: &str) -> Result<Self, KeyError> {
+        signature::install();
+        if secret.len() < SECRET_BYTES {
+            return Err(KeyError::Guessable(secret.len()));
+        }
+        Ok(Self(vec![Key {
+            id: None,
+            algorithm: Algorithm::HS256,
+            key: DecodingKey::from_secret(secret.as_bytes()),
+        }]))
+    }
+
     /// The public keys of a file: PEM, or a key set. Keys of a set that cannot be used are passed over, as long as there is one
     /// that can.
     ///
@@ -75,6 +104,9 @@ impl Keys {
         signature::install();
         if text.trim_start().starts_with('{') {
             let set: JwkSet = serde_json::from_str(text).map_err(|_| KeyError::Form)?;
+            if set.keys.len() > MAX_KEYS {
+                return Err(KeyError::Many);
+            }
             let keys: Vec<Key> = set.keys.iter().filter_map(of_set).collect();
             return if keys.is_empty() {
                 Err(KeyError::Empty)
@@ -92,11 +124,26 @@ impl Keys {
                 return Err(KeyError::Form);
             }
             keys.push(public(block.as_bytes())?);
+            if keys.len() > MAX_KEYS {
+                return Err(KeyError::Many);
+            }
         }
         if keys.is_empty() {
             return Err(KeyError::Form);
         }
         Ok(Self(keys))
+    }
+
+    /// Whether a key has this id.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.0.iter().any(|key| key.id.as_deref() == Some(id))
+    }
+
+    /// Leaves the keys of some algorithms (`RS256`, `ES256`, `EdDSA`); of none means of all.
+    pub fn only(mut self, algorithms: &[String]) -> Self {
+        let is_named = |key: &Key| algorithms.iter().any(|named| named == name(key.algorithm));
+        self.0.retain(|key| algorithms.is_empty() || is_named(key));
+        self
     }
 
     /// Believes the keys of others as well.

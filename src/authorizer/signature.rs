@@ -28,6 +28,17 @@ pub(super) fn install() {
     let _ = PROVIDER.install_default();
 }
 
+/// The name of an algorithm in headers.
+pub(super) fn name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::HS256 => "HS256",
+        Algorithm::RS256 => "RS256",
+        Algorithm::ES256 => "ES256",
+        Algorithm::EdDSA => "EdDSA",
+        _ => "another",
+    }
+}
+
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     let family = algorithm.family();
     if key.family() != family {

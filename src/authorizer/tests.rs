@@ -1,7 +1,14 @@
 //! What is granted to whom by what its token says, and where a token is looked for.
 
+mod attacks;
+mod confusion;
+mod events;
 mod headers;
+mod issuers;
+mod key_sets;
+mod revoked;
 mod tokens;
+mod wider;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +20,16 @@ use serde_json::{Map, Value, json};
 
 use super::access::Tokens;
 use super::decide::{Authority, Rejection};
+use super::expected::Expected;
+use super::issuer::TrustedIssuer;
 use super::key::{Keys, Mint};
-use super::token::{Expected, TokenError, mint};
+use super::key_set::IssuerKeys;
+use super::token::mint;
+use super::token_error::TokenError;
 use crate::channel::{IdFormat, Kind, Kinds};
 use crate::policy::principal::ClientIdRules;
 use crate::policy::role::{Entry, Role, Use};
+use crate::policy::role_claim::RoleClaim;
 use crate::policy::scope::Scope;
 use crate::port::{
     Action, Authentication, Authorizer as _, Client, Decision, Presented, PresentedLogin,
@@ -68,9 +80,13 @@ fn role(name: &str, subscribe: &[&str], publish: &[&str]) -> Role {
 
 fn authority() -> Authority {
     Authority {
-        keys: Keys::development(),
-        expected: Expected::default(),
-        role_claim: "role".into(),
+        issuers: vec![TrustedIssuer {
+            name: None,
+            expected: Expected::default(),
+            keys: IssuerKeys::Fixed(Arc::new(Keys::development())),
+            role_claim: RoleClaim::of_name("role"),
+        }],
+        revoked: None,
         roles: vec![
             role(
                 "customer",
@@ -96,7 +112,7 @@ fn claims_become_documents() {
             json!({ "sub": USER, "role": "customer", "orders": [ORDER] }),
         ))
         .unwrap();
-    assert_eq!(&*admission.role, "customer");
+    assert_eq!(&*admission.role(), "customer");
     let answer = admission.answer(Timestamp::now());
     assert_eq!(answer.principal_id, USER.replace('-', ""));
     assert!((3_590..=3_600).contains(&answer.disconnect_after_in_seconds));
@@ -108,8 +124,8 @@ fn claims_become_documents() {
 fn whom_nobody_lets_in() {
     let told = |value: Value| authority().decide(&minted(value)).unwrap_err().to_string();
     insta::assert_snapshot!(told(json!({ "sub": USER })), @"the claim `role`, which names the role, is missing");
-    insta::assert_snapshot!(told(json!({ "sub": USER, "role": 7 })), @"the claim `role`, which names the role, is no text");
-    insta::assert_snapshot!(told(json!({ "sub": USER, "role": ["customer"] })), @"the claim `role`, which names the role, is a list; a client has one role");
+    insta::assert_snapshot!(told(json!({ "sub": USER, "role": 7 })), @"the claim `role`, which names the role, is no text and no list of texts");
+    insta::assert_snapshot!(told(json!({ "sub": USER, "role": ["admin", "staff"] })), @"the claim `role` names no role that exists: `admin`, `staff`");
     insta::assert_snapshot!(told(json!({ "sub": USER, "role": "admin" })), @"the role `admin` does not exist");
     insta::assert_snapshot!(told(json!({ "sub": USER, "role": "customer" })));
     insta::assert_snapshot!(told(

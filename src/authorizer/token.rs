@@ -9,24 +9,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::errors::{Error, ErrorKind};
-use jsonwebtoken::{Algorithm, Header, Validation, dangerous, decode, decode_header, encode};
+use jsonwebtoken::{Header, Validation, dangerous, decode, decode_header, encode};
 use serde_json::{Map, Value};
 
 use super::claim_set::ClaimSet;
+use super::expected::{Expected, wanted};
 use super::header;
 use super::key::{Key, Keys, Mint};
-
-/// The issuer and the audience that a valid token names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expected {
-    /// The value of `iss`.
-    pub issuer: Option<String>,
-    /// The value of `aud`, or one of its values; of `client_id` where a token has no `aud`, as the access tokens of Amazon
-    /// Cognito (developer guide, "Understanding the access token"). API Gateway's JWT authorizers have the same rule.
-    pub audience: Option<String>,
-    /// How far clocks may be apart.
-    pub leeway: Duration,
-}
+use super::signature::name;
+use super::token_error::{MAX_TOKEN_CHARACTERS, TokenError};
 
 /// What a believed token says.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,6 +32,22 @@ pub struct Verified {
     pub key: Option<String>,
 }
 
+impl Verified {
+    /// Who it is about.
+    pub fn subject(&self) -> Option<&str> {
+        self.claims.get("sub")?.as_str()
+    }
+
+    /// When it was made, in seconds since 1970.
+    pub fn issued_at(&self) -> Option<i64> {
+        let issued = self.claims.get("iat")?;
+        // The cast saturates.
+        issued
+            .as_i64()
+            .or_else(|| issued.as_f64().map(|seconds| seconds as i64))
+    }
+}
+
 impl fmt::Debug for Verified {
     /// Claims say who somebody is: they do not belong in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,105 +59,15 @@ impl fmt::Debug for Verified {
     }
 }
 
-/// Why a token is not believed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// No token at all.
-    #[error("not a token: three parts in base64url with dots between them are wanted")]
-    Form,
-    /// Its header is a JSON object, but not one of a JSON Web Signature (RFC 7515, section 4).
-    #[error("its header is not right: {0}")]
-    Header(String),
-    /// None of the keys is for its algorithm; `none` is among these.
-    #[error("signed with {}, but {}", quoted(.token), for_algorithms(.keys))]
-    Algorithm {
-        /// The algorithm that its header names.
-        token: Option<String>,
-        /// The algorithms of the keys.
-        keys: Vec<&'static str>,
-    },
-    /// Nobody who is believed could have signed it.
-    #[error("no key is known for it: {0}")]
-    Key(String),
-    /// Somebody else signed it, or it was changed.
-    #[error("the signature is not right: another key signed it, or it was changed")]
-    Signature,
-    /// It asks for something that has to be understood and is not.
-    #[error("its header has `crit`, and nothing of that is understood")]
-    Critical,
-    /// It has expired.
-    #[error("it expired at {0}")]
-    Expired(Timestamp),
-    /// It is not valid yet.
-    #[error("it is not valid before {0}")]
-    Early(Timestamp),
-    /// A claim is missing that tokens must have.
-    #[error("the claim `{0}` is missing{hint}", hint = missing_hint(.0))]
-    Missing(String),
-    /// A claim occurs more than once, so that two readers could read two values (RFC 7519, section 4).
-    #[error("the claim `{0}` occurs more than once")]
-    Repeated(String),
-    /// A time beyond the calendar.
-    #[error(
-        "the claim `{0}` is {1}, which is after the year 9999: it is in seconds since 1970, not milliseconds"
-    )]
-    Late(String, Value),
-    /// A claim is to be a time, and is none.
-    #[error(
-        "the claim `{0}` is {1}, which is no time: seconds since 1970 as a number are expected"
-    )]
-    NoTime(String, Value),
-    /// A claim is not of its type.
-    #[error("the claim `{0}` is not what it should be: {1}")]
-    Type(String, &'static str),
-    /// Somebody else made it.
-    #[error("made by another issuer: {}", told(.0))]
-    Issuer(Option<Value>),
-    /// It was made for another audience.
-    #[error("made for another audience: {}", told(.0))]
-    Audience(Option<Value>),
-    /// It has no audience, and was issued to another client.
-    #[error("it has no `aud`, and was issued to another client: `client_id` is {}", told(.0))]
-    Client(Option<Value>),
-    /// Something else is wrong with it.
-    #[error("{0}")]
-    Other(String),
-}
-
-fn quoted(algorithm: &Option<String>) -> String {
-    algorithm
-        .as_ref()
-        .map_or_else(|| "no algorithm".into(), |name| format!("`{name}`"))
-}
-
-fn for_algorithms(algorithms: &[&str]) -> String {
-    match algorithms {
-        [] => "there are no keys here".into(),
-        names => format!("the keys here are for {}", names.join(", ")),
-    }
-}
-
-fn missing_hint(claim: &str) -> &'static str {
-    match claim {
-        "aud" => {
-            ", and so is `client_id`, which stands in for it; without authorizer.audience neither is looked at"
-        }
-        _ => "",
-    }
-}
-
-fn told(claim: &Option<Value>) -> String {
-    claim
-        .as_ref()
-        .map_or_else(|| "it names none".into(), |claim| format!("`{claim}`"))
-}
-
 /// Reads a token and says whether it is believed. The clock is the system's.
 ///
 /// # Errors
 /// [`TokenError`] says why it is not.
 pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified, TokenError> {
     let token = token.trim();
+    if token.len() > MAX_TOKEN_CHARACTERS {
+        return Err(TokenError::Long(token.len()));
+    }
     if token.split('.').count() != 3 {
         return Err(TokenError::Form);
     }
@@ -176,6 +93,32 @@ pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified,
         }
     }
     Err(error)
+}
+
+/// The key id that a token's header names. Nothing of it is believed: it says which keys to look for.
+pub(super) fn key_id(token: &str) -> Option<String> {
+    let token = token.trim();
+    if token.len() > MAX_TOKEN_CHARACTERS {
+        return None;
+    }
+    header::read(token)?.key_id()
+}
+
+/// The issuer that a token names. Nothing of it is believed: it says whose keys and whose `iss` to check it by.
+pub(super) fn unverified_issuer(token: &str) -> Result<String, TokenError> {
+    let token = token.trim();
+    if token.len() > MAX_TOKEN_CHARACTERS {
+        return Err(TokenError::Long(token.len()));
+    }
+    let set = dangerous::insecure_decode_claims::<ClaimSet>(token).map_err(|_| TokenError::Form)?;
+    if let Some(repeated) = set.repeated {
+        return Err(TokenError::Repeated(repeated));
+    }
+    match set.claims.get("iss") {
+        None | Some(Value::Null) => Err(TokenError::Missing("iss".into())),
+        Some(Value::String(issuer)) => Ok(issuer.clone()),
+        Some(_) => Err(TokenError::Type("iss".into(), wanted("iss"))),
+    }
 }
 
 fn no_key(token: &str, keys: &Keys, header: &Header) -> TokenError {
@@ -227,59 +170,13 @@ fn verify_with(token: &str, key: &Key, expected: &Expected) -> Result<Verified, 
         ClaimSet { claims, .. } => claims,
     };
     let expires = time(&claims, "exp")?;
-    check_issuer(&claims, expected)?;
-    check_audience(&claims, expected)?;
+    expected.check(&claims)?;
     Ok(Verified {
         expires,
         claims,
         algorithm: name(key.algorithm),
         key: key.id.clone(),
     })
-}
-
-/// Checks `iss`, which is one text (RFC 7519, section 4.1.1).
-fn check_issuer(claims: &Map<String, Value>, expected: &Expected) -> Result<(), TokenError> {
-    let Some(issuer) = &expected.issuer else {
-        return Ok(());
-    };
-    match claims.get("iss") {
-        None | Some(Value::Null) => Err(TokenError::Missing("iss".into())),
-        Some(Value::String(found)) if found == issuer => Ok(()),
-        Some(other @ Value::String(_)) => Err(TokenError::Issuer(Some(other.clone()))),
-        Some(_) => Err(TokenError::Type("iss".into(), wanted("iss"))),
-    }
-}
-
-/// Checks `aud`, which is one text or a list of texts (RFC 7519, section 4.1.3), or `client_id` where there is none.
-fn check_audience(claims: &Map<String, Value>, expected: &Expected) -> Result<(), TokenError> {
-    let Some(audience) = &expected.audience else {
-        return Ok(());
-    };
-    let is_expected = |value: &Value| value.as_str() == Some(audience);
-    match (claims.get("aud"), claims.get("client_id")) {
-        (Some(Value::String(found)), _) if found == audience => Ok(()),
-        (Some(Value::Array(all)), _) if all.iter().all(Value::is_string) => {
-            match all.iter().any(is_expected) {
-                true => Ok(()),
-                false => Err(TokenError::Audience(claims.get("aud").cloned())),
-            }
-        }
-        (Some(other @ Value::String(_)), _) => Err(TokenError::Audience(Some(other.clone()))),
-        (Some(_), _) => Err(TokenError::Type("aud".into(), wanted("aud"))),
-        (None, Some(client)) if is_expected(client) => Ok(()),
-        (None, Some(client)) => Err(TokenError::Client(Some(client.clone()))),
-        (None, None) => Err(TokenError::Missing("aud".into())),
-    }
-}
-
-fn name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::HS256 => "HS256",
-        Algorithm::RS256 => "RS256",
-        Algorithm::ES256 => "ES256",
-        Algorithm::EdDSA => "EdDSA",
-        _ => "another",
-    }
 }
 
 /// What is wrong, in our words; what it names is read from the token's claims.
@@ -332,13 +229,6 @@ fn unfit(claim: &str, found: Option<Value>) -> TokenError {
         None | Some(Value::Null) => TokenError::Missing(claim.into()),
         Some(value) if matches!(claim, "exp" | "nbf") => TokenError::NoTime(claim.into(), value),
         Some(_) => TokenError::Type(claim.into(), wanted(claim)),
-    }
-}
-
-fn wanted(claim: &str) -> &'static str {
-    match claim {
-        "aud" => "text or a list of texts is wanted",
-        _ => "text is wanted",
     }
 }
 

@@ -1,5 +1,7 @@
 //! How the SDK reaches AWS: credentials, Region and endpoint as every SDK finds them, over the one TLS stack of the process.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -7,6 +9,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -35,6 +38,36 @@ pub async fn environment() -> SdkConfig {
     let mut builder = loaded.into_builder();
     builder.set_endpoint_url(endpoint);
     builder.set_service_config(Some(settings));
+    builder.build()
+}
+
+/// A way to the SDK's configuration. A function pointer, so that a program links the ways that it names and no other.
+pub type SdkLoader = fn() -> Pin<Box<dyn Future<Output = SdkConfig> + Send>>;
+
+/// The configuration that SDKs find: see [`environment`].
+pub fn by_environment() -> Pin<Box<dyn Future<Output = SdkConfig> + Send>> {
+    Box::pin(environment())
+}
+
+/// The configuration of a function of AWS Lambda: see [`function`].
+pub fn by_variables() -> Pin<Box<dyn Future<Output = SdkConfig> + Send>> {
+    Box::pin(async { function() })
+}
+
+/// The SDK's configuration from variables (AWS Lambda developer guide, "Defined runtime environment variables").
+pub fn function() -> SdkConfig {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let credentials = variable("AWS_ACCESS_KEY_ID")
+        .zip(variable("AWS_SECRET_ACCESS_KEY"))
+        .map(|(id, secret)| {
+            let token = variable("AWS_SESSION_TOKEN");
+            SharedCredentialsProvider::new(Credentials::new(id, secret, token, None, "variables"))
+        });
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    let mut builder = SdkConfig::builder();
+    builder.set_credentials_provider(credentials);
+    builder.set_region(region.map(Region::new));
+    builder.set_endpoint_url(variable("AWS_ENDPOINT_URL"));
     builder.build()
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -35,8 +36,16 @@ pub(super) fn address(config: &SdkConfig, service: &str, region: &str) -> String
 /// # Errors
 /// One line that says why there is no answer.
 pub(super) async fn exchange(request: HttpRequest) -> Result<(u16, Vec<u8>), String> {
+    exchange_over(&connector(), request).await
+}
+
+/// As [`exchange`], over a connection that others use as well.
+pub(super) async fn exchange_over(
+    connector: &Connector,
+    request: HttpRequest,
+) -> Result<(u16, Vec<u8>), String> {
     timeout(CALL, async {
-        let response = connector().call(request).await;
+        let response = connector.call(request).await;
         let response = response.map_err(|error| causes(&error))?;
         let status = response.status().as_u16();
         let body = ByteStream::new(response.into_body()).collect().await;

@@ -18,7 +18,13 @@ mod error;
 mod exchange;
 pub mod facts;
 pub mod json_call;
+#[cfg(feature = "authorizer")]
+pub mod key_set;
+#[cfg(feature = "lambda")]
+pub mod parameter;
 mod received;
+#[cfg(feature = "authorizer")]
+pub mod revoked_table;
 pub mod sign;
 pub mod sqs;
 pub mod upstream;

@@ -43,9 +43,32 @@ pub(super) struct Configuration {
     /// Set one value over file and environment, such as `environment=test` (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Text that was read elsewhere, and its name.
+    #[arg(skip)]
+    given: Option<(String, String)>,
 }
 
 impl Configuration {
+    /// The configuration of a program without arguments.
+    #[cfg(feature = "lambda")]
+    pub(super) fn of_environment() -> Self {
+        let file = std::env::var_os("EVENTCAST_CONFIG").unwrap_or_else(|| USUAL.into());
+        Self {
+            file: file.into(),
+            set: Vec::new(),
+            given: None,
+        }
+    }
+
+    /// A configuration whose text was read elsewhere, under the name that messages have for it.
+    #[cfg(feature = "lambda")]
+    pub(super) fn of_text(name: &str, text: String) -> Self {
+        Self {
+            given: Some((name.to_owned(), text)),
+            ..Self::of_environment()
+        }
+    }
+
     /// The configuration, and its text without secrets, for messages; `None` when the file cannot be read, which is reported.
     pub(super) fn read(
         &self,
@@ -85,6 +108,9 @@ impl Configuration {
     /// The text of the file. Standard input is kept, since a daemon reads its configuration more than once.
     fn text(&self) -> io::Result<String> {
         static STANDARD_INPUT: OnceLock<String> = OnceLock::new();
+        if let Some((_, text)) = &self.given {
+            return Ok(text.clone());
+        }
         if let Some(text) = self.text_of_variable() {
             return Ok(text);
         }
@@ -113,6 +139,7 @@ impl Configuration {
         Ok(Some(Self {
             file: file.unwrap_or(&self.file).to_owned(),
             set: self.set.clone(),
+            given: None,
         }))
     }
 
@@ -138,6 +165,9 @@ impl Configuration {
 
     /// The name for messages.
     fn shown(&self) -> String {
+        if let Some((name, _)) = &self.given {
+            return name.clone();
+        }
         match self.text_of_variable() {
             Some(_) => TEXT_VARIABLE.to_owned(),
             None => input::shown(&self.file),

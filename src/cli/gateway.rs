@@ -9,6 +9,11 @@ pub(super) fn directory(config: &Config) -> Directory {
         kinds: config.kinds.clone(),
         environment: config.environment.clone(),
         roles: config.roles.clone(),
-        role_claim: config.authorizer.role_claim.clone(),
+        role_claims: config
+            .authorizer
+            .issuers
+            .iter()
+            .map(|issuer| (issuer.issuer.clone(), issuer.role_claim.clone()))
+            .collect(),
     }
 }

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "authorizer")]
 mod authority;
+#[cfg(feature = "authorizer")]
+pub mod authorizer;
 mod bridge;
 mod broker;
 mod config;
@@ -38,6 +40,8 @@ mod reachable;
 #[cfg(feature = "dev")]
 mod reader;
 mod region;
+#[cfg(feature = "authorizer")]
+mod revoked_file;
 mod routes;
 mod runtime;
 mod sarif;
@@ -176,6 +180,10 @@ enum Command {
     #[cfg(feature = "authorizer")]
     #[command(subcommand)]
     Token(token::Command),
+    /// Try the custom authorizer on an event of IoT Core
+    #[cfg(feature = "authorizer")]
+    #[command(subcommand)]
+    Authorizer(authorizer::Command),
     /// Make templates of infrastructure, and look for what loses events in them
     #[command(subcommand)]
     Infra(infra::Command),
@@ -255,6 +263,8 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         Command::Routes(command) => routes::run(command, piped(), out, &mut messages),
         #[cfg(feature = "authorizer")]
         Command::Token(command) => token::run(command, piped(), out, &mut messages),
+        #[cfg(feature = "authorizer")]
+        Command::Authorizer(command) => authorizer::run(command, piped(), out, &mut messages),
         Command::Config(command) => config::run(&command, out, &mut messages),
         Command::Infra(command) => infra::run(&command, out, &mut messages),
         Command::Init(command) => init::run(&command, out, &mut messages),

@@ -2,15 +2,23 @@
 //!
 //! The development key is none of the keys that can stand here: it is asked for on the command line, or not at all.
 
+pub mod issuer;
+pub mod revoked;
+
 use std::time::Duration;
 
+use self::issuer::TokenIssuer;
+use self::revoked::RevocationSettings;
 use super::check::{Faults, ParseDuration, text_of};
 use super::shape::DefaultValue::Text;
 use super::shape::{Key, Shape, optional};
-use super::{elements, member, text};
+use super::{member, text};
 use crate::channel::limits::AUTHORIZER_SECONDS;
 use crate::event::pattern::tree::{Node, NodeValue};
+use crate::policy::role::Role;
 use crate::policy::scope::{Scope, ScopeError};
+
+const PATH: &str = "authorizer";
 
 const ACCOUNT: &str = "an account id of 12 digits, such as \"123456789012\"";
 
@@ -18,33 +26,27 @@ const ACCOUNT: &str = "an account id of 12 digits, such as \"123456789012\"";
 const MOST_LEEWAY: Duration = Duration::from_secs(300);
 
 pub(super) const KEYS: &[Key] = &[
+    issuer::KEYS,
+    issuer::KEYS_URL,
+    issuer::ISSUER,
+    issuer::AUDIENCE,
+    issuer::ALGORITHMS_KEY,
+    issuer::SHARED_SECRET_VARIABLE,
+    issuer::REQUIRE,
+    issuer::ROLE_CLAIM.default(Text("role")),
+    issuer::ROLE_CHOICE.default(Text("first")),
+    issuer::ROLE_NAMES,
     optional(
-        "keys",
-        Shape::List(&Shape::Text {
-            example: "issuer.pem",
-        }),
-        "Files with the public keys that tokens are believed by: PEM (RSA for RS256, P-256 for ES256, Ed25519 for EdDSA) or key sets \
-         (JWKS).",
+        "issuers",
+        Shape::Map(&Shape::Section(issuer::SECTION)),
+        "Several issuers, by names of your own, each with its keys and an `issuer` of its own; what they do not say of roles is as it is \
+         above them.",
     ),
     optional(
-        "issuer",
-        Shape::Text {
-            example: "https://id.example.com/",
-        },
-        "What a token's `iss` must be. Without it any issuer's tokens are believed that the keys signed.",
+        "revoked",
+        Shape::Section(revoked::KEYS),
+        "A list of subjects and tokens that are refused although they are valid: file or table.",
     ),
-    optional(
-        "audience",
-        Shape::Text {
-            example: "realtime",
-        },
-        "What a token's `aud` must be, or have among others. Without it that is not looked at.",
-    ),
-    optional(
-        "role_claim",
-        Shape::Text { example: "role" },
-        "The claim that names the role. Default role.",
-    ).default(Text("role")),
     optional(
         "leeway",
         Shape::Duration,
@@ -77,14 +79,10 @@ pub(super) const KEYS: &[Key] = &[
 /// Whose tokens are believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorizer {
-    /// The files of the public keys.
-    pub keys: Vec<String>,
-    /// What `iss` must be.
-    pub issuer: Option<String>,
-    /// What `aud` must be.
-    pub audience: Option<String>,
-    /// The claim that names the role.
-    pub role_claim: String,
+    /// The issuers; never none. Several differ in `iss`.
+    pub issuers: Vec<TokenIssuer>,
+    /// The list of revoked subjects and tokens.
+    pub revoked: Option<RevocationSettings>,
     /// How far clocks may be apart.
     pub leeway: Duration,
     /// After which time to be asked again.
@@ -95,17 +93,12 @@ pub struct Authorizer {
     pub scope: Option<Scope>,
 }
 
-pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Authorizer {
+pub(super) fn read(root: &Node, roles: &[Role], faults: &mut Faults<'_>) -> Authorizer {
     let empty = Node {
         value: NodeValue::Object(Vec::new()),
         at: root.at,
     };
-    let node = member(root, "authorizer").unwrap_or(&empty);
-    let keys = elements(node, "keys").iter();
-    let keys = keys.filter_map(|file| match &file.value {
-        NodeValue::String(file) => Some(text_of(file)),
-        _ => None,
-    });
+    let node = member(root, PATH).unwrap_or(&empty);
     let (least, most) = (*AUTHORIZER_SECONDS.start(), *AUTHORIZER_SECONDS.end());
     let refresh = (Duration::from_secs(least), Duration::from_secs(most));
     let times = [
@@ -119,13 +112,11 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Authorizer {
     ];
     let [leeway, refresh] = times.map(|(key, default, bounds, accepted)| {
         let default = Duration::from_secs(default);
-        time(node, key, default, bounds, accepted, faults)
+        time(node, (PATH, key), default, bounds, accepted, faults)
     });
     Authorizer {
-        keys: keys.collect(),
-        issuer: text(node, "issuer"),
-        audience: text(node, "audience"),
-        role_claim: text(node, "role_claim").unwrap_or_else(|| "role".into()),
+        issuers: issuers(node, roles, faults),
+        revoked: revoked::read(node, faults),
         leeway,
         refresh,
         token_key: token_key(node, faults),
@@ -133,9 +124,72 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Authorizer {
     }
 }
 
+/// Keys of one issuer that make no sense beside several.
+const OF_ONE: [&str; 7] = [
+    "keys",
+    "keys_url",
+    "issuer",
+    "audience",
+    "algorithms",
+    "shared_secret_variable",
+    "require",
+];
+
+fn issuers(node: &Node, roles: &[Role], faults: &mut Faults<'_>) -> Vec<TokenIssuer> {
+    let only = issuer::read(node, PATH, None, None, roles, faults);
+    let several = match member(node, "issuers").map(|node| &node.value) {
+        Some(NodeValue::Object(members)) if !members.is_empty() => members,
+        _ => return vec![only],
+    };
+    for name in OF_ONE {
+        if let Some(value) = member(node, name) {
+            let key = format!("{PATH}.{name}");
+            let message = format!("`{key}` and `{PATH}.issuers` are both there");
+            faults.error("does-not-fit", &key, value.at, message).help =
+                Some(format!("move `{name}` to the issuer that it belongs to"));
+        }
+    }
+    let mut read: Vec<TokenIssuer> = Vec::new();
+    for section in several {
+        let path = format!("{PATH}.issuers.{}", section.key);
+        let name = Some(section.key.clone());
+        let above = Some(&only.role_claim);
+        let issuer = issuer::read(&section.value, &path, name, above, roles, faults);
+        let twin = read
+            .iter()
+            .find(|other| other.issuer.is_some() && other.issuer == issuer.issuer);
+        let (message, help) = match (&issuer.issuer, twin) {
+            (None, _) => (
+                format!("`{path}` has no `issuer`"),
+                "name what `iss` of its tokens is, so that each token has one issuer",
+            ),
+            (Some(_), _) if issuer.has_no_keys() => (
+                format!("`{path}` has no keys"),
+                "add keys_url, keys, or shared_secret_variable",
+            ),
+            (Some(of), Some(_)) => (
+                format!("`{path}.issuer` is `{of}`, which another issuer is as well"),
+                "put the keys and audiences of both into one",
+            ),
+            (Some(_), None) => {
+                read.push(issuer);
+                continue;
+            }
+        };
+        faults
+            .error("does-not-fit", &path, section.key_at, message)
+            .help = Some(help.into());
+    }
+    // With a fault nobody reads it.
+    if read.is_empty() {
+        read.push(only);
+    }
+    read
+}
+
 fn time(
     node: &Node,
-    name: &str,
+    (path, name): (&str, &str),
     default: Duration,
     (least, most): (Duration, Duration),
     accepted: &str,
@@ -146,7 +200,7 @@ fn time(
     };
     if !(least..=most).contains(&time) {
         let at = member(node, name).unwrap_or(node).at;
-        let key = format!("authorizer.{name}");
+        let key = format!("{path}.{name}");
         let message = format!("`{key}` is {time:?}");
         faults.error("out-of-range", &key, at, message).accepted = Some(accepted.into());
     }

@@ -64,6 +64,13 @@ pub(super) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Faults<'
             }
         }
         (Shape::Text { .. }, NodeValue::String(text)) if !text.is_empty() => {}
+        (Shape::Texts { .. }, NodeValue::String(text)) if !text.is_empty() => {}
+        (Shape::Texts { example }, NodeValue::Array(elements)) if !elements.is_empty() => {
+            for (index, element) in elements.iter().enumerate() {
+                let each = Shape::Text { example };
+                check(element, &each, &format!("{key}[{index}]"), faults);
+            }
+        }
         (Shape::Bool, NodeValue::Bool(_)) => {}
         (Shape::Integer { least, most }, NodeValue::Number(text)) => {
             let within = |value: u64| (*least..=*most).contains(&value);
@@ -228,6 +235,7 @@ impl Shape {
     pub(super) fn accepts(&self) -> String {
         match self {
             Self::Text { example } => format!("text such as `{example}`"),
+            Self::Texts { example } => format!("text such as `{example}`, or a list of texts"),
             Self::Integer { least, most } => format!("a whole number from {least} to {most}"),
             Self::Bool => "true or false".into(),
             Self::Duration => "a time such as `30s`, `5m`, `1h`, `2d`".into(),

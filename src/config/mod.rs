@@ -288,12 +288,13 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
         routes.push(route);
     }
     let bridge = bridge::read(root, faults);
+    let roles = role::read(root, &kinds, &bridge.client_id, faults);
     Config {
         environment,
         envelope,
         routes,
-        roles: role::read(root, &kinds, &bridge.client_id, faults),
-        authorizer: authorizer::read(root, faults),
+        authorizer: authorizer::read(root, &roles, faults),
+        roles,
         bridge,
         kinds,
     }

@@ -14,8 +14,9 @@ use super::{Source, yaml};
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
 /// Variables with this beginning that are not overrides.
-pub(super) const OTHER_VARIABLES: [&str; 11] = [
+pub(super) const OTHER_VARIABLES: [&str; 12] = [
     "EVENTCAST_CONFIG",
+    "EVENTCAST_CONFIG_PARAMETER",
     "EVENTCAST_CONFIG_TEXT",
     "EVENTCAST_LOG",
     // Those of the build and of its tests.
@@ -48,7 +49,7 @@ pub(super) fn apply(mut root: Node, source: &Source<'_>) -> (Node, Vec<String>, 
         origins.push(name);
         // Where text is wanted, `2024` and `true` are text.
         let style = match shape {
-            Shape::Text { .. } => ScalarStyle::DoubleQuoted,
+            Shape::Text { .. } | Shape::Texts { .. } => ScalarStyle::DoubleQuoted,
             _ => ScalarStyle::Plain,
         };
         let value = yaml::scalar(value, style);

@@ -59,6 +59,10 @@ impl DefaultValue {
 fn of(shape: &Shape) -> Value {
     match shape {
         Shape::Text { example } => json!({"type": "string", "minLength": 1, "examples": [example]}),
+        Shape::Texts { example } => {
+            let text = json!({"type": "string", "minLength": 1, "examples": [example]});
+            json!({"oneOf": [text, {"type": "array", "minItems": 1, "items": text}]})
+        }
         Shape::Integer { least, most } => {
             json!({"type": "integer", "minimum": least, "maximum": most})
         }

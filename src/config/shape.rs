@@ -10,6 +10,8 @@ use DefaultValue::{Bool, Number, Text};
 pub(super) enum Shape {
     /// Text; the example is shown where something else was found.
     Text { example: &'static str },
+    /// Text, or a list of texts with at least one entry.
+    Texts { example: &'static str },
     /// A whole number within bounds, both included.
     Integer { least: u64, most: u64 },
     /// `true` or `false`.

@@ -1,6 +1,7 @@
 //! Configurations from end to end: text in, checked types or faults out.
 
 mod input;
+mod issuers;
 mod never;
 mod roles;
 
@@ -376,18 +377,22 @@ fn an_authorizer_is_read() {
     );
     assert_eq!(told(&faults), "");
     let read = config.unwrap().authorizer;
-    assert_eq!(read.keys, ["issuer.pem", "jwks.json"]);
-    assert_eq!(read.issuer.as_deref(), Some("shop"));
-    assert_eq!(read.audience.as_deref(), Some("realtime"));
-    assert_eq!(read.role_claim, "https://shop/role");
+    let [issuer] = read.issuers.as_slice() else {
+        panic!("{:?}", read.issuers)
+    };
+    assert_eq!(issuer.keys, ["issuer.pem", "jwks.json"]);
+    assert_eq!(issuer.issuer.as_deref(), Some("shop"));
+    assert_eq!(issuer.audiences, ["realtime"]);
+    assert_eq!(issuer.role_claim.path.as_str(), "https://shop/role");
     assert_eq!(
         (read.leeway, read.refresh),
         (Duration::ZERO, Duration::from_secs(3_600))
     );
     assert_eq!(&*read.scope.unwrap().account, "123456789012");
     let plain = loaded(GOOD, &[], &[]).config.unwrap().authorizer;
-    assert!(plain.keys.is_empty() && plain.scope.is_none());
-    assert_eq!((&*plain.role_claim, &*plain.token_key), ("role", "token"));
+    assert!(plain.issuers[0].has_no_keys() && plain.scope.is_none());
+    let claim = plain.issuers[0].role_claim.path.as_str();
+    assert_eq!((claim, &*plain.token_key), ("role", "token"));
 }
 
 #[test]

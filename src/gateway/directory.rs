@@ -7,6 +7,7 @@ use crate::channel::template::channel;
 use crate::channel::{Kinds, limits::CLIENT_ID_BYTES};
 use crate::policy::grant::Grants;
 use crate::policy::role::Role;
+use crate::policy::role_claim::RoleClaim;
 
 /// What a configuration says of names.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +18,8 @@ pub struct Directory {
     pub environment: Option<String>,
     /// The roles. Without any, clients need no token.
     pub roles: Vec<Role>,
-    /// The claim that names the role.
-    pub role_claim: String,
+    /// The claims that name roles, by the `iss` of their tokens; of one issuer whatever that is.
+    pub role_claims: Vec<(Option<String>, RoleClaim)>,
 }
 
 /// What a client is called at the broker.
@@ -52,22 +53,43 @@ impl Directory {
             });
         }
         let claims = claims.ok_or("the token is no JWT")?;
-        let role = claims.get(&self.role_claim).and_then(Value::as_str);
-        let role = role.ok_or_else(|| format!("the claim `{}` names no role", self.role_claim))?;
-        let known = self.roles.iter().find(|known| *known.name == *role);
-        let known = known.ok_or("the token's role does not exist")?;
-        // The principal alone: what the role grants is for the broker to say.
-        let bound = Role {
-            subscribe: Vec::new(),
-            publish: Vec::new(),
-            ..known.clone()
-        };
-        let grants = Grants::of(&bound, &Value::Object(claims.clone()), None)
-            .map_err(|_| format!("the token's claims do not fit `{}`", known.bind))?;
+        let roles = self
+            .role_claim(claims)?
+            .roles(claims, &self.roles, |role| &role.name)
+            .map_err(|error| error.to_string())?;
+        let mut merged: Option<Grants> = None;
+        for role in roles {
+            // The principal alone: what the role grants is for the broker to say.
+            let bound = Role {
+                subscribe: Vec::new(),
+                publish: Vec::new(),
+                ..role.clone()
+            };
+            let grants = Grants::of(&bound, &Value::Object(claims.clone()), None)
+                .map_err(|_| format!("the token's claims do not fit `{}`", role.bind))?;
+            match &mut merged {
+                None => merged = Some(grants),
+                Some(all) => all
+                    .merge(grants)
+                    .map_err(|_| "the token's roles bind it to two principals")?,
+            }
+        }
+        let principal = merged.ok_or("the token names no role")?.principal;
         Ok(ClientName {
-            is_exact: grants.principal.client_globs().len() == 1,
-            principal: grants.principal.as_str().into(),
+            is_exact: principal.is_exact(),
+            principal: principal.as_str().into(),
         })
+    }
+
+    fn role_claim(&self, claims: &Map<String, Value>) -> Result<&RoleClaim, String> {
+        let issuer = claims.get("iss").and_then(Value::as_str);
+        let found = match self.role_claims.as_slice() {
+            [only] => Some(only),
+            several => several.iter().find(|(named, _)| named.as_deref() == issuer),
+        };
+        found
+            .map(|(_, claim)| claim)
+            .ok_or_else(|| "the token's issuer is unknown".to_owned())
     }
 
     /// The filter to subscribe to for a channel: `order:ID`, `order:*`, or a topic filter as it is.

@@ -108,9 +108,9 @@ pub fn permissions(grants: &Grants, scope: &Scope) -> Permissions {
     }
     for reach in needed(&grants.publications) {
         permissions.allow("iot:Publish", topic(reach));
-        if grants.retain {
-            permissions.allow("iot:RetainPublish", topic(reach));
-        }
+    }
+    for reach in needed(&grants.retained) {
+        permissions.allow("iot:RetainPublish", topic(reach));
     }
     permissions
 }

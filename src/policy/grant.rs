@@ -24,8 +24,8 @@ pub struct Grants {
     pub subscriptions: BTreeSet<Reach>,
     /// What it may publish to.
     pub publications: BTreeSet<Reach>,
-    /// Whether what it publishes may be retained.
-    pub retain: bool,
+    /// Those of the publications that may be retained.
+    pub retained: BTreeSet<Reach>,
 }
 
 impl Grants {
@@ -62,11 +62,33 @@ impl Grants {
             Some(principal) if errors.is_empty() => Ok(Self {
                 principal,
                 subscriptions,
+                retained: retained(&publications, role.retain),
                 publications,
-                retain: role.retain,
             }),
             _ => Err(errors),
         }
+    }
+
+    /// Adds what another role of the same client grants; each role's entries keep their own meaning.
+    ///
+    /// # Errors
+    /// The other's principal, where it is another one: a client has one.
+    pub fn merge(&mut self, other: Self) -> Result<(), PrincipalName> {
+        if self.principal.as_str() != other.principal.as_str() {
+            return Err(other.principal);
+        }
+        if self.principal.is_exact() {
+            self.principal = other.principal;
+        }
+        self.subscriptions.extend(other.subscriptions);
+        self.publications.extend(other.publications);
+        self.retained.extend(other.retained);
+        Ok(())
+    }
+
+    /// The number of channels, topics and filters that it may hear or publish to.
+    pub fn channels(&self) -> usize {
+        self.subscriptions.union(&self.publications).count()
     }
 
     /// Grants as somebody spells them out, without a role: entries that name no claims.
@@ -85,17 +107,26 @@ impl Grants {
             claims: &Value::Null,
             environment,
         };
+        let subscriptions = reached.by(subscribe, &mut errors);
+        let publications = reached.by(publish, &mut errors);
         let grants = Self {
             principal,
-            subscriptions: reached.by(subscribe, &mut errors),
-            publications: reached.by(publish, &mut errors),
-            retain,
+            subscriptions,
+            retained: retained(&publications, retain),
+            publications,
         };
         if errors.is_empty() {
             Ok(grants)
         } else {
             Err(errors)
         }
+    }
+}
+
+fn retained(publications: &BTreeSet<Reach>, retain: bool) -> BTreeSet<Reach> {
+    match retain {
+        true => publications.clone(),
+        false => BTreeSet::new(),
     }
 }
 
@@ -343,8 +374,51 @@ mod tests {
         assert_eq!(grants.principal.as_str(), USER);
         insta::assert_snapshot!(globs(&grants));
         let grants = support(&json!({"sub": USER, "depots": ["north"]})).unwrap();
-        assert!(grants.retain);
+        assert_eq!(grants.retained, grants.publications);
         insta::assert_snapshot!(globs(&grants));
+    }
+
+    /// What one role may retain says nothing of what another may publish.
+    #[test]
+    fn merged_roles_keep_their_own_meaning() {
+        let claims = json!({"sub": USER, "depot": "north"});
+        let of = |publish: &[&str], retain| {
+            let role = Role {
+                retain,
+                ..role(&["user:{claims.sub}"], publish)
+            };
+            Grants::of(&role, &claims, None).unwrap()
+        };
+        let mut merged = of(&["depot:{claims.depot}"], true);
+        merged.merge(of(&["order:*"], false)).unwrap();
+        assert_eq!((merged.channels(), merged.retained.len()), (3, 1));
+        let texts: Vec<_> = merged.retained.iter().map(Reach::text).collect();
+        assert_eq!(texts, ["depot/north"]);
+        let other = Grants::of(&role(&["order:*"], &[]), &json!({"sub": ORDER}), None).unwrap();
+        assert_eq!(merged.merge(other).unwrap_err().as_str(), ORDER);
+    }
+
+    /// The client ids of an exact and of a suffixed binding together are those of the suffixed one.
+    #[test]
+    fn merged_roles_share_their_client_ids() {
+        let claims = json!({"sub": USER});
+        let of = |binding| {
+            let client_ids = ClientIdRules {
+                binding,
+                reserved: None,
+            };
+            let role = Role {
+                client_ids,
+                ..role(&["user:{claims.sub}"], &[])
+            };
+            Grants::of(&role, &claims, None).unwrap()
+        };
+        use crate::policy::principal::ClientIdBinding::{Exact, Prefix};
+        for (one, other, count) in [(Exact, Exact, 1), (Exact, Prefix, 2), (Prefix, Exact, 2)] {
+            let mut merged = of(one);
+            merged.merge(of(other)).unwrap();
+            assert_eq!(merged.principal.client_globs().len(), count);
+        }
     }
 
     #[test]

@@ -123,6 +123,20 @@ impl PrincipalName {
         &self.name
     }
 
+    /// Returns true for a name that is the only client id of its principal.
+    pub fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    /// Returns true for a client id that belongs to the principal.
+    pub fn owns(&self, client_id: &str) -> bool {
+        match client_id.strip_prefix(&*self.name) {
+            Some("") => true,
+            Some(suffix) => !self.is_exact && suffix.starts_with('-'),
+            None => false,
+        }
+    }
+
     /// The client ids, as names in a policy's `client/` resources.
     pub fn client_globs(&self) -> Vec<String> {
         let mut globs = vec![self.name.to_string()];

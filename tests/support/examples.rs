@@ -309,6 +309,10 @@ pub(crate) fn fixtures(shop: &Dev) -> Folder {
     let body = json!({ "role": "customer", "claims": claims }).to_string();
     let minted = post(shop, "/_dev/tokens", "", &body);
     write("token", minted["token"].as_str().unwrap());
+    write(
+        "connect.json",
+        &json!({ "token": minted["token"] }).to_string(),
+    );
     let device = rcgen::generate_simple_self_signed(vec!["courier".to_owned()]).unwrap();
     write("courier.pem", &device.cert.pem());
     let key = rcgen::KeyPair::generate().unwrap();

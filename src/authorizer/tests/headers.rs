@@ -7,9 +7,11 @@ use jsonwebtoken::crypto::sign;
 use jsonwebtoken::{Header, encode};
 use serde_json::json;
 
+use crate::authorizer::expected::Expected;
 use crate::authorizer::key::{Keys, Mint};
 use crate::authorizer::signature;
-use crate::authorizer::token::{Expected, TokenError, verify};
+use crate::authorizer::token::verify;
+use crate::authorizer::token_error::TokenError;
 
 fn in_a_minute() -> i64 {
     Timestamp::now().as_second() + 60

@@ -9,9 +9,11 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use serde_json::{Map, Value, json};
 
 use super::{ORDER, USER, claims, minted, signed};
+use crate::authorizer::expected::Expected;
 use crate::authorizer::key::{DEVELOPMENT_KEY_ID, KeyError, Keys, Mint};
 use crate::authorizer::signature;
-use crate::authorizer::token::{Expected, TokenError, Verified, mint, verify};
+use crate::authorizer::token::{Verified, mint, verify};
+use crate::authorizer::token_error::TokenError;
 
 /// `{"alg":"none","typ":"JWT"}`
 const NONE: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
@@ -101,8 +103,9 @@ fn several_keys_are_tried_and_key_ids_narrow_them() {
 fn bad_tokens_are_not_believed() {
     let expected = Expected {
         issuer: Some("shop".into()),
-        audience: Some("realtime".into()),
+        audiences: vec!["realtime".into()],
         leeway: Duration::from_secs(10),
+        ..Expected::default()
     };
     let keys = Keys::development();
     let told = |token: &str| match verify(token, &keys, &expected) {
@@ -251,7 +254,7 @@ fn signed_text(claims: &str) -> String {
 #[test]
 fn access_tokens_without_an_audience_name_their_client() {
     let expected = Expected {
-        audience: Some("app1".into()),
+        audiences: vec!["app1".into()],
         ..Expected::default()
     };
     let verdict = |claims: Value| {

@@ -13,9 +13,10 @@ use serde_json::{Map, Value};
 
 use crate::authorizer::access::{Tokens, granted};
 use crate::authorizer::decide::{Admission, Authority};
-use crate::authorizer::key::{Keys, Mint};
+use crate::authorizer::key::Mint;
 use crate::authorizer::token::mint;
-use crate::cli::authority;
+use crate::aws::client::by_environment;
+use crate::cli::authority::{KeyChoice, authority};
 use crate::config::Config;
 use crate::dev::broker::everybody::Everybody;
 use crate::policy::draft::Draft;
@@ -117,12 +118,18 @@ struct RoleGrants {
 
 impl RoleGrants {
     fn of(config: &Config, scope: &Scope, messages: &mut impl Write) -> anyhow::Result<Self> {
-        let mut keys = Keys::development();
-        match authority::keys(&config.authorizer.keys, messages)? {
-            Some(others) => keys.extend(others),
-            None => writeln!(messages, "note: going on with the development key alone")?,
-        }
-        let authority = Arc::new(authority::authority(config, keys, scope.clone()));
+        let of = |choice, messages: &mut _| authority(config, choice, by_environment, messages);
+        let authority = match of(KeyChoice::DevelopmentToo, messages)? {
+            Some(authority) => authority,
+            None => {
+                writeln!(messages, "note: going on with the development key alone")?;
+                of(KeyChoice::Development, messages)?.context("the development key")?
+            }
+        };
+        let authority = Arc::new(Authority {
+            scope: scope.clone(),
+            ..authority
+        });
         let (bridge, bridge_documents) = bridge(config, &authority.scope)?;
         Ok(Self {
             tokens: Tokens::new(Arc::clone(&authority), &config.authorizer.token_key),
@@ -227,14 +234,9 @@ impl Development {
     ) -> Result<(String, Admission), String> {
         let authority = Arc::clone(&in_force(&self.grants).authority);
         let mut claims = claims.clone();
-        let expected = &authority.expected;
-        let named = [
-            ("iss", expected.issuer.as_deref()),
-            ("aud", expected.audience.as_deref()),
-            (authority.role_claim.as_str(), Some(role)),
-        ];
-        for (name, value) in named {
-            claims.extend(value.map(|value| (name.to_owned(), value.into())));
+        if let Some(issuer) = authority.issuers.first() {
+            issuer.expected.fill(&mut claims);
+            issuer.role_claim.set(&mut claims, role);
         }
         let minted = mint(claims, &Mint::development(), Timestamp::now(), LIFE);
         let token = minted.map_err(|error| error.to_string())?.token;

@@ -8,19 +8,21 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::read;
-use crate::authorizer::key::{Keys, Mint as Key};
+use crate::authorizer::expected::Expected;
+use crate::authorizer::key::Mint as Key;
 use crate::authorizer::token::{self, Minted};
+use crate::aws::client::by_environment;
 use crate::channel::limits::TOKEN_CHARACTERS;
-use crate::cli::authority::authority;
+use crate::cli::authority::{KeyChoice, authority};
 use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
 use crate::cli::policy::generate::arguments::claim;
 use crate::cli::user_error::UserError;
 use crate::cli::{Format, Status};
+use crate::config::authorizer::issuer::TokenIssuer;
 use crate::config::{Config, duration};
 use crate::escape::write_line;
 use crate::policy::grant::Grants;
-use crate::policy::scope::Scope;
 
 pub(super) const HELP: &str = "\
 Issuer, audience and the claim that names the role are the configuration's. The development key \
@@ -58,6 +60,9 @@ pub(in crate::cli) struct Mint {
     expires: Duration,
     #[command(flatten)]
     with: With,
+    /// The issuer of authorizer.issuers that the token is to be of, instead of the first
+    #[arg(long, value_name = "NAME")]
+    issuer: Option<String>,
     /// What the token says in `kid`, for issuers with several keys
     #[arg(long, value_name = "ID", requires = "key")]
     key_id: Option<String>,
@@ -136,6 +141,31 @@ impl Mint {
             .map_err(|error| UserError::new(error, "give another --key, or --expires"))
     }
 
+    /// The issuer that the token is to be of: the named one, or the first.
+    fn issuer<'c>(&self, config: &'c Config) -> Result<&'c TokenIssuer, UserError> {
+        let all = &config.authorizer.issuers;
+        let found = match &self.issuer {
+            None => all.first(),
+            Some(name) => all
+                .iter()
+                .find(|issuer| issuer.name.as_deref() == Some(name)),
+        };
+        found.ok_or_else(|| {
+            let known: Vec<&str> = all
+                .iter()
+                .filter_map(|issuer| issuer.name.as_deref())
+                .collect();
+            let named = self.issuer.as_deref().unwrap_or_default();
+            let help = match known.as_slice() {
+                [] => {
+                    "authorizer.issuers has the names; here is one issuer without a name".to_owned()
+                }
+                known => format!("issuers are {}", known.join(", ")),
+            };
+            UserError::new(format_args!("there is no issuer `{named}`"), help)
+        })
+    }
+
     fn key(&self) -> Result<Key, UserError> {
         let Some(file) = &self.with.key else {
             return Ok(Key::development());
@@ -165,16 +195,18 @@ impl Mint {
                 })?
             }
         };
-        let authorizer = &config.authorizer;
-        let named = [
-            ("sub", self.sub.as_deref()),
-            ("iss", authorizer.issuer.as_deref()),
-            ("aud", authorizer.audience.as_deref()),
-            (authorizer.role_claim.as_str(), Some(self.role.as_str())),
-        ];
-        for (name, value) in named {
-            all.extend(value.map(|value| (name.to_owned(), value.into())));
+        if let Some(subject) = &self.sub {
+            all.insert("sub".into(), subject.as_str().into());
         }
+        let issuer = self.issuer(config)?;
+        Expected {
+            issuer: issuer.issuer.clone(),
+            audiences: issuer.audiences.clone(),
+            required: issuer.required.clone(),
+            ..Expected::default()
+        }
+        .fill(&mut all);
+        issuer.role_claim.set(&mut all, &self.role);
         all.extend(self.claim.iter().cloned());
         Ok(all)
     }
@@ -196,8 +228,10 @@ impl Mint {
             refused.dedup();
         } else if self.with.dev {
             // The whole way, as it is gone where the development key is believed.
-            let authority = authority(config, Keys::development(), Scope::default());
-            refused.extend(authority.decide(token).err().map(|error| error.to_string()));
+            let authority = authority(config, KeyChoice::Development, by_environment, messages)?;
+            let decided = authority.map(|authority| authority.decide(token));
+            let rejection = decided.and_then(Result::err);
+            refused.extend(rejection.map(|error| error.to_string()));
         }
         for why in refused {
             write_line(

@@ -11,20 +11,22 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::authorizer::answer::Answer;
-use crate::authorizer::decide::Admission;
-use crate::authorizer::key::Keys;
+use crate::authorizer::decide::{Admission, Authority};
+use crate::aws::client::by_environment;
 use crate::channel::limits::{AUTHORIZER_DOCUMENTS, TOKEN_CHARACTERS};
-use crate::cli::authority::{authority, keys};
+use crate::cli::authority::{KeyChoice, authority, has_no_keys};
 use crate::cli::configuration::Configuration;
 use crate::cli::input::{INPUT_BYTES, text_of};
 use crate::cli::json::write_json;
+use crate::cli::runtime::block_on;
 use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status};
 use crate::config::Config;
 use crate::escape::write_line;
 
 pub(super) const HELP: &str = "\
-The keys are those of the configuration's authorizer.keys, unless --key or --dev names others. \
+The keys are those of the configuration (files, and key sets by https), unless --key or --dev names \
+others. Where the configuration has a list of revoked tokens, it is asked. \
 With --format json the answer for IoT Core is there as well; its ARNs have the configuration's \
 Region and account, or those of AWS's own examples.
 
@@ -34,7 +36,7 @@ Examples:
   eventcast token verify --key jwks.json --format json $TOKEN
 
 Exit status: 0 it is believed and lets a client in, 1 it does not, 2 the configuration or the keys \
-are not right.";
+are not right, or a key set or the list of revoked tokens cannot be read.";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Verify {
@@ -69,17 +71,17 @@ pub(super) fn run(
     let Some(config) = config else {
         return Ok(Status::CannotAnswer);
     };
-    let Some(keys) = command.keys(&config, messages)? else {
+    let Some(authority) = command.authority(&config, messages)? else {
         return Ok(Status::CannotAnswer);
     };
     let Some(token) = command.token(input, messages)? else {
         return Ok(Status::CannotAnswer);
     };
-    let scope = config.authorizer.scope.clone().unwrap_or_default();
-    let decided = authority(&config, keys, scope).decide(&token);
+    let decided = block_on(authority.admit(&token))?;
     let now = Timestamp::now();
     let status = match &decided {
         Ok(_) => Status::Yes,
+        Err(rejection) if rejection.is_transient() => Status::CannotAnswer,
         Err(_) => Status::No,
     };
     if token.trim().len() > TOKEN_CHARACTERS {
@@ -92,7 +94,7 @@ pub(super) fn run(
         )?;
     }
     match (command.format, decided) {
-        (Format::Text, Ok(admission)) => text(&admission, now, out, messages)?,
+        (Format::Text, Ok(admission)) => text(&authority, &admission, now, out, messages)?,
         (Format::Text, Err(rejection)) => write_line(out, format_args!("not let in: {rejection}"))?,
         (Format::Json, decided) => {
             let report = match decided {
@@ -109,23 +111,25 @@ pub(super) fn run(
 }
 
 impl Verify {
-    fn keys(&self, config: &Config, messages: &mut impl Write) -> anyhow::Result<Option<Keys>> {
-        if self.dev {
-            return Ok(Some(Keys::development()));
-        }
-        let files = match self.key.as_slice() {
-            [] => &config.authorizer.keys,
-            named => named,
+    fn authority(
+        &self,
+        config: &Config,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<Authority>> {
+        let choice = match self.key.as_slice() {
+            _ if self.dev => KeyChoice::Development,
+            [] => KeyChoice::Configured,
+            files => KeyChoice::Files(files),
         };
-        if files.is_empty() {
+        if matches!(choice, KeyChoice::Configured) && has_no_keys(config) {
             write_error(
                 messages,
                 "no keys are known that a token could be believed by",
-                "set authorizer.keys in the configuration, name a file with --key, or believe the development key with --dev",
+                "set authorizer.keys or keys_url in the configuration, name a file with --key, or believe the development key with --dev",
             )?;
             return Ok(None);
         }
-        keys(files, messages)
+        authority(config, choice, by_environment, messages)
     }
 
     fn token(
@@ -154,6 +158,7 @@ impl Verify {
 }
 
 fn text(
+    authority: &Authority,
     admission: &Admission,
     now: Timestamp,
     out: &mut impl Write,
@@ -171,7 +176,25 @@ fn text(
             verified.expires, verified.algorithm
         ),
     )?;
-    write_line(out, format_args!("role {}", admission.role))?;
+    let issuer = authority
+        .issuers
+        .iter()
+        .find(|issuer| issuer.name == admission.issuer);
+    if let Some(name) = &admission.issuer {
+        write_line(out, format_args!("issuer {name}"))?;
+    }
+    let noun = match admission.roles.len() {
+        1 => "role",
+        _ => "roles",
+    };
+    let roles = admission.roles.join(", ");
+    match issuer.map(|issuer| &issuer.role_claim.path) {
+        Some(path) => write_line(out, format_args!("{noun} {roles} (of the claim {path})"))?,
+        None => write_line(out, format_args!("{noun} {roles}"))?,
+    }
+    if authority.revoked.is_some() {
+        write_line(out, format_args!("not revoked"))?;
+    }
     write_line(out, format_args!("claims"))?;
     for (name, value) in &verified.claims {
         write_line(out, format_args!("  {name}: {value}"))?;
@@ -185,7 +208,11 @@ fn text(
         write_line(out, format_args!("  subscribe to {}", reach.filter_glob()))?;
     }
     for reach in &grants.publications {
-        let retained = if grants.retain { ", retained too" } else { "" };
+        let retained = if grants.retained.contains(reach) {
+            ", retained too"
+        } else {
+            ""
+        };
         write_line(
             out,
             format_args!("  publish to {}{retained}", reach.topic_glob()),
@@ -221,7 +248,12 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<Box<str>>,
+    /// All roles, with a comma between several.
+    #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     claims: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -251,14 +283,16 @@ impl Report {
             expires: Some(verified.expires),
             algorithm: Some(verified.algorithm),
             key: verified.key.clone(),
-            role: Some(admission.role.clone()),
+            issuer: admission.issuer.clone(),
+            role: Some(admission.role()),
+            roles: admission.roles.clone(),
             claims: Some(verified.claims.clone()),
             grants: Some(Granted {
                 principal: grants.principal.to_string(),
                 connect: grants.principal.client_globs(),
                 subscribe: grants.filter_globs(),
                 publish: grants.topic_globs(),
-                retain: grants.retain,
+                retain: !grants.retained.is_empty(),
             }),
             answer: Some(admission.answer(now)),
             notes: admission.notes.clone(),

@@ -1,0 +1,18 @@
+//! An issuer whose tokens are believed: its keys belong to it alone, and a token's `iss` decides which issuer's count.
+
+use super::expected::Expected;
+use super::key_set::IssuerKeys;
+use crate::policy::role_claim::RoleClaim;
+
+/// An issuer.
+#[derive(Clone, Debug)]
+pub struct TrustedIssuer {
+    /// Its name in the configuration; `None` where it is the only one.
+    pub name: Option<Box<str>>,
+    /// What its tokens say of themselves.
+    pub expected: Expected,
+    /// Its keys.
+    pub keys: IssuerKeys,
+    /// The claim of its tokens that names roles.
+    pub role_claim: RoleClaim,
+}
