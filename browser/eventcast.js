@@ -43,7 +43,7 @@ const asError = (error, before = '') => (error instanceof EventcastError ? error
 const plain = (error) => error && { ...error, message: error.message };
 const revived = (error, more) => error && new EventcastError(error.reason, error.message, { ...error, ...more });
 
-/** Claims of a JSON Web Token, unchecked. */
+/** Unchecked. */
 function claimsOf(token) {
   try {
     return JSON.parse(decoder.decode(bytesOf(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))));
@@ -105,8 +105,6 @@ class Alarm {
     }, next - now());
   }
 }
-
-// MQTT over WebSocket
 
 const CONNECT = 0x10, CONNACK = 0x20, PUBLISH = 0x30, PUBACK = 0x40, SUBSCRIBE = 0x82, SUBACK = 0x90, UNSUBSCRIBE = 0xa2, UNSUBACK = 0xb0, PINGREQ = 0xc0, DISCONNECT = 0xe0;
 
@@ -191,7 +189,7 @@ function payloadOf(bytes) {
   }
 }
 
-/** One connection, subscribe only. `on` has live(continuous), message, status(channel, error), end(error). */
+/** Subscribe only. `on` has connect, live(continuous), message, status(channel, error), end(error). */
 class MqttConnection {
   transport = 'websocket';
   asked = new Set();
@@ -225,6 +223,7 @@ class MqttConnection {
     const password = tokenIn === 'query' ? null : token;
     const name = authorizer ? `?x-amz-customauthorizer-name=${encodeURIComponent(authorizer)}` : password && 'eventcast';
     this.#seen = now();
+    this.#on.connect();
     // No clean start: the session has what came meanwhile.
     this.#send(CONNECT, [...text('MQTT'), 5, (name ? 0x80 : 0) | (password ? 0x40 : 0), ...u16(keepAliveSeconds), 5, 0x11, ...u32(sessionExpirySeconds),
       ...text(clientId), ...(name ? text(name) : []), ...(password ? text(password) : [])]);
@@ -234,7 +233,7 @@ class MqttConnection {
     if (this.#socket.readyState === 1) this.#socket.send(packet(head, body));
   }
 
-  /** Ends it once; nothing is heard of it afterwards. */
+  /** Ends it once; nothing is heard of it any more. */
   #end(error) {
     const socket = this.#socket;
     if (!socket) return;
@@ -307,7 +306,7 @@ class MqttConnection {
     else this.ping();
   }
 
-  /** Proxies may be mute without closing. */
+  /** Proxies may be mute. */
   ping(again) {
     if (!this.#up || !this.#socket) return;
     const sent = now();
@@ -366,9 +365,12 @@ class MqttConnection {
   }
 }
 
-// The gateway
+function failure(status, { message = `the gateway answers ${status}` }, more) {
+  const reason = { 401: 'authorization', 403: 'authorization', 409: 'network', 410: 'network', 429: 'quota' }[status] ?? (status < 500 ? 'limit' : 'network');
+  return new EventcastError(reason, message, { status, ...more });
+}
 
-/** Polls, or a stream. `on` has place, gap and token(refused token) besides. */
+/** Polls, or a stream. `on` has place, gap and token(refused token), too. */
 class GatewayConnection {
   asked = new Set();
   #settings;
@@ -399,7 +401,7 @@ class GatewayConnection {
     return fetch(`${this.#settings.gateway}/${path}`, { method, headers, body: JSON.stringify(body), cache: 'no-store', ...more });
   }
 
-  /** A call is mute when it takes longer than `ms`; a stream, when no byte comes for so long. */
+  /** Mute is a call of more than `ms`, or a stream without a byte for so long. */
   async #call(method, path, body, ms, read = (answer) => answer.json()) {
     const controller = new AbortController();
     const name = `call ${(this.#count += 1)}`;
@@ -411,10 +413,9 @@ class GatewayConnection {
       if (answer.ok) return await read(answer, rearm);
       const said = await answer.json().catch(() => ({}));
       const { status } = answer;
-      const reason = { 401: 'authorization', 403: 'authorization', 429: 'quota' }[status] ?? (status < 500 && ![408, 409, 410].includes(status) ? 'limit' : 'network');
       const after = answer.headers.get('retry-after');
       const seconds = Number(after) >= 0 ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
-      throw new EventcastError(reason, said.message ?? `the gateway answers ${status}`, { status, ...(after && seconds >= 0 && { retryAfterMs: Math.min(seconds, 3600) * 1000 }) });
+      throw failure(status, said, after && seconds >= 0 && { retryAfterMs: Math.min(seconds, 3600) * 1000 });
     } catch (error) {
       throw asError(error);
     } finally {
@@ -429,13 +430,12 @@ class GatewayConnection {
     while (!this.#closed) {
       try {
         if (!this.#place.session) await this.#open();
-        this.sync();
         for (let seconds = 0; !this.#closed; seconds = this.#advice.timeout_s ?? 25) {
           await (this.transport === 'stream' ? this.#stream() : this.#poll(seconds));
           renewed = false;
         }
       } catch (error) {
-        // A fresh token or session helps at once, or not at all.
+        // A fresh token or session helps at once or never.
         const { status } = error;
         const { session } = this.#place;
         if (renewed || !(status === 401 || (session && [403, 410].includes(status)))) return this.#end(error);
@@ -459,6 +459,7 @@ class GatewayConnection {
     this.#move(said);
     this.#announce(said.resumed);
     this.#tell(said, asked);
+    this.sync();
   }
 
   #announce(continuous) {
@@ -520,7 +521,7 @@ class GatewayConnection {
   #event({ event = 'message', id, data }) {
     if (data === undefined || this.#closed) return;
     const said = JSON.parse(data);
-    if (event === 'error') throw network(said.message ?? said.error, { status: said.resync ? 410 : 503 });
+    if (event === 'error') throw failure({ unauthorized: 401, forbidden: 403, superseded: 409, gone: 410 }[said.error] ?? 503, said);
     if (event !== 'message') return;
     this.#message(said);
     this.#move({ cursor: id });
@@ -574,8 +575,6 @@ class GatewayConnection {
   }
 }
 
-// The engine
-
 /** WebSocket first, the gateway after two failures, WebSocket again later. `known` is what another tab's engine left. */
 class Engine {
   transport = null;
@@ -622,7 +621,7 @@ class Engine {
     else if (this.#connection) this.#plan();
   }
 
-  /** `again` has channels whose retained messages are wanted once more. */
+  /** `again`: retained messages are wanted once more. */
   want(channels, again = []) {
     for (const channel of this.wanted.keys()) {
       if (channels.has(channel)) continue;
@@ -674,6 +673,10 @@ class Engine {
     const socket = this.#bySocket() || (this.#connection && this.#settings.url);
     this.#connectedAt = now();
     const on = {
+      // Another poll would take the client id back.
+      connect: () => {
+        if (this.#connection?.transport !== 'websocket') this.#connection = this.#connection?.close();
+      },
       live: (continuous) => this.#live(connection, continuous),
       message: (message) => this.#say({ kind: 'message', message }),
       status: (channel, error) => this.#status(channel, error),
@@ -817,8 +820,6 @@ class Engine {
   }
 }
 
-// Subscriptions
-
 class Subscription {
   state = 'pending';
   error = null;
@@ -913,8 +914,6 @@ class Subscription {
     for (const message of waiting) if (!has?.(message)) this.#give(message);
   }
 }
-
-// The client
 
 class Client extends EventTarget {
   state = 'connecting';

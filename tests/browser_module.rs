@@ -1,5 +1,5 @@
-//! The browser module (`browser/`): pages in a real browser before a running `eventcast dev`; its parts before a scripted gateway and broker in Node.js; its size, its
-//! types, and its package.
+//! The browser module (`browser/`): pages in a real browser before a running `eventcast dev`; its
+//! parts before a scripted gateway and broker in Node.js; its size, its types, and its package.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -118,7 +118,8 @@ fn its_parts_do_what_a_scripted_gateway_and_broker_ask() {
     done(
         Command::new("node")
             .arg("--test")
-            .arg(root().join("tests/browser/module.test.mjs")),
+            .arg(root().join("tests/browser/module.test.mjs"))
+            .arg(root().join("tests/browser/gateway.test.mjs")),
     );
 }
 

@@ -97,6 +97,46 @@ async function endSession(page) {
 const say = (n, order = ORDERS[0], more) => publish(endpoint, `order/${order}`, { n }, more);
 const quiet = (page) => check(page.complaints.length === 0, `nothing goes wrong in the page ${page.complaints.join('; ')}`);
 
+/** Two tabs, then a third, of which the leader closes twice; `opened` counts connections. */
+async function twoTabs(browser, place, options, state, opened) {
+  const context = await browser.newContext();
+  const first = await open(context, place, options);
+  await established(first);
+  const second = await open(context, place, options, [ORDERS[0], ORDERS[1]]);
+  await established(second);
+  check(opened() === 1, `one connection for both (${opened()})`);
+  check(await first.evaluate(() => client.leader) && !(await second.evaluate(() => client.leader)), 'the first leads');
+  await say(1);
+  await heard(first, 1);
+  await heard(second, 1);
+  await say(2, ORDERS[1]);
+  await heard(second, 2);
+  check((await first.evaluate(() => got.length)) === 1, 'each tab hears its own channels');
+  let n = 2;
+  let going = true;
+  const publishing = (async () => {
+    while (going) await say((n += 1));
+  })();
+  await heard(second, 20);
+  await first.close();
+  await until(second, 'the second leads', (wanted) => client.leader && client.state === wanted, state);
+  const third = await open(context, place, options, [ORDERS[1]]);
+  await established(third);
+  await pause(200);
+  going = false;
+  await publishing;
+  await heard(second, n);
+  await exactly(second, 1, n);
+  check((await second.evaluate(() => resyncs.length)) === 0, 'without a resync');
+  // Closed by the application, with another one there.
+  await second.evaluate(() => client.close());
+  await until(third, 'the third leads', (wanted) => client.leader && client.state === wanted, state);
+  await say(n + 1, ORDERS[1]);
+  await heard(third, 1);
+  quiet(second);
+  quiet(third);
+}
+
 const scenarios = {
   /** It lives on WebSocket, with a fresh token, subscribes by eights, and says what is refused. */
   async websocket(browser, place) {
@@ -216,44 +256,10 @@ const scenarios = {
   },
 
   /** Two tabs have one connection; the second takes over when the first closes, and misses nothing. */
-  async tabs(browser, place) {
-    const context = await browser.newContext();
-    const first = await open(context, place);
-    await established(first);
-    const second = await open(context, place, {}, [ORDERS[0], ORDERS[1]]);
-    await established(second);
-    check(place.gate.connections === 1, `one connection for both (${place.gate.connections})`);
-    check(await first.evaluate(() => client.leader) && !(await second.evaluate(() => client.leader)), 'the first leads');
-    await say(1);
-    await heard(first, 1);
-    await heard(second, 1);
-    await say(2, ORDERS[1]);
-    await heard(second, 2);
-    check((await first.evaluate(() => got.length)) === 1, 'each tab hears its own channels');
-    let n = 2;
-    let going = true;
-    const publishing = (async () => {
-      while (going) await say((n += 1));
-    })();
-    await heard(second, 20);
-    await first.close();
-    await until(second, 'the second leads', () => client.leader && client.state === 'live');
-    const third = await open(context, place, {}, [ORDERS[1]]);
-    await established(third);
-    await pause(200);
-    going = false;
-    await publishing;
-    await heard(second, n);
-    await exactly(second, 1, n);
-    check((await second.evaluate(() => resyncs.length)) === 0, 'without a resync');
-    // Closed by the application, with another one there.
-    await second.evaluate(() => client.close());
-    await until(third, 'the third leads', () => client.leader && client.state === 'live');
-    await say(n + 1, ORDERS[1]);
-    await heard(third, 1);
-    quiet(second);
-    quiet(third);
-  },
+  tabs: (browser, place) => twoTabs(browser, place, {}, 'live', () => place.gate.connections),
+
+  /** The same without a WebSocket: the second goes on in the first one's session. */
+  pollingTabs: (browser, place) => twoTabs(browser, place, { url: undefined }, 'polling', () => place.site.calls.filter((call) => call === 'POST /rt/v1/session').length),
 
   /** A tab that is frozen loses the connection to one that is shown, and follows it when it is thawed. */
   async frozen(browser, place) {
@@ -312,12 +318,14 @@ const scenarios = {
     check(place.gate.connections > tries, 'it tried the WebSocket while it polled');
     // From the start, without a WebSocket.
     place.gate.close();
-    const late = await open(await browser.newContext(), place, { share: false });
+    const late = await open(await browser.newContext(), place, { share: false, webSocketRetryMs: 300000 });
     await established(late);
     await isState(late, 'polling');
     await say(n + 1);
     await heard(late, 1);
     place.gate.open();
+    // It does not wait for the next attempt when the browser says that it is online again.
+    await late.evaluate(() => window.dispatchEvent(new Event('online')));
     await isState(late, 'live');
     await say(n + 2);
     await heard(late, 2);

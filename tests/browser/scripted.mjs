@@ -2,6 +2,7 @@
 // are written down beforehand.
 
 import http from 'node:http';
+import test from 'node:test';
 
 /** How much faster time goes for the module. */
 export const WARP = 20;
@@ -9,6 +10,15 @@ export const WARP = 20;
 const real = { setTimeout: globalThis.setTimeout, now: performance.now.bind(performance) };
 globalThis.setTimeout = (run, ms, ...more) => real.setTimeout(run, (ms ?? 0) / WARP, ...more);
 performance.now = () => real.now() * WARP;
+
+/** The page's window and document, as far as the module listens to them. */
+export const view = new EventTarget();
+globalThis.addEventListener = view.addEventListener.bind(view);
+globalThis.document = Object.assign(new EventTarget(), { hidden: false });
+export function show(hidden) {
+  document.hidden = hidden;
+  document.dispatchEvent(new Event('visibilitychange'));
+}
 
 export const pause = (ms) => new Promise((done) => real.setTimeout(done, ms));
 
@@ -22,6 +32,37 @@ export async function until(what, holds) {
 }
 
 export const token = (claims, signature = 'AAAA') => `eyJhbGciOiJub25lIn0.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.${signature}`;
+
+export const URL = 'ws://broker.example/mqtt';
+export const USER = token({ sub: 'u1' });
+
+// The clock above has to be there before the module.
+export const { connect } = await import('../../browser/eventcast.js');
+const clients = [];
+const servers = [];
+
+/** A client that is closed after its test, with what it says. */
+export function client(options) {
+  const self = connect({ share: false, token: () => USER, settleMs: 0, ...options });
+  Object.assign(self, { states: [], resyncs: [], failures: [], refusals: [] });
+  self.addEventListener('state', ({ detail }) => self.states.push(detail.state));
+  self.addEventListener('resync', ({ detail }) => self.resyncs.push(detail));
+  self.addEventListener('failure', ({ detail }) => self.failures.push(detail));
+  self.addEventListener('refused', ({ detail }) => self.refusals.push(detail));
+  clients.push(self);
+  return self;
+}
+
+export const reasonOf = (subscription) => subscription.established.then(() => 'granted', ({ reason }) => reason);
+
+test.beforeEach(() => Object.assign(broker, { sockets: [], script: {} }));
+test.afterEach(() => {
+  for (const one of clients.splice(0)) one.close();
+  for (const server of servers.splice(0)) {
+    server.close();
+    server.closeAllConnections();
+  }
+});
 
 // The broker ------------------------------------------------------------------------------------------------------------------------
 
@@ -117,6 +158,6 @@ export async function gateway(answer) {
     });
   });
   await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
-  server.unref();
+  servers.push(server);
   return Object.assign(self, { url: `http://127.0.0.1:${server.address().port}/rt/v1`, of: (path) => self.calls.filter((call) => call.path === path) });
 }
