@@ -121,7 +121,10 @@ export interface Options {
   tokenKey?: string;
   /** `environment` of the configuration: the first level of all topics. */
   environment?: string;
-  /** MQTT client id. The default is the token's `sub`, a hyphen and random digits. */
+  /**
+   * MQTT client id. The default is the token's `sub`, a hyphen and random characters; where the role binds another claim:
+   * `({ client_id }) => `${client_id}-${crypto.randomUUID()}``.
+   */
   clientId?: string | ((claims: Claims) => string);
   /** The fallback: long polls (default), or a stream read by fetch. A stream that stays mute makes way for polls. */
   transport?: 'poll' | 'stream';
@@ -163,7 +166,7 @@ export interface Client extends EventTarget {
   /** The subscriptions there are. */
   readonly subscriptions: readonly { readonly channel: string; readonly state: SubscriptionState; readonly error: EventcastError | null }[];
   subscribe<Payload = unknown>(channel: string, handler?: ((message: Message<Payload>) => void) | Handler<Payload>): Subscription<Payload>;
-  /** Tries again at once, after a refusal too. */
+  /** Tries at once with a fresh token: after a refusal, or beside a connection that lives, for what was granted anew. */
   reconnect(): void;
   /** Ends it for good: a closed client does not come back. */
   close(): void;

@@ -98,6 +98,11 @@ fn tabs_share_a_connection_and_hand_it_over() {
 }
 
 #[test]
+fn a_tab_that_crashes_hands_its_connection_over() {
+    browse("crashedTab");
+}
+
+#[test]
 fn a_frozen_tab_loses_the_connection_to_one_that_is_shown() {
     browse("frozen");
 }

@@ -97,8 +97,8 @@ async function endSession(page) {
 const say = (n, order = ORDERS[0], more) => publish(endpoint, `order/${order}`, { n }, more);
 const quiet = (page) => check(page.complaints.length === 0, `nothing goes wrong in the page ${page.complaints.join('; ')}`);
 
-/** Two tabs, then a third, of which the leader closes twice; `opened` counts connections. */
-async function twoTabs(browser, place, options, state, opened) {
+/** Two tabs, then a third, of which the leader ends twice; `opened` counts connections. */
+async function twoTabs(browser, place, { options, state, opened, end = (page) => page.close() }) {
   const context = await browser.newContext();
   const first = await open(context, place, options);
   await established(first);
@@ -118,7 +118,7 @@ async function twoTabs(browser, place, options, state, opened) {
     while (going) await say((n += 1));
   })();
   await heard(second, 20);
-  await first.close();
+  await end(first);
   await until(second, 'the second leads', (wanted) => client.leader && client.state === wanted, state);
   const third = await open(context, place, options, [ORDERS[1]]);
   await established(third);
@@ -256,10 +256,17 @@ const scenarios = {
   },
 
   /** Two tabs have one connection; the second takes over when the first closes, and misses nothing. */
-  tabs: (browser, place) => twoTabs(browser, place, {}, 'live', () => place.gate.connections),
+  tabs: (browser, place) => twoTabs(browser, place, { options: {}, state: 'live', opened: () => place.gate.connections }),
+
+  /** The same when the first does not close but crashes. */
+  crashedTab: (browser, place) => twoTabs(browser, place, { options: {}, state: 'live', opened: () => place.gate.connections, end: (page) => page.goto('chrome://crash').catch(() => {}) }),
 
   /** The same without a WebSocket: the second goes on in the first one's session. */
-  pollingTabs: (browser, place) => twoTabs(browser, place, { url: undefined }, 'polling', () => place.site.calls.filter((call) => call === 'POST /rt/v1/session').length),
+  pollingTabs: (browser, place) => twoTabs(browser, place, {
+    options: { url: undefined },
+    state: 'polling',
+    opened: () => place.site.calls.filter((call) => call === 'POST /rt/v1/session').length,
+  }),
 
   /** A tab that is frozen loses the connection to one that is shown, and follows it when it is thawed. */
   async frozen(browser, place) {
