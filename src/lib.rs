@@ -25,6 +25,8 @@ pub mod cli;
 #[cfg(feature = "authorizer")]
 pub mod authorizer;
 pub mod bridge;
+#[cfg(feature = "gateway")]
+pub mod conformance;
 #[cfg(feature = "dev")]
 pub mod dev;
 #[cfg(feature = "gateway")]

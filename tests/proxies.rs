@@ -1,12 +1,13 @@
 //! Real proxies from Debian in front of `eventcast dev`, with their default configuration and with the one that
 //! `docs/proxies.md` recommends: what streams, polls and WebSockets come through, and what becomes of them.
 
-#![cfg(feature = "dev")]
+#![cfg(all(feature = "dev", feature = "gateway"))]
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that fails should say where"
+    reason = "a test that fails should say where; real processes run on the real clock"
 )]
 
 #[path = "support/dev.rs"]
@@ -14,11 +15,14 @@ mod dev;
 #[path = "support/proxies.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use dev::Dev;
+use serde_json::{Value, json};
 use support::{Kind, Proxy, Setting, Upstreams};
 
 /// Longer than anything here waits.
@@ -137,6 +141,127 @@ fn websockets_come_through() {
                 "{kind:?} {setting:?}: {opened:?}\n{}",
                 proxy.log()
             );
+        }
+    });
+}
+
+/// The rules of the gateway's protocol that do not hold through a proxy.
+fn broken(proxy: &Proxy, only: &[&str]) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eventcast"));
+    command
+        .args(["gateway", "conformance", &proxy.url(), "--dev", "--quick"])
+        .args(["--format", "json"])
+        .env_remove("EVENTCAST_GATEWAY_TOKEN");
+    for rules in only {
+        command.args(["--only", rules]);
+    }
+    let output = command.output().unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        matches!(output.status.code(), Some(0 | 1)),
+        "{report}{errors}{}",
+        proxy.log()
+    );
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert!(report["held"].as_u64().unwrap() > 0, "{report:#}");
+    let rules = report["rules"].as_array().unwrap().iter();
+    rules
+        .filter(|rule| rule["verdict"] == "broken")
+        .map(|rule| format!("{}: {}", rule["rule"], rule["why"]))
+        .collect()
+}
+
+/// Polls need nothing of a proxy but that it waits for longer than they do.
+#[test]
+fn polls_come_through() {
+    let dev = Dev::assembled(&[]);
+    let upstreams = upstreams(&dev);
+    each(&Kind::ALL, |kind| {
+        for setting in [Setting::Default, Setting::Best] {
+            let proxy = Proxy::start(kind, setting, upstreams, IDLE);
+            let found = broken(&proxy, &["session.created", "poll", "always.no-store"]);
+            assert!(found.is_empty(), "{kind:?} {setting:?}: {found:#?}");
+        }
+    });
+}
+
+/// A POST of JSON; `None` where the proxy cut it.
+fn post(port: u16, path: &str, token: &str, body: &Value) -> Option<(u16, Value)> {
+    let mut stream = connect(port);
+    let body = body.to_string();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: localhost:{port}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let body = answer.split_once("\r\n\r\n")?.1;
+    Some((status, serde_json::from_str(body).unwrap_or_default()))
+}
+
+/// A token of the shop's customer, and a topic that it grants.
+fn customer(dev: &Dev) -> (String, String) {
+    let (_, platform) = get(port_of(dev.endpoint()), "/_dev/platform");
+    let platform: Value = serde_json::from_str(&platform).unwrap();
+    let mut roles = platform["roles"].as_array().unwrap().iter();
+    let role = roles.find(|role| role["name"] == "customer").unwrap();
+    let asked = json!({ "role": "customer", "claims": role["example"] });
+    let (status, minted) = post(port_of(dev.endpoint()), "/_dev/tokens", "", &asked).unwrap();
+    assert_eq!(status, 200, "{minted}");
+    let topics = minted["subscribe"].as_array().unwrap().iter();
+    let mut topics = topics.map(|topic| topic.as_str().unwrap());
+    let topic = topics.find(|topic| topic.contains("order/")).unwrap();
+    (minted["token"].as_str().unwrap().into(), topic.into())
+}
+
+/// A proxy that is less patient than a poll gives it up, or cuts it: the same cursor returns what came meanwhile.
+#[test]
+fn polls_that_proxies_give_up_lose_nothing() {
+    let dev = Dev::assembled(&[]);
+    let upstreams = upstreams(&dev);
+    let (token, topic) = customer(&dev);
+    each(&Kind::ALL, |kind| {
+        for setting in [Setting::Default, Setting::Best] {
+            let proxy = Proxy::start(kind, setting, upstreams, Duration::from_secs(1));
+            let poll = |session: &Value, wait: u64| {
+                let asked = json!({
+                    "session": session["session"], "cursor": session["cursor"], "timeout_s": wait,
+                });
+                post(proxy.port(), "/rt/v1/poll?n=1", &token, &asked)
+            };
+            let asked = json!({ "channels": [topic] });
+            let made = post(proxy.port(), "/rt/v1/session", &token, &asked);
+            let (status, mut session) = made.unwrap();
+            assert_eq!(status, 201, "{kind:?}: {session}");
+            assert_eq!(session["granted"], json!([topic]), "{kind:?}: {session}");
+            // Caddy waits for ever, and lighttpd has no such time-out for answers.
+            let given_up = poll(&session, 4);
+            let is_patient = matches!(kind, Kind::Caddy | Kind::Lighttpd);
+            match given_up {
+                Some((200, polled)) if is_patient => session["cursor"] = polled["cursor"].clone(),
+                Some((502..=504, _)) | None if !is_patient => {}
+                other => panic!("{kind:?} {setting:?}: {other:?}"),
+            }
+            let id = format!("{kind:?}-{setting:?}");
+            let path = format!("/topics/{topic}?qos=1");
+            let published = post(port_of(dev.endpoint()), &path, "", &json!({ "probe": id }));
+            assert_eq!(published.unwrap().0, 200);
+            let until = std::time::Instant::now() + BOUND;
+            loop {
+                assert!(std::time::Instant::now() < until, "{kind:?}: lost");
+                let Some((200, polled)) = poll(&session, 0) else {
+                    continue;
+                };
+                if polled["messages"].to_string().contains(&id) {
+                    break;
+                }
+                session["cursor"] = polled["cursor"].clone();
+            }
         }
     });
 }

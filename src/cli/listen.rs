@@ -5,7 +5,7 @@
 mod arguments;
 mod client;
 mod output;
-mod platform;
+pub(super) mod platform;
 
 use std::io::{BufRead, Write};
 use std::time::Duration;

@@ -50,6 +50,7 @@ mod terminal;
 mod token;
 mod usage;
 mod user_error;
+mod xml;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -184,6 +185,10 @@ enum Command {
     #[cfg(feature = "authorizer")]
     #[command(subcommand)]
     Authorizer(authorizer::Command),
+    /// Try a gateway: polls and streams over HTTP, for clients without WebSockets
+    #[cfg(feature = "gateway")]
+    #[command(subcommand)]
+    Gateway(gateway::Command),
     /// Make templates of infrastructure, and look for what loses events in them
     #[command(subcommand)]
     Infra(infra::Command),
@@ -265,6 +270,8 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         Command::Token(command) => token::run(command, piped(), out, &mut messages),
         #[cfg(feature = "authorizer")]
         Command::Authorizer(command) => authorizer::run(command, piped(), out, &mut messages),
+        #[cfg(feature = "gateway")]
+        Command::Gateway(command) => gateway::run(&command, piped(), out, &mut messages),
         Command::Config(command) => config::run(&command, out, &mut messages),
         Command::Infra(command) => infra::run(&command, out, &mut messages),
         Command::Init(command) => init::run(&command, out, &mut messages),

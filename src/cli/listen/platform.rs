@@ -12,14 +12,14 @@ use crate::cli::http;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The platform at an address.
-pub(super) struct DevPlatform {
+pub(in crate::cli) struct DevPlatform {
     endpoint: String,
     told: Value,
 }
 
 /// Failure of a question.
 #[derive(Debug)]
-pub(super) enum AskError {
+pub(in crate::cli) enum AskError {
     /// Nobody answers there as `eventcast dev` does; what was seen, and what to do.
     Unreachable { what: String, help: &'static str },
     /// The question is not right; why, in words of the platform.
@@ -27,18 +27,18 @@ pub(super) enum AskError {
 }
 
 /// A development token, and what it grants.
-pub(super) struct MintedToken {
-    pub(super) token: String,
+pub(in crate::cli) struct MintedToken {
+    pub(in crate::cli) token: String,
     /// The name under which the broker looks for it.
-    pub(super) key: String,
-    pub(super) principal: String,
+    pub(in crate::cli) key: String,
+    pub(in crate::cli) principal: String,
     /// Filters, or what they begin with and a `*`.
-    pub(super) subscribe: Vec<String>,
+    pub(in crate::cli) subscribe: Vec<String>,
 }
 
 impl DevPlatform {
     /// Reaches the platform.
-    pub(super) async fn reach(endpoint: &str) -> Result<Self, AskError> {
+    pub(in crate::cli) async fn reach(endpoint: &str) -> Result<Self, AskError> {
         let told = ask(endpoint, "/_dev/platform", None).await?;
         Ok(Self {
             endpoint: endpoint.to_owned(),
@@ -47,30 +47,30 @@ impl DevPlatform {
     }
 
     /// The address of the broker's WebSocket.
-    pub(super) fn websocket(&self) -> Option<&str> {
+    pub(in crate::cli) fn websocket(&self) -> Option<&str> {
         self.told.pointer("/addresses/mqtt/ws")?.as_str()
     }
 
     /// Whether clients need a token.
-    pub(super) fn wants_tokens(&self) -> bool {
+    pub(in crate::cli) fn wants_tokens(&self) -> bool {
         self.told.get("tokens") == Some(&Value::Bool(true))
     }
 
     /// Names of roles.
-    pub(super) fn roles(&self) -> Vec<&str> {
+    pub(in crate::cli) fn roles(&self) -> Vec<&str> {
         let roles = list(&self.told, "roles");
         roles.filter_map(|role| text(role, "name")).collect()
     }
 
     /// Claims for which a role gives grants.
-    pub(super) fn example_claims(&self, role: &str) -> Map<String, Value> {
+    pub(in crate::cli) fn example_claims(&self, role: &str) -> Map<String, Value> {
         let told = list(&self.told, "roles").find(|told| text(told, "name") == Some(role));
         let claims = told.and_then(|told| told.get("example")?.as_object());
         claims.cloned().unwrap_or_default()
     }
 
     /// Makes a token.
-    pub(super) async fn mint(
+    pub(in crate::cli) async fn mint(
         &self,
         role: &str,
         claims: &Map<String, Value>,
@@ -87,14 +87,14 @@ impl DevPlatform {
     }
 
     /// The topic of a channel, or of a topic as it is.
-    pub(super) async fn topic(&self, channel: &str) -> Result<String, AskError> {
+    pub(in crate::cli) async fn topic(&self, channel: &str) -> Result<String, AskError> {
         let path = format!("/_dev/channel?topic={}", escaped(channel));
         let told = ask(&self.endpoint, &path, None).await?;
         Ok(text(&told, "topic").unwrap_or(channel).to_owned())
     }
 
     /// Advice on a topic that a client may not subscribe to.
-    pub(super) async fn advice(&self, client: &str, topic: &str) -> Vec<String> {
+    pub(in crate::cli) async fn advice(&self, client: &str, topic: &str) -> Vec<String> {
         let (client, topic) = (escaped(client), escaped(topic));
         let path = format!("/_dev/hear?client={client}&topic={topic}");
         let told = ask(&self.endpoint, &path, None).await.unwrap_or_default();
@@ -102,7 +102,7 @@ impl DevPlatform {
     }
 
     /// The reason for which a client was refused last.
-    pub(super) async fn last_refusal(&self, client: &str) -> Option<String> {
+    pub(in crate::cli) async fn last_refusal(&self, client: &str) -> Option<String> {
         let path = format!("/_dev/client?id={}", escaped(client));
         let told = ask(&self.endpoint, &path, None).await.ok()?;
         let why = list(&told, "denials").find_map(|denial| text(denial, "why"));

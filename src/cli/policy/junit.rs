@@ -1,10 +1,10 @@
 //! Results of policy tests as JUnit XML, which CI systems show.
 
 use std::collections::HashSet;
-use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::test::{Report, TestResult};
+use crate::cli::xml::escaped;
 
 /// Writes all results: a suite for each file, a case for each row.
 pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
@@ -87,35 +87,4 @@ fn write_cases(
         writeln!(out, "    </testcase>")?;
     }
     Ok(())
-}
-
-/// Text with what XML 1.0 reserves written as references, and what it cannot hold as U+FFFD.
-fn escaped(text: impl Display) -> String {
-    let mut out = String::new();
-    for c in text.to_string().chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            '\t' => out.push_str("&#9;"),
-            c if c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}') => out.push('\u{FFFD}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reserved_characters() {
-        assert_eq!(
-            escaped("a<b>&\"c\"\n\u{1}"),
-            "a&lt;b&gt;&amp;&quot;c&quot;&#10;\u{FFFD}"
-        );
-    }
 }

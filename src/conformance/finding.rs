@@ -1,0 +1,42 @@
+//! What trying a rule came to, where it did not hold.
+
+/// Why a rule is not known to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// The deployment did something else; what, and what was expected.
+    Broken(String),
+    /// Something that the rule needs was not given.
+    NotTried {
+        /// What is missing.
+        why: String,
+        /// How to give it.
+        help: String,
+    },
+    /// Something beside the gateway failed, so that nothing further can be said.
+    Impossible(String),
+}
+
+/// A rule's outcome.
+pub(super) type Outcome<T = ()> = Result<T, Finding>;
+
+/// A finding of a broken rule.
+pub(super) fn broken<T>(why: impl Into<String>) -> Outcome<T> {
+    Err(Finding::Broken(why.into()))
+}
+
+/// A finding that a rule needs something.
+pub(super) fn not_tried<T>(why: &str, help: &str) -> Outcome<T> {
+    Err(Finding::NotTried {
+        why: why.to_owned(),
+        help: help.to_owned(),
+    })
+}
+
+/// Breaks a rule unless a condition holds.
+pub(super) fn ensure(holds: bool, why: impl FnOnce() -> String) -> Outcome {
+    if holds {
+        Ok(())
+    } else {
+        Err(Finding::Broken(why()))
+    }
+}

@@ -1,0 +1,86 @@
+//! The verdicts of a run.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::address::GatewayAddress;
+
+/// What is known of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// It holds, as far as was seen.
+    Held,
+    /// It does not hold.
+    Broken {
+        /// What was seen, and what was expected.
+        why: String,
+    },
+    /// Something that it needs was not given.
+    NotTried {
+        /// What is missing.
+        why: String,
+        /// How to give it.
+        help: String,
+    },
+}
+
+/// One rule of a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleReport {
+    /// Its name, such as `poll.lost-response`.
+    pub rule: &'static str,
+    /// What it says, as one sentence.
+    pub title: &'static str,
+    /// Whether it holds.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// How long it took.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub took: Duration,
+}
+
+/// All rules of a run, in their order.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The gateway's address.
+    pub gateway: String,
+    /// The number of rules that hold.
+    pub held: usize,
+    /// The number of rules that are broken.
+    pub broken: usize,
+    /// The number of rules that could not be tried.
+    pub not_tried: usize,
+    /// How long the run took.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub took: Duration,
+    /// The rules.
+    pub rules: Vec<RuleReport>,
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    let milliseconds = duration.as_millis() as f64;
+    serializer.serialize_f64(milliseconds / 1_000.0)
+}
+
+impl Report {
+    pub(super) fn new(
+        address: &GatewayAddress,
+        mut rules: Vec<RuleReport>,
+        took: Duration,
+    ) -> Self {
+        let place = |rule: &RuleReport| super::RULES.iter().position(|one| one.name == rule.rule);
+        rules.sort_by_key(place);
+        let count =
+            |is: fn(&Verdict) -> bool| rules.iter().filter(|rule| is(&rule.verdict)).count();
+        Self {
+            gateway: address.to_string(),
+            held: count(|verdict| *verdict == Verdict::Held),
+            broken: count(|verdict| matches!(verdict, Verdict::Broken { .. })),
+            not_tried: count(|verdict| matches!(verdict, Verdict::NotTried { .. })),
+            took,
+            rules,
+        }
+    }
+}
