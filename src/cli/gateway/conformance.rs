@@ -43,7 +43,7 @@ Examples:
 
 Exit status: 0 every rule that was tried holds, 1 one is broken, 2 the suite cannot be run: arguments, nobody answers, the token \
 is refused, messages cannot be published.")]
-pub(super) struct Command {
+pub(in crate::cli) struct Command {
     /// The gateway's address, such as https://rt.example.com; /rt/v1 is added
     #[arg(value_name = "URL", required_unless_present = "list")]
     url: Option<String>,
@@ -213,6 +213,10 @@ impl Command {
             true => Some(self.tls()?),
             false => None,
         };
+        #[cfg_attr(
+            not(feature = "dev"),
+            allow(unused_mut, reason = "without it nothing is completed")
+        )]
         let mut suite = Suite {
             second,
             tls,
