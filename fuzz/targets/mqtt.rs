@@ -3,6 +3,7 @@
 #![no_main]
 
 use bytes::BytesMut;
+use eventcast::wire::answer::answer;
 use eventcast::wire::decode::{Packet, decode};
 use eventcast::wire::{Level, encode, frame};
 use libfuzzer_sys::fuzz_target;
@@ -13,6 +14,8 @@ fuzz_target!(|input: &[u8]| {
         while let Ok(Some(found)) = frame(rest, 64 * 1024) {
             let body = &rest[found.begin..found.end];
             rest = &rest[found.end..];
+            // As a client reads it: nothing but a refusal may come of what no broker sends.
+            let _ = answer(found.header, body);
             let Ok(Packet::Publish(publish)) = decode(level, found.header, body) else {
                 continue;
             };

@@ -290,7 +290,12 @@ async fn serve(
     let broker = command.broker.open(command.host, clients).await?;
     let handle = broker.broker.clone();
     let shutdown = Shutdown::default();
-    let beside = Beside::new(settings.config.as_ref(), &broker, shutdown.clone())?;
+    let beside = Beside::new(
+        settings.config.as_ref(),
+        &broker,
+        Arc::clone(&sites),
+        shutdown.clone(),
+    )?;
     let platform = Arc::new(Platform::new(Options {
         region: command.region.clone(),
         delay: command.delay,

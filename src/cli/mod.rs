@@ -123,6 +123,7 @@ Examples:
   eventcast routes check          is eventcast.yaml right?
   eventcast doctor                is there everything that the daemon needs?
   eventcast bridge                events from the queue become messages on the broker
+  eventcast gateway               polls and streams for clients without WebSockets
 
 Exit status: 0 yes or clean, 1 no (denied, findings), 2 the question cannot be answered (usage, configuration, input), 3 it ran and \
 failed. `eventcast COMMAND --help` has examples of each.";
@@ -148,6 +149,9 @@ struct Arguments {
 enum Command {
     /// Run the daemon: events from the queue become messages on the broker
     Bridge(bridge::Command),
+    /// Serve clients without WebSockets: polls and streams over HTTP
+    #[cfg(feature = "gateway")]
+    Gateway(gateway::Command),
     /// Serve an event bus, queues and a broker on this machine, for development and tests
     #[cfg(feature = "dev")]
     Dev(dev::Command),
@@ -185,10 +189,6 @@ enum Command {
     #[cfg(feature = "authorizer")]
     #[command(subcommand)]
     Authorizer(authorizer::Command),
-    /// Try a gateway: polls and streams over HTTP, for clients without WebSockets
-    #[cfg(feature = "gateway")]
-    #[command(subcommand)]
-    Gateway(gateway::Command),
     /// Make templates of infrastructure, and look for what loses events in them
     #[command(subcommand)]
     Infra(infra::Command),

@@ -293,8 +293,12 @@ mod tests {
                 })
                 .collect();
             format!(
-                "{:?} {:?} {:?} {routes:?} {}",
-                config.envelope, config.bridge, config.authorizer, config.roles[0].retain
+                "{:?} {:?} {:?} {:?} {routes:?} {}",
+                config.envelope,
+                config.bridge,
+                config.authorizer,
+                config.gateway,
+                config.roles[0].retain
             )
         };
         assert_eq!(shown(explicit.config), shown(loaded.config));

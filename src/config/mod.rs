@@ -9,6 +9,7 @@ mod check;
 pub mod effective;
 mod envelope;
 pub mod fault;
+pub mod gateway;
 mod leftover;
 mod overrides;
 mod pattern;
@@ -76,6 +77,8 @@ pub struct Config {
     pub authorizer: authorizer::Authorizer,
     /// The daemon.
     pub bridge: bridge::Bridge,
+    /// Polls and streams over HTTP.
+    pub gateway: gateway::Gateway,
 }
 
 impl Config {
@@ -294,6 +297,7 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
         envelope,
         routes,
         authorizer: authorizer::read(root, &roles, faults),
+        gateway: gateway::read(root, faults),
         roles,
         bridge,
         kinds,

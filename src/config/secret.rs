@@ -17,14 +17,15 @@ pub const MASK: &str = "…";
 
 /// The section whose values are secret, and its keys that are not.
 const SECTION: &str = "bridge.authorizer";
+/// Secret values elsewhere.
+const SECRETS: [&str; 2] = ["gateway.sealing_key", "gateway.previous_sealing_key"];
 const OPEN_KEYS: [&str; 2] = ["name", "token_key"];
 
 /// The fewest characters of a value that is masked wherever it appears.
 const SHORTEST: usize = 4;
 
 /// Names that secrets have, wherever someone puts them.
-const WORDS: &str =
-    "token|signature|secret|password|passwd|passphrase|api_?key|secret_?key|access_?key";
+const WORDS: &str = "token|signature|secret|password|passwd|passphrase|api_?key|secret_?key|access_?key|sealing_?key";
 
 #[expect(clippy::expect_used, reason = "constants, compiled by the tests")]
 fn regex(pattern: &str) -> Regex {
@@ -57,7 +58,7 @@ pub(super) fn is_secret(path: &str) -> bool {
     let below = path
         .strip_prefix(SECTION)
         .and_then(|rest| rest.strip_prefix('.'));
-    below.is_some_and(|key| !OPEN_KEYS.contains(&key))
+    below.is_some_and(|key| !OPEN_KEYS.contains(&key)) || SECRETS.contains(&path)
 }
 
 /// Adds the secret values of a tree, by the section and by the names of keys.

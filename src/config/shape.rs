@@ -124,6 +124,11 @@ pub(super) const FILE: &[Key] = &[
         Shape::Section(bridge::KEYS),
         "The daemon: where events come from, where messages go, and how hard it works.",
     ),
+    optional(
+        "gateway",
+        Shape::Section(super::gateway::KEYS),
+        "Polls and streams over HTTP, for clients without WebSockets (eventcast gateway).",
+    ),
 ];
 
 const CHANNEL: &[Key] = &[required(

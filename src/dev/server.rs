@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
@@ -31,7 +32,7 @@ use super::queue::{
 use super::refusal::Refusal;
 use super::service::Service;
 use super::sighting::Sighting;
-use super::site_guard::guard;
+use super::site_guard::{check, guard};
 use super::sites::{AllowedSites, is_cross_site};
 use super::uuid::uuid;
 use super::{ACCOUNT, Answer};
@@ -171,12 +172,12 @@ impl Platform {
             Some(inspector) => router.merge(Arc::clone(inspector).router()),
             None => router,
         };
+        let sites = Arc::clone(&self.0.sites);
+        let router = router.layer(from_fn_with_state(Arc::clone(&sites), guard));
         let router = match &self.0.beside {
-            Some(beside) => router.merge(beside.clone()),
+            Some(beside) => router.merge(beside.clone().layer(from_fn_with_state(sites, check))),
             None => router,
         };
-        let sites = Arc::clone(&self.0.sites);
-        let router = router.layer(axum::middleware::from_fn_with_state(sites, guard));
         let served = http_server::serve(listener, router, HttpLimits::CLIENTS);
         match inspector {
             Some(inspector) => tokio::select! {
@@ -197,7 +198,7 @@ async fn unknown(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if signed.is_some_and(|signed| CONTROL_PLANE.iter().any(|scope| signed.contains(scope))) {
         return control_plane::not_offered(method.as_str(), uri.path());
     }
-    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, IoT Core's data plane at /topics, /retainedMessage and /connections, its control plane at /policies, /certificates and others, faults at /_dev/faults, the broker's counters at /_dev/counts, /health, /livez, /readyz\n";
+    let says = "eventcast dev: the JSON protocols of SQS and EventBridge at POST /, IoT Core's data plane at /topics, /retainedMessage and /connections, its control plane at /policies, /certificates and others, the gateway at /rt/v1, faults at /_dev/faults, the broker's counters at /_dev/counts, /health, /livez, /readyz\n";
     (StatusCode::NOT_FOUND, says).into_response()
 }
 

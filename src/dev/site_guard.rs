@@ -28,17 +28,36 @@ const REQUEST_PRIVATE: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
+/// Refuses as [`guard`] does, for what grants CORS by itself.
+pub(super) async fn check(
+    State(sites): State<Arc<AllowedSites>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match refused(&sites, &request) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+fn refused(sites: &AllowedSites, request: &Request) -> Option<Response> {
+    let refusal = sites
+        .check(request.method(), request.uri(), request.headers())
+        .err()?;
+    if let Some(suppressed) = REFUSED.admit(()) {
+        tracing::warn!(%refusal, suppressed, "HTTP request refused");
+    }
+    Some(refuse(&refusal, request.headers()))
+}
+
 /// Answers a request, or refuses it before any service sees it.
 pub(super) async fn guard(
     State(sites): State<Arc<AllowedSites>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if let Err(refusal) = sites.check(request.method(), request.uri(), request.headers()) {
-        if let Some(suppressed) = REFUSED.admit(()) {
-            tracing::warn!(%refusal, suppressed, "HTTP request refused");
-        }
-        return refuse(&refusal, request.headers());
+    if let Some(refusal) = refused(&sites, &request) {
+        return refusal;
     }
     let Some(origin) = sites.readable_by(request.headers()) else {
         return next.run(request).await;

@@ -186,7 +186,7 @@ impl AllowedSites {
     }
 
     /// The origin of a request, where pages of it may read answers too.
-    pub(in crate::dev) fn readable_by<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+    pub(crate) fn readable_by<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         let origin = headers.get(ORIGIN)?.to_str().ok()?;
         self.lists(origin).then_some(origin)
     }

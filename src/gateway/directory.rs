@@ -18,8 +18,17 @@ pub struct Directory {
     pub environment: Option<String>,
     /// The roles. Without any, clients need no token.
     pub roles: Vec<Role>,
-    /// The claims that name roles, by the `iss` of their tokens; of one issuer whatever that is.
-    pub role_claims: Vec<(Option<String>, RoleClaim)>,
+    /// The issuers of tokens, and the claims that name roles in theirs.
+    pub issuers: Vec<IssuerRoles>,
+}
+
+/// One issuer's way to name roles.
+#[derive(Clone, Debug)]
+pub struct IssuerRoles {
+    /// The `iss` of its tokens, where the configuration names it.
+    pub issuer: Option<String>,
+    /// The claim that names the roles.
+    pub role_claim: RoleClaim,
 }
 
 /// What a client is called at the broker.
@@ -30,6 +39,9 @@ pub struct ClientName {
     /// Whether its client id is the principal alone, as the role has it.
     pub is_exact: bool,
 }
+
+/// The part of a client id by which logs and the inspector tell a gateway's connections from a client's own.
+const LABEL: &str = "-gateway-";
 
 /// Bytes of a client id's random part, in hexadecimal.
 const RANDOM_BYTES: usize = 10;
@@ -53,43 +65,44 @@ impl Directory {
             });
         }
         let claims = claims.ok_or("the token is no JWT")?;
-        let roles = self
-            .role_claim(claims)?
-            .roles(claims, &self.roles, |role| &role.name)
-            .map_err(|error| error.to_string())?;
+        let role_claim = self.role_claim(claims)?;
+        let roles = role_claim.roles(claims, &self.roles, |role| &role.name);
+        let claims = Value::Object(claims.clone());
         let mut merged: Option<Grants> = None;
-        for role in roles {
+        for role in roles.map_err(|error| error.to_string())? {
             // The principal alone: what the role grants is for the broker to say.
             let bound = Role {
                 subscribe: Vec::new(),
                 publish: Vec::new(),
                 ..role.clone()
             };
-            let grants = Grants::of(&bound, &Value::Object(claims.clone()), None)
+            let grants = Grants::of(&bound, &claims, None)
                 .map_err(|_| format!("the token's claims do not fit `{}`", role.bind))?;
             match &mut merged {
                 None => merged = Some(grants),
                 Some(all) => all
                     .merge(grants)
-                    .map_err(|_| "the token's roles bind it to two principals")?,
+                    .map_err(|_| "the token's roles bind different principals".to_owned())?,
             }
         }
-        let principal = merged.ok_or("the token names no role")?.principal;
+        let grants = merged.ok_or("the token names no role")?;
         Ok(ClientName {
-            is_exact: principal.is_exact(),
-            principal: principal.as_str().into(),
+            is_exact: grants.principal.is_exact(),
+            principal: grants.principal.as_str().into(),
         })
     }
 
+    /// The claim that names the roles of a token: of several issuers that of the one it names.
     fn role_claim(&self, claims: &Map<String, Value>) -> Result<&RoleClaim, String> {
-        let issuer = claims.get("iss").and_then(Value::as_str);
-        let found = match self.role_claims.as_slice() {
-            [only] => Some(only),
-            several => several.iter().find(|(named, _)| named.as_deref() == issuer),
-        };
-        found
-            .map(|(_, claim)| claim)
-            .ok_or_else(|| "the token's issuer is unknown".to_owned())
+        if let [only] = self.issuers.as_slice() {
+            return Ok(&only.role_claim);
+        }
+        let named = claims.get("iss").and_then(Value::as_str);
+        let is_named =
+            |known: &&IssuerRoles| known.issuer.is_some() && known.issuer.as_deref() == named;
+        let known = self.issuers.iter().find(is_named);
+        let known = known.ok_or("the token's `iss` is none of the issuers")?;
+        Ok(&known.role_claim)
     }
 
     /// The filter to subscribe to for a channel: `order:ID`, `order:*`, or a topic filter as it is.
@@ -133,6 +146,14 @@ impl Directory {
 }
 
 impl ClientName {
+    /// Whether a client id is this client's, as policies grant them: its principal, or that with a hyphen and a suffix.
+    pub fn has_client_id(&self, id: &str) -> bool {
+        let suffix = id.strip_prefix(&*self.principal);
+        let is_own =
+            suffix.is_some_and(|rest| rest.is_empty() || (!self.is_exact && rest.starts_with('-')));
+        is_own && id.len() <= CLIENT_ID_BYTES
+    }
+
     /// A client id of this client that nobody can guess; of an exact name there is one only.
     pub fn client_id(&self) -> Option<Box<str>> {
         if self.is_exact {
@@ -140,8 +161,8 @@ impl ClientName {
         }
         let random: [u8; RANDOM_BYTES] = super::session::random()?;
         let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let room = CLIENT_ID_BYTES.checked_sub(self.principal.len() + 1)?;
+        let room = CLIENT_ID_BYTES.checked_sub(self.principal.len() + LABEL.len())?;
         let random = random.get(..random.len().min(room))?;
-        Some(format!("{}-{random}", self.principal).into())
+        Some(format!("{}{LABEL}{random}", self.principal).into())
     }
 }

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::cursor::{Cursor, MAX_KEYS, MessageKey};
 use super::message::Message;
 
@@ -162,6 +164,17 @@ impl Inbox {
         self.returned.back().map(|held| &held.message)
     }
 
+    /// The first message after a number, with its own number and the cursor that confirms it; one that waits is given for it.
+    pub(super) fn give_after(&mut self, number: u64) -> Option<(u64, Bytes, Cursor)> {
+        let first = self.given - self.returned.len() as u64;
+        let at = usize::try_from(number.max(first) - first).unwrap_or(usize::MAX);
+        if at >= self.returned.len() {
+            self.give()?;
+        }
+        let json = self.returned.get(at)?.message.json.clone();
+        Some((first + at as u64 + 1, json, self.cursor(at + 1)))
+    }
+
     /// The size of the next message, as JSON.
     pub(super) fn next_bytes(&self) -> Option<usize> {
         self.pending.front().map(|held| held.message.json.len())
@@ -190,3 +203,6 @@ impl Inbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

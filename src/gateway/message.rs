@@ -26,8 +26,11 @@ struct Written<'m> {
     id: Option<&'m str>,
     channel: Option<&'m str>,
     topic: &'m str,
+    source: Option<&'m str>,
     r#type: Option<&'m str>,
     time: Option<&'m str>,
+    /// Two routes may send an event to one topic, with two payloads.
+    route: Option<&'m str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'m RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,20 +40,22 @@ struct Written<'m> {
 
 impl Message {
     pub(super) fn of(publish: &Publish<'_>, directory: &Directory) -> Self {
-        let mut facts = [None; 3];
+        let mut facts = [None; 5];
         for property in properties(publish.properties.block).map_while(Result::ok) {
             let Value::Pair(name, value) = property.value else {
                 continue;
             };
-            let [event, kind, time] = &mut facts;
+            let [event, source, kind, time, route] = &mut facts;
             match (property.id, name) {
                 (id::USER_PROPERTY, "eb-id") => *event = Some(value),
+                (id::USER_PROPERTY, "eb-source") => *source = Some(value),
+                (id::USER_PROPERTY, "eb-route") => *route = Some(value),
                 (id::USER_PROPERTY, "eb-detail-type") => *kind = Some(value),
                 (id::USER_PROPERTY, "eb-time") => *time = Some(value),
                 _ => {}
             }
         }
-        let [event, kind, time] = facts;
+        let [event, source, kind, time, route] = facts;
         // A payload that is JSON goes through as it was published: numbers keep their spelling.
         let payload: Option<&RawValue> = serde_json::from_slice(publish.payload).ok();
         let channel = directory.channel(publish.topic);
@@ -58,8 +63,10 @@ impl Message {
             id: event,
             channel: channel.as_deref(),
             topic: publish.topic,
+            source,
             r#type: kind,
             time,
+            route,
             payload,
             base64: payload.is_none().then(|| STANDARD.encode(publish.payload)),
             retained: publish.retain,

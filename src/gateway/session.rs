@@ -23,6 +23,8 @@ pub struct Session {
     pub client_id: Box<str>,
     /// The token that the broker believed.
     pub token: TokenHash,
+    /// Whether the client brought the client id, and connects with it by itself as well: the broker's session outlives this one.
+    pub adopts: bool,
     /// When it ends, in seconds since 1970.
     pub expires: u64,
     /// Its channels, as the client names them.
@@ -37,6 +39,7 @@ struct Written<'a> {
     i: std::borrow::Cow<'a, str>,
     t: std::borrow::Cow<'a, str>,
     e: u64,
+    a: bool,
     c: Vec<std::borrow::Cow<'a, str>>,
 }
 
@@ -56,6 +59,7 @@ impl Session {
             i: (&*self.client_id).into(),
             t: URL_SAFE_NO_PAD.encode(self.token.0).into(),
             e: self.expires,
+            a: self.adopts,
             c: self.channels.iter().map(|name| (&**name).into()).collect(),
         };
         // Texts and lists of texts are JSON.
@@ -79,6 +83,7 @@ impl Session {
             principal: written.p.into(),
             client_id: written.i.into(),
             expires: written.e,
+            adopts: written.a,
             token: TokenHash(token.ok_or(OpenError::Broken)?),
             channels: names.map(|name| name.into_owned().into()).collect(),
         })
@@ -98,6 +103,7 @@ mod tests {
             principal: "ann \"x\"".into(),
             client_id: "ann-1".into(),
             expires: 100,
+            adopts: true,
             token: TokenHash(random().unwrap()),
             channels: vec!["order:1".into(), "tenant/+/é".into()],
         };

@@ -20,7 +20,8 @@ use super::bearer::{Bearer, TokenHash};
 use super::cursor::Cursor;
 use super::directory::Directory;
 use super::inbox::Inbox;
-use super::link::{Beginning, BrokerSettings, Link, LinkEnd};
+use super::link::{Beginning, BrokerSettings, Link, LinkEnd, LinkPhase};
+use super::metrics::{Counted, GatewayMetrics};
 use super::seal::SealingKeys;
 use super::session::{Session, SessionSerial, random};
 
@@ -37,9 +38,25 @@ pub struct Sessions {
     pub(super) keys: SealingKeys,
     pub(super) settings: Arc<BrokerSettings>,
     directory: RwLock<Arc<Directory>>,
+    pub(super) metrics: Arc<GatewayMetrics>,
     links: Mutex<HashMap<Arc<str>, Served>>,
     tasks: Mutex<JoinSet<()>>,
+    taken_over: Mutex<HashMap<SessionSerial, TakenOver>>,
 }
+
+/// A session that another connection has taken over from this task, and has not been back.
+struct TakenOver {
+    /// When the connection here was opened, in seconds since 1970.
+    connected: u64,
+    until: Instant,
+}
+
+/// How long a task remembers that. A client that shows a cursor of before is not to take its session back: it may be on a WebSocket
+/// again, or the request is one that a newer one superseded.
+const TAKEN_OVER_MEMORY: Duration = Duration::from_secs(60);
+
+/// The most sessions that it is remembered of.
+const MAX_TAKEN_OVER: usize = 10_000;
 
 struct Served {
     link: Arc<Link>,
@@ -65,8 +82,10 @@ impl Sessions {
             keys,
             settings: Arc::new(settings),
             directory: RwLock::new(Arc::new(directory)),
+            metrics: Arc::default(),
             links: Mutex::default(),
             tasks: Mutex::default(),
+            taken_over: Mutex::default(),
         }
     }
 
@@ -93,12 +112,28 @@ impl Sessions {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new session without channels, once the broker has let it in.
+    /// Sessions with an open connection here.
+    pub(super) fn count(&self) -> usize {
+        self.links().len()
+    }
+
+    /// The same of one principal, as far as the broker has let them in: nobody fills another's share.
+    pub(super) fn count_of(&self, principal: &str) -> usize {
+        let links = self.links();
+        let same = links
+            .values()
+            .filter(|served| *served.link.principal == *principal && served.link.is_live());
+        same.count()
+    }
+
+    /// A new session without channels, once the broker has let it in. One that `adopts` begins with what the broker keeps for the client
+    /// id: messages that a connection of the client's own has left.
     pub(super) async fn create(
         self: &Arc<Self>,
         principal: Box<str>,
         client_id: Box<str>,
         bearer: Option<Bearer>,
+        adopts: bool,
     ) -> Result<(Session, Arc<Link>), NotServed> {
         let (serial, epoch) = random().zip(epoch()).ok_or(NotServed::NoRandomness)?;
         let session = Session {
@@ -108,6 +143,7 @@ impl Sessions {
             token: bearer.as_ref().map_or(TokenHash::NONE, Bearer::hash),
             expires: unix_now() + SESSION_LIFE.as_secs(),
             channels: Vec::new(),
+            adopts,
         };
         let link = {
             let mut links = self.links();
@@ -118,6 +154,7 @@ impl Sessions {
                 bearer,
                 not_before,
                 resumed: None,
+                adopts,
             };
             let inbox = Inbox::new(epoch);
             let link = self.start(&session, session.token, inbox, beginning);
@@ -185,6 +222,8 @@ impl Sessions {
                 return Ok((Arc::clone(successor), true));
             }
             connected = connected.max(served.link.connected);
+        } else if self.was_taken_over(session.serial, cursor) {
+            return Err(NotServed::Superseded);
         }
         let directory = self.directory();
         let filters = session.channels.iter();
@@ -193,6 +232,7 @@ impl Sessions {
             bearer: bearer.cloned(),
             not_before: self.not_before(connected),
             resumed: Some(filters.map(|filter| filter.as_str().into()).collect()),
+            adopts: false,
         };
         let mut inbox = Inbox::new(epoch);
         // Of another connection than this: by its keys, whatever came from it is known.
@@ -238,13 +278,15 @@ impl Sessions {
             .not_before
             .saturating_duration_since(Instant::now());
         let connected = unix_now() + wait.as_secs();
-        let client_id: Arc<str> = (&*session.client_id).into();
-        let link = Link::new(client_id, session.serial, token, connected, inbox);
+        let metrics = Arc::clone(&self.metrics);
+        let link = Link::new(session, token, connected, inbox, metrics);
         let (settings, directory) = (Arc::clone(&self.settings), self.directory());
         let (sessions, running) = (Arc::downgrade(self), Arc::clone(&link));
+        let counted = Arc::clone(&self.metrics);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
+            let _counted = Counted::new(&counted.connections);
             Arc::clone(&running)
                 .run(settings, directory, beginning)
                 .await;
@@ -266,9 +308,43 @@ impl Sessions {
         if Arc::ptr_eq(&served.link, link) {
             match served.successor.take() {
                 Some(successor) => served.link = successor,
-                None => drop(links.remove(&*link.client_id)),
+                None => {
+                    drop(links.remove(&*link.client_id));
+                    drop(links);
+                    self.remember(link);
+                }
             }
         }
+    }
+
+    fn remember(&self, link: &Link) {
+        if link.phase() != LinkPhase::Over(LinkEnd::TakenOver) {
+            return;
+        }
+        let now = Instant::now();
+        let mut taken_over = self
+            .taken_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        taken_over.retain(|_, taken| taken.until > now);
+        if taken_over.len() < MAX_TAKEN_OVER {
+            let taken = TakenOver {
+                connected: link.connected,
+                until: now + TAKEN_OVER_MEMORY,
+            };
+            taken_over.insert(link.serial, taken);
+        }
+    }
+
+    /// Whether the session was taken over from here, and the cursor knows of no later connection.
+    fn was_taken_over(&self, serial: SessionSerial, cursor: &Cursor) -> bool {
+        let taken_over = self
+            .taken_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        taken_over.get(&serial).is_some_and(|taken| {
+            taken.until > Instant::now() && cursor.connected <= taken.connected
+        })
     }
 
     /// Drops all connections without a word, as the end of the process does.

@@ -12,6 +12,7 @@ mod progress;
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,10 @@ impl HttpLimits {
     };
 }
 
+/// The other end of a request's connection, among the request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
+
 /// Serves a router for ever.
 ///
 /// # Errors
@@ -80,9 +85,9 @@ impl HttpLimits {
 pub async fn serve(listener: TcpListener, router: Router, limits: HttpLimits) -> io::Result<()> {
     let mut connections = Connections::new(limits);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, peer)) => (stream, PeerAddress(peer)),
                 Err(error) if is_the_peers(&error) => continue,
                 Err(error) => {
                     if let Some(suppressed) = ACCEPT_FAILED.admit(()) {
@@ -95,7 +100,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: HttpLimits) ->
             () = connections.one_ended() => continue,
         };
         if connections.make_room().await {
-            connections.open(stream, router.clone());
+            connections.open(stream, peer, router.clone());
         } else if let Some(suppressed) = TURNED_AWAY.admit(()) {
             let most = limits.connections;
             tracing::warn!(most, suppressed, "HTTP connection closed: all are busy");
@@ -130,11 +135,14 @@ impl Connections {
         }
     }
 
-    fn open(&mut self, stream: TcpStream, router: Router) {
+    fn open(&mut self, stream: TcpStream, peer: PeerAddress, router: Router) {
         let progress = Arc::new(Progress::new(self.limits));
-        let task = self
-            .tasks
-            .spawn(serve_connection(stream, router, Arc::clone(&progress)));
+        let task = self.tasks.spawn(serve_connection(
+            stream,
+            peer,
+            router,
+            Arc::clone(&progress),
+        ));
         self.open.insert(task.id(), (progress, task));
     }
 
@@ -169,14 +177,20 @@ impl Connections {
     }
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, progress: Arc<Progress>) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: PeerAddress,
+    router: Router,
+    progress: Arc<Progress>,
+) {
     // Answers are small, and nobody waits for more to put into a packet.
     let _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);
     let known = Arc::clone(&progress);
     let service = service_fn(move |request: Request<Incoming>| {
         let begun = known.request_begins(request.body().is_end_stream());
-        let request = request.map(|body| TrackedRequest::new(body, Arc::clone(&known)));
+        let mut request = request.map(|body| TrackedRequest::new(body, Arc::clone(&known)));
+        request.extensions_mut().insert(peer);
         let answer = router.call(request);
         async move {
             let response = answer.await?;

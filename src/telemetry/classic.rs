@@ -10,14 +10,14 @@ use std::fmt::{self, Write as _};
 
 use super::exposition::PREFIX;
 use super::instrument::{BOUNDS, Spread};
-use super::metrics::{Measured, Metrics, Value};
+use super::metrics::{Measured, Value};
 
-/// Writes all metrics.
-pub(super) fn write(metrics: &Metrics) -> Result<String, fmt::Error> {
+/// Writes metrics, each with its place in a table.
+pub(super) fn write(all: Vec<Measured>) -> Result<String, fmt::Error> {
     let mut text = String::new();
     for Measured {
         name, about, value, ..
-    } in metrics.all()
+    } in all
     {
         let (suffix, kind) = match value {
             Value::Count(_) | Value::Counts(_) => ("_total", "counter"),
@@ -85,6 +85,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use super::super::metrics::Metrics;
     use super::*;
 
     /// A reader of the format by its documentation alone: samples by name and labels, each below a
@@ -135,7 +136,7 @@ mod tests {
             let time = Duration::from_millis(milliseconds);
             metrics.publish_seconds.observe(time);
         }
-        let samples = parsed(&write(&metrics).unwrap());
+        let samples = parsed(&write(metrics.all()).unwrap());
         for (sample, value) in [
             ("eventcast_received_total", 3.0),
             ("eventcast_published_total{route=\"orders\"}", 7.0),

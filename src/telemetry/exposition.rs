@@ -2,7 +2,6 @@
 //! [`embedded`](super::embedded).
 
 use std::fmt;
-use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -71,30 +70,38 @@ impl Format {
     ///
     /// # Errors
     /// Never for a string; what writes them has an error type.
-    pub fn render(self, metrics: &Arc<Metrics>) -> Result<String, fmt::Error> {
+    pub fn render(self, metrics: &Metrics) -> Result<String, fmt::Error> {
+        self.write(metrics.all())
+    }
+
+    /// Writes metrics of another table.
+    ///
+    /// # Errors
+    /// Never for a string; what writes them has an error type.
+    pub fn write(self, all: Vec<Measured>) -> Result<String, fmt::Error> {
         match self {
-            Self::Classic => classic::write(metrics),
-            Self::OpenMetrics => open_metrics(metrics),
+            Self::Classic => classic::write(all),
+            Self::OpenMetrics => open_metrics(all),
         }
     }
 }
 
-fn open_metrics(metrics: &Arc<Metrics>) -> Result<String, fmt::Error> {
+fn open_metrics(all: Vec<Measured>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
-    registry.register_collector(Box::new(Table(Arc::clone(metrics))));
+    registry.register_collector(Box::new(Table(all)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
 }
 
 #[derive(Debug)]
-struct Table(Arc<Metrics>);
+struct Table(Vec<Measured>);
 
 impl Collector for Table {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for Measured {
             name, about, value, ..
-        } in self.0.all()
+        } in self.0.clone()
         {
             let kind = match value {
                 Value::Count(_) | Value::Counts(_) => MetricType::Counter,
@@ -132,6 +139,7 @@ impl Collector for Table {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;

@@ -10,8 +10,11 @@ use super::broker::Open;
 use crate::broker::Broker as Address;
 use crate::cli::gateway::directory;
 use crate::config::Config;
-use crate::gateway::api::{Gateway, Limits};
+use crate::dev::sites::AllowedSites;
+use crate::gateway::api::cors::Origins;
+use crate::gateway::api::{Gateway, Options};
 use crate::gateway::directory::Directory;
+use crate::gateway::limits::Limits;
 use crate::gateway::link::BrokerSettings;
 use crate::gateway::seal::{SealingKeys, Secret};
 use crate::gateway::sessions::Sessions;
@@ -28,6 +31,7 @@ impl Beside {
     pub(super) fn new(
         config: Option<&Config>,
         broker: &Open,
+        sites: Arc<AllowedSites>,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let secret = Secret::random().context("making a sealing key")?;
@@ -41,7 +45,14 @@ impl Beside {
         };
         let directory = config.map_or_else(Directory::default, directory);
         let sessions = Sessions::new(keys, settings, directory);
-        Ok(Self(Gateway::new(sessions, shutdown, Limits::default())))
+        let options = Options {
+            limits: Limits::default(),
+            origins: Origins::Checked(Arc::new(move |headers| {
+                sites.readable_by(headers).is_some()
+            })),
+            is_forwarded: false,
+        };
+        Ok(Self(Gateway::new(sessions, shutdown, options)))
     }
 
     /// Its addresses.

@@ -29,6 +29,9 @@ pub(super) const MAX_MESSAGES: usize = 100;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSession {
     pub(super) channels: Vec<Box<str>>,
+    /// The MQTT client id, where the client also connects by itself: its session at the broker goes on.
+    #[serde(default)]
+    pub(super) client_id: Option<Box<str>>,
 }
 
 /// `POST /rt/v1/poll`.
@@ -114,6 +117,24 @@ pub(super) async fn read<T: DeserializeOwned>(
         }
     })?;
     parse(&bytes.to_bytes())
+}
+
+/// Whether a body is one that an endpoint takes, by the endpoint's name in `docs/gateway.md`; for tests with hostile input.
+///
+/// # Errors
+/// The refusal that a client would be answered.
+pub fn check(endpoint: &str, bytes: &[u8]) -> Result<(), Fault> {
+    let bytes = Bytes::copy_from_slice(bytes);
+    match endpoint {
+        "session" => parse::<NewSession>(&bytes).map(drop),
+        "change" => parse::<Change>(&bytes).map(drop),
+        "end" => parse::<Farewell>(&bytes).map(drop),
+        "poll" => parse::<Poll>(&bytes).map(|poll| {
+            debug_assert!(poll.wait().as_secs() <= MAX_WAIT_SECONDS);
+            debug_assert!((1..=MAX_MESSAGES).contains(&poll.most()));
+        }),
+        _ => parse::<Place>(&bytes).map(drop),
+    }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Fault> {

@@ -62,6 +62,15 @@ impl Fault {
         }
     }
 
+    pub(super) fn quota(limit: &'static str, wait: std::time::Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let message = format!("the limit {limit} is reached: wait as Retry-After says");
+        Self {
+            retry_after: Some(seconds.max(1)),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "quota", message)
+        }
+    }
+
     pub(super) fn draining() -> Self {
         let message = "this task ends: ask again, and another one answers";
         Self {
@@ -84,7 +93,7 @@ impl Fault {
             ..Self::new(status, code, message)
         };
         match end {
-            LinkEnd::Unauthorized(why) => {
+            LinkEnd::Unauthorized(why) | LinkEnd::NotAllowed(why) => {
                 Self::unauthorized(format!("the token is refused: {why}"))
             }
             LinkEnd::Forbidden(filter) => Self::forbidden(format!(

@@ -3,53 +3,60 @@
 //! A request is read, its token and its sealed texts are checked, and the link that serves its session is asked. Every answer says that
 //! it must not be stored, held back or changed on its way.
 
-mod body;
+pub mod body;
+pub mod cors;
 pub mod fault;
+mod module;
 mod poll;
 mod session;
+mod sse;
+mod stream;
+mod ticket;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use self::cors::{Origins, cors};
 use self::fault::Fault;
+use self::ticket::UsedTickets;
 use super::bearer::{Bearer, BearerError};
 use super::cursor::Cursor;
+use super::limits::{LimitName, Limits, Rates};
+use super::metrics::GatewayMetrics;
 use super::seal::OpenError;
 use super::session::Session;
 use super::sessions::{NotServed, Sessions, unix_now};
+use crate::http_server::PeerAddress;
 use crate::shutdown::Shutdown;
 
 /// A gateway, shared by its requests.
 pub struct Gateway {
     pub(super) sessions: Arc<Sessions>,
     pub(super) shutdown: Shutdown,
-    pub(super) limits: Limits,
+    pub(super) options: Options,
+    rates: Rates,
+    used_tickets: UsedTickets,
 }
 
-/// Bounds on what clients may ask for; each by itself, and `None` for none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a request's body.
-    pub body_bytes: usize,
-    /// Channels of one session.
-    pub channels: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes: 64 * 1_024,
-            channels: crate::channel::limits::SUBSCRIPTIONS_PER_CONNECTION,
-        }
-    }
+/// Whom a gateway serves, and with how much.
+pub struct Options {
+    /// What clients may ask for.
+    pub limits: Limits,
+    /// Origins whose pages are served.
+    pub origins: Origins,
+    /// Whether the last address in `X-Forwarded-For` is the client's: a load balancer before the gateway has added it.
+    pub is_forwarded: bool,
 }
 
 /// A place in a session, opened, with the token that it was shown with.
@@ -61,11 +68,13 @@ pub(super) struct Shown {
 
 impl Gateway {
     /// A gateway that serves nothing yet. It drains with `shutdown`.
-    pub fn new(sessions: Sessions, shutdown: Shutdown, limits: Limits) -> Arc<Self> {
+    pub fn new(sessions: Sessions, shutdown: Shutdown, options: Options) -> Arc<Self> {
         Arc::new(Self {
             sessions: Arc::new(sessions),
             shutdown,
-            limits,
+            rates: Rates::new(&options.limits),
+            options,
+            used_tickets: UsedTickets::default(),
         })
     }
 
@@ -74,29 +83,44 @@ impl Gateway {
         &self.sessions
     }
 
+    /// What it measures.
+    pub fn metrics(&self) -> &GatewayMetrics {
+        &self.sessions.metrics
+    }
+
     /// The API, below `/rt/v1`.
     pub fn router(self: &Arc<Self>) -> Router {
-        let refuse = |allowed: &'static str| {
-            any(move || async move {
-                let message = format!("this address takes {allowed}");
-                let fault = Fault::new(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "method_not_allowed",
-                    message,
-                );
-                ([("allow", allowed)], fault).into_response()
-            })
-        };
-        let sessions = refuse("POST, PATCH, DELETE")
-            .post(session::create)
+        let sessions = post(session::create)
             .patch(session::change)
             .delete(session::end);
+        let only = |allowed: &'static str| move || async move { not_allowed(allowed) };
         Router::new()
-            .route("/rt/v1/session", sessions)
-            .route("/rt/v1/poll", refuse("POST").merge(post(poll::poll)))
-            .route("/rt/v1/ack", refuse("POST").merge(post(poll::acknowledge)))
+            .route(
+                "/rt/v1/session",
+                sessions.fallback(only("POST, PATCH, DELETE")),
+            )
+            .route("/rt/v1/poll", post(poll::poll).fallback(only("POST")))
+            .route("/rt/v1/ack", post(poll::acknowledge).fallback(only("POST")))
+            .route("/rt/v1/stream", post(stream::stream).fallback(only("POST")))
+            .route(
+                "/rt/v1/stream/ticket",
+                post(ticket::issue).fallback(only("POST")),
+            )
+            .route(
+                "/rt/v1/stream/{place}",
+                get(ticket::open).fallback(only("GET")),
+            )
+            .route(
+                "/rt/v1/eventcast.js",
+                get(module::module).fallback(only("GET")),
+            )
+            .route(
+                "/rt/v1/eventcast.d.ts",
+                get(module::types).fallback(only("GET")),
+            )
             .route("/rt/v1/{*rest}", any(unknown))
-            .layer(from_fn(marked))
+            .layer(from_fn_with_state(self.options.origins.clone(), cors))
+            .layer(from_fn_with_state(Arc::clone(self), marked))
             .with_state(Arc::clone(self))
     }
 
@@ -124,6 +148,7 @@ impl Gateway {
         let bearer = self.bearer(headers)?;
         let session = self.session(session)?;
         self.check_owner(&session, bearer.as_ref())?;
+        self.check_rate(&session)?;
         let keys = &self.sessions.keys;
         let cursor = Cursor::open(keys, session.serial, cursor, unix_now())
             .map_err(|error| unopened("cursor", error))?;
@@ -146,6 +171,44 @@ impl Gateway {
             ));
         }
         Ok(())
+    }
+
+    /// One of the requests that a principal has: a session proves whose it is.
+    fn check_rate(&self, session: &Session) -> Result<(), Fault> {
+        let principal = session.principal.clone();
+        let taken = self.rates.principals.take(principal, Instant::now());
+        taken.map_err(|wait| self.limited(LimitName::RequestsPerSecond, wait))
+    }
+
+    /// One of the sessions that an address may ask for. A request without an address comes from within the process.
+    fn check_address(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<(), Fault> {
+        let Some(address) = self.address(headers, extensions) else {
+            return Ok(());
+        };
+        let taken = self.rates.addresses.take(address, Instant::now());
+        taken.map_err(|wait| self.limited(LimitName::SessionsPerSecond, wait))
+    }
+
+    /// Where a client is. Of `X-Forwarded-For` the last address counts, which the load balancer has seen itself: what is before it the
+    /// client may have made up.
+    fn address(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let peer = extensions.get::<PeerAddress>().map(|peer| peer.0.ip());
+        if !self.options.is_forwarded {
+            return peer;
+        }
+        let last = headers.get_all("x-forwarded-for").iter().next_back();
+        let last = last.and_then(|value| value.to_str().ok());
+        let last = last.and_then(|value| value.rsplit(',').next());
+        let written = last.map(str::trim);
+        let address = written.and_then(|text| text.parse::<IpAddr>().ok());
+        let with_port = || written?.parse::<SocketAddr>().ok().map(|it| it.ip());
+        address.or_else(with_port).or(peer)
+    }
+
+    /// The refusal by a limit.
+    fn limited(&self, limit: LimitName, wait: Duration) -> Fault {
+        self.metrics().limited(limit);
+        Fault::quota(limit.as_str(), wait)
     }
 
     /// What a client is advised to do.
@@ -181,15 +244,41 @@ fn answer(status: StatusCode, body: impl Into<axum::body::Bytes>) -> Response {
     (status, content, body.into()).into_response()
 }
 
+fn not_allowed(allowed: &'static str) -> Response {
+    let message = format!("this address takes {allowed}");
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let fault = Fault::new(status, "method_not_allowed", message);
+    ([("allow", allowed)], fault).into_response()
+}
+
 async fn unknown() -> Response {
-    let message =
-        "there are /rt/v1/session, /rt/v1/poll, /rt/v1/ack, /rt/v1/stream and /rt/v1/eventcast.js";
+    let message = "the API has /rt/v1/session, poll, ack, stream, stream/ticket, eventcast.js and eventcast.d.ts";
     Fault::new(StatusCode::NOT_FOUND, "not_found", message).into_response()
 }
 
-/// Marks every answer for what may stand between here and the client (`docs/gateway.md`, "Proxies").
-async fn marked(request: Request, next: Next) -> Response {
+/// The name of an endpoint, for metrics.
+fn endpoint(method: &Method, path: &str) -> &'static str {
+    match (path.strip_prefix("/rt/v1/").unwrap_or_default(), method) {
+        ("session", &Method::POST) => "session_create",
+        ("session", &Method::PATCH) => "session_change",
+        ("session", &Method::DELETE) => "session_end",
+        ("poll", _) => "poll",
+        ("ack", _) => "ack",
+        ("stream", _) => "stream",
+        ("stream/ticket", _) => "ticket",
+        ("eventcast.js" | "eventcast.d.ts", _) => "module",
+        (other, _) if other.starts_with("stream/") => "ticket_stream",
+        _ => "other",
+    }
+}
+
+/// Marks every answer for what may stand between here and the client (`docs/gateway.md`, "Proxies"), and counts it.
+async fn marked(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let endpoint = endpoint(request.method(), request.uri().path());
     let mut response = next.run(request).await;
+    gateway
+        .metrics()
+        .answered(endpoint, response.status().as_u16());
     let headers = response.headers_mut();
     let uncached = HeaderValue::from_static("no-store, no-transform");
     headers.entry(CACHE_CONTROL).or_insert(uncached);

@@ -16,6 +16,7 @@ use super::{Gateway, Shown, answer};
 use crate::gateway::cursor::Cursor;
 use crate::gateway::inbox::Inbox;
 use crate::gateway::link::{Link, LinkEnd, NotReadable};
+use crate::gateway::metrics::Counted;
 use crate::gateway::session::Session;
 
 /// Bytes of messages from which on an answer takes no more of them.
@@ -30,6 +31,8 @@ struct Batch {
     json: BytesMut,
     cursor: Cursor,
     more: bool,
+    given: usize,
+    again: usize,
 }
 
 pub(super) async fn poll(
@@ -37,9 +40,13 @@ pub(super) async fn poll(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Fault> {
-    let asked: Poll = body::read(&headers, body, gateway.limits.body_bytes).await?;
+    let asked: Poll = body::read(&headers, body, gateway.options.limits.body_bytes).await?;
+    if gateway.shutdown.is_draining() {
+        return Err(Fault::draining());
+    }
     let shown = gateway.shown(&headers, &asked.session, &asked.cursor)?;
     let deadline = Instant::now() + asked.wait();
+    let _counted = Counted::new(&gateway.metrics().polls);
     let polled = Box::pin(gateway.messages(shown, deadline, asked.most()));
     tokio::select! {
         biased;
@@ -53,7 +60,7 @@ pub(super) async fn acknowledge(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Fault> {
-    let asked: Place = body::read(&headers, body, gateway.limits.body_bytes).await?;
+    let asked: Place = body::read(&headers, body, gateway.options.limits.body_bytes).await?;
     let shown = gateway.shown(&headers, &asked.session, &asked.cursor)?;
     let bearer = shown.bearer.as_ref();
     let link = gateway
@@ -76,6 +83,7 @@ impl Gateway {
         deadline: Instant,
         most: usize,
     ) -> Result<Response, Fault> {
+        let mut is_first = true;
         loop {
             let bearer = shown.bearer.as_ref();
             let sessions = &self.sessions;
@@ -98,16 +106,25 @@ impl Gateway {
             match read.await {
                 Ok(Some(batch)) => return Ok(self.batch(&shown.session, &link, batch)),
                 Ok(None) => return self.nothing(&shown.session, &link, reader),
-                Err(NotReadable::Superseded) => return Err(Fault::superseded()),
+                Err(NotReadable::Superseded) => return Err(self.superseded()),
                 // The next link knows from the cursor what the client has.
-                Err(NotReadable::Over(LinkEnd::Lost(_))) if Instant::now() < deadline => {}
+                Err(NotReadable::Over(LinkEnd::Lost(_) | LinkEnd::Closed))
+                    if is_first || Instant::now() < deadline => {}
                 Err(NotReadable::Over(end)) => return Err(Fault::of_end(end)),
             }
+            is_first = false;
             shown.cursor.connected = shown.cursor.connected.max(link.connected);
         }
     }
 
+    pub(super) fn superseded(&self) -> Fault {
+        self.metrics().superseded.one();
+        Fault::superseded()
+    }
+
     fn batch(&self, session: &Session, link: &Link, batch: Batch) -> Response {
+        self.metrics().given.add(batch.given);
+        self.metrics().given_again.add(batch.again);
         let cursor = self.sealed(session, link, batch.cursor);
         let advice = self.advice().to_string();
         let mut json = BytesMut::with_capacity(batch.json.len() + cursor.len() + advice.len() + 64);
@@ -129,6 +146,8 @@ impl Gateway {
             json: BytesMut::new(),
             cursor,
             more: false,
+            given: 0,
+            again: 0,
         };
         Ok(self.batch(session, link, empty))
     }
@@ -173,5 +192,7 @@ fn batch(inbox: &mut Inbox, most: usize) -> Option<Batch> {
         json,
         cursor: inbox.cursor(count),
         more: !inbox.is_empty(),
+        given: count - again,
+        again,
     })
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
@@ -13,8 +14,10 @@ use super::fault::Fault;
 use super::{Gateway, answer, body};
 use crate::gateway::bearer::Bearer;
 use crate::gateway::cursor::Cursor;
-use crate::gateway::link::{FilterAnswer, Link};
+use crate::gateway::limits::LimitName;
+use crate::gateway::link::{FilterAnswer, Link, LinkEnd};
 use crate::gateway::session::Session;
+use crate::gateway::sessions::NotServed;
 use crate::wire::Reason;
 
 /// A channel that is not granted.
@@ -75,22 +78,47 @@ fn class(reason: u8, words: &str) -> (&'static str, String) {
 
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Fault> {
+    let (
+        Parts {
+            headers,
+            extensions,
+            ..
+        },
+        body,
+    ) = request.into_parts();
     if gateway.shutdown.is_draining() {
         return Err(Fault::draining());
     }
+    gateway.check_address(&headers, &extensions)?;
     let bearer = gateway.bearer(&headers)?;
-    let asked: NewSession = body::read(&headers, body, gateway.limits.body_bytes).await?;
+    let most = gateway.options.limits.body_bytes;
+    let asked: NewSession = body::read(&headers, body, most).await?;
     let claims = bearer.as_ref().and_then(Bearer::claims);
     let name = gateway.sessions.directory().name(claims);
     let name = name.map_err(Fault::unauthorized)?;
-    let client_id = name
-        .client_id()
-        .ok_or_else(|| Fault::full("the system has no random numbers"))?;
-    let created = gateway.sessions.create(name.principal, client_id, bearer);
-    let (mut session, link) = created.await?;
+    gateway.check_room(&name.principal)?;
+    let adopts = asked.client_id.is_some();
+    let client_id = match asked.client_id {
+        Some(id) if name.has_client_id(&id) => id,
+        Some(_) => {
+            return Err(Fault::forbidden(
+                "`client_id` is not the principal's: it is the principal, `-` and a suffix",
+            ));
+        }
+        None => name
+            .client_id()
+            .ok_or_else(|| Fault::full("the system has no random numbers"))?,
+    };
+    let sessions = &gateway.sessions;
+    let created = sessions.create(name.principal, client_id, bearer, adopts);
+    let (mut session, link) = created.await.map_err(|why| match why {
+        NotServed::Over(LinkEnd::NotAllowed(why)) if adopts => {
+            Fault::forbidden(format!("the client id is refused: {why}"))
+        }
+        why => why.into(),
+    })?;
     let _guard = link.guard();
     let outcome = gateway.subscribe(&link, &[], asked.channels).await;
     session.channels.clone_from(&outcome.granted);
@@ -99,13 +127,16 @@ pub(super) async fn create(
         ..link.first_cursor()
     };
     let keys = &gateway.sessions.keys;
-    let body = json!({
+    let mut body = json!({
         "session": session.seal(keys),
         "cursor": cursor.seal(keys, session.serial, session.expires),
         "granted": outcome.granted,
         "denied": outcome.denied(),
         "advice": gateway.advice(),
     });
+    if adopts && let Some(members) = body.as_object_mut() {
+        members.insert("resumed".into(), link.session_present().into());
+    }
     Ok(answer(StatusCode::CREATED, body.to_string()))
 }
 
@@ -118,9 +149,11 @@ pub(super) async fn change(
         return Err(Fault::draining());
     }
     let bearer = gateway.bearer(&headers)?;
-    let asked: Change = body::read(&headers, body, gateway.limits.body_bytes).await?;
+    let most = gateway.options.limits.body_bytes;
+    let asked: Change = body::read(&headers, body, most).await?;
     let mut session = gateway.session(&asked.session)?;
     gateway.check_owner(&session, bearer.as_ref())?;
+    gateway.check_rate(&session)?;
     let link = gateway
         .link_for_change(&session, &asked, bearer.as_ref())
         .await?;
@@ -151,9 +184,11 @@ pub(super) async fn end(
     body: Body,
 ) -> Result<Response, Fault> {
     let bearer = gateway.bearer(&headers)?;
-    let asked: Farewell = body::read(&headers, body, gateway.limits.body_bytes).await?;
+    let most = gateway.options.limits.body_bytes;
+    let asked: Farewell = body::read(&headers, body, most).await?;
     let session = gateway.session(&asked.session)?;
     gateway.check_owner(&session, bearer.as_ref())?;
+    gateway.check_rate(&session)?;
     // Where another task has it, the broker lets it expire.
     if let Some(link) = gateway.sessions.find(&session) {
         gateway.check_token(&link, bearer.as_ref())?;
@@ -163,6 +198,28 @@ pub(super) async fn end(
 }
 
 impl Gateway {
+    /// Whether there is room for another session.
+    fn check_room(&self, principal: &str) -> Result<(), Fault> {
+        let limits = &self.options.limits;
+        let is_reached = |most: Option<usize>, count: usize| most.is_some_and(|most| count >= most);
+        if is_reached(limits.sessions, self.sessions.count()) {
+            self.metrics().limited(LimitName::Sessions);
+            return Err(Fault::full(
+                "this task has all the sessions that it takes: ask again",
+            ));
+        }
+        if limits.sessions_per_principal.is_some()
+            && is_reached(
+                limits.sessions_per_principal,
+                self.sessions.count_of(principal),
+            )
+        {
+            let linger = self.sessions.settings.linger;
+            return Err(self.limited(LimitName::SessionsPerPrincipal, linger));
+        }
+        Ok(())
+    }
+
     /// Subscribes to channels beside those that a session has. Every channel is either granted or denied.
     async fn subscribe(
         &self,
@@ -171,6 +228,7 @@ impl Gateway {
         channels: Vec<Box<str>>,
     ) -> Outcome {
         let directory = self.sessions.directory();
+        let most = self.options.limits.channels.unwrap_or(usize::MAX);
         let mut outcome = Outcome::default();
         let (mut names, mut filters) = (Vec::new(), Vec::new());
         for name in channels {
@@ -179,9 +237,8 @@ impl Gateway {
             }
             match directory.filter(&name) {
                 Err(why) => outcome.deny(name, "authorization", why),
-                Ok(_) if present.len() + names.len() >= self.limits.channels => {
-                    let message =
-                        format!("a session has {} channels at most", self.limits.channels);
+                Ok(_) if present.len() + names.len() >= most => {
+                    let message = format!("a session has {most} channels at most");
                     outcome.deny(name, "limit", message);
                 }
                 Ok(filter) => {
@@ -229,7 +286,7 @@ impl Gateway {
         }
         match link.ask(filters, false).await {
             Some(_) => Ok(()),
-            None => Err(Fault::of_end(crate::gateway::link::LinkEnd::Closed)),
+            None => Err(Fault::of_end(LinkEnd::Closed)),
         }
     }
 

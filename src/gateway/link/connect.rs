@@ -169,8 +169,10 @@ fn refused(reason: u8, why: Option<&str>) -> LinkEnd {
     let words = why.unwrap_or("the broker gives no reason");
     let says = format!("the broker refuses the connection with 0x{reason:02X}: {words}").into();
     let is = |known: Reason| known.code() == reason;
-    if is(Reason::BadCredentials) || is(Reason::NotAuthorized) {
+    if is(Reason::BadCredentials) {
         LinkEnd::Unauthorized(says)
+    } else if is(Reason::NotAuthorized) {
+        LinkEnd::NotAllowed(says)
     } else if is(Reason::QuotaExceeded) || reason == 0x89 || reason == 0x9F {
         // Server busy, connection rate exceeded (MQTT 5.0, section 3.2.2.2).
         LinkEnd::Busy(says)

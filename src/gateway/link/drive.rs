@@ -28,8 +28,8 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the farewell may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Options of a subscription (MQTT 5.0, section 3.8.3.1): QoS 1, retained messages at once.
-const NEW_SUBSCRIPTION: u8 = 0x01;
+/// Options of a subscription (MQTT 5.0, section 3.8.3.1): QoS 1, retained messages at once unless the session had the subscription.
+const NEW_SUBSCRIPTION: u8 = 0x11;
 /// The same without retained messages: the session has had them.
 const SAME_SUBSCRIPTION: u8 = 0x21;
 
@@ -41,6 +41,8 @@ pub(in crate::gateway) struct Beginning {
     pub(in crate::gateway) not_before: Instant,
     /// The filters of a session that goes on; `None` for a new one.
     pub(in crate::gateway) resumed: Option<Vec<Box<str>>>,
+    /// Whether a new session takes on what the broker keeps for the client id, if it keeps something.
+    pub(in crate::gateway) adopts: bool,
 }
 
 /// Filters that the broker is asked about, some at a time.
@@ -100,9 +102,10 @@ impl Link {
         if self.is_over() {
             return Err(LinkEnd::Closed);
         }
-        let clean_start = beginning.resumed.is_none();
+        let clean_start = beginning.resumed.is_none() && !beginning.adopts;
         let opened = settings.open(&self.client_id, beginning.bearer.as_ref(), clean_start);
         let opened = opened.await?;
+        let opened_present = opened.session_present;
         let ping_interval = settings.keep_alive.min(opened.keep_alive) / 2;
         let mut driver = Driver {
             link: self,
@@ -119,7 +122,7 @@ impl Link {
             last_id: 0,
         };
         if let Some(filters) = beginning.resumed {
-            if !opened.session_present {
+            if !opened_present {
                 driver.say_goodbye(&LinkEnd::Gone).await;
                 return Err(LinkEnd::Gone);
             }
@@ -130,7 +133,10 @@ impl Link {
                 reply: None,
             });
         }
-        self.lock().phase = LinkPhase::Live;
+        let mut state = self.lock();
+        state.phase = LinkPhase::Live;
+        state.session_present = opened_present;
+        drop(state);
         self.news.notify_waiters();
         Ok(driver)
     }
@@ -187,8 +193,10 @@ impl Driver<'_> {
             self.pong_by.get_or_insert(now + PEER_TIMEOUT);
             self.ping_at = now + self.ping_interval;
         }
-        let state = self.link.lock();
+        let mut state = self.link.lock();
         if state.requests == 0 && state.idle_since + self.linger <= now {
+            // Whoever comes from now on opens another.
+            state.closing = Closing::KeepSession;
             return Err(LinkEnd::Closed);
         }
         Ok(())
@@ -347,8 +355,9 @@ impl Driver<'_> {
     /// DISCONNECT and the end of the stream, where the broker still listens.
     async fn say_goodbye(mut self, end: &LinkEnd) {
         let ends_session = match end {
-            LinkEnd::Closed => self.link.lock().closing == Closing::EndSession,
-            LinkEnd::Gone | LinkEnd::Forbidden(_) => true,
+            LinkEnd::Closed => self.link.lock().closing == Closing::EndSession && !self.link.adopts,
+            LinkEnd::Gone => true,
+            LinkEnd::Forbidden(_) => !self.link.adopts,
             _ => return,
         };
         let mut out = std::mem::take(&mut self.out);

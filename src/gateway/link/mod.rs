@@ -18,13 +18,16 @@ pub(super) use self::drive::Beginning;
 use super::bearer::TokenHash;
 use super::cursor::Cursor;
 use super::inbox::{Inbox, PacketId, StaleCursor};
-use super::session::SessionSerial;
+use super::metrics::GatewayMetrics;
+use super::session::{Session, SessionSerial};
 
 /// Why a link is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEnd {
     /// The broker's authorizer does not believe the token.
     Unauthorized(Box<str>),
+    /// The broker does not allow the connection: its authorizer does not believe the token, or grants another client id.
+    NotAllowed(Box<str>),
     /// A channel of the session is granted no more.
     Forbidden(Box<str>),
     /// The broker does not have the session any more.
@@ -70,6 +73,7 @@ pub(super) enum Closing {
 
 struct State {
     phase: LinkPhase,
+    session_present: bool,
     inbox: Inbox,
     acknowledge: Vec<PacketId>,
     filters: Vec<FilterRequest>,
@@ -84,10 +88,14 @@ struct State {
 /// A connection to the broker, shared by its task and by requests.
 pub struct Link {
     pub(super) client_id: Arc<str>,
+    pub(super) principal: Arc<str>,
     pub(super) serial: SessionSerial,
     pub(super) token: TokenHash,
     /// When it connects, in seconds since 1970.
     pub(super) connected: u64,
+    /// Whether the broker's session is the client's own, and outlives this one.
+    adopts: bool,
+    metrics: Arc<GatewayMetrics>,
     state: Mutex<State>,
     /// For its task.
     work: Notify,
@@ -117,19 +125,23 @@ impl Drop for LinkGuard {
 
 impl Link {
     pub(super) fn new(
-        client_id: Arc<str>,
-        serial: SessionSerial,
+        session: &Session,
         token: TokenHash,
         connected: u64,
         inbox: Inbox,
+        metrics: Arc<GatewayMetrics>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            client_id,
-            serial,
+            client_id: (&*session.client_id).into(),
+            principal: (&*session.principal).into(),
+            serial: session.serial,
             token,
             connected,
+            adopts: session.adopts,
+            metrics,
             state: Mutex::new(State {
                 phase: LinkPhase::Opening,
+                session_present: false,
                 inbox,
                 acknowledge: Vec::new(),
                 filters: Vec::new(),
@@ -165,6 +177,16 @@ impl Link {
         matches!(state.phase, LinkPhase::Over(_)) || state.closing != Closing::No
     }
 
+    /// Whether the broker has let it in.
+    pub(super) fn is_live(&self) -> bool {
+        self.lock().phase == LinkPhase::Live
+    }
+
+    /// Whether the broker had a session for the client id when it let the link in.
+    pub(super) fn session_present(&self) -> bool {
+        self.lock().session_present
+    }
+
     /// Waits until it is live, or over. Cancel safe.
     pub(super) async fn opened(&self) -> Result<(), LinkEnd> {
         loop {
@@ -183,6 +205,7 @@ impl Link {
     pub(super) fn begin(&self, cursor: &Cursor) -> Result<u64, StaleCursor> {
         let mut state = self.lock();
         let confirmed = state.inbox.confirm(cursor)?;
+        self.metrics.confirmed.add(confirmed.len());
         state.acknowledge.extend(confirmed);
         state.reader += 1;
         let reader = state.reader;
@@ -196,6 +219,7 @@ impl Link {
     pub(super) fn confirm(&self, cursor: &Cursor) -> Result<(), StaleCursor> {
         let mut state = self.lock();
         let confirmed = state.inbox.confirm(cursor)?;
+        self.metrics.confirmed.add(confirmed.len());
         state.acknowledge.extend(confirmed);
         drop(state);
         self.work.notify_one();
@@ -288,6 +312,7 @@ impl Link {
     }
 
     fn finish(&self, end: LinkEnd) {
+        self.metrics.ended(&end);
         let mut state = self.lock();
         state.phase = LinkPhase::Over(end);
         // Whoever waits for an answer sees that there is none.

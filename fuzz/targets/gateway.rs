@@ -1,0 +1,33 @@
+//! Any bytes through what clients send to the gateway: bodies, tokens, sealed texts. What opens was sealed here.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use eventcast::gateway::api::body::check;
+use eventcast::gateway::bearer::Bearer;
+use eventcast::gateway::seal::{Purpose, SealingKeys, Secret};
+use eventcast::gateway::session::Session;
+use libfuzzer_sys::fuzz_target;
+
+static KEYS: LazyLock<SealingKeys> =
+    LazyLock::new(|| SealingKeys::try_new(Secret::random().unwrap(), None).unwrap());
+
+fuzz_target!(|input: &[u8]| {
+    for endpoint in ["session", "change", "end", "poll", "stream"] {
+        if let Err(fault) = check(endpoint, input) {
+            assert_eq!(fault.status.as_u16(), 400);
+        }
+    }
+    if let Ok(bearer) = Bearer::parse(input) {
+        let _ = (bearer.is_expired(1), bearer.hash(), bearer.expires());
+    }
+    let text = String::from_utf8_lossy(input);
+    for purpose in [Purpose::Session, Purpose::Cursor, Purpose::Ticket] {
+        assert!(KEYS.open(purpose, b"", &text, 0).is_err());
+    }
+    assert!(Session::open(&KEYS, &text, 0).is_err());
+    // Whatever was sealed, as an attacker would have it who owned a key.
+    let sealed = KEYS.seal(Purpose::Session, b"", u64::MAX, input);
+    let _ = Session::open(&KEYS, &sealed, 0);
+});
