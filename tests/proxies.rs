@@ -175,11 +175,11 @@ fn broken(proxy: &Proxy, only: &[&str]) -> BTreeSet<String> {
 /// Polls need nothing of a proxy but that it waits for longer than they do.
 #[test]
 fn polls_come_through() {
-    let dev = Dev::assembled(&[]);
-    let upstreams = upstreams(&dev);
     each(&Kind::ALL, |kind| {
+        // Each has a platform of its own: the suite's channel is to be nobody else's.
+        let dev = Dev::assembled(&[]);
         for setting in [Setting::Default, Setting::Best] {
-            let proxy = Proxy::start(kind, setting, upstreams, IDLE);
+            let proxy = Proxy::start(kind, setting, upstreams(&dev), IDLE);
             let found = broken(&proxy, &["session.created", "poll", "always.no-store"]);
             assert!(found.is_empty(), "{kind:?} {setting:?}: {found:#?}");
         }
@@ -222,12 +222,11 @@ fn customer(dev: &Dev) -> (String, String) {
 /// A proxy that is less patient than a poll gives it up, or cuts it: the same cursor returns what came meanwhile.
 #[test]
 fn polls_that_proxies_give_up_lose_nothing() {
-    let dev = Dev::assembled(&[]);
-    let upstreams = upstreams(&dev);
-    let (token, topic) = customer(&dev);
     each(&Kind::ALL, |kind| {
+        let dev = Dev::assembled(&[]);
+        let (token, topic) = customer(&dev);
         for setting in [Setting::Default, Setting::Best] {
-            let proxy = Proxy::start(kind, setting, upstreams, Duration::from_secs(1));
+            let proxy = Proxy::start(kind, setting, upstreams(&dev), Duration::from_secs(1));
             let poll = |session: &Value, wait: u64| {
                 let asked = json!({
                     "session": session["session"], "cursor": session["cursor"], "timeout_s": wait,

@@ -103,7 +103,8 @@ struct Session {
     holder: u64,
     /// The cursor of the last poll.
     shown: Option<u64>,
-    waiting: bool,
+    /// How many polls wait.
+    waiting: usize,
 }
 
 #[derive(Default)]
@@ -310,7 +311,7 @@ impl Fake {
         platform.next += 1;
         let number = platform.next;
         for session in platform.sessions.values_mut() {
-            if self.has(Fault::LosesWhenLeft) && !session.waiting {
+            if self.has(Fault::LosesWhenLeft) && session.waiting == 0 {
                 continue;
             }
             if self.has(Fault::DropsBacklog) && session.queue.len() >= 100 {
@@ -493,7 +494,7 @@ impl Fake {
             queue: VecDeque::new(),
             holder: 0,
             shown: None,
-            waiting: false,
+            waiting: 0,
         };
         platform.sessions.insert(id, session);
         let denied: Vec<Value> = denied
@@ -601,9 +602,10 @@ impl Fake {
         let is_repeated = {
             let mut platform = self.platform.lock().unwrap();
             let session = platform.sessions.get_mut(&id).unwrap();
-            session.waiting = true;
+            session.waiting += 1;
             session.shown.replace(cursor) == Some(cursor)
         };
+        let _waiting = Waiting(self, id);
         loop {
             changed.borrow_and_update();
             let is_over = Instant::now() >= until || self.has(Fault::AnswersAtOnce);
@@ -653,7 +655,6 @@ impl Fake {
         if found.is_empty() && !is_over {
             return Ok(None);
         }
-        session.waiting = false;
         if found.is_empty() && self.has(Fault::NoContent) {
             return Ok(Some(no_content()));
         }
@@ -744,6 +745,18 @@ impl Fake {
         };
         set(&mut response, "content-type", kind);
         response
+    }
+}
+
+/// A poll that waits, until it is answered or its client leaves.
+struct Waiting<'f>(&'f Fake, u64);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut platform = self.0.platform.lock().unwrap();
+        if let Some(session) = platform.sessions.get_mut(&self.1) {
+            session.waiting -= 1;
+        }
     }
 }
 
