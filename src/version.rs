@@ -16,6 +16,8 @@ pub const FEATURES: &[&str] = &[
     "dev",
     #[cfg(feature = "gateway")]
     "gateway",
+    #[cfg(feature = "lambda")]
+    "lambda",
     #[cfg(feature = "otlp")]
     "otlp",
 ];
@@ -33,6 +35,7 @@ mod tests {
         feature = "authorizer",
         feature = "dev",
         feature = "gateway",
+        feature = "lambda",
         feature = "otlp"
     ))]
     fn every_feature_is_on_the_list() {

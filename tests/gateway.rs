@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use broker::{Running, iot_core};
 use eventcast::gateway::link::BrokerSettings;
-use eventcast::telemetry::metrics::Value;
 use gateway::{Task, config, directory, request, settings};
 use scenarios::{TOPIC, channel, names, opened};
 use serde_json::json;

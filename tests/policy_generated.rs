@@ -153,7 +153,7 @@ fn granted(grants: &Grants, action: &str, kind: &str, name: &str) -> bool {
         }),
         ("iot:Receive", "topic") => grants.subscriptions.iter().any(topic),
         ("iot:Publish", "topic") => grants.publications.iter().any(topic),
-        ("iot:RetainPublish", "topic") => grants.retain && grants.publications.iter().any(topic),
+        ("iot:RetainPublish", "topic") => grants.retained.iter().any(topic),
         _ => false,
     }
 }

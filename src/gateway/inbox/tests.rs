@@ -184,7 +184,7 @@ impl World {
     }
 
     fn settle_sometimes(&mut self) -> Result<(), TestCaseError> {
-        if self.published % 2 == 0 {
+        if self.published.is_multiple_of(2) {
             self.settle()?;
         }
         Ok(())
