@@ -43,7 +43,7 @@ a second one, a second later or more, stops at once. SIGHUP reads channels and r
 Examples:
   eventcast gateway
   eventcast gateway --set gateway.broker=mqtt://127.0.0.1:1883
-  EVENTCAST_GATEWAY_SEALING_KEY=$(openssl rand -base64 32) eventcast gateway --config shop.yaml --log-format json
+  EVENTCAST_GATEWAY_SEALING_KEY=$(openssl rand -base64 32) eventcast gateway --config shop.yaml
   eventcast gateway conformance http://127.0.0.1:4566 --dev
 
 Exit status: 0 told to end and drained, 2 the configuration is not right, 3 failed or cut short.")]
