@@ -1,5 +1,6 @@
-//! The browser module (`browser/`): pages in a real browser before a running `eventcast dev`; its
-//! parts before a scripted gateway and broker in Node.js; its size, its types, and its package.
+//! The browser module (`browser/`): pages in a real browser before a running `eventcast dev`, also
+//! through real proxies; its parts before a scripted gateway and broker in Node.js; its size, its
+//! types, and its package.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -14,12 +15,16 @@
 mod dev;
 #[path = "support/moto.rs"]
 mod moto;
+#[path = "support/proxies.rs"]
+mod proxies;
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use dev::Dev;
+use proxies::{Kind, Proxy, Setting, Upstreams};
 
 /// Largest size of the module as a server compresses it.
 const MAX_BYTES: usize = 12 * 1024;
@@ -103,14 +108,65 @@ fn a_tab_that_crashes_hands_its_connection_over() {
 }
 
 #[test]
+fn tabs_that_poll_hand_their_session_over() {
+    browse("pollingTabs");
+}
+
+#[test]
 fn a_frozen_tab_loses_the_connection_to_one_that_is_shown() {
     browse("frozen");
+}
+
+#[test]
+fn it_polls_while_the_websocket_port_is_cut_and_goes_back() {
+    browse("fallback");
 }
 
 #[test]
 fn examples_work_as_printed() {
     let file = root().join("policies/eventcast.yaml");
     browse_with(&["--config", file.to_str().unwrap()], "examples");
+}
+
+/// Every proxy with both of its configurations: WebSockets that are not let through, polls and
+/// connections that are cut after five idle seconds.
+#[test]
+fn it_works_through_real_proxies() {
+    let dev = Dev::assembled(&["--broker", "general"]);
+    let mut driver = page(&dev, "proxied")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(driver.stdout.take().unwrap());
+    let mut servers = String::new();
+    lines.read_line(&mut servers).unwrap();
+    let servers: serde_json::Value = serde_json::from_str(&servers).unwrap();
+    let port = |name: &str| u16::try_from(servers[name].as_u64().unwrap()).unwrap();
+    let upstreams = Upstreams {
+        http: port("http"),
+        websocket: port("websocket"),
+    };
+    let settings = [Setting::Default, Setting::Best];
+    let all: Vec<(String, Proxy)> = Kind::ALL
+        .into_iter()
+        .flat_map(|kind| settings.map(|setting| (kind, setting)))
+        .map(|(kind, setting)| {
+            let proxy = Proxy::start(kind, setting, upstreams, Duration::from_secs(5));
+            (format!("{kind:?}, {setting:?}"), proxy)
+        })
+        .collect();
+    let named: Vec<_> = all
+        .iter()
+        .map(|(name, proxy)| serde_json::json!({ "name": name, "url": proxy.url() }))
+        .collect();
+    let mut input = driver.stdin.take().unwrap();
+    writeln!(input, "{}", serde_json::Value::Array(named)).unwrap();
+    let mut said = String::new();
+    lines.read_to_string(&mut said).unwrap();
+    println!("{said}");
+    assert!(driver.wait().unwrap().success(), "{said}");
+    assert!(said.ends_with("done\n"), "{said}");
 }
 
 #[test]

@@ -345,20 +345,24 @@ const scenarios = {
   async examples(browser, place) {
     const library = fs.readFileSync(path.join(modules, 'mqtt', 'dist', 'mqtt.esm.js'));
     place.site = await site(endpoint, CLAIMS, { '/mqtt.js': library, [`/orders/${ORDERS[0]}`]: '{"version": 3}' });
-    const blocks = ['README.md', 'docs/clients.md'].flatMap((page) => {
+    const blocks = ['README.md', 'docs/clients.md', 'docs/dev.md'].flatMap((page) => {
       const text = fs.readFileSync(path.join(__dirname, '..', '..', page), 'utf8');
       return [...text.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => ({ page, code }));
     }).filter(({ code }) => /eventcast\.js|from 'mqtt'/.test(code));
-    check(blocks.length >= 4, `there are examples: ${blocks.length}`);
+    check(blocks.length >= 5, `there are examples: ${blocks.length}`);
     const topic = `prod/order/${ORDERS[0]}`;
-    const put = (version) => publish(endpoint, topic, { version });
+    const put = (version, to = topic) => publish(endpoint, to, { version });
     for (const { page: from, code } of blocks) {
       const page = await (await browser.newContext()).newPage();
       await page.goto(place.site.origin);
-      await page.evaluate(({ orderId, topics }) => Object.assign(window, { orderId, topics, shown: [], show: (...what) => shown.push(what) }), { orderId: ORDERS[0], topics: [topic] });
+      await page.evaluate((names) => Object.assign(window, { ...names, shown: [], show: (...what) => shown.push(what) }),
+        { orderId: ORDERS[0], topics: [topic], sub: USER, orders: CLAIMS.orders });
       const here = code.replaceAll('wss://realtime.example.com/mqtt', place.url)
-        .replaceAll('https://realtime.example.com/rt/v1/eventcast.js', '/eventcast.js')
         .replaceAll('https://realtime.example.com', place.site.origin)
+        // Another origin than the platform's would need `--allow-origin`.
+        .replaceAll('http://127.0.0.1:4566', place.site.origin)
+        .replaceAll('ws://127.0.0.1:9001/mqtt', place.url)
+        .replaceAll("token: async () => {", "environment: 'prod', token: async () => {")
         .replaceAll("from 'mqtt'", "from '/mqtt.js'");
       await page.addScriptTag({ type: 'module', content: here });
       const wait = (what, holds, argument) => page.waitForFunction(holds, argument, { timeout: PATIENCE, polling: 25 })
@@ -369,10 +373,11 @@ const scenarios = {
         await wait('the messages', () => shown.some(([what, version]) => what === 'message' && version === 5));
       } else {
         await wait('subscribed', () => shown.some(([what]) => what === 'subscribed'));
-        await put(1);
+        const to = code.includes('user:') ? `prod/user/${USER}` : topic;
+        await put(1, to);
         await wait('a message', () => shown.some((what) => what.some((one) => one?.version === 1)));
         place.gate.cut();
-        await put(2);
+        await put(2, to);
         await wait('a message after a cut', () => shown.some((what) => what.some((one) => one?.version === 2)));
       }
       console.log(`ok: an example of ${from} works`);

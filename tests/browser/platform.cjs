@@ -92,7 +92,7 @@ async function site(endpoint, claims, files = {}) {
       } catch (error) {
         answer.writeHead(500).end(String(error));
       }
-    } else if (request.url.startsWith('/rt/')) {
+    } else if (request.url.startsWith('/rt/') || request.url === '/_dev/tokens') {
       self.calls.push(`${request.method} ${request.url.replace(/\?.*/, '')}`);
       if (self.blocked) return answer.destroy();
       const far = http.request(new URL(request.url, endpoint), { method: request.method, headers: { ...request.headers, host: new URL(endpoint).host } }, (back) => {
