@@ -135,14 +135,28 @@ impl<'b> Trial<'b> {
         }
     }
 
-    /// Sends a request to the deployment, and looks at the answer as at every other.
+    /// Sends a request to the deployment, and looks at the answer as at every other. A quota is waited for, within bounds.
     pub(super) async fn ask(&self, call: &Call) -> Outcome<Answer> {
         self.ask_of(self.client(), call).await
     }
 
     /// The same by another client.
     pub(super) async fn ask_of(&self, client: &Client, call: &Call) -> Outcome<Answer> {
-        let answer = client.ask(call).await?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let answer = client.ask(call).await?;
+            self.look(call, &answer);
+            let Some(wait) = quota_wait(&answer).filter(|wait| Instant::now() + *wait < until)
+            else {
+                return Ok(answer);
+            };
+            sleep(wait).await;
+        }
+    }
+
+    /// Sends a request once, whatever the answer.
+    pub(super) async fn ask_once(&self, call: &Call) -> Outcome<Answer> {
+        let answer = self.client().ask(call).await?;
         self.look(call, &answer);
         Ok(answer)
     }
@@ -157,29 +171,13 @@ impl<'b> Trial<'b> {
         });
     }
 
-    /// As [`Trial::ask`], but waits as long as a quota asks for, within bounds.
-    pub(super) async fn ask_patiently(&self, call: &Call) -> Outcome<Answer> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let answer = self.ask(call).await?;
-            let wait = answer
-                .header("retry-after")
-                .and_then(|text| text.parse().ok());
-            let wait = wait.map_or(Duration::from_secs(1), Duration::from_secs);
-            if answer.status != 429 || Instant::now() + wait > until {
-                return Ok(answer);
-            }
-            sleep(wait.max(Duration::from_millis(100))).await;
-        }
-    }
-
     /// Opens a session to the channel that messages are published to.
     pub(super) async fn session(&self) -> Outcome<Session> {
         let names = [self.channel()?.name.as_str()];
         let call = Call::new("POST", "/session")
             .token(&self.suite().token)
             .json(&json!({ "channels": names }));
-        let answer = self.ask_patiently(&call).await?;
+        let answer = self.ask(&call).await?;
         self.session_of(&answer)
     }
 
@@ -336,15 +334,21 @@ impl<'b> Trial<'b> {
 
     /// Sends a request whose answer is read as it comes.
     pub(super) async fn open(&self, client: &Client, call: &Call) -> Outcome<OpenAnswer> {
-        let opened = client.open(call).await?;
-        self.observed().look(&Seen {
-            what: &opened.what,
-            status: opened.status,
-            headers: &opened.headers,
-            body: None,
-            is_file: false,
-        });
-        Ok(opened)
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let opened = client.open(call).await?;
+            self.observed().look(&Seen {
+                what: &opened.what,
+                status: opened.status,
+                headers: &opened.headers,
+                body: None,
+                is_file: false,
+            });
+            if opened.status != 429 || Instant::now() > until {
+                return Ok(opened);
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// Starts a relay in front of the deployment; the client that goes through it.
@@ -356,4 +360,13 @@ impl<'b> Trial<'b> {
         let client = self.client().through(relay.port());
         Ok((relay, client))
     }
+}
+
+/// How long an answer asks to wait, where it is a quota's.
+pub(super) fn quota_wait(answer: &Answer) -> Option<Duration> {
+    if answer.status != 429 {
+        return None;
+    }
+    let seconds = answer.header("retry-after")?.parse().ok()?;
+    Some(Duration::from_secs(seconds).max(Duration::from_millis(100)))
 }

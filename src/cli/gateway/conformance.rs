@@ -37,7 +37,7 @@ Examples:
   eventcast gateway conformance http://127.0.0.1:4566 --dev
   eventcast gateway conformance http://127.0.0.1:4566 --dev --quick --only poll --only stream
   eventcast gateway conformance https://rt.example.com --token-file token --channel order:$ID \\
-    --publish 'aws iot-data publish --topic {topic} --qos 1 --cli-binary-format raw-in-base64-out
+    --publish 'aws iot-data publish --topic {topic} --qos 1 --cli-binary-format raw-in-base64-out \\
       --payload \"{\\\"id\\\": \\\"{id}\\\"}\"' --origin https://shop.example.com --format junit > report.xml
   eventcast gateway conformance --list
 

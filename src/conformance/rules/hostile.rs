@@ -10,7 +10,7 @@ use crate::conformance::event_stream::StreamItem;
 use crate::conformance::finding::{Outcome, broken, ensure};
 use crate::conformance::relay::Hostility;
 use crate::conformance::session::Polled;
-use crate::conformance::trial::{DELIVERY, Trial};
+use crate::conformance::trial::{DELIVERY, Trial, quota_wait};
 
 /// How long a mute stream is listened to.
 const MUTE: Duration = Duration::from_secs(2);
@@ -135,6 +135,10 @@ pub(super) async fn random_cuts(trial: &Trial<'_>) -> Outcome {
         };
         // A cut answer is no answer: the same cursor again.
         if let Ok(answer) = answer {
+            if let Some(wait) = quota_wait(&answer) {
+                sleep(wait).await;
+                continue;
+            }
             let polled = Polled::of(answer)?;
             for id in polled.ours(&ids) {
                 if known.insert(id.clone()) {

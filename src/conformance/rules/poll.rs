@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{join, try_join};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -62,9 +62,7 @@ pub(super) async fn wakes(trial: &Trial<'_>) -> Outcome {
         sleep(BEGUN).await;
         trial.publish_as(&id).await
     };
-    let (polled, published) = join(trial.poll(&session, 25), publishing).await;
-    published?;
-    let polled = polled?;
+    let (polled, ()) = try_join(trial.poll(&session, 25), publishing).await?;
     let ids = [id];
     ensure(polled.ours(&ids).len() == 1, || {
         format!(
@@ -202,9 +200,7 @@ pub(super) async fn superseded(trial: &Trial<'_>) -> Outcome {
             sleep(3 * BEGUN).await;
             trial.publish_as(&id).await
         };
-        let (polled, published) = join(waiting, publishing).await;
-        published?;
-        let polled = polled?;
+        let (polled, ()) = try_join(waiting, publishing).await?;
         Ok::<_, Finding>((polled, id))
     };
     let ((answer, took), newer) = join(older, newer).await;

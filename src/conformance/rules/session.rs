@@ -25,7 +25,7 @@ fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
 pub(super) async fn created(trial: &Trial<'_>) -> Outcome {
     let channel = &trial.channel()?.name;
     let call = request(&trial.suite().token, &[channel]);
-    let answer = trial.ask_patiently(&call).await?;
+    let answer = trial.ask(&call).await?;
     let session = trial.session_of(&answer)?;
     let json = answer.json()?;
     ensure(list(&json, "granted") == [json!(channel)], || {
@@ -62,7 +62,7 @@ pub(super) async fn denied(trial: &Trial<'_>) -> Outcome {
     };
     let channel = &trial.channel()?.name;
     let call = request(&trial.suite().token, &[denied, channel]);
-    let answer = trial.ask_patiently(&call).await?;
+    let answer = trial.ask(&call).await?;
     trial.session_of(&answer)?;
     let json = answer.json()?;
     ensure(list(&json, "granted") == [json!(channel)], || {

@@ -105,7 +105,7 @@ pub(super) async fn quota(trial: &Trial<'_>) -> Outcome {
         .token(&trial.suite().token)
         .json(&json!({ "channels": names }));
     for opened in 0..=most {
-        let answer = trial.ask(&call).await?;
+        let answer = trial.ask_once(&call).await?;
         if answer.status == 201 {
             trial.session_of(&answer)?;
             continue;
