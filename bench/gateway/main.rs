@@ -18,6 +18,7 @@
 mod http;
 mod platform;
 mod poller;
+#[allow(dead_code, reason = "the benchmark of limits uses the rest")]
 #[path = "../limits/process.rs"]
 mod process;
 mod report;

@@ -74,7 +74,7 @@ async fn listener(platform: &Platform, number: usize) -> anyhow::Result<Listener
     };
     let id = format!("{}-websocket", uuid(1, number));
     let opened = Listener::open(&access, &id).await;
-    let mut listener = opened.map_err(anyhow::Error::msg)?;
+    let listener = opened.map_err(anyhow::Error::msg)?;
     let filters = [format!("order/{}", uuid(2, number))];
     let refused = listener.subscribe(&filters).await;
     ensure!(refused.is_ok_and(|refused| refused.is_empty()), "refused");
