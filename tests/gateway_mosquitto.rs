@@ -1,4 +1,7 @@
 //! The gateway over a broker that is not ours: mosquitto.
+//!
+//! A session that is taken over is not tried: mosquitto 2.0.11 closes the older connection without the DISCONNECT that MQTT 5
+//! demands (section 3.1.4, MQTT-3.1.4-3), so that it cannot be told from a lost one.
 
 #![cfg(feature = "gateway")]
 
@@ -29,12 +32,6 @@ async fn a_batch_has_100_messages_at_most() {
 async fn another_task_goes_on_when_one_is_killed_in_mid_poll() {
     let broker = Mosquitto::start();
     scenarios::killed_in_mid_poll(broker.mqtt_port()).await;
-}
-
-#[tokio::test]
-async fn a_task_that_is_taken_over_answers_its_poll() {
-    let broker = Mosquitto::start();
-    scenarios::taken_over(broker.mqtt_port()).await;
 }
 
 #[tokio::test]

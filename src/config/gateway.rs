@@ -154,8 +154,8 @@ const LIMITS: &[Key] = &[
             least: 0,
             most: 100_000,
         },
-        "Requests a second for the sessions of one principal, and twice as many at once. Default 20.",
-    ).default(Number(20)),
+        "Requests a second for the sessions of one principal, and twice as many at once. Default 100.",
+    ).default(Number(100)),
     optional(
         "sessions_per_second",
         Shape::Integer {
@@ -301,7 +301,7 @@ fn limits(node: &Node) -> GatewayLimits {
         channels: of("channels", 50),
         sessions: of("sessions", 20_000),
         sessions_per_principal: of("sessions_per_principal", 20),
-        requests_per_second: rate("requests_per_second", 20),
+        requests_per_second: rate("requests_per_second", 100),
         sessions_per_second: rate("sessions_per_second", 50),
     }
 }

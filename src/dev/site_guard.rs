@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, VARY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -20,6 +20,9 @@ use crate::log_limit::LogLimit;
 
 static REFUSED: LogLimit<()> = LogLimit::new();
 
+/// The header by which nginx leaves a response unbuffered.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 /// Seconds that a browser keeps the answer to a preflight request.
 const PREFLIGHT_AGE_SECONDS: &str = "600";
 
@@ -28,26 +31,33 @@ const REQUEST_PRIVATE: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// Refuses as [`guard`] does, for what grants CORS by itself.
+/// Refuses as [`guard`] does, in the gateway's own form: it grants CORS by itself.
 pub(super) async fn check(
     State(sites): State<Arc<AllowedSites>>,
     request: Request,
     next: Next,
 ) -> Response {
-    match refused(&sites, &request) {
-        Some(refusal) => refusal,
-        None => next.run(request).await,
-    }
+    let Some(refusal) = refused(&sites, &request) else {
+        return next.run(request).await;
+    };
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "no-store, no-transform"),
+        (X_ACCEL_BUFFERING, "no"),
+        (VARY, "origin"),
+    ];
+    let body = serde_json::json!({ "error": "forbidden", "message": refusal.to_string() });
+    (refusal.status(), headers, body.to_string()).into_response()
 }
 
-fn refused(sites: &AllowedSites, request: &Request) -> Option<Response> {
+fn refused(sites: &AllowedSites, request: &Request) -> Option<SiteRefusal> {
     let refusal = sites
         .check(request.method(), request.uri(), request.headers())
         .err()?;
     if let Some(suppressed) = REFUSED.admit(()) {
         tracing::warn!(%refusal, suppressed, "HTTP request refused");
     }
-    Some(refuse(&refusal, request.headers()))
+    Some(refusal)
 }
 
 /// Answers a request, or refuses it before any service sees it.
@@ -57,7 +67,7 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     if let Some(refusal) = refused(&sites, &request) {
-        return refusal;
+        return refuse(&refusal, request.headers());
     }
     let Some(origin) = sites.readable_by(request.headers()) else {
         return next.run(request).await;

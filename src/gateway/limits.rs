@@ -36,7 +36,8 @@ impl Default for Limits {
             body_bytes: 64 * 1_024,
             channels: Some(SUBSCRIPTIONS_PER_CONNECTION),
             sessions_per_principal: Some(20),
-            requests_per_second: Some(20),
+            // A session has 100 messages a second at the most (IoT Core's for a connection): one poll each.
+            requests_per_second: Some(100),
             sessions_per_second: Some(50),
             sessions: Some(20_000),
         }

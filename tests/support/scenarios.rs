@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use eventcast::gateway::limits::Limits;
 use rumqttc::mqttbytes::v5::PublishProperties;
 use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
 use tokio::task::JoinSet;
@@ -25,9 +26,18 @@ pub(crate) fn channel() -> String {
     format!("order:{ORDER}")
 }
 
-/// A task without roles, at a broker.
+/// A task without roles, at a broker. All clients of a scenario are one principal, so that its rate has no limit.
 pub(crate) async fn task(port: u16) -> Task {
-    Task::start(settings(port), directory(&config(&configuration("")))).await
+    let limits = Limits {
+        requests_per_second: None,
+        ..Limits::default()
+    };
+    Task::limited(
+        settings(port),
+        directory(&config(&configuration(""))),
+        limits,
+    )
+    .await
 }
 
 pub(crate) async fn opened(task: &Task) -> Client {

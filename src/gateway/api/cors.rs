@@ -35,22 +35,18 @@ impl Origins {
         let Some(origin) = headers.get(ORIGIN) else {
             return Ok(false);
         };
+        let origin = origin.to_str().unwrap_or_default();
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let own = origin.split_once("://").map(|(_, host)| host);
+        if own.is_some() && own == host {
+            return Ok(true);
+        }
         match self {
             Self::Checked(check) => Ok(check(headers)),
-            Self::Listed(listed) => {
-                let origin = origin.to_str().unwrap_or_default();
-                if listed.iter().any(|known| known == origin) {
-                    return Ok(true);
-                }
-                let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-                let own = origin.split_once("://").map(|(_, host)| host);
-                if own.is_some() && own == host {
-                    return Ok(true);
-                }
-                Err(Fault::forbidden(
-                    "pages of this origin are not served: gateway.origins lists those that are",
-                ))
-            }
+            Self::Listed(listed) if listed.iter().any(|known| known == origin) => Ok(true),
+            Self::Listed(_) => Err(Fault::forbidden(
+                "pages of this origin are not served: gateway.origins lists those that are",
+            )),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One connection to the broker, for one session.
 //!
 //! A link lives as long as its connection: what follows a lost connection is another link, which the client's cursor brings up to date.
-//! Requests meet it in its shared state; its task ([`drive`]) alone reads and writes the socket. A link that another connection has
+//! Requests meet it in its shared state; its task (`drive`) alone reads and writes the socket. A link that another connection has
 //! taken over never connects again.
 
 mod connect;
