@@ -17,6 +17,7 @@ use super::client::connector;
 use super::exchange::{address, exchange_over, quoted};
 use super::sign::{SignError, Signer};
 
+#[cfg(feature = "authorizer")]
 const JSON_1_0: &str = "application/x-amz-json-1.0";
 const JSON_1_1: &str = "application/x-amz-json-1.1";
 

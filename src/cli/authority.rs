@@ -30,6 +30,10 @@ pub(super) enum KeyChoice<'a> {
     /// The development key, and no other.
     Development,
     /// Those of the configuration, as far as there are any, and the development key.
+    #[cfg_attr(
+        not(feature = "dev"),
+        allow(dead_code, reason = "`eventcast dev` asks for it")
+    )]
     DevelopmentToo,
     /// Those of some files, for every issuer.
     Files(&'a [String]),
