@@ -51,6 +51,10 @@ const NOT_RUN: &[(&str, &str)] = &[
         "tests/dev_command.rs runs mosquitto's clients",
     ),
     (
+        "gateway conformance",
+        "takes minutes: tests/gateway_conformance.rs runs it",
+    ),
+    (
         "openssl ",
         "makes keys by other software; tests/certificates use it",
     ),
@@ -200,11 +204,12 @@ impl Platforms {
         };
         let mut shell = Command::new("bash");
         // A daemon takes the shell's place, so that it gets the signal that ends it.
-        let exec = if command.starts_with("eventcast bridge") {
-            "exec "
-        } else {
-            ""
+        let ready = match command {
+            _ if command.starts_with("eventcast bridge") => Some("the bridge is up"),
+            _ if command.starts_with("eventcast gateway") => Some("gateway ready"),
+            _ => None,
         };
+        let exec = if ready.is_some() { "exec " } else { "" };
         let script = format!(
             "set -o pipefail\n{}\n{exec}{}",
             example.before,
@@ -250,15 +255,19 @@ impl Platforms {
                     format!("mqtt://127.0.0.1:{}", platform.port("mqtt")),
                 );
         }
-        if command.starts_with("eventcast bridge") {
-            return until_up(&mut shell);
+        if let Some(ready) = ready {
+            let broker = format!("mqtt://127.0.0.1:{}", platform.port("mqtt"));
+            shell
+                .env("EVENTCAST_GATEWAY_BROKER", broker)
+                .env("EVENTCAST_GATEWAY_LISTEN", "127.0.0.1:0");
+            return until_up(&mut shell, ready);
         }
         judge(command, &shell.output().unwrap())
     }
 }
 
-/// Runs the daemon until it says that it is up, and ends it.
-fn until_up(shell: &mut Command) -> Result<(), String> {
+/// Runs a daemon until it says that it is up, and ends it.
+fn until_up(shell: &mut Command, ready: &str) -> Result<(), String> {
     let mut child = shell
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -269,7 +278,7 @@ fn until_up(shell: &mut Command) -> Result<(), String> {
     let up = lines.by_ref().map_while(Result::ok).any(|line| {
         said += &line;
         said += "\n";
-        line.contains("the bridge is up")
+        line.contains(ready)
     });
     let id = child.id().to_string();
     assert!(
