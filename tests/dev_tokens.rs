@@ -21,14 +21,11 @@ use std::time::Duration;
 use broker::{Running, start, unhurried};
 use eventcast::authorizer::access::Tokens;
 use eventcast::authorizer::decide::Authority;
-use eventcast::authorizer::expected::Expected;
 use eventcast::authorizer::issuer::TrustedIssuer;
-use eventcast::authorizer::key::{Keys, Mint};
-use eventcast::authorizer::key_set::IssuerKeys;
+use eventcast::authorizer::key::Mint;
 use eventcast::authorizer::token::mint;
 use eventcast::config::{Source, load};
 use eventcast::dev::broker::limits::Rules;
-use eventcast::policy::role_claim::RoleClaim;
 use eventcast::policy::scope::Scope;
 use jiff::Timestamp;
 use raw::{Connect, Got, Raw, v5};
@@ -58,12 +55,7 @@ async fn running() -> Running {
         ..Source::default()
     });
     let authority = Authority {
-        issuers: vec![TrustedIssuer {
-            name: None,
-            expected: Expected::default(),
-            keys: IssuerKeys::Fixed(Arc::new(Keys::development())),
-            role_claim: RoleClaim::of_name("role"),
-        }],
+        issuers: vec![TrustedIssuer::development()],
         revoked: None,
         roles: loaded.config.unwrap().roles,
         environment: None,

@@ -24,15 +24,12 @@ use std::time::Duration;
 use broker::{Running, iot_core, start, unhurried};
 use eventcast::authorizer::access::Tokens;
 use eventcast::authorizer::decide::Authority;
-use eventcast::authorizer::expected::Expected;
 use eventcast::authorizer::issuer::TrustedIssuer;
-use eventcast::authorizer::key::{Keys, Mint};
-use eventcast::authorizer::key_set::IssuerKeys;
+use eventcast::authorizer::key::Mint;
 use eventcast::authorizer::token::mint;
 use eventcast::dev::broker::control::Post;
 use eventcast::dev::broker::limits::Rules;
 use eventcast::gateway::limits::Limits;
-use eventcast::policy::role_claim::RoleClaim;
 use eventcast::policy::scope::Scope;
 use gateway::{Client, Events, ORIGIN, Task, config, directory, request, settings};
 use jiff::Timestamp;
@@ -57,12 +54,7 @@ roles:
 async fn with_roles() -> (Running, Task) {
     let config = config(&configuration(ROLES));
     let authority = Authority {
-        issuers: vec![TrustedIssuer {
-            name: None,
-            expected: Expected::default(),
-            keys: IssuerKeys::Fixed(Arc::new(Keys::development())),
-            role_claim: RoleClaim::of_name("role"),
-        }],
+        issuers: vec![TrustedIssuer::development()],
         revoked: None,
         roles: config.roles.clone(),
         environment: None,

@@ -20,7 +20,7 @@ use super::token::{Verified, key_id, unverified_issuer, verify};
 use super::token_error::TokenError;
 use crate::policy::draft::Draft;
 use crate::policy::generate::{Form, GenerateError, generate};
-use crate::policy::grant::{GrantError, Grants};
+use crate::policy::grant::{GrantError, Grants, MergeError};
 use crate::policy::role::Role;
 use crate::policy::role_claim::RoleClaimError;
 use crate::policy::scope::Scope;
@@ -179,23 +179,16 @@ impl Authority {
             .role_claim
             .roles(&verified.claims, &self.roles, |role| &role.name)?;
         let claims = Value::Object(verified.claims.clone());
-        let mut merged: Option<Grants> = None;
-        for role in &roles {
-            let grants = Grants::of(role, &claims, self.environment.as_deref());
-            let grants = grants.map_err(|errors| Rejection::Claims {
+        let merged = Grants::of_roles(roles.iter().copied(), &claims, self.environment.as_deref());
+        let merged = merged.map_err(|error| match error {
+            MergeError::Claims { role, errors } => Rejection::Claims {
                 role: role.name.clone(),
                 errors: each_once(errors),
-            })?;
-            merged = Some(match merged.take() {
-                None => grants,
-                Some(mut all) => {
-                    all.merge(grants).map_err(|other| {
-                        Rejection::Principals(all.principal.to_string(), other.to_string())
-                    })?;
-                    all
-                }
-            });
-        }
+            },
+            MergeError::Principals(one, other) => {
+                Rejection::Principals(one.to_string(), other.to_string())
+            }
+        })?;
         // The claim never gives an empty list.
         let Some(grants) = merged else {
             let claim = issuer.role_claim.path.to_string();

@@ -1,6 +1,9 @@
 //! An issuer whose tokens are believed: its keys belong to it alone, and a token's `iss` decides which issuer's count.
 
+use std::sync::Arc;
+
 use super::expected::Expected;
+use super::key::Keys;
 use super::key_set::IssuerKeys;
 use crate::policy::role_claim::RoleClaim;
 
@@ -15,4 +18,16 @@ pub struct TrustedIssuer {
     pub keys: IssuerKeys,
     /// The claim of its tokens that names roles.
     pub role_claim: RoleClaim,
+}
+
+impl TrustedIssuer {
+    /// The holder of the development key: `role` names the role, and nothing else of a token is looked at.
+    pub fn development() -> Self {
+        Self {
+            name: None,
+            expected: Expected::default(),
+            keys: IssuerKeys::Fixed(Arc::new(Keys::development())),
+            role_claim: RoleClaim::of_name("role"),
+        }
+    }
 }

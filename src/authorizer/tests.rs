@@ -20,16 +20,13 @@ use serde_json::{Map, Value, json};
 
 use super::access::Tokens;
 use super::decide::{Authority, Rejection};
-use super::expected::Expected;
 use super::issuer::TrustedIssuer;
-use super::key::{Keys, Mint};
-use super::key_set::IssuerKeys;
+use super::key::Mint;
 use super::token::mint;
 use super::token_error::TokenError;
 use crate::channel::{IdFormat, Kind, Kinds};
 use crate::policy::principal::ClientIdRules;
 use crate::policy::role::{Entry, Role, Use};
-use crate::policy::role_claim::RoleClaim;
 use crate::policy::scope::Scope;
 use crate::port::{
     Action, Authentication, Authorizer as _, Client, Decision, Presented, PresentedLogin,
@@ -80,12 +77,7 @@ fn role(name: &str, subscribe: &[&str], publish: &[&str]) -> Role {
 
 fn authority() -> Authority {
     Authority {
-        issuers: vec![TrustedIssuer {
-            name: None,
-            expected: Expected::default(),
-            keys: IssuerKeys::Fixed(Arc::new(Keys::development())),
-            role_claim: RoleClaim::of_name("role"),
-        }],
+        issuers: vec![TrustedIssuer::development()],
         revoked: None,
         roles: vec![
             role(

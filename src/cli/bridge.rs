@@ -15,7 +15,6 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -191,33 +190,16 @@ async fn reload_on_signals(
     running: &Config,
     routes: &watch::Sender<Arc<RouteTable>>,
 ) -> anyhow::Error {
-    let mut hang_up = match signal(SignalKind::hangup()) {
-        Ok(signals) => signals,
-        Err(error) => return anyhow::Error::new(error).context("listening to SIGHUP"),
-    };
-    loop {
-        hang_up.recv().await;
-        let mut faults = Vec::new();
-        match source.read_for_log(&mut faults) {
-            Ok(Some((config, warnings))) => {
-                log_warnings(&warnings);
-                let table = config.route_table();
-                tracing::info!(routes = table.routes().len(), "the routes are reloaded");
-                if config.bridge != running.bridge {
-                    tracing::warn!("the `bridge` section has changed too: it takes a restart");
-                }
-                routes.send_replace(Arc::new(table));
-            }
-            Ok(None) => tracing::error!(
-                faults = %String::from_utf8_lossy(&faults),
-                "the configuration has faults: the old routes stay"
-            ),
-            Err(error) => tracing::error!(
-                error = format!("{error:#}"),
-                "the configuration cannot be read: the old routes stay"
-            ),
+    let apply = |config: Config, warnings: &[Fault]| {
+        log_warnings(warnings);
+        let table = config.route_table();
+        tracing::info!(routes = table.routes().len(), "the routes are reloaded");
+        if config.bridge != running.bridge {
+            tracing::warn!("the `bridge` section has changed too: it takes a restart");
         }
-    }
+        routes.send_replace(Arc::new(table));
+    };
+    source.reload_at_signals("the old routes stay", apply).await
 }
 
 async fn bridge(

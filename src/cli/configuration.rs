@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::diagnostic::render_in;
 use super::terminal::Palette;
@@ -186,11 +187,15 @@ impl Configuration {
         self.file != Path::new(USUAL) && of_environment != Some(self.file.clone().into())
     }
 
-    /// The configuration, or the shop that `eventcast dev` serves where there is none, which a note
-    /// says.
+    /// As [`read_checked`](Self::read_checked). For the development key it is the shop that
+    /// `eventcast dev` serves where there is no configuration, which a note says.
     #[cfg(feature = "authorizer")]
-    pub(super) fn read_or_shop(&self, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
-        if !self.is_absent() {
+    pub(super) fn read_for_tokens(
+        &self,
+        is_development: bool,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<Option<Config>> {
+        if !is_development || !self.is_absent() {
             return self.read_checked(messages);
         }
         writeln!(
@@ -248,6 +253,35 @@ impl Configuration {
         messages: &mut impl Write,
     ) -> anyhow::Result<Option<(Config, Vec<Fault>)>> {
         self.read_with(Palette::PLAIN, messages)
+    }
+
+    /// Reads the configuration anew at each SIGHUP and hands it to `apply`, with its warnings. With
+    /// any fault nothing changes, and the log says so with the words `kept`. Ends only when signals
+    /// cannot be listened to.
+    pub(super) async fn reload_at_signals(
+        &self,
+        kept: &str,
+        mut apply: impl FnMut(Config, &[Fault]),
+    ) -> anyhow::Error {
+        let mut hang_up = match signal(SignalKind::hangup()) {
+            Ok(signals) => signals,
+            Err(error) => return anyhow::Error::new(error).context("listening to SIGHUP"),
+        };
+        loop {
+            hang_up.recv().await;
+            let mut faults = Vec::new();
+            match self.read_for_log(&mut faults) {
+                Ok(Some((config, warnings))) => apply(config, &warnings),
+                Ok(None) => tracing::error!(
+                    faults = %String::from_utf8_lossy(&faults),
+                    "the configuration has faults: {kept}"
+                ),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the configuration cannot be read: {kept}"
+                ),
+            }
+        }
     }
 
     fn read_with(

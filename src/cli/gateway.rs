@@ -17,6 +17,7 @@ use super::{Status, terminal};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::config::bridge::Secret as WrittenSecret;
+use crate::config::fault::Fault;
 use crate::config::gateway::Gateway as Section;
 use crate::gateway::api::cors::Origins;
 use crate::gateway::api::{Gateway, Options};
@@ -174,31 +175,12 @@ async fn run_until_drained(
 
 /// Reads names anew at each SIGHUP; with any fault the old ones stay. Ends only when signals cannot be listened to.
 async fn reload(command: &Command, gateway: &Gateway) -> anyhow::Error {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hang_up = match signal(SignalKind::hangup()) {
-        Ok(signals) => signals,
-        Err(error) => return anyhow::Error::new(error).context("listening to SIGHUP"),
+    let apply = |config: Config, _: &[Fault]| {
+        gateway.sessions().set_directory(directory(&config));
+        tracing::info!("channels and roles are reloaded; the `gateway` section takes a restart");
     };
-    loop {
-        hang_up.recv().await;
-        let mut faults = Vec::new();
-        match command.configuration.read_for_log(&mut faults) {
-            Ok(Some((config, _))) => {
-                gateway.sessions().set_directory(directory(&config));
-                tracing::info!(
-                    "channels and roles are reloaded; the `gateway` section takes a restart"
-                );
-            }
-            Ok(None) => tracing::error!(
-                faults = %String::from_utf8_lossy(&faults),
-                "the configuration has faults: the old one stays"
-            ),
-            Err(error) => tracing::error!(
-                error = format!("{error:#}"),
-                "the configuration cannot be read: the old one stays"
-            ),
-        }
-    }
+    let source = &command.configuration;
+    source.reload_at_signals("the old one stays", apply).await
 }
 
 fn keys(section: &Section, messages: &mut impl Write) -> anyhow::Result<Option<SealingKeys>> {

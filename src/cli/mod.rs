@@ -116,6 +116,17 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How reports of several results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON document.
+    Json,
+    /// For CI systems: JUnit XML.
+    Junit,
+}
+
 const HELP: &str = "\
 Examples:
   eventcast dev --demo            the whole platform on this machine, with a page that shows it

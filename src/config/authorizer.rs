@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use self::issuer::TokenIssuer;
 use self::revoked::RevocationSettings;
-use super::check::{Faults, ParseDuration, text_of};
+use super::check::{Faults, text_of};
+use super::section::time;
 use super::shape::DefaultValue::Text;
 use super::shape::{Key, Shape, optional};
 use super::{member, text};
@@ -94,10 +95,7 @@ pub struct Authorizer {
 }
 
 pub(super) fn read(root: &Node, roles: &[Role], faults: &mut Faults<'_>) -> Authorizer {
-    let empty = Node {
-        value: NodeValue::Object(Vec::new()),
-        at: root.at,
-    };
+    let empty = Node::empty_object(root.at);
     let node = member(root, PATH).unwrap_or(&empty);
     let (least, most) = (*AUTHORIZER_SECONDS.start(), *AUTHORIZER_SECONDS.end());
     let refresh = (Duration::from_secs(least), Duration::from_secs(most));
@@ -185,26 +183,6 @@ fn issuers(node: &Node, roles: &[Role], faults: &mut Faults<'_>) -> Vec<TokenIss
         read.push(only);
     }
     read
-}
-
-fn time(
-    node: &Node,
-    (path, name): (&str, &str),
-    default: Duration,
-    (least, most): (Duration, Duration),
-    accepted: &str,
-    faults: &mut Faults<'_>,
-) -> Duration {
-    let Some(time) = text(node, name).and_then(|text| text.parse_duration()) else {
-        return default;
-    };
-    if !(least..=most).contains(&time) {
-        let at = member(node, name).unwrap_or(node).at;
-        let key = format!("{path}.{name}");
-        let message = format!("`{key}` is {time:?}");
-        faults.error("out-of-range", &key, at, message).accepted = Some(accepted.into());
-    }
-    time
 }
 
 /// IoT Core's own form of the name (API reference, CreateAuthorizer, `tokenKeyName`).

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::check::{Faults, ParseDuration};
 use super::secret::{MASK, masked_url};
+use super::section::{listen_address, number, time};
 use super::{member, text};
 use crate::broker::Broker;
 use crate::channel::limits::CLIENT_ID_BYTES;
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::Node;
 
 /// What the daemon is configured to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,18 +153,8 @@ pub struct Tls {
     pub alpn: Option<String>,
 }
 
-fn number(node: &Node, key: &str, default: usize) -> usize {
-    match member(node, key).map(|node| &node.value) {
-        Some(NodeValue::Number(digits)) => digits.parse().unwrap_or(default),
-        _ => default,
-    }
-}
-
 pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
-    let empty = Node {
-        value: NodeValue::Object(Vec::new()),
-        at: root.at,
-    };
+    let empty = Node::empty_object(root.at);
     let node = member(root, "bridge").unwrap_or(&empty);
     let duration = |key: &str, default: u64| {
         text(node, key)
@@ -173,6 +164,15 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
     let pollers = member(node, "pollers").unwrap_or(&empty);
     let connections = member(node, "connections").unwrap_or(&empty);
     let broker = broker(node, faults);
+    let longest_wait = Duration::from_secs(20);
+    let wait = time(
+        node,
+        ("bridge", "wait"),
+        longest_wait,
+        (Duration::ZERO, longest_wait),
+        "0s to 20s, which is what SQS takes",
+        faults,
+    );
     let bridge = Bridge {
         queue: url(node, "queue", faults),
         dead_letter_queue: url(node, "dead_letter_queue", faults),
@@ -189,11 +189,11 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
         in_flight: number(node, "in_flight", 1_000),
         in_flight_bytes: number(node, "in_flight_bytes", 64 * 1024 * 1024),
         pollers: (number(pollers, "min", 1), number(pollers, "max", 16)),
-        wait: duration("wait", 20),
+        wait,
         hold: duration("hold", 600),
         publish_timeout: duration("publish_timeout", 30),
         drain: duration("drain", 25),
-        listen: listen(node, faults),
+        listen: listen_address(node, ("bridge", "listen"), "0.0.0.0:9464", faults),
         embedded_metrics: text(node, "embedded_metrics"),
     };
     for (key, node, (least, most)) in [
@@ -205,13 +205,6 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
             faults.error("out-of-range", key, node.at, message).help =
                 Some("raise max or lower min".into());
         }
-    }
-    if bridge.wait > Duration::from_secs(20) {
-        let at = member(node, "wait").unwrap_or(node).at;
-        let message = format!("`bridge.wait` is {:?}", bridge.wait);
-        faults
-            .error("out-of-range", "bridge.wait", at, message)
-            .accepted = Some("0s to 20s, which is what SQS takes".into());
     }
     bridge
 }
@@ -313,19 +306,6 @@ fn publish(node: &Node, faults: &mut Faults<'_>) -> Publish {
     } else {
         Publish::Auto(calls)
     }
-}
-
-fn listen(node: &Node, faults: &mut Faults<'_>) -> Option<SocketAddr> {
-    let written = text(node, "listen")?;
-    let address = written.parse().ok();
-    if address.is_none() {
-        let at = member(node, "listen").unwrap_or(node).at;
-        let message = format!("`bridge.listen` is `{written}`");
-        faults
-            .error("bad-address", "bridge.listen", at, message)
-            .accepted = Some("an address with a port such as `0.0.0.0:9464`".into());
-    }
-    address
 }
 
 /// An address as a message may show it: what is before an `@` may be a password, with a scheme or without one.

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::bridge::{Secret, is_iot_core};
-use super::check::{Faults, ParseDuration, text_of};
+use super::check::{Faults, text_of};
 use super::fault::Place;
+use super::section::{listen_address, number, time};
 use super::shape::DefaultValue::{Number, Text};
 use super::shape::{Key, Shape, optional};
 use super::{elements, member, text};
@@ -222,15 +223,14 @@ pub struct GatewayLimits {
     pub sessions_per_second: Option<u32>,
 }
 
+const PATH: &str = "gateway";
+
 const LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8_080);
 
 pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Gateway {
-    let empty = Node {
-        value: NodeValue::Object(Vec::new()),
-        at: root.at,
-    };
-    let node = member(root, "gateway").unwrap_or(&empty);
+    let empty = Node::empty_object(root.at);
+    let node = member(root, PATH).unwrap_or(&empty);
     let broker = broker(node, faults);
     let second = Duration::from_secs;
     let times = [
@@ -251,6 +251,7 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Gateway {
     ];
     let [session_expiry, linger, connect_interval, drain] =
         times.map(|(key, default, bounds, accepted)| {
+            let key = (PATH, key);
             time(node, key, second(default), bounds, accepted, faults)
         });
     let [sealing_key, previous_sealing_key] =
@@ -261,8 +262,8 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Gateway {
         broker.transport == Transport::Tls && broker.port == 443 && is_iot_core(broker)
     });
     Gateway {
-        listen: address(node, "listen", faults).unwrap_or(LISTEN),
-        metrics: address(node, "metrics", faults),
+        listen: listen_address(node, (PATH, "listen"), "0.0.0.0:8080", faults).unwrap_or(LISTEN),
+        metrics: listen_address(node, (PATH, "metrics"), "0.0.0.0:8080", faults),
         alpn: alpn.map(|_| "mqtt".to_owned()),
         broker,
         authorizer: text(node, "authorizer"),
@@ -280,17 +281,10 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Gateway {
     }
 }
 
-fn number(node: &Node, key: &str, default: u64) -> u64 {
-    match member(node, key).map(|node| &node.value) {
-        Some(NodeValue::Number(number)) => number.parse().unwrap_or(default),
-        _ => default,
-    }
-}
-
 fn limits(node: &Node) -> GatewayLimits {
     let of = |key, default| {
         let number = number(node, key, default);
-        (number > 0).then(|| usize::try_from(number).unwrap_or(usize::MAX))
+        (number > 0).then_some(number)
     };
     let rate = |key, default| {
         let number = number(node, key, default);
@@ -304,39 +298,6 @@ fn limits(node: &Node) -> GatewayLimits {
         requests_per_second: rate("requests_per_second", 100),
         sessions_per_second: rate("sessions_per_second", 50),
     }
-}
-
-fn time(
-    node: &Node,
-    name: &str,
-    default: Duration,
-    (least, most): (Duration, Duration),
-    accepted: &str,
-    faults: &mut Faults<'_>,
-) -> Duration {
-    let Some(time) = text(node, name).and_then(|text| text.parse_duration()) else {
-        return default;
-    };
-    if !(least..=most).contains(&time) {
-        let at = member(node, name).unwrap_or(node).at;
-        let key = format!("gateway.{name}");
-        let message = format!("`{key}` is {time:?}");
-        faults.error("out-of-range", &key, at, message).accepted = Some(accepted.into());
-    }
-    time
-}
-
-fn address(node: &Node, name: &str, faults: &mut Faults<'_>) -> Option<SocketAddr> {
-    let written = text(node, name)?;
-    let address = written.parse().ok();
-    if address.is_none() {
-        let at = member(node, name).unwrap_or(node).at;
-        let key = format!("gateway.{name}");
-        let message = format!("`{key}` is `{written}`");
-        faults.error("bad-address", &key, at, message).accepted =
-            Some("an address with a port such as `0.0.0.0:8080`".into());
-    }
-    address
 }
 
 fn broker(node: &Node, faults: &mut Faults<'_>) -> Option<Broker> {

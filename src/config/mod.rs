@@ -21,6 +21,7 @@ pub mod region;
 mod role;
 pub mod schema;
 pub mod secret;
+mod section;
 mod shape;
 mod target;
 mod unquoted;
@@ -132,10 +133,7 @@ type Tree = (Node, Vec<String>);
 fn load_tree(source: &Source<'_>) -> (Loaded, Option<Tree>) {
     let root = match yaml::parse(source.text) {
         Ok(Some(root)) => root,
-        Ok(None) => Node {
-            value: NodeValue::Object(Vec::new()),
-            at: Position { line: 1, column: 1 },
-        },
+        Ok(None) => Node::empty_object(Position { line: 1, column: 1 }),
         Err(error) => {
             let fault = Fault {
                 severity: Severity::Error,

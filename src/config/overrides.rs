@@ -199,10 +199,7 @@ fn name_of(element: &Node) -> Option<String> {
 
 /// A section that the file leaves out, with one value in it.
 fn section_with(path: &str, value: Node) -> Node {
-    let mut section = Node {
-        at: value.at,
-        value: NodeValue::Object(Vec::new()),
-    };
+    let mut section = Node::empty_object(value.at);
     put(&mut section, path, value);
     section
 }

@@ -149,10 +149,7 @@ pub fn load(file: &str, source: &str) -> Result<PolicyTests, Vec<Fault>> {
         found: Vec::new(),
     };
     let root = match yaml::parse(source) {
-        Ok(root) => root.unwrap_or(Node {
-            value: NodeValue::Object(Vec::new()),
-            at: Position { line: 1, column: 1 },
-        }),
+        Ok(root) => root.unwrap_or(Node::empty_object(Position { line: 1, column: 1 })),
         Err(error) => {
             faults.error("not-yaml", "", error.at, error.message);
             return Err(faults.found);

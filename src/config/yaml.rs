@@ -230,15 +230,7 @@ fn function(tag: &Tag, value: Node) -> Node {
         name => format!("Fn::{name}"),
     };
     let at = value.at;
-    let member = Member {
-        key: key.into(),
-        key_at: at,
-        value,
-    };
-    Node {
-        value: NodeValue::Object(vec![member]),
-        at,
-    }
+    Node::object_of(key, value, at)
 }
 
 /// The key that merges mappings.

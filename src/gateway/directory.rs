@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::channel::filter::Filter;
 use crate::channel::template::channel;
 use crate::channel::{Kinds, limits::CLIENT_ID_BYTES};
-use crate::policy::grant::Grants;
+use crate::policy::grant::{Grants, MergeError};
 use crate::policy::role::Role;
 use crate::policy::role_claim::RoleClaim;
 
@@ -67,24 +67,23 @@ impl Directory {
         let claims = claims.ok_or("the token is no JWT")?;
         let role_claim = self.role_claim(claims)?;
         let roles = role_claim.roles(claims, &self.roles, |role| &role.name);
-        let claims = Value::Object(claims.clone());
-        let mut merged: Option<Grants> = None;
-        for role in roles.map_err(|error| error.to_string())? {
-            // The principal alone: what the role grants is for the broker to say.
-            let bound = Role {
+        // The principals alone: what roles grant is for the broker to say.
+        let bound: Vec<Role> = roles
+            .map_err(|error| error.to_string())?
+            .into_iter()
+            .map(|role| Role {
                 subscribe: Vec::new(),
                 publish: Vec::new(),
                 ..role.clone()
-            };
-            let grants = Grants::of(&bound, &claims, None)
-                .map_err(|_| format!("the token's claims do not fit `{}`", role.bind))?;
-            match &mut merged {
-                None => merged = Some(grants),
-                Some(all) => all
-                    .merge(grants)
-                    .map_err(|_| "the token's roles bind different principals".to_owned())?,
+            })
+            .collect();
+        let merged = Grants::of_roles(&bound, &Value::Object(claims.clone()), None);
+        let merged = merged.map_err(|error| match error {
+            MergeError::Claims { role, .. } => {
+                format!("the token's claims do not fit `{}`", role.bind)
             }
-        }
+            MergeError::Principals(..) => "the token's roles bind different principals".to_owned(),
+        })?;
         let grants = merged.ok_or("the token names no role")?;
         Ok(ClientName {
             is_exact: grants.principal.is_exact(),

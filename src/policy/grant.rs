@@ -28,6 +28,20 @@ pub struct Grants {
     pub retained: BTreeSet<Reach>,
 }
 
+/// Reason why several roles give one client nothing.
+#[derive(Debug)]
+pub enum MergeError<'r> {
+    /// The claims do not fit a role.
+    Claims {
+        /// The role.
+        role: &'r Role,
+        /// Each entry of it that they do not fit.
+        errors: Vec<GrantError>,
+    },
+    /// Two roles bind the client to two principals.
+    Principals(PrincipalName, PrincipalName),
+}
+
 impl Grants {
     /// What it may subscribe to, as filters, or what they begin with and a `*`.
     pub fn filter_globs(&self) -> Vec<String> {
@@ -67,6 +81,31 @@ impl Grants {
             }),
             _ => Err(errors),
         }
+    }
+
+    /// What several roles of one client give to the bearer of some claims; `None` of no roles.
+    ///
+    /// # Errors
+    /// [`MergeError`] for the first role that does not fit.
+    pub fn of_roles<'r>(
+        roles: impl IntoIterator<Item = &'r Role>,
+        claims: &Value,
+        environment: Option<&str>,
+    ) -> Result<Option<Self>, MergeError<'r>> {
+        let mut merged: Option<Self> = None;
+        for role in roles {
+            let grants = Self::of(role, claims, environment)
+                .map_err(|errors| MergeError::Claims { role, errors })?;
+            match &mut merged {
+                None => merged = Some(grants),
+                Some(all) => {
+                    if let Err(other) = all.merge(grants) {
+                        return Err(MergeError::Principals(all.principal.clone(), other));
+                    }
+                }
+            }
+        }
+        Ok(merged)
     }
 
     /// Adds what another role of the same client grants; each role's entries keep their own meaning.

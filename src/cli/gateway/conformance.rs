@@ -8,14 +8,14 @@ mod show;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::ProgressBar;
 
 use crate::cli::input::{self, INPUT_BYTES};
 use crate::cli::json::write_json;
 use crate::cli::runtime::block_on;
 use crate::cli::user_error::UserError;
-use crate::cli::{Status, progress};
+use crate::cli::{ReportFormat, Status, progress};
 use crate::conformance::address::GatewayAddress;
 use crate::conformance::publish::Publisher;
 use crate::conformance::report::RuleReport;
@@ -105,17 +105,6 @@ pub(in crate::cli) struct Command {
     /// How the report is written
     #[arg(long, value_enum, default_value = "text")]
     format: ReportFormat,
-}
-
-/// How a report is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ReportFormat {
-    /// For people: a line for each rule
-    Text,
-    /// For programs: one JSON document
-    Json,
-    /// For CI systems: JUnit XML
-    Junit,
 }
 
 /// Runs the command. `input` is standard input, if it is piped.

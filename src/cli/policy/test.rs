@@ -4,16 +4,16 @@ use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use super::documents::bounded;
 use super::granted::Roles;
 use super::{junit, lines, read_all};
-use crate::cli::Status;
 use crate::cli::diagnostic::render;
 use crate::cli::json::write_json;
 use crate::cli::user_error::write_error;
+use crate::cli::{ReportFormat, Status};
 use crate::config::policy_tests::{
     PolicyCase, PolicyRole, PolicySource, PolicyTest, PolicyTests, load,
 };
@@ -63,17 +63,6 @@ pub(in crate::cli) struct Test {
     /// How results of files are written
     #[arg(long, value_enum, default_value = "text")]
     format: ReportFormat,
-}
-
-/// How results are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ReportFormat {
-    /// For people.
-    Text,
-    /// For programs: one JSON document.
-    Json,
-    /// For CI systems: JUnit XML.
-    Junit,
 }
 
 /// The results of all files.

@@ -96,12 +96,8 @@ pub(super) fn run(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let config = if command.with.dev {
-        command.configuration.read_or_shop(messages)?
-    } else {
-        command.configuration.read_checked(messages)?
-    };
-    let Some(config) = config else {
+    let configuration = &command.configuration;
+    let Some(config) = configuration.read_for_tokens(command.with.dev, messages)? else {
         return Ok(Status::CannotAnswer);
     };
     let Minted { token, claims } = match command.minted(&config) {

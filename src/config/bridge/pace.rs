@@ -1,11 +1,12 @@
 //! The section `bridge.pace`: what may be sent in a second.
 
-use super::{Pace, number, share};
+use super::{Pace, share};
 use crate::channel::limits::{
     BYTES_PER_SECOND_PER_CONNECTION, PUBLISHES_PER_SECOND_PER_CONNECTION,
     UNACKNOWLEDGED_PER_CONNECTION,
 };
 use crate::config::check::Faults;
+use crate::config::section::number;
 use crate::config::{member, text};
 use crate::event::pattern::tree::Node;
 

@@ -25,6 +25,29 @@ pub struct Node {
     pub at: Position,
 }
 
+impl Node {
+    /// An object without members.
+    pub(crate) fn empty_object(at: Position) -> Self {
+        Self {
+            value: NodeValue::Object(Vec::new()),
+            at,
+        }
+    }
+
+    /// An object of one member; both begin at the same place.
+    pub(crate) fn object_of(key: impl Into<Box<str>>, value: Self, at: Position) -> Self {
+        let member = Member {
+            key: key.into(),
+            key_at: at,
+            value,
+        };
+        Self {
+            value: NodeValue::Object(vec![member]),
+            at,
+        }
+    }
+}
+
 /// A value as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeValue {

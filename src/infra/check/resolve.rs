@@ -278,7 +278,7 @@ fn reference(text: &str, at: Position) -> Option<Node> {
     let (id, attribute) = sole_reference(text)?;
     Some(match attribute {
         Some(attribute) => get_att(id, attribute, at, at),
-        None => object("Ref", string(id, at), at),
+        None => Node::object_of("Ref", string(id, at), at),
     })
 }
 
@@ -288,19 +288,7 @@ fn get_att(id: &str, attribute: &str, inner: Position, at: Position) -> Node {
         value: NodeValue::Array(list),
         at,
     };
-    object("Fn::GetAtt", list, at)
-}
-
-fn object(key: &str, value: Node, at: Position) -> Node {
-    let member = Member {
-        key: key.into(),
-        key_at: at,
-        value,
-    };
-    Node {
-        value: NodeValue::Object(vec![member]),
-        at,
-    }
+    Node::object_of("Fn::GetAtt", list, at)
 }
 
 /// The object that JSON text has, at the place of the text; other values as they are.
