@@ -399,22 +399,23 @@ pub struct Grounds {
 
 /// The source of an issuer's key set: one fixed address.
 pub trait KeySetSource: fmt::Debug + Send + Sync + 'static {
-    /// Fetches the set's text. The caller bounds the time; an implementation bounds the size, follows no redirect, and returns one
-    /// line that says why there is none. Cancel safe.
+    /// Fetches the set's text. The caller bounds the time; an implementation bounds the size,
+    /// follows no redirect, and returns one line that says why there is none. Cancel safe.
     fn fetch(&self) -> KeySetAnswer<'_>;
 }
 
-/// What [`KeySetSource::fetch`] returns.
+/// Result of [`KeySetSource::fetch`].
 pub type KeySetAnswer<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
 
 /// A list of revoked subjects and tokens.
 pub trait RevocationList: fmt::Debug + Send + Sync + 'static {
-    /// The entries with these ids (`subject:TEXT`, `token:ID`); ids that the list does not have are left out. A list that cannot
-    /// be read as a whole is an error of one line, never an empty answer. Cancel safe.
+    /// The entries with these ids (`subject:TEXT`, `token:ID`); ids that the list does not have are
+    /// left out. A list that cannot be read as a whole is an error of one line, never an empty
+    /// answer. Cancel safe.
     fn find<'a>(&'a self, ids: &'a [String]) -> RevocationAnswer<'a>;
 }
 
-/// What [`RevocationList::find`] returns.
+/// Result of [`RevocationList::find`].
 pub type RevocationAnswer<'a> =
     Pin<Box<dyn Future<Output = Result<Vec<RevokedEntry>, String>> + Send + 'a>>;
 
@@ -423,7 +424,8 @@ pub type RevocationAnswer<'a> =
 pub struct RevokedEntry {
     /// `subject:TEXT` or `token:ID`.
     pub id: String,
-    /// Only tokens that were made in this second or before are revoked, in seconds since 1970; `None` for all.
+    /// Only tokens that were made in this second or before are revoked, in seconds since 1970;
+    /// `None` for all.
     pub issued_before: Option<i64>,
     /// The entry counts until then, in seconds since 1970; `None` for ever.
     pub expires: Option<i64>,

@@ -1,5 +1,6 @@
-//! The custom authorizer as it is deployed: the program `eventcast-authorizer` under an emulation of Lambda's runtime API, and
-//! `eventcast authorizer invoke`; with key sets by https and the list of revoked tokens in DynamoDB.
+//! The custom authorizer as it is deployed: the program `eventcast-authorizer` under an emulation
+//! of Lambda's runtime API, and `eventcast authorizer invoke`; with key sets by https and the list
+//! of revoked tokens in DynamoDB.
 
 #![cfg(feature = "lambda")]
 #![allow(

@@ -1,4 +1,5 @@
-//! The gateway over the stand-in's broker: sessions and polls, and what becomes of messages when something breaks.
+//! The gateway over the stand-in's broker: sessions and polls, and what becomes of messages when
+//! something breaks.
 
 #![cfg(all(feature = "dev", feature = "gateway"))]
 #![allow(

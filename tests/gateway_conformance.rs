@@ -1,5 +1,5 @@
-//! The conformance suite against a gateway that keeps its protocol, and against ones that break it in one place each: every
-//! fault is found, and named by its rule.
+//! The conformance suite against a gateway that keeps its protocol, and against ones that break it
+//! in one place each: every fault is found, and named by its rule.
 
 #![cfg(feature = "gateway")]
 #![allow(

@@ -151,8 +151,8 @@ fn the_module_has_the_form_of_hcl() {
 }
 
 /// Validation by terraform itself stops at the provider, which no test can fetch, and finds nothing
-/// before. No registry of Debian, Python or npm has terraform: where it is not installed, the form is
-/// still checked above, and the names that are used below.
+/// before. No registry of Debian, Python or npm has terraform: where it is not installed, the form
+/// is still checked above, and the names that are used below.
 #[test]
 fn terraform_reads_the_module() {
     if Command::new("terraform").arg("version").output().is_err() {

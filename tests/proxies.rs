@@ -1,5 +1,6 @@
-//! Real proxies from Debian in front of `eventcast dev`, with their default configuration and with the one that
-//! `docs/proxies.md` recommends: what streams, polls and WebSockets come through, and what becomes of them.
+//! Real proxies from Debian in front of `eventcast dev`, with their default configuration and with
+//! the one that `docs/proxies.md` recommends: what streams, polls and WebSockets come through, and
+//! what becomes of them.
 
 #![cfg(all(feature = "dev", feature = "gateway"))]
 #![allow(
@@ -102,7 +103,8 @@ fn websocket(port: u16) -> Result<TcpStream, u16> {
             .contains("sec-websocket-protocol: mqtt\r\n"),
         "{head}"
     );
-    // CONNECT of MQTT 5: clean start, keep alive 120 s, a client id of its own; one binary frame, masked with zeros.
+    // CONNECT of MQTT 5: clean start, keep alive 120 s, a client id of its own; one binary frame,
+    // masked with zeros.
     let id = format!("p{port}");
     let length = |bytes: usize| u8::try_from(bytes).unwrap();
     let mut packet = vec![0x10, length(13 + id.len())];
@@ -219,7 +221,8 @@ fn customer(dev: &Dev) -> (String, String) {
     (minted["token"].as_str().unwrap().into(), topic.into())
 }
 
-/// A proxy that is less patient than a poll gives it up, or cuts it: the same cursor returns what came meanwhile.
+/// A proxy that is less patient than a poll gives it up, or cuts it: the same cursor returns what
+/// came meanwhile.
 #[test]
 fn polls_that_proxies_give_up_lose_nothing() {
     each(&Kind::ALL, |kind| {

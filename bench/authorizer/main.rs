@@ -1,4 +1,5 @@
-//! Figures of the custom authorizer: CPU time of one decision on an ES256 token, and the cold start of its program.
+//! Figures of the custom authorizer: CPU time of one decision on an ES256 token, and the cold start
+//! of its program.
 //!
 //! ```sh
 //! cargo run --profile function --features lambda --example authorizer -- decision
@@ -6,12 +7,13 @@
 //! cargo run --release --features lambda --example authorizer -- start target/x86_64-unknown-linux-gnu/function/eventcast-authorizer
 //! ```
 //!
-//! A decision is what the function does with an event of IoT Core but for Lambda's own protocol: the event is read, the token is
-//! found, its signature is checked, grants and documents are made, each document is evaluated, and the answer is written. Time is
-//! the process's CPU time (`/proc/self/stat`), the best of some rounds, since others use the machine as well.
+//! A decision is what the function does with an event of IoT Core but for Lambda's own protocol:
+//! the event is read, the token is found, its signature is checked, grants and documents are made,
+//! each document is evaluated, and the answer is written. Time is the process's CPU time
+//! (`/proc/self/stat`), the best of some rounds, since others use the machine as well.
 //!
-//! A cold start is from before `exec` to the answer to the first event, under an emulation of the runtime API, with the program in
-//! the page cache and its configuration in a file.
+//! A cold start is from before `exec` to the answer to the first event, under an emulation of the
+//! runtime API, with the program in the page cache and its configuration in a file.
 
 #![allow(
     clippy::disallowed_methods,
@@ -69,7 +71,8 @@ const DECISIONS: u32 = 4_000;
 const ROUNDS: usize = 7;
 /// Starts of the program.
 const STARTS: usize = 40;
-/// Ticks of `/proc/self/stat` in a second (`sysconf(_SC_CLK_TCK)` of Linux on every architecture that matters here).
+/// Ticks of `/proc/self/stat` in a second (`sysconf(_SC_CLK_TCK)` of Linux on every architecture
+/// that matters here).
 const TICKS: u32 = 100;
 
 fn main() {

@@ -1,9 +1,10 @@
-//! Waiting polls of the gateway: what each costs in memory, and how much later than a WebSocket client they hear.
-//! `bench/gateway/run` builds and runs this; `docs/benchmarks.md` has figures.
+//! Waiting polls of the gateway: what each costs in memory, and how much later than a WebSocket
+//! client they hear. `bench/gateway/run` builds and runs this; `docs/benchmarks.md` has figures.
 //!
-//! Everything runs on this machine: `eventcast dev` as the broker, with TLS; `eventcast gateway`, whose resident memory is read;
-//! and this program, which keeps so many polls waiting, each with a session, token and TLS connection to the broker of its own.
-//! Some channels have a WebSocket client beside their poll, so that both wait for the same events.
+//! Everything runs on this machine: `eventcast dev` as the broker, with TLS; `eventcast gateway`,
+//! whose resident memory is read; and this program, which keeps so many polls waiting, each with a
+//! session, token and TLS connection to the broker of its own. Some channels have a WebSocket
+//! client beside their poll, so that both wait for the same events.
 //!
 //! Exit status: 0 every target is met, 1 one is missed, 2 it could not be run.
 

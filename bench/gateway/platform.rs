@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::process::Process;
 
-/// How long a process may take to be ready.
+/// Time that a process may take to be ready.
 const READY: Duration = Duration::from_secs(30);
 
 /// Channels of orders, and a role whose bearer hears those of a token.
@@ -52,7 +52,7 @@ fn port_of(url: &str) -> anyhow::Result<u16> {
     Ok(url.rsplit(':').next().unwrap_or_default().parse()?)
 }
 
-/// What a process says first, and its output, which is to stay open.
+/// The first line of a process, and its output, which is to stay open.
 async fn first_line(process: &mut Process) -> anyhow::Result<(Value, Output)> {
     let stdout = process.child.stdout.take().context("no output")?;
     let mut lines = BufReader::new(stdout).lines();

@@ -9,16 +9,16 @@ use tokio::time::Instant;
 
 use super::http::Connection;
 
-/// How long a poll waits.
+/// Time that a poll waits.
 const WAIT_SECONDS: u64 = 50;
 
-/// What all clients of a round note.
+/// The notes of all clients of a round.
 #[derive(Default)]
 pub(crate) struct Heard {
-    /// When each event came, by its number.
+    /// Moment when each event came, by its number.
     pub(crate) polls: RefCell<Vec<(usize, Instant)>>,
     pub(crate) websockets: RefCell<Vec<(usize, Instant)>>,
-    /// How many polls wait.
+    /// Number of polls that wait.
     pub(crate) waiting: Cell<usize>,
 }
 

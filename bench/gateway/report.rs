@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use super::round::Figures;
 
-/// The most that a waiting poll may cost, with all that the process has besides: 200 MB for 5,000, 400 MB for 10,000.
+/// The most that a waiting poll may cost, with all that the process has besides: 200 MB for 5,000,
+/// 400 MB for 10,000.
 const BYTES_A_POLL: u64 = 40_000;
 
-/// How much later than a WebSocket client a poll may hear, at the 99th percentile.
+/// Delay of a poll behind a WebSocket client at the 99th percentile, at most.
 const LATER_MS: f64 = 20.0;
 
 fn percentile(sorted: &[f64], percent: usize) -> f64 {
@@ -33,7 +34,7 @@ fn is_whole(figures: &Figures) -> bool {
         && figures.websocket_latencies.len() >= figures.events
 }
 
-/// Whether every target of a round is met.
+/// Returns `true` where every target of a round is met.
 pub(crate) fn is_met(figures: &Figures) -> bool {
     is_small(figures) && is_fast(figures) && is_whole(figures)
 }

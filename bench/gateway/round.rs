@@ -1,4 +1,5 @@
-//! One round: so many polls are made to wait, memory is read, and events are published while both kinds of clients wait.
+//! One round: so many polls are made to wait, memory is read, and events are published while both
+//! kinds of clients wait.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,13 +20,13 @@ use super::http::Connection;
 use super::platform::Platform;
 use super::poller::{Heard, Poller, number_of};
 
-/// How many sessions are opened at a time.
+/// Number of sessions that are opened at a time.
 const OPENING: usize = 50;
 
-/// How long polls may take to wait, and events to come.
+/// Time that polls may take to wait, and events to come.
 const SETTLE: Duration = Duration::from_secs(60);
 
-/// What is asked of a round.
+/// The load of a round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) polls: usize,
@@ -34,11 +35,12 @@ pub(crate) struct Load {
     pub(crate) seconds: u64,
 }
 
-/// What a round came to.
+/// The figures of a round.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
     pub(crate) polls: usize,
-    /// Resident memory of the gateway before the first session and with all polls waiting, in bytes.
+    /// Resident memory of the gateway before the first session and with all polls waiting, in
+    /// bytes.
     pub(crate) empty: u64,
     pub(crate) waiting: u64,
     /// Event to client, sorted, in milliseconds.

@@ -1,4 +1,5 @@
-//! Any bytes through what clients send to the gateway: bodies, tokens, sealed texts. What opens was sealed here.
+//! Any bytes through what clients send to the gateway: bodies, tokens, sealed texts. What opens was
+//! sealed here.
 
 #![no_main]
 

@@ -1,7 +1,8 @@
 //! The authorizer of a broker in this process: it answers as IoT Core's custom authorizers do, through the port.
 //!
-//! The token is looked for where clients of IoT Core put it (`src/authorizer/presented_token.rs`). What is granted is asked of the
-//! same documents that IoT Core would be handed, so that a client here may do what it may do there.
+//! The token is looked for where clients of IoT Core put it (`src/authorizer/presented_token.rs`).
+//! What is granted is asked of the same documents that IoT Core would be handed, so that a client
+//! here may do what it may do there.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! The decision: token -> issuer -> verified claims -> roles -> grants -> policy documents.
 //!
-//! A token that is not believed, names no role there is, was revoked, or carries claims that a role does not fit, lets nobody in:
-//! there is no half of a grant.
+//! A token that is not believed, names no role there is, was revoked, or carries claims that a role
+//! does not fit, lets nobody in: there is no half of a grant.
 //!
-//! [`Authority::admit`] is the whole decision, with keys that are fetched and the list of revoked tokens; [`Authority::decide`] is
-//! what of it needs neither.
+//! [`Authority::admit`] is the whole decision, with keys that are fetched and the list of revoked
+//! tokens; [`Authority::decide`] is what of it needs neither.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::policy::scope::Scope;
 /// Everything that decides on a token.
 #[derive(Clone, Debug)]
 pub struct Authority {
-    /// Whose tokens are believed. Several differ in their `iss`.
+    /// The issuers of tokens. Several differ in their `iss`.
     pub issuers: Vec<TrustedIssuer>,
     /// The list of revoked subjects and tokens.
     pub revoked: Option<Arc<RevocationCheck>>,
@@ -45,7 +45,7 @@ pub struct Authority {
 /// A token that is believed, and by whose keys.
 #[derive(Clone, Debug)]
 pub struct BelievedToken<'a> {
-    /// What it says.
+    /// Its claims.
     pub verified: Verified,
     /// Its issuer.
     pub issuer: &'a TrustedIssuer,
@@ -54,7 +54,7 @@ pub struct BelievedToken<'a> {
 /// A client that is let in, and with what.
 #[derive(Clone)]
 pub struct Admission {
-    /// What the token says, and until when it is valid.
+    /// The token's claims, and the end of its validity.
     pub verified: Verified,
     /// The issuer's name in the configuration, where there are several.
     pub issuer: Option<Box<str>>,
@@ -111,7 +111,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Whether the same token may be let in later: something that is asked did not answer.
+    /// Returns `true` where the same token may be let in later: something that is asked did not answer.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
@@ -137,7 +137,8 @@ fn joined(errors: &[GrantError]) -> String {
 }
 
 impl Authority {
-    /// Decides on a token. Fetches its issuer's key set where that is needed, and asks the list of revoked tokens. Cancel safe.
+    /// Decides on a token. Fetches its issuer's key set where that is needed, and asks the list of
+    /// revoked tokens. Cancel safe.
     ///
     /// # Errors
     /// [`Rejection`] says why nobody is let in with it.
@@ -157,7 +158,8 @@ impl Authority {
         self.grant(Self::verified(issuer, token)?)
     }
 
-    /// Reads a token and checks that it is its issuer's; keys are fetched where that is needed. Cancel safe.
+    /// Reads a token and checks that it is its issuer's; keys are fetched where that is needed.
+    /// Cancel safe.
     ///
     /// # Errors
     /// [`Rejection::Token`] and [`Rejection::KeySet`].
@@ -228,7 +230,8 @@ impl Authority {
         Ok(BelievedToken { verified, issuer })
     }
 
-    /// The issuer whose keys count for a token: of several that whose `iss` it names, before anything of it is believed.
+    /// The issuer whose keys count for a token: of several that whose `iss` it names, before
+    /// anything of it is believed.
     fn issuer(&self, token: &str) -> Result<&TrustedIssuer, TokenError> {
         if let [only] = self.issuers.as_slice() {
             return Ok(only);

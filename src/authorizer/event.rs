@@ -1,8 +1,8 @@
 //! The question that IoT Core asks a custom authorizer, as far as it is of use here.
 //!
-//! AWS IoT Core developer guide, "Defining your Lambda function": members that are not relevant are left out, and which those are
-//! differs between protocols. So every member may be missing, null or of another type, which counts as missing, and unknown ones
-//! are ignored.
+//! AWS IoT Core developer guide, "Defining your Lambda function": members that are not relevant are
+//! left out, and which those are differs between protocols. So every member may be missing, null or
+//! of another type, which counts as missing, and unknown ones are ignored.
 //!
 //! ```json
 //! {"token": "…", "signatureVerified": true, "protocols": ["tls", "http", "mqtt"],
@@ -91,8 +91,8 @@ impl ConnectQuestion {
         Some(&*login.client_id).filter(|id| !id.is_empty())
     }
 
-    /// The id of the certificate that the client showed as well. The answer's principal must be this (AWS IoT Core developer
-    /// guide, "Custom authentication with X.509 client certificates").
+    /// The id of the certificate that the client showed as well. The answer's principal must be
+    /// this (AWS IoT Core developer guide, "Custom authentication with X.509 client certificates").
     pub(super) fn certificate(&self) -> Option<&str> {
         self.certificate.as_deref()
     }
@@ -103,8 +103,8 @@ impl ConnectQuestion {
     }
 }
 
-/// The bytes of a password, which IoT Core writes in Base64. A token has dots, which Base64 has not: one that is written as it is
-/// is taken as it is, for events that people write.
+/// The bytes of a password, which IoT Core writes in Base64. A token has dots, which Base64 has
+/// not: one that is written as it is is taken as it is, for events that people write.
 fn password_bytes(password: &str) -> Vec<u8> {
     if password.contains('.') {
         return password.as_bytes().to_vec();

@@ -1,4 +1,5 @@
-//! The claims that a valid token must have: its issuer, its audience, and what the configuration asks for.
+//! The claims that a valid token must have: its issuer, its audience, and what the configuration
+//! asks for.
 
 use std::time::Duration;
 
@@ -7,23 +8,24 @@ use serde_json::{Map, Value};
 use super::token_error::TokenError;
 use crate::policy::claim_path::ClaimPath;
 
-/// What a valid token says of where it is from and for whom it is.
+/// Issuer, audience and other claims of a valid token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     /// The value of `iss`.
     pub issuer: Option<String>,
-    /// Values of `aud` of which one must be there; of `client_id` where a token has no `aud`, as the access tokens of Amazon
-    /// Cognito (developer guide, "Understanding the access token"). API Gateway's JWT authorizers have the same rule. Empty
-    /// where it is not looked at.
+    /// Values of `aud` of which one must be there; of `client_id` where a token has no `aud`, as
+    /// the access tokens of Amazon Cognito (developer guide, "Understanding the access token"). API
+    /// Gateway's JWT authorizers have the same rule. Empty where it is not looked at.
     pub audiences: Vec<String>,
     /// Claims that must be there, with the texts that each may be, or have among others.
     pub required: Vec<(ClaimPath, Vec<String>)>,
-    /// How far clocks may be apart.
+    /// Difference of clocks, at most.
     pub leeway: Duration,
 }
 
 impl Expected {
-    /// Sets the claims that a token needs to be taken: issuer and audience in any case, others where they are missing.
+    /// Sets the claims that a token needs to be taken: issuer and audience in any case, others
+    /// where they are missing.
     pub fn fill(&self, claims: &mut Map<String, Value>) {
         let named = [
             ("iss", self.issuer.as_ref()),
@@ -61,7 +63,8 @@ impl Expected {
         }
     }
 
-    /// Checks `aud`, which is one text or a list of texts (RFC 7519, section 4.1.3), or `client_id` where there is none.
+    /// Checks `aud`, which is one text or a list of texts (RFC 7519, section 4.1.3), or `client_id`
+    /// where there is none.
     fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), TokenError> {
         if self.audiences.is_empty() {
             return Ok(());

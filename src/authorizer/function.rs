@@ -1,7 +1,8 @@
 //! The custom authorizer as a function: a question of IoT Core -> an answer, and one log line.
 //!
-//! It never fails: whatever it is asked, and whatever does not answer it, the worst is an answer that lets nobody in. The log line
-//! has the subject, the role, the number of channels and the reason; never the token.
+//! It never fails: whatever it is asked, and whatever does not answer it, the worst is an answer
+//! that lets nobody in. The log line has the subject, the role, the number of channels and the
+//! reason; never the token.
 
 use std::sync::Arc;
 
@@ -29,9 +30,9 @@ pub struct AuthorizerFunction {
 /// One decision.
 #[derive(Debug)]
 pub struct FunctionDecision {
-    /// What IoT Core is answered.
+    /// The answer for IoT Core.
     pub answer: Answer,
-    /// Who is let in, or why nobody is.
+    /// The client that is let in, or the reason of a refusal.
     pub outcome: Result<Admission, FunctionRefusal>,
 }
 
@@ -49,7 +50,8 @@ pub enum FunctionRefusal {
     /// The token lets nobody in.
     #[error(transparent)]
     Rejection(#[from] Rejection),
-    /// The client id is somebody else's. IoT Core would refuse it by the documents, and not say why.
+    /// The client id is somebody else's. IoT Core would refuse it by the documents, and not say
+    /// why.
     #[error("the client id `{client_id}` is none of its own: {}", .own.join(", "))]
     ClientId {
         /// The client id of CONNECT.
@@ -59,7 +61,7 @@ pub enum FunctionRefusal {
     },
 }
 
-/// What a log line says beside the reason.
+/// Fields of a log line beside the reason.
 #[derive(Default)]
 struct Subject {
     subject: Option<String>,

@@ -1,4 +1,5 @@
-//! An issuer whose tokens are believed: its keys belong to it alone, and a token's `iss` decides which issuer's count.
+//! An issuer whose tokens are believed: its keys belong to it alone, and a token's `iss` decides
+//! which issuer's count.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::policy::role_claim::RoleClaim;
 pub struct TrustedIssuer {
     /// Its name in the configuration; `None` where it is the only one.
     pub name: Option<Box<str>>,
-    /// What its tokens say of themselves.
+    /// Claims of its valid tokens.
     pub expected: Expected,
     /// Its keys.
     pub keys: IssuerKeys,
@@ -21,7 +22,8 @@ pub struct TrustedIssuer {
 }
 
 impl TrustedIssuer {
-    /// The holder of the development key: `role` names the role, and nothing else of a token is looked at.
+    /// The holder of the development key: `role` names the role, and nothing else of a token is
+    /// looked at.
     pub fn development() -> Self {
         Self {
             name: None,

@@ -1,8 +1,9 @@
 //! Keys: whom tokens are believed, and with what tokens are made.
 //!
-//! Tokens are believed by public keys: PEM files and key sets (RFC 7517), each key for one algorithm. A shared secret is never
-//! among those of a file or a set; it is believed where the configuration names a variable that holds it, since whoever can
-//! check with it can mint with it as well. The development key is a secret that everybody can read in this file: it is believed
+//! Tokens are believed by public keys: PEM files and key sets (RFC 7517), each key for one
+//! algorithm. A shared secret is never among those of a file or a set; it is believed where the
+//! configuration names a variable that holds it, since whoever can check with it can mint with it
+//! as well. The development key is a secret that everybody can read in this file: it is believed
 //! only where somebody asks for it by name.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
@@ -134,7 +135,7 @@ impl Keys {
         Ok(Self(keys))
     }
 
-    /// Whether a key has this id.
+    /// Returns `true` where a key has this id.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id.as_deref() == Some(id))
     }

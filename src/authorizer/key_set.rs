@@ -1,8 +1,10 @@
-//! The keys of one issuer: those of files, and a set that is fetched from an address of the configuration.
+//! The keys of one issuer: those of files, and a set that is fetched from an address of the
+//! configuration.
 //!
-//! The address is never a token's (`jku` and `iss` say nothing about where keys are). One fetch runs at a time. A set is replaced
-//! as a whole; the last good one stays when a fetch fails. A key id that is not in the set is a reason to fetch it, but not within
-//! 30 s of the last fetch: so tokens with made-up ids cost the issuer one fetch in that time.
+//! The address is never a token's (`jku` and `iss` say nothing about where keys are). One fetch
+//! runs at a time. A set is replaced as a whole; the last good one stays when a fetch fails. A key
+//! id that is not in the set is a reason to fetch it, but not within 30 s of the last fetch: so
+//! tokens with made-up ids cost the issuer one fetch in that time.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,7 +16,8 @@ use tokio::time::{Instant, timeout};
 use super::key::Keys;
 use crate::port::KeySetSource;
 
-/// The age at which a set is fetched again: a key that the issuer takes back is believed no longer than this.
+/// The age at which a set is fetched again: a key that the issuer takes back is believed no longer
+/// than this.
 pub const KEY_SET_AGE: Duration = Duration::from_secs(15 * 60);
 
 /// The time after a fetch in which ids that it did not bring are unknown without another one.
@@ -71,7 +74,7 @@ pub struct FetchedKeys {
 #[derive(Clone, Debug)]
 struct HeldKeys {
     keys: Arc<Keys>,
-    /// When the set was fetched; `None` before the first time.
+    /// Moment when the set was fetched; `None` before the first time.
     fetched: Option<Instant>,
 }
 
@@ -101,7 +104,8 @@ impl fmt::Debug for FetchedKeys {
 }
 
 impl FetchedKeys {
-    /// Keys of files, and a set from a source, of which keys of some algorithms count (of none means all).
+    /// Keys of files, and a set from a source, of which keys of some algorithms count (of none
+    /// means all).
     pub fn new(source: Box<dyn KeySetSource>, fixed: Keys, algorithms: Vec<String>) -> Self {
         Self {
             source,

@@ -1,8 +1,9 @@
 //! The authorizer: from a client's token to what it may do, as IoT Core's custom authorizers answer it.
 //!
-//! A token ([`token`]) is believed by the keys of its issuer ([`issuer`], [`key`], [`key_set`]). Its claims name roles of the
-//! configuration and fill them in; what comes out are policy documents and the answer around them ([`decide`], [`answer`]). The
-//! same decision serves IoT Core ([`event`], [`function`]) and a broker in this process ([`access`]).
+//! A token ([`token`]) is believed by the keys of its issuer ([`issuer`], [`key`], [`key_set`]).
+//! Its claims name roles of the configuration and fill them in; what comes out are policy documents
+//! and the answer around them ([`decide`], [`answer`]). The same decision serves IoT Core
+//! ([`event`], [`function`]) and a broker in this process ([`access`]).
 
 pub mod access;
 pub mod answer;

@@ -1,8 +1,8 @@
 //! The place where a client puts its token.
 //!
-//! Clients of IoT Core put it (developer guide, "Connecting to AWS IoT Core by using custom authentication") in the WebSocket's
-//! query string or a header, under the name that the configuration gives it, in the query that follows the MQTT user name, or as
-//! the MQTT password.
+//! Clients of IoT Core put it (developer guide, "Connecting to AWS IoT Core by using custom
+//! authentication") in the WebSocket's query string or a header, under the name that the
+//! configuration gives it, in the query that follows the MQTT user name, or as the MQTT password.
 
 use crate::port::Presented;
 

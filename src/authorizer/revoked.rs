@@ -1,7 +1,8 @@
 //! Subjects and tokens that were revoked before they expired.
 //!
-//! A list is asked when a client connects, and each time IoT Core asks again. Its answers are remembered for a short time. A list
-//! that cannot be read lets nobody in, unless the configuration says otherwise.
+//! A list is asked when a client connects, and each time IoT Core asks again. Its answers are
+//! remembered for a short time. A list that cannot be read lets nobody in, unless the configuration
+//! says otherwise.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,9 +23,9 @@ const MAX_REMEMBERED: usize = 10_000;
 /// A list of revoked subjects and tokens, with what is remembered of it.
 pub struct RevocationCheck {
     list: Arc<dyn RevocationList>,
-    /// How long an answer counts.
+    /// Time that an answer counts.
     remember: Duration,
-    /// Whether everybody counts as not revoked while the list cannot be read.
+    /// `true` where everybody counts as not revoked while the list cannot be read.
     admits_unread: bool,
     remembered: Mutex<HashMap<String, (Instant, Option<RevokedEntry>)>>,
 }
@@ -143,8 +144,9 @@ impl RevocationCheck {
     }
 }
 
-/// The ids under which a list may name a token. Amazon Cognito's tokens have `origin_jti` as well, which is the same for all
-/// tokens of one sign-in (Amazon Cognito developer guide, "Understanding the access token").
+/// The ids under which a list may name a token. Amazon Cognito's tokens have `origin_jti` as well,
+/// which is the same for all tokens of one sign-in (Amazon Cognito developer guide, "Understanding
+/// the access token").
 fn ids(verified: &Verified, principal: &str) -> Vec<String> {
     let text = |claim: &str| verified.claims.get(claim)?.as_str();
     let named = [

@@ -33,12 +33,12 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Who it is about.
+    /// The subject.
     pub fn subject(&self) -> Option<&str> {
         self.claims.get("sub")?.as_str()
     }
 
-    /// When it was made, in seconds since 1970.
+    /// Moment when it was made, in seconds since 1970.
     pub fn issued_at(&self) -> Option<i64> {
         let issued = self.claims.get("iat")?;
         // The cast saturates.
@@ -95,7 +95,8 @@ pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified,
     Err(error)
 }
 
-/// The key id that a token's header names. Nothing of it is believed: it says which keys to look for.
+/// The key id that a token's header names. Nothing of it is believed: it says which keys to look
+/// for.
 pub(super) fn key_id(token: &str) -> Option<String> {
     let token = token.trim();
     if token.len() > MAX_TOKEN_CHARACTERS {
@@ -104,7 +105,8 @@ pub(super) fn key_id(token: &str) -> Option<String> {
     header::read(token)?.key_id()
 }
 
-/// The issuer that a token names. Nothing of it is believed: it says whose keys and whose `iss` to check it by.
+/// The issuer that a token names. Nothing of it is believed: it says whose keys and whose `iss` to
+/// check it by.
 pub(super) fn unverified_issuer(token: &str) -> Result<String, TokenError> {
     let token = token.trim();
     if token.len() > MAX_TOKEN_CHARACTERS {

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// The longest token that is looked at. IoT Core hands 6,144 characters to an authorizer; a local broker and the gateway see more.
+/// The longest token that is looked at. IoT Core hands 6,144 characters to an authorizer; a local
+/// broker and the gateway see more.
 pub const MAX_TOKEN_CHARACTERS: usize = 16_384;
 
-/// Why a token is not believed.
+/// Reason why a token is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// No token at all.
@@ -41,7 +42,8 @@ pub enum TokenError {
     /// A claim is missing that tokens must have.
     #[error("the claim `{0}` is missing{hint}", hint = missing_hint(.0))]
     Missing(String),
-    /// A claim occurs more than once, so that two readers could read two values (RFC 7519, section 4).
+    /// A claim occurs more than once, so that two readers could read two values (RFC 7519, section
+    /// 4).
     #[error("the claim `{0}` occurs more than once")]
     Repeated(String),
     /// A time beyond the calendar.

@@ -41,7 +41,8 @@ pub async fn environment() -> SdkConfig {
     builder.build()
 }
 
-/// A way to the SDK's configuration. A function pointer, so that a program links the ways that it names and no other.
+/// A way to the SDK's configuration. A function pointer, so that a program links the ways that it
+/// names and no other.
 pub type SdkLoader = fn() -> Pin<Box<dyn Future<Output = SdkConfig> + Send>>;
 
 /// The configuration that SDKs find: see [`environment`].
@@ -54,7 +55,8 @@ pub fn by_variables() -> Pin<Box<dyn Future<Output = SdkConfig> + Send>> {
     Box::pin(async { function() })
 }
 
-/// The SDK's configuration from variables (AWS Lambda developer guide, "Defined runtime environment variables").
+/// The SDK's configuration from variables (AWS Lambda developer guide, "Defined runtime environment
+/// variables").
 pub fn function() -> SdkConfig {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let credentials = variable("AWS_ACCESS_KEY_ID")

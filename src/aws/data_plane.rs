@@ -1,7 +1,8 @@
 //! IoT Core's HTTPS data plane as the daemon's publisher: one call for each message, and every refusal is told.
 //!
-//! A call that is throttled makes all wait for a moment. A call whose fate is unknown (no answer, a server error) is made again
-//! before any other of its topic; beside MQTT connections it is given back, since they may carry it.
+//! A call that is throttled makes all wait for a moment. A call whose fate is unknown (no answer, a
+//! server error) is made again before any other of its topic; beside MQTT connections it is given
+//! back, since they may carry it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -88,7 +89,8 @@ impl DataPlane {
         }
     }
 
-    /// The same beside MQTT connections: a message of unknown fate is given back as transient, and the rate is kept by the pool.
+    /// The same beside MQTT connections: a message of unknown fate is given back as transient, and
+    /// the rate is kept by the pool.
     #[must_use]
     pub fn as_overflow(self) -> Self {
         Self {

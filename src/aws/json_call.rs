@@ -1,7 +1,7 @@
-//! One call of a service that speaks AWS's JSON protocol 1.0 or 1.1, for services of which one action
-//! is of use: EventBridge and KMS, which `eventcast doctor --upstream` asks a few questions, ECS, which
-//! the daemon asks once a minute where it counts tasks, DynamoDB for the list of revoked tokens, and
-//! the parameters of Systems Manager for the authorizer's function.
+//! One call of a service that speaks AWS's JSON protocol 1.0 or 1.1, for services of which one
+//! action is of use: EventBridge and KMS, which `eventcast doctor --upstream` asks a few questions,
+//! ECS, which the daemon asks once a minute where it counts tasks, DynamoDB for the list of revoked
+//! tokens, and the parameters of Systems Manager for the authorizer's function.
 //!
 //! The SDK's clients of EventBridge and KMS alone would be a tenth of a release build.
 

@@ -1,5 +1,6 @@
-//! An issuer's key set, fetched from its address over the SDK's HTTP client, so that the process has one TLS stack with one set
-//! of root certificates. Nothing is signed, and no redirect is followed.
+//! An issuer's key set, fetched from its address over the SDK's HTTP client, so that the process
+//! has one TLS stack with one set of root certificates. Nothing is signed, and no redirect is
+//! followed.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -1,4 +1,5 @@
-//! One parameter of AWS Systems Manager, such as the text of the configuration (API reference, GetParameter).
+//! One parameter of AWS Systems Manager, such as the text of the configuration (API reference,
+//! GetParameter).
 
 use aws_config::SdkConfig;
 use serde_json::json;

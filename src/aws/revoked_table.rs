@@ -1,7 +1,8 @@
 //! The list of revoked subjects and tokens in a DynamoDB table.
 //!
-//! One BatchGetItem a question (Amazon DynamoDB API reference, version 2012-08-10). The table's key is the text `id`. Reads are
-//! eventually consistent, about a second behind: answers are remembered for longer than that by default.
+//! One BatchGetItem a question (Amazon DynamoDB API reference, version 2012-08-10). The table's key
+//! is the text `id`. Reads are eventually consistent, about a second behind: answers are remembered
+//! for longer than that by default.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Who decides on tokens, put together from the configuration, the files that it names, and the adapters that it asks for.
+//! Who decides on tokens, put together from the configuration, the files that it names, and the
+//! adapters that it asks for.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -39,8 +40,8 @@ pub(super) enum KeyChoice<'a> {
     Files(&'a [String]),
 }
 
-/// What decides on tokens, with the list of revoked ones where the configuration has one. `None` (and reported) when keys cannot
-/// be read.
+/// What decides on tokens, with the list of revoked ones where the configuration has one. `None`
+/// (and reported) when keys cannot be read.
 pub(super) fn authority(
     config: &Config,
     choice: KeyChoice<'_>,
@@ -179,7 +180,7 @@ fn keys_of_files(files: &[String], messages: &mut impl Write) -> anyhow::Result<
     Ok(sound.then_some(keys))
 }
 
-/// Whether nothing is named that a token could be believed by.
+/// Returns `true` where nothing is named that a token could be believed by.
 pub(super) fn has_no_keys(config: &Config) -> bool {
     config
         .authorizer

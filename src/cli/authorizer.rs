@@ -1,5 +1,5 @@
-//! `eventcast authorizer`: the custom authorizer of IoT Core on this machine; and, in a build with the feature `lambda`, the
-//! function of AWS Lambda that it is in production.
+//! `eventcast authorizer`: the custom authorizer of IoT Core on this machine; and, in a build with
+//! the feature `lambda`, the function of AWS Lambda that it is in production.
 
 mod invoke;
 #[cfg(feature = "lambda")]

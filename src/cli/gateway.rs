@@ -144,7 +144,7 @@ fn serve_until_end(command: &Command, messages: &mut impl Write) -> anyhow::Resu
     })
 }
 
-/// Whether everything ended in order.
+/// Returns `true` where everything ended in order.
 async fn run_until_drained(
     command: &Command,
     section: &Section,
@@ -173,7 +173,8 @@ async fn run_until_drained(
     }
 }
 
-/// Reads names anew at each SIGHUP; with any fault the old ones stay. Ends only when signals cannot be listened to.
+/// Reads names anew at each SIGHUP; with any fault the old ones stay. Ends only when signals cannot
+/// be listened to.
 async fn reload(command: &Command, gateway: &Gateway) -> anyhow::Error {
     let apply = |config: Config, _: &[Fault]| {
         gateway.sessions().set_directory(directory(&config));

@@ -116,7 +116,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// How reports of several results are written.
+/// Format of reports of several results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
     /// For people.

@@ -1,7 +1,7 @@
 //! The `gateway` section: where clients without WebSockets are served, and by which broker.
 //!
-//! Sealing keys are secrets of all tasks together. They come by the environment alone: a file is kept, copied and shown, and a flag is
-//! seen by every process of the machine.
+//! Sealing keys are secrets of all tasks together. They come by the environment alone: a file is
+//! kept, copied and shown, and a flag is seen by every process of the machine.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -169,12 +169,12 @@ const LIMITS: &[Key] = &[
 
 const CLIENT_ADDRESS: &[&str] = &["peer", "x-forwarded-for"];
 
-/// Where clients without WebSockets are served.
+/// The service for clients without WebSockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gateway {
-    /// Where clients are served.
+    /// Address for clients.
     pub listen: SocketAddr,
-    /// Where operators ask.
+    /// Address for operators.
     pub metrics: Option<SocketAddr>,
     /// The broker.
     pub broker: Option<Broker>,
@@ -188,25 +188,25 @@ pub struct Gateway {
     pub alpn: Option<String>,
     /// Origins whose pages are served.
     pub origins: Vec<String>,
-    /// Whether a load balancer says where clients are.
+    /// `true` where a load balancer says where clients are.
     pub is_forwarded: bool,
     /// The secret that seals.
     pub sealing_key: Option<Secret>,
     /// The secret before.
     pub previous_sealing_key: Option<Secret>,
-    /// How long the broker keeps a session without a connection.
+    /// Time that the broker keeps a session without a connection.
     pub session_expiry: Duration,
-    /// How long a connection stays open between polls.
+    /// Time that a connection stays open between polls.
     pub linger: Duration,
     /// The least time between two connections of one client id.
     pub connect_interval: Duration,
-    /// How long the process may take to finish.
+    /// Time that the process may take to finish.
     pub drain: Duration,
-    /// What clients may ask for.
+    /// Limits of clients.
     pub limits: GatewayLimits,
 }
 
-/// What clients may ask for; `None` for no limit.
+/// Limits of clients; `None` for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GatewayLimits {
     /// Bytes of a request's body.
@@ -257,7 +257,8 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Gateway {
     let [sealing_key, previous_sealing_key] =
         ["sealing_key", "previous_sealing_key"].map(|key| secret(node, key, faults));
     let tls = member(node, "tls");
-    // IoT Core takes MQTT on port 443 by this name only (developer guide, "Device communication protocols").
+    // IoT Core takes MQTT on port 443 by this name only (developer guide, "Device communication
+    // protocols").
     let alpn = broker.as_ref().filter(|broker| {
         broker.transport == Transport::Tls && broker.port == 443 && is_iot_core(broker)
     });
@@ -314,7 +315,8 @@ fn broker(node: &Node, faults: &mut Faults<'_>) -> Option<Broker> {
     broker
 }
 
-/// Origins as browsers send them (RFC 6454, section 6.2): scheme, host and port, and nothing behind.
+/// Origins as browsers send them (RFC 6454, section 6.2): scheme, host and port, and nothing
+/// behind.
 fn origins(node: &Node, faults: &mut Faults<'_>) -> Vec<String> {
     let mut origins = Vec::new();
     for origin in elements(node, "origins") {

@@ -33,8 +33,8 @@ pub struct RequiredPermissions {
     pub role: Permissions,
     /// The daemon's identity at the broker, where that is not the role: a policy of IoT Core.
     pub broker: Permissions,
-    /// Whether the daemon lists the tasks of its cluster, which the configuration does not name: see
-    /// [`Self::within_cluster`].
+    /// `true` where the daemon lists the tasks of its cluster, which the configuration does not name:
+    /// see [`Self::within_cluster`].
     pub counts_tasks: bool,
     /// Remarks on the role's policy, a line each.
     pub role_notes: Vec<String>,

@@ -1,7 +1,7 @@
 //! Values of a section: numbers, times within bounds, addresses.
 //!
-//! The shape of every value was checked before ([`super::check`]): what does not fit it here has its fault already, and the
-//! default takes its place.
+//! The shape of every value was checked before ([`super::check`]): what does not fit it here has
+//! its fault already, and the default takes its place.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +18,8 @@ pub(super) fn number(node: &Node, key: &str, default: usize) -> usize {
     }
 }
 
-/// The time of a key, with a fault where it is outside its bounds, both of which belong to it. `path` is the section's.
+/// The time of a key, with a fault where it is outside its bounds, both of which belong to it.
+/// `path` is the section's.
 pub(super) fn time(
     node: &Node,
     (path, name): (&str, &str),
@@ -39,7 +40,8 @@ pub(super) fn time(
     time
 }
 
-/// The address and port to listen on of a key, with a fault where it is none. `path` is the section's, `example` an address for it.
+/// The address and port to listen on of a key, with a fault where it is none. `path` is the
+/// section's, `example` an address for it.
 pub(super) fn listen_address(
     node: &Node,
     (path, name): (&str, &str),

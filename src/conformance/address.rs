@@ -1,14 +1,15 @@
-//! Addresses of gateways: `https://HOST[:PORT][/PATH]`, of which `/rt/v1` is the path unless another is given.
+//! Addresses of gateways: `https://HOST[:PORT][/PATH]`, of which `/rt/v1` is the path unless
+//! another is given.
 
 use std::fmt;
 
 /// The path at which a gateway serves.
 const BASE_PATH: &str = "/rt/v1";
 
-/// Where a gateway is reached.
+/// The address of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayAddress {
-    /// Whether TLS protects it.
+    /// `true` where TLS protects it.
     pub is_secure: bool,
     /// Host name or address; an IPv6 address without its brackets.
     pub host: String,

@@ -17,7 +17,7 @@ const SECRET: usize = 40;
 /// A whole answer.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
-    /// What was asked, such as `POST /rt/v1/poll`.
+    /// The request, such as `POST /rt/v1/poll`.
     pub(super) what: String,
     pub(super) status: u16,
     pub(super) headers: HeaderMap,

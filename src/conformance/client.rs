@@ -1,4 +1,5 @@
-//! Requests of the suite: each on a connection of its own, so that one can be broken off without another.
+//! Requests of the suite: each on a connection of its own, so that one can be broken off without
+//! another.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,7 +22,7 @@ use super::transport::Dialer;
 /// Bound of what is read of one answer.
 const ANSWER_BYTES: usize = 16 << 20;
 
-/// How long an answer may take beyond the time for which a poll waits.
+/// Time that an answer may take beyond the time for which a poll waits.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One request.
@@ -81,7 +82,7 @@ pub(super) struct Client {
     dialer: Dialer,
     host: String,
     base: String,
-    /// Whether each connection is for one request, which a relay sees end.
+    /// `true` where each connection is for one request, which a relay sees end.
     is_closing: bool,
 }
 
@@ -132,7 +133,8 @@ impl Client {
         }
     }
 
-    /// As [`Client::ask`], where no whole answer is what a rule expects: the error is why it is none.
+    /// As [`Client::ask`], where no whole answer is what a rule expects: the error is why it is
+    /// none.
     pub(super) async fn try_ask(&self, call: &Call) -> Result<Answer, String> {
         let bound = call.waits + ANSWER_TIMEOUT;
         let asking = async {

@@ -1,4 +1,5 @@
-//! Server-sent events as a browser reads them (HTML, section 9.2.6, "Interpreting an event stream"), and how a stream ended.
+//! Server-sent events as a browser reads them (HTML, section 9.2.6, "Interpreting an event
+//! stream"), and how a stream ended.
 
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ impl EventStream {
         self.parser.retry_ms
     }
 
-    /// What comes next, until a moment.
+    /// Returns the next event, until a moment.
     pub(super) async fn next(&mut self, until: Instant) -> StreamItem {
         loop {
             if let Some(item) = self.waiting.pop_front() {
@@ -95,7 +96,7 @@ struct Parser {
     event: StreamEvent,
     has_data: bool,
     retry_ms: Option<u64>,
-    /// Whether the last byte was a carriage return, whose line feed is a part of it.
+    /// `true` where the last byte was a carriage return, whose line feed is a part of it.
     after_return: bool,
 }
 

@@ -1,15 +1,15 @@
 //! What trying a rule came to, where it did not hold.
 
-/// Why a rule is not known to hold.
+/// Reason why a rule is not known to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     /// The deployment did something else; what, and what was expected.
     Broken(String),
     /// Something that the rule needs was not given.
     NotTried {
-        /// What is missing.
+        /// The missing thing.
         why: String,
-        /// How to give it.
+        /// The way to give it.
         help: String,
     },
     /// Something beside the gateway failed, so that nothing further can be said.

@@ -1,9 +1,10 @@
-//! Conformance of a gateway: the rules of its protocol (`docs/gateway.md`), each tried from outside over HTTP on a running
-//! deployment.
+//! Conformance of a gateway: the rules of its protocol (`docs/gateway.md`), each tried from outside
+//! over HTTP on a running deployment.
 //!
-//! A rule opens sessions of its own, has messages published, and looks at what comes back. Some are tried through proxies that
-//! this module runs on the loopback interface in front of the deployment, and that hold back, cut or slice what passes. It never
-//! looks into the gateway, so that any deployment, and any other gateway of the same protocol, can be tried.
+//! A rule opens sessions of its own, has messages published, and looks at what comes back. Some are
+//! tried through proxies that this module runs on the loopback interface in front of the
+//! deployment, and that hold back, cut or slice what passes. It never looks into the gateway, so
+//! that any deployment, and any other gateway of the same protocol, can be tried.
 
 pub mod address;
 mod answer;
@@ -58,15 +59,15 @@ pub struct Suite {
     pub channels: Vec<ProbeChannel>,
     /// A channel that the token may not listen to.
     pub denied_channel: Option<String>,
-    /// How messages get to the channels.
+    /// The way of messages to the channels.
     pub publisher: Option<Publisher>,
     /// A web page's origin that the deployment allows.
     pub origin: Option<String>,
     /// A shell command that makes the gateway drain.
     pub drain: Option<String>,
-    /// How many sessions may be opened in search of the quota.
+    /// Number of sessions that may be opened in search of the quota.
     pub quota: Option<u32>,
-    /// Whether rules that take long are left out.
+    /// `true` where rules that take long are left out.
     pub is_quick: bool,
     /// Names of rules, or what they begin with; all rules when there are none.
     pub only: Vec<String>,
@@ -89,7 +90,7 @@ pub fn rules() -> impl Iterator<Item = RuleName> {
     })
 }
 
-/// What is told while the suite runs.
+/// Progress of a running suite.
 pub trait Progress {
     /// A rule is tried from now on.
     fn begins(&self, rule: &'static str);
@@ -97,7 +98,7 @@ pub trait Progress {
     fn ends(&self, rule: &RuleReport);
 }
 
-/// How long the deployment may take to answer the first request.
+/// Time that the deployment may take to answer the first request.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
 
 impl Suite {
@@ -112,9 +113,8 @@ impl Suite {
 
     /// Tries the rules, one after the other; those that take long beside them.
     ///
-    /// # Errors
-    /// A sentence that says why nothing can be tried: nobody answers, the token is refused, no channel is granted, or
-    /// messages cannot be published.
+    /// # Errors A sentence that says why nothing can be tried: nobody answers, the token is
+    /// refused, no channel is granted, or messages cannot be published.
     pub async fn run(&self, progress: &impl Progress) -> Result<Report, String> {
         let begin = Instant::now();
         let bench = Bench::new(self);
@@ -137,7 +137,8 @@ impl Suite {
         };
         let (slow, mut reports) = join(slow, quick).await;
         reports.extend(slow);
-        // What every answer must have is known when all answers have been seen, and a drain ends the gateway.
+        // What every answer must have is known when all answers have been seen, and a drain ends
+        // the gateway.
         for pace in [Pace::Drain, Pace::Last] {
             for rule in wanted(pace) {
                 reports.push(self.try_rule(rule, &bench, progress).await);

@@ -1,4 +1,5 @@
-//! What each answer of a run must have, whatever was asked; looked at beside the rules, and reported at the end.
+//! What each answer of a run must have, whatever was asked; looked at beside the rules, and
+//! reported at the end.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,14 +19,14 @@ pub(super) enum Demand {
     Lengths,
 }
 
-/// What was seen of one answer.
+/// Observation of one answer.
 pub(super) struct Seen<'a> {
     pub(super) what: &'a str,
     pub(super) status: u16,
     pub(super) headers: &'a HeaderMap,
     /// The whole body, unless it is a stream.
     pub(super) body: Option<&'a [u8]>,
-    /// Whether it is one of the module's files, which browsers keep.
+    /// `true` where it is one of the module's files, which browsers keep.
     pub(super) is_file: bool,
 }
 

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::ProbeChannel;
 
-/// How long a message may take to be published.
+/// Time that a message may take to be published.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a topic's levels may hold as they are in a URL (RFC 3986, section 2.3).
@@ -32,9 +32,11 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
 /// A way of publishing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Publisher {
-    /// `POST /topics/TOPIC?qos=1` at a plain HTTP address, `HOST:PORT`, as `eventcast dev` serves it.
+    /// `POST /topics/TOPIC?qos=1` at a plain HTTP address, `HOST:PORT`, as `eventcast dev` serves
+    /// it.
     DataPlane(String),
-    /// A shell command in which `{channel}`, `{topic}` and `{id}` are replaced; the message must carry the id.
+    /// A shell command in which `{channel}`, `{topic}` and `{id}` are replaced; the message must
+    /// carry the id.
     Command(String),
 }
 

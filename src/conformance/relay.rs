@@ -1,6 +1,8 @@
-//! Hostile proxies: relays on the loopback interface that hold back, cut or slice what a gateway answers.
+//! Hostile proxies: relays on the loopback interface that hold back, cut or slice what a gateway
+//! answers.
 //!
-//! They know as much of HTTP as they need: where a head ends. One connection of a client is one to the gateway.
+//! They know as much of HTTP as they need: where a head ends. One connection of a client is one to
+//! the gateway.
 
 use std::io;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use super::transport::{Dialer, Wire};
 /// The most that is held back of one answer.
 const HELD_BYTES: usize = 16 << 20;
 
-/// What a relay does to answers.
+/// Treatment of answers by a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hostility {
     /// Nothing is passed on before the whole answer is there.
@@ -75,7 +77,8 @@ async fn relay(client: TcpStream, dialer: &Dialer, hostility: Hostility) -> io::
     let (mut from_server, mut to_server): (ReadHalf<_>, WriteHalf<_>) = split(server);
     let up = async {
         tokio::io::copy(&mut from_client, &mut to_server).await?;
-        // A client that is done with sending still reads; one that has gone ends the whole by a failed write.
+        // A client that is done with sending still reads; one that has gone ends the whole by a
+        // failed write.
         std::future::pending::<io::Result<()>>().await
     };
     let down = down(&mut from_server, &mut to_client, hostility);

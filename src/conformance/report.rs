@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::address::GatewayAddress;
 
-/// What is known of a rule.
+/// Verdict on a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
@@ -14,14 +14,14 @@ pub enum Verdict {
     Held,
     /// It does not hold.
     Broken {
-        /// What was seen, and what was expected.
+        /// Observation and expectation.
         why: String,
     },
     /// Something that it needs was not given.
     NotTried {
-        /// What is missing.
+        /// The missing thing.
         why: String,
-        /// How to give it.
+        /// The way to give it.
         help: String,
     },
 }
@@ -31,12 +31,12 @@ pub enum Verdict {
 pub struct RuleReport {
     /// Its name, such as `poll.lost-response`.
     pub rule: &'static str,
-    /// What it says, as one sentence.
+    /// Its text, one sentence.
     pub title: &'static str,
-    /// Whether it holds.
+    /// `true` where it holds.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// How long it took.
+    /// Time that it took.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub took: Duration,
 }
@@ -52,7 +52,7 @@ pub struct Report {
     pub broken: usize,
     /// The number of rules that could not be tried.
     pub not_tried: usize,
-    /// How long the run took.
+    /// Time that the run took.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub took: Duration,
     /// The rules.

@@ -52,7 +52,7 @@ impl Session {
     }
 }
 
-/// What a poll returned.
+/// Answer to a poll.
 #[derive(Clone, Debug)]
 pub(super) struct Polled {
     pub(super) answer: Answer,

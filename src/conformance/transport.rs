@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use super::address::GatewayAddress;
 
-/// How long a connection may take to be open.
+/// Time that a connection may take to be open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The client's side of TLS.

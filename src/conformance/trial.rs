@@ -17,13 +17,13 @@ use super::session::{Polled, Session};
 use super::transport::Dialer;
 use super::{ProbeChannel, Suite};
 
-/// How long messages may take from the publisher to a client.
+/// Time that messages may take from the publisher to a client.
 pub(super) const DELIVERY: Duration = Duration::from_secs(15);
 
-/// How long a quota may hold the suite back, for one request.
+/// Time that a quota may hold the suite back, for one request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What all rules of a run have in common.
+/// State that all rules of a run share.
 pub(super) struct Bench<'s> {
     pub(super) suite: &'s Suite,
     pub(super) client: Client,
@@ -135,7 +135,8 @@ impl<'b> Trial<'b> {
         }
     }
 
-    /// Sends a request to the deployment, and looks at the answer as at every other. A quota is waited for, within bounds.
+    /// Sends a request to the deployment, and looks at the answer as at every other. A quota is
+    /// waited for, within bounds.
     pub(super) async fn ask(&self, call: &Call) -> Outcome<Answer> {
         self.ask_of(self.client(), call).await
     }
@@ -277,7 +278,8 @@ impl<'b> Trial<'b> {
         }
     }
 
-    /// Polls on, cursor after cursor, until all of these messages have come; each as often as it came.
+    /// Polls on, cursor after cursor, until all of these messages have come; each as often as it
+    /// came.
     pub(super) async fn collect(
         &self,
         session: &mut Session,
@@ -362,7 +364,7 @@ impl<'b> Trial<'b> {
     }
 }
 
-/// How long an answer asks to wait, where it is a quota's.
+/// Time that an answer asks to wait, where it is a quota's.
 pub(super) fn quota_wait(answer: &Answer) -> Option<Duration> {
     if answer.status != 429 {
         return None;

@@ -250,7 +250,7 @@ impl AllowedSites {
     }
 }
 
-/// Whether a page of another site may have sent a request, by `Sec-Fetch-Site`. Programs leave it
+/// Returns `true` where a page of another site may have sent a request, by `Sec-Fetch-Site`. Programs leave it
 /// out; a value that is not known, or one of several, counts as another site's.
 pub(in crate::dev) fn is_cross_site(headers: &HeaderMap) -> bool {
     headers.get_all(FETCH_SITE).iter().any(|line| {

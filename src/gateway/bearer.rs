@@ -1,7 +1,8 @@
 //! The client's token, as requests carry it (RFC 6750, section 2.1).
 //!
-//! The gateway proves no signature: the broker's authorizer does, at CONNECT. What is read here without proof decides only what the
-//! client id is called and how soon a token is refused; a token that is not the one that the broker believed is shown to the broker.
+//! The gateway proves no signature: the broker's authorizer does, at CONNECT. What is read here
+//! without proof decides only what the client id is called and how soon a token is refused; a token
+//! that is not the one that the broker believed is shown to the broker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub struct Bearer {
     claims: Option<Arc<Map<String, Value>>>,
 }
 
-/// What identifies a token without showing it.
+/// Digest that identifies a token without showing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub(super) [u8; 16]);
 
@@ -29,7 +30,7 @@ impl TokenHash {
     pub const NONE: Self = Self([0; 16]);
 }
 
-/// Why a request's token cannot be used.
+/// Reason why a request's token cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BearerError {
     /// There is none.
@@ -84,12 +85,12 @@ impl Bearer {
         &self.text
     }
 
-    /// What the token says, unproved; `None` where it is no JWT.
+    /// The token's claims, unproved; `None` where it is no JWT.
     pub fn claims(&self) -> Option<&Map<String, Value>> {
         self.claims.as_deref()
     }
 
-    /// What identifies it.
+    /// Its digest.
     pub fn hash(&self) -> TokenHash {
         let mut hash = [0; 16];
         let whole = digest(&SHA256, self.text.as_bytes());
@@ -99,15 +100,16 @@ impl Bearer {
         TokenHash(hash)
     }
 
-    /// Whether its own claims say that it has expired, `now` in seconds since 1970.
+    /// Returns `true` where its own claims say that it has expired, `now` in seconds since 1970.
     pub fn is_expired(&self, now: u64) -> bool {
         self.expires().is_some_and(|expires| expires <= now)
     }
 
-    /// When it expires by its own claims, in seconds since 1970.
+    /// Moment when it expires by its own claims, in seconds since 1970.
     pub fn expires(&self) -> Option<u64> {
         let seconds = self.claims()?.get("exp")?.as_f64()?;
-        // A NumericDate may have a fraction (RFC 7519, section 2); negative ones become zero, huge ones the largest.
+        // A NumericDate may have a fraction (RFC 7519, section 2); negative ones become zero, huge
+        // ones the largest.
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

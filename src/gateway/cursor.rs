@@ -1,8 +1,10 @@
 //! Cursors: how far a client has read.
 //!
-//! A cursor names the last message that came with it twice: by its number on the connection that the message came from, and by the keys
-//! of all messages that the client was given and had not confirmed before. The number is exact and holds on its own connection only;
-//! on any other the broker has sent the messages again with other packet identifiers, and keys tell which of them the client has.
+//! A cursor names the last message that came with it twice: by its number on the connection that
+//! the message came from, and by the keys of all messages that the client was given and had not
+//! confirmed before. The number is exact and holds on its own connection only; on any other the
+//! broker has sent the messages again with other packet identifiers, and keys tell which of them
+//! the client has.
 
 use super::seal::{OpenError, Purpose, SealingKeys};
 use super::session::SessionSerial;
@@ -13,14 +15,14 @@ pub type MessageKey = u64;
 /// The most keys in a cursor: unacknowledged messages of one connection.
 pub const MAX_KEYS: usize = 128;
 
-/// How far a client has read.
+/// Position of a client in its messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// The connection whose numbers it has.
     pub epoch: u64,
     /// The number of the last message.
     pub number: u64,
-    /// When the session's client id connected last, in seconds since 1970.
+    /// Moment when the session's client id connected last, in seconds since 1970.
     pub connected: u64,
     /// The keys of messages that the client has once it has this cursor.
     pub keys: Vec<MessageKey>,

@@ -9,7 +9,7 @@ use crate::policy::grant::{Grants, MergeError};
 use crate::policy::role::Role;
 use crate::policy::role_claim::RoleClaim;
 
-/// What a configuration says of names.
+/// Names of a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
     /// The kinds of channels.
@@ -31,29 +31,30 @@ pub struct IssuerRoles {
     pub role_claim: RoleClaim,
 }
 
-/// What a client is called at the broker.
+/// Name of a client at the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientName {
     /// Its principal.
     pub principal: Box<str>,
-    /// Whether its client id is the principal alone, as the role has it.
+    /// `true` where its client id is the principal alone, as the role has it.
     pub is_exact: bool,
 }
 
-/// The part of a client id by which logs and the inspector tell a gateway's connections from a client's own.
+/// The part of a client id by which logs and the inspector tell a gateway's connections from a
+/// client's own.
 const LABEL: &str = "-gateway-";
 
 /// Bytes of a client id's random part, in hexadecimal.
 const RANDOM_BYTES: usize = 10;
 
 impl Directory {
-    /// Whether clients need a token.
+    /// Returns `true` where clients need a token.
     pub fn asks_for_tokens(&self) -> bool {
         !self.roles.is_empty()
     }
 
-    /// The name of a token's bearer, as the role that its claims name binds client ids. The claims need not be proved: a client id that
-    /// is not the bearer's is refused by the broker.
+    /// The name of a token's bearer, as the role that its claims name binds client ids. The claims
+    /// need not be proved: a client id that is not the bearer's is refused by the broker.
     ///
     /// # Errors
     /// Why there is none, in one line.
@@ -145,7 +146,8 @@ impl Directory {
 }
 
 impl ClientName {
-    /// Whether a client id is this client's, as policies grant them: its principal, or that with a hyphen and a suffix.
+    /// Returns `true` where a client id is this client's, as policies grant them: its principal, or that with a
+    /// hyphen and a suffix.
     pub fn has_client_id(&self, id: &str) -> bool {
         let suffix = id.strip_prefix(&*self.principal);
         let is_own =

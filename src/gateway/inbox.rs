@@ -1,8 +1,10 @@
-//! The messages of one session on one connection: those that nobody has asked for yet, those that the client was given and has not
-//! confirmed, and those that it has confirmed on another connection and the broker may send again. Pure.
+//! The messages of one session on one connection: those that nobody has asked for yet, those that
+//! the client was given and has not confirmed, and those that it has confirmed on another
+//! connection and the broker may send again. Pure.
 //!
-//! A message that the client was given stays here, and unacknowledged at the broker, until the client shows a cursor that was made with
-//! it or after it. A cursor of this connection names messages by their numbers; one of another names them by their keys (`cursor`).
+//! A message that the client was given stays here, and unacknowledged at the broker, until the
+//! client shows a cursor that was made with it or after it. A cursor of this connection names
+//! messages by their numbers; one of another names them by their keys (`cursor`).
 
 use std::collections::VecDeque;
 
@@ -40,7 +42,8 @@ pub(super) struct Inbox {
     bytes: usize,
     /// Messages that the client has, and the broker may send again.
     known: Vec<MessageKey>,
-    /// Keys of the messages that were confirmed last: their acknowledgements may be lost with the connection.
+    /// Keys of the messages that were confirmed last: their acknowledgements may be lost with the
+    /// connection.
     last: Vec<MessageKey>,
 }
 
@@ -81,7 +84,7 @@ impl Inbox {
         None
     }
 
-    /// Whether there is something to give.
+    /// Returns `true` where there is something to give.
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
@@ -93,8 +96,8 @@ impl Inbox {
 
     /// Takes a client's cursor; the packets that it confirms.
     ///
-    /// # Errors
-    /// [`StaleCursor`] where the client has shown a later one: what lies between cannot be given again.
+    /// # Errors [`StaleCursor`] where the client has shown a later one: what lies between cannot be
+    /// given again.
     pub(super) fn confirm(&mut self, cursor: &Cursor) -> Result<Vec<PacketId>, StaleCursor> {
         if cursor.epoch != self.epoch || cursor.number > self.given {
             return Ok(self.confirm_by_keys(&cursor.keys));
@@ -121,7 +124,8 @@ impl Inbox {
             .collect())
     }
 
-    /// Of a cursor of another connection: what the client has is acknowledged, the rest is to be given.
+    /// Of a cursor of another connection: what the client has is acknowledged, the rest is to be
+    /// given.
     fn confirm_by_keys(&mut self, keys: &[MessageKey]) -> Vec<PacketId> {
         let mut unseen: Vec<MessageKey> = keys.to_vec();
         let mut packets = Vec::new();
@@ -164,7 +168,8 @@ impl Inbox {
         self.returned.back().map(|held| &held.message)
     }
 
-    /// The first message after a number, with its own number and the cursor that confirms it; one that waits is given for it.
+    /// The first message after a number, with its own number and the cursor that confirms it; one
+    /// that waits is given for it.
     pub(super) fn give_after(&mut self, number: u64) -> Option<(u64, Bytes, Cursor)> {
         let first = self.given - self.returned.len() as u64;
         let at = usize::try_from(number.max(first) - first).unwrap_or(usize::MAX);
@@ -180,12 +185,13 @@ impl Inbox {
         self.pending.front().map(|held| held.message.json.len())
     }
 
-    /// How many messages the client was given and has not confirmed.
+    /// Number of messages that the client was given and has not confirmed.
     pub(super) fn unconfirmed_count(&self) -> usize {
         self.returned.len()
     }
 
-    /// The cursor after the first `count` unconfirmed messages. Without the times, which the session knows.
+    /// The cursor after the first `count` unconfirmed messages. Without the times, which the
+    /// session knows.
     pub(super) fn cursor(&self, count: usize) -> Cursor {
         let behind = self.returned.len().saturating_sub(count) as u64;
         let returned = self.returned.iter().take(count);

@@ -1,7 +1,9 @@
-//! Bounds on what clients may ask for. Each can be switched off by itself, and none depends on another.
+//! Bounds on what clients may ask for. Each can be switched off by itself, and none depends on
+//! another.
 //!
-//! A rate is counted for a principal where a session proves whose it is: a session is sealed once the broker has believed a token. What
-//! asks for a new session proves nothing yet, and counts for the address that it comes from: nobody can use up another's share.
+//! A rate is counted for a principal where a session proves whose it is: a session is sealed once
+//! the broker has believed a token. What asks for a new session proves nothing yet, and counts for
+//! the address that it comes from: nobody can use up another's share.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -36,7 +38,8 @@ impl Default for Limits {
             body_bytes: 64 * 1_024,
             channels: Some(SUBSCRIPTIONS_PER_CONNECTION),
             sessions_per_principal: Some(20),
-            // A session has 100 messages a second at the most (IoT Core's for a connection): one poll each.
+            // A session has 100 messages a second at the most (IoT Core's for a connection): one
+            // poll each.
             requests_per_second: Some(100),
             sessions_per_second: Some(50),
             sessions: Some(20_000),
@@ -69,7 +72,8 @@ impl LimitName {
     }
 }
 
-/// The keys that one rate is counted for at a time. Those that have their full share back are forgotten first.
+/// The keys that one rate is counted for at a time. Those that have their full share back are
+/// forgotten first.
 const MAX_KEYS: usize = 100_000;
 
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,7 @@ use crate::wire::property::{Value, id, properties};
 pub(super) struct Message {
     /// An object of JSON without line breaks.
     pub(super) json: Bytes,
-    /// What tells it from others, where it was made of an event.
+    /// Identity of a message that was made of an event.
     pub(super) key: Option<MessageKey>,
 }
 

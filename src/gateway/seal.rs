@@ -1,9 +1,10 @@
 //! Sealed texts: what a client carries for the gateway, and can neither read nor change.
 //!
-//! AES-256-GCM (NIST SP 800-38D). Each process derives a key of its own from the secret and a random salt (HKDF, RFC 5869) and counts
-//! nonces, so that any number of tasks may share a secret without ever using a nonce twice. A text is Base64 for URLs of: a version,
-//! the salt, the nonce, the sealed bytes and the tag. The purpose, and the session for what belongs to one, are authenticated and not
-//! carried: a cursor never opens as a session, and never in another session.
+//! AES-256-GCM (NIST SP 800-38D). Each process derives a key of its own from the secret and a
+//! random salt (HKDF, RFC 5869) and counts nonces, so that any number of tasks may share a secret
+//! without ever using a nonce twice. A text is Base64 for URLs of: a version, the salt, the nonce,
+//! the sealed bytes and the tag. The purpose, and the session for what belongs to one, are
+//! authenticated and not carried: a cursor never opens as a session, and never in another session.
 //!
 //! Two secrets may be in force during a rotation: the first seals, both open.
 
@@ -39,7 +40,7 @@ pub enum Purpose {
     Ticket = 3,
 }
 
-/// Why a text does not open.
+/// Reason why a text does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// It was not sealed here for this purpose, or was changed.
@@ -50,7 +51,7 @@ pub enum OpenError {
     Expired,
 }
 
-/// Why a secret cannot be used.
+/// Reason why a secret cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// It is no Base64.

@@ -1,4 +1,5 @@
-//! The ports of a gateway, and its end: waiting polls are answered, streams end, the broker keeps the sessions.
+//! The ports of a gateway, and its end: waiting polls are answered, streams end, the broker keeps
+//! the sessions.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::api::Gateway;
 use crate::http_server::{self, HttpLimits};
 use crate::telemetry::exposition::Format;
 
-/// Where a gateway listens.
+/// Listeners of a gateway.
 pub struct Listeners {
     /// For clients.
     pub api: TcpListener,
@@ -28,14 +29,17 @@ pub struct Listeners {
 /// Connections beside those of sessions: probes, and requests that come and go.
 const MORE_CONNECTIONS: usize = 1_000;
 
-/// How often it is looked whether requests are still being answered, and how long answers have for their way out.
+/// How often it is looked whether requests are still being answered, and how long answers have for
+/// their way out.
 const LOOK: Duration = Duration::from_millis(20);
 const WAY_OUT: Duration = Duration::from_millis(200);
 
-/// How long a draining gateway answers at least that it drains: load balancers take a moment to see it.
+/// Time that a draining gateway answers at least that it drains: load balancers take a moment to see
+/// it.
 const NOTICE: Duration = Duration::from_secs(1);
 
-/// Serves until the gateway is told to drain and has drained, for which it has some time; `false` where that was not enough.
+/// Serves until the gateway is told to drain and has drained, for which it has some time; `false`
+/// where that was not enough.
 ///
 /// # Errors
 /// When a socket fails.
@@ -50,7 +54,8 @@ pub async fn serve(
         connections: sessions.saturating_mul(2).saturating_add(MORE_CONNECTIONS),
         head_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(20),
-        // Longer than a load balancer keeps its connections (60 s): it is to end them, not the gateway.
+        // Longer than a load balancer keeps its connections (60 s): it is to end them, not the
+        // gateway.
         idle_timeout: Duration::from_secs(75),
         // Tickets come as cookies.
         buffer_bytes: 32 * 1_024,

@@ -15,17 +15,18 @@ pub struct SessionSerial(pub(super) [u8; 8]);
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// What tells it from others.
+    /// Its identity.
     pub serial: SessionSerial,
-    /// Whose it is.
+    /// Its owner.
     pub principal: Box<str>,
     /// Its client id at the broker.
     pub client_id: Box<str>,
     /// The token that the broker believed.
     pub token: TokenHash,
-    /// Whether the client brought the client id, and connects with it by itself as well: the broker's session outlives this one.
+    /// `true` where the client brought the client id, and connects with it by itself as well: the
+    /// broker's session outlives this one.
     pub adopts: bool,
-    /// When it ends, in seconds since 1970.
+    /// Moment when it ends, in seconds since 1970.
     pub expires: u64,
     /// Its channels, as the client names them.
     pub channels: Vec<Box<str>>,

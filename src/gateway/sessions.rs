@@ -1,12 +1,16 @@
-//! The links of this task: which one serves a session, and how one is opened for a session that comes from another task.
+//! The links of this task: which one serves a session, and how one is opened for a session that
+//! comes from another task.
 //!
-//! Another task takes a session over with the same client id, for which alone the broker has the messages that are not acknowledged. It
-//! connects no sooner than [`BrokerSettings::connect_interval`] after the last CONNECT that the cursor knows of; the task that had the
-//! session sees its connection taken over, answers 409 to a poll that waits there, and does not connect again. Where the broker has
-//! lost the session, the client hears so (410): nothing is ever resumed silently with something missing.
+//! Another task takes a session over with the same client id, for which alone the broker has the
+//! messages that are not acknowledged. It connects no sooner than
+//! [`BrokerSettings::connect_interval`] after the last CONNECT that the cursor knows of; the task
+//! that had the session sees its connection taken over, answers 409 to a poll that waits there, and
+//! does not connect again. Where the broker has lost the session, the client hears so (410):
+//! nothing is ever resumed silently with something missing.
 //!
-//! A new token is shown to the broker on a second connection. Only when the broker lets it in, which ends the first, does it serve
-//! the session: a forged token costs its bearer an answer, and the session nothing.
+//! A new token is shown to the broker on a second connection. Only when the broker lets it in,
+//! which ends the first, does it serve the session: a forged token costs its bearer an answer, and
+//! the session nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -25,7 +29,7 @@ use super::metrics::{Counted, GatewayMetrics};
 use super::seal::SealingKeys;
 use super::session::{Session, SessionSerial, random};
 
-/// How long a session may go on. Clients make a new one after a 410.
+/// Time that a session may go on. Clients make a new one after a 410.
 const SESSION_LIFE: Duration = Duration::from_secs(24 * 3_600);
 
 /// Seconds since 1970.
@@ -46,13 +50,13 @@ pub struct Sessions {
 
 /// A session that another connection has taken over from this task, and has not been back.
 struct TakenOver {
-    /// When the connection here was opened, in seconds since 1970.
+    /// Moment when the connection here was opened, in seconds since 1970.
     connected: u64,
     until: Instant,
 }
 
-/// How long a task remembers that. A client that shows a cursor of before is not to take its session back: it may be on a WebSocket
-/// again, or the request is one that a newer one superseded.
+/// Time that a task remembers that. A client that shows a cursor of before is not to take its
+/// session back: it may be on a WebSocket again, or the request is one that a newer one superseded.
 const TAKEN_OVER_MEMORY: Duration = Duration::from_secs(60);
 
 /// The most sessions that it is remembered of.
@@ -64,7 +68,7 @@ struct Served {
     successor: Option<Arc<Link>>,
 }
 
-/// Why a session cannot be served.
+/// Reason why a session cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotServed {
     /// A newer session has the client id.
@@ -117,7 +121,8 @@ impl Sessions {
         self.links().len()
     }
 
-    /// The same of one principal, as far as the broker has let them in: nobody fills another's share.
+    /// The same of one principal, as far as the broker has let them in: nobody fills another's
+    /// share.
     pub(super) fn count_of(&self, principal: &str) -> usize {
         let links = self.links();
         let same = links
@@ -126,8 +131,9 @@ impl Sessions {
         same.count()
     }
 
-    /// A new session without channels, once the broker has let it in. One that `adopts` begins with what the broker keeps for the client
-    /// id: messages that a connection of the client's own has left.
+    /// A new session without channels, once the broker has let it in. One that `adopts` begins with
+    /// what the broker keeps for the client id: messages that a connection of the client's own has
+    /// left.
     pub(super) async fn create(
         self: &Arc<Self>,
         principal: Box<str>,
@@ -258,7 +264,7 @@ impl Sessions {
         (link.serial == session.serial && !link.is_over()).then(|| Arc::clone(link))
     }
 
-    /// When a client id may connect that connected at a moment, in seconds since 1970.
+    /// Moment when a client id may connect that connected at a moment, in seconds since 1970.
     fn not_before(&self, connected: u64) -> Instant {
         let interval = self.settings.connect_interval;
         // Both moments are whole seconds: what lies between them may be a second less.
@@ -336,7 +342,7 @@ impl Sessions {
         }
     }
 
-    /// Whether the session was taken over from here, and the cursor knows of no later connection.
+    /// Returns `true` where the session was taken over from here, and the cursor knows of no later connection.
     fn was_taken_over(&self, serial: SessionSerial, cursor: &Cursor) -> bool {
         let taken_over = self
             .taken_over
@@ -353,7 +359,8 @@ impl Sessions {
         tasks.abort_all();
     }
 
-    /// Closes all connections and waits for their ends; the broker keeps the sessions for other tasks.
+    /// Closes all connections and waits for their ends; the broker keeps the sessions for other
+    /// tasks.
     pub async fn close(&self) {
         for served in self.links().values() {
             served.link.close(false);

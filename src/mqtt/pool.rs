@@ -78,7 +78,7 @@ impl Shared {
 pub struct Pool {
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
-    /// How long an answer may take.
+    /// Time that an answer may take.
     publish_timeout: Duration,
     closing: watch::Sender<Option<Instant>>,
     tasks: Mutex<JoinSet<()>>,

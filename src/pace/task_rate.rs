@@ -13,8 +13,8 @@ const DECREASE: f64 = 0.5;
 /// The part of its share that a task's rate grows by in a second after that.
 const INCREASE: f64 = 0.1;
 
-/// The part of the rate that growth ends at which a task keeps however often it is refused: a broker
-/// that refuses for other reasons than this task's rate must not stop it.
+/// The part of the rate that growth ends at which a task keeps however often it is refused: a
+/// broker that refuses for other reasons than this task's rate must not stop it.
 const LEAST: f64 = 0.05;
 
 /// The rate that a task without a share tries out after a refusal, at the least. What it happened

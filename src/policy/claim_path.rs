@@ -1,8 +1,9 @@
-//! The place of a claim in a token: `role`, `cognito:groups`, `realm_access.roles`, `"https://shop.example/roles"`.
+//! The place of a claim in a token: `role`, `cognito:groups`, `realm_access.roles`,
+//! `"https://shop.example/roles"`.
 //!
-//! Dots lead into objects; a name with dots of its own is in quotation marks, as in the placeholders
-//! of roles (`{claims."https://shop.example/tenant"}`). One text has one reading: a claim that is
-//! literally named `realm_access.roles` is not what `realm_access.roles` names.
+//! Dots lead into objects; a name with dots of its own is in quotation marks, as in the
+//! placeholders of roles (`{claims."https://shop.example/tenant"}`). One text has one reading: a
+//! claim that is literally named `realm_access.roles` is not what `realm_access.roles` names.
 
 use std::fmt;
 

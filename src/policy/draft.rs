@@ -137,7 +137,7 @@ fn json(text: serde_json::Result<String>) -> String {
     text.expect("text can be written as JSON")
 }
 
-/// What is allowed, before it is cut into documents.
+/// Permissions, before they are cut into documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
     /// For each resource, in the order of their names, the actions on it.

@@ -83,7 +83,7 @@ impl Grants {
         }
     }
 
-    /// What several roles of one client give to the bearer of some claims; `None` of no roles.
+    /// Grants of several roles of one client for the bearer of some claims; `None` of no roles.
     ///
     /// # Errors
     /// [`MergeError`] for the first role that does not fit.
@@ -108,7 +108,8 @@ impl Grants {
         Ok(merged)
     }
 
-    /// Adds what another role of the same client grants; each role's entries keep their own meaning.
+    /// Adds what another role of the same client grants; each role's entries keep their own
+    /// meaning.
     ///
     /// # Errors
     /// The other's principal, where it is another one: a client has one.

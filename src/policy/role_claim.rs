@@ -17,7 +17,7 @@ const MAX_NAMES: usize = 1_000;
 /// The longest name that a message quotes, in characters.
 const QUOTED: usize = 60;
 
-/// What counts of the roles that a token names.
+/// Choice among the roles that a token names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RoleChoice {
     /// The first in the token's order.
@@ -32,7 +32,7 @@ pub enum RoleChoice {
 pub struct RoleClaim {
     /// The claim.
     pub path: ClaimPath,
-    /// What counts where it names several.
+    /// Choice where it names several.
     pub choice: RoleChoice,
     /// The role for a name that is not the role's own, such as `shop/customers` for `customer`.
     pub names: BTreeMap<Box<str>, Box<str>>,
@@ -52,7 +52,7 @@ pub enum RoleClaimError {
     NoneKnown {
         /// The claim.
         claim: String,
-        /// What it names instead.
+        /// Names that it has instead.
         names: Vec<String>,
     },
     /// Too many names.

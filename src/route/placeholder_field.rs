@@ -108,7 +108,7 @@ impl PlaceholderField {
         Ok(())
     }
 
-    /// Whether a value whose elements contradict those that were chosen is no loss: `[*]` marks the
+    /// Returns `true` where a value whose elements contradict those that were chosen is no loss: `[*]` marks the
     /// array where they part. `slots` are the placeholders that were given values, this one
     /// included.
     pub(super) fn check_parting(

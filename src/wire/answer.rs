@@ -1,7 +1,7 @@
 //! The packets that a broker sends, as a client of MQTT 5 reads them.
 //!
-//! They borrow from the bytes that have arrived. Reason codes stay numbers: a broker may send one that is not known here, and its
-//! highest bit says what matters (MQTT 5.0, section 2.4).
+//! They borrow from the bytes that have arrived. Reason codes stay numbers: a broker may send one
+//! that is not known here, and its highest bit says what matters (MQTT 5.0, section 2.4).
 
 use super::decode::{Publish, end, identifier, only, publish};
 use super::property::{id, properties};
@@ -47,9 +47,9 @@ pub enum Answer<'a> {
 pub struct Connected<'a> {
     /// The reason code; 0 where the client is let in.
     pub reason: u8,
-    /// Whether an earlier session goes on.
+    /// `true` where an earlier session goes on.
     pub session_present: bool,
-    /// How long the session is kept, in seconds, where it is not what was asked for.
+    /// Time that the session is kept, in seconds, where it is not what was asked for.
     pub session_expiry: Option<u32>,
     /// The keep-alive to use, in seconds, where it is not what was asked for.
     pub keep_alive: Option<u16>,

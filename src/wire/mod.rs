@@ -1,6 +1,6 @@
-//! MQTT on the wire. For a broker: packets that clients send are read ([`decode`]), those that a broker sends are written
-//! ([`encode`]). For a client of MQTT 5: packets that a broker sends are read ([`answer`]), those that a client sends are written
-//! ([`request`]).
+//! MQTT on the wire. For a broker: packets that clients send are read ([`decode`]), those that a
+//! broker sends are written ([`encode`]). For a client of MQTT 5: packets that a broker sends are
+//! read ([`answer`]), those that a client sends are written ([`request`]).
 //!
 //! Pure and strict: what breaks a rule of the specification is a [`Breach`] with the reason code that MQTT 5 has for it. Nothing is
 //! allocated by what a length claims, only by what has arrived. MQTT 3.1 (level 3, which AWS Amplify speaks), MQTT 3.1.1 (OASIS

@@ -11,7 +11,7 @@ use super::property::id;
 /// CONNECT (section 3.1), without a will.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectRequest<'a> {
-    /// Whether a session that exists is forgotten.
+    /// `true` where a session that exists is forgotten.
     pub clean_start: bool,
     /// In seconds.
     pub keep_alive: u16,
@@ -21,9 +21,9 @@ pub struct ConnectRequest<'a> {
     pub user_name: Option<&'a str>,
     /// The password.
     pub password: Option<&'a [u8]>,
-    /// How long the session outlives the connection, in seconds.
+    /// Time that the session outlives the connection, in seconds.
     pub session_expiry: u32,
-    /// How many messages of QoS 1 may be unacknowledged.
+    /// Number of messages that of QoS 1 may be unacknowledged.
     pub receive_maximum: u16,
     /// The largest packet that is taken.
     pub packet_bytes: u32,

@@ -1,6 +1,8 @@
-//! A gateway without a broker behind it, which keeps the protocol, or breaks one rule of it on request.
+//! A gateway without a broker behind it, which keeps the protocol, or breaks one rule of it on
+//! request.
 //!
-//! It shows that the conformance suite finds faults: each member of [`Fault`] is one that real servers have had.
+//! It shows that the conformance suite finds faults: each member of [`Fault`] is one that real
+//! servers have had.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,7 +34,7 @@ pub(crate) const OTHER_TOKEN: &str = "token-of-the-second-principal";
 pub(crate) const CHANNEL: &str = "order:1";
 pub(crate) const TOPIC: &str = "order/1";
 pub(crate) const ORIGIN: &str = "https://shop.example";
-/// How many sessions a principal may have.
+/// Number of sessions that a principal may have.
 pub(crate) const SESSIONS: usize = 12;
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -99,11 +101,11 @@ struct Session {
     channels: BTreeSet<String>,
     /// Messages that are not confirmed, by a number that grows.
     queue: VecDeque<(u64, Value)>,
-    /// Which poll or stream holds it.
+    /// Poll or stream that holds it.
     holder: u64,
     /// The cursor of the last poll.
     shown: Option<u64>,
-    /// How many polls wait.
+    /// Number of polls that wait.
     waiting: usize,
 }
 
@@ -767,7 +769,7 @@ struct Streaming {
     holder: u64,
     id: u64,
     written: u64,
-    /// When the next heartbeat is due; none before the first.
+    /// Moment when the next heartbeat is due; none before the first.
     beat: Option<Instant>,
     end: Instant,
     is_over: bool,

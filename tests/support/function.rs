@@ -1,4 +1,5 @@
-//! A folder with a configuration and an issuer's key, and the custom authorizer's programs that run in it.
+//! A folder with a configuration and an issuer's key, and the custom authorizer's programs that run
+//! in it.
 
 #![allow(
     clippy::unwrap_used,

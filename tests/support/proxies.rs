@@ -1,9 +1,11 @@
-//! Real reverse proxies for tests: Debian's nginx, haproxy, Apache, varnish, caddy and lighttpd, each on a free port of the
-//! loopback interface in front of two servers, an HTTP server and a MQTT broker with WebSockets.
+//! Real reverse proxies for tests: Debian's nginx, haproxy, Apache, varnish, caddy and lighttpd,
+//! each on a free port of the loopback interface in front of two servers, an HTTP server and a MQTT
+//! broker with WebSockets.
 //!
-//! The files in `tests/proxies/` are their configurations: as a distribution or a first example has them, and with the settings
-//! that streams, polls and WebSockets do best with (`docs/proxies.md`). A machine without one of the programs fails the test with
-//! a sentence that says what to install; nothing is skipped in silence.
+//! The files in `tests/proxies/` are their configurations: as a distribution or a first example has
+//! them, and with the settings that streams, polls and WebSockets do best with (`docs/proxies.md`).
+//! A machine without one of the programs fails the test with a sentence that says what to install;
+//! nothing is skipped in silence.
 
 #![allow(
     dead_code,
@@ -21,8 +23,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often, and how far apart, a start or an end is looked at before it counts as failed: twenty seconds in all. varnish
-/// compiles its configuration with a C compiler first.
+/// How often, and how far apart, a start or an end is looked at before it counts as failed: twenty
+/// seconds in all. varnish compiles its configuration with a C compiler first.
 const LOOKS: u32 = 1_000;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
@@ -159,18 +161,19 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy and returns when it answers. `idle` replaces the time without a byte after which it cuts by
-    /// default, 50 to 300 s, in whole seconds; caddy has none.
+    /// Starts a proxy and returns when it answers. `idle` replaces the time without a byte after
+    /// which it cuts by default, 50 to 300 s, in whole seconds; caddy has none.
     ///
     /// # Panics
-    /// When the program is not installed, or does not start; with its log.
+    /// Moment when the program is not installed, or does not start; with its log.
     pub(crate) fn start(
         kind: Kind,
         setting: Setting,
         upstreams: Upstreams,
         idle: Duration,
     ) -> Self {
-        // Between the moment a free port is found and the moment the proxy binds it, another process may take it.
+        // Between the moment a free port is found and the moment the proxy binds it, another
+        // process may take it.
         for _ in 0..5 {
             let mut proxy = Self {
                 kind,
@@ -260,7 +263,8 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // Those with processes of their own end them when they are asked to end, not when they are killed.
+            // Those with processes of their own end them when they are asked to end, not when they
+            // are killed.
             let _ = Command::new("kill")
                 .args(["-TERM", &process.id().to_string()])
                 .status();
@@ -296,7 +300,7 @@ fn free_port() -> u16 {
     address.expect("a bound socket has an address").port()
 }
 
-/// Whether a request gets an answer of any kind. varnish accepts connections before it can answer.
+/// Returns `true` where a request gets an answer of any kind. varnish accepts connections before it can answer.
 fn answers(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {

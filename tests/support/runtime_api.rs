@@ -1,5 +1,5 @@
-//! An emulation of Lambda's runtime API (AWS Lambda developer guide, "Using the Lambda runtime API", version 2018-06-01): it hands
-//! events to a program, and keeps what the program answers.
+//! An emulation of Lambda's runtime API (AWS Lambda developer guide, "Using the Lambda runtime
+//! API", version 2018-06-01): it hands events to a program, and keeps what the program answers.
 
 #![allow(
     dead_code,

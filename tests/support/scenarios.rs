@@ -26,7 +26,8 @@ pub(crate) fn channel() -> String {
     format!("order:{ORDER}")
 }
 
-/// A task without roles, at a broker. All clients of a scenario are one principal, so that its rate has no limit.
+/// A task without roles, at a broker. All clients of a scenario are one principal, so that its rate
+/// has no limit.
 pub(crate) async fn task(port: u16) -> Task {
     let limits = Limits {
         requests_per_second: None,
@@ -87,7 +88,8 @@ pub(crate) async fn publish(port: u16, ids: impl IntoIterator<Item = String>) {
     publish_slowly(port, ids, Duration::ZERO).await;
 }
 
-/// Polls until all of so many events have come, each at least once and in order of its first coming.
+/// Polls until all of so many events have come, each at least once and in order of its first
+/// coming.
 async fn all_in_order(client: &mut Client, count: usize) {
     let mut all: Vec<String> = Vec::new();
     while all.len() < count {
@@ -125,7 +127,8 @@ pub(crate) async fn batch(port: u16) {
     all_in_order(&mut client, 150).await;
 }
 
-/// One task is killed while a poll waits there, with a response that was not confirmed and one that is on its way.
+/// One task is killed while a poll waits there, with a response that was not confirmed and one that
+/// is on its way.
 pub(crate) async fn killed_in_mid_poll(port: u16) {
     let (first, second) = (task(port).await, task(port).await);
     let mut client = opened(&first).await;
@@ -149,7 +152,8 @@ pub(crate) async fn killed_in_mid_poll(port: u16) {
     assert_eq!(seen, names(0..6).collect());
 }
 
-/// Another task takes a session over while a poll waits at the first, which answers it and does not connect again.
+/// Another task takes a session over while a poll waits at the first, which answers it and does not
+/// connect again.
 pub(crate) async fn taken_over(port: u16) {
     let (first, second) = (task(port).await, task(port).await);
     let client = opened(&first).await;
@@ -164,7 +168,8 @@ pub(crate) async fn taken_over(port: u16) {
     all_in_order(&mut newer, 1).await;
 }
 
-/// A client that polls wherever a task is, as behind a load balancer, and comes back when it is told to.
+/// A client that polls wherever a task is, as behind a load balancer, and comes back when it is
+/// told to.
 async fn follow(
     mut client: Client,
     tasks: tokio::sync::watch::Receiver<Vec<std::net::SocketAddr>>,

@@ -1,5 +1,5 @@
-//! Known attacks on JSON Web Tokens (RFC 8725; CVE-2015-9235, CVE-2018-0114, CVE-2022-21449), each against an issuer whose key set
-//! has one P-256 key.
+//! Known attacks on JSON Web Tokens (RFC 8725; CVE-2015-9235, CVE-2018-0114, CVE-2022-21449), each
+//! against an issuer whose key set has one P-256 key.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -393,7 +393,8 @@ async fn a_critical_header() {
     }
 }
 
-/// CVE-2018-0114 and its kin: a token brings the key that it is to be checked by, or says where it is.
+/// CVE-2018-0114 and its kin: a token brings the key that it is to be checked by, or says where it
+/// is.
 #[tokio::test]
 async fn a_key_of_the_token_s_own() {
     let target = target();

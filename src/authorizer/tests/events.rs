@@ -46,12 +46,14 @@ async fn the_documented_event() {
     assert_eq!(answer.principal_id, USER.replace('-', ""));
     assert_eq!(answer.policy_documents.len(), 1);
     assert!(answer.disconnect_after_in_seconds <= 3_600);
-    // The same document, "Test your authorizer": a token alone, as `test-invoke-authorizer` sends it.
+    // The same document, "Test your authorizer": a token alone, as `test-invoke-authorizer` sends
+    // it.
     let tested = json!({ "token": courier(), "signatureVerified": true });
     assert!(asked(&tested).await.answer.is_authenticated);
 }
 
-/// The same token wherever a client of each protocol puts it; members that are not relevant are left out.
+/// The same token wherever a client of each protocol puts it; members that are not relevant are
+/// left out.
 #[tokio::test]
 async fn tokens_of_every_protocol() {
     let token = courier();
@@ -81,7 +83,8 @@ async fn tokens_of_every_protocol() {
     }
 }
 
-/// With a client certificate beside the token, IoT Core wants the certificate's id as the principal.
+/// With a client certificate beside the token, IoT Core wants the certificate's id as the
+/// principal.
 #[tokio::test]
 async fn a_client_certificate_is_the_principal() {
     let id = "1f9e0ea3b6d9a0e2b1c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6071829";
@@ -262,7 +265,8 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Nothing that is asked makes the function fail, and nothing without a good token lets anybody in.
+    /// Nothing that is asked makes the function fail, and nothing without a good token lets anybody
+    /// in.
     #[test]
     fn any_event_is_answered(event in any_json()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

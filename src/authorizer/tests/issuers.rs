@@ -1,5 +1,5 @@
-//! Tokens as real issuers make them: Amazon Cognito, Auth0, Okta, Microsoft Entra, Keycloak. By their documentation; each with its
-//! audience, its place for roles and its form of subjects.
+//! Tokens as real issuers make them: Amazon Cognito, Auth0, Okta, Microsoft Entra, Keycloak. By
+//! their documentation; each with its audience, its place for roles and its form of subjects.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use crate::policy::principal::{ClientIdBinding, ClientIdRules};
 use crate::policy::role::{Entry, Role, Use};
 use crate::policy::role_claim::{RoleChoice, RoleClaim};
 
-/// An issuer of one's own choice of audiences and roles, with roles whose principals are subjects of any form.
+/// An issuer of one's own choice of audiences and roles, with roles whose principals are subjects
+/// of any form.
 fn authority(audiences: &[&str], required: &[(&str, &str)], role_claim: RoleClaim) -> Authority {
     let mut kinds = kinds();
     let pattern = IdFormat::pattern("[A-Za-z0-9|:@._-]+").unwrap();
@@ -93,7 +94,8 @@ fn roles(authority: &Authority, claims: Value, expected: &str) {
     }
 }
 
-/// Amazon Cognito developer guide, "Understanding the identity (ID) token" and "Understanding the access token".
+/// Amazon Cognito developer guide, "Understanding the identity (ID) token" and "Understanding the
+/// access token".
 #[test]
 fn cognito() {
     const CLIENT: &str = "1example23456789";
@@ -132,7 +134,8 @@ fn cognito() {
     );
 }
 
-/// Auth0: audience lists, claims with the name of an address, subjects such as `google-oauth2|1035…`.
+/// Auth0: audience lists, claims with the name of an address, subjects such as
+/// `google-oauth2|1035…`.
 #[test]
 fn auth0() {
     let path = "\"https://shop.example/roles\"";
@@ -157,7 +160,8 @@ fn auth0() {
     );
 }
 
-/// Microsoft Entra: `roles` and `scp`, a tenant that has to be the right one; Okta: `groups`; Keycloak: `realm_access.roles`.
+/// Microsoft Entra: `roles` and `scp`, a tenant that has to be the right one; Okta: `groups`;
+/// Keycloak: `realm_access.roles`.
 #[test]
 fn entra_okta_and_keycloak() {
     let entra = authority(

@@ -1,4 +1,5 @@
-//! Key sets that are fetched: when, how often, and what stays when a fetch fails. On a paused clock.
+//! Key sets that are fetched: when, how often, and what stays when a fetch fails. On a paused
+//! clock.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -21,7 +22,7 @@ struct Scripted(Arc<Mutex<Script>>);
 struct Script {
     /// The next answers; the last one stays.
     answers: VecDeque<Result<String, String>>,
-    /// How long an answer takes.
+    /// Time that an answer takes.
     takes: Duration,
     asked: usize,
     at_once: usize,

@@ -1,4 +1,5 @@
-//! Revoked subjects and tokens: who is concerned, what is remembered, and what happens when nobody can say.
+//! Revoked subjects and tokens: who is concerned, what is remembered, and what happens when nobody
+//! can say.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! No token yields documents that allow more than the roles that it names.
 //!
-//! The roles are written as plain functions here, from claims to what is allowed: a slow, obvious second opinion. Documents are
-//! asked by the evaluator, about topics near to and far from the claims.
+//! The roles are written as plain functions here, from claims to what is allowed: a slow, obvious
+//! second opinion. Documents are asked by the evaluator, about topics near to and far from the
+//! claims.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +40,8 @@ fn authority(choice: RoleChoice) -> Authority {
     authority
 }
 
-/// What may be heard, published and retained, as pairs of an action and a topic or the beginning of topics.
+/// What may be heard, published and retained, as pairs of an action and a topic or the beginning of
+/// topics.
 fn allowed(roles: &[String], claims: &Value) -> BTreeSet<(&'static str, String)> {
     let mut all = BTreeSet::new();
     let depot = claims["depot"].as_str().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! `eventcast authorizer invoke`: one event of IoT Core, answered by the code of the Lambda function.
+//! `eventcast authorizer invoke`: one event of IoT Core, answered by the code of the Lambda
+//! function.
 
 use std::io::{BufRead, Write};
 use std::path::Path;

@@ -1,9 +1,11 @@
-//! The program `eventcast-authorizer`: the custom authorizer as a function of AWS Lambda, on a runtime of the operating system
-//! (AWS Lambda developer guide, "Building Lambda functions with Rust").
+//! The program `eventcast-authorizer`: the custom authorizer as a function of AWS Lambda, on a
+//! runtime of the operating system (AWS Lambda developer guide, "Building Lambda functions with
+//! Rust").
 //!
-//! The configuration comes from EVENTCAST_CONFIG_TEXT, from the parameter of Systems Manager that EVENTCAST_CONFIG_PARAMETER
-//! names, or from the file that EVENTCAST_CONFIG names (eventcast.yaml beside the program). It is read once: an error in it ends
-//! the program before it takes an event, and Lambda's log has the messages. After that every event is answered.
+//! The configuration comes from EVENTCAST_CONFIG_TEXT, from the parameter of Systems Manager that
+//! EVENTCAST_CONFIG_PARAMETER names, or from the file that EVENTCAST_CONFIG names (eventcast.yaml
+//! beside the program). It is read once: an error in it ends the program before it takes an event,
+//! and Lambda's log has the messages. After that every event is answered.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -49,7 +51,8 @@ pub fn main() -> ExitCode {
 fn serve(messages: &mut impl Write) -> anyhow::Result<Status> {
     let filter = variable(LOG_VARIABLE).unwrap_or_else(|| "info".into());
     logs::start(logs::Format::Json, &filter).map_err(anyhow::Error::msg)?;
-    // One event at a time, or a few that wait for the network: one thread, and a start without others.
+    // One event at a time, or a few that wait for the network: one thread, and a start without
+    // others.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,4 +1,5 @@
-//! The gateway of `eventcast dev`: in the same process and on the same port, with its own connections to the broker over loopback.
+//! The gateway of `eventcast dev`: in the same process and on the same port, with its own
+//! connections to the broker over loopback.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +21,11 @@ use crate::gateway::seal::{SealingKeys, Secret};
 use crate::gateway::sessions::Sessions;
 use crate::shutdown::Shutdown;
 
-/// The broker of `dev` takes one CONNECT a second of a client id; IoT Core in effect one in ten seconds.
+/// The broker of `dev` takes one CONNECT a second of a client id; IoT Core in effect one in ten
+/// seconds.
 const CONNECT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is served beside the platform.
+/// Services beside the platform.
 pub(super) struct Beside(Arc<Gateway>);
 
 impl Beside {

@@ -1,4 +1,5 @@
-//! `eventcast gateway conformance`: the rules of the gateway's protocol, tried on a running deployment from outside.
+//! `eventcast gateway conformance`: the rules of the gateway's protocol, tried on a running
+//! deployment from outside.
 
 #[cfg(feature = "dev")]
 mod development;

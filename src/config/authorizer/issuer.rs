@@ -104,13 +104,13 @@ pub(super) const SECTION: &[Key] = &[
 pub struct TokenIssuer {
     /// Its name in the configuration; `None` where it is the only one.
     pub name: Option<Box<str>>,
-    /// What `iss` must be.
+    /// The value of `iss`.
     pub issuer: Option<String>,
     /// The files of its public keys.
     pub keys: Vec<String>,
     /// The address of its key set.
     pub keys_url: Option<String>,
-    /// What `aud` may be; empty where it is not looked at.
+    /// Accepted values of `aud`; empty where it is not looked at.
     pub audiences: Vec<String>,
     /// The algorithms of its keys that count; empty for all.
     pub algorithms: Vec<String>,
@@ -123,7 +123,7 @@ pub struct TokenIssuer {
 }
 
 impl TokenIssuer {
-    /// Whether nothing is named that tokens could be believed by.
+    /// Returns `true` where nothing is named that tokens could be believed by.
     pub fn has_no_keys(&self) -> bool {
         self.keys.is_empty() && self.keys_url.is_none() && self.shared_secret_variable.is_none()
     }

@@ -38,7 +38,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
 ];
 
-/// Where revoked subjects and tokens are listed.
+/// The list of revoked subjects and tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevocationSource {
     /// A file of JSON lines.
@@ -50,11 +50,11 @@ pub enum RevocationSource {
 /// The list of revoked subjects and tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevocationSettings {
-    /// Where it is.
+    /// Its place.
     pub source: RevocationSource,
-    /// How long an answer is remembered.
+    /// Time that an answer is remembered.
     pub remember: Duration,
-    /// Whether clients are let in while it cannot be read.
+    /// `true` where clients are let in while it cannot be read.
     pub admits_unread: bool,
 }
 

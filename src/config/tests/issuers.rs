@@ -1,4 +1,5 @@
-//! Issuers: whose tokens are believed, what their tokens say of roles, and the list of revoked ones.
+//! Issuers: whose tokens are believed, what their tokens say of roles, and the list of revoked
+//! ones.
 
 use std::time::Duration;
 

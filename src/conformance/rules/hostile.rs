@@ -12,7 +12,7 @@ use crate::conformance::relay::Hostility;
 use crate::conformance::session::Polled;
 use crate::conformance::trial::{DELIVERY, Trial, quota_wait};
 
-/// How long a mute stream is listened to.
+/// Time that a mute stream is listened to.
 const MUTE: Duration = Duration::from_secs(2);
 
 pub(super) async fn buffering(trial: &Trial<'_>) -> Outcome {
@@ -112,7 +112,7 @@ pub(super) async fn slices(trial: &Trial<'_>) -> Outcome {
     })
 }
 
-/// How many messages come through random cuts.
+/// Number of messages that come through random cuts.
 const SOAKED: usize = 40;
 
 pub(super) async fn random_cuts(trial: &Trial<'_>) -> Outcome {

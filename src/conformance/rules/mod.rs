@@ -16,7 +16,7 @@ use std::pin::Pin;
 use super::finding::Outcome;
 use super::trial::Trial;
 
-/// When a rule is tried.
+/// Moment when a rule is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
     /// One after the other.

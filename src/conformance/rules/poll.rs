@@ -10,10 +10,11 @@ use crate::conformance::finding::{Finding, Outcome, broken, ensure};
 use crate::conformance::session::{Polled, id_of};
 use crate::conformance::trial::{DELIVERY, Trial};
 
-/// How late an answer may be beyond what it waits for: a first poll may open a connection to the broker.
+/// How late an answer may be beyond what it waits for: a first poll may open a connection to the
+/// broker.
 const LATE: Duration = Duration::from_secs(6);
 
-/// How long a request may take to begin to wait, before something is done to it.
+/// Time that a request may take to begin to wait, before something is done to it.
 const BEGUN: Duration = Duration::from_millis(500);
 
 pub(super) async fn empty(trial: &Trial<'_>) -> Outcome {
@@ -221,8 +222,9 @@ pub(super) async fn superseded(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-/// The most messages that one client of IoT Core may have unacknowledged (AWS IoT Core endpoints and quotas, "Maximum inbound
-/// unacknowledged QoS 1 publish requests" and its outbound counterpart).
+/// The most messages that one client of IoT Core may have unacknowledged (AWS IoT Core endpoints
+/// and quotas, "Maximum inbound unacknowledged QoS 1 publish requests" and its outbound
+/// counterpart).
 const WINDOW: usize = 100;
 
 pub(super) async fn batch(trial: &Trial<'_>) -> Outcome {

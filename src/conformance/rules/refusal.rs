@@ -1,4 +1,5 @@
-//! Rules on what is refused: requests without a token, bodies, paths and methods that are not as agreed.
+//! Rules on what is refused: requests without a token, bodies, paths and methods that are not as
+//! agreed.
 
 use serde_json::json;
 

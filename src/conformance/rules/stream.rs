@@ -10,16 +10,16 @@ use crate::conformance::finding::{Finding, Outcome, broken, ensure};
 use crate::conformance::session::{Polled, Session, id_of};
 use crate::conformance::trial::{DELIVERY, Trial};
 
-/// How long the beginning of a stream may take.
+/// Time that the beginning of a stream may take.
 const BEGIN: Duration = Duration::from_secs(3);
 
-/// How far apart heartbeats are.
+/// Interval of heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How much later than agreed something may come.
+/// Tolerated delay.
 const LATE: Duration = Duration::from_secs(4);
 
-/// When a stream ends by itself.
+/// Moment when a stream ends by itself.
 const PLANNED_END: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(100);
 
@@ -121,7 +121,8 @@ pub(super) async fn message(trial: &Trial<'_>) -> Outcome {
         cursors.push(event.id);
     }
     drop(stream);
-    // The id of an event is the cursor behind it: what follows comes again, what came up to it does not.
+    // The id of an event is the cursor behind it: what follows comes again, what came up to it does
+    // not.
     let (Some(second), Some(last)) = (cursors.get(1), ids.last()) else {
         return Ok(());
     };

@@ -13,10 +13,10 @@ use crate::conformance::publish::run;
 use crate::conformance::session::{Polled, Session};
 use crate::conformance::trial::Trial;
 
-/// How long another task may need: IoT Core takes one CONNECT in 10 s for a client id in effect.
+/// Time that another task may need: IoT Core takes one CONNECT in 10 s for a client id in effect.
 const TAKE_OVER: Duration = Duration::from_secs(30);
 
-/// How long a drain may take to reach waiting requests.
+/// Time that a drain may take to reach waiting requests.
 const DRAIN: Duration = Duration::from_secs(10);
 
 const BEGUN: Duration = Duration::from_millis(500);
@@ -49,7 +49,7 @@ pub(super) async fn take_over(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-/// What became of a session that another task took.
+/// Outcome of a take-over by another task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taken {
     /// Everything came.

@@ -10,7 +10,7 @@ use crate::conformance::trial::Trial;
 /// An origin that no deployment allows: the name is reserved (RFC 6761, section 6.4).
 const STRANGER: &str = "https://conformance.invalid";
 
-/// How long browsers may keep a preflight's answer.
+/// Time that browsers may keep a preflight's answer.
 const MAX_AGE: &str = "7200";
 
 fn origin<'t>(trial: &'t Trial<'_>) -> Outcome<&'t str> {
@@ -33,7 +33,7 @@ fn asked(origin: &str, method: &'static str, path: &'static str) -> Call {
         )
 }
 
-/// Whether a list of a header names something, whatever its case.
+/// Returns `true` where a list of a header names something, whatever its case.
 fn lists(answer: &Answer, header: &str, wanted: &str) -> bool {
     let value = answer.header(header).unwrap_or_default();
     value

@@ -12,13 +12,14 @@ use tokio::time::timeout;
 
 use super::fault::Fault;
 
-/// How long a body may take to arrive.
+/// Time that a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The longest that a poll may wait, in seconds.
 pub(super) const MAX_WAIT_SECONDS: u64 = 50;
 
-/// How long a poll waits unless its client says otherwise: shorter than the time-outs of proxies (`docs/gateway.md`).
+/// Time that a poll waits unless its client says otherwise: shorter than the time-outs of proxies
+/// (`docs/gateway.md`).
 pub(super) const USUAL_WAIT_SECONDS: u64 = 25;
 
 /// The most messages of one answer.
@@ -29,7 +30,8 @@ pub(super) const MAX_MESSAGES: usize = 100;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSession {
     pub(super) channels: Vec<Box<str>>,
-    /// The MQTT client id, where the client also connects by itself: its session at the broker goes on.
+    /// The MQTT client id, where the client also connects by itself: its session at the broker goes
+    /// on.
     #[serde(default)]
     pub(super) client_id: Option<Box<str>>,
 }
@@ -76,13 +78,13 @@ pub(super) struct Farewell {
 }
 
 impl Poll {
-    /// How long to wait, clamped to what is allowed.
+    /// Time that to wait, clamped to what is allowed.
     pub(super) fn wait(&self) -> Duration {
         let seconds = self.timeout_s.unwrap_or(USUAL_WAIT_SECONDS);
         Duration::from_secs(seconds.min(MAX_WAIT_SECONDS))
     }
 
-    /// How many messages to return at most.
+    /// Number of messages that to return at most.
     pub(super) fn most(&self) -> usize {
         let most = self.max.and_then(|most| usize::try_from(most).ok());
         most.unwrap_or(MAX_MESSAGES).clamp(1, MAX_MESSAGES)
@@ -98,7 +100,8 @@ pub(super) async fn read<T: DeserializeOwned>(
     let content = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let essence = content.and_then(|content| content.split(';').next());
     if !essence.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json")) {
-        // Pages of other sites may send other types without asking first (Fetch Standard, "CORS-safelisted request-header").
+        // Pages of other sites may send other types without asking first (Fetch Standard,
+        // "CORS-safelisted request-header").
         let message = "send JSON, with Content-Type: application/json";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Fault::new(status, "unsupported_media_type", message));
@@ -119,7 +122,8 @@ pub(super) async fn read<T: DeserializeOwned>(
     parse(&bytes.to_bytes())
 }
 
-/// Whether a body is one that an endpoint takes, by the endpoint's name in `docs/gateway.md`; for tests with hostile input.
+/// Returns `true` where a body is one that an endpoint takes, by the endpoint's name in `docs/gateway.md`; for
+/// tests with hostile input.
 ///
 /// # Errors
 /// The refusal that a client would be answered.
@@ -139,7 +143,8 @@ pub fn check(endpoint: &str, bytes: &[u8]) -> Result<(), Fault> {
 
 fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Fault> {
     serde_json::from_slice(bytes).map_err(|error| {
-        // The library's words name members and kinds, and quote short values at most; the client sent them itself.
+        // The library's words name members and kinds, and quote short values at most; the client
+        // sent them itself.
         let words: String = error.to_string().chars().take(300).collect();
         Fault::bad_request(format!("the body is not what is wanted: {words}"))
     })

@@ -1,7 +1,9 @@
-//! Origins whose pages may use the gateway (Fetch Standard, "CORS protocol"), and the refusal of all others.
+//! Origins whose pages may use the gateway (Fetch Standard, "CORS protocol"), and the refusal of
+//! all others.
 //!
-//! Browsers keep the answer to a preflight request for two hours at most. Credentials are for tickets alone: everything else shows a
-//! token in a header, and a page of another origin could not read it.
+//! Browsers keep the answer to a preflight request for two hours at most. Credentials are for
+//! tickets alone: everything else shows a token in a header, and a page of another origin could not
+//! read it.
 
 use std::sync::Arc;
 
@@ -17,7 +19,8 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::fault::Fault;
 
-/// Seconds that a browser keeps the answer to a preflight request; Chromium keeps it for two hours at most.
+/// Seconds that a browser keeps the answer to a preflight request; Chromium keeps it for two hours
+/// at most.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// The origins whose pages are served.
@@ -25,12 +28,13 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 pub enum Origins {
     /// These, such as `https://shop.example`; and the gateway's own.
     Listed(Arc<[String]>),
-    /// Those that something before the gateway lets through, which knows which of them may read answers.
+    /// Those that something before the gateway lets through, which knows which of them may read
+    /// answers.
     Checked(Arc<dyn Fn(&HeaderMap) -> bool + Send + Sync>),
 }
 
 impl Origins {
-    /// Whether a page of the request's origin may read the answer; `Err` where it may not even ask.
+    /// Returns `true` where a page of the request's origin may read the answer; `Err` where it may not even ask.
     fn allow(&self, headers: &HeaderMap) -> Result<bool, Fault> {
         let Some(origin) = headers.get(ORIGIN) else {
             return Ok(false);

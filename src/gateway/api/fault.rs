@@ -1,4 +1,5 @@
-//! What a request is answered when it cannot be done: a status, a word, a sentence that says what to do.
+//! What a request is answered when it cannot be done: a status, a word, a sentence that says what
+//! to do.
 
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -15,15 +16,15 @@ pub struct Fault {
     pub status: StatusCode,
     /// A word of a closed set.
     pub code: &'static str,
-    /// What is wrong, and what to do.
+    /// The fault, and its cure.
     pub message: String,
-    /// Whether the client has to load a snapshot and make a new session.
+    /// `true` where the client has to load a snapshot and make a new session.
     pub resync: bool,
     /// Seconds after which to try again.
     pub retry_after: Option<u64>,
 }
 
-/// How long a client waits before it asks a broker again that failed, in seconds.
+/// Time that a client waits before it asks a broker again that failed, in seconds.
 const BROKER_RETRY_SECONDS: u64 = 2;
 
 impl Fault {
@@ -86,7 +87,7 @@ impl Fault {
         }
     }
 
-    /// What a link that is over means for a request.
+    /// The refusal of a request whose link is over.
     pub(super) fn of_end(end: LinkEnd) -> Self {
         let retry = |status, code, message: String| Self {
             retry_after: Some(BROKER_RETRY_SECONDS),

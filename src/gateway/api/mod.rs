@@ -1,7 +1,7 @@
 //! HTTP: the API of `docs/gateway.md` under `/rt/v1`.
 //!
-//! A request is read, its token and its sealed texts are checked, and the link that serves its session is asked. Every answer says that
-//! it must not be stored, held back or changed on its way.
+//! A request is read, its token and its sealed texts are checked, and the link that serves its
+//! session is asked. Every answer says that it must not be stored, held back or changed on its way.
 
 pub mod body;
 pub mod cors;
@@ -51,11 +51,12 @@ pub struct Gateway {
 
 /// Whom a gateway serves, and with how much.
 pub struct Options {
-    /// What clients may ask for.
+    /// Limits of clients.
     pub limits: Limits,
     /// Origins whose pages are served.
     pub origins: Origins,
-    /// Whether the last address in `X-Forwarded-For` is the client's: a load balancer before the gateway has added it.
+    /// `true` where the last address in `X-Forwarded-For` is the client's: a load balancer before the
+    /// gateway has added it.
     pub is_forwarded: bool,
 }
 
@@ -83,7 +84,7 @@ impl Gateway {
         &self.sessions
     }
 
-    /// What it measures.
+    /// Its metrics.
     pub fn metrics(&self) -> &GatewayMetrics {
         &self.sessions.metrics
     }
@@ -159,8 +160,8 @@ impl Gateway {
         })
     }
 
-    /// A session is served to its principal alone. Whose a token is, its own words say; the broker proves it before it serves a
-    /// session that another token began.
+    /// A session is served to its principal alone. Whose a token is, its own words say; the broker
+    /// proves it before it serves a session that another token began.
     fn check_owner(&self, session: &Session, bearer: Option<&Bearer>) -> Result<(), Fault> {
         let claims = bearer.and_then(Bearer::claims);
         let name = self.sessions.directory().name(claims);
@@ -180,7 +181,8 @@ impl Gateway {
         taken.map_err(|wait| self.limited(LimitName::RequestsPerSecond, wait))
     }
 
-    /// One of the sessions that an address may ask for. A request without an address comes from within the process.
+    /// One of the sessions that an address may ask for. A request without an address comes from
+    /// within the process.
     fn check_address(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<(), Fault> {
         let Some(address) = self.address(headers, extensions) else {
             return Ok(());
@@ -189,8 +191,8 @@ impl Gateway {
         taken.map_err(|wait| self.limited(LimitName::SessionsPerSecond, wait))
     }
 
-    /// Where a client is. Of `X-Forwarded-For` the last address counts, which the load balancer has seen itself: what is before it the
-    /// client may have made up.
+    /// Where a client is. Of `X-Forwarded-For` the last address counts, which the load balancer has
+    /// seen itself: what is before it the client may have made up.
     fn address(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let peer = extensions.get::<PeerAddress>().map(|peer| peer.0.ip());
         if !self.options.is_forwarded {
@@ -211,7 +213,7 @@ impl Gateway {
         Fault::quota(limit.as_str(), wait)
     }
 
-    /// What a client is advised to do.
+    /// Advice for a client.
     fn advice(&self) -> Value {
         json!({
             "timeout_s": body::USUAL_WAIT_SECONDS,
@@ -272,7 +274,8 @@ fn endpoint(method: &Method, path: &str) -> &'static str {
     }
 }
 
-/// Marks every answer for what may stand between here and the client (`docs/gateway.md`, "Proxies"), and counts it.
+/// Marks every answer for what may stand between here and the client (`docs/gateway.md`,
+/// "Proxies"), and counts it.
 async fn marked(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
     let endpoint = endpoint(request.method(), request.uri().path());
     let mut response = next.run(request).await;

@@ -50,7 +50,8 @@ fn file(
     tag: &'static str,
     kind: &'static str,
 ) -> Response {
-    // Kept, and asked for anew with its tag: a page never runs with an old module after a deployment.
+    // Kept, and asked for anew with its tag: a page never runs with an old module after a
+    // deployment.
     let marks = [(CACHE_CONTROL, "no-cache, no-transform"), (ETAG, tag)];
     let known = headers.get_all(IF_NONE_MATCH).iter();
     let known = known.filter_map(|value| value.to_str().ok());

@@ -22,7 +22,7 @@ use crate::gateway::session::Session;
 /// Bytes of messages from which on an answer takes no more of them.
 const ANSWER_BYTES: usize = 1_024 * 1_024;
 
-/// How long a poll that does not want to wait may wait for the connection to the broker.
+/// Time that a poll that does not want to wait may wait for the connection to the broker.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
 /// Messages for one answer.
@@ -76,7 +76,8 @@ pub(super) fn stale() -> Fault {
 }
 
 impl Gateway {
-    /// Waits for messages on the session's link, and on the next one when the connection is lost meanwhile.
+    /// Waits for messages on the session's link, and on the next one when the connection is lost
+    /// meanwhile.
     async fn messages(
         &self,
         mut shown: Shown,
@@ -162,7 +163,8 @@ impl Gateway {
     }
 }
 
-/// The messages that the client was given before and has not confirmed; without any, those that wait.
+/// The messages that the client was given before and has not confirmed; without any, those that
+/// wait.
 fn batch(inbox: &mut Inbox, most: usize) -> Option<Batch> {
     let mut json = BytesMut::new();
     let put = |json: &mut BytesMut, message: &[u8]| {

@@ -27,7 +27,7 @@ struct Denied {
     message: String,
 }
 
-/// What became of channels that were asked for.
+/// Outcome for each requested channel.
 #[derive(Default)]
 struct Outcome {
     granted: Vec<Box<str>>,
@@ -198,7 +198,7 @@ pub(super) async fn end(
 }
 
 impl Gateway {
-    /// Whether there is room for another session.
+    /// Returns `true` where there is room for another session.
     fn check_room(&self, principal: &str) -> Result<(), Fault> {
         let limits = &self.options.limits;
         let is_reached = |most: Option<usize>, count: usize| most.is_some_and(|most| count >= most);
@@ -220,7 +220,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// Subscribes to channels beside those that a session has. Every channel is either granted or denied.
+    /// Subscribes to channels beside those that a session has. Every channel is either granted or
+    /// denied.
     async fn subscribe(
         &self,
         link: &Link,
@@ -314,7 +315,8 @@ impl Gateway {
         Ok(self.sessions.attach(session, &cursor, bearer).await?)
     }
 
-    /// A link serves the token that the broker believed. Another one is shown to the broker by a poll.
+    /// A link serves the token that the broker believed. Another one is shown to the broker by a
+    /// poll.
     fn check_token(&self, link: &Link, bearer: Option<&Bearer>) -> Result<(), Fault> {
         let hash = bearer.map(Bearer::hash);
         if hash.is_none_or(|hash| hash == link.token) {

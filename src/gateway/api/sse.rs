@@ -1,7 +1,8 @@
 //! Frames of an event stream (HTML Standard, "Server-sent events"), written by hand.
 //!
-//! The framework's builder panics on names and ids with line breaks. Here they are typed: an event's name comes from a closed set, an
-//! id is a sealed text, whose letters are those of Base64 for URLs, and data is one line.
+//! The framework's builder panics on names and ids with line breaks. Here they are typed: an
+//! event's name comes from a closed set, an id is a sealed text, whose letters are those of Base64
+//! for URLs, and data is one line.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde_json::Value;

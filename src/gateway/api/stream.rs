@@ -1,8 +1,9 @@
 //! `/rt/v1/stream`: messages as they come, until the stream ends by itself.
 //!
-//! A stream reads a session as a poll does. What it wrote counts for nothing: messages stay unacknowledged until the client shows their
-//! cursor, by an acknowledgement, its next stream or a poll. So a stream whose connection to the broker is lost ends, and the next one
-//! begins where the client is.
+//! A stream reads a session as a poll does. What it wrote counts for nothing: messages stay
+//! unacknowledged until the client shows their cursor, by an acknowledgement, its next stream or a
+//! poll. So a stream whose connection to the broker is lost ends, and the next one begins where the
+//! client is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +27,11 @@ use crate::gateway::link::{Link, LinkEnd, LinkGuard, NotReadable};
 use crate::gateway::session::Session;
 use crate::gateway::sessions::unix_now;
 
-/// How long a stream lasts, in milliseconds: from the first to the second, at random, so that streams that began together do not end
-/// together.
+/// Time that a stream lasts, in milliseconds: from the first to the second, at random, so that
+/// streams that began together do not end together.
 const LIFE_MS: std::ops::Range<u64> = 60_000..100_000;
 
-/// How long a stream may be silent.
+/// Time that a stream may be silent.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Bytes of one write.
@@ -49,7 +50,7 @@ pub(super) async fn stream(
     gateway.stream(shown).await
 }
 
-/// How far a stream is.
+/// Progress of a stream.
 enum Progress {
     /// Nothing is written.
     Beginning,
@@ -68,7 +69,7 @@ struct Stream {
     /// The number of the last message that was written.
     written: u64,
     ends: Instant,
-    /// When the token expires, in seconds since 1970.
+    /// Moment when the token expires, in seconds since 1970.
     expires: Option<u64>,
     progress: Progress,
 }
@@ -110,7 +111,7 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    /// What is written next; `None` at the end.
+    /// Returns the next bytes; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         match self.progress {
             Progress::Beginning => {

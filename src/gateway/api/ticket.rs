@@ -1,11 +1,14 @@
-//! `/rt/v1/stream/ticket`: leave for an `EventSource`, which sends no Authorization header, to open one stream.
+//! `/rt/v1/stream/ticket`: leave for an `EventSource`, which sends no Authorization header, to open
+//! one stream.
 //!
-//! The leave is sealed into cookies that a browser sends to one address alone, which nobody can guess and which says nothing; it holds
-//! for half a minute and for one stream. Each stream that is opened so brings the leave for the next one, since an `EventSource` comes
-//! back by itself to the same address: it says by `Last-Event-ID` how far it is.
+//! The leave is sealed into cookies that a browser sends to one address alone, which nobody can
+//! guess and which says nothing; it holds for half a minute and for one stream. Each stream that is
+//! opened so brings the leave for the next one, since an `EventSource` comes back by itself to the
+//! same address: it says by `Last-Event-ID` how far it is.
 //!
-//! That a leave was used is known to the task where it was. At another task it could be shown once more within its time, by whoever has
-//! the cookies: that stream supersedes the first one, as any second reader of a session does.
+//! That a leave was used is known to the task where it was. At another task it could be shown once
+//! more within its time, by whoever has the cookies: that stream supersedes the first one, as any
+//! second reader of a session does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,13 +33,15 @@ use crate::gateway::seal::Purpose;
 use crate::gateway::session::random;
 use crate::gateway::sessions::unix_now;
 
-/// How long a ticket holds until its stream is opened, in seconds.
+/// Time that a ticket holds until its stream is opened, in seconds.
 const TICKET_SECONDS: u64 = 30;
 
-/// How long the ticket for the stream after an open one holds, in seconds: the longest stream, and some time to come back.
+/// Time that the ticket for the stream after an open one holds, in seconds: the longest stream, and
+/// some time to come back.
 const NEXT_SECONDS: u64 = 160;
 
-/// Characters of a sealed ticket in one cookie: browsers take 4,096 bytes of a cookie with its name and attributes.
+/// Characters of a sealed ticket in one cookie: browsers take 4,096 bytes of a cookie with its name
+/// and attributes.
 const COOKIE_CHARACTERS: usize = 3_600;
 
 /// The most cookies of a ticket.
@@ -59,7 +64,7 @@ struct Ticket<'t> {
 pub(in crate::gateway) struct UsedTickets(Mutex<HashMap<[u8; 16], u64>>);
 
 impl UsedTickets {
-    /// Whether a ticket is used for the first time.
+    /// Returns `true` where a ticket is used for the first time.
     fn first_use(&self, ticket: &str, now: u64) -> bool {
         let mut hash = [0; 16];
         let whole = digest(&SHA256, ticket.as_bytes());

@@ -1,4 +1,5 @@
-//! The inbox against a broker that sends again what is not acknowledged, and a client whose responses are lost.
+//! The inbox against a broker that sends again what is not acknowledged, and a client whose
+//! responses are lost.
 
 use proptest::prelude::*;
 

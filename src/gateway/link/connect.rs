@@ -22,33 +22,34 @@ pub(super) const LARGEST_PACKET: usize = PACKET_BYTES as usize + 16 * 1_024;
 /// The user property by which brokers and logs tell these connections from others, and its value.
 pub const LABEL: (&str, &str) = ("eventcast", "gateway");
 
-/// How to reach the broker for clients.
+/// Settings of the broker for clients.
 #[derive(Clone)]
 pub struct BrokerSettings {
-    /// Where it listens: MQTT over TCP or TLS.
+    /// Its address: MQTT over TCP or TLS.
     pub broker: Broker,
     /// TLS, where the broker's address asks for it.
     pub tls: Option<Arc<ClientConfig>>,
     /// The custom authorizer's name; without one the account's default authorizer decides.
     pub authorizer: Option<String>,
-    /// The name under which the authorizer looks for the token in the MQTT user name; without one the token is the password.
+    /// The name under which the authorizer looks for the token in the MQTT user name; without one
+    /// the token is the password.
     pub token_key: Option<String>,
-    /// How long the broker keeps a session without a connection.
+    /// Time that the broker keeps a session without a connection.
     pub session_expiry: Duration,
     /// The keep-alive asked for.
     pub keep_alive: Duration,
-    /// How long a connection attempt may take.
+    /// Time that a connection attempt may take.
     pub connect_timeout: Duration,
     /// The least time between two CONNECTs of one client id.
     pub connect_interval: Duration,
-    /// How long a connection stays open that nobody polls.
+    /// Time that a connection stays open that nobody polls.
     pub linger: Duration,
 }
 
 /// A connection that the broker has let in.
 pub(super) struct Opened {
     pub(super) stream: ByteStream,
-    /// What came after CONNACK.
+    /// Bytes that came after CONNACK.
     pub(super) input: BytesMut,
     pub(super) session_present: bool,
     pub(super) keep_alive: Duration,
@@ -70,8 +71,9 @@ impl BrokerSettings {
         }
     }
 
-    /// User name and password of CONNECT (AWS IoT Core developer guide, "Connecting to AWS IoT Core by using custom authentication":
-    /// the user name's query names the authorizer, and the password is handed to it as it is).
+    /// User name and password of CONNECT (AWS IoT Core developer guide, "Connecting to AWS IoT Core
+    /// by using custom authentication": the user name's query names the authorizer, and the
+    /// password is handed to it as it is).
     fn credentials(&self, bearer: Option<&Bearer>) -> (Option<String>, Option<String>) {
         let Some(bearer) = bearer else {
             return (None, None);
@@ -164,7 +166,7 @@ impl BrokerSettings {
     }
 }
 
-/// What a CONNACK with a no means.
+/// Meaning of a CONNACK that refuses.
 fn refused(reason: u8, why: Option<&str>) -> LinkEnd {
     let words = why.unwrap_or("the broker gives no reason");
     let says = format!("the broker refuses the connection with 0x{reason:02X}: {words}").into();

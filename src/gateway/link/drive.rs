@@ -22,26 +22,28 @@ use crate::wire::{Breach, Level, Reason, encode, frame, request};
 /// Bytes of waiting messages from which on nothing more is read: the broker holds the rest.
 const PENDING_BYTES: usize = 1_024 * 1_024;
 
-/// How long a write, and an answer to a ping, may take before the connection counts as lost.
+/// Time that a write, and an answer to a ping, may take before the connection counts as lost.
 const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the farewell may take.
+/// Time that the farewell may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Options of a subscription (MQTT 5.0, section 3.8.3.1): QoS 1, retained messages at once unless the session had the subscription.
+/// Options of a subscription (MQTT 5.0, section 3.8.3.1): QoS 1, retained messages at once unless
+/// the session had the subscription.
 const NEW_SUBSCRIPTION: u8 = 0x11;
 /// The same without retained messages: the session has had them.
 const SAME_SUBSCRIPTION: u8 = 0x21;
 
-/// How a link begins.
+/// Beginning of a link.
 pub(in crate::gateway) struct Beginning {
     /// The token; `None` where clients need none.
     pub(in crate::gateway) bearer: Option<Bearer>,
-    /// When CONNECT may be sent.
+    /// Moment when CONNECT may be sent.
     pub(in crate::gateway) not_before: Instant,
     /// The filters of a session that goes on; `None` for a new one.
     pub(in crate::gateway) resumed: Option<Vec<Box<str>>>,
-    /// Whether a new session takes on what the broker keeps for the client id, if it keeps something.
+    /// `true` where a new session takes on what the broker keeps for the client id, if it keeps
+    /// something.
     pub(in crate::gateway) adopts: bool,
 }
 

@@ -1,8 +1,9 @@
 //! One connection to the broker, for one session.
 //!
-//! A link lives as long as its connection: what follows a lost connection is another link, which the client's cursor brings up to date.
-//! Requests meet it in its shared state; its task (`drive`) alone reads and writes the socket. A link that another connection has
-//! taken over never connects again.
+//! A link lives as long as its connection: what follows a lost connection is another link, which
+//! the client's cursor brings up to date. Requests meet it in its shared state; its task (`drive`)
+//! alone reads and writes the socket. A link that another connection has taken over never connects
+//! again.
 
 mod connect;
 mod drive;
@@ -21,12 +22,13 @@ use super::inbox::{Inbox, PacketId, StaleCursor};
 use super::metrics::GatewayMetrics;
 use super::session::{Session, SessionSerial};
 
-/// Why a link is over.
+/// Reason why a link is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEnd {
     /// The broker's authorizer does not believe the token.
     Unauthorized(Box<str>),
-    /// The broker does not allow the connection: its authorizer does not believe the token, or grants another client id.
+    /// The broker does not allow the connection: its authorizer does not believe the token, or
+    /// grants another client id.
     NotAllowed(Box<str>),
     /// A channel of the session is granted no more.
     Forbidden(Box<str>),
@@ -44,7 +46,7 @@ pub enum LinkEnd {
     Closed,
 }
 
-/// How far a link is.
+/// Phase of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LinkPhase {
     Opening,
@@ -55,14 +57,14 @@ pub(super) enum LinkPhase {
 /// A filter that the broker has decided on: `Err` with the reason code and its words.
 pub(super) type FilterAnswer = Result<(), (u8, Box<str>)>;
 
-/// What a request asks of the broker.
+/// Request of a client to the broker.
 pub(super) struct FilterRequest {
     pub(super) filters: Vec<Box<str>>,
     pub(super) subscribe: bool,
     pub(super) reply: oneshot::Sender<Vec<FilterAnswer>>,
 }
 
-/// How long the broker is to keep the session of a link that is closed.
+/// Time that the broker is to keep the session of a link that is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closing {
     No,
@@ -80,7 +82,7 @@ struct State {
     closing: Closing,
     /// The number of the newest request that reads messages.
     reader: u64,
-    /// How many requests are at it.
+    /// Number of requests that are at it.
     requests: usize,
     idle_since: Instant,
 }
@@ -91,9 +93,9 @@ pub struct Link {
     pub(super) principal: Arc<str>,
     pub(super) serial: SessionSerial,
     pub(super) token: TokenHash,
-    /// When it connects, in seconds since 1970.
+    /// Moment when it connects, in seconds since 1970.
     pub(super) connected: u64,
-    /// Whether the broker's session is the client's own, and outlives this one.
+    /// `true` where the broker's session is the client's own, and outlives this one.
     adopts: bool,
     metrics: Arc<GatewayMetrics>,
     state: Mutex<State>,
@@ -166,23 +168,23 @@ impl Link {
         LinkGuard(Arc::clone(self))
     }
 
-    /// How far it is.
+    /// Its phase.
     pub(super) fn phase(&self) -> LinkPhase {
         self.lock().phase.clone()
     }
 
-    /// Whether it can still serve.
+    /// Returns `true` where it can still serve.
     pub(super) fn is_over(&self) -> bool {
         let state = self.lock();
         matches!(state.phase, LinkPhase::Over(_)) || state.closing != Closing::No
     }
 
-    /// Whether the broker has let it in.
+    /// Returns `true` where the broker has let it in.
     pub(super) fn is_live(&self) -> bool {
         self.lock().phase == LinkPhase::Live
     }
 
-    /// Whether the broker had a session for the client id when it let the link in.
+    /// Returns `true` where the broker had a session for the client id when it let the link in.
     pub(super) fn session_present(&self) -> bool {
         self.lock().session_present
     }
@@ -201,7 +203,8 @@ impl Link {
         }
     }
 
-    /// Makes a request the reader of the session: readers before it are superseded, and what its cursor confirms is acknowledged.
+    /// Makes a request the reader of the session: readers before it are superseded, and what its
+    /// cursor confirms is acknowledged.
     pub(super) fn begin(&self, cursor: &Cursor) -> Result<u64, StaleCursor> {
         let mut state = self.lock();
         let confirmed = state.inbox.confirm(cursor)?;
@@ -269,7 +272,8 @@ impl Link {
         (state.reader == reader).then(|| state.inbox.cursor(count))
     }
 
-    /// Asks the broker for filters, or to leave them; `None` when the link ends before the answer. Cancel safe.
+    /// Asks the broker for filters, or to leave them; `None` when the link ends before the answer.
+    /// Cancel safe.
     pub(super) async fn ask(
         &self,
         filters: Vec<Box<str>>,
@@ -301,7 +305,8 @@ impl Link {
         self.work.notify_one();
     }
 
-    /// Ends it for its readers: another connection of the session is live, and the broker is about to say so here.
+    /// Ends it for its readers: another connection of the session is live, and the broker is about
+    /// to say so here.
     pub(super) fn supersede(&self) {
         let mut state = self.lock();
         state.reader += 1;

@@ -1,7 +1,8 @@
 //! The bytes of a connection to the broker: TCP, or TLS over TCP.
 //!
-//! What is idle holds no buffer of ours: bytes are read into the stack and kept only where a packet is not complete. This, and TLS
-//! without the client library's event loop, is most of what a waiting client costs (`docs/gateway.md`, "Memory").
+//! What is idle holds no buffer of ours: bytes are read into the stack and kept only where a packet
+//! is not complete. This, and TLS without the client library's event loop, is most of what a
+//! waiting client costs (`docs/gateway.md`, "Memory").
 
 use std::future::poll_fn;
 use std::io;

@@ -2,7 +2,7 @@
 
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
-/// What is at a path of keys.
+/// Returns the value at a path of keys.
 pub(super) enum Found<'n> {
     /// Nothing.
     Missing,
@@ -31,7 +31,7 @@ pub(super) fn look<'n>(node: &'n Node, keys: &[&str]) -> Found<'n> {
     Found::Value(at)
 }
 
-/// Whether a value is a function that was not resolved.
+/// Returns `true` where a value is a function that was not resolved.
 pub(super) fn is_open(node: &Node) -> bool {
     match members(node) {
         Some([only]) => &*only.key == "Ref" || only.key.starts_with("Fn::"),
@@ -39,7 +39,7 @@ pub(super) fn is_open(node: &Node) -> bool {
     }
 }
 
-/// Whether a value or anything in it is a function that was not resolved, or text with a part that
+/// Returns `true` where a value or anything in it is a function that was not resolved, or text with a part that
 /// was not.
 pub(super) fn has_open(node: &Node) -> bool {
     is_open(node)
@@ -123,7 +123,7 @@ pub(super) fn number_or<'n>(
     }
 }
 
-/// Whether a flag at a key is set; `None` where it is not known. CloudFormation reads YAML 1.1,
+/// Returns `true` where a flag at a key is set; `None` where it is not known. CloudFormation reads YAML 1.1,
 /// where `yes` and `on` are true.
 pub(super) fn flag(node: &Node, key: &str) -> Option<bool> {
     match look(node, &[key]) {

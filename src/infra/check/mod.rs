@@ -4,8 +4,8 @@
 //! disappears, or comes late, without an error anywhere. Each check has a code; `docs/infra.md`
 //! lists them.
 //!
-//! Parameters have their defaults, or the values that the caller gives; where conditions ask for one
-//! that has neither, its values are tried. What cannot be resolved (imports, resources of other
+//! Parameters have their defaults, or the values that the caller gives; where conditions ask for
+//! one that has neither, its values are tried. What cannot be resolved (imports, resources of other
 //! files that were not given) is passed over without a finding.
 
 mod findings;

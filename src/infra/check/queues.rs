@@ -24,7 +24,7 @@ const FEW_RECEIVES: u64 = 3;
 /// Cure of a policy that does not let EventBridge in.
 const ALLOW: &str = "allow sqs:SendMessage to events.amazonaws.com on the queue, with ArnEquals aws:SourceArn the ARN of the rule";
 
-/// Whether EventBridge can write to a queue, and whether the queue keeps what comes.
+/// Returns `true` where EventBridge can write to a queue, and whether the queue keeps what comes.
 pub(super) fn delivers(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Findings) {
     policy(sender, queue, part, findings);
     key(sender, queue, part, findings);
@@ -152,7 +152,7 @@ fn key(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Finding
     }
 }
 
-/// Whether a queue keeps events for an outage.
+/// Returns `true` where a queue keeps events for an outage.
 fn retention(queue: &Resource, part: &str, findings: &mut Findings) {
     if let Some((seconds, at)) = number(&queue.properties, &["MessageRetentionPeriod"])
         && seconds < SHORT_RETENTION_SECONDS
@@ -240,7 +240,7 @@ fn check_redrive(
     }
 }
 
-/// Whether an event that is received again and again has an end.
+/// Returns `true` where an event that is received again and again has an end.
 pub(super) fn redrive(queue: &Resource, findings: &mut Findings) {
     if matches!(look(&queue.properties, &["RedrivePolicy"]), Found::Missing) {
         findings.warning(

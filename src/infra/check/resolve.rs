@@ -1,7 +1,7 @@
 //! Functions of CloudFormation, resolved as far as parameters, mappings and conditions are known.
 //!
-//! Resolved are Ref of a parameter, Fn::Sub, Fn::Join, Fn::If, Fn::Select, Fn::Split,
-//! Fn::FindInMap and conditions (CloudFormation user guide, "Intrinsic function reference",
+//! Resolved are Ref of a parameter, Fn::Sub, Fn::Join, Fn::If, Fn::Select, Fn::Split, Fn::FindInMap
+//! and conditions (CloudFormation user guide, "Intrinsic function reference",
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html>).
 //! Pseudo parameters stay as `${AWS::Region}` in text; references to resources stay as they are,
 //! with Fn::GetAtt as a list of two.
@@ -32,7 +32,7 @@ pub(super) enum ParameterValue {
     Other,
 }
 
-/// What functions are resolved by.
+/// Values by which functions are resolved.
 pub(super) struct Resolver<'t> {
     /// By name; missing where nothing is known.
     pub(super) parameters: HashMap<String, ParameterValue>,

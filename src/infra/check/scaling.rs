@@ -63,8 +63,8 @@ fn division(resource: &Resource, metrics: &[&str], findings: &mut Findings) -> b
     !counts.is_empty()
 }
 
-/// Whether an expression has a value where `id` is 0 or missing: it is no divisor, or IF asks for it
-/// first.
+/// Returns `true` where an expression has a value where `id` is 0 or missing: it is no divisor, or IF asks for
+/// it first.
 fn is_guarded(expression: &str, id: &str) -> bool {
     let plain: String = expression
         .chars()

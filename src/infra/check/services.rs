@@ -52,7 +52,7 @@ fn containers(definition: &Resource) -> &[Node] {
     containers.map(each).unwrap_or_default()
 }
 
-/// Whether a container runs a subcommand of eventcast. The image runs `bridge` where the container
+/// Returns `true` where a container runs a subcommand of eventcast. The image runs `bridge` where the container
 /// says nothing.
 fn runs(container: &Node, subcommand: &str) -> bool {
     let words = |key: &str| -> Vec<String> {

@@ -37,7 +37,7 @@ pub(super) struct Sender<'c> {
     pub(super) region: Option<String>,
 }
 
-/// What the statements mean for the rule.
+/// Effect of the statements on the rule.
 pub(super) enum Admission<'n> {
     /// It may send, or it cannot be known.
     Admitted,
@@ -95,7 +95,7 @@ pub(super) fn admission<'n>(
     }
 }
 
-/// Whether a statement is about EventBridge sending to the queue.
+/// Returns `true` where a statement is about EventBridge sending to the queue.
 fn applies(sender: &Sender<'_>, queue: &Resource, statement: &Node, effect: &str) -> bool {
     if member(statement, "Effect").and_then(text).as_deref() != Some(effect) {
         return false;
@@ -168,7 +168,7 @@ fn conditions(statement: &Node) -> Vec<(String, String, &Node)> {
         .collect()
 }
 
-/// Whether a Deny holds for a call of a service: without a condition, or by a key that only callers
+/// Returns `true` where a Deny holds for a call of a service: without a condition, or by a key that only callers
 /// with an identity or a network have.
 fn denies_services(statement: &Node) -> bool {
     if member(statement, "Condition").is_some_and(is_open) {
@@ -228,7 +228,7 @@ fn source(sender: &Sender<'_>, statement: &Node) -> Source {
 }
 
 impl Sender<'_> {
-    /// Whether an ARN may be that of the rule.
+    /// Returns `true` where an ARN may be that of the rule.
     fn is_own(&self, arn: &str, has_wildcards: bool) -> bool {
         let is_like = |pattern: &str, text: &str| match has_wildcards {
             true => fits(pattern, text),
@@ -249,7 +249,7 @@ impl Sender<'_> {
     }
 }
 
-/// Whether text fits a pattern with `*` and `?`.
+/// Returns `true` where text fits a pattern with `*` and `?`.
 pub(super) fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());

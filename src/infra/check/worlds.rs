@@ -11,7 +11,8 @@ pub(super) type World<'p> = Vec<(&'p str, Option<&'p str>)>;
 
 /// All combinations; a single empty one where everything is known.
 ///
-/// A parameter of several templates has one value in all of them, as `--parameter` gives one to all.
+/// A parameter of several templates has one value in all of them, as `--parameter` gives one to
+/// all.
 pub(super) fn worlds<'p>(templates: &'p [ParsedTemplate<'_>]) -> Vec<World<'p>> {
     let mut undecided: Vec<&Undecided> = Vec::new();
     for one in templates.iter().flat_map(|one| &one.undecided) {

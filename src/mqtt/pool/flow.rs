@@ -19,7 +19,7 @@ pub(super) type Outcome = Result<(), PublishError>;
 pub(super) struct Job {
     pub(super) publication: Publication,
     pub(super) fate: oneshot::Sender<Outcome>,
-    /// When it was handed over; what is left of its time counts from then.
+    /// Moment when it was handed over; what is left of its time counts from then.
     pub(super) since: Instant,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Flow {
     /// Nothing more is sent on `link`: the next takes another, once all there are answered.
     pub(super) leaving: bool,
     pub(super) queued: Queued,
-    /// What its publications wait for.
+    /// Reason why its publications wait.
     pub(super) limit: Option<Limit>,
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Overflow<P> {
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) publisher: P,
-    /// How long an answer may take.
+    /// Time that an answer may take.
     pub(super) within: Duration,
     pub(super) closing: watch::Receiver<Option<Instant>>,
 }

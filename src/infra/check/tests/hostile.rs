@@ -1,5 +1,5 @@
-//! Templates as strangers write them: policies of several queues, conditions, keys, redrive and FIFO
-//! queues in short and long forms.
+//! Templates as strangers write them: policies of several queues, conditions, keys, redrive and
+//! FIFO queues in short and long forms.
 
 use super::alone;
 use crate::infra::check::{TemplateFile, check};

@@ -31,7 +31,7 @@ struct Broker {
     round_trip: Duration,
     /// What is on its way, in the order of sending: when it is answered, by which connection.
     sent: VecDeque<(Instant, LinkId, Job)>,
-    /// When each was acknowledged, in the order of time.
+    /// Moment when each was acknowledged, in the order of time.
     acknowledged: Vec<Instant>,
     /// All that was sent: when, by which connection, to which topic, which number.
     log: Vec<(Instant, LinkId, String, u32)>,
