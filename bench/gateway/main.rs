@@ -1,5 +1,5 @@
 //! Waiting polls of the gateway: what each costs in memory, and how much later than a WebSocket
-//! client they hear. `bench/gateway/run` builds and runs this; `docs/benchmarks.md` has figures.
+//! client they hear. `bench/gateway/run` builds and runs this.
 //!
 //! Everything runs on this machine: `eventcast dev` as the broker, with TLS; `eventcast gateway`,
 //! whose resident memory is read; and this program, which keeps so many polls waiting, each with a
@@ -17,6 +17,8 @@
 )]
 
 mod http;
+#[path = "../interruptible.rs"]
+mod interruptible;
 mod platform;
 mod poller;
 #[allow(dead_code, reason = "the benchmark of limits uses the rest")]
@@ -28,7 +30,6 @@ mod round;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokio::task::LocalSet;
 
 /// Waiting polls of the gateway, on this machine.
 #[derive(Debug, Parser)]
@@ -53,32 +54,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-        LocalSet::new().block_on(&runtime, async {
-            // Children end with the work that has started them.
-            tokio::select! {
-                rounds = measure(&arguments) => rounds.map(Some),
-                stopped = tokio::signal::ctrl_c() => stopped.map(|()| None).map_err(Into::into),
-            }
-        })
-    });
-    match done {
-        Ok(Some(rounds)) => {
-            print!("{}", report::text(&rounds));
-            ExitCode::from(u8::from(!rounds.iter().all(report::is_met)))
-        }
-        Ok(None) => {
-            eprintln!("interrupted");
-            ExitCode::from(130)
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    interruptible::run(measure(&arguments), |rounds| {
+        print!("{}", report::text(&rounds));
+        ExitCode::from(u8::from(!rounds.iter().all(report::is_met)))
+    })
 }
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<Vec<round::Figures>> {

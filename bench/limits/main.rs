@@ -21,6 +21,8 @@
 
 mod daemon;
 mod http;
+#[path = "../interruptible.rs"]
+mod interruptible;
 mod judge;
 mod platform;
 mod process;
@@ -36,7 +38,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use tokio::task::LocalSet;
 
 use self::daemon::Build;
 use self::judge::{Figures, Judgement, Verdict, judge};
@@ -109,35 +110,13 @@ const RIG_DRAIN: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-        LocalSet::new().block_on(&runtime, async {
-            // Children end with the work that has started them.
-            tokio::select! {
-                report = measure(&arguments) => report.map(Some),
-                stopped = tokio::signal::ctrl_c() => stopped.map(|()| None).map_err(Into::into),
-            }
-        })
-    });
-    match done {
-        Ok(Some(report)) => {
-            match arguments.format {
-                Format::Text => print!("{}", report.text()),
-                Format::Json => println!("{}", report.json()),
-            }
-            report.status()
+    interruptible::run(measure(&arguments), |report| {
+        match arguments.format {
+            Format::Text => print!("{}", report.text()),
+            Format::Json => println!("{}", report.json()),
         }
-        Ok(None) => {
-            eprintln!("interrupted");
-            ExitCode::from(130)
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+        report.status()
+    })
 }
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
