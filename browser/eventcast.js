@@ -1,5 +1,5 @@
 // Live messages of eventcast's channels in a browser: MQTT 5 over WebSocket, the gateway's HTTP where that is blocked.
-// eventcast.d.ts describes it. Section numbers are of OASIS "MQTT Version 5.0".
+// Section numbers are of OASIS "MQTT Version 5.0".
 
 /** IoT Core closes a connection on more. */
 const FILTERS_PER_SUBSCRIBE = 8;
@@ -8,12 +8,12 @@ const MAX_PACKET_BYTES = 1 << 20;
 const REMEMBERED_IDS = 1000;
 const MAX_BUFFERED = 5000;
 const CONNECT_MS = 10000;
-/** For a ping's answer, and beyond a poll's time. */
+/** For a ping; beyond a poll's time. */
 const ANSWER_MS = 12000;
 /** IoT Core: one CONNECT a second for a client id, in effect one in 10 s after a take-over. */
 const CONNECT_INTERVAL_MS = 1100;
 const TAKEN_OVER_MS = 10000;
-/** A connection that lived so long makes up for earlier failures. */
+/** Then earlier failures are forgotten. */
 const STABLE_MS = 30000;
 /** IoT Core ends a WebSocket after 24 h. */
 const MAX_LIFE_MS = 23 * 3600e3;
@@ -40,6 +40,7 @@ export class EventcastError extends Error {
 }
 const network = (message, more) => new EventcastError('network', message, more);
 const asError = (error, before = '') => (error instanceof EventcastError ? error : network(`${before}${error?.message ?? error}`));
+const malformed = () => network('a malformed packet');
 const plain = (error) => error && { ...error, message: error.message };
 const revived = (error, more) => error && new EventcastError(error.reason, error.message, { ...error, ...more });
 
@@ -53,7 +54,6 @@ function claimsOf(token) {
 }
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 
-/** The topic filter of a channel: `order:17` is `order/17`. */
 export function filterOf(channel) {
   return channel.replace(/^([\w-]+):/, '$1/');
 }
@@ -115,7 +115,7 @@ function refusal(code, text, more) {
   return new EventcastError(reason, text ?? `the broker refuses it (MQTT reason 0x${code.toString(16)})`, { code, ...more });
 }
 
-/** Forms of properties by identifier (2.2.2.2): bytes of a number, s text or bytes, p pair of texts, v variable integer. */
+/** Properties by identifier (2.2.2.2): a number's bytes, s bytes, p two texts, v a variable integer. */
 const FORMS = '-14s----ss-v-----4s2-ss141s-s--s-22211p4111';
 
 class Reader {
@@ -124,7 +124,7 @@ class Reader {
   }
 
   take(length) {
-    if (this.at + length > this.bytes.length) throw network('a packet ends too early');
+    if (this.at + length > this.bytes.length) throw malformed();
     this.at += length;
     return this.bytes.subarray(this.at - length, this.at);
   }
@@ -139,7 +139,7 @@ class Reader {
       value += (byte & 0x7f) << shift;
       if (byte < 0x80) return value;
     }
-    throw network('a packet has no length');
+    throw malformed();
   }
 
   text() {
@@ -159,7 +159,7 @@ class Reader {
         if (id === 0x1f) found.why = decoder.decode(bytes);
       } else if (form === 'v') inner.variable();
       else if (form > 0) inner.number(Number(form));
-      else throw network(`unknown property ${id}`);
+      else throw malformed();
     }
     return found;
   }
@@ -230,10 +230,9 @@ class MqttConnection {
   }
 
   #send(head, body) {
-    if (this.#socket.readyState === 1) this.#socket.send(packet(head, body));
+    if (this.#socket?.readyState === 1) this.#socket.send(packet(head, body));
   }
 
-  /** Ends it once; nothing is heard of it any more. */
   #end(error) {
     const socket = this.#socket;
     if (!socket) return;
@@ -261,7 +260,7 @@ class MqttConnection {
         const head = new Reader(all.subarray(at + 1, at + 5));
         if (head.bytes.length < 4 && head.bytes.every((byte) => byte > 0x7f)) break;
         const length = head.variable();
-        if (length > MAX_PACKET_BYTES) throw network('a packet is too large');
+        if (length > MAX_PACKET_BYTES) throw malformed();
         const begin = at + 1 + head.at;
         if (begin + length > all.length) break;
         this.#take(all[at], new Reader(all.subarray(begin, begin + length)));
@@ -276,7 +275,7 @@ class MqttConnection {
   #take(head, body) {
     const type = head & 0xf0;
     if (type === CONNACK) this.#connected(body);
-    else if (!this.#up) throw network('a packet before CONNACK');
+    else if (!this.#up) throw malformed();
     else if (type === PUBLISH) this.#published(head, body);
     else if (type === SUBACK || type === UNSUBACK) {
       const id = body.number(2);
@@ -292,7 +291,7 @@ class MqttConnection {
   #connected(body) {
     const present = body.number(1) === 1;
     const code = body.number(1);
-    // Brokers of 3.1.1 refuse with small numbers, without properties.
+    // MQTT 3.1.1 refuses with small numbers.
     if (code) throw refusal(code, code < 0x80 ? 'the broker does not speak MQTT 5' : body.properties().why, { atConnect: true });
     this.#up = true;
     this.#alarm.clear('connect');
@@ -313,7 +312,7 @@ class MqttConnection {
     this.#send(PINGREQ);
     this.#alarm.set('quiet', ANSWER_MS, (late) => {
       if (this.#seen >= sent) this.#watch();
-      // Hidden tabs hold timers back, and the answer perhaps.
+      // Hidden tabs delay timers.
       else if (late > 2000 && !again) this.ping(true);
       else this.#end(network('the connection is mute', { mute: true }));
     });
@@ -326,8 +325,8 @@ class MqttConnection {
     const of = (name) => user[name] ?? null;
     this.#on.message({ id: of('eb-id'), topic, source: of('eb-source'), type: of('eb-detail-type'), time: of('eb-time'), route: of('eb-route'), retained: (head & 1) === 1,
       ...payloadOf(body.bytes.slice(body.at)) });
-    // Once handed on: what a page ends before comes again.
-    if (packetId) this.#send(PUBACK, u16(packetId));
+    // What the tabs end before comes again.
+    if (packetId) this.#settings.handed().then(() => this.#send(PUBACK, u16(packetId)));
   }
 
   async #ask(head, rest) {
@@ -385,6 +384,7 @@ class GatewayConnection {
   #patching = false;
   #up = false;
   #unconfirmed = 0;
+  #confirmed = Promise.resolve();
 
   constructor(settings, on) {
     this.#settings = settings;
@@ -401,7 +401,7 @@ class GatewayConnection {
     return fetch(`${this.#settings.gateway}/${path}`, { method, headers, body: JSON.stringify(body), cache: 'no-store', ...more });
   }
 
-  /** Mute is a call of more than `ms`, or a stream without a byte for so long. */
+  /** Mute is a call of more than `ms`, or between a stream's bytes. */
   async #call(method, path, body, ms, read = (answer) => answer.json()) {
     const controller = new AbortController();
     const name = `call ${(this.#count += 1)}`;
@@ -491,11 +491,12 @@ class GatewayConnection {
     if (this.#closed) return;
     this.#announce(true);
     for (const message of said.messages) this.#message(message);
+    await this.#settings.handed();
     this.#move(said);
     if (this.#advice.min_interval_ms) await this.#alarm.wait('pause', this.#advice.min_interval_ms);
   }
 
-  /** Server-sent events (WHATWG HTML, 9.2); two heartbeats of 15 s may be missing. */
+  /** Server-sent events (WHATWG HTML, 9.2); two heartbeats may be missing. */
   #stream() {
     return this.#call('POST', 'stream', this.#place, 33000, async (answer, rearm) => {
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -510,7 +511,7 @@ class GatewayConnection {
           const [, field, data] = /^(id|data|event):? ?(.*)$/.exec(line) ?? [];
           if (field) event[field] = data;
           else if (line === '') {
-            this.#event(event);
+            await this.#event(event);
             event = {};
           }
         }
@@ -518,17 +519,18 @@ class GatewayConnection {
     });
   }
 
-  #event({ event = 'message', id, data }) {
+  async #event({ event = 'message', id, data }) {
     if (data === undefined || this.#closed) return;
     const said = JSON.parse(data);
     if (event === 'error') throw failure({ unauthorized: 401, forbidden: 403, superseded: 409, gone: 410 }[said.error] ?? 503, said);
     if (event !== 'message') return;
     this.#message(said);
+    await this.#settings.handed();
     this.#move({ cursor: id });
     const confirm = () => {
       this.#unconfirmed = 0;
-      // The next one, or the next stream's cursor, makes a failure good.
-      this.#call('POST', 'ack', this.#place, ANSWER_MS, () => {}).catch(() => {});
+      // One at a time. The next one, or the next stream's cursor, makes a failure good.
+      this.#confirmed = this.#confirmed.then(() => this.#call('POST', 'ack', this.#place, ANSWER_MS, () => {})).catch(() => {});
     };
     this.#unconfirmed += 1;
     if (this.#unconfirmed === 20) confirm();
@@ -575,7 +577,7 @@ class GatewayConnection {
   }
 }
 
-/** WebSocket first, the gateway after two failures, WebSocket again later. `known` is what another tab's engine left. */
+/** WebSocket, or the gateway after two failures. `known` is what another tab's engine left. */
 class Engine {
   transport = null;
   wanted = new Map();
@@ -612,7 +614,7 @@ class Engine {
     this.#attempt();
   }
 
-  /** Tries at once, after a refusal if `anew`; asks a connection whether it lives. */
+  /** Tries at once, after a refusal if `anew`. */
   kick(anew) {
     if (anew) [this.#refused, this.#refusals] = [null, 0];
     this.#connection?.ping();
@@ -647,7 +649,7 @@ class Engine {
     this.#say({ kind: 'state', state, transport, error: plain(error) });
   }
 
-  /** Opens a connection with a fresh token; it takes the place of one that lives once it is up. */
+  /** Connects with a fresh token, beside a connection that lives. */
   async #attempt() {
     const turn = (this.#turn += 1);
     this.#alarm.clear('attempt');
@@ -713,7 +715,7 @@ class Engine {
     const { transport } = connection;
     const socket = transport === 'websocket';
     [this.#connection, this.#next, this.#refused, this.#refusals] = [connection, null, null, 0];
-    // The session moves with the client id; what the old connection did not confirm comes again.
+    // What the old connection did not confirm comes again.
     old?.close();
     if (socket) this.#keep({ place: null });
     if (!continuous) this.#gap();
@@ -726,7 +728,6 @@ class Engine {
     connection.sync();
   }
 
-  /** The next connection: a WebSocket after polls, another one before 24 h or the token's end. */
   #plan() {
     const { exp } = claimsOf(this.#token);
     const part = 1 - Math.random() / 20;
@@ -750,7 +751,6 @@ class Engine {
     if (!error && !this.#known.lived.includes(channel)) this.#keep({ lived: [...this.#known.lived, channel] });
     this.#say({ kind: 'status', channel, ...entry });
     if (error || !entry.gap) return;
-    // A snapshot loaded from here on misses nothing.
     entry.gap = false;
     this.#say({ kind: 'resync', channel, reason: 'session' });
   }
@@ -796,7 +796,7 @@ class Engine {
     }
     const before = this.#bySocket();
     this.#count(error, transport);
-    // The other transport's first attempt does not pay for this one's failures.
+    // The other transport starts without failures.
     const delay = delayOf(this.#settings.backoffMs, before === this.#bySocket() ? this.#failures : 0) * (hidden() ? 4 : 1);
     const least = Math.max(retryAfterMs ?? 0, unsent ? 0 : this.#connectedAt + (code === 0x8e ? TAKEN_OVER_MS : CONNECT_INTERVAL_MS) - now());
     this.#notBefore = now() + least;
@@ -830,7 +830,7 @@ class Subscription {
   #filter;
   #seen = new Set();
   #buffer = null;
-  /** The next load's cause; empty during the last load, null without one. */
+  /** The next load's cause; '' in the last load. */
   #again = null;
   #alarm = new Alarm();
 
@@ -866,7 +866,7 @@ class Subscription {
     const { topic, id, route } = message;
     if (this.state === 'closed' || !matches(this.#filter, topic)) return;
     if (id !== null) {
-      // Two routes may send an event to one topic, with two payloads.
+      // Two routes may send an event to one topic.
       const key = JSON.stringify([topic, id, route]);
       if (this.#seen.has(key)) return;
       this.#seen.add(key);
@@ -889,7 +889,7 @@ class Subscription {
     }
   }
 
-  /** Messages wait while the application loads its state; then those follow that it does not have. */
+  /** Messages wait while the application loads its state. */
   async load(reason) {
     const busy = this.#again !== null;
     this.#again = reason;
@@ -925,11 +925,14 @@ class Client extends EventTarget {
   #engine = null;
   #alarm = new Alarm();
   #closed = false;
-  // Other tabs: their room, this tab's name in it, the tabs it leads.
+  // Other tabs.
   #name;
   #room = null;
   #tab = random();
   #members = new Map();
+  #posted = 0;
+  #got = new Map();
+  #rounds = [];
   #leave = new AbortController();
   #releases = [];
   #heard = now();
@@ -1082,6 +1085,7 @@ class Client extends EventTarget {
       this.#engine.stop();
       [this.#engine, this.leader] = [null, false];
       this.#members.clear();
+      this.#got.clear();
       this.#elect({ signal: this.#leave.signal });
     });
   }
@@ -1095,8 +1099,8 @@ class Client extends EventTarget {
     });
     const name = (claims) => (typeof clientId === 'function' ? clientId(claims) : clientId) ?? `${claims.sub ?? 'eventcast'}-${random()}`;
     this.leader = true;
-    this.#engine = new Engine({ ...this.#options, prefix: this.prefix, token: fresh, name }, this.#known, (event) => {
-      this.#post(event);
+    this.#engine = new Engine({ ...this.#options, prefix: this.prefix, token: fresh, name, handed: () => this.#handed() }, this.#known, (event) => {
+      this.#post({ ...event, seq: (this.#posted += 1) });
       this.#hear(event);
     });
     this.#engine.want(this.#union);
@@ -1105,6 +1109,7 @@ class Client extends EventTarget {
   #hear(event, distant) {
     const { kind, channel, state, transport, message, known, reason } = event;
     const error = revived(event.error);
+    if (event.seq && !this.#engine) this.#post({ kind: 'got', tab: this.#tab, n: event.seq });
     if (kind === 'message') {
       for (const subscription of this.#subscriptions) subscription.deliver(message);
       this.#emit(kind, message);
@@ -1119,7 +1124,6 @@ class Client extends EventTarget {
       if (ours.length) this.#emit(kind, { channel, reason });
     } else if (kind === 'failure') this.#emit(kind, error);
     else if (!this.#engine) {
-      // What a leader says.
       if (known) this.#known = known;
       if (kind === 'who') this.#want([]);
       if (kind === 'all') {
@@ -1129,12 +1133,46 @@ class Client extends EventTarget {
     } else if (distant) this.#host(event);
   }
 
-  #host({ kind, tab, channels, fresh }) {
+  /** Settles when the tabs have what was posted; one that is silent for 2 s is frozen. */
+  #handed() {
+    return new Promise((done) => {
+      this.#rounds.push({ n: this.#posted, done });
+      this.#settle();
+    });
+  }
+
+  #settle() {
+    const [first] = this.#rounds;
+    if (!first) return;
+    const late = () => [...this.#got].filter(([, got]) => got < first.n);
+    if (!late().length) {
+      this.#rounds.shift().done();
+      this.#settle();
+    } else if (!first.timed) {
+      first.timed = true;
+      this.#alarm.set('handed', 2000, () => {
+        for (const [tab] of late()) this.#got.delete(tab);
+        this.#settle();
+      });
+    }
+  }
+
+  #host({ kind, tab, channels, fresh, n }) {
     const engine = this.#engine;
     if (kind === 'kick') engine.kick(true);
+    if (kind === 'got' && this.#members.has(tab)) {
+      this.#got.set(tab, n);
+      this.#settle();
+    }
     if (kind === 'want') {
       if (!this.#members.has(tab)) {
-        const gone = () => this.#members.delete(tab) && this.#engine?.want(this.#union);
+        this.#got.set(tab, this.#posted);
+        const gone = () => {
+          this.#members.delete(tab);
+          this.#got.delete(tab);
+          this.#settle();
+          this.#engine?.want(this.#union);
+        };
         navigator.locks.request(`${this.#name} ${tab}`, { signal: this.#leave.signal }, gone).catch(() => {});
       }
       this.#members.set(tab, channels);

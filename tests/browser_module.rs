@@ -180,7 +180,8 @@ fn its_parts_do_what_a_scripted_gateway_and_broker_ask() {
         Command::new("node")
             .arg("--test")
             .arg(root().join("tests/browser/module.test.mjs"))
-            .arg(root().join("tests/browser/gateway.test.mjs")),
+            .arg(root().join("tests/browser/gateway.test.mjs"))
+            .arg(root().join("tests/browser/tabs.test.mjs")),
     );
 }
 
