@@ -56,7 +56,9 @@ impl Origins {
 }
 
 pub(super) async fn cors(State(origins): State<Origins>, request: Request, next: Next) -> Response {
-    let origin = request.headers().get(ORIGIN).cloned();
+    let origin = request.headers().get(ORIGIN);
+    // A copy: a clone is a slice of the connection's read buffer, and keeps it while a poll waits.
+    let origin = origin.and_then(|origin| HeaderValue::from_bytes(origin.as_bytes()).ok());
     let with_credentials = request.uri().path().starts_with("/rt/v1/stream/");
     let allowed = origins.allow(request.headers());
     let is_preflight = request.method() == Method::OPTIONS

@@ -46,8 +46,12 @@ pub(super) async fn poll(
     }
     let shown = gateway.shown(&headers, &asked.session, &asked.cursor)?;
     let deadline = Instant::now() + asked.wait();
+    let most = asked.most();
+    // A poll waits for half a minute without its request: headers are slices of the connection's
+    // read buffer, of which hyper would need a second one meanwhile.
+    drop((headers, asked));
     let _counted = Counted::new(&gateway.metrics().polls);
-    let polled = Box::pin(gateway.messages(shown, deadline, asked.most()));
+    let polled = Box::pin(gateway.messages(shown, deadline, most));
     tokio::select! {
         biased;
         answer = polled => answer,
