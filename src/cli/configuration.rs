@@ -154,8 +154,7 @@ impl Configuration {
         };
         let file = self.shown();
         let (loaded, values) = effective(&self.source(&file, &text));
-        let redacted = loaded.redacted(&text);
-        let config = checked(&redacted, loaded, Palette::of_messages(), messages)?;
+        let config = checked(&text, loaded, Palette::of_messages(), messages)?;
         Ok(config.map(|_| values))
     }
 
@@ -211,12 +210,7 @@ impl Configuration {
         // A machine of one's own is no place with a name.
         let text = SHOP.replace("environment: prod\n", "");
         let loaded = self.load(SHOP_NAME, &text);
-        checked(
-            &loaded.redacted(&text),
-            loaded,
-            Palette::of_messages(),
-            messages,
-        )
+        checked(&text, loaded, Palette::of_messages(), messages)
     }
 
     fn source<'s>(&self, file: &'s str, text: &'s str) -> Source<'s> {
@@ -289,9 +283,10 @@ impl Configuration {
         palette: Palette,
         messages: &mut impl Write,
     ) -> anyhow::Result<Option<(Config, Vec<Fault>)>> {
-        let Some((text, mut loaded)) = self.read(messages)? else {
+        let Some(text) = self.text_or_error(messages)? else {
             return Ok(None);
         };
+        let mut loaded = self.load(&self.shown(), &text);
         let warnings = match &loaded.config {
             Some(_) => std::mem::take(&mut loaded.faults),
             None => Vec::new(),
@@ -301,15 +296,18 @@ impl Configuration {
     }
 }
 
+/// The configuration, or its faults written with the text around them. Secrets are looked for where
+/// there are faults alone: their patterns take longer to compile than the rest takes to read.
 fn checked(
     text: &str,
     loaded: Loaded,
     palette: Palette,
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<Config>> {
-    for fault in &loaded.faults {
-        if loaded.config.is_none() {
-            render_in(palette, fault, text, messages)?;
+    if loaded.config.is_none() {
+        let redacted = loaded.redacted(text);
+        for fault in &loaded.faults {
+            render_in(palette, fault, &redacted, messages)?;
         }
     }
     Ok(loaded.config)

@@ -111,11 +111,11 @@ const LONGEST: usize = 4_096;
 
 /// The placeholders of other tools in a template, in the order of their styles.
 pub(super) fn foreign(text: &str, roots: Roots) -> Vec<ForeignPlaceholder> {
-    // A topic has 256 bytes; most templates have none of these characters.
-    if text.len() > LONGEST {
-        return Vec::new();
-    }
-    if !text.contains(['$', '#', '<', '%', ':']) && !text.contains("{{") {
+    // A topic has 256 bytes; most templates have none of these, so that no pattern is compiled. The
+    // colon of a channel is within a segment.
+    let is_router = text.starts_with(':') || text.contains("/:");
+    let is_plain = !text.contains(['$', '#', '<', '%']) && !text.contains("{{") && !is_router;
+    if text.len() > LONGEST || is_plain {
         return Vec::new();
     }
     let mut rest = text.to_owned();

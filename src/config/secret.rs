@@ -80,12 +80,25 @@ pub(super) fn collect(node: &Node, path: &str, out: &mut Vec<String>) {
     }
 }
 
+/// Returns `true` where the last words of a path are one of [`WORDS`]. Every configuration is asked,
+/// so that no pattern is compiled for it.
+fn has_secret_name(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    WORDS.split('|').any(|word| {
+        let joined = word.replace("_?", "");
+        let spelled = word.replace("_?", "_");
+        [joined, spelled].iter().any(|word| {
+            let before = path.strip_suffix(word.as_str());
+            before.is_some_and(|rest| rest.is_empty() || rest.ends_with(['.', '_', '-']))
+        })
+    })
+}
+
 fn keep(value: String, path: &str, out: &mut Vec<String>) {
-    static NAME: LazyLock<Regex> = LazyLock::new(|| regex(r"(?:^|[._-])WORDS$"));
     let is_open = OPEN_KEYS
         .iter()
         .any(|key| path.ends_with(&format!(".{key}")));
-    let secret = is_secret(path) || (NAME.is_match(path) && !is_open);
+    let secret = is_secret(path) || (has_secret_name(path) && !is_open);
     if secret && value.chars().count() >= SHORTEST {
         out.push(value);
     }
@@ -201,6 +214,24 @@ mod tests {
             masked(message, &[]),
             "`bridge.queue` is `https://…@h`, and `wss://h?…` is not"
         );
+    }
+
+    #[test]
+    fn names_of_secrets() {
+        for path in [
+            "token",
+            "x.Password",
+            "bridge.client_secret",
+            "a.api-key.apikey",
+            "a.API_KEY",
+            "gateway.sealing_key",
+            "x-passphrase",
+        ] {
+            assert!(has_secret_name(path), "{path}");
+        }
+        for path in ["tokens", "a.tokenkey", "mytoken", "token.x", "api-key", ""] {
+            assert!(!has_secret_name(path), "{path}");
+        }
     }
 
     #[track_caller]
