@@ -138,6 +138,19 @@ fn what_py_jwt_signs_is_believed() {
         let told = folder.token(&["verify", "--key", &pem, &forged], "");
         assert_eq!(told.status, Some(1), "{told:?}");
     }
+    // Access tokens say what they are (RFC 9068).
+    let signed = folder.jwts(
+        &["sign", "ES256", "at+jwt"],
+        &claims(&json!({})).to_string(),
+    );
+    let verify = ["verify", "--key", "jwks.json", signed.out.trim()];
+    let told = folder.token(&verify, "");
+    assert_eq!(told.status, Some(0), "{told:?}");
+    let line = "type at+jwt: an access token (RFC 9068)\n";
+    assert!(told.out.contains(line), "{told:?}");
+    let told = folder.token(&[&verify[..], &["--format", "json"]].concat(), "");
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(told["type"], "at+jwt");
     // A key of the set that is not taken signs nothing that is believed.
     let signed = folder.jwts(&["sign", "ES384"], &claims(&json!({})).to_string());
     let told = folder.token(&["verify", "--key", "jwks.json", signed.out.trim()], "");

@@ -30,6 +30,8 @@ pub struct Verified {
     pub algorithm: &'static str,
     /// The id of the key that signed it, where that has one.
     pub key: Option<String>,
+    /// The type that its header names, such as `JWT` or `at+jwt`.
+    pub kind: Option<String>,
 }
 
 impl Verified {
@@ -89,7 +91,12 @@ pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified,
             // Another key may be the right one.
             Err(TokenError::Signature) => {}
             Err(other) => error = other,
-            Ok(verified) => return Ok(verified),
+            Ok(verified) => {
+                return Ok(Verified {
+                    kind: written.kind(),
+                    ..verified
+                });
+            }
         }
     }
     Err(error)
@@ -178,6 +185,7 @@ fn verify_with(token: &str, key: &Key, expected: &Expected) -> Result<Verified, 
         claims,
         algorithm: name(key.algorithm),
         key: key.id.clone(),
+        kind: None,
     })
 }
 

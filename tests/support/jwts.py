@@ -1,7 +1,8 @@
 """Tokens as PyJWT makes and reads them: a second implementation for the tests.
 
     jwts.py keys FOLDER               makes private keys, public keys and a key set there
-    jwts.py sign FOLDER ALGORITHM     reads claims as JSON, prints a token; its kid is the algorithm's name
+    jwts.py sign FOLDER ALGORITHM [TYPE]
+                                      reads claims as JSON, prints a token; its kid is the algorithm's name
     jwts.py check FOLDER ALGORITHM    reads a token, checks it for audience "realtime", prints its claims as JSON
 """
 
@@ -36,9 +37,9 @@ def keys(folder):
     (folder / "RS256.pkcs1.key").write_bytes(old)
 
 
-def sign(folder, algorithm):
+def sign(folder, algorithm, kind="JWT"):
     key = (folder / f"{algorithm}.key").read_text()
-    print(jwt.encode(json.load(sys.stdin), key, algorithm=algorithm, headers={"kid": algorithm}))
+    print(jwt.encode(json.load(sys.stdin), key, algorithm=algorithm, headers={"kid": algorithm, "typ": kind}))
 
 
 def check(folder, algorithm):

@@ -49,7 +49,7 @@ STACKS = [
     ("cloudformation/observability.yaml", {"EventBusName": "shop", "AlarmEmail": "operator@example.com"}),
     ("example/alarms.json", {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:eventcast-alarms"}),
     ("cloudformation/iot-logging.yaml", {}),
-    ("cloudformation/authorizer.yaml", {"CodeBucket": "code", "CodeKey": "authorizer.zip"}),
+    ("cloudformation/authorizer.yaml", {"CodeBucket": "code", "CodeKey": "authorizer.zip", "RevokedTable": "eventcast-revoked"}),
     (
         "cloudformation/gateway.yaml",
         {
@@ -274,6 +274,13 @@ LOOKS = {
     "AWS::IoT::Logging": (lambda: client("iot").get_v2_logging_options(), has("Subscribe")),
     "AWS::IoT::Authorizer": (lambda: client("iot").describe_authorizer(authorizerName="eventcast"), has("eventcast-authorizer")),
     "AWS::IoT::DomainConfiguration": (lambda: client("iot").describe_domain_configuration(domainConfigurationName="eventcast"), has("defaultAuthorizerName")),
+    "AWS::DynamoDB::Table": (
+        lambda: [
+            client("dynamodb").describe_table(TableName="eventcast-revoked"),
+            client("dynamodb").describe_time_to_live(TableName="eventcast-revoked"),
+        ],
+        has("PAY_PER_REQUEST", '"KeyType": "HASH"', '"AttributeName": "expires"'),
+    ),
     "AWS::Lambda::Function": (lambda: client("lambda").get_function(FunctionName="eventcast-authorizer")["Configuration"], has("provided.al2023", "arm64")),
     "AWS::Lambda::Permission": (lambda: client("lambda").get_policy(FunctionName="eventcast-authorizer"), has("iot.amazonaws.com")),
     "AWS::ElasticLoadBalancingV2::LoadBalancer": (

@@ -212,6 +212,7 @@ async fn what_is_remembered_is_bounded() {
                 expires: jiff::Timestamp::MAX,
                 algorithm: "ES256",
                 key: None,
+                kind: None,
             };
             let found = check.check(&verified, USER, 0).await;
             assert_eq!(found.is_err(), n == 7, "{n} in round {round}");

@@ -179,6 +179,11 @@ fn text(
     if let Some(name) = &admission.issuer {
         write_line(out, format_args!("issuer {name}"))?;
     }
+    if let Some(kind) = &verified.kind
+        && let Some(meaning) = meaning(kind)
+    {
+        write_line(out, format_args!("type {kind}: {meaning}"))?;
+    }
     let noun = match admission.roles.len() {
         1 => "role",
         _ => "roles",
@@ -231,6 +236,17 @@ fn text(
     Ok(())
 }
 
+/// Meaning of a type that is not the usual one. Types have no case, and `application/` in front of
+/// one may be left out (RFC 7515, section 4.1.9).
+fn meaning(kind: &str) -> Option<&'static str> {
+    let kind = kind.to_ascii_lowercase();
+    match kind.strip_prefix("application/").unwrap_or(&kind) {
+        "jwt" => None,
+        "at+jwt" => Some("an access token (RFC 9068)"),
+        _ => Some("it decides nothing; `audience` and `require` say which tokens are taken"),
+    }
+}
+
 /// The answer for programs.
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -243,6 +259,8 @@ struct Report {
     algorithm: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<Box<str>>,
     /// All roles, with a comma between several.
@@ -279,6 +297,7 @@ impl Report {
             expires: Some(verified.expires),
             algorithm: Some(verified.algorithm),
             key: verified.key.clone(),
+            kind: verified.kind.clone(),
             issuer: admission.issuer.clone(),
             role: Some(admission.role()),
             roles: admission.roles.clone(),
