@@ -13,6 +13,7 @@ use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status, input};
 use crate::config::MAX_FILE_BYTES;
 use crate::config::fault::{Place, Severity};
+use crate::infra::check::hidden::{HiddenPart, cannot_tell};
 use crate::infra::check::{TemplateFile, check};
 
 #[derive(Debug, Args)]
@@ -72,9 +73,11 @@ pub(super) fn run(
         .map(|(name, text)| TemplateFile { name, text })
         .collect();
     let faults = check(&files, &command.parameter, config.as_ref());
+    let hidden = cannot_tell(&files);
     let is_unread = faults.iter().any(|fault| fault.code == "not-a-template");
     if command.format == Format::Json {
-        write_json(&serde_json::json!({ "findings": faults }), out)?;
+        let report = serde_json::json!({ "findings": faults, "cannot_tell": hidden });
+        write_json(&report, out)?;
     } else {
         for fault in &faults {
             let text = texts.iter().find(|(name, _)| match &fault.place {
@@ -83,17 +86,28 @@ pub(super) fn run(
             });
             render(fault, text.map_or("", |(_, text)| text), out)?;
         }
+        for part in &hidden {
+            let HiddenPart {
+                place,
+                message,
+                help,
+            } = part;
+            writeln!(out, "cannot tell: {place}: {message}\n  help: {help}")?;
+        }
         let errors = faults
             .iter()
             .filter(|fault| fault.severity == Severity::Error)
             .count();
-        writeln!(
-            out,
-            "{}, {}, {}",
+        let summary = [
             counted(files.len(), "file"),
             counted(errors, "error"),
-            counted(faults.len() - errors, "warning")
-        )?;
+            counted(faults.len() - errors, "warning"),
+        ];
+        let unseen = match hidden.len() {
+            0 => String::new(),
+            count => format!(", {} not looked at", counted(count, "part")),
+        };
+        writeln!(out, "{}{unseen}", summary.join(", "))?;
     }
     Ok(match (is_unread, faults.is_empty()) {
         (true, _) => Status::CannotAnswer,

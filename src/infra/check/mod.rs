@@ -6,9 +6,11 @@
 //!
 //! Parameters have their defaults, or the values that the caller gives; where conditions ask for
 //! one that has neither, its values are tried. What cannot be resolved (imports, resources of other
-//! files that were not given) is passed over without a finding.
+//! files that were not given) is passed over without a finding; what makes resources out of sight is
+//! listed ([`hidden`]).
 
 mod findings;
+pub mod hidden;
 mod look;
 mod queues;
 mod resolve;

@@ -84,6 +84,11 @@ impl<'f> ParsedTemplate<'f> {
         })
     }
 
+    /// The whole file.
+    pub(super) fn root(&self) -> &Node {
+        &self.root
+    }
+
     fn section(&self, name: &str) -> Option<&Node> {
         member(&self.root, name)
     }

@@ -1,6 +1,7 @@
 //! Planted faults: each is found once, at its line, with a cure; and what is right has no finding.
 
 mod forms;
+mod hidden_parts;
 mod hostile;
 mod plants;
 
