@@ -28,7 +28,7 @@ mod moto;
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use daemon::Daemon;
@@ -222,54 +222,84 @@ fn commands(section: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
+/// An operator's shell on moto, in a folder with the templates, the program, and the AWS command
+/// line; removed when dropped.
+struct OperatorShell {
+    moto: Moto,
+    broker: Mosquitto,
+    folder: PathBuf,
+}
+
+impl OperatorShell {
+    fn open(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("eventcast-{name}-{}", std::process::id()));
+        let bin = folder.join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+        symlink(repository.join("infra"), folder.join("infra")).unwrap();
+        symlink(env!("CARGO_BIN_EXE_eventcast"), bin.join("eventcast")).unwrap();
+        let python = moto::program("python").display().to_string();
+        let script = repository.join("tests/support/aws_deploy.py");
+        let aws = format!("#!/bin/sh\nexec {python} {} \"$@\"\n", script.display());
+        std::fs::write(bin.join("aws"), aws).unwrap();
+        std::fs::set_permissions(bin.join("aws"), Permissions::from_mode(0o755)).unwrap();
+        Self {
+            moto: Moto::start(),
+            broker: Mosquitto::start(),
+            folder,
+        }
+    }
+
+    /// Runs commands in one shell: the indices of those that fail, and all that they write.
+    fn run(&self, commands: &[String]) -> (Vec<usize>, String) {
+        let lines = commands
+            .iter()
+            .enumerate()
+            .map(|(at, command)| format!("{command} || echo \"NOT DONE {at}\"\n"));
+        let bin = self.folder.join("bin");
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let output = Command::new("bash")
+            .args(["-c", &lines.collect::<String>()])
+            .current_dir(&self.folder)
+            .envs(self.moto.environment())
+            .env("PATH", path)
+            .env(
+                "EVENTCAST_BRIDGE_BROKER",
+                format!("mqtt://127.0.0.1:{}", self.broker.mqtt_port()),
+            )
+            .env_remove("AWS_REGION")
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (out, errors) = (text(output.stdout), text(output.stderr));
+        let failed = out
+            .lines()
+            .filter_map(|line| line.strip_prefix("NOT DONE "))
+            .map(|at| at.parse().unwrap());
+        (failed.collect(), out + &errors)
+    }
+}
+
+impl Drop for OperatorShell {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn position(commands: &[String], begin: &str) -> usize {
+    let found = commands.iter().position(|one| one.starts_with(begin));
+    found.unwrap_or_else(|| panic!("{begin}: {commands:#?}"))
+}
+
 /// The first deployment, word by word. moto has the services that are asked; what it ignores, the
 /// doctor reports.
 #[test]
 fn a_new_operator_follows_the_manual() {
-    let moto = Moto::start();
-    let broker = Mosquitto::start();
-    let folder = std::env::temp_dir().join(format!("eventcast-manual-{}", std::process::id()));
-    let bin = folder.join("bin");
-    std::fs::create_dir_all(&bin).unwrap();
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    symlink(repository.join("infra"), folder.join("infra")).unwrap();
-    symlink(env!("CARGO_BIN_EXE_eventcast"), bin.join("eventcast")).unwrap();
-    let python = moto::program("python").display().to_string();
-    let script = repository.join("tests/support/aws_deploy.py");
-    let aws = format!("#!/bin/sh\nexec {python} {} \"$@\"\n", script.display());
-    std::fs::write(bin.join("aws"), aws).unwrap();
-    std::fs::set_permissions(bin.join("aws"), Permissions::from_mode(0o755)).unwrap();
-
+    let shell = OperatorShell::open("manual");
     let commands = commands("First deployment");
     assert!(commands.len() > 18, "{commands:#?}");
-    let lines = commands
-        .iter()
-        .enumerate()
-        .map(|(at, command)| format!("{command} || echo \"NOT DONE {at}\"\n"));
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("bash")
-        .args(["-c", &lines.collect::<String>()])
-        .current_dir(&folder)
-        .envs(moto.environment())
-        .env("PATH", path)
-        .env(
-            "EVENTCAST_BRIDGE_BROKER",
-            format!("mqtt://127.0.0.1:{}", broker.mqtt_port()),
-        )
-        .env_remove("AWS_REGION")
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (out, errors) = (text(output.stdout), text(output.stderr));
-    let failed: Vec<&str> = out
-        .lines()
-        .filter_map(|line| line.strip_prefix("NOT DONE "))
-        .collect();
-    let doctor = commands
-        .iter()
-        .position(|one| one.starts_with("eventcast doctor"))
-        .unwrap();
-    assert_eq!(failed, [doctor.to_string()], "{out}{errors}");
+    let (failed, out) = shell.run(&commands);
+    assert_eq!(failed, [position(&commands, "eventcast doctor")], "{out}");
     let bad: Vec<&str> = out
         .lines()
         .filter(|line| line.starts_with("FAILED ") || line.starts_with("MISSING"))
@@ -287,6 +317,81 @@ fn a_new_operator_follows_the_manual() {
         assert!(out.contains(part), "{part}: {out}");
     }
     let url = "https://sqs.us-east-1.amazonaws.com/123456789012/eventcast-events";
-    assert_eq!(stacks(&moto.environment(), &["count", url]), "1");
-    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(stacks(&shell.moto.environment(), &["count", url]), "1");
+}
+
+/// Runbooks, word by word, on what the first deployment has made: both dead-letter queues and the
+/// archive are replayed, the service is stopped and started again, the key is rotated and replaced.
+#[test]
+fn an_operator_follows_the_runbooks() {
+    let shell = OperatorShell::open("runbooks");
+    let deployment = commands("First deployment");
+    let own = |command: &str| command.to_owned();
+    // The stacks alone: neither the doctor nor an event.
+    let mut all = deployment[..position(&deployment, "eventcast doctor")].to_vec();
+    let target = "aws application-autoscaling register-scalable-target --service-namespace ecs --scalable-dimension \
+        ecs:service:DesiredCount --resource-id service/eventcast/eventcast --min-capacity 2 --max-capacity 10";
+    all.extend([
+        own("say() { echo \"SEEN $*\"; }"),
+        own(
+            "count() { aws sqs get-queue-attributes --queue-url $(output queues $1) --attribute-names \
+                ApproximateNumberOfMessages --query Attributes.ApproximateNumberOfMessages --output text; }",
+        ),
+        own(
+            "service() { aws ecs describe-services --cluster eventcast --services eventcast --query \
+                'services[0].desiredCount'; }",
+        ),
+        own(
+            "targets() { aws application-autoscaling describe-scalable-targets --service-namespace ecs --query \
+                'ScalableTargets[0].[SuspendedState.DynamicScalingOutSuspended,MinCapacity]' --output text; }",
+        ),
+        // What moto does not make of the templates, and what a dead-letter queue would have.
+        own(target),
+        own(
+            "aws sqs send-message --queue-url $(output queues DeadLetterQueueUrl) --message-body '{}' \
+                --message-attributes '{\"eventcast.reason\":{\"DataType\":\"String\",\"StringValue\":\"not_an_event\"}}'",
+        ),
+        own(
+            "aws sqs send-message --queue-url $(output queues UndeliveredQueueUrl) --message-body '{}' \
+                --message-attributes '{\"ERROR_CODE\":{\"DataType\":\"String\",\"StringValue\":\"NO_PERMISSIONS\"}}'",
+        ),
+    ]);
+    for (section, after) in [
+        (
+            "Replay",
+            "say replay $(count QueueUrl) $(count DeadLetterQueueUrl) $(count UndeliveredQueueUrl)",
+        ),
+        ("Maintenance mode", "say maintenance $(service) $(targets)"),
+        (
+            "Key rotation",
+            "say key $OLD $NEW $(aws sqs get-queue-attributes --queue-url $(output queues QueueUrl) --attribute-names \
+                KmsMasterKeyId --query Attributes.KmsMasterKeyId --output text)",
+        ),
+    ] {
+        let steps = commands(section);
+        assert!(!steps.is_empty(), "{section}");
+        for step in steps {
+            let is_stop = step.contains("--desired-count 0");
+            all.push(step);
+            if is_stop {
+                all.push(own("say stopped $(service) $(targets)"));
+            }
+        }
+        all.push(own(after));
+    }
+    let (failed, out) = shell.run(&all);
+    let failed: Vec<&String> = failed.iter().map(|at| &all[*at]).collect();
+    assert!(failed.is_empty(), "{failed:#?}\n{out}");
+    let seen = |name: &str| -> Vec<&str> {
+        let line = out
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("SEEN {name} ")));
+        let line = line.unwrap_or_else(|| panic!("{name}: {out}"));
+        line.split_whitespace().collect()
+    };
+    assert_eq!(seen("replay"), ["2", "0", "0"], "{out}");
+    assert_eq!(seen("stopped"), ["0", "True", "2"], "{out}");
+    assert_eq!(seen("maintenance"), ["2", "False", "2"], "{out}");
+    let keys = seen("key");
+    assert!(keys[0] != keys[1] && keys[1] == keys[2], "{keys:?}");
 }
