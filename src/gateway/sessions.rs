@@ -163,7 +163,7 @@ impl Sessions {
                 adopts,
             };
             let inbox = Inbox::new(epoch);
-            let link = self.start(&session, session.token, inbox, beginning);
+            let link = self.start(&session, session.token, inbox, beginning, 0);
             let served = Served {
                 link: Arc::clone(&link),
                 successor: None,
@@ -243,7 +243,7 @@ impl Sessions {
         let mut inbox = Inbox::new(epoch);
         // Of another connection than this: by its keys, whatever came from it is known.
         let _ = inbox.confirm(cursor);
-        let link = self.start(session, token, inbox, beginning);
+        let link = self.start(session, token, inbox, beginning, connected);
         if let Some(served) = before {
             served.successor = Some(Arc::clone(&link));
             return Ok((link, true));
@@ -273,17 +273,22 @@ impl Sessions {
         Instant::now() + interval.saturating_sub(since)
     }
 
+    /// Starts a link. Its moment is later than that of the session's link `before`, by which tasks
+    /// know which of them has the session ([`was_taken_over`](Self::was_taken_over)), also within a
+    /// second.
     fn start(
         self: &Arc<Self>,
         session: &Session,
         token: TokenHash,
         inbox: Inbox,
         beginning: Beginning,
+        before: u64,
     ) -> Arc<Link> {
         let wait = beginning
             .not_before
             .saturating_duration_since(Instant::now());
-        let connected = unix_now() + wait.as_secs();
+        let begun = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let connected = (unix_now() + begun).max(before + 1);
         let metrics = Arc::clone(&self.metrics);
         let link = Link::new(session, token, connected, inbox, metrics);
         let (settings, directory) = (Arc::clone(&self.settings), self.directory());

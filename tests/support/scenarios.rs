@@ -168,6 +168,23 @@ pub(crate) async fn taken_over(port: u16) {
     all_in_order(&mut newer, 1).await;
 }
 
+/// A client whose polls come to one task and the other in turn, faster than a second.
+pub(crate) async fn to_and_fro(port: u16) {
+    let tasks = [task(port).await, task(port).await];
+    let mut client = opened(&tasks[0]).await;
+    for turn in 0..6 {
+        client = client.at(&tasks[turn % 2]);
+        publish(port, names(turn..turn + 1)).await;
+        loop {
+            let answer = client.poll(5).await;
+            assert_eq!(answer.status, 200, "turn {turn}: {answer:?}");
+            if answer.ids().contains(&&*format!("e{turn}")) {
+                break;
+            }
+        }
+    }
+}
+
 /// A client that polls wherever a task is, as behind a load balancer, and comes back when it is
 /// told to.
 async fn follow(
