@@ -10,12 +10,20 @@
     reason = "a test that fails should say where"
 )]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/broker.rs"]
 mod broker;
 #[path = "support/gateway.rs"]
 mod gateway;
+#[path = "gateway/grants.rs"]
+mod grants;
 #[path = "support/scenarios.rs"]
 mod scenarios;
+#[path = "support/scripted_broker.rs"]
+mod scripted_broker;
+#[path = "gateway/secure.rs"]
+mod secure;
 #[path = "support/shop.rs"]
 mod shop;
 
@@ -174,6 +182,12 @@ async fn a_connection_that_nobody_polls_is_closed_and_opened_again() {
         .await;
     publish(&broker, names(0..2)).await;
     assert_eq!(client.poll(5).await.ids(), ["e0", "e1"]);
+}
+
+#[tokio::test]
+async fn a_session_goes_to_and_fro_between_tasks() {
+    let broker = iot_core().await;
+    scenarios::to_and_fro(broker.port).await;
 }
 
 #[tokio::test]

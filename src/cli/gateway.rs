@@ -113,6 +113,10 @@ fn serve_until_end(command: &Command, messages: &mut impl Write) -> anyhow::Resu
     let Some(settings) = settings(section, broker, messages)? else {
         return Ok(Status::CannotAnswer);
     };
+    let settings = BrokerSettings {
+        grants_interval: config.authorizer.refresh,
+        ..settings
+    };
     let filter = terminal::log_filter("info");
     if let Err(error) = logs::start(command.log_format.into(), &filter) {
         write_error(messages, format_args!("{error}"), "correct EVENTCAST_LOG")?;
@@ -160,6 +164,10 @@ async fn run_until_drained(
         Some(address) => Some(bind(address, "gateway.metrics").await?),
         None => None,
     };
+    if let Some(metrics) = &metrics {
+        let address = metrics.local_addr().context("reading gateway.metrics")?;
+        tracing::info!(%address, "health and metrics are served");
+    }
     let address = api.local_addr().context("reading gateway.listen")?;
     tracing::info!(%address, version = crate::version::VERSION, "gateway ready");
     let listeners = Listeners { api, metrics };

@@ -339,6 +339,18 @@ fn who_the_daemon_is_to_the_broker() {
     assert!(!format!("{authorized:?}").contains("\"t\""));
     let usual = bridge(&format!("  broker: mqtts://{iot}\n{certificate}"));
     assert_eq!(usual.tls.alpn, None);
+    let gateway = |broker: &str| {
+        let text = format!(
+            "routes:\n  - {{ name: r, match: {{ source: [s] }}, to: [a] }}\ngateway: {{ broker: {broker:?} }}\n"
+        );
+        loaded(&text, &[], &[]).config.unwrap().gateway.alpn
+    };
+    assert_eq!(
+        gateway(&format!("mqtts://{iot}:443")).as_deref(),
+        Some("mqtt")
+    );
+    assert_eq!(gateway(&format!("mqtts://{iot}")), None);
+    assert_eq!(gateway("mqtts://localhost:443"), None);
 }
 
 #[test]

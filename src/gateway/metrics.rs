@@ -79,7 +79,7 @@ impl GatewayMetrics {
     }
 
     /// Requests that wait for messages.
-    pub(super) fn waiting(&self) -> i64 {
+    pub fn waiting(&self) -> i64 {
         self.polls.get() + self.streams.get()
     }
 

@@ -41,9 +41,11 @@ impl Beside {
         let urls = broker.urls();
         let address = urls.get("mqtt").and_then(|url| Address::parse(url));
         let address = address.context("the broker has no port for MQTT")?;
+        let plain = BrokerSettings::plain(address);
         let settings = BrokerSettings {
             connect_interval: CONNECT_INTERVAL,
-            ..BrokerSettings::plain(address)
+            grants_interval: config.map_or(plain.grants_interval, |it| it.authorizer.refresh),
+            ..plain
         };
         let directory = config.map_or_else(Directory::default, directory);
         let sessions = Sessions::new(keys, settings, directory);

@@ -44,6 +44,9 @@ pub struct BrokerSettings {
     pub connect_interval: Duration,
     /// Time that a connection stays open that nobody polls.
     pub linger: Duration,
+    /// Time after which the broker is asked again for the channels of a connection. A grant that is
+    /// removed ends deliveries without a word; a refused SUBSCRIBE says so.
+    pub grants_interval: Duration,
 }
 
 /// A connection that the broker has let in.
@@ -68,6 +71,7 @@ impl BrokerSettings {
             connect_timeout: Duration::from_secs(10),
             connect_interval: Duration::from_secs(10),
             linger: Duration::from_secs(30),
+            grants_interval: Duration::from_secs(900),
         }
     }
 

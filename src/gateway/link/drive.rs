@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -52,7 +53,7 @@ struct Question {
     filters: VecDeque<Box<str>>,
     subscribe: bool,
     answers: Vec<FilterAnswer>,
-    /// Nobody for a session that goes on: a refusal ends the link.
+    /// Nobody for channels that the session has: a refusal ends the link.
     reply: Option<oneshot::Sender<Vec<FilterAnswer>>>,
 }
 
@@ -69,6 +70,11 @@ struct Driver<'l> {
     questions: VecDeque<Question>,
     /// The packet identifier and the filters of the SUBSCRIBE or UNSUBSCRIBE that is not answered.
     asked: Option<(u16, Vec<Box<str>>)>,
+    /// Filters that the broker has granted.
+    granted: SmallVec<[Box<str>; 1]>,
+    grants_interval: Duration,
+    /// Moment when the broker is asked for them again.
+    ask_again_at: Instant,
     last_id: u16,
 }
 
@@ -121,6 +127,9 @@ impl Link {
             pong_by: None,
             questions: VecDeque::new(),
             asked: None,
+            granted: SmallVec::new(),
+            grants_interval: settings.grants_interval,
+            ask_again_at: Instant::now() + spread(settings.grants_interval),
             last_id: 0,
         };
         if let Some(filters) = beginning.resumed {
@@ -142,6 +151,11 @@ impl Link {
         self.news.notify_waiters();
         Ok(driver)
     }
+}
+
+/// An interval, and up to a quarter more: connections that opened together are not to ask together.
+fn spread(interval: Duration) -> Duration {
+    interval + interval.mul_f64(fastrand::f64() / 4.0)
 }
 
 fn lost(error: impl std::fmt::Display) -> LinkEnd {
@@ -174,7 +188,10 @@ impl Driver<'_> {
             let is_full = state.inbox.pending_bytes() > PENDING_BYTES;
             // A broker that is not read cannot be heard either.
             let pong_by = self.pong_by.filter(|_| !is_full);
-            let dates = [Some(self.ping_at), pong_by, idle_by];
+            // Only a client that waits is to hear of it.
+            let ask_again_at = self.asks_again().then_some(self.ask_again_at);
+            let ask_again_at = ask_again_at.filter(|_| state.requests > 0);
+            let dates = [Some(self.ping_at), pong_by, idle_by, ask_again_at];
             let first = dates.into_iter().flatten().min();
             (first.unwrap_or(self.ping_at), is_full)
         };
@@ -183,6 +200,11 @@ impl Driver<'_> {
             () = self.link.work.notified() => Ok(()),
             () = sleep_until(deadline) => self.due(is_full),
         }
+    }
+
+    /// Returns `true` where the broker may be asked for what it has granted.
+    fn asks_again(&self) -> bool {
+        self.questions.is_empty() && !self.granted.is_empty()
     }
 
     fn due(&mut self, is_full: bool) -> Result<(), LinkEnd> {
@@ -200,6 +222,17 @@ impl Driver<'_> {
             // Whoever comes from now on opens another.
             state.closing = Closing::KeepSession;
             return Err(LinkEnd::Closed);
+        }
+        let is_waited_for = state.requests > 0;
+        drop(state);
+        if is_waited_for && self.asks_again() && self.ask_again_at <= now {
+            self.ask_again_at = now + spread(self.grants_interval);
+            self.questions.push_back(Question {
+                filters: self.granted.iter().cloned().collect(),
+                subscribe: true,
+                answers: Vec::new(),
+                reply: None,
+            });
         }
         Ok(())
     }
@@ -234,6 +267,9 @@ impl Driver<'_> {
             }
             Answer::Disconnected { reason, why } => {
                 let why = why.unwrap_or("it gives no reason");
+                if reason == Reason::NotAuthorized.code() {
+                    self.refused_by_closing(why)?;
+                }
                 return Err(lost(format_args!(
                     "the broker ended the connection with 0x{reason:02X}: {why}"
                 )));
@@ -241,6 +277,33 @@ impl Driver<'_> {
             Answer::Connected(_) => return Err(lost("a second CONNACK")),
             Answer::PubAck { .. } => return Err(lost("a PUBACK for nothing")),
         }
+        Ok(())
+    }
+
+    /// The end of the connection as the answer to a SUBSCRIBE: AWS does not say whether it comes
+    /// with a SUBACK (life-cycle events, `AUTH_ERROR`).
+    ///
+    /// # Errors
+    /// [`LinkEnd::Forbidden`] where the session had what it asked for.
+    fn refused_by_closing(&mut self, why: &str) -> Result<(), LinkEnd> {
+        let Some((_, filters)) = self.asked.take() else {
+            return Ok(());
+        };
+        let Some(mut question) = self.questions.pop_front() else {
+            return Ok(());
+        };
+        if !question.subscribe {
+            return Ok(());
+        }
+        let Some(reply) = question.reply else {
+            return Err(LinkEnd::Forbidden(filters.join("` or `").into()));
+        };
+        let code = Reason::NotAuthorized.code();
+        let refused = filters.iter().chain(&question.filters);
+        let refused = refused.map(|_| Err((code, Box::from(why))));
+        question.answers.extend(refused);
+        // Who asked may have gone.
+        let _ = reply.send(question.answers);
         Ok(())
     }
 
@@ -272,9 +335,24 @@ impl Driver<'_> {
         }
         if question.reply.is_none() {
             let answers = question.answers.iter().rev().take(filters.len()).rev();
-            let refused = answers.zip(&filters).find(|(answer, _)| answer.is_err());
+            // A quota takes nothing away that the session has.
+            let is_refusal = |answer: &FilterAnswer| {
+                let quota = Reason::QuotaExceeded.code();
+                answer.as_ref().is_err_and(|(code, _)| *code != quota)
+            };
+            let refused = answers.zip(&filters).find(|(answer, _)| is_refusal(answer));
             if let Some((_, filter)) = refused {
                 return Err(LinkEnd::Forbidden(filter.clone()));
+            }
+        }
+        let answers = question.answers.iter().rev().take(filters.len()).rev();
+        let is_kept = question.reply.is_none();
+        for (filter, answer) in filters.iter().zip(answers) {
+            if answer.is_ok() || is_kept {
+                self.granted.retain(|known| known != filter);
+                if question.subscribe {
+                    self.granted.push(filter.clone());
+                }
             }
         }
         if question.filters.is_empty()
@@ -359,7 +437,8 @@ impl Driver<'_> {
         let ends_session = match end {
             LinkEnd::Closed => self.link.lock().closing == Closing::EndSession && !self.link.adopts,
             LinkEnd::Gone => true,
-            LinkEnd::Forbidden(_) => !self.link.adopts,
+            // Who does not wait is to be answered 403 as well, by the next connection.
+            LinkEnd::Forbidden(_) => !self.link.adopts && self.link.lock().requests > 0,
             _ => return,
         };
         let mut out = std::mem::take(&mut self.out);
