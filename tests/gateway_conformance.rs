@@ -12,6 +12,8 @@
 
 #[path = "support/fake_gateway.rs"]
 mod fake_gateway;
+#[path = "gateway/process.rs"]
+mod process;
 
 use std::process::{Command, Output};
 
