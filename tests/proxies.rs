@@ -188,6 +188,26 @@ fn polls_come_through() {
     });
 }
 
+/// Streams need nothing of a proxy but that it passes on what comes; lighttpd holds answers back
+/// until their end by default.
+#[test]
+fn streams_come_through() {
+    each(&Kind::ALL, |kind| {
+        let dev = Dev::assembled(&[]);
+        for setting in [Setting::Default, Setting::Best] {
+            let proxy = Proxy::start(kind, setting, upstreams(&dev), IDLE);
+            if (kind, setting) == (Kind::Lighttpd, Setting::Default) {
+                let found = broken(&proxy, &["session.created", "stream.opens"]);
+                assert_eq!(found.len(), 1, "{found:#?}");
+                assert!(found.iter().all(|one| one.starts_with("stream.opens")));
+                continue;
+            }
+            let found = broken(&proxy, &["session.created", "stream", "always.no-store"]);
+            assert!(found.is_empty(), "{kind:?} {setting:?}: {found:#?}");
+        }
+    });
+}
+
 /// A POST of JSON; `None` where the proxy cut it.
 fn post(port: u16, path: &str, token: &str, body: &Value) -> Option<(u16, Value)> {
     let mut stream = connect(port);
@@ -263,6 +283,78 @@ fn polls_that_proxies_give_up_lose_nothing() {
                     break;
                 }
                 session["cursor"] = polled["cursor"].clone();
+            }
+        }
+    });
+}
+
+/// Text of a stream until some words have come, or its end.
+fn until(stream: &mut TcpStream, words: Option<&str>) -> String {
+    let mut text = Vec::new();
+    let mut bytes = [0; 4_096];
+    loop {
+        let read = String::from_utf8_lossy(&text).into_owned();
+        if words.is_some_and(|words| read.contains(words)) {
+            return read;
+        }
+        match stream.read(&mut bytes) {
+            Ok(0) => return read,
+            Ok(count) => text.extend_from_slice(&bytes[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return read,
+            Err(error) => panic!("{error}: {read}"),
+        }
+    }
+}
+
+/// A stream that a proxy cuts, or that it holds back, has confirmed nothing: the same cursor returns
+/// what was written on it.
+#[test]
+fn streams_that_proxies_cut_lose_nothing() {
+    each(&Kind::ALL, |kind| {
+        let dev = Dev::assembled(&[]);
+        let (token, topic) = customer(&dev);
+        for setting in [Setting::Default, Setting::Best] {
+            let proxy = Proxy::start(kind, setting, upstreams(&dev), Duration::from_secs(1));
+            let asked = json!({ "channels": [topic] });
+            let (status, session) = post(proxy.port(), "/rt/v1/session", &token, &asked).unwrap();
+            assert_eq!(status, 201, "{kind:?}: {session}");
+            let place = json!({ "session": session["session"], "cursor": session["cursor"] });
+            let mut stream = connect(proxy.port());
+            let body = place.to_string();
+            write!(
+                stream,
+                "POST /rt/v1/stream HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+                 content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+            let is_held = (kind, setting) == (Kind::Lighttpd, Setting::Default);
+            if !is_held {
+                until(&mut stream, Some("retry: "));
+            }
+            let id = format!("{kind:?}-{setting:?}");
+            let path = format!("/topics/{topic}?qos=1");
+            let published = post(port_of(dev.endpoint()), &path, "", &json!({ "probe": id }));
+            assert_eq!(published.unwrap().0, 200);
+            if !is_held {
+                let read = until(&mut stream, Some(&id));
+                assert!(read.contains(&id), "{kind:?} {setting:?}: {read}");
+            }
+            // Caddy waits for ever, and lighttpd has no such time-out for answers.
+            if !matches!(kind, Kind::Caddy | Kind::Lighttpd) {
+                until(&mut stream, None);
+            }
+            drop(stream);
+            let asked = json!({
+                "session": session["session"], "cursor": session["cursor"], "timeout_s": 0,
+            });
+            let deadline = std::time::Instant::now() + BOUND;
+            loop {
+                assert!(std::time::Instant::now() < deadline, "{kind:?}: lost");
+                let polled = post(proxy.port(), "/rt/v1/poll?n=1", &token, &asked);
+                if polled.is_some_and(|(_, polled)| polled.to_string().contains(&id)) {
+                    break;
+                }
             }
         }
     });
