@@ -81,6 +81,7 @@ LEFT_OUT = {
         "observability.TopicKey",  # KMS CreateKey fails: "encoding without a string argument"
         "AWS::EC2::NatGateway",  # CreateNatGateway does not find the address that the stack has made
         "AWS::Lambda::Function",  # its S3 was not started
+        "AWS::DynamoDB::Table",  # nor its DynamoDB
     },
     "ministack": {
         "AWS::Events::Archive",
