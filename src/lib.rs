@@ -31,6 +31,8 @@ pub mod conformance;
 pub mod dev;
 #[cfg(feature = "gateway")]
 pub mod gateway;
+#[cfg(feature = "guard")]
+pub mod guard;
 
 // The adapters and the seams.
 pub mod access;

@@ -16,6 +16,8 @@ pub const FEATURES: &[&str] = &[
     "dev",
     #[cfg(feature = "gateway")]
     "gateway",
+    #[cfg(feature = "guard")]
+    "guard",
     #[cfg(feature = "lambda")]
     "lambda",
     #[cfg(feature = "otlp")]
@@ -35,6 +37,7 @@ mod tests {
         feature = "authorizer",
         feature = "dev",
         feature = "gateway",
+        feature = "guard",
         feature = "lambda",
         feature = "otlp"
     ))]

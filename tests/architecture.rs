@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 25] = [
+const MAY_USE: [(&str, &[&str]); 26] = [
     (
         "cli",
         &[
@@ -24,6 +24,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "conformance",
             "dev",
             "gateway",
+            "guard",
             "access",
             "aws",
             "mqtt",
@@ -44,6 +45,12 @@ const MAY_USE: [(&str, &[&str]); 25] = [
         ],
     ),
     ("conformance", &[]),
+    (
+        "guard",
+        &[
+            "infra", "config", "policy", "route", "event", "channel", "broker", "escape",
+        ],
+    ),
     ("infra", &["config", "policy", "route", "event", "channel"]),
     (
         "bridge",
@@ -139,8 +146,8 @@ const MAY_USE: [(&str, &[&str]); 25] = [
 ];
 
 /// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.
-const CORE: [&str; 7] = [
-    "infra", "config", "policy", "route", "event", "channel", "broker",
+const CORE: [&str; 8] = [
+    "guard", "infra", "config", "policy", "route", "event", "channel", "broker",
 ];
 const IMPURE: [&str; 10] = [
     "tokio::",
@@ -154,6 +161,9 @@ const IMPURE: [&str; 10] = [
     "aws_config",
     "rumqttc",
 ];
+
+/// Those of them that are foreign clients.
+const CLIENTS: [&str; 3] = ["aws_sdk", "aws_config", "rumqttc"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -232,7 +242,10 @@ fn breaches(file: &str, text: &str) -> Vec<String> {
         .map(|used| format!("{file}: `{module}` must not use `{used}`"))
         .collect();
     if CORE.contains(&module) {
-        let impure = IMPURE.iter().filter(|word| text.contains(**word));
+        // The guard names clients, since it looks for them.
+        let named = |word: &str| module == "guard" && CLIENTS.contains(&word);
+        let impure = IMPURE.iter();
+        let impure = impure.filter(|word| text.contains(**word) && !named(word));
         wrong.extend(impure.map(|word| format!("{file}: the core is pure, but here is `{word}`")));
     }
     wrong

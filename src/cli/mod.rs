@@ -21,6 +21,8 @@ mod endpoint_variables;
 mod environment;
 #[cfg(feature = "gateway")]
 mod gateway;
+#[cfg(feature = "guard")]
+mod guard;
 mod healthcheck;
 mod http;
 mod infra;
@@ -203,6 +205,10 @@ enum Command {
     /// Make templates of infrastructure, and look for what loses events in them
     #[command(subcommand)]
     Infra(infra::Command),
+    /// Check that real-time features of a repository stay on the real-time layer
+    #[cfg(feature = "guard")]
+    #[command(subcommand)]
+    Guard(guard::Command),
     /// Write a commented eventcast.yaml to start from
     Init(init::Command),
     /// Describe the configuration file, and show the values in effect
@@ -285,6 +291,8 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         Command::Gateway(command) => gateway::run(&command, piped(), out, &mut messages),
         Command::Config(command) => config::run(&command, out, &mut messages),
         Command::Infra(command) => infra::run(&command, out, &mut messages),
+        #[cfg(feature = "guard")]
+        Command::Guard(command) => guard::run(&command, out, &mut messages),
         Command::Init(command) => init::run(&command, out, &mut messages),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,0 +1,17 @@
+//! The guard: real-time features of a platform stay on its real-time layer.
+//!
+//! Files of a feature team's repository come in as bytes, findings go out. Nothing here reads a
+//! file, a clock or the environment: `src/cli/guard/` walks the repository and writes reports.
+//!
+//! Each rule has a file of its own in `rules/`, with its reason, its fix, a sample that it finds
+//! and a near miss. `catalogue` lists all of them. `contract/` holds the rules over manifests.
+
+pub mod catalogue;
+pub mod dependencies;
+pub mod finding;
+pub mod fingerprint;
+pub mod packages;
+pub mod report;
+pub mod rule;
+pub mod rules;
+pub mod scan;

@@ -1,0 +1,3 @@
+//! The rules, one file each.
+
+pub mod realtime_dependency;
