@@ -81,6 +81,9 @@ pub struct GuardFinding {
     /// made of, so that it survives moved lines.
     #[serde(skip)]
     pub matched: String,
+    /// First and last line of the statement around it: a waiver above the statement covers it.
+    #[serde(skip)]
+    pub statement: (usize, usize),
     /// Fingerprint (`fingerprint`): set when a report is made.
     pub fingerprint: String,
     /// Mechanical changes.
@@ -106,6 +109,7 @@ impl GuardFinding {
             region,
             help: None,
             matched: matched.to_owned(),
+            statement: (region.start.line, region.end.line),
             fingerprint: String::new(),
             fixes: Vec::new(),
             suppression: None,

@@ -6,12 +6,21 @@
 //! Each rule has a file of its own in `rules/`, with its reason, its fix, a sample that it finds
 //! and a near miss. `catalogue` lists all of them. `contract/` holds the rules over manifests.
 
+pub mod baseline;
 pub mod catalogue;
-pub mod dependencies;
+pub mod code;
+mod dependencies;
 pub mod finding;
 pub mod fingerprint;
 pub mod packages;
+pub mod redact;
 pub mod report;
 pub mod rule;
 pub mod rules;
 pub mod scan;
+pub mod scope;
+mod templates;
+pub mod waiver;
+
+#[cfg(test)]
+mod tests;

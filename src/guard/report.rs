@@ -1,10 +1,14 @@
 //! Reports: all findings of a run, and everything that was in scope and not looked at.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::finding::{GuardFinding, SourceRegion};
 use super::fingerprint::set_fingerprints;
+use super::redact::redacted;
 use super::rule::GuardSeverity;
+use super::scope::LeftOut;
 
 /// Reason why a file in scope was not checked whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -54,6 +58,19 @@ pub struct SkippedFile {
     pub detail: String,
 }
 
+/// Version of the document: it changes where a program would have to.
+const DOCUMENT_VERSION: u32 = 1;
+
+/// A report for programs.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct GuardDocument<'r> {
+    version: u32,
+    errors: usize,
+    warnings: usize,
+    #[serde(flatten)]
+    report: &'r GuardReport,
+}
+
 /// Everything that a run has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GuardReport {
@@ -63,11 +80,18 @@ pub struct GuardReport {
     pub skipped: Vec<SkippedFile>,
     /// Number of files that were read.
     pub files: usize,
+    /// Number of files that were parsed for code.
+    pub parsed: usize,
+    /// Number of files that are out of scope by their kind.
+    pub left_out: BTreeMap<LeftOut, usize>,
 }
 
 impl GuardReport {
     /// Puts findings in order and sets their fingerprints.
     pub fn finish(&mut self) {
+        for finding in &mut self.findings {
+            finding.matched = redacted(&finding.matched);
+        }
         self.findings.sort_by(|a, b| {
             (&a.path, a.region, &a.rule, &a.message).cmp(&(&b.path, b.region, &b.rule, &b.message))
         });
@@ -82,6 +106,21 @@ impl GuardReport {
         self.findings.extend(other.findings);
         self.skipped.extend(other.skipped);
         self.files += other.files;
+        self.parsed += other.parsed;
+        for (kind, count) in other.left_out {
+            *self.left_out.entry(kind).or_default() += count;
+        }
+    }
+
+    /// The report as a document for programs, with the version of its form
+    /// (`docs/guard-report.schema.json`).
+    pub fn document(&self) -> GuardDocument<'_> {
+        GuardDocument {
+            version: DOCUMENT_VERSION,
+            errors: self.count(GuardSeverity::Error),
+            warnings: self.count(GuardSeverity::Warning),
+            report: self,
+        }
     }
 
     /// Findings that count.

@@ -1,31 +1,68 @@
 //! `eventcast guard check`: all rules over a repository.
 
 use std::io::Write;
-use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::walk::walk;
-use crate::cli::counted::counted;
+use super::repository::{Repository, explain};
+use super::{annotations, junit, sarif, text};
+use crate::cli::Status;
 use crate::cli::json::write_json;
-use crate::cli::user_error::write_error;
-use crate::cli::{Format, Status};
-use crate::escape::write_line;
-use crate::guard::report::GuardReport;
+use crate::guard::report::{GuardReport, SkipReason};
 use crate::guard::rule::GuardSeverity;
-use crate::guard::scan::scan_file;
+
+/// Format of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CheckFormat {
+    /// For people, with the lines of the sources.
+    Text,
+    /// For programs: one JSON document (docs/guard-report.schema.json).
+    Json,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// Annotations of GitHub's workflows.
+    Github,
+    /// For CI systems: JUnit XML.
+    Junit,
+}
+
+/// Reader of the SARIF file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SarifProfile {
+    /// GitHub's code scanning: open findings alone, within its limits.
+    Github,
+    /// Everything, with suppressions.
+    Full,
+}
+
+/// The least severity that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailLevel {
+    /// Errors.
+    Error,
+    /// Errors and warnings.
+    Warning,
+}
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Check {
-    /// Folder of the repository
-    #[arg(value_name = "PATH", default_value = ".")]
-    root: PathBuf,
+    #[command(flatten)]
+    repository: Repository,
+    /// Look at files alone that differ from a revision of git
+    #[arg(long, value_name = "REVISION")]
+    changed_since: Option<String>,
     /// Fail where a file in scope has no verdict
     #[arg(long)]
     strict: bool,
+    /// The least severity that fails
+    #[arg(long, value_enum, default_value = "warning")]
+    fail_on: FailLevel,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: CheckFormat,
+    /// Reader of SARIF
+    #[arg(long, value_enum, default_value = "github")]
+    sarif_for: SarifProfile,
 }
 
 pub(super) fn run(
@@ -33,57 +70,44 @@ pub(super) fn run(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let mut report = GuardReport::default();
-    let mut unread = Vec::new();
-    let walked = walk(&command.root, &mut unread, |file| {
-        let scan = scan_file(&file.path, &file.bytes);
-        report.findings.extend(scan.findings);
-        report.skipped.extend(scan.skipped);
-        report.files += 1;
-    });
-    if let Err(error) = walked {
-        let name = command.root.display();
-        write_error(
-            messages,
-            format_args!("reading `{name}`: {error}"),
-            "name the folder of a repository",
-        )?;
-        return Ok(Status::CannotAnswer);
+    let report = match whole(command) {
+        Ok(report) => report,
+        Err(error) if explain(&error, messages)? => return Ok(Status::CannotAnswer),
+        Err(error) => return Err(error),
+    };
+    match command.format {
+        CheckFormat::Text => text::write(&report, &command.repository.sources(&report), out)?,
+        CheckFormat::Json => write_json(&report.document(), out)?,
+        CheckFormat::Sarif => write_json(&sarif::document(&report, command.sarif_for), out)?,
+        CheckFormat::Github => annotations::write(&report, out)?,
+        CheckFormat::Junit => junit::write(&report, out)?,
     }
-    report.skipped.extend(unread);
-    report.finish();
-    if command.format == Format::Json {
-        write_json(&report, out)?;
-    } else {
-        write_text(&report, out)?;
+    Ok(status(command, &report))
+}
+
+fn whole(command: &Check) -> anyhow::Result<GuardReport> {
+    let mut report = command
+        .repository
+        .report(command.changed_since.as_deref())?;
+    if let Some((name, baseline)) = command.repository.baseline()? {
+        baseline.apply(&mut report, &name, command.changed_since.is_none());
     }
-    Ok(if command.strict && !report.skipped.is_empty() {
+    Ok(report)
+}
+
+fn status(command: &Check, report: &GuardReport) -> Status {
+    let is_unreadable = |reason| matches!(reason, SkipReason::Unreadable);
+    let fails = |severity| match command.fail_on {
+        FailLevel::Error => severity == GuardSeverity::Error,
+        FailLevel::Warning => severity >= GuardSeverity::Warning,
+    };
+    if command.strict && !report.skipped.is_empty()
+        || report.skipped.iter().any(|one| is_unreadable(one.reason))
+    {
         Status::CannotAnswer
-    } else if report.open().next().is_some() {
+    } else if report.open().any(|finding| fails(finding.severity)) {
         Status::No
     } else {
         Status::Yes
-    })
-}
-
-fn write_text(report: &GuardReport, out: &mut impl Write) -> anyhow::Result<()> {
-    for finding in report.open() {
-        let (severity, at) = (finding.severity.name(), finding.region.start);
-        let message = &finding.message;
-        write_line(out, format_args!("{severity}[{}]: {message}", finding.rule))?;
-        let (line, column) = (at.line, at.column);
-        write_line(out, format_args!("  --> {}:{line}:{column}", finding.path))?;
     }
-    for skipped in &report.skipped {
-        let (reason, detail) = (skipped.reason.text(), &skipped.detail);
-        write_line(
-            out,
-            format_args!("skipped: {} {reason} {detail}", skipped.path),
-        )?;
-    }
-    let files = counted(report.files, "file");
-    let errors = counted(report.count(GuardSeverity::Error), "error");
-    let warnings = counted(report.count(GuardSeverity::Warning), "warning");
-    writeln!(out, "{files}, {errors}, {warnings}")?;
-    Ok(())
 }

@@ -25,6 +25,7 @@ mod worlds;
 
 use crate::config::Config;
 use crate::config::fault::Fault;
+use crate::event::pattern::tree::{Node, Position};
 
 use findings::Findings;
 use template::{ParsedTemplate, Template};
@@ -38,6 +39,36 @@ pub struct TemplateFile<'f> {
     pub name: &'f str,
     /// Its text: YAML or JSON.
     pub text: &'f str,
+}
+
+/// A resource of one template, its properties resolved as far as the template alone allows.
+#[derive(Clone, Debug)]
+pub struct TemplateResource {
+    /// Logical id.
+    pub id: String,
+    /// Place of the logical id.
+    pub at: Position,
+    /// Such as `AWS::SQS::Queue`.
+    pub kind: String,
+    /// Properties; what is not resolved is a function still, such as `{"Ref": "Name"}`.
+    pub properties: Node,
+}
+
+/// Returns the resources of one template, for the checks of others.
+///
+/// # Errors
+/// A [`Fault`] where the file is no template.
+pub fn resources(file: &TemplateFile<'_>) -> Result<Vec<TemplateResource>, Box<Fault>> {
+    let template = ParsedTemplate::parse(file, &[])?.resolved(&[]);
+    let resources = template.resources.into_iter();
+    Ok(resources
+        .map(|resource| TemplateResource {
+            id: resource.id,
+            at: resource.at,
+            kind: resource.kind,
+            properties: resource.properties,
+        })
+        .collect())
 }
 
 /// Looks at templates together: a rule in one file, its queue in another.

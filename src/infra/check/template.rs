@@ -19,6 +19,8 @@ pub(super) struct Resource {
     pub(super) file: String,
     /// The logical id.
     pub(super) id: String,
+    /// Place of the logical id.
+    pub(super) at: Position,
     /// Such as `AWS::SQS::Queue`.
     pub(super) kind: String,
     /// The properties, resolved; an empty object where there are none.
@@ -120,6 +122,7 @@ impl<'f> ParsedTemplate<'f> {
         let resources = made.map(|resource| Resource {
             file: self.file.to_owned(),
             id: resource.key.to_string(),
+            at: resource.key_at,
             kind: member(&resource.value, "Type")
                 .and_then(text)
                 .unwrap_or_default(),

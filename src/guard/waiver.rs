@@ -1,0 +1,250 @@
+//! Waivers: findings that somebody answers for until a day.
+//!
+//! In line, a comment `rt-allow: RT010 until=2026-12-31 owner=orders reason="..."` covers the
+//! statement in its line, or the next one if it is alone in its line. In the file of waivers, an
+//! entry covers a rule in a path.
+
+use jiff::civil::Date;
+use serde::Deserialize;
+
+use super::finding::{GuardFinding, SourceRegion, Suppression};
+use super::report::GuardReport;
+use super::rule::GuardSeverity;
+use super::rules;
+
+/// The word that begins a waiver in a comment.
+const WORD: &str = "rt-allow:";
+
+/// The longest life of a waiver, in days, unless the settings say otherwise.
+pub const LONGEST_LIFE_DAYS: i32 = 90;
+
+/// Extent of a waiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum WaiverScope {
+    /// A statement that has a line in it, or begins in it.
+    Line(usize),
+    /// A path, or everything below a folder (`src/**`).
+    Path(String),
+}
+
+/// A waiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiver {
+    /// File that has it.
+    file: String,
+    line: usize,
+    scope: WaiverScope,
+    rule: String,
+    owner: String,
+    reason: String,
+    until: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaiverFile {
+    #[serde(default)]
+    waiver: Vec<toml::Spanned<WaiverEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaiverEntry {
+    rule: String,
+    path: String,
+    #[serde(default)]
+    owner: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    until: String,
+}
+
+/// Reads a file of waivers.
+///
+/// # Errors
+/// One line that says what is wrong.
+pub fn read_waivers(file: &str, text: &str) -> Result<Vec<Waiver>, String> {
+    let read: WaiverFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    let waivers = read.waiver.into_iter().map(|entry| {
+        let before = text.get(..entry.span().start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let entry = entry.into_inner();
+        Waiver {
+            file: file.to_owned(),
+            line,
+            scope: WaiverScope::Path(entry.path),
+            rule: entry.rule,
+            owner: entry.owner,
+            reason: entry.reason,
+            until: entry.until,
+        }
+    });
+    Ok(waivers.collect())
+}
+
+/// Waivers in the comments of a file.
+pub(super) fn inline_waivers(path: &str, text: &str) -> Vec<Waiver> {
+    if memchr::memmem::find(text.as_bytes(), WORD.as_bytes()).is_none() {
+        return Vec::new();
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let mut waivers = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let Some((before, said)) = line.split_once(WORD) else {
+            continue;
+        };
+        let Some(comment) = ["//", "#", "/*", "<!--"]
+            .iter()
+            .filter_map(|mark| before.find(mark))
+            .min()
+        else {
+            continue;
+        };
+        let is_alone = before.get(..comment).unwrap_or_default().trim().is_empty();
+        // The next line that is no comment and not empty.
+        let next = lines.iter().enumerate().skip(index + 1).find(|(_, line)| {
+            let line = line.trim_start();
+            !line.is_empty()
+                && !line.starts_with(['#', '*'])
+                && !line.starts_with("//")
+                && !line.starts_with("/*")
+        });
+        let covered = match is_alone {
+            true => next.map_or(index + 1, |(at, _)| at + 1),
+            false => index + 1,
+        };
+        let said = said
+            .trim()
+            .trim_end_matches("*/")
+            .trim_end_matches("-->")
+            .trim();
+        let (rule, rest) = said.split_once(char::is_whitespace).unwrap_or((said, ""));
+        waivers.push(Waiver {
+            file: path.to_owned(),
+            line: index + 1,
+            scope: WaiverScope::Line(covered),
+            rule: rule.to_owned(),
+            owner: value_of(rest, "owner").unwrap_or_default(),
+            reason: value_of(rest, "reason").unwrap_or_default(),
+            until: value_of(rest, "until").unwrap_or_default(),
+        });
+    }
+    waivers
+}
+
+/// The value of `key=value` or `key="value of words"`.
+fn value_of(text: &str, key: &str) -> Option<String> {
+    let start = format!("{key}=");
+    let at = text.match_indices(&start).map(|(at, _)| at).find(|at| {
+        let before = text.get(..*at).unwrap_or_default();
+        before.is_empty() || before.ends_with(char::is_whitespace)
+    })?;
+    let value = text.get(at + start.len()..)?;
+    let value = match value.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => value.split_whitespace().next()?,
+    };
+    Some(value.to_owned())
+}
+
+impl Waiver {
+    /// Returns `true` where it may cover a finding in one of the paths.
+    pub fn concerns(&self, paths: &[String]) -> bool {
+        match &self.scope {
+            WaiverScope::Line(_) => paths.contains(&self.file),
+            WaiverScope::Path(path) => paths.contains(path),
+        }
+    }
+
+    fn covers(&self, finding: &GuardFinding) -> bool {
+        let is_there = match &self.scope {
+            WaiverScope::Line(line) => {
+                let (region, first) = (finding.region, finding.statement.0);
+                let lines = [first, region.start.line, region.end.line];
+                finding.path == self.file && lines.contains(line)
+            }
+            WaiverScope::Path(path) => match path.strip_suffix("/**") {
+                Some(folder) => finding.path.starts_with(&format!("{folder}/")),
+                None => finding.path == *path,
+            },
+        };
+        is_there && self.rule == finding.rule
+    }
+
+    /// The fault of the waiver itself.
+    fn fault(&self, today: Date, longest_days: i32) -> Option<String> {
+        let rule = &self.rule;
+        if super::catalogue::rule(rule).is_none() && rule.starts_with("RT") {
+            return Some(format!("the waiver names `{rule}`, which is no rule"));
+        }
+        for (name, value) in [
+            ("an owner", &self.owner),
+            ("a reason", &self.reason),
+            ("an end (`until`)", &self.until),
+        ] {
+            if value.trim().is_empty() {
+                return Some(format!("the waiver of {rule} has not {name}"));
+            }
+        }
+        let Ok(until) = self.until.parse::<Date>() else {
+            let until = &self.until;
+            return Some(format!(
+                "the waiver of {rule} ends on `{until}`, which is no day such as 2026-12-31"
+            ));
+        };
+        if until < today {
+            return Some(format!("the waiver of {rule} has expired on {until}"));
+        }
+        let days = today.until(until).map_or(i32::MAX, |span| span.get_days());
+        (days > longest_days).then(|| {
+            format!("the waiver of {rule} ends on {until}, {days} days from now; {longest_days} are the longest life")
+        })
+    }
+}
+
+/// Suppresses what waivers cover. Waivers that are incomplete, have expired or cover nothing are
+/// findings; those suppress nothing.
+pub fn apply_waivers(report: &mut GuardReport, waivers: &[Waiver], today: Date, longest_days: i32) {
+    let mut faults = Vec::new();
+    for waiver in waivers {
+        let region = SourceRegion::at(waiver.line, 1);
+        let matched = format!("{} {}", waiver.rule, waiver.until);
+        let new = |message| {
+            GuardFinding::new(
+                &rules::waiver::RULE,
+                &waiver.file,
+                region,
+                &matched,
+                message,
+            )
+        };
+        if let Some(fault) = waiver.fault(today, longest_days) {
+            faults.push(new(fault));
+            continue;
+        }
+        let mut is_used = false;
+        for finding in report
+            .findings
+            .iter_mut()
+            .filter(|finding| waiver.covers(finding))
+        {
+            is_used = true;
+            finding
+                .suppression
+                .get_or_insert_with(|| Suppression::Waived {
+                    owner: waiver.owner.clone(),
+                    reason: waiver.reason.clone(),
+                    until: waiver.until.clone(),
+                    place: format!("{}:{}", waiver.file, waiver.line),
+                });
+        }
+        if !is_used {
+            let mut finding = new(format!("the waiver of {} covers nothing", waiver.rule));
+            finding.severity = GuardSeverity::Warning;
+            faults.push(finding);
+        }
+    }
+    report.findings.extend(faults);
+    report.finish();
+}
