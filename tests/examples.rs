@@ -59,6 +59,27 @@ const NOT_RUN: &[(&str, &str)] = &[
         "makes keys by other software; tests/certificates use it",
     ),
     (
+        "--changed-since",
+        "needs a repository of git: tests/guard.rs has one",
+    ),
+    (
+        "realtime-rules",
+        "needs rules of a team: tests/guard.rs has them",
+    ),
+    (
+        "guard baseline prune",
+        "needs a baseline: tests/guard.rs writes one",
+    ),
+    (
+        "check services/orders",
+        "names a folder of a repository: tests/guard.rs has one",
+    ),
+    ("check cdk.out", "needs what CDK synthesizes"),
+    (
+        "write services/orders",
+        "names a folder of a repository: tests/guard.rs has one",
+    ),
+    (
         "OTEL_EXPORTER",
         "needs a build with the feature otlp: tests/traces.rs",
     ),
@@ -73,6 +94,8 @@ const ONE_IS_AN_ANSWER: &[&str] = &[
     "eventcast dlq",
     // README's configuration and the templates of infra/ name other queues.
     "eventcast infra check",
+    // Fixtures of other examples are not of a feature.
+    "eventcast guard check",
     "eventcast policy simulate",
     "eventcast policy diff",
     "eventcast policy lint",

@@ -49,6 +49,8 @@ const WORKFLOWS: [&str; 2] = ["ci.yml", "release.yml"];
 #[test]
 fn workflows_are_sound() {
     passes(&mut zizmor(&root().join(".github")));
+    passes(&mut zizmor(&root().join("action.yml")));
+    passes(&mut schema("github-actions", &root().join("action.yml")));
     let workflows = root().join(".github/workflows");
     let found: BTreeSet<String> = fs::read_dir(&workflows)
         .unwrap()

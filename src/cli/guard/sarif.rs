@@ -11,7 +11,7 @@ use super::check::SarifProfile;
 use crate::guard::catalogue::rules;
 use crate::guard::finding::{GuardFinding, SourceRegion, Suppression};
 use crate::guard::report::GuardReport;
-use crate::guard::rule::{GuardRule, GuardSeverity};
+use crate::guard::rule::GuardRule;
 
 /// The most results that GitHub shows.
 const GITHUB_RESULTS: usize = 5000;
@@ -164,6 +164,3 @@ fn region(region: SourceRegion) -> Value {
     }
     value
 }
-
-/// The level of SARIF has the names of severities.
-const _: fn(GuardSeverity) -> &'static str = GuardSeverity::name;

@@ -86,7 +86,6 @@ static SCRIPT: LazyLock<Option<WordFilter>> = LazyLock::new(|| {
         "pollingInterval",
         "startPolling",
         "getReader",
-        ".body)",
         "text/event-stream",
     ] {
         words.push((word.to_owned(), WordUse::Trigger));
@@ -106,6 +105,7 @@ static SCRIPT: LazyLock<Option<WordFilter>> = LazyLock::new(|| {
         "for (;;",
         "for(;;",
         "timers/promises",
+        "for await",
     ] {
         words.push((word.to_owned(), WordUse::Timer));
     }

@@ -143,13 +143,13 @@ impl<'t> ScriptReader<'t> {
         let (Some(package), [first, ..]) = (origin.package(), &*origin.path) else {
             return;
         };
-        let (first, second) = match (&**first, origin.path.get(1)) {
-            ("default", Some(second)) => (second, origin.path.get(2)),
-            (_, second) => (first, second),
+        // `import AWS from "aws-sdk"` has the members of all exports.
+        let first = match (&**first, origin.path.get(1)) {
+            ("default", Some(second)) => second,
+            _ => first,
         };
         let known = packages(PackageEcosystem::Npm)
             .find(|known| known.name == package && known.members.contains(&&**first));
-        let _ = second;
         if let Some(known) = known {
             self.package(node, known, first);
         }
