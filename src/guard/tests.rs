@@ -187,6 +187,17 @@ fn waivers_and_their_faults() {
             lines(&report)
         );
     }
+    let begin = good.replace("rt-allow:", "rt-allow-begin:");
+    let block = format!("{begin}{code}{code}// rt-allow-end\n{code}");
+    let report_of = of(&block);
+    let open: Vec<usize> = report_of.open().map(|one| one.region.start.line).collect();
+    assert_eq!(open, [5]);
+    let endless = of(&format!("{begin}{code}"));
+    assert!(
+        endless
+            .open()
+            .any(|one| one.message.contains("rt-allow-end"))
+    );
     let unused = of(&format!("{good}const b = 1;\n"));
     assert!(
         unused

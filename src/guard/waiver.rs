@@ -1,8 +1,8 @@
 //! Waivers: findings that somebody answers for until a day.
 //!
 //! In line, a comment `rt-allow: RT010 until=2026-12-31 owner=orders reason="..."` covers the
-//! statement in its line, or the next one if it is alone in its line. In the file of waivers, an
-//! entry covers a rule in a path.
+//! statement in its line, or the next one if it is alone in its line; `rt-allow-begin: …` covers the
+//! lines up to `rt-allow-end`. In the file of waivers, an entry covers a rule in a path.
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -12,8 +12,10 @@ use super::report::GuardReport;
 use super::rule::GuardSeverity;
 use super::rules;
 
-/// The word that begins a waiver in a comment.
+/// The word of a waiver in a comment, and those around a block.
 const WORD: &str = "rt-allow:";
+const BEGIN: &str = "rt-allow-begin:";
+const END: &str = "rt-allow-end";
 
 /// The longest life of a waiver, in days, unless the settings say otherwise.
 pub const LONGEST_LIFE_DAYS: i32 = 90;
@@ -23,6 +25,8 @@ pub const LONGEST_LIFE_DAYS: i32 = 90;
 enum WaiverScope {
     /// A statement that has a line in it, or begins in it.
     Line(usize),
+    /// Lines; without the last one nothing is covered.
+    Block(usize, Option<usize>),
     /// A path, or everything below a folder (`src/**`).
     Path(String),
 }
@@ -85,13 +89,17 @@ pub fn read_waivers(file: &str, text: &str) -> Result<Vec<Waiver>, String> {
 
 /// Waivers in the comments of a file.
 pub(super) fn inline_waivers(path: &str, text: &str) -> Vec<Waiver> {
-    if memchr::memmem::find(text.as_bytes(), WORD.as_bytes()).is_none() {
+    if memchr::memmem::find(text.as_bytes(), b"rt-allow").is_none() {
         return Vec::new();
     }
     let lines: Vec<&str> = text.lines().collect();
     let mut waivers = Vec::new();
     for (index, line) in lines.iter().enumerate() {
-        let Some((before, said)) = line.split_once(WORD) else {
+        let (is_block, parts) = match line.split_once(BEGIN) {
+            Some(parts) => (true, Some(parts)),
+            None => (false, line.split_once(WORD)),
+        };
+        let Some((before, said)) = parts else {
             continue;
         };
         let Some(comment) = ["//", "#", "/*", "<!--"]
@@ -123,7 +131,14 @@ pub(super) fn inline_waivers(path: &str, text: &str) -> Vec<Waiver> {
         waivers.push(Waiver {
             file: path.to_owned(),
             line: index + 1,
-            scope: WaiverScope::Line(covered),
+            scope: match is_block {
+                true => {
+                    let rest = lines.iter().enumerate().skip(index + 1);
+                    let mut ends = rest.filter(|(_, line)| line.contains(END));
+                    WaiverScope::Block(index + 1, ends.next().map(|(at, _)| at + 1))
+                }
+                false => WaiverScope::Line(covered),
+            },
             rule: rule.to_owned(),
             owner: value_of(rest, "owner").unwrap_or_default(),
             reason: value_of(rest, "reason").unwrap_or_default(),
@@ -152,7 +167,7 @@ impl Waiver {
     /// Returns `true` where it may cover a finding in one of the paths.
     pub fn concerns(&self, paths: &[String]) -> bool {
         match &self.scope {
-            WaiverScope::Line(_) => paths.contains(&self.file),
+            WaiverScope::Line(_) | WaiverScope::Block(..) => paths.contains(&self.file),
             WaiverScope::Path(path) => paths.contains(path),
         }
     }
@@ -163,6 +178,10 @@ impl Waiver {
                 let (region, first) = (finding.region, finding.statement.0);
                 let lines = [first, region.start.line, region.end.line];
                 finding.path == self.file && lines.contains(line)
+            }
+            WaiverScope::Block(first, last) => {
+                let line = finding.region.start.line;
+                finding.path == self.file && *first < line && last.is_some_and(|last| line < last)
             }
             WaiverScope::Path(path) => match path.strip_suffix("/**") {
                 Some(folder) => finding.path.starts_with(&format!("{folder}/")),
@@ -186,6 +205,11 @@ impl Waiver {
             if value.trim().is_empty() {
                 return Some(format!("the waiver of {rule} has not {name}"));
             }
+        }
+        if matches!(self.scope, WaiverScope::Block(_, None)) {
+            return Some(format!(
+                "the waiver of {rule} begins a block without `{END}`"
+            ));
         }
         let Ok(until) = self.until.parse::<Date>() else {
             let until = &self.until;
