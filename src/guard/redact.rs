@@ -86,7 +86,7 @@ fn looks_like_key(run: &str) -> bool {
     run.split('/').any(|part| {
         let digits = part.bytes().filter(u8::is_ascii_digit).count();
         let letters = part.bytes().filter(u8::is_ascii_alphabetic).count();
-        part.len() >= KEY_LENGTH && digits >= 3 && letters >= 3
+        part.len() >= KEY_LENGTH && digits >= 1 && letters >= 3
     }) || (run.len() >= 2 * KEY_LENGTH && !run.contains(['-', '_', '/']))
 }
 

@@ -1,6 +1,7 @@
 //! The table of resources that are a real-time layer, or lead past the platform's.
 
-use super::{InfraResource, TemplateScan, is_unknown, member, members, region, text, walk};
+use super::{InfraResource, TemplateScan, is_unknown, members, region, text, walk};
+use crate::event::pattern::tree::Position;
 use crate::guard::finding::GuardFinding;
 use crate::guard::rule::GuardRule;
 use crate::guard::rules;
@@ -167,24 +168,24 @@ pub(super) fn judge(path: &str, resource: &InfraResource, scan: &mut TemplateSca
             Any => found(path, resource, rule, None, scan),
             Equal(keys, value) => {
                 let mut at = &resource.properties;
+                // A value may come from a parameter: the place is that of the property.
+                let mut place = resource.at;
                 let mut is_open = is_unknown(at);
                 for key in *keys {
-                    match member(at, key) {
-                        Some(below) => at = below,
-                        None => {
-                            at = &resource.properties;
-                            break;
-                        }
-                    }
+                    let Some(below) = members(at).iter().find(|one| &*one.key == *key) else {
+                        at = &resource.properties;
+                        break;
+                    };
+                    (at, place) = (&below.value, below.key_at);
                     is_open = is_open || is_unknown(at);
                 }
                 let is_found = text(at).is_some_and(|text| text.eq_ignore_ascii_case(value));
                 if is_found {
-                    found(path, resource, rule, Some(at.at), scan);
+                    found(path, resource, rule, Some(place), scan);
                 } else if is_open && resource.kind != MODULE {
                     let keys = keys.join(".");
                     let id = &resource.id;
-                    scan.cannot_tell(path, at.at, format!("`{keys}` of `{id}`"));
+                    scan.cannot_tell(path, place, format!("`{keys}` of `{id}`"));
                 }
             }
         }
@@ -222,7 +223,7 @@ fn found(
     path: &str,
     resource: &InfraResource,
     rule: &GuardRule,
-    at: Option<crate::event::pattern::tree::Position>,
+    at: Option<Position>,
     scan: &mut TemplateScan,
 ) {
     let at = at.filter(|at| at.line > 0).unwrap_or(resource.at);
