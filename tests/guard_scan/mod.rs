@@ -15,13 +15,19 @@ struct SampleFeature {
 impl SampleFeature {
     fn new() -> Self {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guard_scan/feature");
-        let name = format!("eventcast-scan-{}-{:x}", std::process::id(), fastrand::u64(..));
+        let name = format!(
+            "eventcast-scan-{}-{:x}",
+            std::process::id(),
+            fastrand::u64(..)
+        );
         let folder = std::env::temp_dir().join(name);
         copy(&from, &folder);
         // Under that name git would not keep it.
         fs::rename(folder.join("vendored_modules"), folder.join("node_modules")).unwrap();
         let legacy = folder.join("src/legacy.js");
-        let until = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let until = jiff::Timestamp::now()
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .date();
         let until = until.checked_add(jiff::Span::new().days(30)).unwrap();
         let text = fs::read_to_string(&legacy).unwrap();
         fs::write(&legacy, text.replace("UNTIL", &until.to_string())).unwrap();
@@ -80,7 +86,11 @@ fn open(report: &Value) -> BTreeSet<(String, String, u64)> {
     let open = findings.filter(|one| one["suppression"].is_null());
     open.map(|one| {
         let text = |key: &str| one[key].as_str().unwrap().to_owned();
-        (text("rule"), text("path"), one["region"]["start"]["line"].as_u64().unwrap())
+        (
+            text("rule"),
+            text("path"),
+            one["region"]["start"]["line"].as_u64().unwrap(),
+        )
     })
     .collect()
 }
@@ -106,7 +116,9 @@ fn planted_faults_are_found_and_nothing_else() {
     let report = sample.json(&["check"]);
     assert_eq!(open(&report), planted(), "{report:#}");
     let waived = report["findings"].as_array().unwrap().iter();
-    let waived: Vec<&Value> = waived.filter(|one| one["suppression"]["kind"] == "waived").collect();
+    let waived: Vec<&Value> = waived
+        .filter(|one| one["suppression"]["kind"] == "waived")
+        .collect();
     assert_eq!(waived.len(), 1);
     let skipped = report["skipped"].as_array().unwrap();
     assert_eq!(skipped.len(), 1, "{skipped:#?}");
@@ -127,12 +139,19 @@ fn a_baseline_lets_new_findings_fail_alone() {
     let text = fs::read_to_string(&orders).unwrap();
     fs::write(&orders, format!("\n\n{text}")).unwrap();
     assert_eq!(sample.run(&["check"]).status.code(), Some(0));
-    fs::write(&orders, format!("{text}export const other = new Live('wss://b.example');\n")).unwrap();
+    fs::write(
+        &orders,
+        format!("{text}export const other = new Live('wss://b.example');\n"),
+    )
+    .unwrap();
     let report = sample.json(&["check"]);
     assert_eq!(open(&report).len(), 1, "{report:#}");
     fs::remove_file(&orders).unwrap();
     let pruned = sample.run(&["baseline", "prune"]);
-    assert!(String::from_utf8_lossy(&pruned.stdout).starts_with("1 removed"), "{pruned:?}");
+    assert!(
+        String::from_utf8_lossy(&pruned.stdout).starts_with("1 removed"),
+        "{pruned:?}"
+    );
 }
 
 #[test]
@@ -141,7 +160,11 @@ fn changed_files_alone() {
     sample.git(&["init", "-q", "-b", "main"]);
     sample.git(&["add", "-A"]);
     sample.git(&["commit", "-q", "-m", "first"]);
-    fs::write(sample.folder.join("src/new.ts"), "new WebSocket('wss://a.example');\n").unwrap();
+    fs::write(
+        sample.folder.join("src/new.ts"),
+        "new WebSocket('wss://a.example');\n",
+    )
+    .unwrap();
     let report = sample.json(&["check", "--changed-since", "main"]);
     let found: Vec<String> = open(&report).into_iter().map(|one| one.1).collect();
     assert_eq!(found, ["src/new.ts"], "{report:#}");
@@ -157,16 +180,33 @@ fn rules_of_a_team() {
     assert_eq!(tested.status.code(), Some(0), "{tested:?}");
     fs::write(sample.folder.join("src/log.ts"), "console.log('a');\n").unwrap();
     let report = sample.json(&["check", "--rules", "realtime-rules"]);
-    assert!(open(&report).iter().any(|one| one.0 == "no-console"), "{report:#}");
-    fs::write(sample.folder.join("realtime-rules/bad.yml"), "id: x\nlanguage: Ruby\nrule: {pattern: a}\n").unwrap();
-    assert_eq!(sample.run(&["check", "--rules", "realtime-rules"]).status.code(), Some(2));
+    assert!(
+        open(&report).iter().any(|one| one.0 == "no-console"),
+        "{report:#}"
+    );
+    fs::write(
+        sample.folder.join("realtime-rules/bad.yml"),
+        "id: x\nlanguage: Ruby\nrule: {pattern: a}\n",
+    )
+    .unwrap();
+    assert_eq!(
+        sample
+            .run(&["check", "--rules", "realtime-rules"])
+            .status
+            .code(),
+        Some(2)
+    );
 }
 
 /// What a file holds in a text literal never reaches an output.
 #[test]
 fn secrets_stay_in_their_files() {
     let sample = SampleFeature::new();
-    let secrets = ["hunter2secret", "AKIAIOSFODNN7EXAMPLEKEY", "s3cr3tqueryvalue"];
+    let secrets = [
+        "hunter2secret",
+        "AKIAIOSFODNN7EXAMPLEKEY",
+        "s3cr3tqueryvalue",
+    ];
     let code = format!(
         "const a = new WebSocket('wss://user:{}@a.example/x?token={}'); const key = '{}';\n",
         secrets[0], secrets[2], secrets[1]
@@ -194,7 +234,14 @@ fn hostile_trees_are_survived() {
     fs::write(sample.folder.join("big.json"), vec![b' '; 9 << 20]).unwrap();
     let report = sample.json(&["check"]);
     assert_eq!(open(&report), planted(), "{report:#}");
-    let reasons: BTreeSet<&str> =
-        report["skipped"].as_array().unwrap().iter().map(|one| one["reason"].as_str().unwrap()).collect();
-    assert_eq!(reasons, BTreeSet::from(["cannot-tell", "link-out", "not-utf8", "too-large"]));
+    let reasons: BTreeSet<&str> = report["skipped"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        reasons,
+        BTreeSet::from(["cannot-tell", "link-out", "not-utf8", "too-large"])
+    );
 }
