@@ -10,5 +10,9 @@
     reason = "a test that fails should say where"
 )]
 
+#[path = "guard_contract/mod.rs"]
+mod guard_contract;
+#[path = "support/moto.rs"]
+mod moto;
 #[path = "guard_scan/mod.rs"]
 mod guard_scan;

@@ -3,9 +3,13 @@
 mod annotations;
 mod baseline;
 mod check;
+mod contract;
+mod contract_check;
 mod explain;
+mod init;
 mod junit;
 mod repository;
+mod review;
 mod sarif;
 mod team;
 mod text;
@@ -17,7 +21,10 @@ use clap::Subcommand;
 
 use self::baseline::BaselineCommand;
 use self::check::Check;
+use self::contract_check::ContractProof;
 use self::explain::Explain;
+use self::init::Init;
+use self::review::Review;
 use self::team::TeamTest;
 use super::Status;
 
@@ -71,6 +78,37 @@ Examples:
 
 Exit status: 0 all tests hold, 1 one fails, 2 the rules cannot be read.")]
     Test(TeamTest),
+    /// Prove a feature's manifest on the platform's routes, roles and quotas
+    #[command(after_help = "\
+With --against, changes of the contract are judged by the harm to subscribers. docs/guard.md has every \
+key of a manifest.
+
+Examples:
+  eventcast guard contract
+  eventcast guard contract --against origin/main --format json
+  eventcast guard contract --manifest realtime.yaml
+
+Exit status: 0 proved, 1 findings, 2 a rule could not run.")]
+    Contract(ContractProof),
+    /// Write a first manifest from the events and topics that a repository's sources name
+    #[command(after_help = "\
+Sources are searched as text. What is no literal is named in a comment, and not guessed.
+
+Examples:
+  eventcast guard init
+  eventcast guard init --platform platform/eventcast.yaml --out -
+
+Exit status: 0 written, 2 the file is there already or the repository cannot be read, 3 it cannot be \
+written.")]
+    Init(Init),
+    /// Print the architecture reviewer's page of a feature, as Markdown
+    #[command(after_help = "\
+Examples:
+  eventcast guard review > review.md
+  eventcast guard review --manifest realtime.yaml --against origin/main
+
+Exit status: 0 printed, 2 the manifest or the platform's configuration cannot be read.")]
+    Review(Review),
 }
 
 /// Runs the command.
@@ -84,5 +122,8 @@ pub(super) fn run(
         Command::Baseline(command) => baseline::run(command, out, messages),
         Command::Test(command) => team::run(command, out, messages),
         Command::Explain(command) => explain::run(command, out, messages),
+        Command::Contract(command) => contract_check::run(command, out, messages),
+        Command::Init(command) => init::run(command, out, messages),
+        Command::Review(command) => review::run(command, out, messages),
     }
 }

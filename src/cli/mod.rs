@@ -42,6 +42,8 @@ mod reachable;
 #[cfg(feature = "dev")]
 mod reader;
 mod region;
+#[cfg(feature = "guard")]
+mod revision;
 #[cfg(feature = "authorizer")]
 mod revoked_file;
 mod routes;

@@ -10,14 +10,14 @@ use super::unquoted;
 use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 
 /// Collects the findings about one file.
-pub(super) struct Faults<'f> {
+pub(crate) struct Faults<'f> {
     /// Turns a position of the tree into a place for a person.
-    pub(super) place: &'f dyn Fn(Position) -> super::fault::Place,
-    pub(super) found: Vec<Fault>,
+    pub(crate) place: &'f dyn Fn(Position) -> super::fault::Place,
+    pub(crate) found: Vec<Fault>,
 }
 
 impl Faults<'_> {
-    pub(super) fn error(
+    pub(crate) fn error(
         &mut self,
         code: &'static str,
         key: &str,
@@ -42,7 +42,7 @@ impl Faults<'_> {
 }
 
 /// Checks a node, and everything below it, against its shape.
-pub(super) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Faults<'_>) {
+pub(crate) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Faults<'_>) {
     match (shape, &node.value) {
         (Shape::Section(keys), NodeValue::Object(members)) => {
             section(node, members, keys, key, faults);
@@ -151,7 +151,7 @@ fn repeated(members: &[Member], path: &str, faults: &mut Faults<'_>) {
 }
 
 /// Members whose key an earlier one has, each with the first of them.
-pub(super) fn repetitions(members: &[Member]) -> impl Iterator<Item = (&Member, &Member)> {
+pub(crate) fn repetitions(members: &[Member]) -> impl Iterator<Item = (&Member, &Member)> {
     let mut first: HashMap<&str, &Member> = HashMap::new();
     members
         .iter()
@@ -164,7 +164,7 @@ pub(super) fn repetitions(members: &[Member]) -> impl Iterator<Item = (&Member, 
         })
 }
 
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {
@@ -173,7 +173,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 /// The nearest of some words, if one is near enough to be meant.
-pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     known
         .map(|known| {
             let likeness = strsim::jaro_winkler(&word.to_lowercase(), &known.to_lowercase());
@@ -185,7 +185,7 @@ pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> O
 }
 
 /// The question whether the nearest of some words was meant.
-pub(super) fn did_you_mean<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
+pub(crate) fn did_you_mean<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
     nearest(word, known).map(|known| format!("did you mean `{known}`?"))
 }
 
@@ -203,12 +203,12 @@ fn described(node: &Node) -> String {
 }
 
 /// Text of a YAML file, which is always Unicode.
-pub(super) fn text_of(text: &[u8]) -> String {
+pub(crate) fn text_of(text: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
 /// Reading times such as `30s`.
-pub(super) trait ParseDuration {
+pub(crate) trait ParseDuration {
     /// The time, unless it is spelled otherwise.
     fn parse_duration(&self) -> Option<Duration>;
 }
@@ -232,7 +232,7 @@ impl ParseDuration for String {
 
 impl Shape {
     /// What may stand there, in words.
-    pub(super) fn accepts(&self) -> String {
+    pub(crate) fn accepts(&self) -> String {
         match self {
             Self::Text { example } => format!("text such as `{example}`"),
             Self::Texts { example } => format!("text such as `{example}`, or a list of texts"),

@@ -5,7 +5,7 @@
 
 pub mod authorizer;
 pub mod bridge;
-mod check;
+pub(crate) mod check;
 pub mod effective;
 mod envelope;
 pub mod fault;
@@ -22,7 +22,7 @@ mod role;
 pub mod schema;
 pub mod secret;
 mod section;
-mod shape;
+pub(crate) mod shape;
 mod target;
 mod unquoted;
 pub mod yaml;
@@ -225,7 +225,7 @@ pub fn duration(text: &str) -> Option<Duration> {
 }
 
 /// The last value of a key, as the check reports repeated ones.
-fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+pub(crate) fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     let NodeValue::Object(members) = &node.value else {
         return None;
     };
@@ -233,21 +233,21 @@ fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     Some(&member.value)
 }
 
-fn text(node: &Node, key: &str) -> Option<String> {
+pub(crate) fn text(node: &Node, key: &str) -> Option<String> {
     match &member(node, key)?.value {
         NodeValue::String(text) => Some(text_of(text)),
         _ => None,
     }
 }
 
-fn elements<'n>(node: &'n Node, key: &str) -> &'n [Node] {
+pub(crate) fn elements<'n>(node: &'n Node, key: &str) -> &'n [Node] {
     match member(node, key).map(|node| &node.value) {
         Some(NodeValue::Array(elements)) => elements,
         _ => &[],
     }
 }
 
-fn flag(node: &Node, key: &str) -> bool {
+pub(crate) fn flag(node: &Node, key: &str) -> bool {
     matches!(
         member(node, key).map(|node| &node.value),
         Some(NodeValue::Bool(true))

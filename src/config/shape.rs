@@ -7,7 +7,7 @@ use DefaultValue::{Bool, Number, Text};
 
 /// What may stand at a place of the file.
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// Text; the example is shown where something else was found.
     Text { example: &'static str },
     /// Text, or a list of texts with at least one entry.
@@ -38,18 +38,18 @@ pub(super) enum Shape {
 
 /// A known key.
 #[derive(Debug)]
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    pub(super) about: &'static str,
-    pub(super) shape: Shape,
-    pub(super) required: bool,
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) shape: Shape,
+    pub(crate) required: bool,
     /// The value in effect where the file has none.
-    pub(super) default: Option<DefaultValue>,
+    pub(crate) default: Option<DefaultValue>,
 }
 
 /// A default, as the file would have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DefaultValue {
+pub(crate) enum DefaultValue {
     /// Text, a word or a time.
     Text(&'static str),
     /// A whole number.
@@ -60,7 +60,7 @@ pub(super) enum DefaultValue {
 
 impl Key {
     /// The same key with a default.
-    pub(super) const fn default(self, value: DefaultValue) -> Self {
+    pub(crate) const fn default(self, value: DefaultValue) -> Self {
         Self {
             default: Some(value),
             ..self
@@ -68,7 +68,7 @@ impl Key {
     }
 }
 
-pub(super) const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
+pub(crate) const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
     Key {
         name,
         about,
@@ -78,7 +78,7 @@ pub(super) const fn optional(name: &'static str, shape: Shape, about: &'static s
     }
 }
 
-pub(super) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
+pub(crate) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
     Key {
         required: true,
         ..optional(name, shape, about)

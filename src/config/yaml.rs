@@ -21,7 +21,7 @@ use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
 const MAX_NODES: usize = 100_000;
 
 /// The most bytes that a file may have.
-pub(super) const MAX_FILE_BYTES: usize = 8 << 20;
+pub(crate) const MAX_FILE_BYTES: usize = 8 << 20;
 
 /// The most bytes that anchors and aliases of one file may copy.
 const MAX_COPIED_BYTES: usize = 8 << 20;
@@ -39,7 +39,7 @@ pub struct YamlError {
 }
 
 /// Reads a file that has one document; `None` when it has nothing in it.
-pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
+pub(crate) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
     read(text, false)
 }
 

@@ -9,12 +9,17 @@
 pub mod baseline;
 pub mod catalogue;
 pub mod code;
+pub mod contract;
 mod dependencies;
+pub mod description;
+pub mod draft;
 pub mod finding;
 pub mod fingerprint;
+pub mod manifest;
 pub mod packages;
 pub mod redact;
 pub mod report;
+pub mod review;
 pub mod rule;
 pub mod rules;
 pub mod scan;

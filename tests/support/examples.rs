@@ -243,6 +243,45 @@ impl Drop for Folder {
     }
 }
 
+/// The contract of a feature on README's configuration.
+const MANIFEST: &str = "\
+feature: order-tracking
+platform: { config: eventcast.yaml }
+channels:
+  - { channel: \"order:{orderId}\", audience: [customer] }
+events:
+  - name: order-placed
+    source: shop.orders
+    detail-type: OrderPlaced
+    to: [\"order:{orderId}\"]
+    examples: [{ detail: { orderId: 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11, watchers: [] } }]
+";
+
+/// Makes the configuration and the manifest a revision of git, which examples call `origin/main`.
+fn commit(folder: &Path) {
+    let author = [
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.com",
+        "-c",
+        "commit.gpgsign=false",
+    ];
+    for arguments in [
+        &["init", "-q"][..],
+        &["add", "eventcast.yaml", "realtime.yaml"],
+        &[&author[..], &["commit", "-q", "-m", "base"]].concat(),
+        &["update-ref", "refs/remotes/origin/main", "HEAD"],
+    ] {
+        let status = Command::new("git")
+            .arg("-C")
+            .arg(folder)
+            .args(arguments)
+            .status();
+        assert!(status.unwrap().success(), "{arguments:?}");
+    }
+}
+
 /// Writes the files. README's configuration is `eventcast.yaml`.
 pub(crate) fn fixtures(shop: &Dev) -> Folder {
     let folder = std::env::temp_dir().join(format!("eventcast-examples-{}", std::process::id()));
@@ -318,5 +357,7 @@ pub(crate) fn fixtures(shop: &Dev) -> Folder {
     let key = rcgen::KeyPair::generate().unwrap();
     write("issuer.key", &key.serialize_pem());
     write("jwks.json", &key.public_key_pem());
+    write("realtime.yaml", MANIFEST);
+    commit(&folder);
     Folder(folder)
 }
