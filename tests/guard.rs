@@ -12,6 +12,8 @@
 
 #[path = "guard_contract/mod.rs"]
 mod guard_contract;
+#[path = "guard_scan/mod.rs"]
+mod guard_scan;
 #[path = "support/moto.rs"]
 mod moto;
 #[path = "guard_scan/mod.rs"]

@@ -1,7 +1,7 @@
 //! All rules, in the order of their ids.
 
 use super::rule::GuardRule;
-use super::rules;
+use super::{contract, rules};
 
 /// Rules of the guard.
 static RULES: [&GuardRule; 16] = [
@@ -25,7 +25,7 @@ static RULES: [&GuardRule; 16] = [
 
 /// All rules.
 pub fn rules() -> impl Iterator<Item = &'static GuardRule> {
-    RULES.iter().copied()
+    RULES.iter().chain(&contract::rules::RULES).copied()
 }
 
 /// The rule of an id, in either case.

@@ -28,6 +28,8 @@ pub enum SkipReason {
     LinkOut,
     /// A value that is known only when it is deployed: no verdict.
     CannotTell,
+    /// A part of a contract that no rule could prove either way.
+    Unproved,
 }
 
 impl SkipReason {
@@ -41,6 +43,7 @@ impl SkipReason {
             Self::TimedOut => "took longer than its time budget",
             Self::LinkOut => "is a link out of the repository",
             Self::CannotTell => "has a value that is known only when it is deployed",
+            Self::Unproved => "has a part of its contract that cannot be proved",
         }
     }
 }

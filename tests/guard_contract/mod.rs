@@ -487,3 +487,25 @@ fn the_manual_shows_a_right_manifest() {
     );
     assert_eq!(copy.found(&[]), (0, vec![]));
 }
+
+/// `guard check` has the contract with everything else, and waivers cover its findings.
+#[test]
+fn the_check_of_a_repository_has_its_contract() {
+    let copy = FeatureCopy::new();
+    assert_eq!(copy.run(&["guard", "check"]).0, 0);
+    copy.edit("eventcast.yaml", "expires: 1h", "expires: 1m");
+    let (status, out, err) = copy.run(&["guard", "check"]);
+    assert!(status == 1 && out.contains("RT107"), "{out}{err}");
+    let waiver = "[[waiver]]\nrule = \"RT107\"\npath = \"realtime.yaml\"\nowner = \"orders\"\nreason = \"the platform follows\"\nuntil = ";
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 30);
+    let waiver = format!("{waiver}\"{}\"\n", &until.to_string()[..10]);
+    fs::write(copy.folder.join("realtime-waivers.toml"), waiver).unwrap();
+    let (status, out, err) = copy.run(&["guard", "check"]);
+    assert_eq!(status, 0, "{out}{err}");
+    fs::remove_file(copy.folder.join("eventcast.yaml")).unwrap();
+    let (status, _, err) = copy.run(&["guard", "check"]);
+    assert!(
+        status == 2 && err.contains("reading the platform's configuration"),
+        "{err}"
+    );
+}

@@ -96,7 +96,8 @@ fn whole(command: &Check) -> anyhow::Result<GuardReport> {
 }
 
 fn status(command: &Check, report: &GuardReport) -> Status {
-    let is_unreadable = |reason| matches!(reason, SkipReason::Unreadable);
+    // A rule that could not run is no pass.
+    let is_unreadable = |reason| matches!(reason, SkipReason::Unreadable | SkipReason::Unproved);
     let fails = |severity| match command.fail_on {
         FailLevel::Error => severity == GuardSeverity::Error,
         FailLevel::Warning => severity >= GuardSeverity::Warning,

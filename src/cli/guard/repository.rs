@@ -10,11 +10,13 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::contract::{ContractArguments, read_contract};
 use super::team;
 use super::walk::{WalkSettings, scan};
 use crate::cli::input;
 use crate::cli::user_error::UserError;
 use crate::guard::baseline::FindingBaseline;
+use crate::guard::contract;
 use crate::guard::report::GuardReport;
 use crate::guard::waiver::{LONGEST_LIFE_DAYS, apply_waivers, read_waivers};
 
@@ -32,6 +34,8 @@ pub(in crate::cli) struct Repository {
     /// Folder of the repository
     #[arg(value_name = "PATH", default_value = ".")]
     pub(super) root: PathBuf,
+    #[command(flatten)]
+    contract: ContractArguments,
     /// Waivers, instead of realtime-waivers.toml at the root of the repository
     #[arg(long, value_name = "FILE")]
     waivers: Option<PathBuf>,
@@ -55,6 +59,11 @@ pub(in crate::cli) struct Repository {
 impl Repository {
     /// The report with waivers, and without the baseline.
     pub(super) fn report(&self, changed_since: Option<&str>) -> anyhow::Result<GuardReport> {
+        let mut said = Vec::new();
+        let contract = read_contract(&self.root, &self.contract, &mut said)?;
+        let Some(contract) = contract.check() else {
+            return Err(UnreadableContract(said).into());
+        };
         let only = changed_since
             .map(|revision| changed(&self.root, revision))
             .transpose()?;
@@ -74,6 +83,8 @@ impl Repository {
             )
         })?;
         let (mut report, mut waivers) = scanned.finish();
+        report.extend(contract::report(contract));
+        report.finish();
         if let Some((name, text)) = self.read(self.waivers.as_deref(), WAIVERS)? {
             let read = read_waivers(&name, &text).map_err(|error| {
                 UserError::new(
@@ -181,8 +192,18 @@ fn changed(root: &Path, revision: &str) -> anyhow::Result<Vec<String>> {
         .collect())
 }
 
+/// Something that a contract is proved with cannot be read; the messages about it, as they are
+/// written.
+#[derive(Debug, thiserror::Error)]
+#[error("the contract cannot be read")]
+struct UnreadableContract(Vec<u8>);
+
 /// Writes an error of the user, and returns `true` where it was one.
 pub(super) fn explain(error: &anyhow::Error, messages: &mut impl Write) -> anyhow::Result<bool> {
+    if let Some(UnreadableContract(said)) = error.downcast_ref() {
+        messages.write_all(said)?;
+        return Ok(true);
+    }
     match error.downcast_ref::<UserError>() {
         Some(fault) => {
             fault.write(messages)?;

@@ -16,7 +16,7 @@ use serde::Serialize;
 use self::routed::PlatformRoutes;
 use super::finding::{GuardFinding, SourceRegion};
 use super::manifest::FeatureManifest;
-use super::report::GuardReport;
+use super::report::{GuardReport, SkipReason, SkippedFile};
 use super::rule::GuardRule;
 use crate::config::Config;
 use crate::config::fault::{Fault, Place};
@@ -95,6 +95,21 @@ impl ContractRun<'_> {
             region: region(at),
             detail,
         });
+    }
+}
+
+/// The report of a contract alone.
+pub fn report(check: ContractCheck) -> GuardReport {
+    let skipped = check.unproved.into_iter().map(|part| SkippedFile {
+        path: part.path,
+        region: Some(part.region),
+        reason: SkipReason::Unproved,
+        detail: format!("{}: {}", part.rule, part.detail),
+    });
+    GuardReport {
+        findings: check.findings,
+        skipped: skipped.collect(),
+        ..GuardReport::default()
     }
 }
 
