@@ -43,6 +43,7 @@ pub mod wire;
 
 // Beside the core: what follows from a configuration, pure as well.
 pub mod infra;
+pub mod plan;
 
 // The core and its foundations: pure.
 pub mod config;

@@ -30,6 +30,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "mqtt",
             "port",
             "infra",
+            "plan",
             "config",
             "policy",
             "route",
@@ -48,10 +49,14 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     (
         "guard",
         &[
-            "infra", "config", "policy", "route", "event", "channel", "broker", "escape",
+            "plan", "infra", "config", "policy", "route", "event", "channel", "broker", "escape",
         ],
     ),
-    ("infra", &["config", "policy", "route", "event", "channel"]),
+    (
+        "infra",
+        &["plan", "config", "policy", "route", "event", "channel"],
+    ),
+    ("plan", &["config", "route", "channel"]),
     (
         "bridge",
         &[
@@ -73,6 +78,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "access",
             "mqtt",
             "port",
+            "plan",
             "config",
             "policy",
             "route",
@@ -147,7 +153,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
 
 /// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.
 const CORE: [&str; 8] = [
-    "guard", "infra", "config", "policy", "route", "event", "channel", "broker",
+    "guard", "infra", "plan", "config", "policy", "route", "event", "channel", "broker",
 ];
 const IMPURE: [&str; 10] = [
     "tokio::",
