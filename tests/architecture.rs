@@ -56,7 +56,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
         "infra",
         &["plan", "config", "policy", "route", "event", "channel"],
     ),
-    ("plan", &["config", "route", "channel"]),
+    ("plan", &["config", "route", "channel", "escape"]),
     (
         "bridge",
         &[
@@ -74,6 +74,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     (
         "dev",
         &[
+            "escape",
             "telemetry",
             "access",
             "mqtt",

@@ -1,7 +1,8 @@
 //! One call of a service that speaks AWS's JSON protocol 1.0 or 1.1, for services of which one
 //! action is of use: EventBridge and KMS, which `eventcast doctor --upstream` asks a few questions,
 //! ECS, which the daemon asks once a minute where it counts tasks, DynamoDB for the list of revoked
-//! tokens, and the parameters of Systems Manager for the authorizer's function.
+//! tokens, the parameters of Systems Manager for the authorizer's function, and Service Quotas, which
+//! `eventcast plan --live-quotas` asks.
 //!
 //! The SDK's clients of EventBridge and KMS alone would be a tenth of a release build.
 
@@ -49,6 +50,11 @@ pub(super) const ECS: JsonService = JsonService {
 pub(super) const KMS: JsonService = JsonService {
     name: "kms",
     target: "TrentService",
+    content_type: JSON_1_1,
+};
+pub(super) const SERVICE_QUOTAS: JsonService = JsonService {
+    name: "servicequotas",
+    target: "ServiceQuotasV20190624",
     content_type: JSON_1_1,
 };
 #[cfg(feature = "authorizer")]

@@ -25,6 +25,7 @@ pub mod parameter;
 mod received;
 #[cfg(feature = "authorizer")]
 pub mod revoked_table;
+pub mod service_quotas;
 pub mod sign;
 pub mod sqs;
 pub mod upstream;

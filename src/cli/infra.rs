@@ -27,12 +27,14 @@ pub(super) enum Command {
 Files: rule.json (the rule, whose pattern is that of all routes together), subscriber.json (the same for EventBridge v2), \
 roles.json (the bridge's role, and two of operators), alarms.json (by route), parameters-*.txt (for the templates in \
 infra/cloudformation), eventcast.auto.tfvars.json (for the module in infra/terraform). The same configuration makes the same \
-bytes. With --check nothing is written: it is for CI, where template and configuration must not drift apart.
+bytes. With --check nothing is written: it is for CI, where template and configuration must not drift apart. With a load \
+(--load, --clients, --with, as in eventcast plan) the bounds of the bridge's tasks are those of its plan.
 
 Examples:
   eventcast infra render rule.json
   eventcast infra render --out infra/rendered
   eventcast infra render --check infra/rendered
+  eventcast infra render parameters-scaling.txt --clients 1M
   eventcast infra render --format json
 
 Exit status: 0 made, or the same as in the folder of --check, 1 not the same, 2 the configuration is not right, 3 a file cannot \

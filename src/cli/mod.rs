@@ -34,8 +34,10 @@ mod json;
 mod lines;
 #[cfg(feature = "dev")]
 mod listen;
+mod load;
 mod man;
 mod pattern;
+mod plan;
 mod policy;
 mod progress;
 mod reachable;
@@ -211,6 +213,8 @@ enum Command {
     #[cfg(feature = "guard")]
     #[command(subcommand)]
     Guard(guard::Command),
+    /// Plan capacity: quotas and their head-room, tasks, recovery times and the month's bill
+    Plan(plan::Command),
     /// Write a commented eventcast.yaml to start from
     Init(init::Command),
     /// Describe the configuration file, and show the values in effect
@@ -295,6 +299,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         Command::Infra(command) => infra::run(&command, out, &mut messages),
         #[cfg(feature = "guard")]
         Command::Guard(command) => guard::run(&command, out, &mut messages),
+        Command::Plan(command) => plan::run(&command, out, &mut messages),
         Command::Init(command) => init::run(&command, out, &mut messages),
         Command::Completions { shell } => {
             let mut script = Vec::new();

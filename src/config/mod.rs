@@ -11,6 +11,7 @@ mod envelope;
 pub mod fault;
 pub mod gateway;
 mod leftover;
+pub mod load_profile;
 mod overrides;
 mod pattern;
 pub mod permission;

@@ -8,6 +8,7 @@ use std::fmt;
 use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The age, in days, from which on a line is worth looking up again.
 pub const STALE_DAYS: i32 = 180;
@@ -74,27 +75,28 @@ impl fmt::Display for DataLineFault {
     }
 }
 
-/// Reads all lines of a file. Empty lines, and those that begin with `#`, are comments.
+/// Reads all lines of a file, each with its number. Empty lines, and those that begin with `#`, are
+/// comments; members of a line that are not among `members` are faults.
 ///
 /// # Errors
 /// All lines that are none.
 pub fn read_lines<L: DeserializeOwned>(
     file: &str,
     text: &str,
-) -> Result<Vec<L>, Vec<DataLineFault>> {
+    members: &[&str],
+) -> Result<Vec<(usize, L)>, Vec<DataLineFault>> {
     let (mut lines, mut faults) = (Vec::new(), Vec::new());
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        match serde_json::from_str(line) {
-            Ok(line) => lines.push(line),
-            Err(error) => faults.push(DataLineFault {
+        match read_line(line, members) {
+            Ok(line) => lines.push((index + 1, line)),
+            Err(message) => faults.push(DataLineFault {
                 file: file.to_owned(),
                 line: index + 1,
-                // Its own line is always 1.
-                message: error.to_string().replace(" at line 1 column", ", column"),
+                message,
             }),
         }
     }
@@ -104,3 +106,23 @@ pub fn read_lines<L: DeserializeOwned>(
         Err(faults)
     }
 }
+
+fn read_line<L: DeserializeOwned>(line: &str, members: &[&str]) -> Result<L, String> {
+    // A position within one line says no more than the line.
+    let told = |error: serde_json::Error| {
+        let text = error.to_string();
+        let end = text.find(" at line ").unwrap_or(text.len());
+        text.chars().take(end).collect::<String>()
+    };
+    let found: Map<String, Value> = serde_json::from_str(line).map_err(told)?;
+    let known = |member: &str| members.contains(&member) || ORIGIN.contains(&member);
+    if let Some(unknown) = found.keys().find(|member| !known(member)) {
+        let accepted: Vec<&str> = members.iter().chain(&ORIGIN).copied().collect();
+        let accepted = accepted.join(", ");
+        return Err(format!("unknown member `{unknown}`; accepted: {accepted}"));
+    }
+    serde_json::from_value(Value::Object(found)).map_err(told)
+}
+
+/// Members of [`LineOrigin`].
+const ORIGIN: [&str; 4] = ["regions", "read", "source", "standing"];

@@ -4,7 +4,8 @@
 //! Defaults come from `quotas.jsonl`. `with` puts another value in the place of one, as Service
 //! Quotas reports it or as an increase would grant it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +96,13 @@ impl QuotaName {
     ];
 }
 
+impl fmt::Display for QuotaName {
+    /// The name in data files.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// Quota with its value in some Regions.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct QuotaLine {
@@ -117,6 +125,17 @@ pub struct QuotaLine {
     #[serde(flatten)]
     pub origin: LineOrigin,
 }
+
+/// Members of a line beside those of its origin.
+const MEMBERS: [&str; 7] = [
+    "name",
+    "service",
+    "code",
+    "title",
+    "value",
+    "unit",
+    "adjustable",
+];
 
 /// Quotas of one account in one Region.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,14 +164,21 @@ impl QuotaTable {
     fn try_new(region: &str, files: &[(&str, &str)]) -> Result<Self, Vec<DataLineFault>> {
         let (mut table, mut faults) = (BTreeMap::<QuotaName, (u8, QuotaLine)>::new(), Vec::new());
         for (file, text) in files {
-            let lines: Vec<QuotaLine> = match read_lines(file, text) {
+            let lines: Vec<(usize, QuotaLine)> = match read_lines(file, text, &MEMBERS) {
                 Ok(lines) => lines,
                 Err(found) => {
                     faults.extend(found);
                     continue;
                 }
             };
-            for line in lines {
+            for (number, line) in lines {
+                if !(line.value.is_finite() && line.value > 0.0) {
+                    faults.push(DataLineFault {
+                        file: (*file).to_owned(),
+                        line: number,
+                        message: format!("`value` is {}; accepted: a number above 0", line.value),
+                    });
+                }
                 let fit = line.origin.fit(region);
                 let known = table.get(&line.name).map_or(1, |(known, _)| *known);
                 if fit > 0 && fit >= known {
@@ -166,7 +192,7 @@ impl QuotaTable {
         faults.extend(missing.map(|name| DataLineFault {
             file: QUOTA_FILE.to_owned(),
             line: 0,
-            message: format!("no line for {name:?} in Region `{region}`"),
+            message: format!("no line for `{name}` in Region `{region}`"),
         }));
         if !faults.is_empty() {
             return Err(faults);
@@ -197,6 +223,30 @@ impl QuotaTable {
     /// All lines.
     pub fn lines(&self) -> impl Iterator<Item = &QuotaLine> {
         self.lines.values()
+    }
+
+    /// Service codes of all lines, each once.
+    pub fn services(&self) -> BTreeSet<&str> {
+        self.lines.values().map(|line| &*line.service).collect()
+    }
+
+    /// The same table with the value of a quota that Service Quotas reports, by its code or else by
+    /// its name; `None` where no line has them.
+    pub fn apply(
+        &mut self,
+        service: &str,
+        code: &str,
+        title: &str,
+        value: f64,
+    ) -> Option<QuotaName> {
+        let mut lines = self.lines.values_mut().filter(|_| value > 0.0);
+        let line = lines.find(|line| {
+            line.service == service
+                && (line.code.as_deref() == Some(code) || line.title.eq_ignore_ascii_case(title))
+        })?;
+        line.value = value;
+        line.code = Some(code.to_owned());
+        Some(line.name)
     }
 
     /// The same table with another value for one quota.
@@ -250,15 +300,35 @@ mod tests {
     }
 
     #[test]
+    fn values_in_force_are_known_by_code_or_name() {
+        let mut table = QuotaTable::try_of_region("us-east-1").unwrap();
+        let mut apply = |service, code, title| table.apply(service, code, title, 5_000.0);
+        let connects = Some(QuotaName::ConnectsPerSecond);
+        let title = "connect requests per second per account";
+        assert_eq!(apply("iotcore", "L-00000001", title), connects);
+        assert_eq!(
+            apply("lambda", "L-B99A9384", "?"),
+            Some(QuotaName::LambdaConcurrency)
+        );
+        assert_eq!(apply("lambda", "L-00000002", title), None);
+        assert_eq!(table.value(QuotaName::ConnectsPerSecond), 5_000.0);
+        let line = table.line(QuotaName::ConnectsPerSecond).unwrap();
+        assert_eq!(line.code.as_deref(), Some("L-00000001"));
+        assert_eq!(table.services().len(), 5);
+    }
+
+    #[test]
     fn faults_name_their_lines() {
-        let text = "# mine\n{\"name\":\"connection\"}\n\nnothing\n";
+        let text = "# mine\n{\"name\":\"connection\"}\n\nnothing\n{\"nam\":1}\n";
         let faults = QuotaTable::try_with_file("us-east-1", "own.jsonl", text).unwrap_err();
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert_eq!(faults.len(), 3, "{faults:?}");
         assert!(
             faults[0].starts_with("own.jsonl:2: unknown variant `connection`, expected one of")
         );
         assert!(faults[1].starts_with("own.jsonl:4: "));
+        let unknown = "own.jsonl:5: unknown member `nam`; accepted: name, service, code,";
+        assert!(faults[2].starts_with(unknown), "{}", faults[2]);
     }
 
     #[test]

@@ -313,6 +313,14 @@ pub(crate) fn fixtures(shop: &Dev) -> Folder {
     let template = root.join("infra/cloudformation/queues.yaml");
     write("template.yaml", &std::fs::read_to_string(template).unwrap());
     write("other.json", r#"{"Resources":{}}"#);
+    write(
+        "load.yaml",
+        "clients: 1M\nconnected: 2h\nroutes:\n  order-updates: { events: 50/d per client }\n",
+    );
+    write(
+        "metrics.txt",
+        "eventcast_published_total{route=\"order-updates\"} 86400\neventcast_unrouted_total 5\n",
+    );
     write("rule.json", r#"{"source":["shop.orders"]}"#);
     write(
         "cases.jsonl",

@@ -9,10 +9,16 @@ use clap::Args;
 
 use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
-use crate::cli::user_error::write_error;
+use crate::cli::load::LoadArguments;
+use crate::cli::user_error::{UserError, write_error};
 use crate::cli::{Format, Status};
+use crate::config::Config;
 use crate::escape::{escaped, write_line};
-use crate::infra::render::{Rendered, RenderedFile, render};
+use crate::infra::render::{Rendered, RenderedFile, render_for};
+use crate::plan::demand::LoadDemand;
+use crate::plan::facts::PlatformFacts;
+use crate::plan::fleet::{FleetSize, TaskCount};
+use crate::plan::quotas::QuotaTable;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Render {
@@ -29,6 +35,8 @@ pub(in crate::cli) struct Render {
     /// differences
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    load: LoadArguments,
     #[command(flatten)]
     configuration: Configuration,
 }
@@ -51,7 +59,14 @@ pub(super) fn run(
     let Some(config) = command.configuration.read_checked(messages)? else {
         return Ok(Status::CannotAnswer);
     };
-    let rendered = match render(&config) {
+    let planned = match command.load.is_given() {
+        false => None,
+        true => match bridge_tasks(command, &config, messages)? {
+            Some(tasks) => Some(tasks),
+            None => return Ok(Status::CannotAnswer),
+        },
+    };
+    let rendered = match render_for(&config, planned.as_ref()) {
         Ok(rendered) => rendered,
         Err(error) => {
             write_error(messages, &error, error.help())?;
@@ -85,6 +100,31 @@ pub(super) fn run(
         writeln!(out, "--out FOLDER writes them")?;
     }
     Ok(Status::Yes)
+}
+
+/// The tasks of the bridge for the load that is given; `None` when it is not right, which is
+/// reported.
+fn bridge_tasks(
+    command: &Render,
+    config: &Config,
+    messages: &mut impl Write,
+) -> anyhow::Result<Option<TaskCount>> {
+    let Some(profile) = command.load.read(Some(config), &[], messages)? else {
+        return Ok(None);
+    };
+    let facts = PlatformFacts::of(config);
+    let region = profile.region.as_deref().or(facts.region.as_deref());
+    let quotas = match QuotaTable::try_of_region(region.unwrap_or_default()) {
+        Ok(quotas) => quotas,
+        Err(faults) => match UserError::of_all(faults) {
+            Some(error) => return Err(error.into()),
+            None => return Ok(None),
+        },
+    };
+    let demand = LoadDemand::of(&profile, &facts);
+    Ok(Some(
+        FleetSize::of(&profile, &facts, &demand, &quotas).bridge,
+    ))
 }
 
 fn one(

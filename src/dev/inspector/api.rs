@@ -18,7 +18,7 @@ use super::told::{
     ToldRoute, ToldSubscriber, ToldTopic,
 };
 use super::trail::micros;
-use super::{Inspector, live, names, page};
+use super::{Inspector, live, load, names, page};
 use crate::channel::filter::Filter;
 use crate::port::Grounds;
 use crate::route::explain::explain;
@@ -48,6 +48,8 @@ pub(super) fn router(inspector: Arc<Inspector>) -> Router {
         .route("/_dev/channel", get(channel))
         .route("/_dev/route", get(route))
         .route("/_dev/held-back", get(held_back))
+        .route("/_dev/load", get(load::load))
+        .route("/_dev/plan", get(load::plan))
         .route("/_dev/tokens", post(token));
     api.merge(page::router()).with_state(inspector)
 }

@@ -9,6 +9,7 @@ mod channels;
 mod hear;
 pub mod ledger;
 mod live;
+mod load;
 mod names;
 mod page;
 pub mod rates;

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::config::permission::PermissionError;
 use crate::config::queue_name::QueueName;
 use crate::event::envelope::Envelope;
+use crate::plan::fleet::TaskCount;
 use crate::policy::generate::GenerateError;
 use crate::policy::scope::{Scope, ScopeError};
 
@@ -134,6 +135,14 @@ const FIFO: &str = ".fifo";
 /// # Errors
 /// [`RenderError`] when the configuration lacks what the files need.
 pub fn render(config: &Config) -> Result<Rendered, RenderError> {
+    render_for(config, None)
+}
+
+/// Makes all files; the bounds of the bridge's tasks are those of a plan, where there is one.
+///
+/// # Errors
+/// [`RenderError`] when the configuration lacks what the files need.
+pub fn render_for(config: &Config, planned: Option<&TaskCount>) -> Result<Rendered, RenderError> {
     match config.envelope {
         Envelope::EventBridge => {}
         Envelope::Sns => return Err(RenderError::Envelope("sns")),
@@ -151,9 +160,9 @@ pub fn render(config: &Config) -> Result<Rendered, RenderError> {
     notes.extend(more);
     let (roles, more) = roles::template(config, &names.scope)?;
     notes.extend(more);
-    notes.extend(parameters::note(&config.bridge));
-    let terraform = parameters::terraform(config, &names, &pattern, &roles)?;
-    let parameters = parameters::all(config, &names)?;
+    notes.extend(parameters::note(&config.bridge, planned));
+    let terraform = parameters::terraform(config, &names, &pattern, &roles, planned)?;
+    let parameters = parameters::all(config, &names, planned)?;
     let mut files = vec![
         file("alarms.json", alarms::template(&config.routes)?)?,
         file("roles.json", roles)?,

@@ -4,10 +4,11 @@
 use serde_json::{Value, json};
 
 use super::pattern::RulePattern;
-use super::{Names, RenderError};
+use super::{Names, RenderError, with};
 use crate::channel::limits::INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT;
 use crate::config::Config;
 use crate::config::bridge::{Bridge, Publish};
+use crate::plan::fleet::TaskCount;
 
 /// Time between the end of draining and SIGKILL, for the last deletions and log lines.
 const AFTER_DRAIN_SECONDS: u64 = 15;
@@ -23,7 +24,13 @@ const LEAST_TASKS: u32 = 2;
 pub(super) fn all(
     config: &Config,
     names: &Names,
+    planned: Option<&TaskCount>,
 ) -> Result<[(&'static str, String); 4], RenderError> {
+    let (least, most) = task_bounds(&config.bridge, planned);
+    let mut scaling = vec![("QueueName", names.whole(&names.queue))];
+    // Without a plan the template's own default is the least.
+    scaling.extend(planned.map(|_| ("MinTasks", least.to_string())));
+    scaling.push(("MaxTasks", most.to_string()));
     let queue = names.whole(&names.queue);
     let letters = names.whole(&names.dead_letter_queue);
     Ok([
@@ -39,13 +46,7 @@ pub(super) fn all(
             "parameters-service.txt",
             list(&[("StopTimeout", stop_timeout(&config.bridge)?.to_string())]),
         ),
-        (
-            "parameters-scaling.txt",
-            list(&[
-                ("QueueName", queue.clone()),
-                ("MaxTasks", max_tasks(&config.bridge).to_string()),
-            ]),
-        ),
+        ("parameters-scaling.txt", list(&scaling)),
         (
             "parameters-observability.txt",
             list(&[
@@ -58,7 +59,10 @@ pub(super) fn all(
 }
 
 /// Remark on a bridge whose tasks may exceed the account's quota together.
-pub(super) fn note(bridge: &Bridge) -> Option<String> {
+pub(super) fn note(bridge: &Bridge, planned: Option<&TaskCount>) -> Option<String> {
+    if let Some(planned) = planned {
+        return planned_note(bridge, planned);
+    }
     let rate = match task_rate(bridge) {
         _ if bridge.pace.task.is_some() => return None,
         Some(rate) if rate.saturating_mul(LEAST_TASKS) <= quota(bridge) => return None,
@@ -70,13 +74,27 @@ pub(super) fn note(bridge: &Bridge) -> Option<String> {
     ))
 }
 
+/// Remark on a plan that takes more tasks than the configuration shares the quota among.
+fn planned_note(bridge: &Bridge, planned: &TaskCount) -> Option<String> {
+    let is_fixed = bridge.pace.task.is_some() && !bridge.pace.counts_tasks;
+    let tasks = bridge.pace.tasks;
+    (is_fixed && planned.peak > f64::from(tasks)).then(|| {
+        format!(
+            "the load takes {} tasks at its peak, and bridge.pace.tasks is {tasks}: MaxTasks is what bridge.pace.tasks says",
+            planned.peak
+        )
+    })
+}
+
 /// Variables of the Terraform module (`infra/terraform`).
 pub(super) fn terraform(
     config: &Config,
     names: &Names,
     pattern: &RulePattern,
     roles: &Value,
+    planned: Option<&TaskCount>,
 ) -> Result<Value, RenderError> {
+    let (least, most) = task_bounds(&config.bridge, planned);
     let document = |name: &str| {
         let document = roles.pointer(&format!(
             "/Resources/{name}Policy0/Properties/PolicyDocument"
@@ -87,13 +105,13 @@ pub(super) fn terraform(
     let routes: Vec<Value> = routes
         .map(|route| json!({ "name": &*route.name, "expires": route.expires.is_some() }))
         .collect();
-    Ok(json!({
+    let variables = json!({
         "event_pattern": pattern.tree.to_json(),
         "queue_name": names.queue,
         "dead_letter_queue_name": names.dead_letter_queue,
         "fifo": names.is_fifo,
         "stop_timeout": stop_timeout(&config.bridge)?,
-        "max_tasks": max_tasks(&config.bridge),
+        "max_tasks": most,
         "inbound_quota": quota(&config.bridge),
         "count_tasks": config.bridge.pace.counts_tasks,
         "bridge_policy": document("Bridge"),
@@ -101,7 +119,11 @@ pub(super) fn terraform(
         "dlq_policy": document("DeadLetters"),
         "dlq_read_policy": document("DeadLettersRead"),
         "routes": routes,
-    }))
+    });
+    Ok(match planned {
+        Some(_) => with(variables, "min_tasks", least.into()),
+        None => variables,
+    })
 }
 
 fn list(values: &[(&str, String)]) -> String {
@@ -122,6 +144,19 @@ fn stop_timeout(bridge: &Bridge) -> Result<u64, RenderError> {
 fn quota(bridge: &Bridge) -> u32 {
     let account = bridge.pace.account;
     account.unwrap_or(INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT)
+}
+
+/// The fewest and the most tasks: those of a plan, or what the account's quota feeds.
+fn task_bounds(bridge: &Bridge, planned: Option<&TaskCount>) -> (u32, u32) {
+    let fed = max_tasks(bridge);
+    let Some(planned) = planned else {
+        return (LEAST_TASKS, fed);
+    };
+    let is_fixed = bridge.pace.task.is_some() && !bridge.pace.counts_tasks;
+    // A plan's numbers are whole and far below this.
+    let whole = |tasks: f64| tasks.clamp(1.0, 100_000.0) as u32;
+    let most = if is_fixed { fed } else { whole(planned.most) };
+    (whole(planned.least).min(most), most)
 }
 
 /// The most tasks that the account's quota feeds.

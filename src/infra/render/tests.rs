@@ -109,6 +109,45 @@ fn times_and_tasks_follow_the_bridge() {
     assert_eq!(quota("  pace: { account: 2000, tasks: 4 }\n"), "2000");
 }
 
+/// With a plan its bounds are rendered, unless the configuration fixes the number of tasks.
+#[test]
+fn tasks_of_a_plan() {
+    use crate::plan::fleet::{TaskBound, TaskCount};
+    let planned = TaskCount {
+        mean: 3.0,
+        peak: 7.0,
+        least: 3.0,
+        most: 14.0,
+        load: 6.5,
+        bound: TaskBound::Connections,
+    };
+    let of = |pace: &str| {
+        let config = config(&format!("{}{pace}", unpaced()));
+        let rendered = render_for(&config, Some(&planned)).unwrap();
+        let scaling = rendered.files.iter();
+        let mut scaling = scaling.filter(|file| file.name == "parameters-scaling.txt");
+        let text = scaling.next().unwrap().text.clone();
+        let bounds = text.split_once('\n').unwrap().1.replace('\n', " ");
+        let variables = file(&rendered, "eventcast.auto.tfvars.json");
+        let bounds = format!(
+            "{bounds}{} {}",
+            variables["min_tasks"], variables["max_tasks"]
+        );
+        (bounds, rendered.notes.join("\n"))
+    };
+    let (bounds, notes) = of("");
+    assert_eq!(bounds, "MinTasks=3 MaxTasks=14 3 14");
+    assert!(!notes.contains("MaxTasks"), "{notes}");
+    let (bounds, notes) = of("  pace: { account: 2000, tasks: 4 }\n");
+    assert_eq!(bounds, "MinTasks=3 MaxTasks=4 3 4");
+    assert!(
+        notes.contains("takes 7 tasks at its peak, and bridge.pace.tasks is 4"),
+        "{notes}"
+    );
+    let (bounds, _) = of("  pace: { account: 2000, count_tasks: ecs }\n");
+    assert_eq!(bounds, "MinTasks=3 MaxTasks=14 3 14");
+}
+
 /// The right to list tasks is rendered exactly where tasks are counted, for one cluster.
 #[test]
 fn tasks_are_listed_where_they_are_counted() {
