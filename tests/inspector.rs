@@ -549,3 +549,74 @@ fn a_configuration_of_the_environment_does_not_keep_the_demo_from_playing() {
         assert!(told.contains("leave one of the two out"), "{told}");
     }
 }
+
+/// The page links to the plan of its own configuration, whose load is the session's.
+#[test]
+fn the_plan_of_its_own_configuration() {
+    let dev = Dev::assembled(&["--demo"]);
+    let host = "localhost";
+    let get = |path: &str| ask(&dev, host, "GET", path, "", "");
+    let (_, index) = get("/");
+    assert!(index.contains("<a href=\"/_dev/plan\">"), "{index}");
+    let until = Instant::now() + Duration::from_secs(20);
+    let values = loop {
+        let (status, body) = get("/_dev/load");
+        assert_eq!(status, 200, "{body}");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let values: Vec<String> = body["values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|value| value.as_str().unwrap().to_owned())
+            .collect();
+        let is_idle = |value: &String| {
+            value.starts_with("routes.order-updates.events=0/")
+                || value == "routes.order-updates.subscribers=0"
+        };
+        if values.iter().any(|value| value.starts_with("routes.")) && !values.iter().any(is_idle) {
+            break values;
+        }
+        assert!(
+            Instant::now() < until,
+            "the demo's events are counted: {values:?}"
+        );
+        thread::sleep(Duration::from_millis(100));
+    };
+    assert!(
+        values.iter().any(|value| value.starts_with("clients=")),
+        "{values:?}"
+    );
+    let (status, page) = get("/_dev/plan?clients=100000");
+    assert_eq!(status, 200);
+    for part in [
+        "Plan of this configuration",
+        "100,000 clients a day",
+        "aria-current=\"page\">100 k clients</a>",
+        "order-updates",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    let (status, picture) = get("/_dev/plan?clients=100000&picture=cost.svg");
+    assert_eq!(status, 200);
+    assert!(picture.starts_with("<svg "), "{picture}");
+    assert_eq!(get("/_dev/plan?clients=0").0, 400);
+    assert_eq!(get("/_dev/plan?picture=none").0, 404);
+    let learned = Command::new(env!("CARGO_BIN_EXE_eventcast"))
+        .args([
+            "plan",
+            "--print-load",
+            "--config",
+            "policies/eventcast.yaml",
+            "--learn",
+        ])
+        .arg(dev.endpoint())
+        .output()
+        .unwrap();
+    let load = String::from_utf8(learned.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&learned.stderr);
+    assert_eq!(learned.status.code(), Some(0), "{errors}");
+    assert!(
+        load.contains("/d per client") || load.contains("/s per client"),
+        "{load}"
+    );
+}

@@ -103,7 +103,7 @@ fn percent(text: &str) -> Result<f64, String> {
 
 /// Answer as JSON.
 #[derive(Serialize)]
-struct Answer<'p> {
+struct PlanAnswer<'p> {
     plan: &'p CapacityPlan,
     /// The same load with other numbers of clients.
     sweep: Vec<SweepPoint>,
@@ -138,7 +138,7 @@ pub(super) fn run(
     }
     let remarks = inputs.remarks();
     if command.format == Format::Json {
-        let answer = Answer {
+        let answer = PlanAnswer {
             plan: &plan,
             sweep: sweep(&inputs.basis),
             assertions: &assertions,

@@ -117,7 +117,7 @@ impl Default for LoadProfile {
     }
 }
 
-/// Text of a load description and what stands above it.
+/// Text of a load description and the values above it.
 #[derive(Clone, Debug, Default)]
 pub struct LoadSource<'s> {
     /// The file's name, for messages.

@@ -103,7 +103,7 @@ impl MonthlyBill {
         fleet: &FleetSize,
         prices: &PriceTable,
     ) -> Self {
-        let mut lines = Lines {
+        let mut lines = BillLines {
             prices,
             found: Vec::new(),
         };
@@ -158,12 +158,12 @@ fn a_month(per_second: f64) -> f64 {
     per_second * DAY.as_secs_f64() * MONTH_DAYS
 }
 
-struct Lines<'p> {
+struct BillLines<'p> {
     prices: &'p PriceTable,
     found: Vec<CostLine>,
 }
 
-impl Lines<'_> {
+impl BillLines<'_> {
     fn add(
         &mut self,
         group: CostGroup,
@@ -199,7 +199,7 @@ impl Lines<'_> {
 
 /// Lines of IoT Core's messages (AWS IoT Core pricing, "Additional details": CONNECT, SUBSCRIBE,
 /// PUBLISH in and out, PUBACK of clients, and retained messages are metered).
-fn messages(facts: &PlatformFacts, demand: &LoadDemand, lines: &mut Lines<'_>) {
+fn messages(facts: &PlatformFacts, demand: &LoadDemand, lines: &mut BillLines<'_>) {
     let sum = |part: &dyn Fn(&super::demand::RouteDemand) -> f64| -> f64 {
         demand.routes.iter().map(part).sum()
     };
@@ -261,7 +261,7 @@ fn events(
     facts: &PlatformFacts,
     demand: &LoadDemand,
     fleet: &FleetSize,
-    lines: &mut Lines<'_>,
+    lines: &mut BillLines<'_>,
 ) {
     let events = a_month(demand.events.mean);
     let chunks = (profile.event_bytes / CHUNK_BYTES).ceil().max(1.0);
@@ -290,7 +290,12 @@ fn events(
     );
 }
 
-fn compute(profile: &LoadProfile, demand: &LoadDemand, fleet: &FleetSize, lines: &mut Lines<'_>) {
+fn compute(
+    profile: &LoadProfile,
+    demand: &LoadDemand,
+    fleet: &FleetSize,
+    lines: &mut BillLines<'_>,
+) {
     let mut tasks = |count: f64, names: [(&'static str, &'static str); 2]| {
         let hours = count * MONTH_HOURS;
         let [(cpu, cpu_title), (memory, memory_title)] = names;

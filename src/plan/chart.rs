@@ -258,7 +258,7 @@ fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-/// Colours that differ for those who see few of them (Okabe and Ito, "Color Universal Design",
+/// Colours that differ for colour-blind readers (Okabe and Ito, "Color Universal Design",
 /// <https://jfly.uni-koeln.de/color/>), on a light and on a dark ground.
 const STYLE: &str = "\
 .ground{fill:#fff}text{fill:#1b1f24}.title{font-size:17px;font-weight:600}.soft{fill:#57606a}\

@@ -109,19 +109,19 @@ pub fn read_lines<L: DeserializeOwned>(
 
 fn read_line<L: DeserializeOwned>(line: &str, members: &[&str]) -> Result<L, String> {
     // A position within one line says no more than the line.
-    let told = |error: serde_json::Error| {
+    let without_place = |error: serde_json::Error| {
         let text = error.to_string();
         let end = text.find(" at line ").unwrap_or(text.len());
         text.chars().take(end).collect::<String>()
     };
-    let found: Map<String, Value> = serde_json::from_str(line).map_err(told)?;
+    let found: Map<String, Value> = serde_json::from_str(line).map_err(without_place)?;
     let known = |member: &str| members.contains(&member) || ORIGIN.contains(&member);
     if let Some(unknown) = found.keys().find(|member| !known(member)) {
         let accepted: Vec<&str> = members.iter().chain(&ORIGIN).copied().collect();
         let accepted = accepted.join(", ");
         return Err(format!("unknown member `{unknown}`; accepted: {accepted}"));
     }
-    serde_json::from_value(Value::Object(found)).map_err(told)
+    serde_json::from_value(Value::Object(found)).map_err(without_place)
 }
 
 /// Members of [`LineOrigin`].

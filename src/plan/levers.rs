@@ -112,7 +112,7 @@ impl LeverBase<'_> {
                 "authorizer-refresh",
                 None,
                 format!("authorizer.refresh: 1h instead of {minutes}m"),
-                "a change of permissions takes as long to reach who is connected",
+                "a change of permissions takes as long to reach connected clients",
                 |_, facts| facts.refresh = REFRESH,
             ));
         }

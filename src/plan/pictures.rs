@@ -3,6 +3,7 @@
 use super::bill::CostGroup;
 use super::capacity_plan::PlanBasis;
 use super::chart::{ChartSeries, LogChart, short};
+use super::quota_use::count;
 use super::quotas::QuotaName;
 use super::sweep::{SWEPT_CLIENTS, SweepPoint, sweep};
 
@@ -101,8 +102,8 @@ fn headroom(points: &[SweepPoint], region: &str, now: f64) -> LogChart {
     last.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
     last.truncate(MOST_QUOTAS);
     let most = last.iter().map(|(.., used)| *used).fold(10.0, f64::max);
-    let series = last.into_iter().map(|(name, title, _)| ChartSeries {
-        label: shortened(title),
+    let series = last.into_iter().map(|(name, title, used)| ChartSeries {
+        label: format!("{}: {}", shortened(title), percent(used)),
         points: points
             .iter()
             .map(|point| (point.clients, used_at(Some(point), name)))
@@ -112,16 +113,22 @@ fn headroom(points: &[SweepPoint], region: &str, now: f64) -> LogChart {
     LogChart {
         title: "Use of quotas against clients".to_owned(),
         subtitle: format!(
-            "Part of the quota that the busiest second uses, {region}; described for {} clients",
+            "Part of each quota that the busiest second uses, {region}; what is below the line is head-room; described for {} clients",
             short(now)
         ),
         across: "clients".to_owned(),
         across_bounds: bounds(),
         up_bounds: (0.001, 10_f64.powf(most.log10().ceil())),
-        up_label: |value| format!("{} %", short((value * 1e8).round() / 1e6)),
+        up_label: percent,
         limit: Some((1.0, "the quota".to_owned())),
         series: series.collect(),
     }
+}
+
+/// A part of a quota in percent.
+fn percent(part: f64) -> String {
+    // The decades of the axis are products, and end in digits that say nothing.
+    format!("{} %", count((part * 1e8).round() / 1e6))
 }
 
 fn used_at(point: Option<&SweepPoint>, name: QuotaName) -> f64 {

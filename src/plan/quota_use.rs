@@ -6,6 +6,7 @@ use super::demand::LoadDemand;
 use super::facts::PlatformFacts;
 use super::fleet::FleetSize;
 use super::quotas::{QuotaLine, QuotaName, QuotaTable};
+use super::words::seconds;
 use crate::config::load_profile::LoadProfile;
 
 /// Head-room that a plan asks for, of 1.
@@ -67,13 +68,12 @@ pub fn quota_uses(parts: &QuotaDemand<'_>, quotas: &QuotaTable, wanted: f64) -> 
     let mut uses: Vec<QuotaUse> = uses
         .filter_map(|(name, used, because)| {
             let line = quotas.line(name)?;
-            let asked = for_recovery(name, parts.profile, parts.demand);
-            let asked = asked.max(used / (1.0 - wanted));
+            let asked = AskedIncrease::of(name, used, wanted, parts);
             Some(quota_use(
                 line,
                 used,
                 because,
-                asked,
+                &asked,
                 quotas.region(),
                 wanted,
             ))
@@ -83,20 +83,46 @@ pub fn quota_uses(parts: &QuotaDemand<'_>, quotas: &QuotaTable, wanted: f64) -> 
     uses
 }
 
-/// Value of a quota with which all clients are live again in the time that the load asks for.
-fn for_recovery(name: QuotaName, profile: &LoadProfile, demand: &LoadDemand) -> f64 {
-    let Some(within) = profile.recover_within else {
-        return 0.0;
-    };
-    // A client that is refused at first comes again after the time between two CONNECTs of one id.
-    let seconds = (within.as_secs_f64() - 10.0).max(1.0);
-    let clients = demand.connected.peak;
-    match name {
-        QuotaName::ConnectsPerSecond => clients / seconds,
-        QuotaName::SubscriptionsPerSecond => clients * profile.channels / seconds,
-        QuotaName::LambdaConcurrency => clients / seconds * profile.authorizer.as_secs_f64(),
-        _ => 0.0,
+/// Value to ask for, and the reason where it is not the use.
+struct AskedIncrease {
+    value: f64,
+    reason: Option<String>,
+}
+
+impl AskedIncrease {
+    fn of(name: QuotaName, used: f64, wanted: f64, parts: &QuotaDemand<'_>) -> Self {
+        let for_use = used / (1.0 - wanted);
+        match for_recovery(name, parts.profile, parts.demand) {
+            Some((value, within)) if value > for_use => Self {
+                value,
+                reason: Some(format!(
+                    "after an outage all {} clients are to be live again within {}",
+                    count(parts.demand.connected.peak),
+                    seconds(within)
+                )),
+            },
+            _ => Self {
+                value: for_use,
+                reason: None,
+            },
+        }
     }
+}
+
+/// Value of a quota with which all clients are live again in the time that the load asks for, and
+/// that time in seconds.
+fn for_recovery(name: QuotaName, profile: &LoadProfile, demand: &LoadDemand) -> Option<(f64, f64)> {
+    let within = profile.recover_within?.as_secs_f64();
+    // A client that is refused at first comes again after the time between two CONNECTs of one id.
+    let admitted = (within - 10.0).max(1.0);
+    let clients = demand.connected.peak;
+    let value = match name {
+        QuotaName::ConnectsPerSecond => clients / admitted,
+        QuotaName::SubscriptionsPerSecond => clients * profile.channels / admitted,
+        QuotaName::LambdaConcurrency => clients / admitted * profile.authorizer.as_secs_f64(),
+        _ => return None,
+    };
+    Some((value, within))
 }
 
 fn used(parts: &QuotaDemand<'_>) -> Vec<(QuotaName, f64, String)> {
@@ -251,12 +277,12 @@ fn quota_use(
     line: &QuotaLine,
     used: f64,
     because: String,
-    asked: f64,
+    asked: &AskedIncrease,
     region: &str,
     wanted: f64,
 ) -> QuotaUse {
     let headroom = 1.0 - used / line.value;
-    let is_short = headroom < wanted && used > 0.0 || asked > line.value;
+    let is_short = headroom < wanted && used > 0.0 || asked.value > line.value;
     // A setting that equals its bound is not a lack.
     let is_setting = matches!(
         line.name,
@@ -303,19 +329,20 @@ const fn way_out(name: QuotaName) -> &'static str {
 fn request(
     line: &QuotaLine,
     used: f64,
-    asked: f64,
+    asked: &AskedIncrease,
     because: &str,
     region: &str,
 ) -> IncreaseRequest {
-    let desired = round_up(asked.max(used));
+    let desired = round_up(asked.value.max(used));
     let QuotaLine {
         title,
         service,
         unit,
         ..
     } = line;
+    let reason = asked.reason.as_deref().unwrap_or(because);
     let text = format!(
-        "Please raise \"{title}\" ({service}) in {region} from {} to {} {unit}. Our peak is {} {unit}: {because}.",
+        "Please raise \"{title}\" ({service}) in {region} from {} to {} {unit}. Our peak is {} {unit}. Reason: {reason}.",
         count(line.value),
         count(desired),
         count(used),

@@ -110,7 +110,7 @@ impl RecoveryTime {
         };
         let outbound = value(QuotaName::OutboundPublishesPerSecond);
         let outage = profile.outage.as_secs_f64();
-        let stored = Stored::of(profile, demand, quotas);
+        let stored = StoredMessages::of(profile, demand, quotas);
         let per_client = stored.messages / clients;
         let one_client = per_client / value(QuotaName::StoredPerSecondPerClient);
         let stored_drain = drain(stored.messages, outbound, demand.delivered.peak);
@@ -145,12 +145,12 @@ fn drain(messages: f64, capacity: f64, rate: f64) -> Option<f64> {
     (capacity > rate).then(|| messages / (capacity - rate))
 }
 
-struct Stored {
+struct StoredMessages {
     messages: f64,
     lost: LostDeliveries,
 }
 
-impl Stored {
+impl StoredMessages {
     fn of(profile: &LoadProfile, demand: &LoadDemand, quotas: &QuotaTable) -> Self {
         let outage = profile.outage.as_secs_f64();
         let qos1 = demand.delivered_qos1.peak * outage;

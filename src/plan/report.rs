@@ -70,10 +70,10 @@ fn demand(plan: &CapacityPlan, profile: &LoadProfile, out: &mut impl Write) -> i
 fn quotas(plan: &CapacityPlan, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
-        "{:<58} {:>12} {:>12} {:>9}",
+        "{:<68} {:>12} {:>12} {:>9}",
         "Quota, at the peak", "used", "of", "left"
     )?;
-    for quota in &plan.quotas {
+    for quota in plan.quotas.iter().filter(|quota| quota.used > 0.0) {
         let QuotaUse {
             title,
             used,
@@ -89,7 +89,7 @@ fn quotas(plan: &CapacityPlan, out: &mut impl Write) -> io::Result<()> {
         let adjustable = if quota.adjustable { "" } else { " (fixed)" };
         writeln!(
             out,
-            "{mark}{:<56} {:>12} {:>12} {:>9}",
+            "{mark}{:<66} {:>12} {:>12} {:>9}",
             format!("{title}{adjustable}"),
             count(*used),
             count(*limit),

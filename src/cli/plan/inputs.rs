@@ -23,7 +23,7 @@ use crate::plan::quotas::QuotaTable;
 const USUAL_REGION: &str = "us-east-1";
 
 /// Checked inputs.
-pub(super) struct Inputs {
+pub(super) struct PlanInputs {
     pub(super) basis: PlanBasis,
     /// Whether the Region is the usual one because nobody named one.
     is_region_assumed: bool,
@@ -31,7 +31,7 @@ pub(super) struct Inputs {
     is_load_assumed: bool,
 }
 
-impl Inputs {
+impl PlanInputs {
     /// Remarks for a person.
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks = self.basis.remarks(today());
@@ -56,7 +56,10 @@ fn today() -> Date {
 }
 
 /// Reads all of them; `None` when something is wrong, which is reported.
-pub(super) fn read(command: &Command, messages: &mut impl Write) -> anyhow::Result<Option<Inputs>> {
+pub(super) fn read(
+    command: &Command,
+    messages: &mut impl Write,
+) -> anyhow::Result<Option<PlanInputs>> {
     let config = if command.configuration.is_absent() {
         writeln!(
             messages,
@@ -91,7 +94,7 @@ pub(super) fn read(command: &Command, messages: &mut impl Write) -> anyhow::Resu
         return Ok(None);
     };
     let is_load_assumed = command.learn.is_empty() && !command.load.describes_routes();
-    Ok(Some(Inputs {
+    Ok(Some(PlanInputs {
         basis: PlanBasis {
             profile,
             facts,

@@ -85,9 +85,9 @@ fn span(over: Option<&str>, messages: &mut impl Write) -> anyhow::Result<Option<
     Ok(span)
 }
 
-type Fault = (String, String);
+type LearnFault = (String, String);
 
-fn origin(source: &str) -> Result<LoadOrigin<'_>, Fault> {
+fn origin(source: &str) -> Result<LoadOrigin<'_>, LearnFault> {
     let Some((scheme, rest)) = source.split_once("://") else {
         return Ok(LoadOrigin::File(Path::new(source)));
     };
@@ -121,7 +121,7 @@ fn origin(source: &str) -> Result<LoadOrigin<'_>, Fault> {
 async fn learn(
     origins: &[(&String, LoadOrigin<'_>)],
     span: Duration,
-) -> Result<Vec<String>, Fault> {
+) -> Result<Vec<String>, LearnFault> {
     let mut counted = BridgeCounters::default();
     let mut values = Vec::new();
     let mut earlier = Vec::new();
@@ -156,7 +156,7 @@ async fn learn(
     Ok(values)
 }
 
-fn bridge(source: &str, text: &str) -> Result<BridgeCounters, Fault> {
+fn bridge(source: &str, text: &str) -> Result<BridgeCounters, LearnFault> {
     let counters = BridgeCounters::parse(text);
     if counters.is_bridge() {
         return Ok(counters);
@@ -169,7 +169,7 @@ fn bridge(source: &str, text: &str) -> Result<BridgeCounters, Fault> {
     ))
 }
 
-async fn ask(source: &str, authority: &str, path: &str) -> Result<String, Fault> {
+async fn ask(source: &str, authority: &str, path: &str) -> Result<String, LearnFault> {
     let shown = http::shown(source);
     let help = || "is it running, and is this its port?".to_owned();
     let answer = timeout(PATIENCE, http::get(authority.to_owned(), path)).await;
@@ -188,7 +188,7 @@ async fn ask(source: &str, authority: &str, path: &str) -> Result<String, Fault>
 }
 
 /// Values of a running `eventcast dev` (`src/dev/inspector/load.rs`).
-async fn platform(source: &str, authority: &str) -> Result<Vec<String>, Fault> {
+async fn platform(source: &str, authority: &str) -> Result<Vec<String>, LearnFault> {
     let text = ask(source, authority, "/_dev/load").await?;
     let value: Option<Value> = serde_json::from_str(&text).ok();
     let values = value

@@ -21,9 +21,9 @@ fn plan(arguments: &[&str]) -> (Status, String, String) {
 }
 
 /// A file of this test, removed when dropped.
-struct Kept(PathBuf);
+struct KeptFile(PathBuf);
 
-impl Kept {
+impl KeptFile {
     fn new(name: &str, text: &str) -> Self {
         let path =
             std::env::temp_dir().join(format!("eventcast-plan-{}-{name}", std::process::id()));
@@ -36,7 +36,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for KeptFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -98,13 +98,13 @@ fn the_printed_load_is_the_same_load() {
     let arguments = ["--load", "infra/loads/1m.yaml", "--with", "peak=4"];
     let (status, printed, _) = plan(&[&arguments[..], &["--print-load"]].concat());
     assert_eq!(status, Status::Yes);
-    let kept = Kept::new("load.yaml", &printed);
+    let kept = KeptFile::new("load.yaml", &printed);
     assert_eq!(plan(&["--load", kept.path()]).1, plan(&arguments).1);
 }
 
 #[test]
 fn faults_have_their_places() {
-    let kept = Kept::new(
+    let kept = KeptFile::new(
         "bad.yaml",
         "clients: many\nroutes:\n  order-update: { events: 5 }\n",
     );
@@ -134,14 +134,14 @@ fn faults_have_their_places() {
 #[test]
 fn lines_of_ones_own() {
     let quota = r#"{"name":"connections","service":"iotcore","title":"Maximum concurrent client connections per account","value":4000000,"unit":"connections","adjustable":true,"regions":["us-east-1"],"read":"2020-01-01","standing":"stated","source":"https://example.com/granted"}"#;
-    let kept = Kept::new("quotas.jsonl", quota);
+    let kept = KeptFile::new("quotas.jsonl", quota);
     let arguments = ["--load", "infra/loads/1m.yaml", "--quotas", kept.path()];
     let (status, out, messages) = plan(&arguments);
     assert_eq!(status, Status::Yes);
     assert!(out.contains("4,000,000"), "{out}");
     let remark = "note: the quota `connections` was read on 2020-01-01, over 180 days ago: look it up at https://example.com/granted\n";
     assert!(messages.contains(remark), "{messages}");
-    let kept = Kept::new("prices.jsonl", "{\"name\":\"gold\"}\n");
+    let kept = KeptFile::new("prices.jsonl", "{\"name\":\"gold\"}\n");
     let (status, _, messages) = plan(&["--prices", kept.path()]);
     assert_eq!(status, Status::CannotAnswer);
     assert!(
@@ -153,7 +153,7 @@ fn lines_of_ones_own() {
 #[test]
 fn loads_are_learned_from_metrics() {
     let metrics = "eventcast_published_total{route=\"order-updates\"} 7200\neventcast_conflated_total{route=\"order-updates\"} 0\neventcast_unrouted_total 3600\n";
-    let kept = Kept::new("metrics.txt", metrics);
+    let kept = KeptFile::new("metrics.txt", metrics);
     let learned = ["--learn", kept.path(), "--over", "1h", "--clients", "5k"];
     let (status, out, messages) = plan(&[&learned[..], &["--print-load"]].concat());
     assert_eq!(status, Status::Yes, "{messages}");
@@ -172,7 +172,7 @@ fn loads_are_learned_from_metrics() {
     assert!(refused(&["--learn", kept.path()]).contains("needs --over"));
     assert!(refused(&["--learn", kept.path(), "--over", "soon"]).contains("--over is `soon`"));
     assert!(refused(&["--learn", "/nowhere", "--over", "1h"]).contains("reading metrics"));
-    let none = Kept::new("none.txt", "go_threads 7\n");
+    let none = KeptFile::new("none.txt", "go_threads 7\n");
     assert!(refused(&["--learn", none.path(), "--over", "1h"]).contains("no metrics of a bridge"));
     let far = refused(&["--learn", "http://user:S3CRET@metrics.example.com/metrics"]);
     assert!(

@@ -1,4 +1,4 @@
-//! The load of one route: its events, what it makes of them, and who hears it.
+//! The load of one route: its events, what it makes of them, and its subscribers.
 
 use super::keys::{
     ACCEPTED_BYTES, ACCEPTED_COUNT, ACCEPTED_FAN_OUT, ACCEPTED_RATE, ACCEPTED_SHARE,
@@ -21,7 +21,7 @@ const MOST_BYTES: f64 = 1_048_576.0;
 pub enum FanOut {
     /// So many, in the mean.
     Clients(f64),
-    /// Everybody who is connected: a broadcast.
+    /// Every connected client: a broadcast.
     All,
 }
 
