@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use saphyr_parser::ScalarStyle;
 
-use self::keys::{ACCEPTED_COUNT, ACCEPTED_NUMBER, ACCEPTED_RATE, ACCEPTED_SHARE, FILE};
+use self::keys::{ACCEPTED_COUNT, ACCEPTED_NUMBER, ACCEPTED_RATE, ACCEPTED_SHARE, FILE, about_key};
 pub use self::quantity::EventRate;
 use self::quantity::{count, number, rate, share};
 pub use self::route_load::{FanOut, RouteLoad};
@@ -196,6 +196,10 @@ pub fn load_profile(source: &LoadSource<'_>) -> LoadedProfile {
         Place::Override { .. } => (0, 0),
         Place::File { line, column, .. } => (*line, *column),
     });
+    for fault in &mut found {
+        let about = || about_key(&fault.key).map(str::to_owned);
+        fault.help = fault.help.take().or_else(about);
+    }
     let is_broken = found.iter().any(|fault| fault.severity == Severity::Error);
     LoadedProfile {
         profile: (!is_broken).then_some(profile),
@@ -240,7 +244,7 @@ fn read(root: &Node, source: &LoadSource<'_>, faults: &mut Faults<'_>) -> LoadPr
     let usual = LoadProfile::default();
     let duration = |key: &'static str, usual: Duration, least: u64, faults: &mut Faults<'_>| {
         let bounds = (Duration::from_secs(least), DAY * 7);
-        let accepted = "a time up to 7d";
+        let accepted = if least == 0 { "0s to 7d" } else { "1s to 7d" };
         time(root, ("", key), usual, bounds, accepted, faults)
     };
     let connected = (Duration::from_secs(1), DAY);

@@ -147,6 +147,16 @@ pub(super) const FILE: &[Key] = &[
     ),
 ];
 
+/// The description of a key by its path, such as `routes.orders.events`.
+pub(super) fn about_key(path: &str) -> Option<&'static str> {
+    let (keys, name) = match path.strip_prefix("routes.") {
+        Some(route) => (ROUTE, route.rsplit_once('.')?.1),
+        None => (FILE, path),
+    };
+    let key = keys.iter().find(|key| key.name == name);
+    key.map(|key| key.about)
+}
+
 const ROUTE: &[Key] = &[
     optional(
         "events",
