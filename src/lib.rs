@@ -44,6 +44,7 @@ pub mod wire;
 // Beside the core: what follows from a configuration, pure as well.
 pub mod infra;
 pub mod plan;
+pub mod simulation;
 
 // The core and its foundations: pure.
 pub mod config;

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
-const MAY_USE: [(&str, &[&str]); 26] = [
+const MAY_USE: [(&str, &[&str]); 28] = [
     (
         "cli",
         &[
@@ -31,6 +31,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "port",
             "infra",
             "plan",
+            "simulation",
             "config",
             "policy",
             "route",
@@ -45,6 +46,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "version",
         ],
     ),
+    ("simulation", &["config"]),
     ("conformance", &[]),
     (
         "guard",
@@ -153,8 +155,17 @@ const MAY_USE: [(&str, &[&str]); 26] = [
 ];
 
 /// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.
-const CORE: [&str; 8] = [
-    "guard", "infra", "plan", "config", "policy", "route", "event", "channel", "broker",
+const CORE: [&str; 10] = [
+    "guard",
+    "infra",
+    "plan",
+    "simulation",
+    "config",
+    "policy",
+    "route",
+    "event",
+    "channel",
+    "broker",
 ];
 const IMPURE: [&str; 10] = [
     "tokio::",

@@ -55,6 +55,10 @@ const NOT_RUN: &[(&str, &str)] = &[
         "takes minutes: tests/gateway_conformance.rs runs it",
     ),
     (
+        "dev-recovery.yaml",
+        "needs a curve that bench/recovery/run has measured",
+    ),
+    (
         "openssl ",
         "makes keys by other software; tests/certificates use it",
     ),

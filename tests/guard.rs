@@ -14,7 +14,7 @@
 mod guard_contract;
 #[path = "guard_scan/mod.rs"]
 mod guard_scan;
-#[path = "support/moto.rs"]
-mod moto;
 #[path = "guard_scan/mod.rs"]
 mod guard_scan;
+#[path = "support/moto.rs"]
+mod moto;

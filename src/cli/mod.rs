@@ -51,6 +51,7 @@ mod revoked_file;
 mod routes;
 mod runtime;
 mod sarif;
+mod simulate;
 mod terminal;
 #[cfg(feature = "authorizer")]
 mod token;
@@ -215,6 +216,8 @@ enum Command {
     Guard(guard::Command),
     /// Plan capacity: quotas and their head-room, tasks, recovery times and the month's bill
     Plan(plan::Command),
+    /// Simulate a recovery: how long until all clients are live again, and what is lost
+    Simulate(simulate::Command),
     /// Write a commented eventcast.yaml to start from
     Init(init::Command),
     /// Describe the configuration file, and show the values in effect
@@ -300,6 +303,7 @@ fn run(command: Command, out: &mut impl Write) -> anyhow::Result<Status> {
         #[cfg(feature = "guard")]
         Command::Guard(command) => guard::run(&command, out, &mut messages),
         Command::Plan(command) => plan::run(&command, out, &mut messages),
+        Command::Simulate(command) => simulate::run(&command, out, &mut messages),
         Command::Init(command) => init::run(&command, out, &mut messages),
         Command::Completions { shell } => {
             let mut script = Vec::new();

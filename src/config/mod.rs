@@ -6,6 +6,7 @@
 pub mod authorizer;
 pub mod bridge;
 pub(crate) mod check;
+pub(crate) mod described;
 pub mod effective;
 mod envelope;
 pub mod fault;

@@ -106,7 +106,7 @@ pub(super) fn apply(mut root: Node, source: &Source<'_>) -> (Node, Vec<String>, 
     (root, origins, faults)
 }
 
-fn fault(name: &str, message: &str) -> Fault {
+pub(super) fn fault(name: &str, message: &str) -> Fault {
     Fault {
         severity: Severity::Error,
         code: "bad-override",
@@ -144,7 +144,12 @@ fn variable_of(path: &str) -> String {
 }
 
 /// The paths of all scalars that a file has or may have.
-fn scalars<'s>(node: &Node, shape: &'s Shape, path: &str, out: &mut Vec<(String, &'s Shape)>) {
+pub(super) fn scalars<'s>(
+    node: &Node,
+    shape: &'s Shape,
+    path: &str,
+    out: &mut Vec<(String, &'s Shape)>,
+) {
     match (shape, &node.value) {
         // A section that the file leaves out can be set all the same.
         (Shape::Section(keys), NodeValue::Null) => {
@@ -205,7 +210,7 @@ fn section_with(path: &str, value: Node) -> Node {
 }
 
 /// Puts a value at a path that [`scalars`] gave.
-fn put(node: &mut Node, path: &str, value: Node) {
+pub(super) fn put(node: &mut Node, path: &str, value: Node) {
     match &mut node.value {
         NodeValue::Object(members) => {
             // Names of the user's own may have dots in them: the longest key that fits is meant.

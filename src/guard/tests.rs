@@ -107,8 +107,7 @@ fn page(rule: &GuardRule) -> String {
 /// Rules over files; those over contracts have tests of their own.
 #[test]
 fn samples_of_rules() {
-    let is_of_files =
-        |rule: &&GuardRule| *rule.id >= *"RT010" && !rule.id.starts_with("RT1");
+    let is_of_files = |rule: &&GuardRule| *rule.id >= *"RT010" && !rule.id.starts_with("RT1");
     for rule in rules().filter(is_of_files) {
         insta::assert_snapshot!(format!("rule_{}", rule.id), page(rule));
     }

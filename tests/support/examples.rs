@@ -321,6 +321,8 @@ pub(crate) fn fixtures(shop: &Dev) -> Folder {
         "metrics.txt",
         "eventcast_published_total{route=\"order-updates\"} 86400\neventcast_unrouted_total 5\n",
     );
+    let scenario = root.join("src/cli/simulate/outage.yaml");
+    write("outage.yaml", &std::fs::read_to_string(scenario).unwrap());
     write("rule.json", r#"{"source":["shop.orders"]}"#);
     write(
         "cases.jsonl",
