@@ -14,7 +14,5 @@
 mod guard_contract;
 #[path = "guard_scan/mod.rs"]
 mod guard_scan;
-#[path = "guard_scan/mod.rs"]
-mod guard_scan;
 #[path = "support/moto.rs"]
 mod moto;
