@@ -58,8 +58,8 @@ const GENERATED_FOLDERS: [&str; 4] = ["__generated__", "generated", "gen", ".gen
 /// The first bytes, in which a generator says that it wrote the file.
 const HEAD_BYTES: usize = 1024;
 
-/// The longest mean of a file's lines, and the size from which it counts.
-const MINIFIED_LINE: usize = 400;
+/// A line that nobody writes, and the size of a file from which such lines count.
+const MINIFIED_LINE: usize = 1000;
 const MINIFIED_BYTES: usize = 4096;
 
 /// Returns `true` where there is a reader for a path.
@@ -121,9 +121,13 @@ pub fn left_out_by_text(path: &str, bytes: &[u8]) -> Option<LeftOut> {
     {
         return Some(LeftOut::Generated);
     }
-    let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
-    (bytes.len() >= MINIFIED_BYTES && bytes.len() / lines > MINIFIED_LINE)
-        .then_some(LeftOut::Minified)
+    // Half of the file in such lines: one long line of data hides no code beside it.
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let long: usize = lines
+        .map(<[u8]>::len)
+        .filter(|length| *length > MINIFIED_LINE)
+        .sum();
+    (bytes.len() >= MINIFIED_BYTES && 2 * long > bytes.len()).then_some(LeftOut::Minified)
 }
 
 #[cfg(test)]

@@ -160,7 +160,8 @@ impl ServiceReader<'_> {
         };
         let callee = self.source.text(function);
         let last = callee.rsplit('.').next().unwrap_or(callee);
-        if last == "ws_connect" {
+        // The method of aiohttp's sessions.
+        if last == "ws_connect" && callee.contains("session") {
             let message = "`ws_connect` opens a connection beside the real-time layer";
             return self.found(&rules::native_connection::RULE, node, message.to_owned());
         }

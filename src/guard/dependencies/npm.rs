@@ -92,6 +92,18 @@ fn sections(path: &str, node: &Node) -> Vec<GuardFinding> {
     found.collect()
 }
 
+/// A peer that is used where somebody else brings it (npm documentation, "peerDependenciesMeta").
+fn is_optional_peer(node: &Node, name: &str) -> bool {
+    let at = |node: &Node, key: &str| {
+        let found = members(node).iter().find(|one| &*one.key == key);
+        found.map(|one| one.value.clone())
+    };
+    let meta = at(node, "peerDependenciesMeta").and_then(|meta| at(&meta, name));
+    let is_optional = meta.and_then(|meta| at(&meta, "optional"));
+    is_optional.is_some_and(|value| value.value == NodeValue::Bool(true))
+        && at(node, "dependencies").is_none_or(|own| at(&own, name).is_none())
+}
+
 /// The package behind an alias: `"socket": "npm:socket.io-client@4"`, in pnpm's lock file
 /// `version: socket.io-client@4.8.1` below the name.
 fn aliased(member: &Member) -> Option<&str> {
