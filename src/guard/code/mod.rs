@@ -15,6 +15,7 @@ mod prefilter;
 mod script;
 mod services;
 mod source;
+mod streams;
 mod team;
 
 use self::language::CodeLanguage;

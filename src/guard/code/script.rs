@@ -30,9 +30,6 @@ const SERVICES: [&str; 4] = [
     "sst.cloudflare.WebSocket",
 ];
 
-/// Text that says that a body is read as a stream of messages, and not as a file.
-const STREAM_SIGNS: [&str; 4] = ["TextDecoder", "event-stream", "ndjson", "jsonl"];
-
 /// One file while it is read.
 pub(super) struct ScriptReader<'t> {
     pub(super) path: &'t str,
@@ -73,6 +70,7 @@ pub(super) fn read(
         "call_expression" => calls.push(node),
         "pair" => {
             reader.accepts_stream(node);
+            reader.hands_on(node, field(node, "value"));
             polling::option(&mut reader, node);
         }
         "for_in_statement" => {
@@ -136,6 +134,21 @@ impl<'t> ScriptReader<'t> {
             return self.found(&rules::realtime_service::RULE, node, message);
         }
         self.member(node, &origin);
+    }
+
+    /// A constructor that is given to somebody who calls it: `{ WebSocketPolyfill: WebSocket }`.
+    fn hands_on(&mut self, node: Node<'t>, value: Option<Node<'t>>) {
+        let is_export = above(node).nth(1).is_some_and(|one| {
+            let left = field(one, "left").map(|left| self.source.text(left));
+            left.is_some_and(|left| left.contains("exports"))
+        });
+        let origin = value.and_then(|value| self.origin(value));
+        let name = origin.as_ref().and_then(Origin::sole_global);
+        if let Some(name) = name.filter(|name| CONSTRUCTORS.contains(name) && !is_export) {
+            let message =
+                format!("`{name}` is handed on to open connections beside the real-time layer");
+            self.found(&rules::native_connection::RULE, node, message);
+        }
     }
 
     /// A member of a package of which only some count, reached over all its exports.
@@ -327,11 +340,20 @@ impl<'t> ScriptReader<'t> {
             let members = destructured(self.source, node);
             return self.specifier(node, name, &members);
         }
+        let callee = self.source.text(function);
+        if !callee.ends_with(".bind") && callee != "Reflect.construct" {
+            for argument in &arguments {
+                self.hands_on(*argument, Some(*argument));
+            }
+        }
         let Some(origin) = self.origin(function) else {
             return;
         };
         match &*origin.dotted() {
-            "Reflect.construct" => self.construct(node, arguments.first().copied()),
+            "Reflect.construct" => {
+                self.construct(node, arguments.first().copied());
+                return;
+            }
             "Deno.upgradeWebSocket" => {
                 let message =
                     "`Deno.upgradeWebSocket` serves WebSockets beside the real-time layer";
@@ -345,90 +367,6 @@ impl<'t> ScriptReader<'t> {
         self.header_call(node, function, &arguments);
         self.member(node, &origin);
     }
-
-    /// `response.body.getReader()` in a file that decodes text.
-    fn body_reader(&mut self, node: Node<'t>, function: Node<'t>) {
-        let object = field(function, "object").map(|one| self.source.text(one));
-        let is_body = object.is_some_and(|text| {
-            text.contains(".body") || text.contains("?.body") || text.ends_with("body")
-        });
-        if is_body && self.has_stream_signs() {
-            let message = "a response's body is read as a stream of messages by hand";
-            self.found(&rules::stream_reader::RULE, node, message.to_owned());
-        }
-    }
-
-    /// `for await (const chunk of response.body)` in a file that decodes text.
-    fn stream_loop(&mut self, node: Node<'t>) {
-        let Some(right) = field(node, "right") else {
-            return;
-        };
-        let text = self.source.text(right);
-        let is_await = self.source.text(node).starts_with("for await");
-        let is_body = text.ends_with(".body") || text.contains(".body!") || text.contains(".body.");
-        if is_await && is_body && self.has_stream_signs() {
-            let message = "a response's body is read as a stream of messages by hand";
-            self.found(&rules::stream_reader::RULE, node, message.to_owned());
-        }
-    }
-
-    fn has_stream_signs(&self) -> bool {
-        STREAM_SIGNS
-            .iter()
-            .any(|sign| self.source.text.contains(sign))
-    }
-
-    /// `Accept: "text/event-stream"` and `"Content-Type": "text/event-stream"`.
-    fn accepts_stream(&mut self, node: Node<'t>) {
-        let (Some(key), Some(value)) = (field(node, "key"), field(node, "value")) else {
-            return;
-        };
-        let is_stream = self.source.literal(value).is_some_and(is_event_stream);
-        if is_stream && is_header(self.source.text(key)) {
-            let message = "an event stream beside the real-time layer";
-            self.found(&rules::stream_reader::RULE, node, message.to_owned());
-        }
-    }
-
-    /// `response.setHeader("Content-Type", "text/event-stream")`.
-    fn header_call(&mut self, node: Node<'t>, function: Node<'t>, arguments: &[Node<'t>]) {
-        const SETTERS: [&str; 6] = [
-            "setHeader",
-            "set",
-            "append",
-            "header",
-            "type",
-            "setRequestHeader",
-        ];
-        let setter = field(function, "property").map(|one| self.source.text(one));
-        let literals: Vec<&str> = arguments
-            .iter()
-            .filter_map(|one| self.source.literal(*one))
-            .collect();
-        let is_stream = match (setter, &*literals) {
-            (Some("type"), [only]) => is_event_stream(only),
-            (Some(setter), [key, value]) => {
-                SETTERS.contains(&setter) && is_header(key) && is_event_stream(value)
-            }
-            _ => false,
-        };
-        if is_stream {
-            let message = "an event stream beside the real-time layer";
-            self.found(&rules::stream_reader::RULE, node, message.to_owned());
-        }
-    }
-}
-
-fn is_event_stream(text: &str) -> bool {
-    text.split([';', ','])
-        .any(|part| part.trim() == "text/event-stream")
-}
-
-fn is_header(key: &str) -> bool {
-    let key = key.trim_matches(['"', '\'']);
-    ["accept", "content-type", "contenttype"]
-        .iter()
-        .any(|known| key.eq_ignore_ascii_case(known))
 }
 
 /// Names of `const { a, b: c } = require("x")`.

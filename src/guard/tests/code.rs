@@ -19,6 +19,9 @@ fn constructors_behind_other_names() {
         "const make = WebSocket.bind(null, u); new make()",
         "const W = window.WebSocket || window.MozWebSocket; new W(u)",
         "new WebTransport(u)",
+        "connect({ url, WebSocketPolyfill: WebSocket })",
+        "const options = { Ctor: given ? given : window.EventSource }",
+        "console.log(makeClient(WebSocket))",
     ] {
         check("src/a.ts", code, &[("RT010", 1)]);
     }
