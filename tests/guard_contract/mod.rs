@@ -84,30 +84,17 @@ impl FeatureCopy {
         )
     }
 
-    /// The rules with findings, each with its number, and the exit status.
-    fn found(&self, arguments: &[&str]) -> (i32, Vec<String>) {
+    /// The exit status, and the rules with findings.
+    fn found(&self, arguments: &[&str]) -> (i32, BTreeSet<String>) {
         let (status, out, err) =
             self.run(&[&["guard", "contract", "--format", "json"], arguments].concat());
         let report: Value =
             serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
         let findings = report["findings"].as_array().unwrap();
-        let rules: BTreeSet<&str> = findings
+        let rules = findings
             .iter()
-            .map(|finding| finding["rule"].as_str().unwrap())
-            .collect();
-        let count = |rule: &str| {
-            findings
-                .iter()
-                .filter(|finding| finding["rule"] == rule)
-                .count()
-        };
-        (
-            status,
-            rules
-                .into_iter()
-                .map(|rule| format!("{rule} {}", count(rule)))
-                .collect(),
-        )
+            .map(|finding| finding["rule"].as_str().unwrap().to_owned());
+        (status, rules.collect())
     }
 }
 
@@ -120,7 +107,7 @@ impl Drop for FeatureCopy {
 #[test]
 fn a_sound_contract_has_no_findings() {
     let copy = FeatureCopy::new();
-    assert_eq!(copy.found(&["--against", "main"]), (0, vec![]));
+    assert_eq!(copy.found(&["--against", "main"]), (0, BTreeSet::new()));
 }
 
 /// One fault of each rule; each is found, and nothing else.
@@ -133,97 +120,92 @@ fn planted_faults_are_found() {
             REALTIME,
             "feature: order-tracking",
             "feature: [order-tracking]",
-            &["RT101 1"],
+            &["RT101"],
         ),
         (
             PLATFORM,
             "[OrderPlaced, OrderShipped]",
             "[OrderPlaced]",
-            &["RT102 2", "RT116 2"],
+            &["RT102"],
         ),
         (
             PLATFORM,
             "      detail: { draft: [{ exists: false }] }\n",
             "",
-            &["RT103 2"],
+            &["RT103"],
         ),
         (
             PLATFORM,
             "\"order:{claims.orders[*]}\"",
             "\"order/{claims.orders[*]}/x\"",
-            &["RT104 1"],
+            &["RT104"],
         ),
         (
             PLATFORM,
             "\"order:*\"",
             "\"order:*\", \"tenant/#\"",
-            &["RT105 1"],
+            &["RT105"],
         ),
         (
             PLATFORM,
             "{claims.tenant}/alerts/+",
             "+/alerts/+",
-            &["RT105 1"],
+            &["RT105"],
         ),
         (
             REALTIME,
             "subscribers: 4,",
             "subscribers: 4000,",
-            &["RT106 1"],
+            &["RT106"],
         ),
         (
             REALTIME,
             "channels_per_client: 20",
             "channels_per_client: 60",
-            &["RT106 2"],
+            &["RT106"],
         ),
-        (
-            PLATFORM,
-            "expires: 10m",
-            "expires: 9m",
-            &["RT107 4", "RT114 4"],
-        ),
+        (PLATFORM, "expires: 10m", "expires: 9m", &["RT107", "RT114"]),
         (
             PLATFORM,
             "expires: 10m",
             "expires: 10m\n    qos: 0",
-            &["RT107 4", "RT113 4"],
+            &["RT107", "RT113"],
         ),
         (
             PLATFORM,
             "expires: 10m",
             "expires: 10m\n    conflate: true",
-            &["RT107 2", "RT115 4"],
+            &["RT107", "RT115"],
         ),
         (
             PLATFORM,
             "environment: prod",
             "environment: live",
-            &["RT110 3"],
+            &["RT110"],
         ),
         (
             REALTIME,
             "{ customer: own, support: all }",
             "{ support: all }",
-            &["RT105 1", "RT111 1"],
+            &["RT105", "RT111"],
         ),
         (
             REALTIME,
             "[orderId, customerId, total]",
             "[orderId, customerId]",
-            &["RT112 4"],
+            &["RT112"],
         ),
         (
             REALTIME,
             "cents: { type: integer }",
             "cents: { type: [integer, string] }",
-            &["RT112 4"],
+            &["RT112"],
         ),
         // A description, a longer expiry and a new member harm nobody.
         (
             REALTIME,
-            "lines: { type: array",
-            "note: { type: string }, lines: { description: what, type: array",
+            "        lines: { type: array",
+            "        note: { type: string }\n        lines: { description: what, type: array",
             &[],
         ),
         (PLATFORM, "expires: 1h", "expires: 2h", &[]),
@@ -306,7 +288,7 @@ fn a_pinned_platform_may_be_elsewhere() {
     let pinned = format!("config: {}, sha256: {digest}", path.display());
     copy.edit("realtime.yaml", "config: eventcast.yaml", &pinned);
     fs::remove_file(copy.folder.join("eventcast.yaml")).unwrap();
-    assert_eq!(copy.found(&[]), (0, vec![]));
+    assert_eq!(copy.found(&[]), (0, BTreeSet::new()));
 }
 
 #[test]
@@ -325,7 +307,10 @@ fn a_first_manifest_and_the_review() {
     // The platform's own audiences and examples: nothing is left to correct.
     let (status, _, err) = copy.run(&["guard", "init", "--out", "first.yaml"]);
     assert_eq!(status, 0, "{err}");
-    assert_eq!(copy.found(&["--manifest", "first.yaml"]), (0, vec![]));
+    assert_eq!(
+        copy.found(&["--manifest", "first.yaml"]),
+        (0, BTreeSet::new())
+    );
     let (status, page, err) = copy.run(&["guard", "review"]);
     assert_eq!(status, 0, "{err}");
     insta::assert_snapshot!(page);
@@ -373,9 +358,13 @@ fn the_official_parser_takes_the_asyncapi_document() {
     let (taken, said) =
         parsed(&document.replace("\"bindingVersion\": \"0.2.0\"", "\"bindingVersion\": \"7\""));
     assert!(!taken, "{said}");
-    // And the document is a manifest that the platform keeps.
+    // And the document is a manifest that the platform keeps. A made-up event has not all that a schema requires.
+    let (_, document, _) = copy.run(&["routes", "asyncapi"]);
     fs::write(copy.folder.join("asyncapi.json"), document).unwrap();
-    assert_eq!(copy.found(&["--manifest", "asyncapi.json"]), (0, vec![]));
+    assert_eq!(
+        copy.found(&["--manifest", "asyncapi.json"]),
+        (0, BTreeSet::new())
+    );
 }
 
 #[test]
@@ -400,8 +389,6 @@ fn the_compiler_takes_the_types() {
                 "es2022",
                 "--moduleResolution",
                 "bundler",
-                "--types",
-                "",
             ])
             .arg(path)
             .output()
@@ -477,7 +464,7 @@ fn the_manual_shows_a_right_manifest() {
     fs::write(copy.folder.join("realtime.yaml"), manifest).unwrap();
     assert_eq!(
         copy.found(&[]),
-        (1, vec!["RT102 1".to_owned()]),
+        (1, BTreeSet::from(["RT102".to_owned()])),
         "the route needs a customerId"
     );
     copy.edit(
@@ -485,7 +472,7 @@ fn the_manual_shows_a_right_manifest() {
         ", \"user:{detail.customerId}\"",
         "",
     );
-    assert_eq!(copy.found(&[]), (0, vec![]));
+    assert_eq!(copy.found(&[]), (0, BTreeSet::new()));
 }
 
 /// `guard check` has the contract with everything else, and waivers cover its findings.

@@ -7,6 +7,7 @@
 
 pub mod changes;
 pub mod hearing;
+pub mod made_event;
 pub mod routed;
 pub mod rules;
 pub mod served;

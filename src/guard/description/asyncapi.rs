@@ -14,9 +14,11 @@ use super::payload::payload_schema;
 use super::{event_name, slug, unique};
 use crate::config::Config;
 use crate::event::envelope::Envelope;
+use crate::guard::contract::made_event::made_event;
 use crate::guard::contract::routed::ServedDelivery;
 use crate::guard::contract::served::{EventKey, ServedChannel, ServedContract, ServedMessage};
 use crate::guard::manifest::address::ChannelAddress;
+use crate::guard::manifest::schema::PayloadSchema;
 use crate::route::payload::Payload;
 
 /// The version of the MQTT bindings; in documents of 3.0.0 the official parser takes no other.
@@ -236,7 +238,10 @@ impl AsyncApiDocument<'_> {
         let schema = payload_schema(payload, self.config.envelope, key, schema);
         value.insert("payload".into(), schema);
         value.insert("headers".into(), user_properties());
-        value.insert("x-realtime".into(), self.event_extension(key, message));
+        value.insert(
+            "x-realtime".into(),
+            self.event_extension(key, message.schema.as_ref()),
+        );
         let value = Value::Object(value);
         let name = event_name(key, &message.name);
         // An event that routes send in two shapes is two messages.
@@ -246,35 +251,30 @@ impl AsyncApiDocument<'_> {
         name
     }
 
-    /// The event of the bus, with an example of it where one can be made up.
-    fn event_extension(&self, key: &EventKey, message: &ServedMessage) -> Value {
-        let route = self
-            .config
-            .routes
-            .iter()
-            .find(|route| *route.name == *message.name);
-        let example = route
-            .map(|route| route.example())
-            .filter(|example| example.matches);
-        let mut fields = example.map(|example| example.fields).unwrap_or_default();
-        let pick = |wanted: &str, field: &str| match (wanted, fields.get(field)) {
-            ("*", Some(Value::String(text))) => text.clone(),
-            (wanted, _) => wanted.to_owned(),
+    /// The event of the bus, with an example of it where one can be made up that fits the schema.
+    fn event_extension(&self, key: &EventKey, schema: Option<&PayloadSchema>) -> Value {
+        let made = made_event(self.config, &key.source, &key.detail_type, |known| {
+            known == key
+        });
+        let text = |wanted: &str, field: &str| {
+            let made = made.as_ref().and_then(|made| made.get(field));
+            match (wanted, made) {
+                ("*", Some(Value::String(text))) => text.clone(),
+                (wanted, _) => wanted.to_owned(),
+            }
         };
-        let (source, detail_type) = (
-            pick(&key.source, "source"),
-            pick(&key.detail_type, "detail-type"),
-        );
         let mut extension = Map::new();
-        extension.insert("source".into(), source.clone().into());
-        extension.insert("detail-type".into(), detail_type.clone().into());
-        if !fields.is_empty() {
-            fields.insert("source".into(), source.into());
-            fields.insert("detail-type".into(), detail_type.into());
-            fields.entry("detail").or_insert_with(|| json!({}));
+        extension.insert("source".into(), text(&key.source, "source").into());
+        let detail_type = text(&key.detail_type, "detail-type");
+        extension.insert("detail-type".into(), detail_type.into());
+        let fits = |made: &Map<String, Value>| {
+            let detail = made.get("detail").unwrap_or(&Value::Null);
+            schema.is_none_or(|schema| schema.violations(detail).is_empty())
+        };
+        if let Some(fields) = made.filter(fits) {
             let example = match self.config.envelope {
-                Envelope::Raw => json!({ "body": fields }),
-                _ => Value::Object(fields),
+                Envelope::EventBridge => Value::Object(fields),
+                _ => json!({ "body": fields }),
             };
             extension.insert("examples".into(), json!([example]));
         }

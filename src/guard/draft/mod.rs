@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use self::search::{FoundPlace, SourceFindings};
 use super::contract::hearing::{HearingContext, RoleReach};
-use super::contract::served::{EventKey, event_keys};
+use super::contract::made_event::{made_event, routes_of};
+use super::contract::served::EventKey;
 use super::manifest::address::ChannelAddress;
 use crate::config::Config;
 
@@ -186,20 +187,27 @@ fn routed(
             && (key.detail_type == detail_type || key.detail_type == "*")
             && (key.source != "*" || key.detail_type != "*")
     };
-    let mut routes = config
-        .routes
-        .iter()
-        .filter(|route| event_keys(route).iter().any(is_meant));
-    let route = routes.next()?;
-    let detail = route.example().fields.remove("detail");
-    let addresses = route
-        .targets
-        .iter()
-        .filter_map(|target| ChannelAddress::of_target(target, &route.name));
-    Some((
-        detail.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
-        addresses.collect(),
-    ))
+    let mut addresses: Vec<ChannelAddress> = Vec::new();
+    for route in routes_of(config, is_meant) {
+        for target in &route.targets {
+            let address = ChannelAddress::of_target(target, &route.name);
+            let is_new = |address: &ChannelAddress| {
+                addresses
+                    .iter()
+                    .all(|known| known.shape() != address.shape())
+            };
+            if let Some(address) = address.filter(is_new) {
+                addresses.push(address);
+            }
+        }
+    }
+    if addresses.is_empty() {
+        return None;
+    }
+    let made = made_event(config, source, detail_type, is_meant);
+    let detail = made.and_then(|mut made| made.remove("detail"));
+    let empty = || Value::Object(serde_json::Map::new());
+    Some((detail.unwrap_or_else(empty), addresses))
 }
 
 /// A name such as `order-placed` for `OrderPlaced`.
