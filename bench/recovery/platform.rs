@@ -38,6 +38,8 @@ impl Platform {
                 "--limit",
                 &limit("account-subscribes", quotas.subscribe_quota),
             ])
+            // Each refusal is a line otherwise.
+            .env("EVENTCAST_LOG", "error")
             .stdout(Stdio::piped());
         let mut broker = Process::start(&mut command)?;
         let stdout = broker.child.stdout.take().context("no output")?;

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::scenario::{AccountQuotas, BridgeLoad};
+use super::scenario::{AccountQuotas, BridgeModel};
 
 /// Milliseconds of a step.
 pub(crate) const STEP_MS: u32 = 100;
@@ -41,7 +41,7 @@ pub(crate) struct EventTotals {
 /// The queue and the tasks.
 #[derive(Clone, Debug)]
 pub(crate) struct BridgeQueue {
-    load: BridgeLoad,
+    load: BridgeModel,
     inbound_quota: u32,
     visible: VecDeque<EventBatch>,
     held: VecDeque<EventBatch>,
@@ -64,7 +64,7 @@ pub(crate) struct BridgeQueue {
 }
 
 impl BridgeQueue {
-    pub(crate) fn new(load: &BridgeLoad, quotas: &AccountQuotas) -> Self {
+    pub(crate) fn new(load: &BridgeModel, quotas: &AccountQuotas) -> Self {
         Self {
             inbound_quota: quotas.inbound_quota,
             running: load.tasks,

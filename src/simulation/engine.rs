@@ -20,7 +20,7 @@ use super::population::ClientPopulation;
 use super::quota::RateQuota;
 use super::scenario::{AttemptFailure, RecoveryScenario};
 use super::series::SeriesRecorder;
-use super::wheel::{EventWheel, Phase, ms_of, tick_of};
+use super::wheel::{ClientPhase, EventWheel, ms_of, tick_of};
 
 /// Progress of a run.
 #[derive(Clone, Copy, Debug)]
@@ -216,11 +216,11 @@ impl<'s> SimulationRun<'s> {
         let bucket = self.wheel.take();
         for event in &bucket {
             match event.phase {
-                Phase::Connect => self.connect(*event, false),
-                Phase::ConnectTooSoon => self.connect(*event, true),
-                Phase::Authorized => self.authorized(*event),
-                Phase::NotAuthorized => self.not_authorized(*event),
-                Phase::Subscribe => self.subscribe(*event),
+                ClientPhase::Connect => self.connect(*event, false),
+                ClientPhase::ConnectTooSoon => self.connect(*event, true),
+                ClientPhase::Authorized => self.authorized(*event),
+                ClientPhase::NotAuthorized => self.not_authorized(*event),
+                ClientPhase::Subscribe => self.subscribe(*event),
             }
         }
         self.wheel.give_back(bucket);

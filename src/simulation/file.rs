@@ -1,8 +1,8 @@
-//! Scenario files: YAML, checked against [`super::keys`], with flags above them.
+//! Scenario files: YAML, checked against a description, with flags above them.
 
 use super::keys;
 use super::scenario::{
-    AccountQuotas, AttemptFailure, AuthorizerLoad, BridgeLoad, ClientFleet, Disturbance,
+    AccountQuotas, AttemptFailure, AuthorizerLoad, BridgeModel, ClientFleet, Disturbance,
     DisturbanceKind, GatewayLoad, JitterKind, MOST_DISTURBANCES, QuotaCounting, RecoveryScenario,
     RefusedChannel,
 };
@@ -176,8 +176,8 @@ fn bridge_load(
     section: DescribedSection<'_>,
     clients: &ClientFleet,
     faults: &mut Vec<Fault>,
-) -> BridgeLoad {
-    let load = BridgeLoad {
+) -> BridgeModel {
+    let load = BridgeModel {
         events_per_second: section.number32("events_per_second"),
         fan_out: section.number32("fan_out"),
         tasks: section.number32("tasks"),

@@ -191,10 +191,10 @@ impl MessageLedger {
         now as u16
     }
 
-    /// A session begins to give its stored messages.
-    pub(crate) fn begin_giving(&mut self, held: u16) {
+    /// A session begins to give its stored messages at a step.
+    pub(crate) fn begin_giving(&mut self, held: u16, from: u32) {
         if held > 0 {
-            let last = self.given.last().copied().unwrap_or_default() + f64::from(held);
+            let last = at(&self.given, from) + f64::from(held);
             *self.finishing.entry(last.ceil() as u64).or_default() += 1;
             self.giving += 1;
         }

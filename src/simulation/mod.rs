@@ -2,11 +2,11 @@
 //! quotas of IoT Core, the authorizer's function, stored messages, the queue and the bridge.
 //!
 //! A run is a function of its scenario and seed: the same pair gives the same bytes. Every run ends
-//! with the checks of [`invariant`]. Nothing here reads a file, a clock or the environment.
+//! with the checks of `invariant`. Nothing here reads a file, a clock or the environment.
 //!
 //! - [`scenario`] is the question, [`file`] its form in YAML;
-//! - [`engine`] is the loop: [`wheel`] orders clients' events, [`population`] holds clients,
-//!   [`quota`] and [`function_pool`] admit them, [`ledger`] counts their messages, [`bridge_queue`]
+//! - [`engine`] is the loop: `wheel` orders clients' events, `population` holds clients,
+//!   `quota` and `function_pool` admit them, `ledger` counts their messages, `bridge_queue`
 //!   is the queue with the bridge's tasks;
 //! - [`outcome`] is the answer, [`measured`] a curve of real clients to lay over it, [`report`] the
 //!   pages for people.

@@ -28,7 +28,7 @@ pub struct RecoveryScenario {
     /// The custom authorizer, where there is one.
     pub authorizer: Option<AuthorizerLoad>,
     /// The queue and the bridge's tasks, where messages are simulated.
-    pub bridge: Option<BridgeLoad>,
+    pub bridge: Option<BridgeModel>,
     /// The gateway, where some clients poll.
     pub gateway: Option<GatewayLoad>,
     /// What happens, in order of time.
@@ -150,7 +150,7 @@ pub struct AuthorizerLoad {
 
 /// The queue and the bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BridgeLoad {
+pub struct BridgeModel {
     /// Events a second.
     pub events_per_second: u32,
     /// Subscribers that each event goes to.

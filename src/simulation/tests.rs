@@ -359,6 +359,8 @@ proptest! {
             let fates = messages.delivered + messages.stored + messages.waiting + messages.all_lost();
             prop_assert_eq!(fates, messages.addressed);
             let clients = outcome.clients;
+            // Nobody is away, and nothing gives: nothing can be stored.
+            prop_assert!(!outcome.is_settled || clients.away > 0 || messages.stored == 0, "{}", text);
             prop_assert_eq!(clients.live + clients.partly + clients.away, u64::from(outcome.scenario.clients.count));
         }
     }

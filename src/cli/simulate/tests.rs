@@ -1,3 +1,5 @@
+//! The command as it is typed.
+
 use std::path::PathBuf;
 
 use clap::Parser;

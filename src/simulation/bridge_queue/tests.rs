@@ -1,7 +1,9 @@
+//! The queue and its tasks, step by step.
+
 use super::*;
 
-fn load() -> BridgeLoad {
-    BridgeLoad {
+fn load() -> BridgeModel {
+    BridgeModel {
         events_per_second: 1_000,
         fan_out: 1,
         tasks: 2,
@@ -53,7 +55,7 @@ fn events_pass_through_at_once() {
 
 #[test]
 fn a_backlog_brings_tasks_after_their_start() {
-    let busy = BridgeLoad {
+    let busy = BridgeModel {
         events_per_second: 5_000,
         ..load()
     };
@@ -91,7 +93,7 @@ fn tasks_hold_what_they_have_places_for() {
 
 #[test]
 fn what_is_held_too_often_is_buried() {
-    let short = BridgeLoad {
+    let short = BridgeModel {
         hold_ms: 1_000,
         max_receives: 2,
         ..load()

@@ -7,7 +7,7 @@
 use super::SimulationRun;
 use crate::simulation::function_pool::FunctionCall;
 use crate::simulation::scenario::{AttemptFailure, JitterKind};
-use crate::simulation::wheel::{ClientEvent, Phase};
+use crate::simulation::wheel::{ClientEvent, ClientPhase};
 
 /// The factor of delays in hidden tabs.
 const HIDDEN_FACTOR: u32 = 4;
@@ -51,8 +51,8 @@ impl SimulationRun<'_> {
         let call = function.begin(self.now_ms, &mut self.rng);
         self.counts.authorizer = self.counts.authorizer.max(function.busy());
         let (phase, after) = match call {
-            FunctionCall::Answered(after) => (Phase::Authorized, after),
-            FunctionCall::TimedOut(after) => (Phase::NotAuthorized, after),
+            FunctionCall::Answered(after) => (ClientPhase::Authorized, after),
+            FunctionCall::TimedOut(after) => (ClientPhase::NotAuthorized, after),
             FunctionCall::Throttled => {
                 self.connect_totals.authorizer_throttled += 1;
                 self.refuse(event, 0);
@@ -119,9 +119,9 @@ impl SimulationRun<'_> {
         let wait = least + self.delay(event.client, event.failures);
         let between = wait + waited_ms;
         let phase = if between < self.scenario.limits.client_id_interval_ms {
-            Phase::ConnectTooSoon
+            ClientPhase::ConnectTooSoon
         } else {
-            Phase::Connect
+            ClientPhase::Connect
         };
         self.again(ClientEvent { phase, ..event }, wait);
     }
@@ -135,7 +135,7 @@ impl SimulationRun<'_> {
             AttemptFailure::Silent => clients.connect_timeout_ms,
         };
         let wait = failed + self.delay(event.client, event.failures);
-        let phase = Phase::Connect;
+        let phase = ClientPhase::Connect;
         self.again(ClientEvent { phase, ..event }, wait);
     }
 

@@ -15,6 +15,9 @@ impl SimulationRun<'_> {
         self.count_away(client);
         if is_present {
             self.leave_kept(lost_at);
+        } else {
+            // The session ends in this very step, or had ended: nothing of it is given any more.
+            self.drop_stored(client, true);
         }
         self.clients.forget_session(client);
         is_present

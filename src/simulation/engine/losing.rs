@@ -5,7 +5,7 @@ use crate::simulation::bridge_queue::STEP_MS;
 use crate::simulation::disturbance::{TimelineEdge, TimelinePoint};
 use crate::simulation::population::ClientState;
 use crate::simulation::scenario::{AttemptFailure, Disturbance, DisturbanceKind};
-use crate::simulation::wheel::{ClientEvent, Phase};
+use crate::simulation::wheel::{ClientEvent, ClientPhase};
 
 impl SimulationRun<'_> {
     /// Passes a point of the timeline.
@@ -173,7 +173,7 @@ impl SimulationRun<'_> {
         let wait = noticed + self.delay(client, failures) + self.setup_ms();
         let event = ClientEvent {
             client,
-            phase: Phase::Connect,
+            phase: ClientPhase::Connect,
             failures: failures.saturating_add(1),
             filters: 0,
             turn,

@@ -7,7 +7,7 @@ use super::SimulationRun;
 use crate::simulation::bridge_queue::STEP_MS;
 use crate::simulation::population::ClientState;
 use crate::simulation::scenario::{FILTERS_PER_SUBSCRIBE, RefusedChannel};
-use crate::simulation::wheel::{ClientEvent, Phase};
+use crate::simulation::wheel::{ClientEvent, ClientPhase};
 
 impl SimulationRun<'_> {
     /// A client is let in.
@@ -26,7 +26,7 @@ impl SimulationRun<'_> {
         self.wheel.push(
             self.now_ms + self.scenario.clients.round_trip_ms,
             ClientEvent {
-                phase: Phase::Subscribe,
+                phase: ClientPhase::Subscribe,
                 failures: 0,
                 filters: channels,
                 turn: self.clients.turn(client),
@@ -88,7 +88,8 @@ impl SimulationRun<'_> {
 
     fn make_live(&mut self, client: u32) {
         let wave = self.clients.live(client, self.step);
-        self.ledger.begin_giving(self.clients.stored(client));
+        self.ledger
+            .begin_giving(self.clients.stored(client), self.step);
         if let Some(wave) = self.waves.get_mut(usize::from(wave)) {
             let at = (self.now_ms / STEP_MS) as usize;
             if wave.live.len() <= at {
