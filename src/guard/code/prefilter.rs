@@ -192,6 +192,12 @@ static OTHER: LazyLock<Option<WordFilter>> = LazyLock::new(|| {
         "_ws",
         "go-sse",
         "messaging.simp",
+        "web.socket",
+        "reactive.socket",
+        "io.socket",
+        "com.hivemq",
+        "sse_starlette",
+        "::Sse",
     ];
     let words = words
         .iter()
