@@ -13,10 +13,10 @@ use crate::route::table::Route;
 const MADE_UP: &str = "any";
 
 /// The routes that take events of a kind.
-pub fn routes_of<'c>(
-    config: &'c Config,
+pub fn routes_of(
+    config: &Config,
     is_meant: impl Fn(&EventKey) -> bool + Copy,
-) -> impl Iterator<Item = &'c Route> {
+) -> impl Iterator<Item = &Route> {
     let routes = config.routes.iter();
     routes.filter(move |route| event_keys(route).iter().any(is_meant))
 }

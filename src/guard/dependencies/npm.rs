@@ -84,7 +84,11 @@ fn sections(path: &str, node: &Node) -> Vec<GuardFinding> {
     let sections = members(node)
         .iter()
         .filter(|one| SECTIONS.contains(&&*one.key));
-    let dependencies = sections.flat_map(|section| members(&section.value));
+    let dependencies = sections.flat_map(|section| {
+        let is_peer = &*section.key == "peerDependencies";
+        let all = members(&section.value).iter();
+        all.filter(move |one| !(is_peer && is_optional_peer(node, &one.key)))
+    });
     let found = dependencies.filter_map(|member| {
         let name = aliased(member).unwrap_or(&member.key);
         declared(Npm, path, name, member.key_at.line, member.key_at.column)
