@@ -19,7 +19,7 @@ use std::thread;
 use std::time::Instant;
 
 use eventcast::channel::{IdFormat, Kind, Kinds};
-use eventcast::policy::arn::Arn;
+use eventcast::policy::arn::ResourceArn;
 use eventcast::policy::context::Context;
 use eventcast::policy::document::Document;
 use eventcast::policy::evaluate::{Request, decide};
@@ -133,7 +133,7 @@ fn one(client: usize, role: &Role, scope: &Scope) -> Made {
         let resource = scope.arn(kind, name);
         let request = Request {
             action,
-            resource: Arn::new(&resource),
+            resource: ResourceArn::new(&resource),
             context: &context,
         };
         decide(&documents, &request).is_allowed()

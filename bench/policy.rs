@@ -14,7 +14,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use eventcast::channel::filter::Filter;
-use eventcast::policy::arn::Arn;
+use eventcast::policy::arn::ResourceArn;
 use eventcast::policy::context::Context;
 use eventcast::policy::document::Document;
 use eventcast::policy::evaluate::{Request, Verdict, decide};
@@ -94,7 +94,7 @@ fn decisions(criterion: &mut Criterion) {
         let decided = || {
             let request = Request {
                 action: "iot:Subscribe",
-                resource: Arn::new(black_box(resource)),
+                resource: ResourceArn::new(black_box(resource)),
                 context: &context,
             };
             decide(documents, &request)

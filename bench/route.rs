@@ -17,14 +17,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use eventcast::channel::{IdFormat, Kind, Kinds};
-use eventcast::event::envelope::{Decoder, Envelope};
-use eventcast::event::fields::Fields;
+use eventcast::event::envelope::{Envelope, EventDecoder};
+use eventcast::event::fields::FieldTrie;
 use eventcast::event::pattern::Pattern;
 use eventcast::event::scan::scan;
-use eventcast::route::payload::Payload;
+use eventcast::route::payload::PayloadShape;
 use eventcast::route::publication::Qos;
 use eventcast::route::table::{OnInvalidTopic, Route, RouteTable};
-use eventcast::route::target::Target;
+use eventcast::route::target::TopicTarget;
 
 /// An order event as a platform sends it, padded to 1 KiB.
 fn event() -> Bytes {
@@ -37,7 +37,7 @@ fn event() -> Bytes {
 fn table(mix: &str, count: usize) -> RouteTable {
     let order = Kind::try_new("order", IdFormat::Uuid).expect("a name");
     let kinds: Kinds = [("order".into(), order)].into();
-    let target = Target::parse("order:{detail.orderId}", &kinds).expect("a target");
+    let target = TopicTarget::parse("order:{detail.orderId}", &kinds).expect("a target");
     // The route that matches is number 7, or the only one.
     let routes = (0..count).map(|n| {
         let n = if count == 1 { 7 } else { n };
@@ -53,7 +53,7 @@ fn table(mix: &str, count: usize) -> RouteTable {
             pattern: Pattern::parse(&pattern).expect("a pattern"),
             targets: vec![target.clone()],
             oversize: eventcast::route::oversize::Oversize::DeadLetter,
-            payload: Payload::Event,
+            payload: PayloadShape::Event,
             qos: Qos::AtLeastOnce,
             retain: false,
             expires: None,
@@ -76,12 +76,12 @@ fn decode_and_route(criterion: &mut Criterion) {
     group.bench_function("serde_json/tree", |bencher| {
         bencher.iter(|| serde_json::from_slice::<serde_json::Value>(black_box(&body)));
     });
-    let decoder = Decoder::new(Envelope::EventBridge, Fields::new());
+    let decoder = EventDecoder::new(Envelope::EventBridge, FieldTrie::new());
     group.bench_function("decode_alone", |bencher| {
         bencher.iter(|| decoder.decode(black_box(&body), "m").is_ok());
     });
     group.bench_function("scan_without_fields", |bencher| {
-        let fields = Fields::new();
+        let fields = FieldTrie::new();
         bencher.iter(|| scan(black_box(&body), &fields).is_ok());
     });
     for mix in ["types", "shared", "scanned"] {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::policy::arn::Arn;
+use crate::policy::arn::ResourceArn;
 use crate::policy::context::Context;
 use crate::policy::document::Document;
 use crate::policy::draft::Draft;
@@ -62,7 +62,7 @@ impl Access for Documents {
         let resource = self.scope.arn(kind, resource);
         let request = Request {
             action: name,
-            resource: Arn::new(&resource),
+            resource: ResourceArn::new(&resource),
             context: &context,
         };
         let decision = decide(&self.policies.documents, &request);
@@ -147,14 +147,14 @@ impl Documents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::context::Principal;
+    use crate::policy::context::ClientPrincipal;
 
     fn documents(text: &str) -> Documents {
         let mut policies = Policies::default();
         let document = Document::parse(text).unwrap();
         policies.push("document 1".into(), text.into(), document);
         let mut context = Context::default();
-        context.principal = Some(Principal::CustomAuthorizer);
+        context.principal = Some(ClientPrincipal::CustomAuthorizer);
         Documents {
             role: None,
             scope: Scope::of(&policies.documents).unwrap(),

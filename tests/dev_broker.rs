@@ -17,18 +17,18 @@ mod raw;
 use std::sync::Arc;
 
 use broker::{Book, Running, iot_core, start, unhurried};
-use eventcast::dev::broker::everybody::Everybody;
-use eventcast::dev::broker::limits::{Limits, Rules};
-use eventcast::dev::broker::observe::Happening;
+use eventcast::dev::broker::everybody::AllowAll;
+use eventcast::dev::broker::limits::{BrokerLimits, BrokerRules};
+use eventcast::dev::broker::observe::BrokerEvent;
 use raw::{
     Connect, Got, Raw, Will, number2, number4, publish, string, subscribe, unsubscribe,
     user_property, v3, v5,
 };
 
-async fn limited(change: impl FnOnce(&mut Limits)) -> Running {
+async fn limited(change: impl FnOnce(&mut BrokerLimits)) -> Running {
     let mut limits = unhurried();
     change(&mut limits);
-    start(limits, Rules::iot_core(), Arc::new(Everybody)).await
+    start(limits, BrokerRules::iot_core(), Arc::new(AllowAll)).await
 }
 
 #[tokio::test]
@@ -476,7 +476,7 @@ fn as_user(connect: Connect, user: &str) -> Connect {
 }
 
 async fn with_book() -> Running {
-    start(unhurried(), Rules::iot_core(), Arc::new(book())).await
+    start(unhurried(), BrokerRules::iot_core(), Arc::new(book())).await
 }
 
 #[tokio::test]
@@ -536,10 +536,10 @@ async fn subscribing_without_permission() {
 
 #[tokio::test]
 async fn what_happens_on_a_refusal_can_be_switched() {
-    let rules = Rules {
+    let rules = BrokerRules {
         close_v5_refusals: true,
         answer_v3_refusals: true,
-        ..Rules::iot_core()
+        ..BrokerRules::iot_core()
     };
     let running = start(unhurried(), rules, Arc::new(book())).await;
     let mut client = Raw::join(running.port, &as_user(v5("ann"), "ann")).await;
@@ -724,11 +724,11 @@ async fn what_happens_can_be_observed() {
     loop {
         let observation = observations.next().await.unwrap().unwrap();
         let mut what = observation.what.clone();
-        if let Happening::Connected { source, .. } = &mut what {
+        if let BrokerEvent::Connected { source, .. } = &mut what {
             source.set_port(1);
         }
         seen.push(format!("{} {what:?}", observation.client_id));
-        if matches!(what, Happening::Disconnected { .. }) {
+        if matches!(what, BrokerEvent::Disconnected { .. }) {
             break;
         }
     }
@@ -852,12 +852,12 @@ async fn sessions_of_mqtt_3_and_5_are_not_interchangeable() {
 #[tokio::test]
 async fn from_the_inside() {
     use bytes::Bytes;
-    use eventcast::dev::broker::control::{Post, PostError};
+    use eventcast::dev::broker::control::{InboundPublish, PostError};
 
     let running = iot_core().await;
     let mut client = Raw::join(running.port, &v5("a").with(&number2(0x21, 5))).await;
     assert_eq!(client.subscribe("t/1").await, 1);
-    let post = Post {
+    let post = InboundPublish {
         topic: "t/1".into(),
         payload: Bytes::from_static(b"x"),
         qos: 1,
@@ -881,7 +881,7 @@ async fn from_the_inside() {
     assert_eq!(kept.user_properties, [("n".to_owned(), "v".to_owned())]);
     for n in 2..5 {
         let topic = format!("t/{n}");
-        let post = Post {
+        let post = InboundPublish {
             topic,
             ..post.clone()
         };
@@ -893,7 +893,7 @@ async fn from_the_inside() {
     };
     assert_eq!(page(""), ["t/1", "t/2", "t/3"]);
     assert_eq!(page("t/3"), ["t/4"]);
-    let wrong = |change: &dyn Fn(&mut Post)| {
+    let wrong = |change: &dyn Fn(&mut InboundPublish)| {
         let mut post = post.clone();
         change(&mut post);
         running.broker.publish(&post).unwrap_err()

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::Book;
-use eventcast::dev::broker::door::Carrier;
-use eventcast::dev::broker::everybody::Everybody;
-use eventcast::dev::broker::limits::{Limits, Rules};
+use eventcast::dev::broker::door::ListenerProtocol;
+use eventcast::dev::broker::everybody::AllowAll;
+use eventcast::dev::broker::limits::{BrokerLimits, BrokerRules};
 use futures_util::{SinkExt, StreamExt};
 use paused::{Paused, seconds};
 use raw::{Connect, Got, Raw, Will, number4, publish, v3, v5};
@@ -52,7 +52,7 @@ async fn patiently<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
 
 #[tokio::test(start_paused = true)]
 async fn who_is_silent_for_one_and_a_half_keep_alives_is_cut_off() {
-    let mut paused = Paused::start(Limits::iot_core());
+    let mut paused = Paused::start(BrokerLimits::iot_core());
     // Ten seconds are raised to thirty; none is the longest.
     for (asked, end) in [(10, 45), (100, 150), (0, 1_800)] {
         let mut client = paused
@@ -74,13 +74,13 @@ async fn who_is_silent_for_one_and_a_half_keep_alives_is_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_websocket_lasts_for_a_day() {
-    let mut paused = Paused::start(Limits::iot_core());
+    let mut paused = Paused::start(BrokerLimits::iot_core());
     let mut request = "ws://localhost/mqtt".into_client_request().unwrap();
     let header = "sec-websocket-protocol";
     request
         .headers_mut()
         .insert(header, "mqtt".parse().unwrap());
-    let io = paused.open(Carrier::WebSocket);
+    let io = paused.open(ListenerProtocol::WebSocket);
     let (mut socket, _) = client_async(request, io).await.unwrap();
     let begin = Instant::now();
     let connect = v5("a").keep_alive(1_200).bytes();
@@ -108,7 +108,7 @@ async fn a_websocket_lasts_for_a_day() {
 
 #[tokio::test(start_paused = true)]
 async fn sessions_expire() {
-    let mut paused = Paused::start(Limits::iot_core());
+    let mut paused = Paused::start(BrokerLimits::iot_core());
     for (connect, expiry) in [
         // An hour, whatever is asked for beyond it.
         (v3("a"), 3_600),
@@ -140,7 +140,7 @@ async fn sessions_expire() {
 
 #[tokio::test(start_paused = true)]
 async fn a_will_waits_for_its_delay() {
-    let mut paused = Paused::start(Limits::iot_core());
+    let mut paused = Paused::start(BrokerLimits::iot_core());
     let mut watcher = paused.join(&v5("w")).await;
     assert_eq!(watcher.subscribe("will").await, 1);
     let lost = |delay, expiry| {
@@ -182,10 +182,10 @@ async fn a_will_waits_for_its_delay() {
 
 #[tokio::test(start_paused = true)]
 async fn stored_messages_come_at_ten_a_second_beside_others() {
-    let mut paused = Paused::start(Limits {
+    let mut paused = Paused::start(BrokerLimits {
         account_queued: None,
         publishes_per_second: None,
-        ..Limits::iot_core()
+        ..BrokerLimits::iot_core()
     });
     let connect = v5("a").dirty().expiry(1_000);
     let mut client = paused.join(&connect).await;
@@ -223,7 +223,7 @@ async fn stored_messages_come_at_ten_a_second_beside_others() {
 
 #[tokio::test(start_paused = true)]
 async fn messages_expire_and_say_how_long_they_last() {
-    let mut paused = Paused::start(Limits::iot_core());
+    let mut paused = Paused::start(BrokerLimits::iot_core());
     let connect = v5("a").dirty().expiry(1_000);
     let mut client = paused.join(&connect).await;
     assert_eq!(client.subscribe("t").await, 1);
@@ -250,7 +250,7 @@ async fn messages_expire_and_say_how_long_they_last() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_publishes_a_second_both_ways() {
-    let mut paused = Paused::start(Limits::iot_core());
+    let mut paused = Paused::start(BrokerLimits::iot_core());
     let mut client = paused.join(&v5("a")).await;
     assert_eq!(client.subscribe("t").await, 1);
     for second in 0..3 {
@@ -292,9 +292,9 @@ async fn a_hundred_publishes_a_second_both_ways() {
 
 #[tokio::test(start_paused = true)]
 async fn all_subscribers_of_an_account_share_a_rate() {
-    let mut paused = Paused::start(Limits {
+    let mut paused = Paused::start(BrokerLimits {
         account_publishes_out: Some(10),
-        ..Limits::iot_core()
+        ..BrokerLimits::iot_core()
     });
     let mut subscribers = Vec::new();
     for n in 0..5 {
@@ -320,11 +320,11 @@ async fn all_subscribers_of_an_account_share_a_rate() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_kept_for_those_who_are_away_is_limited() {
-    let mut paused = Paused::start(Limits {
+    let mut paused = Paused::start(BrokerLimits {
         account_queued: Some(3),
         queued_per_session: 5,
         stored_per_second: None,
-        ..Limits::iot_core()
+        ..BrokerLimits::iot_core()
     });
     let connect = v5("a").dirty().expiry(1_000);
     let mut client = paused.join(&connect).await;
@@ -348,7 +348,7 @@ async fn what_is_kept_for_those_who_are_away_is_limited() {
 
 #[tokio::test(start_paused = true)]
 async fn more_than_512_kib_a_second_are_delayed() {
-    let mut paused = Paused::start(Limits::iot_core());
+    let mut paused = Paused::start(BrokerLimits::iot_core());
     let mut client = paused.join(&v5("a")).await;
     let payload = "x".repeat(100 * 1024);
     let (took, ()) = timed(async {
@@ -384,7 +384,7 @@ async fn more_than_512_kib_a_second_are_delayed() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_acknowledged_is_sent_again() {
-    let mut paused = Paused::start(Limits::iot_core());
+    let mut paused = Paused::start(BrokerLimits::iot_core());
     for connect in [v3("a"), v5("b")] {
         let mut client = paused.join(&connect.keep_alive(1_200)).await;
         assert_eq!(client.subscribe("t").await, 1);
@@ -421,11 +421,11 @@ async fn what_is_not_acknowledged_is_sent_again() {
 /// As MQTT has it, by a rule.
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_again_may_be_marked() {
-    let rules = Rules {
+    let rules = BrokerRules {
         duplicate_flag: true,
-        ..Rules::iot_core()
+        ..BrokerRules::iot_core()
     };
-    let mut paused = Paused::by(Limits::iot_core(), rules, Arc::new(Everybody));
+    let mut paused = Paused::by(BrokerLimits::iot_core(), rules, Arc::new(AllowAll));
     let mut client = paused.join(&v5("a").keep_alive(1_200)).await;
     assert_eq!(client.subscribe("t").await, 1);
     paused.join(&v5("p")).await.publish("t", "1").await;
@@ -441,10 +441,10 @@ async fn what_is_sent_again_may_be_marked() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_again_counts_in_the_rate_and_in_no_window() {
-    let mut paused = Paused::start(Limits {
+    let mut paused = Paused::start(BrokerLimits {
         publishes_per_second: Some(4),
         unacknowledged_out: 10,
-        ..Limits::iot_core()
+        ..BrokerLimits::iot_core()
     });
     let mut client = paused.join(&v5("a").keep_alive(1_200)).await;
     assert_eq!(client.subscribe("t").await, 1);
@@ -483,7 +483,7 @@ async fn what_is_sent_again_counts_in_the_rate_and_in_no_window() {
 
 #[tokio::test(start_paused = true)]
 async fn a_general_broker_sends_again_after_a_new_connection_only() {
-    let mut paused = Paused::start(Limits::general());
+    let mut paused = Paused::start(BrokerLimits::general());
     let connect = v5("a").dirty().expiry(1_000);
     let mut client = paused.join(&connect).await;
     assert_eq!(client.subscribe("t").await, 1);
@@ -502,9 +502,9 @@ async fn a_general_broker_sends_again_after_a_new_connection_only() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_never_acknowledged_is_given_up() {
-    let mut paused = Paused::start(Limits {
+    let mut paused = Paused::start(BrokerLimits {
         unacknowledged_out: 1,
-        ..Limits::iot_core()
+        ..BrokerLimits::iot_core()
     });
     for (connect, held) in [(v3("a"), 3_600), (v5("b"), 960)] {
         let mut client = paused.join(&connect.keep_alive(1_200)).await;
@@ -544,7 +544,7 @@ async fn an_identity_is_refreshed_and_ends() {
     }
     .with("ann", &all)
     .with("bob", &all);
-    let mut paused = Paused::with(Limits::iot_core(), Arc::new(book.clone()));
+    let mut paused = Paused::with(BrokerLimits::iot_core(), Arc::new(book.clone()));
     let connect = |user: &str| Connect {
         user_name: Some(user.to_owned()),
         ..v5(user).keep_alive(1_200)
@@ -573,7 +573,7 @@ async fn an_identity_is_refreshed_and_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_is_not_waited_for() {
-    let mut paused = Paused::start(Limits::iot_core());
+    let mut paused = Paused::start(BrokerLimits::iot_core());
     let mut client = paused.raw();
     let (took, got) = timed(client.next()).await;
     assert_eq!((took, got), (10, Got::End));
@@ -581,11 +581,11 @@ async fn who_says_nothing_is_not_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn who_reads_nothing_holds_nobody_up() {
-    let mut paused = Paused::start(Limits {
+    let mut paused = Paused::start(BrokerLimits {
         queued_per_session: 50,
         publishes_per_second: None,
         bytes_per_second: None,
-        ..Limits::iot_core()
+        ..BrokerLimits::iot_core()
     });
     let mut stuck = paused.join(&v5("stuck").keep_alive(60)).await;
     let mut other = paused.join(&v5("other")).await;

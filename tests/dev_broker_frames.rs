@@ -21,9 +21,9 @@ use std::sync::Arc;
 
 use broker::{Running, listen};
 use eventcast::dev::broker::Broker;
-use eventcast::dev::broker::door::Carrier;
-use eventcast::dev::broker::everybody::Everybody;
-use eventcast::dev::broker::limits::{Limits, Rules};
+use eventcast::dev::broker::door::ListenerProtocol;
+use eventcast::dev::broker::everybody::AllowAll;
+use eventcast::dev::broker::limits::{BrokerLimits, BrokerRules};
 use raw::{BOUND, v3};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -80,8 +80,12 @@ impl Bare {
 }
 
 async fn websocket() -> Running {
-    let broker = Broker::start(Limits::general(), Rules::general(), Arc::new(Everybody));
-    listen(broker, Carrier::WebSocket, None).await
+    let broker = Broker::start(
+        BrokerLimits::general(),
+        BrokerRules::general(),
+        Arc::new(AllowAll),
+    );
+    listen(broker, ListenerProtocol::WebSocket, None).await
 }
 
 #[tokio::test]

@@ -18,10 +18,10 @@ mod raw;
 use std::sync::Arc;
 
 use broker::{Book, Running, general, iot_core, start, unhurried};
-use eventcast::dev::broker::control::{Post, PostError};
-use eventcast::dev::broker::everybody::Everybody;
-use eventcast::dev::broker::limits::Rules;
-use eventcast::dev::broker::observe::Happening;
+use eventcast::dev::broker::control::{InboundPublish, PostError};
+use eventcast::dev::broker::everybody::AllowAll;
+use eventcast::dev::broker::limits::BrokerRules;
+use eventcast::dev::broker::observe::BrokerEvent;
 use raw::{Connect, Got, Raw, Will, publish, subscribe, v3, v5};
 
 fn will(topic: &str) -> Will {
@@ -176,9 +176,9 @@ async fn https_takes_fewer_topics() {
     let mut client = Raw::join(running.port, &v5("a")).await;
     assert_eq!(client.subscribe("$aws/things/#").await, 1);
     let post = |topic: &str| {
-        running.broker.publish(&Post {
+        running.broker.publish(&InboundPublish {
             topic: topic.into(),
-            ..Post::default()
+            ..InboundPublish::default()
         })
     };
     assert_eq!(post("$aws/things/hub-7/shadow/update"), Ok(1));
@@ -211,11 +211,11 @@ async fn no_local_is_ignored() {
     assert_eq!(client.subscribe_with("t", 0x05, &[]).await, 1);
     client.publish("t", "mine").await;
     assert_eq!(client.message().await.payload, "mine");
-    let rules = Rules {
+    let rules = BrokerRules {
         no_local: true,
-        ..Rules::iot_core()
+        ..BrokerRules::iot_core()
     };
-    let running = start(unhurried(), rules, Arc::new(Everybody)).await;
+    let running = start(unhurried(), rules, Arc::new(AllowAll)).await;
     let mut client = Raw::join(running.port, &v5("a")).await;
     assert_eq!(client.subscribe_with("t", 0x05, &[]).await, 1);
     client.publish("t", "mine").await;
@@ -227,7 +227,7 @@ async fn no_local_is_ignored() {
 async fn a_denied_connect() {
     let grants = ["connect ann*", "publish ann/*", "subscribe *", "receive *"];
     let book = Book::default().with("ann", &grants);
-    let running = start(unhurried(), Rules::iot_core(), Arc::new(book.clone())).await;
+    let running = start(unhurried(), BrokerRules::iot_core(), Arc::new(book.clone())).await;
     let user = |connect: Connect| Connect {
         user_name: Some("ann".into()),
         ..connect
@@ -253,9 +253,9 @@ async fn a_denied_connect() {
         assert!(matches!(got, Got::ConnAck { code: 0x87, .. }), "{got:?}");
     }
     // As MQTT has it, by a rule.
-    let rules = Rules {
+    let rules = BrokerRules {
         answer_v3_refusals: true,
-        ..Rules::iot_core()
+        ..BrokerRules::iot_core()
     };
     let running = start(unhurried(), rules, Arc::new(book)).await;
     let got = knock(&running, v3("other")).await;
@@ -278,7 +278,7 @@ async fn a_bridge_of_mosquitto() {
     let mut client = Raw::open(running.port).await;
     assert_eq!(client.knock(&v3("edge").will(will(state))).await, Got::End);
     let mut why = async || match seen.next().await.unwrap().unwrap().what {
-        Happening::Refused { why } => why,
+        BrokerEvent::Refused { why } => why,
         other => panic!("{other:?}"),
     };
     assert!(why().await.contains("try_private false"));

@@ -20,8 +20,8 @@ mod raw;
 use std::collections::BTreeMap;
 
 use broker::start;
-use eventcast::dev::broker::everybody::Everybody;
-use eventcast::dev::broker::limits::{Limits, Rules};
+use eventcast::dev::broker::everybody::AllowAll;
+use eventcast::dev::broker::limits::{BrokerLimits, BrokerRules};
 use fastrand::Rng;
 use paused::{Paused, seconds};
 use raw::{Connect, Got, Raw, v3, v5};
@@ -33,10 +33,10 @@ const FILTER: &str = "$share/g/t/+";
 
 type Member = Raw<DuplexStream>;
 
-fn limits() -> Limits {
-    Limits {
+fn limits() -> BrokerLimits {
+    BrokerLimits {
         connects_per_second_per_client_id: None,
-        ..Limits::iot_core()
+        ..BrokerLimits::iot_core()
     }
 }
 
@@ -111,7 +111,7 @@ async fn what_waits_goes_to_a_new_member() {
 
 #[tokio::test(start_paused = true)]
 async fn each_member_gets_twenty_a_second_of_what_waits() {
-    let mut paused = Paused::start(Limits {
+    let mut paused = Paused::start(BrokerLimits {
         account_queued: None,
         publishes_per_second: None,
         ..limits()
@@ -185,7 +185,7 @@ async fn nothing_is_kept_without_qos_1_on_both_sides_and_a_session() {
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_is_bounded() {
-    let mut paused = Paused::start(Limits {
+    let mut paused = Paused::start(BrokerLimits {
         queued_per_group: 3,
         account_queued: Some(2),
         ..limits()
@@ -311,9 +311,9 @@ async fn nothing_is_lost_while_members_come_and_go() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let running = start(
-        Limits::general(),
-        Rules::general(),
-        std::sync::Arc::new(Everybody),
+        BrokerLimits::general(),
+        BrokerRules::general(),
+        std::sync::Arc::new(AllowAll),
     )
     .await;
     let port = running.port;
@@ -387,9 +387,9 @@ async fn nothing_is_lost_while_members_come_and_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_comes_while_something_is_kept_hears_of_it() {
     let running = start(
-        Limits::general(),
-        Rules::general(),
-        std::sync::Arc::new(Everybody),
+        BrokerLimits::general(),
+        BrokerRules::general(),
+        std::sync::Arc::new(AllowAll),
     )
     .await;
     let port = running.port;

@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 use broker::{general, start};
 use eventcast::dev::broker::Broker;
-use eventcast::dev::broker::control::{Post, PostError};
-use eventcast::dev::broker::everybody::Everybody;
-use eventcast::dev::broker::limits::{Limits, Rules};
-use eventcast::dev::broker::observe::Happening;
+use eventcast::dev::broker::control::{InboundPublish, PostError};
+use eventcast::dev::broker::everybody::AllowAll;
+use eventcast::dev::broker::limits::{BrokerLimits, BrokerRules};
+use eventcast::dev::broker::observe::BrokerEvent;
 use fastrand::Rng;
 use raw::{Connect, Got, Raw, Will, publish, subscribe, unsubscribe, v3, v5};
 use tokio::net::TcpStream;
@@ -164,11 +164,11 @@ async fn nothing_is_lost_and_nothing_is_left() {
 /// Retained messages have a bound in bytes; what is there stays, and makes room when it is taken away.
 #[tokio::test]
 async fn retained_messages_have_a_bound() {
-    let limits = Limits {
+    let limits = BrokerLimits {
         retained_bytes: 20_000,
-        ..Limits::general()
+        ..BrokerLimits::general()
     };
-    let running = start(limits, Rules::general(), Arc::new(Everybody)).await;
+    let running = start(limits, BrokerRules::general(), Arc::new(AllowAll)).await;
     let mut client = Raw::join(running.port, &v5("a")).await;
     let text = "x".repeat(4_000);
     let mut codes = Vec::new();
@@ -179,11 +179,11 @@ async fn retained_messages_have_a_bound() {
     // Nobody has subscribed: 0x10.
     assert_eq!(codes, [0x10, 0x10, 0x10, 0x10, 0x97, 0x97]);
     let post = |topic: &str, payload: &str| {
-        running.broker.publish(&Post {
+        running.broker.publish(&InboundPublish {
             topic: topic.into(),
             payload: payload.to_owned().into(),
             retain: true,
-            ..Post::default()
+            ..InboundPublish::default()
         })
     };
     let Err(PostError::Throttled(why)) = post("r/6", &text) else {
@@ -204,7 +204,7 @@ async fn retained_messages_have_a_bound() {
     let dropped = async {
         loop {
             match seen.next().await.unwrap().unwrap().what {
-                Happening::Dropped { why, .. } => break why,
+                BrokerEvent::Dropped { why, .. } => break why,
                 _ => continue,
             }
         }
@@ -219,11 +219,11 @@ async fn retained_messages_have_a_bound() {
 /// Clients that are away or do not read hold no more than there is room for, and the others hear everything.
 #[tokio::test]
 async fn queues_have_a_bound_in_bytes() {
-    let limits = Limits {
+    let limits = BrokerLimits {
         queued_bytes: 2_500_000,
-        ..Limits::general()
+        ..BrokerLimits::general()
     };
-    let running = start(limits, Rules::general(), Arc::new(Everybody)).await;
+    let running = start(limits, BrokerRules::general(), Arc::new(AllowAll)).await;
     for n in 0..20 {
         let away = v5(&format!("away{n}")).dirty().expiry(100);
         let mut client = Raw::join(running.port, &away).await;

@@ -24,9 +24,9 @@ use std::sync::Arc;
 use authority::Authority;
 use broker::{Book, Running, listen, unhurried};
 use eventcast::dev::broker::Broker;
-use eventcast::dev::broker::door::Carrier;
-use eventcast::dev::broker::door::tls::{Tls, TlsError, TlsTexts};
-use eventcast::dev::broker::limits::Rules;
+use eventcast::dev::broker::door::ListenerProtocol;
+use eventcast::dev::broker::door::tls::{ListenerTls, TlsError, TlsTexts};
+use eventcast::dev::broker::limits::BrokerRules;
 use futures_util::{SinkExt, StreamExt};
 use raw::{Connect, Got, Raw, subscribe, v3, v5};
 use rumqttc::mqttbytes::v5::Packet;
@@ -45,8 +45,8 @@ fn book() -> Book {
 }
 
 async fn websocket(book: &Book) -> Running {
-    let broker = Broker::start(unhurried(), Rules::iot_core(), Arc::new(book.clone()));
-    listen(broker, Carrier::WebSocket, None).await
+    let broker = Broker::start(unhurried(), BrokerRules::iot_core(), Arc::new(book.clone()));
+    listen(broker, ListenerProtocol::WebSocket, None).await
 }
 
 async fn open(
@@ -188,16 +188,16 @@ struct Secure {
     authority: Authority,
 }
 
-async fn secure(book: &Book, carrier: Carrier, required: bool) -> Secure {
+async fn secure(book: &Book, carrier: ListenerProtocol, required: bool) -> Secure {
     let authority = Authority::new();
     let (certificate, key) = authority.issue("localhost", &["localhost", "127.0.0.1"]);
-    let tls = Tls::try_new(&TlsTexts {
+    let tls = ListenerTls::try_new(&TlsTexts {
         certificate: &fs::read(certificate).unwrap(),
         key: &fs::read(key).unwrap(),
         client_authority: Some(&fs::read(authority.certificate()).unwrap()),
         client_certificate_required: required,
     });
-    let broker = Broker::start(unhurried(), Rules::iot_core(), Arc::new(book.clone()));
+    let broker = Broker::start(unhurried(), BrokerRules::iot_core(), Arc::new(book.clone()));
     let running = listen(broker, carrier, Some(tls.unwrap())).await;
     Secure { running, authority }
 }
@@ -223,7 +223,7 @@ impl Secure {
 #[tokio::test]
 async fn a_client_certificate_is_shown_to_the_authorizer() {
     let book = book();
-    let secure = secure(&book, Carrier::Plain, false).await;
+    let secure = secure(&book, ListenerProtocol::Plain, false).await;
     let connect = Connect {
         user_name: Some("ann".into()),
         ..v5("a")
@@ -259,7 +259,7 @@ async fn a_client_certificate_is_shown_to_the_authorizer() {
 
 #[tokio::test]
 async fn a_certificate_can_be_asked_for() {
-    let secure = secure(&book(), Carrier::Plain, true).await;
+    let secure = secure(&book(), ListenerProtocol::Plain, true).await;
     let connect = Connect {
         user_name: Some("ann".into()),
         ..v5("a")
@@ -278,7 +278,7 @@ async fn a_certificate_can_be_asked_for() {
 #[tokio::test]
 async fn a_websocket_port_asks_for_certificates_by_application_protocol() {
     let book = book();
-    let secure = secure(&book, Carrier::WebSocket, true).await;
+    let secure = secure(&book, ListenerProtocol::WebSocket, true).await;
     let connect = Connect {
         user_name: Some("ann".into()),
         ..v5("a")
@@ -295,7 +295,7 @@ async fn a_websocket_port_asks_for_certificates_by_application_protocol() {
 
 #[tokio::test]
 async fn the_application_protocol_decides_on_a_websocket_port() {
-    let secure = secure(&book(), Carrier::WebSocket, false).await;
+    let secure = secure(&book(), ListenerProtocol::WebSocket, false).await;
     let connect = Connect {
         user_name: Some("ann".into()),
         ..v5("a")
@@ -324,12 +324,12 @@ async fn the_application_protocol_decides_on_a_websocket_port() {
 async fn a_library_reaches_it_on_every_way() {
     let book = book();
     let plain = {
-        let broker = Broker::start(unhurried(), Rules::iot_core(), Arc::new(book.clone()));
-        listen(broker, Carrier::Plain, None).await
+        let broker = Broker::start(unhurried(), BrokerRules::iot_core(), Arc::new(book.clone()));
+        listen(broker, ListenerProtocol::Plain, None).await
     };
     let websocket = websocket(&book).await;
-    let mqtts = secure(&book, Carrier::Plain, false).await;
-    let wss = secure(&book, Carrier::WebSocket, false).await;
+    let mqtts = secure(&book, ListenerProtocol::Plain, false).await;
+    let wss = secure(&book, ListenerProtocol::WebSocket, false).await;
     let tls = |secure: &Secure| TlsConfiguration::Rustls(Arc::new(secure.client(None, None)));
     let host = |port: u16| MqttOptions::new("client", ("localhost", port));
     let mut over_tls = host(mqtts.running.port);
@@ -389,7 +389,7 @@ fn texts_that_make_no_tls() {
             client_authority,
             client_certificate_required: false,
         };
-        Tls::try_new(&texts).unwrap_err()
+        ListenerTls::try_new(&texts).unwrap_err()
     };
     assert!(matches!(
         error(b"", &key, None),

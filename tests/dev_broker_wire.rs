@@ -12,7 +12,7 @@
 use bytes::{Bytes, BytesMut};
 use eventcast::wire::decode::{self, decode};
 use eventcast::wire::property::properties;
-use eventcast::wire::{Level, Reason, encode, frame};
+use eventcast::wire::{ProtocolVersion, ReasonCode, encode, frame};
 use proptest::prelude::*;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v5::{
@@ -20,14 +20,23 @@ use rumqttc::mqttbytes::v5::{
     PublishProperties, RetainForwardRule, Subscribe, SubscribeFilter, SubscribeProperties,
 };
 
-const LEVELS: [Level; 3] = [Level::V31, Level::V311, Level::V5];
+const LEVELS: [ProtocolVersion; 3] = [
+    ProtocolVersion::V31,
+    ProtocolVersion::V311,
+    ProtocolVersion::V5,
+];
 
 /// Reads what the library has written.
-fn read<'a>(packet: &Packet, bytes: &'a mut BytesMut) -> decode::Packet<'a> {
+fn read<'a>(packet: &Packet, bytes: &'a mut BytesMut) -> decode::ClientPacket<'a> {
     packet.write(bytes, None).unwrap();
     let frame = frame(bytes, usize::MAX).unwrap().expect("a packet");
     assert_eq!(frame.end, bytes.len());
-    decode(Level::V5, frame.header, &bytes[frame.begin..frame.end]).unwrap()
+    decode(
+        ProtocolVersion::V5,
+        frame.header,
+        &bytes[frame.begin..frame.end],
+    )
+    .unwrap()
 }
 
 /// Lets the library read what was written here.
@@ -108,7 +117,7 @@ proptest! {
         sent.pkid = if qos > 0 { id } else { 0 };
         sent.properties.as_mut().unwrap().topic_alias = alias;
         let mut bytes = BytesMut::new();
-        let decode::Packet::Publish(read) = read(&Packet::Publish(sent.clone()), &mut bytes) else {
+        let decode::ClientPacket::Publish(read) = read(&Packet::Publish(sent.clone()), &mut bytes) else {
             panic!("a PUBLISH");
         };
         prop_assert_eq!(read.topic, &topic);
@@ -121,7 +130,7 @@ proptest! {
         prop_assert_eq!(read.properties.user_bytes, size);
         // On to a subscriber.
         let forwarded = read.properties.forwarded();
-        let packet = encode::Publish {
+        let packet = encode::SubscriberPublish {
             topic: read.topic,
             qos,
             retain,
@@ -135,9 +144,9 @@ proptest! {
             payload_bytes: payload.len(),
         };
         let mut out = BytesMut::new();
-        packet.put(&mut out, Level::V5);
+        packet.put(&mut out, ProtocolVersion::V5);
         out.extend_from_slice(&payload);
-        prop_assert_eq!(out.len(), packet.bytes(Level::V5));
+        prop_assert_eq!(out.len(), packet.bytes(ProtocolVersion::V5));
         let expected = PublishProperties {
             topic_alias: alias,
             ..told
@@ -153,12 +162,12 @@ proptest! {
         prop_assert_eq!(received.dup, packet.again);
         // The same for older clients, read back here.
         let mut out = BytesMut::new();
-        packet.put(&mut out, Level::V311);
+        packet.put(&mut out, ProtocolVersion::V311);
         out.extend_from_slice(&payload);
-        prop_assert_eq!(out.len(), packet.bytes(Level::V311));
+        prop_assert_eq!(out.len(), packet.bytes(ProtocolVersion::V311));
         let frame = frame(&out, usize::MAX).unwrap().unwrap();
-        let again = decode(Level::V311, frame.header, &out[frame.begin..frame.end]).unwrap();
-        let decode::Packet::Publish(again) = again else {
+        let again = decode(ProtocolVersion::V311, frame.header, &out[frame.begin..frame.end]).unwrap();
+        let decode::ClientPacket::Publish(again) = again else {
             panic!("a PUBLISH");
         };
         prop_assert_eq!((again.topic, again.payload), (&*topic, &payload[..]));
@@ -208,10 +217,10 @@ proptest! {
         });
         let mut bytes = BytesMut::new();
         let packet = Packet::Connect(connect, last_will, auth);
-        let decode::Packet::Connect(read) = read(&packet, &mut bytes) else {
+        let decode::ClientPacket::Connect(read) = read(&packet, &mut bytes) else {
             panic!("a CONNECT");
         };
-        prop_assert_eq!((read.level, read.clean, read.keep_alive), (Level::V5, clean, keep_alive));
+        prop_assert_eq!((read.level, read.clean, read.keep_alive), (ProtocolVersion::V5, clean, keep_alive));
         prop_assert_eq!(read.client_id, client_id);
         prop_assert_eq!(read.session_expiry, expiry);
         prop_assert_eq!(read.receive_maximum, maximum.unwrap_or(u16::MAX));
@@ -257,7 +266,7 @@ proptest! {
             properties: Some(SubscribeProperties { id: subscription, user_properties: Vec::new() }),
         });
         let mut bytes = BytesMut::new();
-        let decode::Packet::Subscribe(read) = read(&packet, &mut bytes) else {
+        let decode::ClientPacket::Subscribe(read) = read(&packet, &mut bytes) else {
             panic!("a SUBSCRIBE");
         };
         prop_assert_eq!(read.id, id);
@@ -285,7 +294,7 @@ proptest! {
     ) {
         let why = why.as_deref();
         let mut out = BytesMut::new();
-        let granted = encode::Granted {
+        let granted = encode::ConnackProperties {
             session_expiry: expiry,
             receive_maximum: Some(100),
             packet_bytes: Some(1_000),
@@ -295,7 +304,7 @@ proptest! {
             subscription_ids: false,
             why: None,
         };
-        encode::connected(&mut out, Level::V5, present, &granted);
+        encode::connected(&mut out, ProtocolVersion::V5, present, &granted);
         let Packet::ConnAck(connack) = written(out) else {
             panic!("a CONNACK");
         };
@@ -306,12 +315,12 @@ proptest! {
         prop_assert_eq!(told.server_keep_alive, keep_alive);
         prop_assert_eq!(told.topic_alias_max.unwrap_or(0), aliases);
         prop_assert_eq!((told.max_qos, told.subscription_identifiers_available), (Some(1), Some(0)));
-        for reason in [Reason::NotAuthorized, Reason::QuotaExceeded] {
+        for reason in [ReasonCode::NotAuthorized, ReasonCode::QuotaExceeded] {
             let mut out = BytesMut::new();
-            encode::refused(&mut out, Level::V5, reason, why);
+            encode::refused(&mut out, ProtocolVersion::V5, reason, why);
             prop_assert!(matches!(written(out), Packet::ConnAck(_)));
             let mut out = BytesMut::new();
-            encode::acknowledged(&mut out, Level::V5, id, reason, why);
+            encode::acknowledged(&mut out, ProtocolVersion::V5, id, reason, why);
             let Packet::PubAck(puback) = written(out) else {
                 panic!("a PUBACK");
             };
@@ -321,14 +330,14 @@ proptest! {
             let told = puback.properties.and_then(|told| told.reason_string);
             prop_assert_eq!(told.as_deref(), why.map(|why| &why[..why.len().min(400)]));
             let mut out = BytesMut::new();
-            encode::subscribed(&mut out, Level::V5, id, &[Reason::Success, reason], why);
+            encode::subscribed(&mut out, ProtocolVersion::V5, id, &[ReasonCode::Success, reason], why);
             let Packet::SubAck(suback) = written(out) else {
                 panic!("a SUBACK");
             };
             prop_assert_eq!(suback.return_codes.len(), 2);
             let mut out = BytesMut::new();
-            let answers = [Reason::Success, Reason::NotAuthorized];
-            encode::unsubscribed(&mut out, Level::V5, id, &answers);
+            let answers = [ReasonCode::Success, ReasonCode::NotAuthorized];
+            encode::unsubscribed(&mut out, ProtocolVersion::V5, id, &answers);
             prop_assert!(matches!(written(out), Packet::UnsubAck(_)));
             let mut out = BytesMut::new();
             encode::disconnected(&mut out, reason, why);

@@ -25,7 +25,7 @@ use eventcast::authorizer::issuer::TrustedIssuer;
 use eventcast::authorizer::key::Mint;
 use eventcast::authorizer::token::mint;
 use eventcast::config::{Source, load};
-use eventcast::dev::broker::limits::Rules;
+use eventcast::dev::broker::limits::BrokerRules;
 use eventcast::policy::scope::Scope;
 use jiff::Timestamp;
 use raw::{Connect, Got, Raw, v5};
@@ -63,7 +63,7 @@ async fn running() -> Running {
         refresh: Duration::from_secs(900),
     };
     let tokens = Tokens::new(Arc::new(authority), "token");
-    start(unhurried(), Rules::iot_core(), Arc::new(tokens)).await
+    start(unhurried(), BrokerRules::iot_core(), Arc::new(tokens)).await
 }
 
 fn token(claims: &Value) -> String {

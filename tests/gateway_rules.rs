@@ -27,8 +27,8 @@ use eventcast::authorizer::decide::Authority;
 use eventcast::authorizer::issuer::TrustedIssuer;
 use eventcast::authorizer::key::Mint;
 use eventcast::authorizer::token::mint;
-use eventcast::dev::broker::control::Post;
-use eventcast::dev::broker::limits::Rules;
+use eventcast::dev::broker::control::InboundPublish;
+use eventcast::dev::broker::limits::BrokerRules;
 use eventcast::gateway::limits::Limits;
 use eventcast::policy::scope::Scope;
 use gateway::{Client, Events, ORIGIN, Task, config, directory, request, settings};
@@ -62,7 +62,7 @@ async fn with_roles() -> (Running, Task) {
         refresh: Duration::from_secs(900),
     };
     let tokens = Tokens::new(Arc::new(authority), "token");
-    let broker = start(unhurried(), Rules::iot_core(), Arc::new(tokens)).await;
+    let broker = start(unhurried(), BrokerRules::iot_core(), Arc::new(tokens)).await;
     let task = Task::start(settings(broker.port), directory(&config)).await;
     (broker, task)
 }
@@ -379,11 +379,11 @@ async fn origins() {
 }
 
 fn publish(broker: &Running, topic: &str, payload: &str) {
-    let post = Post {
+    let post = InboundPublish {
         topic: topic.into(),
         payload: payload.to_owned().into(),
         qos: 1,
-        ..Post::default()
+        ..InboundPublish::default()
     };
     broker.broker.publish(&post).unwrap();
 }

@@ -21,9 +21,9 @@ use std::time::Duration;
 use broker::{Running, iot_core, start, unhurried};
 use contract::publications::publication;
 use eventcast::dev::broker::Broker;
-use eventcast::dev::broker::door::Carrier;
-use eventcast::dev::broker::everybody::Everybody;
-use eventcast::dev::broker::limits::{Limits, Rules};
+use eventcast::dev::broker::door::ListenerProtocol;
+use eventcast::dev::broker::everybody::AllowAll;
+use eventcast::dev::broker::limits::{BrokerLimits, BrokerRules};
 use eventcast::mqtt::auth::Access;
 use eventcast::mqtt::{Settings, pool::Pool};
 use eventcast::port::{
@@ -39,11 +39,11 @@ const BOUND: Duration = Duration::from_secs(30);
 
 /// IoT Core's behaviour without what it limits by the second.
 async fn unlimited() -> Running {
-    let limits = Limits {
+    let limits = BrokerLimits {
         bytes_per_second: None,
         ..unhurried()
     };
-    start(limits, Rules::iot_core(), Arc::new(Everybody)).await
+    start(limits, BrokerRules::iot_core(), Arc::new(AllowAll)).await
 }
 
 #[tokio::test]
@@ -68,8 +68,8 @@ async fn a_lost_broker_loses_nothing_silently() {
         }
     };
     let begin = async || {
-        let broker = Broker::start(unhurried(), Rules::iot_core(), Arc::new(Everybody));
-        let again = broker::listen_at(broker, port, Carrier::Plain, None).await;
+        let broker = Broker::start(unhurried(), BrokerRules::iot_core(), Arc::new(AllowAll));
+        let again = broker::listen_at(broker, port, ListenerProtocol::Plain, None).await;
         *running.borrow_mut() = Some(again);
     };
     contract::loses_nothing_silently(port, end, begin).await;
@@ -84,7 +84,12 @@ async fn too_large_a_payload_is_not_sent() {
 /// A pool that keeps to IoT Core's limits never has a message discarded by a broker that enforces them.
 #[tokio::test]
 async fn a_pool_within_the_limits_loses_nothing() {
-    let running = start(Limits::iot_core(), Rules::iot_core(), Arc::new(Everybody)).await;
+    let running = start(
+        BrokerLimits::iot_core(),
+        BrokerRules::iot_core(),
+        Arc::new(AllowAll),
+    )
+    .await;
     let pool = Pool::start(Settings {
         access: Access::plain("127.0.0.1", running.port),
         connections: (3, 3),
@@ -145,7 +150,12 @@ async fn stalling(broker: u16) -> (u16, JoinSet<()>) {
 /// What was sent within the limit can arrive at once. The broker counts what arrives.
 #[tokio::test]
 async fn a_network_that_stalls_makes_no_second_too_full() {
-    let running = start(Limits::iot_core(), Rules::iot_core(), Arc::new(Everybody)).await;
+    let running = start(
+        BrokerLimits::iot_core(),
+        BrokerRules::iot_core(),
+        Arc::new(AllowAll),
+    )
+    .await;
     let (port, _network) = stalling(running.port).await;
     let pool = Pool::start(Settings {
         access: Access::plain("127.0.0.1", port),
@@ -197,7 +207,7 @@ impl Authorizer for AllBut {
 #[tokio::test]
 async fn one_connection_that_cannot_be_made_does_not_stop_growth() {
     let but_one = Arc::new(AllBut("-1"));
-    let running = start(Limits::iot_core(), Rules::iot_core(), but_one).await;
+    let running = start(BrokerLimits::iot_core(), BrokerRules::iot_core(), but_one).await;
     let pool = Pool::start(Settings {
         access: Access::plain("127.0.0.1", running.port),
         connections: (2, 20),

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use eventcast::event::fields::Fields;
+use eventcast::event::fields::FieldTrie;
 use eventcast::event::pattern::Pattern;
 use eventcast::event::pattern::matching::PatternSet;
 use eventcast::event::scan::scan;
@@ -181,7 +181,7 @@ fn pattern() -> impl Strategy<Value = Map<String, Value>> {
 }
 
 fn matching(patterns: &[Pattern], event: &Value) -> Vec<usize> {
-    let mut fields = Fields::new();
+    let mut fields = FieldTrie::new();
     let set = PatternSet::compile(patterns, &mut fields);
     let scanned = scan(&Bytes::from(event.to_string()), &fields).unwrap();
     let mut found = Vec::new();
@@ -243,7 +243,7 @@ fn a_hostile_event_is_given_up() {
             .replace(r#"["never"]"#, r#"[{"suffix":"nope"}]"#),
     )
     .unwrap()];
-    let mut set_fields = Fields::new();
+    let mut set_fields = FieldTrie::new();
     let set = PatternSet::compile(&patterns, &mut set_fields);
     let scanned = scan(&Bytes::from(Value::Object(event).to_string()), &set_fields).unwrap();
     assert!(set.matching(&scanned, &mut Vec::new()).is_err());

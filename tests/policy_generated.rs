@@ -13,14 +13,14 @@ use std::collections::BTreeSet;
 
 use eventcast::channel::filter::Filter;
 use eventcast::channel::{IdFormat, Kind, Kinds};
-use eventcast::policy::arn::Arn;
-use eventcast::policy::context::{Context, Principal};
+use eventcast::policy::arn::ResourceArn;
+use eventcast::policy::context::{ClientPrincipal, Context};
 use eventcast::policy::document::Document;
 use eventcast::policy::draft::Draft;
 use eventcast::policy::evaluate::{Request, decide};
 use eventcast::policy::generate::{Form, GenerateError, generate};
 use eventcast::policy::grant::{Grants, Reach};
-use eventcast::policy::lint::{Source, lint};
+use eventcast::policy::lint::{LintSource, lint};
 use eventcast::policy::principal::ClientIdRules;
 use eventcast::policy::role::{Entry, Role, Use};
 use eventcast::policy::scope::Scope;
@@ -229,7 +229,7 @@ fn allowed(documents: &[Document], action: &str, resource: &str) -> bool {
     let context = Context::of_client("a");
     let request = Request {
         action,
-        resource: Arn::new(resource),
+        resource: ResourceArn::new(resource),
         context: &context,
     };
     decide(documents, &request).is_allowed()
@@ -276,8 +276,8 @@ proptest! {
         let everything = |reach: &Reach| reach.text().starts_with(['+', '#']);
         if !grants.subscriptions.iter().any(everything) {
             let texts: Vec<String> = generated.documents.iter().map(Draft::minified).collect();
-            let sources: Vec<Source<'_>> = texts.iter().zip(&documents).map(|(text, document)| Source { text, document }).collect();
-            prop_assert_eq!(lint(&sources, Some(Principal::CustomAuthorizer)), []);
+            let sources: Vec<LintSource<'_>> = texts.iter().zip(&documents).map(|(text, document)| LintSource { text, document }).collect();
+            prop_assert_eq!(lint(&sources, Some(ClientPrincipal::CustomAuthorizer)), []);
         }
     }
 

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use eventcast::channel::filter::Filter;
-use eventcast::policy::arn::Arn;
+use eventcast::policy::arn::ResourceArn;
 use eventcast::policy::context::Context;
 use eventcast::policy::document::Document;
 use eventcast::policy::evaluate::{Request, decide};
@@ -340,7 +340,7 @@ fn evaluated(pattern: &str, text: &str, facts: &Facts) -> bool {
     let resource = format!("arn:aws:iot:r:1:{text}");
     let request = Request {
         action: "iot:Publish",
-        resource: Arn::new(&resource),
+        resource: ResourceArn::new(&resource),
         context: &context(facts),
     };
     decide([&document], &request).is_allowed()
@@ -467,7 +467,7 @@ proptest! {
             .map(|policy| Document::parse(&policy.to_string()).unwrap())
             .collect();
         let context = context(&facts);
-        let request = Request { action, resource: Arn::new(&topic), context: &context };
+        let request = Request { action, resource: ResourceArn::new(&topic), context: &context };
         let decision = decide(&documents, &request);
         prop_assert_eq!(decision.verdict.as_str(), reference(&policies, action, &topic, &facts));
 

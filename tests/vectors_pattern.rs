@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use eventcast::event::pattern::Pattern;
-use eventcast::event::pattern::explain::Explainer;
+use eventcast::event::pattern::explain::PatternExplainer;
 use eventcast::event::scan::scan;
 use serde::Deserialize;
 
@@ -59,7 +59,7 @@ fn disagreement(case: &Case) -> Option<String> {
         Ok(pattern) => pattern,
     };
     let (event, wanted) = (case.event.as_ref()?, case.matches?);
-    let explainer = Explainer::new(&pattern);
+    let explainer = PatternExplainer::new(&pattern);
     let scanned = scan(
         &Bytes::copy_from_slice(event.as_bytes()),
         explainer.fields(),

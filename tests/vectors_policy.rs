@@ -14,7 +14,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
 
-use eventcast::policy::arn::Arn;
+use eventcast::policy::arn::ResourceArn;
 use eventcast::policy::context::Context;
 use eventcast::policy::document::Document;
 use eventcast::policy::evaluate::{Request, decide};
@@ -49,7 +49,7 @@ fn disagreement(line: &str) -> Option<String> {
         Ok(policies) => {
             let request = Request {
                 action: &case.action,
-                resource: Arn::new(&case.resource),
+                resource: ResourceArn::new(&case.resource),
                 context: &case.context,
             };
             decide(policies, &request).verdict.as_str().to_owned()

@@ -4,23 +4,23 @@
 
 use bytes::BytesMut;
 use eventcast::wire::answer::answer;
-use eventcast::wire::decode::{Packet, decode};
-use eventcast::wire::{Level, encode, frame};
+use eventcast::wire::decode::{ClientPacket, decode};
+use eventcast::wire::{ProtocolVersion, encode, frame};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    for level in [Level::V31, Level::V311, Level::V5] {
+    for level in [ProtocolVersion::V31, ProtocolVersion::V311, ProtocolVersion::V5] {
         let mut rest = input;
         while let Ok(Some(found)) = frame(rest, 64 * 1024) {
             let body = &rest[found.begin..found.end];
             rest = &rest[found.end..];
             // As a client reads it: nothing but a refusal may come of what no broker sends.
             let _ = answer(found.header, body);
-            let Ok(Packet::Publish(publish)) = decode(level, found.header, body) else {
+            let Ok(ClientPacket::Publish(publish)) = decode(level, found.header, body) else {
                 continue;
             };
             let forwarded = publish.properties.forwarded();
-            let packet = encode::Publish {
+            let packet = encode::SubscriberPublish {
                 topic: publish.topic,
                 qos: publish.qos.min(1),
                 retain: publish.retain,
@@ -33,11 +33,11 @@ fuzz_target!(|input: &[u8]| {
                 payload_bytes: publish.payload.len(),
             };
             let mut out = BytesMut::new();
-            packet.put(&mut out, Level::V5);
+            packet.put(&mut out, ProtocolVersion::V5);
             out.extend_from_slice(publish.payload);
             let again = frame(&out, usize::MAX).unwrap().unwrap();
             let body = &out[again.begin..again.end];
-            assert!(decode(Level::V5, again.header, body).is_ok());
+            assert!(decode(ProtocolVersion::V5, again.header, body).is_ok());
         }
     }
 });

@@ -5,9 +5,9 @@
 #![no_main]
 
 use bytes::Bytes;
-use eventcast::event::fields::Fields;
+use eventcast::event::fields::FieldTrie;
 use eventcast::event::pattern::Pattern;
-use eventcast::event::pattern::explain::Explainer;
+use eventcast::event::pattern::explain::PatternExplainer;
 use eventcast::event::pattern::matching::PatternSet;
 use eventcast::event::scan::scan;
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +18,7 @@ fuzz_target!(|input: &str| {
         return;
     };
     let body = Bytes::copy_from_slice(event.as_bytes());
-    let explainer = Explainer::new(&pattern);
+    let explainer = PatternExplainer::new(&pattern);
     let Ok(scanned) = scan(&body, explainer.fields()) else {
         return;
     };
@@ -26,7 +26,7 @@ fuzz_target!(|input: &str| {
         return;
     };
     assert_eq!(explanation.matches, explanation.mismatches.is_empty());
-    let mut fields = Fields::new();
+    let mut fields = FieldTrie::new();
     let twice = PatternSet::compile([&pattern, &pattern], &mut fields);
     let scanned = scan(&body, &fields).expect("it was scanned before");
     let mut found = Vec::new();

@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use eventcast::policy::arn::Arn;
+use eventcast::policy::arn::ResourceArn;
 use eventcast::policy::context::Context;
 use eventcast::policy::document::{Document, Effect};
 use eventcast::policy::evaluate::{Request, Verdict, decide};
@@ -31,7 +31,7 @@ fuzz_target!(|input: &str| {
     let context: Context = serde_json::from_str(facts).unwrap_or_default();
     let request = Request {
         action,
-        resource: Arn::new(resource),
+        resource: ResourceArn::new(resource),
         context: &context,
     };
     let decision = decide([&document], &request);

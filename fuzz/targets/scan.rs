@@ -4,13 +4,13 @@
 #![no_main]
 
 use bytes::Bytes;
-use eventcast::event::envelope::{Decoder, Envelope};
-use eventcast::event::fields::Fields;
+use eventcast::event::envelope::{EventDecoder, Envelope};
+use eventcast::event::fields::FieldTrie;
 use eventcast::event::scan::scan;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    let mut fields = Fields::new();
+    let mut fields = FieldTrie::new();
     let ids = ["a", "a.b", "detail"].map(|path| fields.add(path));
     let body = Bytes::copy_from_slice(input);
     let scanned = scan(&body, &fields);
@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
         assert!(scanned.is_ok(), "serde_json takes it");
     }
     for (_, envelope) in Envelope::NAMES {
-        let decoder = Decoder::new(envelope, Fields::new());
+        let decoder = EventDecoder::new(envelope, FieldTrie::new());
         match decoder.decode(&body, "m1") {
             Ok(event) => {
                 assert!(event.body().trim_ascii().starts_with(b"{"));

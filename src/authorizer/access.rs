@@ -13,7 +13,7 @@ use super::answer::Answer as Answered;
 use super::decide::Authority;
 use super::presented_token;
 use crate::access::{Documents, policies};
-use crate::policy::context::{Context, Principal};
+use crate::policy::context::{ClientPrincipal, Context};
 use crate::policy::draft::Draft;
 use crate::policy::scope::Scope;
 use crate::port::{Answer, Authentication, Authorizer, Identity, Presented, Refusal};
@@ -71,7 +71,7 @@ pub fn granted(
     scope: Scope,
 ) -> Result<Documents, &'static str> {
     let mut context = Context::default();
-    context.principal = Some(Principal::CustomAuthorizer);
+    context.principal = Some(ClientPrincipal::CustomAuthorizer);
     Ok(Documents {
         role,
         policies: Arc::new(policies(drafts)?),

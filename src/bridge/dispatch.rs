@@ -27,7 +27,7 @@ use super::spans;
 use super::work::{Job, JobId, Step, Work, WorkId};
 use super::{Batch, Bridge, Place};
 use crate::channel::topic::Topic;
-use crate::event::envelope::Origin;
+use crate::event::envelope::MessageOrigin;
 use crate::pace::Limit;
 use crate::port::{Delivery, PublishError, Publisher, Queue};
 use crate::route::explain::SHORTEST_EXPIRY;
@@ -156,7 +156,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         let routes = Arc::clone(&self.bridge.routes.borrow());
         self.counters.follow(&routes);
         let metrics = &self.bridge.metrics;
-        let origin = Origin {
+        let origin = MessageOrigin {
             message_id: &work.delivery.id,
             traceparent: work.delivery.traceparent.as_deref(),
         };

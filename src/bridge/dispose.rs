@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::route::table::Refusal;
+use crate::route::table::RouteRefusal;
 
 /// How working on a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(super) enum Outcome {
     /// Every publication was acknowledged, or there was none to make.
     Done,
     /// It can never be published in full.
-    Refused(Refusal),
+    Refused(RouteRefusal),
     /// It may succeed later.
     Postponed {
         /// One line for the log.
@@ -45,7 +45,7 @@ impl Outcome {
 
     /// One publication was refused for good.
     pub(super) fn refused(reason: &'static str, detail: String, route: Option<Arc<str>>) -> Self {
-        Self::Refused(Refusal {
+        Self::Refused(RouteRefusal {
             reason,
             detail,
             route,
@@ -65,7 +65,7 @@ pub(super) enum Disposition {
     /// It becomes visible again after a while.
     Release { after: Duration },
     /// It goes to the dead-letter queue, then leaves the queue.
-    Bury(Refusal),
+    Bury(RouteRefusal),
 }
 
 /// The longest wait before a delivery that failed is visible again.

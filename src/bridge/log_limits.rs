@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::log_limit::LogLimit;
-use crate::route::table::Refusal;
+use crate::route::table::RouteRefusal;
 
 /// Why an event or a route was refused: the reason, and the route at fault where one is.
 pub(super) type Cause = (&'static str, Option<Arc<str>>);
@@ -46,6 +46,6 @@ impl LogLimits {
 }
 
 /// The key of a refusal.
-pub(super) fn cause(refusal: &Refusal) -> Cause {
+pub(super) fn cause(refusal: &RouteRefusal) -> Cause {
     (refusal.reason, refusal.route.clone())
 }

@@ -12,7 +12,7 @@ use super::dispose::{Disposition, back_off};
 use super::log_limits::{LogLimits, cause};
 use super::{Bridge, Place, spans};
 use crate::port::{DeadLetter, Delivery, Publisher, Queue, QueueError, Receipt};
-use crate::route::table::{Refusal, RouteTable};
+use crate::route::table::{RouteRefusal, RouteTable};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Span;
@@ -109,7 +109,7 @@ impl<Q: Queue> Call<Q> {
                     let attempt = settlement.delivery.attempt;
                     let (id, body) = (&settlement.delivery.id, &settlement.delivery.body);
                     self.log_refusal((id, body, attempt), &refusal);
-                    let Refusal {
+                    let RouteRefusal {
                         reason,
                         detail,
                         route,
@@ -136,7 +136,7 @@ impl<Q: Queue> Call<Q> {
 
     /// Logs that an event can never be published. The refusal's detail may quote the event, so that
     /// it goes into the dead letter only, which holds the whole body anyway.
-    fn log_refusal(&self, (id, body, attempt): (&str, &Bytes, u32), refusal: &Refusal) {
+    fn log_refusal(&self, (id, body, attempt): (&str, &Bytes, u32), refusal: &RouteRefusal) {
         let Some(suppressed) = self.log_limits.dead_lettered.admit(cause(refusal)) else {
             return;
         };

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::Bridge;
 use super::dispose::Outcome;
 use super::work::{Job, Work, WorkId};
-use crate::event::envelope::{Event, Origin};
+use crate::event::envelope::{Event, MessageOrigin};
 use crate::port::Delivery;
 use crate::route::publication::Publication;
 use crate::route::table::RouteTable;
@@ -53,7 +53,7 @@ impl Spans {
 
     /// Begins the span of a delivery that was received a while ago. The body is read for it once more.
     fn delivery(&self, delivery: &Delivery, ago: Duration, routes: &RouteTable) -> Span {
-        let origin = Origin {
+        let origin = MessageOrigin {
             message_id: &delivery.id,
             traceparent: delivery.traceparent.as_deref(),
         };

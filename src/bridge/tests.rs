@@ -14,10 +14,10 @@ use crate::event::envelope::Envelope;
 use crate::event::pattern::Pattern;
 use crate::port::PublishError;
 use crate::route::oversize::Oversize;
-use crate::route::payload::Payload;
+use crate::route::payload::PayloadShape;
 use crate::route::publication::{Qos, TopicOrder};
 use crate::route::table::{OnInvalidTopic, Route};
-use crate::route::target::Target;
+use crate::route::target::TopicTarget;
 
 pub(super) fn route(name: &str, pattern: &str, targets: &[&str]) -> Route {
     Route {
@@ -25,10 +25,10 @@ pub(super) fn route(name: &str, pattern: &str, targets: &[&str]) -> Route {
         pattern: Pattern::parse(pattern).unwrap(),
         targets: targets
             .iter()
-            .map(|target| Target::parse(target, &Kinds::new()).unwrap())
+            .map(|target| TopicTarget::parse(target, &Kinds::new()).unwrap())
             .collect(),
         oversize: Oversize::DeadLetter,
-        payload: Payload::default(),
+        payload: PayloadShape::default(),
         qos: Qos::AtLeastOnce,
         retain: false,
         expires: None,

@@ -35,12 +35,12 @@ use super::configuration::{Configuration, SHOP_NAME};
 use super::{Format, Status, terminal};
 use crate::cli::user_error::write_error;
 use crate::config::{Config, duration};
-use crate::dev::broker::door::tls::Tls;
-use crate::dev::broker::limits::{Limits, Rules};
-use crate::dev::control_plane::Parts;
-use crate::dev::control_plane::registry::Registry;
+use crate::dev::broker::door::tls::ListenerTls;
+use crate::dev::broker::limits::{BrokerLimits, BrokerRules};
+use crate::dev::control_plane::ControlPlaneParts;
+use crate::dev::control_plane::registry::IotRegistry;
 use crate::dev::inspector::Inspector;
-use crate::dev::inspector::told::Addresses;
+use crate::dev::inspector::told::PlatformAddresses;
 use crate::dev::{Options, Platform};
 use crate::policy::scope::Scope;
 use crate::shutdown::Shutdown;
@@ -173,7 +173,7 @@ pub(super) fn run(
         Read::None => None,
         Read::Wrong => return Ok(Status::CannotAnswer),
     };
-    let registry = Registry::new(&command.region);
+    let registry = IotRegistry::new(&command.region);
     let asked_for = config
         .as_ref()
         .and_then(|config| config.authorizer.scope.clone());
@@ -206,12 +206,12 @@ pub(super) fn run(
 
 /// What the arguments came to, checked.
 struct Settings {
-    limits: (Limits, Rules),
+    limits: (BrokerLimits, BrokerRules),
     /// TLS, and the file of the authority that clients are to trust.
-    tls: Option<(Tls, Option<PathBuf>)>,
+    tls: Option<(ListenerTls, Option<PathBuf>)>,
     config: Option<Config>,
     signers: Found,
-    registry: Registry,
+    registry: IotRegistry,
     /// What the ARNs of clients' requests begin with.
     scope: Scope,
 }
@@ -300,7 +300,7 @@ async fn serve(
         region: command.region.clone(),
         delay: command.delay,
         broker: Some(handle.clone()),
-        control_plane: Some(Parts {
+        control_plane: Some(ControlPlaneParts {
             registry: settings.registry.clone(),
             endpoint: broker.endpoint(),
         }),
@@ -308,11 +308,11 @@ async fn serve(
         beside: beside.router(),
     }));
     let authority = settings.tls.as_ref().and_then(|(_, file)| file.as_ref());
-    let mut addresses = Addresses {
+    let mut addresses = PlatformAddresses {
         endpoint: format!("http://{}", listener.local_addr()?),
         mqtt: broker.urls(),
         authority: authority.map(|file| file.display().to_string()),
-        ..Addresses::default()
+        ..PlatformAddresses::default()
     };
     let reload_requests = ReloadRequests::listen()?;
     let served = settings.config.as_ref();

@@ -13,10 +13,10 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use self::list::{List, list};
-use self::purge::{Purge, purge};
-use self::replay::{Replay, replay};
-use self::show::{Show, show};
+use self::list::{ListCommand, list};
+use self::purge::{PurgeCommand, purge};
+use self::replay::{ReplayCommand, replay};
+use self::show::{ShowMessageCommand, show};
 use super::Status;
 use super::configuration::Configuration;
 use super::endpoint_variables;
@@ -51,7 +51,7 @@ Examples:
   eventcast dlq list --newer-than 1h --format json
 
 Exit status: 0 answered, 2 the configuration is not right or there is no such reason or route, 3 failed or interrupted.")]
-    List(List),
+    List(ListCommand),
     /// Show one dead-letter message whole
     #[command(after_help = "\
 Examples:
@@ -59,7 +59,7 @@ Examples:
   eventcast dlq show 5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11 --format json
 
 Exit status: 0 shown, 1 no message has the id, 2 the configuration is not right, 3 failed or interrupted.")]
-    Show(Show),
+    Show(ShowMessageCommand),
     /// Send dead-letter messages back to the queue they came from
     #[command(after_help = "\
 A message leaves the dead-letter queue only after the queue has taken it; whatever interrupts this, none is lost, and at \
@@ -73,7 +73,7 @@ Examples:
 
 Exit status: 0 all that were asked for are sent and none came back, 2 the configuration is not right or there is no such \
 reason or route, 3 some stayed or came back, or it was interrupted.")]
-    Replay(Replay),
+    Replay(ReplayCommand),
     /// Delete dead-letter messages
     #[command(after_help = "\
 Messages that arrive after the start are left. An interruption leaves what is not deleted yet.
@@ -84,11 +84,11 @@ Examples:
 
 Exit status: 0 all that were asked for are deleted, 2 the configuration is not right or there is no such reason or route, \
 3 some stayed, or it was interrupted.")]
-    Purge(Purge),
+    Purge(PurgeCommand),
 }
 
 #[derive(Debug, Args)]
-struct Queues {
+struct QueueArguments {
     #[command(flatten)]
     configuration: Configuration,
     /// URL of the dead-letter queue, instead of the configuration's
@@ -113,10 +113,10 @@ pub(super) fn run(
     if !endpoint_variables::are_usable(messages)? {
         return Ok(Status::CannotAnswer);
     }
-    let (Command::List(List { queues, .. })
-    | Command::Show(Show { queues, .. })
-    | Command::Replay(Replay { queues, .. })
-    | Command::Purge(Purge { queues, .. })) = command;
+    let (Command::List(ListCommand { queues, .. })
+    | Command::Show(ShowMessageCommand { queues, .. })
+    | Command::Replay(ReplayCommand { queues, .. })
+    | Command::Purge(PurgeCommand { queues, .. })) = command;
     let queue = match command {
         Command::Replay(replay) => Some(&replay.queue),
         Command::List(_) | Command::Show(_) | Command::Purge(_) => None,
@@ -143,7 +143,7 @@ pub(super) fn run(
 /// The dead-letter queue's URL, the queue's where one is asked for, and the configuration. Flags come
 /// before the configuration, which may be absent when they name all.
 fn urls(
-    queues: &Queues,
+    queues: &QueueArguments,
     queue: Option<&Option<String>>,
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<(String, String, Option<Config>)>> {

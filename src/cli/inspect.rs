@@ -54,7 +54,7 @@ Exit status: 0 it is connected (with --receive: messages come to it), 1 it is no
         #[arg(long, value_name = "CHANNEL", conflicts_with = "aws")]
         receive: Option<String>,
         #[command(flatten)]
-        place: Place,
+        place: DevAddress,
     },
     /// Who listens to a channel, how much goes on there, and what it retains
     #[command(after_help = "\
@@ -70,7 +70,7 @@ right, 3 nobody could be asked.")]
         /// A channel such as order:ID, or a topic
         channel: String,
         #[command(flatten)]
-        place: Place,
+        place: DevAddress,
         #[command(flatten)]
         configuration: Configuration,
     },
@@ -87,14 +87,14 @@ Exit status: 0 there is such a route, 1 there is none, 2 the configuration is no
         /// The route's name
         name: String,
         #[command(flatten)]
-        place: Place,
+        place: DevAddress,
         #[command(flatten)]
         configuration: Configuration,
     },
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(super) struct DevAddress {
     /// Where `eventcast dev` is reached
     #[arg(
         long,
@@ -115,7 +115,7 @@ pub(super) struct Place {
 }
 
 /// What was asked for, as a running `eventcast dev` tells it.
-enum Told {
+enum InspectorAnswer {
     Found(Value),
     /// There is no such thing; why, in words.
     Nothing(String),
@@ -123,9 +123,9 @@ enum Told {
     Wrong(String),
 }
 
-impl Place {
+impl DevAddress {
     /// Asks a running `eventcast dev`.
-    fn ask(&self, path: &str, values: &[(&str, &str)]) -> anyhow::Result<Told> {
+    fn ask(&self, path: &str, values: &[(&str, &str)]) -> anyhow::Result<InspectorAnswer> {
         let pairs = values.iter().map(|(name, value)| {
             format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))
         });
@@ -151,23 +151,25 @@ impl Place {
         })?;
         let error = body.get("error").and_then(Value::as_str);
         Ok(match (status, error) {
-            (200, _) => Told::Found(body),
-            (404, Some(error)) => Told::Nothing(error.to_owned()),
-            (_, error) => Told::Wrong(error.unwrap_or("it was not understood").to_owned()),
+            (200, _) => InspectorAnswer::Found(body),
+            (404, Some(error)) => InspectorAnswer::Nothing(error.to_owned()),
+            (_, error) => {
+                InspectorAnswer::Wrong(error.unwrap_or("it was not understood").to_owned())
+            }
         })
     }
 }
 
 /// Writes what was found, or says why there is nothing. `write` says whether the answer is yes.
 fn answer(
-    told: Told,
+    told: InspectorAnswer,
     format: Format,
     out: &mut impl Write,
     messages: &mut impl Write,
     write: impl FnOnce(&Value, &mut dyn Write) -> std::io::Result<bool>,
 ) -> anyhow::Result<Status> {
     match told {
-        Told::Found(value) => {
+        InspectorAnswer::Found(value) => {
             let mut text = Vec::new();
             let yes = write(&value, &mut text)?;
             match format {
@@ -176,11 +178,11 @@ fn answer(
             }
             Ok(if yes { Status::Yes } else { Status::No })
         }
-        Told::Nothing(why) => {
+        InspectorAnswer::Nothing(why) => {
             write_line(messages, format_args!("{why}"))?;
             Ok(Status::No)
         }
-        Told::Wrong(why) => {
+        InspectorAnswer::Wrong(why) => {
             write_line(messages, format_args!("error: {why}"))?;
             Ok(Status::CannotAnswer)
         }
@@ -244,9 +246,9 @@ fn checked(
     configuration.read_checked(messages)
 }
 
-fn route_of(name: &str, config: &Config) -> Told {
+fn route_of(name: &str, config: &Config) -> InspectorAnswer {
     match crate::dev::inspector::told::ToldRoute::of(name, config) {
-        Ok(route) => Told::Found(serde_json::json!({ "route": route })),
-        Err(why) => Told::Nothing(why),
+        Ok(route) => InspectorAnswer::Found(serde_json::json!({ "route": route })),
+        Err(why) => InspectorAnswer::Nothing(why),
     }
 }

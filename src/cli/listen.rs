@@ -15,8 +15,8 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-use self::client::{Client, Failure};
-use self::output::{MessageWriter, Totals};
+use self::client::{ListenClient, ListenFailure};
+use self::output::{ListenTotals, MessageWriter};
 use super::policy::generate::arguments::claim;
 use super::reader;
 use super::runtime::block_on;
@@ -134,10 +134,10 @@ pub(super) fn run(
 impl Command {
     async fn listen(
         &self,
-        client: Client,
+        client: ListenClient,
         out: &mut impl Write,
         messages: &mut impl Write,
-    ) -> anyhow::Result<Result<Status, Failure>> {
+    ) -> anyhow::Result<Result<Status, ListenFailure>> {
         let begin = Instant::now();
         let mut terminate = signal(SignalKind::terminate())?;
         let interrupt = async {
@@ -186,7 +186,7 @@ impl Command {
         )?;
         let end = self.duration.map(|duration| begin + duration);
         let mut writer = MessageWriter::new(out, self.format);
-        let mut totals = Totals::default();
+        let mut totals = ListenTotals::default();
         let reader_gone = reader::has_gone();
         tokio::pin!(reader_gone);
         let status = loop {
@@ -208,7 +208,7 @@ impl Command {
                     None => {
                         let why = listener.why_ended();
                         let why = why.unwrap_or_else(|| "the broker closed it".to_owned());
-                        return Ok(Err(Failure::new(Status::Failed, format!("error: the connection was lost: {why}"))));
+                        return Ok(Err(ListenFailure::new(Status::Failed, format!("error: the connection was lost: {why}"))));
                     }
                 },
                 () = over => break if self.count.is_some() { Status::No } else { Status::Yes },

@@ -178,7 +178,7 @@ enum Command {
     Listen(listen::Command),
     /// Follow one event on its way, hop by hop
     #[cfg(feature = "dev")]
-    Trace(inspect::trace::Trace),
+    Trace(inspect::trace::TraceCommand),
     /// Look at a client, a channel or a route
     #[cfg(feature = "dev")]
     #[command(subcommand)]

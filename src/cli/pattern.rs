@@ -17,11 +17,11 @@ use crate::cli::input::{INPUT_BYTES, read_text, text_of};
 use crate::cli::user_error::write_error;
 use crate::escape::write_line;
 use crate::event::decode_error::DecodeError;
-use crate::event::pattern::explain::{Explainer, Explanation, Mismatch};
-use crate::event::pattern::tree::Position;
+use crate::event::pattern::explain::{PatternExplainer, PatternExplanation, PatternMismatch};
+use crate::event::pattern::tree::TextPosition;
 use crate::event::pattern::{Pattern, PatternError};
 use crate::event::scan::scan;
-use crate::event::scanned::Kind;
+use crate::event::scanned::ValueKind;
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -32,7 +32,7 @@ Example:
 pub(super) enum Command {
     /// Test a pattern against an event, or many from standard input
     #[command(after_help = TEST_HELP)]
-    Test(Test),
+    Test(PatternTestCommand),
 }
 
 const TEST_HELP: &str = "\
@@ -49,7 +49,7 @@ Exit status: 0 the pattern matches (or all lines were answered), 1 it does not, 
 event is not valid.";
 
 #[derive(Debug, Args)]
-pub(super) struct Test {
+pub(super) struct PatternTestCommand {
     /// The pattern: JSON text (beginning with `{`), a file, or `-` for standard input
     #[arg(long, value_name = "JSON|FILE|-", requires = "event")]
     pattern: Option<String>,
@@ -114,12 +114,12 @@ fn text(argument: &str, input: &mut Option<impl BufRead>) -> anyhow::Result<Stri
 
 /// The answer for one pattern and one event.
 #[derive(Serialize)]
-struct Answer {
+struct PatternAnswer {
     valid: bool,
     matches: Option<bool>,
     error: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<Mismatch>,
+    reasons: Vec<PatternMismatch>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -144,7 +144,7 @@ fn one(
     };
     match format {
         Format::Json => {
-            let answer = Answer {
+            let answer = PatternAnswer {
                 valid: pattern.is_ok(),
                 matches: outcome.as_ref().ok().map(|explanation| explanation.matches),
                 error: outcome.as_ref().err().cloned(),
@@ -168,7 +168,7 @@ fn one(
 }
 
 fn warnings(pattern: &Pattern) -> Vec<String> {
-    let warning = |warning: &crate::event::pattern::Warning| match &*warning.path {
+    let warning = |warning: &crate::event::pattern::PatternWarning| match &*warning.path {
         "" => warning.message.clone(),
         path => format!("`{path}`: {}", warning.message),
     };
@@ -176,12 +176,12 @@ fn warnings(pattern: &Pattern) -> Vec<String> {
 }
 
 /// Matches event text. The error is one line for a person.
-fn explain(pattern: &Pattern, event: &str) -> Result<Explanation, String> {
-    let explainer = Explainer::new(pattern);
+fn explain(pattern: &Pattern, event: &str) -> Result<PatternExplanation, String> {
+    let explainer = PatternExplainer::new(pattern);
     let body = Bytes::copy_from_slice(event.as_bytes());
     let scanned =
         scan(&body, explainer.fields()).map_err(|error| format!("the event is {error}"))?;
-    if scanned.root() != Kind::Object {
+    if scanned.root() != ValueKind::Object {
         return Err(DecodeError::of_root(&scanned).to_string());
     }
     explainer
@@ -189,7 +189,7 @@ fn explain(pattern: &Pattern, event: &str) -> Result<Explanation, String> {
         .map_err(|error| error.to_string())
 }
 
-fn verdict(explanation: &Explanation, out: &mut impl Write) -> anyhow::Result<()> {
+fn verdict(explanation: &PatternExplanation, out: &mut impl Write) -> anyhow::Result<()> {
     if explanation.matches {
         writeln!(out, "match")?;
         return Ok(());
@@ -213,7 +213,7 @@ fn invalid(
     text: &str,
     messages: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let Position { line, column } = error.at;
+    let TextPosition { line, column } = error.at;
     let file = if argument == text {
         "pattern"
     } else {
@@ -234,7 +234,7 @@ fn invalid(
 
 /// One question of the line protocol.
 #[derive(Deserialize)]
-struct Case<'l> {
+struct PatternCase<'l> {
     #[serde(borrow, default)]
     id: Option<&'l RawValue>,
     #[serde(borrow)]
@@ -255,7 +255,7 @@ struct LineAnswer<'l> {
 /// Answers JSON lines, one for one and in order.
 fn lines(input: impl BufRead, out: &mut impl Write) -> anyhow::Result<Status> {
     answer_each(input, out, |number, line, out| {
-        let (answer, understood) = match serde_json::from_slice::<Case<'_>>(line) {
+        let (answer, understood) = match serde_json::from_slice::<PatternCase<'_>>(line) {
             Ok(case) => (answer(&case), true),
             Err(error) => {
                 let answer = LineAnswer {
@@ -272,7 +272,7 @@ fn lines(input: impl BufRead, out: &mut impl Write) -> anyhow::Result<Status> {
     })
 }
 
-fn answer<'l>(case: &Case<'l>) -> LineAnswer<'l> {
+fn answer<'l>(case: &PatternCase<'l>) -> LineAnswer<'l> {
     let mut answer = LineAnswer {
         id: case.id,
         valid: Some(false),
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     fn tested(pattern: &str, event: &str, format: Format) -> (Status, String, String) {
-        let command = Command::Test(Test {
+        let command = Command::Test(PatternTestCommand {
             pattern: Some(pattern.into()),
             event: Some(event.into()),
             format,
@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn standard_input_takes_the_place_of_a_file() {
         let test = |pattern: &str, event: &str, input: &str| {
-            let command = Command::Test(Test {
+            let command = Command::Test(PatternTestCommand {
                 pattern: Some(pattern.into()),
                 event: Some(event.into()),
                 format: Format::Text,
@@ -469,7 +469,7 @@ mod tests {
             "nonsense\n",
             r#"{"id":6,"pattern":{"a":[1]},"event":"{"}"#,
         );
-        let command = Command::Test(Test {
+        let command = Command::Test(PatternTestCommand {
             pattern: None,
             event: None,
             format: Format::Text,

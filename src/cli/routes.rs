@@ -23,9 +23,9 @@ use crate::config::Config;
 use crate::config::fault::Severity;
 use crate::escape::write_line;
 use crate::route::explain::{
-    self, EventFacts, EventOutcome, Explanation, PublicationFacts, RouteExplanation,
+    self, EventExplanation, EventFacts, EventOutcome, PublicationFacts, RouteExplanation,
 };
-use crate::route::table::Refusal;
+use crate::route::table::RouteRefusal;
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -258,7 +258,11 @@ fn explain(
     })
 }
 
-fn explained(config: &Config, body: &Bytes, at: Option<Timestamp>) -> Result<Explanation, Refusal> {
+fn explained(
+    config: &Config,
+    body: &Bytes,
+    at: Option<Timestamp>,
+) -> Result<EventExplanation, RouteRefusal> {
     explain::explain(&config.route_table(), body, MESSAGE_ID, at)
 }
 
@@ -276,7 +280,7 @@ fn event_body(argument: &str, stdin: Option<impl Read>) -> anyhow::Result<Bytes>
     Ok(bytes.into())
 }
 
-fn write_text(explanation: &Explanation, out: &mut impl Write) -> anyhow::Result<()> {
+fn write_text(explanation: &EventExplanation, out: &mut impl Write) -> anyhow::Result<()> {
     let EventFacts {
         id,
         source,

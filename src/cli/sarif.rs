@@ -20,9 +20,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
 
 /// A rule, as the log describes it once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rule {
+pub(super) struct SarifRule {
     pub(super) code: &'static str,
-    pub(super) level: Level,
+    pub(super) level: SarifLevel,
     /// Why it matters.
     pub(super) reason: &'static str,
     /// What to do.
@@ -32,7 +32,7 @@ pub(super) struct Rule {
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Level {
+pub(super) enum SarifLevel {
     /// It is wrong.
     Error,
     /// It may be.
@@ -41,7 +41,7 @@ pub(super) enum Level {
 
 /// One result.
 #[derive(Clone, Debug)]
-pub(super) struct Finding {
+pub(super) struct SarifFinding {
     /// The rule's place among the rules.
     pub(super) rule: usize,
     pub(super) message: String,
@@ -53,99 +53,99 @@ pub(super) struct Finding {
 }
 
 #[derive(Serialize)]
-struct Log<'l> {
+struct SarifLog<'l> {
     #[serde(rename = "$schema")]
     schema: &'static str,
     version: &'static str,
-    runs: [Run<'l>; 1],
+    runs: [SarifRun<'l>; 1],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Run<'l> {
-    tool: Tool<'l>,
-    results: Vec<Outcome<'l>>,
+struct SarifRun<'l> {
+    tool: SarifTool<'l>,
+    results: Vec<SarifResult<'l>>,
     column_kind: &'static str,
 }
 
 #[derive(Serialize)]
-struct Tool<'l> {
-    driver: Driver<'l>,
+struct SarifTool<'l> {
+    driver: SarifDriver<'l>,
 }
 
 #[derive(Serialize)]
-struct Driver<'l> {
+struct SarifDriver<'l> {
     name: &'static str,
     version: &'static str,
-    rules: Vec<Descriptor<'l>>,
+    rules: Vec<SarifDescriptor<'l>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Descriptor<'l> {
+struct SarifDescriptor<'l> {
     id: &'l str,
-    short_description: Text<'l>,
-    help: Text<'l>,
-    default_configuration: Configuration,
+    short_description: SarifText<'l>,
+    help: SarifText<'l>,
+    default_configuration: SarifConfiguration,
 }
 
 #[derive(Serialize)]
-struct Configuration {
-    level: Level,
+struct SarifConfiguration {
+    level: SarifLevel,
 }
 
 #[derive(Serialize)]
-struct Text<'l> {
+struct SarifText<'l> {
     text: &'l str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Outcome<'l> {
+struct SarifResult<'l> {
     rule_id: &'l str,
     rule_index: usize,
-    level: Level,
-    message: Text<'l>,
-    locations: [Location; 1],
+    level: SarifLevel,
+    message: SarifText<'l>,
+    locations: [SarifLocation; 1],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Location {
+struct SarifLocation {
     physical_location: PhysicalLocation,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PhysicalLocation {
-    artifact_location: Artifact,
-    region: Region,
+    artifact_location: SarifArtifact,
+    region: SarifRegion,
 }
 
 #[derive(Serialize)]
-struct Artifact {
+struct SarifArtifact {
     uri: String,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Region {
+struct SarifRegion {
     start_line: usize,
     start_column: usize,
 }
 
 /// Writes a log of one run.
 pub(super) fn write(
-    rules: &[Rule],
-    findings: &[Finding],
+    rules: &[SarifRule],
+    findings: &[SarifFinding],
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let log = Log {
+    let log = SarifLog {
         schema: "https://json.schemastore.org/sarif-2.1.0.json",
         version: "2.1.0",
-        runs: [Run {
-            tool: Tool {
-                driver: Driver {
+        runs: [SarifRun {
+            tool: SarifTool {
+                driver: SarifDriver {
                     name: "eventcast",
                     version: env!("CARGO_PKG_VERSION"),
                     rules: rules.iter().map(descriptor).collect(),
@@ -162,30 +162,30 @@ pub(super) fn write(
     Ok(())
 }
 
-fn descriptor(rule: &Rule) -> Descriptor<'_> {
-    Descriptor {
+fn descriptor(rule: &SarifRule) -> SarifDescriptor<'_> {
+    SarifDescriptor {
         id: rule.code,
-        short_description: Text { text: rule.reason },
-        help: Text { text: rule.fix },
-        default_configuration: Configuration { level: rule.level },
+        short_description: SarifText { text: rule.reason },
+        help: SarifText { text: rule.fix },
+        default_configuration: SarifConfiguration { level: rule.level },
     }
 }
 
-fn outcome<'l>(finding: &'l Finding, rules: &'l [Rule]) -> Option<Outcome<'l>> {
+fn outcome<'l>(finding: &'l SarifFinding, rules: &'l [SarifRule]) -> Option<SarifResult<'l>> {
     let rule = rules.get(finding.rule)?;
-    Some(Outcome {
+    Some(SarifResult {
         rule_id: rule.code,
         rule_index: finding.rule,
         level: rule.level,
-        message: Text {
+        message: SarifText {
             text: &finding.message,
         },
-        locations: [Location {
+        locations: [SarifLocation {
             physical_location: PhysicalLocation {
-                artifact_location: Artifact {
+                artifact_location: SarifArtifact {
                     uri: utf8_percent_encode(&finding.file, PATH).to_string(),
                 },
-                region: Region {
+                region: SarifRegion {
                     start_line: finding.line,
                     start_column: finding.column,
                 },

@@ -15,7 +15,7 @@ use super::shape::DefaultValue::Text;
 use super::shape::{Key, Shape, optional};
 use super::{member, text};
 use crate::channel::limits::AUTHORIZER_SECONDS;
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 use crate::policy::role::Role;
 use crate::policy::scope::{Scope, ScopeError};
 
@@ -94,8 +94,8 @@ pub struct Authorizer {
     pub scope: Option<Scope>,
 }
 
-pub(super) fn read(root: &Node, roles: &[Role], faults: &mut Faults<'_>) -> Authorizer {
-    let empty = Node::empty_object(root.at);
+pub(super) fn read(root: &TreeValue, roles: &[Role], faults: &mut Faults<'_>) -> Authorizer {
+    let empty = TreeValue::empty_object(root.at);
     let node = member(root, PATH).unwrap_or(&empty);
     let (least, most) = (*AUTHORIZER_SECONDS.start(), *AUTHORIZER_SECONDS.end());
     let refresh = (Duration::from_secs(least), Duration::from_secs(most));
@@ -133,7 +133,7 @@ const OF_ONE: [&str; 7] = [
     "require",
 ];
 
-fn issuers(node: &Node, roles: &[Role], faults: &mut Faults<'_>) -> Vec<TokenIssuer> {
+fn issuers(node: &TreeValue, roles: &[Role], faults: &mut Faults<'_>) -> Vec<TokenIssuer> {
     let only = issuer::read(node, PATH, None, None, roles, faults);
     let several = match member(node, "issuers").map(|node| &node.value) {
         Some(NodeValue::Object(members)) if !members.is_empty() => members,
@@ -186,7 +186,7 @@ fn issuers(node: &Node, roles: &[Role], faults: &mut Faults<'_>) -> Vec<TokenIss
 }
 
 /// IoT Core's own form of the name (API reference, CreateAuthorizer, `tokenKeyName`).
-fn token_key(node: &Node, faults: &mut Faults<'_>) -> String {
+fn token_key(node: &TreeValue, faults: &mut Faults<'_>) -> String {
     let name = text(node, "token_key").unwrap_or_else(|| "token".into());
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if name.len() > 128 || !name.chars().all(fits) {
@@ -199,7 +199,7 @@ fn token_key(node: &Node, faults: &mut Faults<'_>) -> String {
     name
 }
 
-fn scope(node: &Node, faults: &mut Faults<'_>) -> Option<Scope> {
+fn scope(node: &TreeValue, faults: &mut Faults<'_>) -> Option<Scope> {
     let region = text(node, "region");
     let account = member(node, "account").map(|account| match &account.value {
         NodeValue::String(text) => text_of(text),

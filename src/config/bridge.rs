@@ -11,7 +11,7 @@ use super::section::{listen_address, number, time};
 use super::{member, text};
 use crate::broker::Broker;
 use crate::channel::limits::CLIENT_ID_BYTES;
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::tree::TreeValue;
 
 /// What the daemon is configured to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,8 +153,8 @@ pub struct Tls {
     pub alpn: Option<String>,
 }
 
-pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
-    let empty = Node::empty_object(root.at);
+pub(super) fn read(root: &TreeValue, faults: &mut Faults<'_>) -> Bridge {
+    let empty = TreeValue::empty_object(root.at);
     let node = member(root, "bridge").unwrap_or(&empty);
     let duration = |key: &str, default: u64| {
         text(node, key)
@@ -214,7 +214,7 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Bridge {
 const CLIENT_ID_SUFFIX_BYTES: usize = 1 + 16 + 1 + 4;
 
 /// The beginning of the daemon's MQTT client ids, which IoT Core bounds (quotas, "Client ID size").
-fn client_id(node: &Node, faults: &mut Faults<'_>) -> String {
+fn client_id(node: &TreeValue, faults: &mut Faults<'_>) -> String {
     let Some(id) = text(node, "client_id") else {
         return "eventcast".into();
     };
@@ -258,7 +258,7 @@ const ONLY_MQTT: [&str; 10] = [
 ];
 const ONLY_HTTPS: [&str; 2] = ["endpoint", "calls"];
 
-fn publish(node: &Node, faults: &mut Faults<'_>) -> Publish {
+fn publish(node: &TreeValue, faults: &mut Faults<'_>) -> Publish {
     let asked = text(node, "publish");
     let asked = asked.as_deref().unwrap_or("mqtt");
     let https = asked == "https";
@@ -316,7 +316,7 @@ fn shown(url: &str) -> String {
     }
 }
 
-fn url(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<String> {
+fn url(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> Option<String> {
     let url = text(node, key)?;
     let rest = url
         .strip_prefix("https://")
@@ -337,7 +337,7 @@ fn url(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<String> {
     Some(url)
 }
 
-fn broker(node: &Node, faults: &mut Faults<'_>) -> Option<Broker> {
+fn broker(node: &TreeValue, faults: &mut Faults<'_>) -> Option<Broker> {
     let url = text(node, "broker")?;
     let broker = Broker::parse(&url);
     if broker.is_none() {
@@ -359,7 +359,7 @@ pub(super) fn is_iot_core(broker: &Broker) -> bool {
     host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
 }
 
-fn credentials(node: &Node, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Credentials {
+fn credentials(node: &TreeValue, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Credentials {
     let section = member(node, "authorizer");
     let asked = text(node, "credentials");
     let word = asked.as_deref().unwrap_or(match (section, broker) {
@@ -428,7 +428,7 @@ fn credentials(node: &Node, broker: Option<&Broker>, faults: &mut Faults<'_>) ->
     }
 }
 
-fn tls(node: &Node, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Tls {
+fn tls(node: &TreeValue, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Tls {
     let section = member(node, "tls");
     let of = |key| section.and_then(|section| text(section, key));
     let at = section.unwrap_or(node).at;
@@ -459,7 +459,7 @@ fn tls(node: &Node, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Tls {
 }
 
 /// What IoT Core asks for where port 443 carries MQTT rather than HTTPS (developer guide, "Device communication protocols").
-fn usual_alpn(broker: &Broker, node: &Node, certificate: bool) -> Option<String> {
+fn usual_alpn(broker: &Broker, node: &TreeValue, certificate: bool) -> Option<String> {
     use crate::broker::Transport;
     let mqtt_on_443 = broker.transport == Transport::Tls && broker.port == 443;
     let protocol = match (certificate, member(node, "authorizer")) {

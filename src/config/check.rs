@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::fault::{Fault, Severity};
 use super::shape::{Key, Shape};
 use super::unquoted;
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// Collects the findings about one file.
 pub(crate) struct Faults<'f> {
     /// Turns a position of the tree into a place for a person.
-    pub(crate) place: &'f dyn Fn(Position) -> super::fault::Place,
+    pub(crate) place: &'f dyn Fn(TextPosition) -> super::fault::Place,
     pub(crate) found: Vec<Fault>,
 }
 
@@ -21,7 +21,7 @@ impl Faults<'_> {
         &mut self,
         code: &'static str,
         key: &str,
-        at: Position,
+        at: TextPosition,
         message: impl Into<String>,
     ) -> &mut Fault {
         let place = (self.place)(at);
@@ -42,7 +42,7 @@ impl Faults<'_> {
 }
 
 /// Checks a node, and everything below it, against its shape.
-pub(crate) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Faults<'_>) {
+pub(crate) fn check(node: &TreeValue, shape: &Shape, key: &str, faults: &mut Faults<'_>) {
     match (shape, &node.value) {
         (Shape::Section(keys), NodeValue::Object(members)) => {
             section(node, members, keys, key, faults);
@@ -102,7 +102,13 @@ pub(crate) fn check(node: &Node, shape: &Shape, key: &str, faults: &mut Faults<'
     }
 }
 
-fn section(node: &Node, members: &[Member], keys: &[Key], path: &str, faults: &mut Faults<'_>) {
+fn section(
+    node: &TreeValue,
+    members: &[ObjectMember],
+    keys: &[Key],
+    path: &str,
+    faults: &mut Faults<'_>,
+) {
     repeated(members, path, faults);
     for member in members.iter().filter(|member| !is_extension(&member.key)) {
         let path = join(path, &member.key);
@@ -137,7 +143,7 @@ fn is_extension(key: &str) -> bool {
     key.starts_with("x-")
 }
 
-fn repeated(members: &[Member], path: &str, faults: &mut Faults<'_>) {
+fn repeated(members: &[ObjectMember], path: &str, faults: &mut Faults<'_>) {
     for (member, first) in repetitions(members) {
         let message = format!("the key `{}` is repeated", member.key);
         let key = join(path, &member.key);
@@ -151,8 +157,10 @@ fn repeated(members: &[Member], path: &str, faults: &mut Faults<'_>) {
 }
 
 /// Members whose key an earlier one has, each with the first of them.
-pub(crate) fn repetitions(members: &[Member]) -> impl Iterator<Item = (&Member, &Member)> {
-    let mut first: HashMap<&str, &Member> = HashMap::new();
+pub(crate) fn repetitions(
+    members: &[ObjectMember],
+) -> impl Iterator<Item = (&ObjectMember, &ObjectMember)> {
+    let mut first: HashMap<&str, &ObjectMember> = HashMap::new();
     members
         .iter()
         .filter_map(move |member| match first.entry(&member.key) {
@@ -190,7 +198,7 @@ pub(crate) fn did_you_mean<'w>(word: &str, known: impl Iterator<Item = &'w str>)
 }
 
 /// A value in few words, for messages.
-fn described(node: &Node) -> String {
+fn described(node: &TreeValue) -> String {
     match &node.value {
         NodeValue::Object(_) => "a mapping".into(),
         NodeValue::Array(_) => "a list".into(),

@@ -12,12 +12,12 @@ use super::check::{self, Faults, ParseDuration, did_you_mean};
 use super::fault::{Fault, Place, Severity};
 use super::shape::{DefaultValue, Key, Shape};
 use super::{elements, flag, member, overrides, text, unquoted, yaml};
-use crate::event::pattern::tree::{Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 
 /// A file that agrees with its description.
 pub(crate) struct DescribedFile {
     file: String,
-    root: Node,
+    root: TreeValue,
     origins: Vec<String>,
     keys: &'static [Key],
 }
@@ -26,7 +26,7 @@ pub(crate) struct DescribedFile {
 #[derive(Clone, Copy)]
 pub(crate) struct DescribedSection<'f> {
     file: &'f DescribedFile,
-    node: Option<&'f Node>,
+    node: Option<&'f TreeValue>,
     path: &'f str,
     keys: &'static [Key],
 }
@@ -45,7 +45,7 @@ impl DescribedFile {
     ) -> Result<Self, Vec<Fault>> {
         let mut described = Self {
             file: file.to_owned(),
-            root: Node::empty_object(Position { line: 1, column: 1 }),
+            root: TreeValue::empty_object(TextPosition { line: 1, column: 1 }),
             origins: Vec::new(),
             keys,
         };
@@ -65,7 +65,7 @@ impl DescribedFile {
             }
         }
         let mut found = described.set(settings);
-        let place = |at: Position| described.place(at);
+        let place = |at: TextPosition| described.place(at);
         let mut faults = Faults {
             place: &place,
             found: Vec::new(),
@@ -98,7 +98,7 @@ impl DescribedFile {
             overrides::scalars(&self.root, &shape, "", &mut paths);
             match path_of(name, &paths) {
                 Ok((path, shape)) => {
-                    let at = Position {
+                    let at = TextPosition {
                         line: 0,
                         column: self.origins.len(),
                     };
@@ -108,7 +108,7 @@ impl DescribedFile {
                         _ => ScalarStyle::Plain,
                     };
                     let value = yaml::scalar(value, style);
-                    overrides::put(&mut self.root, path, Node { value, at });
+                    overrides::put(&mut self.root, path, TreeValue { value, at });
                 }
                 Err(fault) => faults.push(*fault),
             }
@@ -116,7 +116,7 @@ impl DescribedFile {
         faults
     }
 
-    fn place(&self, at: Position) -> Place {
+    fn place(&self, at: TextPosition) -> Place {
         match at.line {
             0 => Place::Override {
                 name: self.origins.get(at.column).cloned().unwrap_or_default(),
@@ -278,7 +278,7 @@ impl<'f> DescribedSection<'f> {
         help: String,
     ) -> Fault {
         let node = self.node.and_then(|node| member(node, key)).or(self.node);
-        let at = node.map_or(Position { line: 1, column: 1 }, |node| node.at);
+        let at = node.map_or(TextPosition { line: 1, column: 1 }, |node| node.at);
         Fault {
             severity: Severity::Error,
             code,

@@ -7,7 +7,7 @@ use super::check::{join, text_of};
 use super::secret::{MASK, is_secret, masked_url};
 use super::shape::{FILE, Key, Shape};
 use super::{Loaded, Source, load_tree};
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 /// One value in effect.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,7 +78,7 @@ struct List<'l> {
 }
 
 impl List<'_> {
-    fn section(&mut self, node: Option<&Node>, keys: &[Key], path: &str) {
+    fn section(&mut self, node: Option<&TreeValue>, keys: &[Key], path: &str) {
         for key in keys {
             let path = join(path, key.name);
             let value = node.and_then(|node| super::member(node, key.name));
@@ -101,7 +101,7 @@ impl List<'_> {
         }
     }
 
-    fn value(&mut self, node: &Node, shape: &Shape, path: &str) {
+    fn value(&mut self, node: &TreeValue, shape: &Shape, path: &str) {
         match (shape, &node.value) {
             (Shape::Section(keys), _) => self.section(Some(node), keys, path),
             (Shape::Map(each), NodeValue::Object(members)) => {
@@ -133,7 +133,7 @@ impl List<'_> {
         }
     }
 
-    fn origin(&self, node: &Node) -> Origin {
+    fn origin(&self, node: &TreeValue) -> Origin {
         if node.at.line > 0 {
             return Origin::File {
                 file: self.file.to_owned(),
@@ -154,7 +154,7 @@ impl List<'_> {
 }
 
 /// A value as JSON, addresses without their secrets.
-fn json(node: &Node) -> Value {
+fn json(node: &TreeValue) -> Value {
     match &node.value {
         NodeValue::Object(members) => members
             .iter()

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::event::pattern::tree::Position;
+use crate::event::pattern::tree::TextPosition;
 
 /// One finding about a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,7 +57,7 @@ pub enum Place {
 
 impl Place {
     /// A place in a file.
-    pub fn file(file: &str, at: Position) -> Self {
+    pub fn file(file: &str, at: TextPosition) -> Self {
         Self::File {
             file: file.to_owned(),
             line: at.line,

@@ -14,7 +14,7 @@ use super::shape::DefaultValue::{Number, Text};
 use super::shape::{Key, Shape, optional};
 use super::{elements, member, text};
 use crate::broker::{Broker, Transport};
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 pub(super) const KEYS: &[Key] = &[
     optional(
@@ -228,8 +228,8 @@ const PATH: &str = "gateway";
 const LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8_080);
 
-pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Gateway {
-    let empty = Node::empty_object(root.at);
+pub(super) fn read(root: &TreeValue, faults: &mut Faults<'_>) -> Gateway {
+    let empty = TreeValue::empty_object(root.at);
     let node = member(root, PATH).unwrap_or(&empty);
     let broker = broker(node, faults);
     let second = Duration::from_secs;
@@ -282,7 +282,7 @@ pub(super) fn read(root: &Node, faults: &mut Faults<'_>) -> Gateway {
     }
 }
 
-fn limits(node: &Node) -> GatewayLimits {
+fn limits(node: &TreeValue) -> GatewayLimits {
     let of = |key, default| {
         let number = number(node, key, default);
         (number > 0).then_some(number)
@@ -301,7 +301,7 @@ fn limits(node: &Node) -> GatewayLimits {
     }
 }
 
-fn broker(node: &Node, faults: &mut Faults<'_>) -> Option<Broker> {
+fn broker(node: &TreeValue, faults: &mut Faults<'_>) -> Option<Broker> {
     let url = text(node, "broker")?;
     let broker = Broker::parse(&url).filter(|broker| !broker.transport.is_websocket());
     if broker.is_none() {
@@ -317,7 +317,7 @@ fn broker(node: &Node, faults: &mut Faults<'_>) -> Option<Broker> {
 
 /// Origins as browsers send them (RFC 6454, section 6.2): scheme, host and port, and nothing
 /// behind.
-fn origins(node: &Node, faults: &mut Faults<'_>) -> Vec<String> {
+fn origins(node: &TreeValue, faults: &mut Faults<'_>) -> Vec<String> {
     let mut origins = Vec::new();
     for origin in elements(node, "origins") {
         let NodeValue::String(written) = &origin.value else {
@@ -349,7 +349,7 @@ fn origins(node: &Node, faults: &mut Faults<'_>) -> Vec<String> {
 }
 
 /// A sealing key, which the environment alone may hold.
-fn secret(node: &Node, name: &str, faults: &mut Faults<'_>) -> Option<Secret> {
+fn secret(node: &TreeValue, name: &str, faults: &mut Faults<'_>) -> Option<Secret> {
     let value = text(node, name)?;
     let at = member(node, name).unwrap_or(node).at;
     let is_variable = match (faults.place)(at) {

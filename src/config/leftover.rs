@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::check::{Faults, join, text_of};
 use super::fault::Severity;
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 /// Parts of the file, and of a route, with templates, patterns or regular expressions, which have
 /// checks of their own.
@@ -21,7 +21,7 @@ static PLACEHOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// Warns of each value with such a placeholder. `path` is the node's own.
-pub(super) fn warn(node: &Node, path: &str, faults: &mut Faults<'_>) {
+pub(super) fn warn(node: &TreeValue, path: &str, faults: &mut Faults<'_>) {
     match &node.value {
         NodeValue::Object(members) => {
             let members = members.iter().filter(|member| {
@@ -44,7 +44,7 @@ pub(super) fn warn(node: &Node, path: &str, faults: &mut Faults<'_>) {
     }
 }
 
-fn warn_of_text(text: &str, node: &Node, path: &str, faults: &mut Faults<'_>) {
+fn warn_of_text(text: &str, node: &TreeValue, path: &str, faults: &mut Faults<'_>) {
     // Every spelling has one of these; most values have none, and no pattern is compiled for them.
     if !text.contains(['{', '<', '(']) {
         return;

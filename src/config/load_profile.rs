@@ -31,7 +31,7 @@ use super::fault::{Fault, Place, Severity};
 use super::section::time;
 use super::shape::Shape;
 use super::{member, text, yaml};
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// The most clients that a profile may have: a hundred times what the largest worked platform has.
 const MOST_CLIENTS: f64 = 1e9;
@@ -141,9 +141,9 @@ pub struct LoadedProfile {
 
 /// Reads a load description, and reports everything that is wrong with it.
 pub fn load_profile(source: &LoadSource<'_>) -> LoadedProfile {
-    let start = Position { line: 1, column: 1 };
+    let start = TextPosition { line: 1, column: 1 };
     let mut root = match yaml::parse(source.text) {
-        Ok(root) => root.unwrap_or(Node::empty_object(start)),
+        Ok(root) => root.unwrap_or(TreeValue::empty_object(start)),
         Err(error) => {
             return LoadedProfile {
                 profile: None,
@@ -159,7 +159,7 @@ pub fn load_profile(source: &LoadSource<'_>) -> LoadedProfile {
             };
         }
     };
-    let place = |at: Position| match at.line {
+    let place = |at: TextPosition| match at.line {
         0 => Place::Override {
             name: source
                 .flags
@@ -173,14 +173,14 @@ pub fn load_profile(source: &LoadSource<'_>) -> LoadedProfile {
         found: Vec::new(),
     };
     for (index, (_, flag)) in source.flags.iter().enumerate() {
-        let at = Position {
+        let at = TextPosition {
             line: 0,
             column: index,
         };
         match flag.split_once('=') {
             Some((path, value)) if !path.is_empty() => {
                 let value = yaml::scalar(value.trim(), ScalarStyle::Plain);
-                put(&mut root, path.trim(), &Node { value, at });
+                put(&mut root, path.trim(), &TreeValue { value, at });
             }
             _ => {
                 let message = format!("`{flag}` is no value of a key");
@@ -209,7 +209,7 @@ pub fn load_profile(source: &LoadSource<'_>) -> LoadedProfile {
 
 /// Sets one value by its path: a key of the file, or `routes.ROUTE.KEY`, where a route's name may
 /// have dots. Mappings that are missing are made; what is no mapping there is replaced.
-fn put(root: &mut Node, path: &str, value: &Node) {
+fn put(root: &mut TreeValue, path: &str, value: &TreeValue) {
     let route = path.strip_prefix("routes.");
     let parts = match route.and_then(|route| route.rsplit_once('.')) {
         Some((route, key)) => vec!["routes", route, key],
@@ -218,17 +218,17 @@ fn put(root: &mut Node, path: &str, value: &Node) {
     let mut node = root;
     for part in parts {
         if !matches!(node.value, NodeValue::Object(_)) {
-            *node = Node::empty_object(value.at);
+            *node = TreeValue::empty_object(value.at);
         }
         let NodeValue::Object(members) = &mut node.value else {
             return;
         };
         let known = members.iter().rposition(|member| *member.key == *part);
         let index = known.unwrap_or_else(|| {
-            members.push(Member {
+            members.push(ObjectMember {
                 key: part.into(),
                 key_at: value.at,
-                value: Node::empty_object(value.at),
+                value: TreeValue::empty_object(value.at),
             });
             members.len() - 1
         });
@@ -240,7 +240,7 @@ fn put(root: &mut Node, path: &str, value: &Node) {
     *node = value.clone();
 }
 
-fn read(root: &Node, source: &LoadSource<'_>, faults: &mut Faults<'_>) -> LoadProfile {
+fn read(root: &TreeValue, source: &LoadSource<'_>, faults: &mut Faults<'_>) -> LoadProfile {
     let usual = LoadProfile::default();
     let duration = |key: &'static str, usual: Duration, least: u64, faults: &mut Faults<'_>| {
         let bounds = (Duration::from_secs(least), DAY * 7);
@@ -341,7 +341,7 @@ fn read(root: &Node, source: &LoadSource<'_>, faults: &mut Faults<'_>) -> LoadPr
 }
 
 /// A value as written, for messages.
-fn shown(node: &Node) -> String {
+fn shown(node: &TreeValue) -> String {
     match &node.value {
         NodeValue::String(text) => text_of(text),
         _ => node.to_json(),
@@ -350,7 +350,7 @@ fn shown(node: &Node) -> String {
 
 /// The value of a key by its reader, with a fault where it cannot be read.
 fn value<T>(
-    node: &Node,
+    node: &TreeValue,
     key: &str,
     usual: T,
     accepted: &str,
@@ -362,7 +362,7 @@ fn value<T>(
 
 /// As [`value`], of a section.
 fn value_at<T>(
-    node: &Node,
+    node: &TreeValue,
     path: &str,
     key: &str,
     usual: T,
@@ -389,15 +389,15 @@ fn value_at<T>(
     usual
 }
 
-fn number_of(node: &Node, key: &str, usual: f64, faults: &mut Faults<'_>) -> f64 {
+fn number_of(node: &TreeValue, key: &str, usual: f64, faults: &mut Faults<'_>) -> f64 {
     value(node, key, usual, ACCEPTED_NUMBER, faults, number)
 }
 
-fn share_of(node: &Node, key: &str, usual: f64, faults: &mut Faults<'_>) -> f64 {
+fn share_of(node: &TreeValue, key: &str, usual: f64, faults: &mut Faults<'_>) -> f64 {
     value(node, key, usual, ACCEPTED_SHARE, faults, share)
 }
 
-fn rate_of(node: &Node, key: &str, usual: EventRate, faults: &mut Faults<'_>) -> EventRate {
+fn rate_of(node: &TreeValue, key: &str, usual: EventRate, faults: &mut Faults<'_>) -> EventRate {
     value(node, key, usual, ACCEPTED_RATE, faults, rate)
 }
 

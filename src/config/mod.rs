@@ -39,11 +39,11 @@ use shape::Shape;
 use crate::channel::limits::MESSAGE_EXPIRY_SECONDS;
 use crate::channel::{IdFormat, Kind, Kinds};
 use crate::event::envelope::Envelope;
-use crate::event::pattern::tree::{Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 use crate::policy::claims::check_literal;
 use crate::policy::role::Role;
 use crate::route::oversize::{Oversize, Projection};
-use crate::route::payload::Payload;
+use crate::route::payload::PayloadShape;
 use crate::route::publication::{Qos, TopicOrder};
 use crate::route::table::{OnInvalidTopic, Route, RouteTable};
 
@@ -129,13 +129,13 @@ pub fn load(source: &Source<'_>) -> Loaded {
 }
 
 /// The tree of a configuration with overrides in place, and the names of the overrides by the columns of their positions.
-type Tree = (Node, Vec<String>);
+type Tree = (TreeValue, Vec<String>);
 
 /// As [`load`], with the tree where the text is one.
 fn load_tree(source: &Source<'_>) -> (Loaded, Option<Tree>) {
     let root = match yaml::parse(source.text) {
         Ok(Some(root)) => root,
-        Ok(None) => Node::empty_object(Position { line: 1, column: 1 }),
+        Ok(None) => TreeValue::empty_object(TextPosition { line: 1, column: 1 }),
         Err(error) => {
             let fault = Fault {
                 severity: Severity::Error,
@@ -161,7 +161,7 @@ fn load_tree(source: &Source<'_>) -> (Loaded, Option<Tree>) {
     // Longer ones first, so that one that is part of another leaves no rest of it.
     secrets.sort_by(|a: &String, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     secrets.dedup();
-    let place = |at: Position| match at.line {
+    let place = |at: TextPosition| match at.line {
         0 => Place::Override {
             name: origins.get(at.column).cloned().unwrap_or_default(),
         },
@@ -227,7 +227,7 @@ pub fn duration(text: &str) -> Option<Duration> {
 }
 
 /// The last value of a key, as the check reports repeated ones.
-pub(crate) fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+pub(crate) fn member<'n>(node: &'n TreeValue, key: &str) -> Option<&'n TreeValue> {
     let NodeValue::Object(members) = &node.value else {
         return None;
     };
@@ -235,21 +235,21 @@ pub(crate) fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     Some(&member.value)
 }
 
-pub(crate) fn text(node: &Node, key: &str) -> Option<String> {
+pub(crate) fn text(node: &TreeValue, key: &str) -> Option<String> {
     match &member(node, key)?.value {
         NodeValue::String(text) => Some(text_of(text)),
         _ => None,
     }
 }
 
-pub(crate) fn elements<'n>(node: &'n Node, key: &str) -> &'n [Node] {
+pub(crate) fn elements<'n>(node: &'n TreeValue, key: &str) -> &'n [TreeValue] {
     match member(node, key).map(|node| &node.value) {
         Some(NodeValue::Array(elements)) => elements,
         _ => &[],
     }
 }
 
-pub(crate) fn flag(node: &Node, key: &str) -> bool {
+pub(crate) fn flag(node: &TreeValue, key: &str) -> bool {
     matches!(
         member(node, key).map(|node| &node.value),
         Some(NodeValue::Bool(true))
@@ -257,7 +257,7 @@ pub(crate) fn flag(node: &Node, key: &str) -> bool {
 }
 
 /// Reads the tree into types. What the check refused is passed over here: it was reported.
-fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
+fn read(root: &TreeValue, faults: &mut Faults<'_>) -> Config {
     let environment = text(root, "environment");
     if let (Some(name), Some(node)) = (&environment, member(root, "environment"))
         && let Err(error) = check_literal(name)
@@ -304,7 +304,7 @@ fn read(root: &Node, faults: &mut Faults<'_>) -> Config {
     }
 }
 
-fn read_kinds(root: &Node, faults: &mut Faults<'_>) -> Kinds {
+fn read_kinds(root: &TreeValue, faults: &mut Faults<'_>) -> Kinds {
     let mut kinds = Kinds::new();
     let Some(NodeValue::Object(members)) = member(root, "channels").map(|node| &node.value) else {
         return kinds;
@@ -350,7 +350,7 @@ fn read_kinds(root: &Node, faults: &mut Faults<'_>) -> Kinds {
 }
 
 /// The regular expression of an id's format, where it has one.
-fn id_pattern(node: &Node) -> Option<(String, Position)> {
+fn id_pattern(node: &TreeValue) -> Option<(String, TextPosition)> {
     let node = member(node, "pattern")?;
     match &node.value {
         NodeValue::String(expression) => Some((text_of(expression), node.at)),
@@ -365,7 +365,7 @@ fn regex_help(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     Some(last.strip_prefix("error: ").unwrap_or(last).to_owned())
 }
 
-fn is_id_format(node: &Node) -> bool {
+fn is_id_format(node: &TreeValue) -> bool {
     match &node.value {
         NodeValue::String(word) => &**word == b"uuid",
         NodeValue::Object(members) => match members.as_slice() {
@@ -378,7 +378,7 @@ fn is_id_format(node: &Node) -> bool {
 }
 
 fn read_route(
-    node: &Node,
+    node: &TreeValue,
     key: &str,
     kinds: &Kinds,
     envelope: Envelope,
@@ -392,10 +392,10 @@ fn read_route(
         name: Arc::from(text(node, "name")?),
         pattern: pattern?,
         targets,
-        payload: Payload::NAMES
+        payload: PayloadShape::NAMES
             .into_iter()
             .find(|(name, _)| Some(*name) == payload.as_deref())
-            .map_or(Payload::default(), |(_, payload)| payload),
+            .map_or(PayloadShape::default(), |(_, payload)| payload),
         oversize: read_oversize(node, key, faults),
         qos: match member(node, "qos").map(|node| &node.value) {
             Some(NodeValue::Number(level)) if &**level == "0" => Qos::AtMostOnce,
@@ -413,9 +413,9 @@ fn read_route(
     })
 }
 
-fn read_oversize(node: &Node, key: &str, faults: &mut Faults<'_>) -> Oversize {
+fn read_oversize(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> Oversize {
     let fields = member(node, "project");
-    let paths: Vec<(String, Position)> = elements(node, "project")
+    let paths: Vec<(String, TextPosition)> = elements(node, "project")
         .iter()
         .filter_map(|path| match &path.value {
             NodeValue::String(text) => Some((text_of(text), path.at)),
@@ -456,7 +456,7 @@ fn read_oversize(node: &Node, key: &str, faults: &mut Faults<'_>) -> Oversize {
     }
 }
 
-fn read_order(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<TopicOrder> {
+fn read_order(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> Option<TopicOrder> {
     let order = text(node, "order")?;
     let mut names = TopicOrder::NAMES.into_iter();
     let (_, order) = names.find(|(name, _)| *name == order)?;
@@ -478,7 +478,7 @@ fn read_order(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<TopicOr
     Some(order)
 }
 
-fn read_expires(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<Duration> {
+fn read_expires(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> Option<Duration> {
     let expires = text(node, "expires")?.parse_duration()?;
     let within =
         u32::try_from(expires.as_secs()).is_ok_and(|s| MESSAGE_EXPIRY_SECONDS.contains(&s));

@@ -11,7 +11,7 @@ use super::fault::{Fault, Place, Severity};
 use super::secret::MASK;
 use super::shape::{FILE, Shape};
 use super::{Source, yaml};
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// Variables with this beginning that are not overrides.
 pub(super) const OTHER_VARIABLES: [&str; 12] = [
@@ -36,13 +36,16 @@ const PREFIX: &str = "EVENTCAST_";
 const NO_ENVIRONMENT: &str = "environment=";
 
 /// The tree with overrides in place, the names of the overrides by their column, and what is wrong with them.
-pub(super) fn apply(mut root: Node, source: &Source<'_>) -> (Node, Vec<String>, Vec<Fault>) {
+pub(super) fn apply(
+    mut root: TreeValue,
+    source: &Source<'_>,
+) -> (TreeValue, Vec<String>, Vec<Fault>) {
     let mut paths = Vec::new();
     scalars(&root, &Shape::Section(FILE), "", &mut paths);
     let mut origins = Vec::new();
     let mut faults = Vec::new();
     let mut set = |path: &str, shape: &Shape, value: &str, name: String| {
-        let at = Position {
+        let at = TextPosition {
             line: 0,
             column: origins.len(),
         };
@@ -53,7 +56,7 @@ pub(super) fn apply(mut root: Node, source: &Source<'_>) -> (Node, Vec<String>, 
             _ => ScalarStyle::Plain,
         };
         let value = yaml::scalar(value, style);
-        put(&mut root, path, Node { value, at });
+        put(&mut root, path, TreeValue { value, at });
     };
     for (variable, value) in &source.environment {
         match paths
@@ -145,7 +148,7 @@ fn variable_of(path: &str) -> String {
 
 /// The paths of all scalars that a file has or may have.
 pub(super) fn scalars<'s>(
-    node: &Node,
+    node: &TreeValue,
     shape: &'s Shape,
     path: &str,
     out: &mut Vec<(String, &'s Shape)>,
@@ -158,7 +161,7 @@ pub(super) fn scalars<'s>(
             }
         }
         (Shape::Section(keys), NodeValue::Object(members)) => {
-            let empty = Node {
+            let empty = TreeValue {
                 value: NodeValue::Null,
                 at: node.at,
             };
@@ -192,7 +195,7 @@ pub(super) fn scalars<'s>(
     }
 }
 
-fn name_of(element: &Node) -> Option<String> {
+fn name_of(element: &TreeValue) -> Option<String> {
     let NodeValue::Object(members) = &element.value else {
         return None;
     };
@@ -203,14 +206,14 @@ fn name_of(element: &Node) -> Option<String> {
 }
 
 /// A section that the file leaves out, with one value in it.
-fn section_with(path: &str, value: Node) -> Node {
-    let mut section = Node::empty_object(value.at);
+fn section_with(path: &str, value: TreeValue) -> TreeValue {
+    let mut section = TreeValue::empty_object(value.at);
     put(&mut section, path, value);
     section
 }
 
 /// Puts a value at a path that [`scalars`] gave.
-pub(super) fn put(node: &mut Node, path: &str, value: Node) {
+pub(super) fn put(node: &mut TreeValue, path: &str, value: TreeValue) {
     match &mut node.value {
         NodeValue::Object(members) => {
             // Names of the user's own may have dots in them: the longest key that fits is meant.
@@ -230,7 +233,7 @@ pub(super) fn put(node: &mut Node, path: &str, value: Node) {
                     } else {
                         section_with(rest, value)
                     };
-                    members.push(Member {
+                    members.push(ObjectMember {
                         key: key.into(),
                         key_at: at,
                         value,

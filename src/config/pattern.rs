@@ -8,12 +8,12 @@ use super::check::{self, Faults, text_of};
 use super::envelope::{MemberType, MissingField, member_type, missing};
 use super::fault::Severity;
 use crate::event::envelope::Envelope;
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 use crate::event::pattern::{Pattern, PatternError};
 
 /// Reads the pattern at `key`.
 pub(super) fn read(
-    node: &Node,
+    node: &TreeValue,
     key: &str,
     envelope: Envelope,
     faults: &mut Faults<'_>,
@@ -28,7 +28,7 @@ pub(super) fn read(
                 at: node.at,
                 ..error
             });
-            json = Node::parse(&text).ok();
+            json = TreeValue::parse(&text).ok();
             (pattern, json.as_ref(), Written::Json(node.at))
         }
         _ => return None,
@@ -52,7 +52,7 @@ pub(super) fn read(
                     None,
                 );
             }
-            if let Some(Node {
+            if let Some(TreeValue {
                 value: NodeValue::Object(members),
                 ..
             }) = tree.filter(|_| envelope != Envelope::Raw)
@@ -86,12 +86,12 @@ enum Written {
     /// The file.
     Yaml,
     /// JSON in a scalar, which begins at this place of the file.
-    Json(Position),
+    Json(TextPosition),
 }
 
 impl Written {
     /// A place in the file.
-    fn in_file(self, at: Position) -> Position {
+    fn in_file(self, at: TextPosition) -> TextPosition {
         match self {
             Self::Yaml => at,
             Self::Json(scalar) => scalar,
@@ -99,7 +99,7 @@ impl Written {
     }
 
     /// A place in words.
-    fn described(self, at: Position) -> String {
+    fn described(self, at: TextPosition) -> String {
         match self {
             Self::Yaml => format!("line {}", at.line),
             Self::Json(_) => format!("line {}, column {} of its JSON", at.line, at.column),
@@ -118,7 +118,7 @@ impl Search<'_, '_> {
         &mut self,
         code: &'static str,
         path: &str,
-        at: Position,
+        at: TextPosition,
         message: impl Into<String>,
         help: Option<String>,
     ) {
@@ -129,7 +129,7 @@ impl Search<'_, '_> {
     }
 
     /// Repeated keys, of which EventBridge would see the last one.
-    fn repeated(&mut self, node: &Node, path: &str) {
+    fn repeated(&mut self, node: &TreeValue, path: &str) {
         match &node.value {
             NodeValue::Object(members) => {
                 for (member, first) in check::repetitions(members) {
@@ -162,7 +162,7 @@ impl Search<'_, '_> {
     }
 
     /// Fields that no event has, and values that no event has in a field. `$or` is transparent.
-    fn members(&mut self, members: &[Member], parents: &[&str]) {
+    fn members(&mut self, members: &[ObjectMember], parents: &[&str]) {
         for member in members {
             if let ("$or", NodeValue::Array(branches)) = (&*member.key, &member.value.value) {
                 for branch in branches {
@@ -190,7 +190,7 @@ impl Search<'_, '_> {
         }
     }
 
-    fn missing(&mut self, member: &Member, path: &[&str], missing: &MissingField) {
+    fn missing(&mut self, member: &ObjectMember, path: &[&str], missing: &MissingField) {
         let path = path.join(".");
         let outcome = if asks_for_absence(&member.value) {
             "always holds"
@@ -203,7 +203,7 @@ impl Search<'_, '_> {
     }
 
     /// Values that a member of the envelope never has.
-    fn values(&mut self, values: &[Node], path: &[&str]) {
+    fn values(&mut self, values: &[TreeValue], path: &[&str]) {
         let [name] = path else { return };
         if !matches!(
             member_type(name),
@@ -221,7 +221,7 @@ impl Search<'_, '_> {
 }
 
 /// Whether a field that is missing is among what is asked for.
-fn asks_for_absence(value: &Node) -> bool {
+fn asks_for_absence(value: &TreeValue) -> bool {
     match &value.value {
         NodeValue::Array(values) => values.iter().any(|value| {
             operator(value, "exists")
@@ -233,7 +233,7 @@ fn asks_for_absence(value: &Node) -> bool {
 }
 
 /// The operand of an operator such as `prefix`.
-fn operator<'n>(value: &'n Node, name: &str) -> Option<&'n Node> {
+fn operator<'n>(value: &'n TreeValue, name: &str) -> Option<&'n TreeValue> {
     let NodeValue::Object(members) = &value.value else {
         return None;
     };
@@ -242,7 +242,7 @@ fn operator<'n>(value: &'n Node, name: &str) -> Option<&'n Node> {
 }
 
 /// The reason why a member that is text, or a list of text, never has a value, and what to write instead.
-fn never(member: &str, value: &Node) -> Option<(String, String)> {
+fn never(member: &str, value: &TreeValue) -> Option<(String, String)> {
     let in_quotes = |number: &str| format!("write it in quotes: \"{number}\"");
     match &value.value {
         NodeValue::Number(number) => Some((
@@ -263,7 +263,7 @@ fn never(member: &str, value: &Node) -> Option<(String, String)> {
     }
 }
 
-fn never_operator(member: &str, value: &Node) -> Option<(String, String)> {
+fn never_operator(member: &str, value: &TreeValue) -> Option<(String, String)> {
     if operator(value, "numeric").is_some() {
         return Some((
             "it is text in every event, and `numeric` compares numbers".into(),

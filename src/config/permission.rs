@@ -15,7 +15,7 @@ use super::queue_name::QueueName;
 use crate::policy::draft::{ArnCondition, Permissions, escaped};
 use crate::policy::scope::{Scope, ScopeError};
 use crate::route::table::Route;
-use crate::route::target::{Piece, Target};
+use crate::route::target::{TargetPart, TopicTarget};
 
 /// The topic of `eventcast doctor --publish`, below the environment. No route publishes there, so
 /// that a test message reaches no client.
@@ -285,7 +285,9 @@ impl Config {
                 let note = format!(
                     "`topic/{glob}`: `*` spans levels, so that deeper topics are allowed as well"
                 );
-                if target.pieces(&route.name).any(|piece| piece == Piece::Gap)
+                if target
+                    .pieces(&route.name)
+                    .any(|piece| piece == TargetPart::Gap)
                     && !notes.contains(&note)
                 {
                     notes.push(note);
@@ -296,16 +298,16 @@ impl Config {
     }
 
     /// The topics that a target can make, as a name in a policy.
-    fn glob(&self, route: &Route, target: &Target) -> String {
+    fn glob(&self, route: &Route, target: &TopicTarget) -> String {
         let mut glob = match &self.environment {
             Some(environment) => format!("{}/", escaped(environment)),
             None => String::new(),
         };
         for piece in target.pieces(&route.name) {
             match piece {
-                Piece::Text(text) => glob.push_str(&escaped(text)),
-                Piece::Gap if glob.ends_with('*') => {}
-                Piece::Gap => glob.push('*'),
+                TargetPart::Text(text) => glob.push_str(&escaped(text)),
+                TargetPart::Gap if glob.ends_with('*') => {}
+                TargetPart::Gap => glob.push('*'),
             }
         }
         glob
@@ -318,7 +320,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Source, load};
-    use crate::policy::arn::Arn;
+    use crate::policy::arn::ResourceArn;
     use crate::policy::context::Context;
     use crate::policy::document::Document;
     use crate::policy::evaluate::{Request, decide};
@@ -449,7 +451,7 @@ bridge:
             let resource = scope().arn_in("iot", &format!("topic/{topic}"));
             let request = Request {
                 action,
-                resource: Arn::new(&resource),
+                resource: ResourceArn::new(&resource),
                 context: &context,
             };
             decide(&documents, &request).is_allowed()

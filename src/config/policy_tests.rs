@@ -27,9 +27,9 @@ use super::check::{self, Faults, text_of};
 use super::fault::{Fault, Place, Severity};
 use super::shape::Shape;
 use super::{elements, member, text, yaml};
-use crate::event::pattern::tree::{Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 use crate::policy::ask::Ask;
-use crate::policy::context::{Context, Principal};
+use crate::policy::context::{ClientPrincipal, Context};
 use crate::policy::document::Document;
 use crate::policy::evaluate::Verdict;
 
@@ -73,7 +73,7 @@ pub struct PolicyRole {
     /// The token's claims.
     pub claims: serde_json::Value,
     /// Where the role is named.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// Where a policy comes from.
@@ -84,7 +84,7 @@ pub enum PolicySource {
         /// As written.
         path: String,
         /// Where it is named.
-        at: Position,
+        at: TextPosition,
     },
     /// Written out in the file of tests.
     Inline(Document),
@@ -143,13 +143,13 @@ impl Expected {
 /// # Errors
 /// All faults, in the order of the file.
 pub fn load(file: &str, source: &str) -> Result<PolicyTests, Vec<Fault>> {
-    let place = |at: Position| Place::file(file, at);
+    let place = |at: TextPosition| Place::file(file, at);
     let mut faults = Faults {
         place: &place,
         found: Vec::new(),
     };
     let root = match yaml::parse(source) {
-        Ok(root) => root.unwrap_or(Node::empty_object(Position { line: 1, column: 1 })),
+        Ok(root) => root.unwrap_or(TreeValue::empty_object(TextPosition { line: 1, column: 1 })),
         Err(error) => {
             faults.error("not-yaml", "", error.at, error.message);
             return Err(faults.found);
@@ -179,7 +179,7 @@ pub fn load(file: &str, source: &str) -> Result<PolicyTests, Vec<Fault>> {
 }
 
 /// An account as text or as a number, which YAML makes of it without quotes.
-fn account(node: &Node, faults: &mut Faults<'_>) -> Option<String> {
+fn account(node: &TreeValue, faults: &mut Faults<'_>) -> Option<String> {
     let account = match &node.value {
         NodeValue::String(text) => text_of(text),
         NodeValue::Number(number) => number.to_string(),
@@ -195,14 +195,16 @@ fn account(node: &Node, faults: &mut Faults<'_>) -> Option<String> {
     Some(account)
 }
 
-fn test(node: &Node, key: &str, faults: &mut Faults<'_>) -> PolicyTest {
+fn test(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> PolicyTest {
     let role = role(node, key, faults);
     let mut context = match member(node, "client") {
         Some(client) => client_context(client, &format!("{key}.client"), faults),
         None => Context::default(),
     };
     if role.is_some() {
-        context.principal = context.principal.or(Some(Principal::CustomAuthorizer));
+        context.principal = context
+            .principal
+            .or(Some(ClientPrincipal::CustomAuthorizer));
     } else if member(node, "client").is_none() {
         let message = format!("{key} has no `client`");
         let fault = faults.error("missing-key", &format!("{key}.client"), node.at, message);

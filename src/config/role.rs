@@ -8,12 +8,12 @@ use super::placeholder::{Roots, foreign};
 use super::{elements, flag, member, text};
 use crate::channel::id_extension::IdExtension;
 use crate::channel::{IdFormat, Kinds};
-use crate::event::pattern::tree::{Member, Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TreeValue};
 use crate::policy::principal::{ClientIdBinding, ClientIdRules};
 use crate::policy::role::{Entry, Role, Use};
 
 pub(super) fn read(
-    root: &Node,
+    root: &TreeValue,
     kinds: &Kinds,
     bridge_client_id: &str,
     faults: &mut Faults<'_>,
@@ -41,7 +41,7 @@ pub(super) fn read(
 }
 
 fn role(
-    section: &Member,
+    section: &ObjectMember,
     kinds: &Kinds,
     bridge_client_id: &str,
     faults: &mut Faults<'_>,
@@ -94,7 +94,7 @@ fn role(
 }
 
 fn entries(
-    node: &Node,
+    node: &TreeValue,
     role: &str,
     name: &str,
     purpose: Use,
@@ -115,7 +115,7 @@ fn entries(
 }
 
 fn entry(
-    node: &Node,
+    node: &TreeValue,
     key: &str,
     purpose: Use,
     kinds: &Kinds,
@@ -155,7 +155,7 @@ fn entry(
 }
 
 /// The binding as written, or as the format of the channel's ids makes it.
-fn binding(role: &Node, bind: &Entry) -> ClientIdBinding {
+fn binding(role: &TreeValue, bind: &Entry) -> ClientIdBinding {
     match text(role, "client_ids").as_deref() {
         Some("exact") => ClientIdBinding::Exact,
         Some("prefix") => ClientIdBinding::Prefix,
@@ -166,7 +166,7 @@ fn binding(role: &Node, bind: &Entry) -> ClientIdBinding {
 }
 
 /// Ids that every role refuses, since the bridge's connections have client ids that begin with them.
-fn warn_of_reserved_client_ids(role: &Role, section: &Member, faults: &mut Faults<'_>) {
+fn warn_of_reserved_client_ids(role: &Role, section: &ObjectMember, faults: &mut Faults<'_>) {
     let (Some(kind), Some(reserved)) = (role.bind.kind(), role.client_ids.reserved.as_deref())
     else {
         return;
@@ -203,7 +203,7 @@ const A_UUID: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
 fn check_shared_client_ids(
     role: &Role,
     before: &[Role],
-    section: &Member,
+    section: &ObjectMember,
     faults: &mut Faults<'_>,
 ) {
     let Some(kind) = role.bind.kind() else {

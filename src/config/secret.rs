@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use super::check::{join, text_of};
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 /// Text in place of a secret, in messages.
 pub const MASK: &str = "…";
@@ -62,7 +62,7 @@ pub(super) fn is_secret(path: &str) -> bool {
 }
 
 /// Adds the secret values of a tree, by the section and by the names of keys.
-pub(super) fn collect(node: &Node, path: &str, out: &mut Vec<String>) {
+pub(super) fn collect(node: &TreeValue, path: &str, out: &mut Vec<String>) {
     match &node.value {
         NodeValue::Object(members) => {
             for member in members {

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::check::{Faults, ParseDuration, join};
 use super::{member, text};
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 /// The number of a key.
-pub(super) fn number(node: &Node, key: &str, default: usize) -> usize {
+pub(super) fn number(node: &TreeValue, key: &str, default: usize) -> usize {
     match member(node, key).map(|node| &node.value) {
         Some(NodeValue::Number(digits)) => digits.parse().unwrap_or(default),
         _ => default,
@@ -21,7 +21,7 @@ pub(super) fn number(node: &Node, key: &str, default: usize) -> usize {
 /// The time of a key, with a fault where it is outside its bounds, both of which belong to it.
 /// `path` is the section's.
 pub(super) fn time(
-    node: &Node,
+    node: &TreeValue,
     (path, name): (&str, &str),
     default: Duration,
     (least, most): (Duration, Duration),
@@ -43,7 +43,7 @@ pub(super) fn time(
 /// The address and port to listen on of a key, with a fault where it is none. `path` is the
 /// section's, `example` an address for it.
 pub(super) fn listen_address(
-    node: &Node,
+    node: &TreeValue,
     (path, name): (&str, &str),
     example: &str,
     faults: &mut Faults<'_>,

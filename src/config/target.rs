@@ -10,17 +10,17 @@ use super::placeholder::{Roots, foreign};
 use crate::channel::template::{self, Part, Placeholder, Template};
 use crate::channel::{IdFormat, Kinds};
 use crate::event::envelope::Envelope;
-use crate::event::pattern::tree::{Node, NodeValue};
-use crate::route::target::Target;
+use crate::event::pattern::tree::{NodeValue, TreeValue};
+use crate::route::target::TopicTarget;
 
 /// Reads the targets of the route at `key`.
 pub(super) fn read(
-    route: &Node,
+    route: &TreeValue,
     key: &str,
     kinds: &Kinds,
     envelope: Envelope,
     faults: &mut Faults<'_>,
-) -> Vec<Target> {
+) -> Vec<TopicTarget> {
     let mut targets = Vec::new();
     let roots = match envelope {
         Envelope::Raw => Roots::Body,
@@ -33,7 +33,7 @@ pub(super) fn read(
         let written = text_of(written);
         let key = format!("{key}.to[{index}]");
         let foreign = foreign(&written, roots);
-        match Target::parse(&written, kinds) {
+        match TopicTarget::parse(&written, kinds) {
             Ok(target) => {
                 for found in &foreign {
                     let message = format!(
@@ -76,9 +76,9 @@ fn placeholders(template: &Template) -> impl Iterator<Item = &Placeholder> {
 
 fn warn_of_missing_fields(
     written: &str,
-    target: &Target,
+    target: &TopicTarget,
     key: &str,
-    node: &Node,
+    node: &TreeValue,
     faults: &mut Faults<'_>,
 ) {
     for placeholder in placeholders(target.template()) {
@@ -136,7 +136,7 @@ fn warn_of_impossible_ids(
     written: &str,
     kinds: &Kinds,
     key: &str,
-    node: &Node,
+    node: &TreeValue,
     faults: &mut Faults<'_>,
 ) {
     let Ok(Some((kind, id))) = template::channel(written, kinds) else {

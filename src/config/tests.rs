@@ -91,13 +91,13 @@ fn a_good_file() {
     };
     assert_eq!(
         (first.payload, first.qos),
-        (Payload::Detail, Qos::AtLeastOnce)
+        (PayloadShape::Detail, Qos::AtLeastOnce)
     );
     assert_eq!(first.expires, Some(Duration::from_secs(300)));
     assert_eq!(first.targets.len(), 2);
     assert_eq!(
         (second.payload, second.qos),
-        (Payload::Event, Qos::AtMostOnce)
+        (PayloadShape::Event, Qos::AtMostOnce)
     );
     assert_eq!(second.on_invalid_topic, OnInvalidTopic::Skip);
 }

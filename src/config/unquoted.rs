@@ -2,18 +2,18 @@
 //! that `to: [order:{detail.id}]` is a list of mappings (YAML 1.2.2, section 7.4, "Flow Collection
 //! Styles").
 
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 /// The advice. It quotes nothing: the text may be a secret.
 const ADVICE: &str =
     "put text that has braces between quotation marks, such as \"order:{detail.id}\"";
 
 /// The advice for a value that is a mapping of nothing, as an unquoted placeholder is.
-pub(super) fn advice(node: &Node) -> Option<String> {
+pub(super) fn advice(node: &TreeValue) -> Option<String> {
     is_placeholder(node).then(|| ADVICE.to_owned())
 }
 
-fn is_placeholder(node: &Node) -> bool {
+fn is_placeholder(node: &TreeValue) -> bool {
     match &node.value {
         NodeValue::Object(members) => match members.as_slice() {
             [only] => matches!(only.value.value, NodeValue::Null) || is_placeholder(&only.value),

@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// The most nodes a file may have, aliases followed: a bound against files that multiply themselves.
 const MAX_NODES: usize = 100_000;
@@ -35,11 +35,11 @@ pub struct YamlError {
     /// One line.
     pub message: String,
     /// The place.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// Reads a file that has one document; `None` when it has nothing in it.
-pub(crate) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
+pub(crate) fn parse(text: &str) -> Result<Option<TreeValue>, YamlError> {
     read(text, false)
 }
 
@@ -48,17 +48,17 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
 ///
 /// # Errors
 /// [`YamlError`] with the first place where it is not YAML.
-pub fn parse_template(text: &str) -> Result<Option<Node>, YamlError> {
+pub fn parse_template(text: &str) -> Result<Option<TreeValue>, YamlError> {
     read(text, true)
 }
 
-fn read(text: &str, has_functions: bool) -> Result<Option<Node>, YamlError> {
+fn read(text: &str, has_functions: bool) -> Result<Option<TreeValue>, YamlError> {
     if text.len() > MAX_FILE_BYTES {
         let message = format!(
             "the file has {} bytes; {MAX_FILE_BYTES} are accepted",
             text.len()
         );
-        return Err(fail(message, Position { line: 1, column: 1 }));
+        return Err(fail(message, TextPosition { line: 1, column: 1 }));
     }
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
@@ -81,14 +81,14 @@ fn read(text: &str, has_functions: bool) -> Result<Option<Node>, YamlError> {
     }
 }
 
-fn position(span: &Span) -> Position {
-    Position {
+fn position(span: &Span) -> TextPosition {
+    TextPosition {
         line: span.start.line(),
         column: span.start.col() + 1,
     }
 }
 
-fn fail(message: impl Into<String>, at: Position) -> YamlError {
+fn fail(message: impl Into<String>, at: TextPosition) -> YamlError {
     YamlError {
         message: message.into(),
         at,
@@ -100,7 +100,7 @@ impl From<ScanError> for YamlError {
         let marker = error.marker();
         Self {
             message: format!("not YAML: {}", error.info()),
-            at: Position {
+            at: TextPosition {
                 line: marker.line(),
                 column: marker.col() + 1,
             },
@@ -109,7 +109,7 @@ impl From<ScanError> for YamlError {
 }
 
 /// Refuses a file before the copy that would take it over the bound is made.
-fn within_copies(bytes: usize, at: Position) -> Result<(), YamlError> {
+fn within_copies(bytes: usize, at: TextPosition) -> Result<(), YamlError> {
     if bytes <= MAX_COPIED_BYTES {
         return Ok(());
     }
@@ -123,7 +123,7 @@ struct Reader<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
     /// Whether tags are functions of CloudFormation.
     has_functions: bool,
-    anchors: HashMap<usize, (Node, TreeSize)>,
+    anchors: HashMap<usize, (TreeValue, TreeSize)>,
     nodes: usize,
     /// The memory that copies for anchors and aliases take.
     copied_bytes: usize,
@@ -137,7 +137,12 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn node(&mut self, event: Event<'t>, span: &Span, depth: usize) -> Result<Node, YamlError> {
+    fn node(
+        &mut self,
+        event: Event<'t>,
+        span: &Span,
+        depth: usize,
+    ) -> Result<TreeValue, YamlError> {
         let at = position(span);
         self.nodes += 1;
         if depth > MAX_DEPTH {
@@ -163,7 +168,7 @@ impl<'t> Reader<'t> {
             }
             _ => return Err(fail("the document ends too early", at)),
         };
-        let mut node = Node { value, at };
+        let mut node = TreeValue { value, at };
         if let Some(tag) = tag.filter(|_| self.has_functions) {
             node = function(&tag, node);
         }
@@ -189,7 +194,7 @@ impl<'t> Reader<'t> {
 
     fn mapping(&mut self, depth: usize) -> Result<NodeValue, YamlError> {
         let mut members = Vec::new();
-        let mut merge: Option<(Node, Position)> = None;
+        let mut merge: Option<(TreeValue, TextPosition)> = None;
         loop {
             let (event, span) = self.next()?;
             let key_at = position(&span);
@@ -201,7 +206,7 @@ impl<'t> Reader<'t> {
             let (event, span) = self.next()?;
             let value = self.node(event, &span, depth + 1)?;
             if &*key != MERGE || style != ScalarStyle::Plain {
-                members.push(Member { key, key_at, value });
+                members.push(ObjectMember { key, key_at, value });
             } else if let Some((_, first)) = merge {
                 let message = format!(
                     "`<<` is repeated; the first is in line {}: merge a list, as in <<: [*a, *b]",
@@ -220,7 +225,7 @@ impl<'t> Reader<'t> {
 }
 
 /// A value with a short form of a function before it, in the long form.
-fn function(tag: &Tag, value: Node) -> Node {
+fn function(tag: &Tag, value: TreeValue) -> TreeValue {
     if tag.handle != "!" {
         return value;
     }
@@ -230,14 +235,18 @@ fn function(tag: &Tag, value: Node) -> Node {
         name => format!("Fn::{name}"),
     };
     let at = value.at;
-    Node::object_of(key, value, at)
+    TreeValue::object_of(key, value, at)
 }
 
 /// The key that merges mappings.
 const MERGE: &str = "<<";
 
 /// Adds the members of one mapping, or of a list of mappings, that are not there yet.
-fn merge_into(members: &mut Vec<Member>, value: Node, at: Position) -> Result<(), YamlError> {
+fn merge_into(
+    members: &mut Vec<ObjectMember>,
+    value: TreeValue,
+    at: TextPosition,
+) -> Result<(), YamlError> {
     let sources = match value.value {
         NodeValue::Array(elements) => elements,
         _ => vec![value],
@@ -267,15 +276,16 @@ struct TreeSize {
 }
 
 impl TreeSize {
-    fn of(node: &Node) -> Self {
+    fn of(node: &TreeValue) -> Self {
         let mut size = Self {
             nodes: 1,
-            bytes: size_of::<Node>(),
+            bytes: size_of::<TreeValue>(),
         };
         match &node.value {
             NodeValue::Object(members) => {
                 for member in members {
-                    size.bytes += member.key.len() + size_of::<Member>() - size_of::<Node>();
+                    size.bytes +=
+                        member.key.len() + size_of::<ObjectMember>() - size_of::<TreeValue>();
                     size.add(Self::of(&member.value));
                 }
             }
@@ -328,7 +338,7 @@ mod tests {
         let NodeValue::Object(members) = node.value else {
             panic!("a mapping")
         };
-        assert_eq!(members[2].key_at, Position { line: 5, column: 1 });
+        assert_eq!(members[2].key_at, TextPosition { line: 5, column: 1 });
     }
 
     #[test]

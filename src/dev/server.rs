@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::broker::Broker;
-use super::bus::{self, api::Buses};
-use super::control_plane::{self, ControlPlane, Parts};
+use super::bus::{self, api::EventBusService};
+use super::control_plane::{self, ControlPlane, ControlPlaneParts};
 use super::data_plane::{self, DataPlane};
 use super::faults::{Faults, FaultyActions, Kind};
 use super::inspector::Inspector;
@@ -27,7 +27,7 @@ use super::observers::Observations;
 use super::query::{self, QueryCall};
 use super::queue::{
     self,
-    api::{CallOrigin, Queues},
+    api::{CallOrigin, QueueService},
 };
 use super::refusal::Refusal;
 use super::service::Service;
@@ -51,7 +51,7 @@ pub struct Options {
     /// The broker beside them: its data plane is here, and its faults are asked for here too.
     pub broker: Option<Broker>,
     /// The broker's control plane, if it has a registry.
-    pub control_plane: Option<Parts>,
+    pub control_plane: Option<ControlPlaneParts>,
     /// Hosts and origins whose requests are answered.
     pub sites: Arc<AllowedSites>,
     /// What is served on the same port besides, at addresses of its own.
@@ -72,8 +72,8 @@ impl Default for Options {
 }
 
 struct Server {
-    queues: Arc<Queues>,
-    buses: Buses,
+    queues: Arc<QueueService>,
+    buses: EventBusService,
     broker: Option<Broker>,
     data_plane: Option<DataPlane>,
     control_plane: Option<ControlPlane>,
@@ -91,12 +91,12 @@ pub struct Platform(Arc<Server>);
 impl Platform {
     /// Nothing in them yet but the bus that every account has.
     pub fn new(options: Options) -> Self {
-        let queues = Arc::new(Queues::new(&options.region));
+        let queues = Arc::new(QueueService::new(&options.region));
         let control_plane = options.control_plane.zip(options.broker.clone());
         let control_plane =
             control_plane.map(|(parts, broker)| ControlPlane::new(parts, broker, options.delay));
         Self(Arc::new(Server {
-            buses: Buses::new(&options.region, Arc::clone(&queues)),
+            buses: EventBusService::new(&options.region, Arc::clone(&queues)),
             queues,
             faults: options
                 .broker

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::foreign::ForeignBody;
-use super::scan::{Problem, ScanError};
-use super::scanned::{Kind, Scanned, Value};
+use super::scan::{JsonProblem, ScanError};
+use super::scanned::{CapturedFields, CapturedValue, ValueKind};
 use super::words::{described, words};
 
 const ONE: &str = "a body is one JSON object";
@@ -69,16 +69,16 @@ impl DecodeError {
     pub(super) fn of_text(error: ScanError, body: &Bytes) -> Self {
         let next = body.get(error.offset);
         match (error.problem, next) {
-            (Problem::Trailing, Some(b'{' | b'[' | b'"')) => Self::SeveralValues(error.offset),
+            (JsonProblem::Trailing, Some(b'{' | b'[' | b'"')) => Self::SeveralValues(error.offset),
             _ => Self::Json(error),
         }
     }
 
     /// The reason for a body whose root is no object.
-    pub(crate) fn of_root(scanned: &Scanned) -> Self {
+    pub(crate) fn of_root(scanned: &CapturedFields) -> Self {
         let body = scanned.body();
         let text = match scanned.root() {
-            Kind::String => serde_json::from_slice(body).unwrap_or_else(|_| String::from("?")),
+            ValueKind::String => serde_json::from_slice(body).unwrap_or_else(|_| String::from("?")),
             _ => String::from_utf8_lossy(body).into_owned(),
         };
         Self::NotObject(words(scanned.root(), text.as_bytes()))
@@ -88,7 +88,7 @@ impl DecodeError {
     pub(super) fn of_member(
         name: &'static str,
         wanted: &'static str,
-        found: Option<Value<'_>>,
+        found: Option<CapturedValue<'_>>,
     ) -> Self {
         Self::Member {
             name,

@@ -13,11 +13,11 @@
 use bytes::Bytes;
 
 use super::decode_error::DecodeError;
-use super::fields::{FieldId, Fields};
+use super::fields::{FieldId, FieldTrie};
 use super::foreign::recognise;
 use super::notification::NotificationReader;
 use super::scan::scan;
-use super::scanned::{Kind, Scanned, Value};
+use super::scanned::{CapturedFields, CapturedValue, ValueKind};
 use super::trace::is_traceparent;
 
 /// Version-2 names of the classic fields.
@@ -61,7 +61,7 @@ impl Envelope {
     ];
 
     /// Lets `fields` find the classic names in version-2 deliveries, where the envelope has them.
-    pub(crate) fn add_aliases(self, fields: &mut Fields) {
+    pub(crate) fn add_aliases(self, fields: &mut FieldTrie) {
         if self != Self::Raw {
             for (from, to) in VERSION_2 {
                 fields.alias(from, to);
@@ -72,9 +72,9 @@ impl Envelope {
 
 /// Reads bodies as events. Built once for a set of routes, shared by all deliveries.
 #[derive(Clone, Debug)]
-pub struct Decoder {
+pub struct EventDecoder {
     envelope: Envelope,
-    fields: Fields,
+    fields: FieldTrie,
     facts: FactIds,
     notifications: NotificationReader,
 }
@@ -95,9 +95,9 @@ struct FactIds {
     topic: FieldId,
 }
 
-impl Decoder {
+impl EventDecoder {
     /// A decoder that captures `fields` besides the envelope's own.
-    pub fn new(envelope: Envelope, mut fields: Fields) -> Self {
+    pub fn new(envelope: Envelope, mut fields: FieldTrie) -> Self {
         envelope.add_aliases(&mut fields);
         let facts = FactIds {
             id: fields.add("id"),
@@ -133,7 +133,7 @@ impl Decoder {
     pub fn decode<'m>(
         &self,
         body: &Bytes,
-        origin: impl Into<Origin<'m>>,
+        origin: impl Into<MessageOrigin<'m>>,
     ) -> Result<Event<'m>, DecodeError> {
         let origin = origin.into();
         if self.envelope == Envelope::Sns
@@ -145,10 +145,12 @@ impl Decoder {
         self.event(body, origin)
     }
 
-    fn event<'m>(&self, body: &Bytes, origin: Origin<'m>) -> Result<Event<'m>, DecodeError> {
+    fn event<'m>(&self, body: &Bytes, origin: MessageOrigin<'m>) -> Result<Event<'m>, DecodeError> {
         let decoded = match scan(body, &self.fields) {
             Err(error) => Err(DecodeError::of_text(error, body)),
-            Ok(scanned) if scanned.root() != Kind::Object => Err(DecodeError::of_root(&scanned)),
+            Ok(scanned) if scanned.root() != ValueKind::Object => {
+                Err(DecodeError::of_root(&scanned))
+            }
             Ok(scanned) => Event {
                 scanned,
                 facts: self.facts,
@@ -179,14 +181,14 @@ impl Decoder {
 
 /// What the queue says of a body.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'m> {
+pub struct MessageOrigin<'m> {
     /// The queue's id of the message; it stands in for the event's id where the envelope has none (raw bodies).
     pub message_id: &'m str,
     /// The W3C trace context of whoever sent the message; the event's own comes before it.
     pub traceparent: Option<&'m str>,
 }
 
-impl<'m> From<&'m str> for Origin<'m> {
+impl<'m> From<&'m str> for MessageOrigin<'m> {
     fn from(message_id: &'m str) -> Self {
         Self {
             message_id,
@@ -198,9 +200,9 @@ impl<'m> From<&'m str> for Origin<'m> {
 /// One event: the received bytes, and what was captured in the one pass over them.
 #[derive(Clone, Debug)]
 pub struct Event<'m> {
-    scanned: Scanned,
+    scanned: CapturedFields,
     facts: FactIds,
-    origin: Origin<'m>,
+    origin: MessageOrigin<'m>,
     envelope: Envelope,
 }
 
@@ -211,7 +213,7 @@ impl Event<'_> {
         if classic {
             self.occurs_once(facts.metadata, METADATA)?;
             let metadata = self.scanned.first(facts.metadata);
-            if metadata.is_some_and(|value| value.kind == Kind::Array) {
+            if metadata.is_some_and(|value| value.kind == ValueKind::Array) {
                 return Err(DecodeError::of_member(METADATA, "an object", metadata));
             }
         }
@@ -242,10 +244,10 @@ impl Event<'_> {
                 let wanted = match found {
                     // EventBridge gives every event an id, and takes none without a source and a
                     // detail type (API reference, PutEvents).
-                    Some(value) if value.kind == Kind::String && value.text.is_empty() => {
+                    Some(value) if value.kind == ValueKind::String && value.text.is_empty() => {
                         "text with a character at least"
                     }
-                    Some(value) if value.kind == Kind::String => "Unicode text",
+                    Some(value) if value.kind == ValueKind::String => "Unicode text",
                     _ => "text",
                 };
                 return Err(DecodeError::of_member(name, wanted, found));
@@ -260,17 +262,19 @@ impl Event<'_> {
                 (facts.region, "region"),
             ] {
                 let found = self.scanned.first(field);
-                if found.is_some_and(|value| !matches!(value.kind, Kind::String | Kind::Null)) {
+                if found
+                    .is_some_and(|value| !matches!(value.kind, ValueKind::String | ValueKind::Null))
+                {
                     return Err(DecodeError::of_member(name, "text", found));
                 }
             }
         }
         let detail = self.scanned.first(facts.detail);
         match detail.map(|value| value.kind) {
-            Some(Kind::Object) => Ok(self),
+            Some(ValueKind::Object) => Ok(self),
             // What was put raw on a version-2 bus may be text or a number. An array would be
             // several events in one.
-            Some(kind) if self.is_version_2() && kind != Kind::Array => Ok(self),
+            Some(kind) if self.is_version_2() && kind != ValueKind::Array => Ok(self),
             _ => Err(DecodeError::of_member("detail", "an object", detail)),
         }
     }
@@ -346,7 +350,7 @@ impl Event<'_> {
     }
 
     /// The platform's own data: `detail`, or `Data` of a version-2 bus; for raw bodies the `detail` member, if any.
-    pub fn detail(&self) -> Option<Value<'_>> {
+    pub fn detail(&self) -> Option<CapturedValue<'_>> {
         self.scanned.first(self.facts.detail)
     }
 
@@ -364,11 +368,11 @@ impl Event<'_> {
         let mut names = self.scanned.values(self.facts.replay_name);
         // A rule's input transformer may write `null` or empty text for a member that the event does not have.
         kinds.any(|kind| kind.text == b"REPLAY")
-            || names.any(|name| name.kind != Kind::Null && !name.text.is_empty())
+            || names.any(|name| name.kind != ValueKind::Null && !name.text.is_empty())
     }
 
     /// Everything that was captured.
-    pub fn scanned(&self) -> &Scanned {
+    pub fn scanned(&self) -> &CapturedFields {
         &self.scanned
     }
 
@@ -380,7 +384,7 @@ impl Event<'_> {
     fn text(&self, field: FieldId) -> Option<&str> {
         self.scanned
             .first(field)
-            .filter(|value| value.kind == Kind::String)
+            .filter(|value| value.kind == ValueKind::String)
             .and_then(|value| value.as_str())
     }
 }

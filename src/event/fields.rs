@@ -30,7 +30,7 @@ impl NodeId {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Node {
+struct FieldNode {
     children: FxHashMap<Box<[u8]>, NodeId>,
     field: Option<FieldId>,
     /// How many path segments lead here.
@@ -39,24 +39,24 @@ struct Node {
 
 /// The set of paths that a scan captures.
 #[derive(Clone, Debug)]
-pub struct Fields {
-    nodes: Vec<Node>,
+pub struct FieldTrie {
+    nodes: Vec<FieldNode>,
     paths: Vec<Box<str>>,
 }
 
-impl Default for Fields {
+impl Default for FieldTrie {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Fields {
+impl FieldTrie {
     pub(super) const ROOT: NodeId = NodeId(0);
 
     /// No fields at all.
     pub fn new() -> Self {
         Self {
-            nodes: vec![Node::default()],
+            nodes: vec![FieldNode::default()],
             paths: Vec::new(),
         }
     }
@@ -136,9 +136,9 @@ impl Fields {
             parent.children.insert(segment.into(), child);
             depth = parent.depth.saturating_add(1);
         }
-        self.nodes.push(Node {
+        self.nodes.push(FieldNode {
             depth,
-            ..Node::default()
+            ..FieldNode::default()
         });
         child
     }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_same_path_has_the_same_id() {
-        let mut fields = Fields::new();
+        let mut fields = FieldTrie::new();
         let a = fields.add("detail.a");
         let b = fields.add("detail.b");
         assert_eq!(fields.add("detail.a"), a);
@@ -199,24 +199,24 @@ mod tests {
 
     #[test]
     fn a_dotted_key_is_a_path() {
-        let mut fields = Fields::new();
+        let mut fields = FieldTrie::new();
         let id = fields.add("a.b.c");
         let node = fields
-            .descend(Fields::ROOT, b"a.b")
+            .descend(FieldTrie::ROOT, b"a.b")
             .and_then(|node| fields.descend(node, b"c"))
             .unwrap();
         assert_eq!(fields.field(node), Some(id));
         assert_eq!(fields.depth(node), 3);
-        assert!(fields.descend(Fields::ROOT, b"a.x").is_none());
+        assert!(fields.descend(FieldTrie::ROOT, b"a.x").is_none());
     }
 
     #[test]
     fn an_alias_leads_to_the_same_field() {
-        let mut fields = Fields::new();
+        let mut fields = FieldTrie::new();
         let id = fields.add("detail.a");
         fields.alias("Data", "detail");
         let node = fields
-            .descend(Fields::ROOT, b"Data")
+            .descend(FieldTrie::ROOT, b"Data")
             .and_then(|node| fields.descend(node, b"a"))
             .unwrap();
         assert_eq!(fields.field(node), Some(id));

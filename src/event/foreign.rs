@@ -5,9 +5,9 @@
 
 use bytes::Bytes;
 
-use super::fields::Fields;
+use super::fields::FieldTrie;
 use super::scan::scan;
-use super::scanned::{Kind, Scanned};
+use super::scanned::{CapturedFields, ValueKind};
 
 /// A kind of body that is no event.
 #[derive(Debug, PartialEq, Eq)]
@@ -236,7 +236,7 @@ enum TextPrefix {
 
 /// The kind of a body that is not an event, where it is a known one.
 pub(super) fn recognise(body: &Bytes) -> Option<&'static ForeignBody> {
-    let mut fields = Fields::new();
+    let mut fields = FieldTrie::new();
     for mark in KINDS.iter().flat_map(|kind| kind.marks) {
         fields.add(mark.path());
     }
@@ -244,11 +244,11 @@ pub(super) fn recognise(body: &Bytes) -> Option<&'static ForeignBody> {
         return text(std::str::from_utf8(body).ok()?, TEXTS);
     };
     match scanned.root() {
-        Kind::Object => KINDS.iter().find(|kind| {
+        ValueKind::Object => KINDS.iter().find(|kind| {
             let mut marks = kind.marks.iter();
             marks.all(|mark| mark.holds(&scanned, &fields))
         }),
-        Kind::String => {
+        ValueKind::String => {
             let string = serde_json::from_slice::<String>(body).ok()?;
             text(&string, ENCODED_TWICE).or_else(|| text(&string, TEXTS))
         }
@@ -263,16 +263,16 @@ impl MemberMark {
         }
     }
 
-    fn holds(&self, scanned: &Scanned, fields: &Fields) -> bool {
+    fn holds(&self, scanned: &CapturedFields, fields: &FieldTrie) -> bool {
         let Some(field) = fields.find(self.path()) else {
             return false;
         };
         let mut values = scanned.values(field);
         match self {
             Has(_) => values.next().is_some(),
-            Text(_) => values.any(|value| value.kind == Kind::String),
+            Text(_) => values.any(|value| value.kind == ValueKind::String),
             Is(_, text) => {
-                values.any(|value| value.kind == Kind::String && value.text == text.as_bytes())
+                values.any(|value| value.kind == ValueKind::String && value.text == text.as_bytes())
             }
         }
     }

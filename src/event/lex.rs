@@ -2,8 +2,8 @@
 //!
 //! It knows bytes and places, and nothing of events. The text is known to be UTF-8 before it gets here.
 
-use super::scan::{MAX_DEPTH, Problem, ScanError};
-use super::scanned::Kind;
+use super::scan::{JsonProblem, MAX_DEPTH, ScanError};
+use super::scanned::ValueKind;
 
 /// A string's place between its quotes.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +15,12 @@ pub(super) struct StringToken {
 }
 
 /// A place in a JSON text.
-pub(super) struct Lexer<'s> {
+pub(super) struct JsonLexer<'s> {
     bytes: &'s [u8],
     at: usize,
 }
 
-impl<'s> Lexer<'s> {
+impl<'s> JsonLexer<'s> {
     pub(super) fn new(bytes: &'s [u8]) -> Self {
         Self { bytes, at: 0 }
     }
@@ -35,7 +35,7 @@ impl<'s> Lexer<'s> {
         self.bytes.get(token.start..token.end).unwrap_or_default()
     }
 
-    fn fail<T>(&self, problem: Problem) -> Result<T, ScanError> {
+    fn fail<T>(&self, problem: JsonProblem) -> Result<T, ScanError> {
         Err(ScanError {
             problem,
             offset: self.at,
@@ -54,7 +54,7 @@ impl<'s> Lexer<'s> {
             match self.byte() {
                 Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
                 Some(byte) => return Ok(byte),
-                None => return self.fail(Problem::End),
+                None => return self.fail(JsonProblem::End),
             }
         }
     }
@@ -63,14 +63,14 @@ impl<'s> Lexer<'s> {
     pub(super) fn end(&mut self) -> Result<(), ScanError> {
         match self.peek() {
             Err(_) => Ok(()),
-            Ok(_) => self.fail(Problem::Trailing),
+            Ok(_) => self.fail(JsonProblem::Trailing),
         }
     }
 
     /// Steps over `{` or `[`, which `peek` saw, unless that goes too deep.
     pub(super) fn open(&mut self, depth: usize) -> Result<(), ScanError> {
         if depth >= MAX_DEPTH {
-            return self.fail(Problem::Depth);
+            return self.fail(JsonProblem::Depth);
         }
         self.at += 1;
         Ok(())
@@ -96,18 +96,18 @@ impl<'s> Lexer<'s> {
                 self.at += 1;
                 Ok(false)
             }
-            _ => self.fail(Problem::Unexpected),
+            _ => self.fail(JsonProblem::Unexpected),
         }
     }
 
     /// A member's name and the colon after it.
     pub(super) fn key(&mut self) -> Result<StringToken, ScanError> {
         if self.peek()? != b'"' {
-            return self.fail(Problem::Unexpected);
+            return self.fail(JsonProblem::Unexpected);
         }
         let key = self.string()?;
         if self.peek()? != b':' {
-            return self.fail(Problem::Unexpected);
+            return self.fail(JsonProblem::Unexpected);
         }
         self.at += 1;
         Ok(key)
@@ -134,9 +134,9 @@ impl<'s> Lexer<'s> {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(0..0x20) => return self.fail(Problem::Control),
+                Some(0..0x20) => return self.fail(JsonProblem::Control),
                 Some(_) => self.at += 1,
-                None => return self.fail(Problem::End),
+                None => return self.fail(JsonProblem::End),
             }
         }
     }
@@ -176,34 +176,34 @@ impl<'s> Lexer<'s> {
             }
             None => {
                 self.at += 1;
-                self.fail(Problem::End)
+                self.fail(JsonProblem::End)
             }
-            Some(_) => self.fail(Problem::Escape),
+            Some(_) => self.fail(JsonProblem::Escape),
         }
     }
 
     /// A number or one of the three literals.
-    pub(super) fn scalar(&mut self) -> Result<Kind, ScanError> {
+    pub(super) fn scalar(&mut self) -> Result<ValueKind, ScanError> {
         match self.byte() {
-            Some(b't') => self.literal(b"true", Kind::True),
-            Some(b'f') => self.literal(b"false", Kind::False),
-            Some(b'n') => self.literal(b"null", Kind::Null),
+            Some(b't') => self.literal(b"true", ValueKind::True),
+            Some(b'f') => self.literal(b"false", ValueKind::False),
+            Some(b'n') => self.literal(b"null", ValueKind::Null),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(_) => self.fail(Problem::Unexpected),
-            None => self.fail(Problem::End),
+            Some(_) => self.fail(JsonProblem::Unexpected),
+            None => self.fail(JsonProblem::End),
         }
     }
 
-    fn literal(&mut self, word: &[u8], kind: Kind) -> Result<Kind, ScanError> {
+    fn literal(&mut self, word: &[u8], kind: ValueKind) -> Result<ValueKind, ScanError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         if !rest.starts_with(word) {
-            return self.fail(Problem::Unexpected);
+            return self.fail(JsonProblem::Unexpected);
         }
         self.at += word.len();
         Ok(kind)
     }
 
-    fn number(&mut self) -> Result<Kind, ScanError> {
+    fn number(&mut self) -> Result<ValueKind, ScanError> {
         if self.byte() == Some(b'-') {
             self.at += 1;
         }
@@ -227,9 +227,9 @@ impl<'s> Lexer<'s> {
             self.byte(),
             Some(b'0'..=b'9' | b'.' | b'a'..=b'z' | b'A'..=b'Z')
         ) {
-            return self.fail(Problem::Number);
+            return self.fail(JsonProblem::Number);
         }
-        Ok(Kind::Number)
+        Ok(ValueKind::Number)
     }
 
     fn digits(&mut self) -> Result<(), ScanError> {
@@ -238,7 +238,7 @@ impl<'s> Lexer<'s> {
             self.at += 1;
         }
         if self.at == start {
-            return self.fail(Problem::Number);
+            return self.fail(JsonProblem::Number);
         }
         Ok(())
     }

@@ -6,14 +6,14 @@
 use bytes::Bytes;
 
 use super::decode_error::DecodeError;
-use super::fields::{FieldId, Fields};
+use super::fields::{FieldId, FieldTrie};
 use super::scan::scan;
-use super::scanned::{Kind, Scanned};
+use super::scanned::{CapturedFields, ValueKind};
 
 /// Finds the carried text of notifications.
 #[derive(Clone, Debug)]
 pub(super) struct NotificationReader {
-    fields: Fields,
+    fields: FieldTrie,
     kind: FieldId,
     topic: FieldId,
     message: FieldId,
@@ -23,7 +23,7 @@ pub(super) struct NotificationReader {
 
 impl NotificationReader {
     pub(super) fn new() -> Self {
-        let mut fields = Fields::new();
+        let mut fields = FieldTrie::new();
         Self {
             kind: fields.add("Type"),
             topic: fields.add("TopicArn"),
@@ -58,7 +58,7 @@ impl NotificationReader {
             }
         }
         let message = scanned.first(self.message);
-        match message.filter(|message| message.kind == Kind::String) {
+        match message.filter(|message| message.kind == ValueKind::String) {
             Some(message) => Ok(Some(Bytes::copy_from_slice(message.text))),
             None => Err(DecodeError::of_member("Message", "text", message)),
         }
@@ -71,9 +71,9 @@ impl NotificationReader {
         })
     }
 
-    fn is_notification(&self, scanned: &Scanned) -> bool {
+    fn is_notification(&self, scanned: &CapturedFields) -> bool {
         let mut kinds = scanned.values(self.kind);
-        scanned.root() == Kind::Object
+        scanned.root() == ValueKind::Object
             && kinds.any(|kind| kind.elements.is_empty() && kind.text == b"Notification")
             && scanned.first(self.topic).is_some()
     }

@@ -7,15 +7,15 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::envelope::Envelope;
-use super::fields::{FieldId, Fields};
+use super::fields::{FieldId, FieldTrie};
 use super::scan::scan;
-use super::scanned::{Element, Kind, Value};
+use super::scanned::{CapturedValue, ElementIndex, ValueKind};
 use super::words::described;
 
 /// One path, ready to be looked for in events.
 #[derive(Clone, Debug)]
 pub struct PathProbe {
-    fields: Fields,
+    fields: FieldTrie,
     /// The beginnings of the path, one segment longer each.
     levels: Vec<FieldId>,
 }
@@ -50,7 +50,7 @@ pub struct DeadEnds {
 impl PathProbe {
     /// A probe for a dotted path, with the names that the envelope gives it.
     pub fn new(path: &str, envelope: Envelope) -> Self {
-        let mut fields = Fields::new();
+        let mut fields = FieldTrie::new();
         envelope.add_aliases(&mut fields);
         let ends = path.match_indices('.').map(|(at, _)| at);
         let levels = ends
@@ -66,7 +66,7 @@ impl PathProbe {
         let Ok(scanned) = scan(event, &self.fields) else {
             return DeadEnds::default();
         };
-        let values: Vec<Vec<Value<'_>>> = self
+        let values: Vec<Vec<CapturedValue<'_>>> = self
             .levels
             .iter()
             .map(|field| scanned.values(*field).collect())
@@ -97,20 +97,20 @@ impl PathProbe {
     fn dead_end(
         &self,
         level: usize,
-        value: &Value<'_>,
-        same_level: &[Value<'_>],
-        deeper: &[Vec<Value<'_>>],
+        value: &CapturedValue<'_>,
+        same_level: &[CapturedValue<'_>],
+        deeper: &[Vec<CapturedValue<'_>>],
         arrays: &[u16],
     ) -> Option<(bool, DeadEnd)> {
         let last = level + 1 == self.levels.len();
         let here = |found: String| self.end(level, value.elements, Some(found));
         match value.kind {
-            Kind::Array => {
+            ValueKind::Array => {
                 let empty = !begins_inside(same_level, value);
                 empty.then(|| (false, here(described(value))))
             }
-            Kind::Object if deeper.iter().any(|values| begins_inside(values, value)) => None,
-            Kind::Object => {
+            ValueKind::Object if deeper.iter().any(|values| begins_inside(values, value)) => None,
+            ValueKind::Object => {
                 let passed = |depth: &&u16| usize::from(**depth) <= level + 1;
                 let in_array = |depth: &u16| value.elements.iter().any(|e| e.depth == *depth);
                 let missed = arrays.iter().filter(passed).find(|depth| !in_array(depth));
@@ -124,13 +124,13 @@ impl PathProbe {
                     None => (false, self.end(level + 1, value.elements, None)),
                 })
             }
-            Kind::Null => Some((false, here(described(value)))),
+            ValueKind::Null => Some((false, here(described(value)))),
             _ if last => None,
             _ => Some((true, here(described(value)))),
         }
     }
 
-    fn end(&self, level: usize, elements: &[Element], found: Option<String>) -> DeadEnd {
+    fn end(&self, level: usize, elements: &[ElementIndex], found: Option<String>) -> DeadEnd {
         let field = self.levels.get(level);
         let path = field.map_or("", |field| self.fields.path(*field));
         DeadEnd {
@@ -141,14 +141,14 @@ impl PathProbe {
 }
 
 /// Whether one of some values, which are in the order of the event, begins inside another value.
-fn begins_inside(values: &[Value<'_>], outer: &Value<'_>) -> bool {
+fn begins_inside(values: &[CapturedValue<'_>], outer: &CapturedValue<'_>) -> bool {
     let after = values.partition_point(|value| value.span.0 <= outer.span.0);
     let next = values.get(after);
     next.is_some_and(|value| value.span.0 < outer.span.1)
 }
 
 /// A place in an event: the segments of a path, with the elements of arrays that lead there.
-pub fn place<'p>(segments: impl Iterator<Item = &'p str>, elements: &[Element]) -> String {
+pub fn place<'p>(segments: impl Iterator<Item = &'p str>, elements: &[ElementIndex]) -> String {
     let mut place = String::new();
     for (at, segment) in segments.enumerate() {
         if at > 0 {

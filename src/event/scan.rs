@@ -10,9 +10,9 @@
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
-use super::fields::{FieldId, Fields, NodeId};
-use super::lex::{Lexer, StringToken};
-use super::scanned::{Capture, Element, Kind, Repeat, Scanned};
+use super::fields::{FieldId, FieldTrie, NodeId};
+use super::lex::{JsonLexer, StringToken};
+use super::scanned::{CapturePlace, CapturedFields, ElementIndex, RepeatedField, ValueKind};
 
 /// The deepest nesting that is followed. EventBridge refuses events nested deeper than 1,000 levels (user guide,
 /// PutEvents), and a bound keeps a hostile body off the stack.
@@ -23,14 +23,14 @@ pub const MAX_DEPTH: usize = 1_024;
 #[error("not JSON: {problem} at byte {offset}")]
 pub struct ScanError {
     /// What is wrong.
-    pub problem: Problem,
+    pub problem: JsonProblem,
     /// Where, in bytes from the beginning.
     pub offset: usize,
 }
 
 /// What is wrong with a text that is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum JsonProblem {
     /// The text ends too early.
     #[error("the text ends too early")]
     End,
@@ -64,14 +64,14 @@ pub enum Problem {
 ///
 /// # Errors
 /// [`ScanError`] when the text is not JSON, the whole of it included: also the parts that nobody asked for.
-pub fn scan(body: &Bytes, fields: &Fields) -> Result<Scanned, ScanError> {
+pub fn scan(body: &Bytes, fields: &FieldTrie) -> Result<CapturedFields, ScanError> {
     let fail = |problem, offset| ScanError { problem, offset };
     if u32::try_from(body.len()).is_err() {
-        return Err(fail(Problem::Size, 0));
+        return Err(fail(JsonProblem::Size, 0));
     }
-    std::str::from_utf8(body).map_err(|error| fail(Problem::Utf8, error.valid_up_to()))?;
-    let mut scan = Scan {
-        lexer: Lexer::new(body),
+    std::str::from_utf8(body).map_err(|error| fail(JsonProblem::Utf8, error.valid_up_to()))?;
+    let mut scan = ScanState {
+        lexer: JsonLexer::new(body),
         fields,
         captures: Vec::with_capacity(16),
         decoded: Vec::new(),
@@ -82,9 +82,9 @@ pub fn scan(body: &Bytes, fields: &Fields) -> Result<Scanned, ScanError> {
         stored: None,
         arrays: 0,
     };
-    let root = scan.value(Fields::ROOT, 0)?;
+    let root = scan.value(FieldTrie::ROOT, 0)?;
     scan.lexer.end()?;
-    let Scan {
+    let ScanState {
         captures,
         decoded,
         elements,
@@ -92,7 +92,7 @@ pub fn scan(body: &Bytes, fields: &Fields) -> Result<Scanned, ScanError> {
         ..
     } = scan;
     let (captures, starts) = by_field(captures, fields.len());
-    Ok(Scanned {
+    Ok(CapturedFields {
         body: body.clone(),
         root,
         captures,
@@ -104,7 +104,7 @@ pub fn scan(body: &Bytes, fields: &Fields) -> Result<Scanned, ScanError> {
 }
 
 /// Sorts captures by field, within one in the order of the event, and tells where each field's begin.
-fn by_field(captures: Vec<Capture>, fields: usize) -> (Vec<Capture>, Vec<u32>) {
+fn by_field(captures: Vec<CapturePlace>, fields: usize) -> (Vec<CapturePlace>, Vec<u32>) {
     let mut starts = vec![0_u32; fields + 1];
     for capture in &captures {
         if let Some(count) = starts.get_mut(capture.field.index() + 1) {
@@ -123,47 +123,47 @@ fn by_field(captures: Vec<Capture>, fields: usize) -> (Vec<Capture>, Vec<u32>) {
     (captures, starts)
 }
 
-struct Scan<'s> {
-    lexer: Lexer<'s>,
-    fields: &'s Fields,
-    captures: Vec<Capture>,
+struct ScanState<'s> {
+    lexer: JsonLexer<'s>,
+    fields: &'s FieldTrie,
+    captures: Vec<CapturePlace>,
     decoded: Vec<u8>,
-    elements: Vec<Element>,
+    elements: Vec<ElementIndex>,
     /// The array elements around the place of the scan.
-    way: SmallVec<[Element; 4]>,
+    way: SmallVec<[ElementIndex; 4]>,
     /// The places of the trie that the event has within the innermost array element, as bits.
     met: SmallVec<[u64; 8]>,
-    repeats: Vec<Repeat>,
+    repeats: Vec<RepeatedField>,
     /// Where `way` was last written to `elements`, while it has not changed since.
     stored: Option<(u32, u32)>,
     arrays: u32,
 }
 
-impl Scan<'_> {
+impl ScanState<'_> {
     /// One value at a node of the trie.
-    fn value(&mut self, node: NodeId, depth: usize) -> Result<Kind, ScanError> {
+    fn value(&mut self, node: NodeId, depth: usize) -> Result<ValueKind, ScanError> {
         let field = self.fields.field(node);
         let first = self.lexer.peek()?;
         let start = self.lexer.offset();
         match first {
             b'{' => {
-                let place = self.reserve(field, Kind::Object, start);
+                let place = self.reserve(field, ValueKind::Object, start);
                 self.object(node, depth)?;
                 self.finish(place);
-                Ok(Kind::Object)
+                Ok(ValueKind::Object)
             }
             b'[' => {
-                let place = self.reserve(field, Kind::Array, start);
+                let place = self.reserve(field, ValueKind::Array, start);
                 self.array(node, depth)?;
                 self.finish(place);
-                Ok(Kind::Array)
+                Ok(ValueKind::Array)
             }
             b'"' => {
                 let token = self.lexer.string()?;
                 if let Some(field) = field {
                     self.capture_string(field, start, token);
                 }
-                Ok(Kind::String)
+                Ok(ValueKind::String)
             }
             _ => {
                 let kind = self.lexer.scalar()?;
@@ -206,7 +206,7 @@ impl Scan<'_> {
             *word |= bit;
             if repeated {
                 let elements = self.store_way();
-                self.repeats.push(Repeat { node, elements });
+                self.repeats.push(RepeatedField { node, elements });
             }
         }
     }
@@ -215,7 +215,7 @@ impl Scan<'_> {
         self.lexer.open(depth)?;
         let array = self.arrays;
         self.arrays += 1;
-        let mut element = Element {
+        let mut element = ElementIndex {
             array,
             index: 0,
             depth: self.fields.depth(node),
@@ -241,11 +241,11 @@ impl Scan<'_> {
     }
 
     /// Begins a capture whose text is its JSON text; its end is filled in by [`finish`](Self::finish).
-    fn reserve(&mut self, field: Option<FieldId>, kind: Kind, start: usize) -> Option<usize> {
+    fn reserve(&mut self, field: Option<FieldId>, kind: ValueKind, start: usize) -> Option<usize> {
         let field = field?;
         let start = start as u32;
         let elements = self.store_way();
-        self.captures.push(Capture {
+        self.captures.push(CapturePlace {
             field,
             kind,
             span: (start, start),
@@ -273,9 +273,9 @@ impl Scan<'_> {
             (token.start as u32, token.end as u32)
         };
         let elements = self.store_way();
-        self.captures.push(Capture {
+        self.captures.push(CapturePlace {
             field,
-            kind: Kind::String,
+            kind: ValueKind::String,
             span: (start as u32, self.lexer.offset() as u32),
             text,
             decoded: token.escaped,

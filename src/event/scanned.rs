@@ -9,7 +9,7 @@ use super::fields::{FieldId, NodeId};
 
 /// What kind of JSON value was captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// A string; its text is decoded.
     String,
     /// A number; its text is as written.
@@ -26,7 +26,7 @@ pub enum Kind {
     Array,
 }
 
-impl Kind {
+impl ValueKind {
     /// Whether patterns see it: everything but objects and arrays.
     pub const fn is_leaf(self) -> bool {
         !matches!(self, Self::Object | Self::Array)
@@ -35,7 +35,7 @@ impl Kind {
 
 /// One step of a value's way through arrays: it came from element `index` of one array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Element {
+pub struct ElementIndex {
     /// Which array of the event, counted in the order of their beginnings.
     pub array: u32,
     /// Which element of it, from 0.
@@ -48,25 +48,25 @@ pub struct Element {
 
 /// One captured value.
 #[derive(Clone, Copy, Debug)]
-pub struct Value<'s> {
+pub struct CapturedValue<'s> {
     /// What it is.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// The decoded text of a string (WTF-8), the spelling of a number or literal, and the JSON text of anything else.
     pub text: &'s [u8],
     /// Where its JSON text stands in the scanned bytes, quotes included.
     pub span: (usize, usize),
     /// The arrays it came through, outermost first.
-    pub elements: &'s [Element],
+    pub elements: &'s [ElementIndex],
 }
 
-impl<'s> Value<'s> {
+impl<'s> CapturedValue<'s> {
     /// The text, unless it has a lone surrogate.
     pub fn as_str(&self) -> Option<&'s str> {
         std::str::from_utf8(self.text).ok()
     }
 
     /// The array elements that bind other fields of a pattern to the same elements: all but a scalar's own.
-    pub fn binding(&self) -> &'s [Element] {
+    pub fn binding(&self) -> &'s [ElementIndex] {
         match self.elements {
             [outer @ .., last] if last.scalar => outer,
             all => all,
@@ -76,9 +76,9 @@ impl<'s> Value<'s> {
 
 /// The elements that were chosen of arrays in a search for values that fit together: at most one of each array.
 #[derive(Clone, Debug, Default)]
-pub struct Chosen(SmallVec<[(u32, u32); 8]>);
+pub struct ArrayBindings(SmallVec<[(u32, u32); 8]>);
 
-impl Chosen {
+impl ArrayBindings {
     /// How many elements are chosen; what [`forget`](Self::forget) takes.
     pub fn count(&self) -> usize {
         self.0.len()
@@ -86,7 +86,7 @@ impl Chosen {
 
     /// Chooses elements, unless one contradicts those chosen before. What was added stays either way, until it is
     /// forgotten.
-    pub fn add<'e>(&mut self, elements: impl IntoIterator<Item = &'e Element>) -> bool {
+    pub fn add<'e>(&mut self, elements: impl IntoIterator<Item = &'e ElementIndex>) -> bool {
         for element in elements {
             match self.0.iter().find(|(array, _)| *array == element.array) {
                 Some((_, index)) if *index != element.index => return false,
@@ -98,7 +98,7 @@ impl Chosen {
     }
 
     /// Whether another element of the same array is chosen.
-    pub fn contradicts(&self, element: &Element) -> bool {
+    pub fn contradicts(&self, element: &ElementIndex) -> bool {
         let mut chosen = self.0.iter();
         chosen.any(|(array, index)| *array == element.array && *index != element.index)
     }
@@ -111,9 +111,9 @@ impl Chosen {
 
 /// One captured value, by places.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Capture {
+pub(super) struct CapturePlace {
     pub(super) field: FieldId,
-    pub(super) kind: Kind,
+    pub(super) kind: ValueKind,
     pub(super) span: (u32, u32),
     /// Where the text stands: in the body, or (`decoded`) in the arena of decoded strings.
     pub(super) text: (u32, u32),
@@ -123,39 +123,42 @@ pub(super) struct Capture {
 
 /// A place of the trie that an event has more than once, within the same elements of arrays.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Repeat {
+pub(super) struct RepeatedField {
     pub(super) node: NodeId,
     pub(super) elements: (u32, u32),
 }
 
 /// What one scan found. It holds the scanned bytes.
 #[derive(Clone, Debug)]
-pub struct Scanned {
+pub struct CapturedFields {
     pub(super) body: Bytes,
-    pub(super) root: Kind,
+    pub(super) root: ValueKind,
     /// Sorted by field, within a field in the order of the event.
-    pub(super) captures: Vec<Capture>,
+    pub(super) captures: Vec<CapturePlace>,
     /// Where each field's captures begin; one entry more than there are fields.
     pub(super) starts: Vec<u32>,
     pub(super) decoded: Vec<u8>,
-    pub(super) elements: Vec<Element>,
+    pub(super) elements: Vec<ElementIndex>,
     /// In the order of the event.
-    pub(super) repeats: Vec<Repeat>,
+    pub(super) repeats: Vec<RepeatedField>,
 }
 
-impl Scanned {
+impl CapturedFields {
     /// The bytes that were scanned.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
     /// What the text as a whole is.
-    pub fn root(&self) -> Kind {
+    pub fn root(&self) -> ValueKind {
         self.root
     }
 
     /// The values found for one field, in the order of the event.
-    pub fn values(&self, field: FieldId) -> impl ExactSizeIterator<Item = Value<'_>> + Clone {
+    pub fn values(
+        &self,
+        field: FieldId,
+    ) -> impl ExactSizeIterator<Item = CapturedValue<'_>> + Clone {
         let start = self.start(field.index());
         let end = self.start(field.index() + 1);
         self.captures
@@ -166,18 +169,18 @@ impl Scanned {
     }
 
     /// The only or first value of a field.
-    pub fn first(&self, field: FieldId) -> Option<Value<'_>> {
+    pub fn first(&self, field: FieldId) -> Option<CapturedValue<'_>> {
         self.values(field).next()
     }
 
     /// The places that the event has more than once, each with the array elements around it.
-    pub fn repeats(&self) -> impl Iterator<Item = (NodeId, &[Element])> {
+    pub fn repeats(&self) -> impl Iterator<Item = (NodeId, &[ElementIndex])> {
         let repeats = self.repeats.iter();
         repeats.map(|repeat| (repeat.node, self.elements(repeat.elements)))
     }
 
     /// The bytes of a value's JSON text, without copying them.
-    pub fn slice(&self, value: &Value<'_>) -> Bytes {
+    pub fn slice(&self, value: &CapturedValue<'_>) -> Bytes {
         self.body.slice(value.span.0..value.span.1)
     }
 
@@ -187,11 +190,11 @@ impl Scanned {
             .map_or(self.captures.len(), |&start| start as usize)
     }
 
-    fn value(&self, capture: &Capture) -> Value<'_> {
+    fn value(&self, capture: &CapturePlace) -> CapturedValue<'_> {
         let from = |bytes, (start, end): (u32, u32)| -> &[u8] {
             <[u8]>::get(bytes, start as usize..end as usize).unwrap_or_default()
         };
-        Value {
+        CapturedValue {
             kind: capture.kind,
             text: if capture.decoded {
                 from(&self.decoded, capture.text)
@@ -203,7 +206,7 @@ impl Scanned {
         }
     }
 
-    fn elements(&self, (start, end): (u32, u32)) -> &[Element] {
+    fn elements(&self, (start, end): (u32, u32)) -> &[ElementIndex] {
         let elements = self.elements.get(start as usize..end as usize);
         elements.unwrap_or_default()
     }

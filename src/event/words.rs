@@ -2,29 +2,31 @@
 
 use bytes::Bytes;
 
-use super::fields::Fields;
-use super::lex::Lexer;
+use super::fields::FieldTrie;
+use super::lex::JsonLexer;
 use super::scan::{ScanError, scan};
-use super::scanned::{Kind, Value};
+use super::scanned::{CapturedValue, ValueKind};
 
 /// A captured value in words, without its text.
-pub fn described(value: &Value<'_>) -> String {
+pub fn described(value: &CapturedValue<'_>) -> String {
     words(value.kind, value.text)
 }
 
 /// A value in words: decoded text of a string, JSON text of anything else.
-pub(super) fn words(kind: Kind, text: &[u8]) -> String {
+pub(super) fn words(kind: ValueKind, text: &[u8]) -> String {
     match kind {
-        Kind::String if text.is_empty() => "empty text".into(),
-        Kind::String if is_json(text) => "text, JSON in a string".into(),
-        Kind::String if std::str::from_utf8(text).is_err() => "text with a lone surrogate".into(),
-        Kind::String => "text".into(),
-        Kind::Number => "a number".into(),
-        Kind::True => "true".into(),
-        Kind::False => "false".into(),
-        Kind::Null => "null".into(),
-        Kind::Object => "an object".into(),
-        Kind::Array => match elements(text) {
+        ValueKind::String if text.is_empty() => "empty text".into(),
+        ValueKind::String if is_json(text) => "text, JSON in a string".into(),
+        ValueKind::String if std::str::from_utf8(text).is_err() => {
+            "text with a lone surrogate".into()
+        }
+        ValueKind::String => "text".into(),
+        ValueKind::Number => "a number".into(),
+        ValueKind::True => "true".into(),
+        ValueKind::False => "false".into(),
+        ValueKind::Null => "null".into(),
+        ValueKind::Object => "an object".into(),
+        ValueKind::Array => match elements(text) {
             Ok(0) => "an empty array".into(),
             Ok(count) => format!("an array of {count}"),
             Err(_) => "an array".into(),
@@ -36,12 +38,12 @@ pub(super) fn words(kind: Kind, text: &[u8]) -> String {
 fn is_json(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     let opens = matches!(text.first(), Some(b'{' | b'['));
-    opens && scan(&Bytes::copy_from_slice(text), &Fields::new()).is_ok()
+    opens && scan(&Bytes::copy_from_slice(text), &FieldTrie::new()).is_ok()
 }
 
 /// The number of elements of an array's JSON text.
 fn elements(array: &[u8]) -> Result<usize, ScanError> {
-    let mut lexer = Lexer::new(array);
+    let mut lexer = JsonLexer::new(array);
     lexer.peek()?;
     lexer.open(0)?;
     let mut count = 0;
@@ -63,18 +65,22 @@ mod tests {
         let check = |kind, text: &str, expected: &str| {
             assert_eq!(words(kind, text.as_bytes()), expected, "{text}");
         };
-        check(Kind::String, "x", "text");
-        check(Kind::String, "", "empty text");
-        check(Kind::String, r#" {"a":1} "#, "text, JSON in a string");
-        check(Kind::String, "[1]", "text, JSON in a string");
-        check(Kind::String, "{x}", "text");
+        check(ValueKind::String, "x", "text");
+        check(ValueKind::String, "", "empty text");
+        check(ValueKind::String, r#" {"a":1} "#, "text, JSON in a string");
+        check(ValueKind::String, "[1]", "text, JSON in a string");
+        check(ValueKind::String, "{x}", "text");
         assert_eq!(
-            words(Kind::String, b"\xED\xA0\x80"),
+            words(ValueKind::String, b"\xED\xA0\x80"),
             "text with a lone surrogate"
         );
-        check(Kind::Array, "[]", "an empty array");
-        check(Kind::Array, "[ ]", "an empty array");
-        check(Kind::Array, r#"[[1,2],{"a":[3]},"]"]"#, "an array of 3");
-        check(Kind::Null, "null", "null");
+        check(ValueKind::Array, "[]", "an empty array");
+        check(ValueKind::Array, "[ ]", "an empty array");
+        check(
+            ValueKind::Array,
+            r#"[[1,2],{"a":[3]},"]"]"#,
+            "an array of 3",
+        );
+        check(ValueKind::Null, "null", "null");
     }
 }

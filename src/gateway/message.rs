@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::cursor::MessageKey;
 use super::directory::Directory;
-use crate::wire::decode::Publish;
-use crate::wire::property::{Value, id, properties};
+use crate::wire::decode::PublishPacket;
+use crate::wire::property::{PropertyValue, id, properties};
 
 /// A message as clients read it: one line of JSON, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +39,10 @@ struct Written<'m> {
 }
 
 impl Message {
-    pub(super) fn of(publish: &Publish<'_>, directory: &Directory) -> Self {
+    pub(super) fn of(publish: &PublishPacket<'_>, directory: &Directory) -> Self {
         let mut facts = [None; 5];
         for property in properties(publish.properties.block).map_while(Result::ok) {
-            let Value::Pair(name, value) = property.value else {
+            let PropertyValue::Pair(name, value) = property.value else {
                 continue;
             };
             let [event, source, kind, time, route] = &mut facts;
@@ -85,7 +85,7 @@ impl Message {
     }
 }
 
-fn key(event: &str, publish: &Publish<'_>) -> MessageKey {
+fn key(event: &str, publish: &PublishPacket<'_>) -> MessageKey {
     let mut hash = Context::new(&SHA256);
     for part in [event.as_bytes(), publish.topic.as_bytes(), publish.payload] {
         hash.update(&part.len().to_be_bytes());

@@ -6,7 +6,7 @@
 
 mod control;
 
-use super::document::Action;
+use super::document::ActionPattern;
 
 /// Any resource: the action is checked against `*`.
 pub const ANY: &str = "*";
@@ -104,7 +104,7 @@ fn has_name(name: &str) -> bool {
 }
 
 /// Whether a pattern means some action of AWS IoT, or of a service whose actions are not known here.
-pub(super) fn is_known(action: &Action) -> bool {
+pub(super) fn is_known(action: &ActionPattern) -> bool {
     is_foreign(&action.text)
         || ACTIONS.iter().any(|(known, _)| action.matches(known))
         || control_plane().any(|known| action.matches(&known))

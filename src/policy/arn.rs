@@ -5,22 +5,22 @@
 //! fewer parts that ends in `*`, such as `*` or `arn:aws:iot:*`, goes on past the colons.
 
 use super::context::Context;
-use super::glob::{Glob, GlobError, Syntax, Token};
-use super::variable::Key;
+use super::glob::{Glob, GlobError, GlobSyntax, GlobToken};
+use super::variable::ContextKey;
 
 /// The parts before the resource.
 const HEAD: usize = 5;
 
 /// The name of what a request is about, split once.
 #[derive(Clone, Copy, Debug)]
-pub struct Arn<'r> {
+pub struct ResourceArn<'r> {
     text: &'r str,
     /// Where the first colons stand; `ends[k]` belongs to part `k`.
     ends: [usize; HEAD],
     colons: usize,
 }
 
-impl<'r> Arn<'r> {
+impl<'r> ResourceArn<'r> {
     /// Splits a name. Text with fewer parts, such as the `*` of iot:ListRetainedMessages, is matched by short patterns only.
     pub fn new(text: &'r str) -> Self {
         let (mut ends, mut colons) = ([0; HEAD], 0);
@@ -65,12 +65,12 @@ impl<'r> Arn<'r> {
 /// A pattern of names.
 #[derive(Clone, Debug)]
 pub(super) struct ArnPattern {
-    head: Head,
+    head: ArnHead,
     rest: Glob,
 }
 
 #[derive(Clone, Debug)]
-enum Head {
+enum ArnHead {
     /// All five parts without wildcards, with their colons: the usual case.
     Exact(Box<str>),
     /// One pattern for each part.
@@ -99,7 +99,7 @@ impl ArnPattern {
         let parts: Vec<&str> = text.splitn(HEAD + 1, ':').collect();
         let (rest, head) = parts.split_last().unwrap_or((&text, &[]));
         // A pattern for the word `arn` itself, such as `*`, is one too.
-        let plain = Syntax {
+        let plain = GlobSyntax {
             wildcards: true,
             variables: false,
         };
@@ -113,7 +113,7 @@ impl ArnPattern {
             return Err(ArnError::EarlyVariable);
         }
         let variables = variables && head.len() == HEAD;
-        let rest = Glob::parse(rest, Syntax { variables, ..plain })?;
+        let rest = Glob::parse(rest, GlobSyntax { variables, ..plain })?;
         if head.len() < HEAD && !rest.ends_in_run() {
             return Err(ArnError::Short(parts.len()));
         }
@@ -123,17 +123,17 @@ impl ArnPattern {
             .collect::<Result<_, _>>()?;
         let exact = globs.len() == HEAD && globs.iter().all(|glob| glob.literal().is_some());
         let head = if exact {
-            Head::Exact(head.iter().flat_map(|part| [part, ":"]).collect())
+            ArnHead::Exact(head.iter().flat_map(|part| [part, ":"]).collect())
         } else {
-            Head::Parts(globs.into())
+            ArnHead::Parts(globs.into())
         };
         Ok(Self { head, rest })
     }
 
-    pub(super) fn matches(&self, arn: &Arn<'_>, context: &Context) -> bool {
+    pub(super) fn matches(&self, arn: &ResourceArn<'_>, context: &Context) -> bool {
         let rest = match &self.head {
-            Head::Exact(head) => arn.text.strip_prefix(&**head),
-            Head::Parts(globs) => {
+            ArnHead::Exact(head) => arn.text.strip_prefix(&**head),
+            ArnHead::Parts(globs) => {
                 let fits = globs
                     .iter()
                     .enumerate()
@@ -153,8 +153,8 @@ impl ArnPattern {
         context: &Context,
     ) -> impl Iterator<Item = String> {
         let is_whole = match &self.head {
-            Head::Exact(_) => true,
-            Head::Parts(parts) => parts.len() == HEAD,
+            ArnHead::Exact(_) => true,
+            ArnHead::Parts(parts) => parts.len() == HEAD,
         };
         let runs = if is_whole && self.rest.may_begin_with(prefix) {
             runs
@@ -166,7 +166,10 @@ impl ArnPattern {
     }
 
     /// The keys of its variables that have no value in this request.
-    pub(super) fn unresolved<'g>(&'g self, context: &'g Context) -> impl Iterator<Item = &'g Key> {
+    pub(super) fn unresolved<'g>(
+        &'g self,
+        context: &'g Context,
+    ) -> impl Iterator<Item = &'g ContextKey> {
         self.rest.unresolved(context)
     }
 
@@ -176,22 +179,22 @@ impl ArnPattern {
     }
 
     /// The resource part as tokens, its variables replaced; `None` when one has no value.
-    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
+    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<GlobToken>> {
         self.rest.tokens(context)
     }
 
     /// The resource part as tokens, each variable as a run.
-    pub(super) fn shape(&self) -> Vec<Token> {
+    pub(super) fn shape(&self) -> Vec<GlobToken> {
         self.rest.shape()
     }
 
     /// The variables of the resource part that are straight before a wildcard.
-    pub(super) fn spilling(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn spilling(&self) -> impl Iterator<Item = &ContextKey> {
         self.rest.spilling()
     }
 
     /// The keys of its variables.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ContextKey> {
         self.rest.keys()
     }
 }
@@ -206,13 +209,13 @@ mod tests {
         let parsed = ArnPattern::parse(pattern, true).unwrap();
         for text in yes {
             assert!(
-                parsed.matches(&Arn::new(text), &context),
+                parsed.matches(&ResourceArn::new(text), &context),
                 "{pattern} {text}"
             );
         }
         for text in no {
             assert!(
-                !parsed.matches(&Arn::new(text), &context),
+                !parsed.matches(&ResourceArn::new(text), &context),
                 "{pattern} {text}"
             );
         }

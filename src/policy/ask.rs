@@ -1,10 +1,10 @@
 //! Questions about a client, and their answers with everything that an explanation needs.
 
-use super::arn::Arn;
+use super::arn::ResourceArn;
 use super::evaluate::{Decision, Request, Verdict, decide};
 use super::explain::{NearMiss, near_misses};
 use super::scope::Kind;
-use super::simulate::{Simulation, Way};
+use super::simulate::{FilterPath, Simulation};
 use crate::channel::filter::Filter;
 
 /// The key of what a client asks for with its CONNECT packet.
@@ -50,7 +50,7 @@ pub struct Answer {
     /// The decisions behind it; for `Hear` that on the topic's own filter, and that on receiving.
     pub checks: Vec<Check>,
     /// For `Hear`, the filters by which the client hears the topic.
-    pub ways: Vec<Way>,
+    pub ways: Vec<FilterPath>,
     /// What is worth knowing beside the answer, in words.
     pub notes: Vec<String>,
 }
@@ -175,7 +175,7 @@ impl Simulation<'_> {
     fn check(&self, action: &str, resource: String) -> Check {
         let request = Request {
             action,
-            resource: Arn::new(&resource),
+            resource: ResourceArn::new(&resource),
             context: self.context,
         };
         let decision = decide(self.documents, &request);

@@ -3,7 +3,7 @@
 //! Cutting, escaping and merging stand between grants and documents. Each document that leaves the generator was evaluated as AWS would
 //! evaluate it, at a cost of some microseconds; what does not hold is not handed out.
 
-use super::arn::Arn;
+use super::arn::ResourceArn;
 use super::context::Context;
 use super::document::Document;
 use super::draft::{ArnCondition, Draft, Permissions};
@@ -26,7 +26,7 @@ pub(super) fn check(drafts: &[Draft], permissions: &Permissions) -> Result<(), U
     let ask_within = |action: &str, resource: &str, context: &Context, expected: bool| {
         let request = Request {
             action,
-            resource: Arn::new(resource),
+            resource: ResourceArn::new(resource),
             context,
         };
         match decide(&documents, &request).is_allowed() == expected {

@@ -64,18 +64,18 @@ pub fn check_literal(value: &str) -> Result<(), ForbiddenError> {
 
 /// The texts that a template becomes, each once, in the order of the claims' arrays. An empty array gives none.
 pub(super) fn texts(template: &Template, claims: &Value) -> Result<Vec<String>, ClaimError> {
-    let mut slots: Vec<Slot<'_>> = Vec::new();
+    let mut slots: Vec<PlaceholderSlot<'_>> = Vec::new();
     for part in template.parts() {
         if let Part::Placeholder(placeholder) = part
             && !slots.iter().any(|slot| slot.placeholder == placeholder)
         {
-            slots.push(Slot {
+            slots.push(PlaceholderSlot {
                 placeholder,
                 candidates: candidates(placeholder, claims)?,
             });
         }
     }
-    let mut search = Search {
+    let mut search = ClaimSearch {
         template,
         slots: &slots,
         taken: Vec::new(),
@@ -88,22 +88,25 @@ pub(super) fn texts(template: &Template, claims: &Value) -> Result<Vec<String>, 
 }
 
 /// An array and which of its elements was taken.
-type Choice = (*const Value, usize);
+type ElementChoice = (*const Value, usize);
 
 /// One value of a placeholder, and the array elements it came through.
-struct Candidate {
-    choices: Vec<Choice>,
+struct PlaceholderValue {
+    choices: Vec<ElementChoice>,
     text: String,
 }
 
-struct Slot<'t> {
+struct PlaceholderSlot<'t> {
     placeholder: &'t Placeholder,
-    candidates: Vec<Candidate>,
+    candidates: Vec<PlaceholderValue>,
 }
 
 /// All values of one placeholder.
-fn candidates(placeholder: &Placeholder, claims: &Value) -> Result<Vec<Candidate>, ClaimError> {
-    let mut walk = Walk {
+fn candidates(
+    placeholder: &Placeholder,
+    claims: &Value,
+) -> Result<Vec<PlaceholderValue>, ClaimError> {
+    let mut walk = ClaimWalk {
         placeholder,
         choices: Vec::new(),
         found: Vec::new(),
@@ -123,14 +126,14 @@ fn candidates(placeholder: &Placeholder, claims: &Value) -> Result<Vec<Candidate
     Ok(walk.found)
 }
 
-struct Walk<'p> {
+struct ClaimWalk<'p> {
     placeholder: &'p Placeholder,
-    choices: Vec<Choice>,
-    found: Vec<Candidate>,
+    choices: Vec<ElementChoice>,
+    found: Vec<PlaceholderValue>,
     empty_array: bool,
 }
 
-impl Walk<'_> {
+impl ClaimWalk<'_> {
     /// Looks at a value that stands after `depth` segments of the path, within `nth` arrays there.
     fn enter(&mut self, value: &Value, depth: usize, nth: usize) -> Result<(), ClaimError> {
         match (value, self.placeholder.segments.get(depth)) {
@@ -194,7 +197,7 @@ impl Walk<'_> {
     }
 
     fn take(&mut self, text: String) {
-        self.found.push(Candidate {
+        self.found.push(PlaceholderValue {
             choices: self.choices.clone(),
             text,
         });
@@ -214,17 +217,17 @@ fn checked(placeholder: &Placeholder, value: &str) -> Result<String, ClaimError>
     }
 }
 
-struct Search<'s> {
+struct ClaimSearch<'s> {
     template: &'s Template,
-    slots: &'s [Slot<'s>],
+    slots: &'s [PlaceholderSlot<'s>],
     /// What the slots so far were given.
     taken: Vec<&'s str>,
-    chosen: Vec<Choice>,
+    chosen: Vec<ElementChoice>,
     steps: u32,
     out: Vec<String>,
 }
 
-impl Search<'_> {
+impl ClaimSearch<'_> {
     fn fill(&mut self) -> Result<(), ClaimError> {
         let Some(slot) = self.slots.get(self.taken.len()) else {
             let text = self.join();
@@ -238,8 +241,8 @@ impl Search<'_> {
         };
         for candidate in &slot.candidates {
             self.steps = self.steps.checked_sub(1).ok_or(ClaimError::TooMany)?;
-            let other = |(array, index): &Choice| {
-                let clash = |(known, at): &Choice| known == array && at != index;
+            let other = |(array, index): &ElementChoice| {
+                let clash = |(known, at): &ElementChoice| known == array && at != index;
                 self.chosen.iter().any(clash)
             };
             if candidate.choices.iter().any(other) {

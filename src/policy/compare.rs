@@ -41,7 +41,7 @@ pub(super) fn truth(text: &str) -> Option<bool> {
 
 /// An order that a request's value has to stand in to a policy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Relation {
+pub(super) enum OrderRelation {
     Equals,
     LessThan,
     LessThanEquals,
@@ -49,7 +49,7 @@ pub(super) enum Relation {
     GreaterThanEquals,
 }
 
-impl Relation {
+impl OrderRelation {
     pub(super) fn holds(self, found: Option<Ordering>) -> bool {
         match (self, found) {
             (_, None) => false,
@@ -64,12 +64,12 @@ impl Relation {
 
 /// A run of addresses: `10.0.0.0/8`, `2001:db8::/32`, or one address alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct AddressBlock {
     network: IpAddr,
     bits: u32,
 }
 
-impl Block {
+impl AddressBlock {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn blocks() {
         let check = |block: &str, address: &str, expected: bool| {
-            let block = Block::parse(block).unwrap();
+            let block = AddressBlock::parse(block).unwrap();
             assert_eq!(
                 block.contains(address.parse().unwrap()),
                 expected,
@@ -132,7 +132,7 @@ mod tests {
             "10.0.0.0/+8",
             "10.0.0/8",
         ] {
-            assert_eq!(Block::parse(text), None, "{text}");
+            assert_eq!(AddressBlock::parse(text), None, "{text}");
         }
     }
 

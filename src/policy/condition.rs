@@ -9,42 +9,42 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::arn::{Arn, ArnError, ArnPattern};
-use super::compare::{Block, Relation, date, number, truth};
-use super::context::{Context, Values};
-use super::glob::{Glob, Syntax};
-use super::operator::{Family, Operator, Set};
+use super::arn::{ArnError, ArnPattern, ResourceArn};
+use super::compare::{AddressBlock, OrderRelation, date, number, truth};
+use super::context::{Context, KeyValues};
+use super::glob::{Glob, GlobSyntax};
+use super::operator::{ConditionOperator, OperatorFamily, SetOperator};
 use super::read::VARIABLES;
-use super::variable::Key;
-use crate::event::pattern::tree::Position;
+use super::variable::ContextKey;
+use crate::event::pattern::tree::TextPosition;
 
 /// One key under one operator.
 #[derive(Clone, Debug)]
-pub struct Condition {
+pub struct PolicyCondition {
     /// The operator as written, such as `ForAnyValue:StringEquals`.
     pub operator: Box<str>,
     /// The key that it asks for.
-    pub key: Key,
+    pub key: ContextKey,
     /// The values as written.
     pub values: Vec<Box<str>>,
     /// Where the key stands.
-    pub at: Position,
-    set: Set,
+    pub at: TextPosition,
+    set: SetOperator,
     if_exists: bool,
     negated: bool,
-    test: Test,
+    test: ConditionTest,
 }
 
 /// What is compared, with the policy's values compiled.
 #[derive(Clone, Debug)]
-enum Test {
+enum ConditionTest {
     Text(Vec<Glob>),
     TextIgnoringCase(Vec<Glob>),
     Arn(Vec<ArnPattern>),
-    Number(Relation, Vec<f64>),
-    Date(Relation, Vec<Timestamp>),
+    Number(OrderRelation, Vec<f64>),
+    Date(OrderRelation, Vec<Timestamp>),
     Bool(Vec<bool>),
-    Address(Vec<Block>),
+    Address(Vec<AddressBlock>),
     Binary(Vec<Box<str>>),
     Null(Vec<bool>),
 }
@@ -57,26 +57,26 @@ pub(super) struct BadValue {
 }
 
 /// What is wrong with one value, and what to do about it.
-type Wrong = (Option<String>, &'static str);
+type ConditionFault = (Option<String>, &'static str);
 
 /// A value of another type.
-const UNFIT: Wrong = (
+const UNFIT: ConditionFault = (
     None,
     "correct the value, or take an operator of another type",
 );
 
-impl Condition {
+impl PolicyCondition {
     /// Compiles a condition; all bad values are told.
     pub(super) fn compile(
         name: &str,
-        operator: Operator,
-        key: Key,
+        operator: ConditionOperator,
+        key: ContextKey,
         values: Vec<Box<str>>,
-        at: Position,
+        at: TextPosition,
         variables: bool,
     ) -> Result<Self, Vec<BadValue>> {
         let texts = |wildcards: bool| {
-            let syntax = Syntax {
+            let syntax = GlobSyntax {
                 wildcards,
                 variables,
             };
@@ -84,12 +84,12 @@ impl Condition {
                 Glob::parse(value, syntax).map_err(|error| (Some(error.to_string()), VARIABLES))
             })
         };
-        let plain = |value: &str| Ok::<_, Wrong>(Box::from(value));
+        let plain = |value: &str| Ok::<_, ConditionFault>(Box::from(value));
         let test = match operator.family {
-            Family::Text => Test::Text(texts(false)?),
-            Family::TextIgnoringCase => Test::TextIgnoringCase(texts(false)?),
-            Family::TextLike => Test::Text(texts(true)?),
-            Family::Arn => Test::Arn(each(&values, |value| {
+            OperatorFamily::Text => ConditionTest::Text(texts(false)?),
+            OperatorFamily::TextIgnoringCase => ConditionTest::TextIgnoringCase(texts(false)?),
+            OperatorFamily::TextLike => ConditionTest::Text(texts(true)?),
+            OperatorFamily::Arn => ConditionTest::Arn(each(&values, |value| {
                 ArnPattern::parse(value, variables).map_err(|error| {
                     let help = match error {
                         ArnError::Glob(_) => VARIABLES,
@@ -98,18 +98,22 @@ impl Condition {
                     (Some(error.to_string()), help)
                 })
             })?),
-            Family::Number(relation) => {
-                Test::Number(relation, each(&values, |value| number(value).ok_or(UNFIT))?)
+            OperatorFamily::Number(relation) => {
+                ConditionTest::Number(relation, each(&values, |value| number(value).ok_or(UNFIT))?)
             }
-            Family::Date(relation) => {
-                Test::Date(relation, each(&values, |value| date(value).ok_or(UNFIT))?)
+            OperatorFamily::Date(relation) => {
+                ConditionTest::Date(relation, each(&values, |value| date(value).ok_or(UNFIT))?)
             }
-            Family::Bool => Test::Bool(each(&values, |value| truth(value).ok_or(UNFIT))?),
-            Family::Null => Test::Null(each(&values, |value| truth(value).ok_or(UNFIT))?),
-            Family::Address => {
-                Test::Address(each(&values, |value| Block::parse(value).ok_or(UNFIT))?)
+            OperatorFamily::Bool => {
+                ConditionTest::Bool(each(&values, |value| truth(value).ok_or(UNFIT))?)
             }
-            Family::Binary => Test::Binary(each(&values, plain)?),
+            OperatorFamily::Null => {
+                ConditionTest::Null(each(&values, |value| truth(value).ok_or(UNFIT))?)
+            }
+            OperatorFamily::Address => ConditionTest::Address(each(&values, |value| {
+                AddressBlock::parse(value).ok_or(UNFIT)
+            })?),
+            OperatorFamily::Binary => ConditionTest::Binary(each(&values, plain)?),
         };
         Ok(Self {
             operator: name.into(),
@@ -127,25 +131,28 @@ impl Condition {
     pub(super) fn holds(&self, context: &Context) -> bool {
         let values = context.values(&self.key);
         let absent = values.is_empty();
-        if let Test::Null(wanted) = &self.test {
+        if let ConditionTest::Null(wanted) = &self.test {
             return wanted.contains(&absent);
         }
         let accepts = |value: &str| self.test.accepts(value, context);
         match self.set {
             _ if absent && self.if_exists => true,
-            Set::None => values.iter().any(accepts) != self.negated,
-            Set::ForAllValues => values.iter().all(|value| accepts(value) != self.negated),
-            Set::ForAnyValue => values.iter().any(|value| accepts(value) != self.negated),
+            SetOperator::None => values.iter().any(accepts) != self.negated,
+            SetOperator::ForAllValues => values.iter().all(|value| accepts(value) != self.negated),
+            SetOperator::ForAnyValue => values.iter().any(|value| accepts(value) != self.negated),
         }
     }
 
     /// The keys that it asks for and the request does not have, though it cannot be decided well without them.
-    pub(super) fn missing<'c>(&'c self, context: &'c Context) -> impl Iterator<Item = &'c Key> {
-        let asks_for_absence = self.if_exists || matches!(self.test, Test::Null(_));
-        let own = matches!(context.values(&self.key), Values::Absent) && !asks_for_absence;
+    pub(super) fn missing<'c>(
+        &'c self,
+        context: &'c Context,
+    ) -> impl Iterator<Item = &'c ContextKey> {
+        let asks_for_absence = self.if_exists || matches!(self.test, ConditionTest::Null(_));
+        let own = matches!(context.values(&self.key), KeyValues::Absent) && !asks_for_absence;
         let (texts, arns): (&[Glob], &[ArnPattern]) = match &self.test {
-            Test::Text(globs) | Test::TextIgnoringCase(globs) => (globs, &[]),
-            Test::Arn(patterns) => (&[], patterns),
+            ConditionTest::Text(globs) | ConditionTest::TextIgnoringCase(globs) => (globs, &[]),
+            ConditionTest::Arn(patterns) => (&[], patterns),
             _ => (&[], &[]),
         };
         own.then_some(&self.key)
@@ -161,8 +168,8 @@ impl Condition {
             quoted.join(", ")
         };
         let found = match context.values(&self.key) {
-            Values::Absent => "absent".to_owned(),
-            Values::Many([]) => "an empty set".to_owned(),
+            KeyValues::Absent => "absent".to_owned(),
+            KeyValues::Many([]) => "an empty set".to_owned(),
             values => list(&mut values.iter()),
         };
         let wanted = list(&mut self.values.iter().map(|value| &**value));
@@ -179,10 +186,10 @@ impl Condition {
     }
 
     /// The variables of its values that are straight before a wildcard.
-    pub(super) fn spilling(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn spilling(&self) -> impl Iterator<Item = &ContextKey> {
         let (texts, arns): (&[Glob], &[ArnPattern]) = match &self.test {
-            Test::Text(globs) => (globs, &[]),
-            Test::Arn(patterns) => (&[], patterns),
+            ConditionTest::Text(globs) => (globs, &[]),
+            ConditionTest::Arn(patterns) => (&[], patterns),
             _ => (&[], &[]),
         };
         let arns = arns.iter().flat_map(ArnPattern::spilling);
@@ -190,10 +197,10 @@ impl Condition {
     }
 
     /// The keys of the variables in its values.
-    pub fn variables(&self) -> impl Iterator<Item = &Key> {
+    pub fn variables(&self) -> impl Iterator<Item = &ContextKey> {
         let (texts, arns): (&[Glob], &[ArnPattern]) = match &self.test {
-            Test::Text(globs) | Test::TextIgnoringCase(globs) => (globs, &[]),
-            Test::Arn(patterns) => (&[], patterns),
+            ConditionTest::Text(globs) | ConditionTest::TextIgnoringCase(globs) => (globs, &[]),
+            ConditionTest::Arn(patterns) => (&[], patterns),
             _ => (&[], &[]),
         };
         texts
@@ -206,7 +213,7 @@ impl Condition {
 /// Compiles each value, or tells all that do not compile.
 fn each<T>(
     values: &[Box<str>],
-    compile: impl Fn(&str) -> Result<T, Wrong>,
+    compile: impl Fn(&str) -> Result<T, ConditionFault>,
 ) -> Result<Vec<T>, Vec<BadValue>> {
     let (mut compiled, mut bad) = (Vec::new(), Vec::new());
     for (index, value) in values.iter().enumerate() {
@@ -226,7 +233,7 @@ fn each<T>(
     }
 }
 
-impl Test {
+impl ConditionTest {
     /// Whether one value of the request is equal to one of the policy's.
     fn accepts(&self, value: &str, context: &Context) -> bool {
         match self {
@@ -239,7 +246,7 @@ impl Test {
                     .any(|text| text.to_lowercase() == value)
             }
             Self::Arn(patterns) => {
-                let arn = Arn::new(value);
+                let arn = ResourceArn::new(value);
                 patterns
                     .iter()
                     .any(|pattern| pattern.matches(&arn, context))
@@ -270,14 +277,15 @@ impl Test {
 mod tests {
     use super::*;
 
-    const AT: Position = Position { line: 1, column: 1 };
+    const AT: TextPosition = TextPosition { line: 1, column: 1 };
 
     /// Whether a condition on the key `k` holds for a request whose `k` has some values; `None` for no such key.
     #[track_caller]
     fn check(operator: &str, policy: &[&str], request: Option<&[&str]>, expected: bool) {
         let values = policy.iter().map(|&value| value.into()).collect();
-        let parsed = Operator::parse(operator).unwrap();
-        let condition = Condition::compile(operator, parsed, Key::new("k"), values, AT, true);
+        let parsed = ConditionOperator::parse(operator).unwrap();
+        let condition =
+            PolicyCondition::compile(operator, parsed, ContextKey::new("k"), values, AT, true);
         let mut context = Context::of_client("c*");
         if let Some(values) = request {
             context.set("K", values.iter().copied());

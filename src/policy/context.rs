@@ -6,34 +6,34 @@
 
 use serde::Deserialize;
 
-use super::facts::Facts;
-use super::variable::{Fact, Key, Which};
+use super::facts::ContextFacts;
+use super::variable::{CertificateValue, ContextFact, ContextKey};
 
 /// The most values of one certificate field; IoT Core ignores the others.
 const CERTIFICATE_VALUES: usize = 5;
 
 /// A name in lower case, and its values.
-type Valued = (Box<str>, Box<[Box<str>]>);
+type NamedValues = (Box<str>, Box<[Box<str>]>);
 
 /// Who asks, and over which connection. It can be read from JSON, whose shape is described in [`facts`](super::facts).
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(try_from = "Facts")]
+#[serde(try_from = "ContextFacts")]
 pub struct Context {
     /// The MQTT client id.
     pub client_id: Option<Box<str>>,
     /// How the client proved who it is; `None` when nobody said, and then everything else here counts.
-    pub principal: Option<Principal>,
+    pub principal: Option<ClientPrincipal>,
     /// The thing of the registry that the client stands for.
-    pub thing: Option<Thing>,
+    pub thing: Option<ClientThing>,
     /// The client's X.509 certificate.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<ClientCertificate>,
     /// Values of other keys, names in lower case.
-    conditions: Vec<Valued>,
+    conditions: Vec<NamedValues>,
 }
 
 /// How a client proved who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Principal {
+pub enum ClientPrincipal {
     /// An X.509 certificate.
     Certificate,
     /// A Cognito identity that has signed in.
@@ -46,7 +46,7 @@ pub enum Principal {
     CustomAuthorizer,
 }
 
-impl Principal {
+impl ClientPrincipal {
     /// All kinds, with their names in files and on the command line.
     pub const NAMES: [(&'static str, Self); 5] = [
         ("certificate", Self::Certificate),
@@ -71,7 +71,7 @@ impl Principal {
 
 /// A thing of the registry.
 #[derive(Clone, Debug, Default)]
-pub struct Thing {
+pub struct ClientThing {
     /// Its name.
     pub name: Box<str>,
     /// Its type's name.
@@ -79,12 +79,12 @@ pub struct Thing {
     /// Its attributes.
     pub attributes: Vec<(Box<str>, Box<str>)>,
     /// How the client's principal is attached to it.
-    pub attachment: Attachment,
+    pub attachment: ThingAttachment,
 }
 
 /// How a principal is attached to a thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Attachment {
+pub enum ThingAttachment {
     /// Not at all.
     #[default]
     None,
@@ -96,16 +96,16 @@ pub enum Attachment {
 
 /// What policies may ask of a certificate.
 #[derive(Clone, Debug, Default)]
-pub struct Certificate {
+pub struct ClientCertificate {
     /// The id that IoT Core gave it.
     pub id: Option<Box<str>>,
     /// Values by field, names in lower case such as `subject.commonname`.
-    fields: Vec<Valued>,
+    fields: Vec<NamedValues>,
     /// The fields' variables as AWS writes them.
     available: Vec<Box<str>>,
 }
 
-impl Certificate {
+impl ClientCertificate {
     /// Adds a field such as `Subject.CommonName`. Values after the fifth do not count.
     pub fn set<V: Into<Box<str>>>(&mut self, field: &str, values: impl IntoIterator<Item = V>) {
         let values: Box<[Box<str>]> = values
@@ -121,20 +121,20 @@ impl Certificate {
         }
     }
 
-    fn values(&self, field: &str, which: Which) -> Values<'_> {
+    fn values(&self, field: &str, which: CertificateValue) -> KeyValues<'_> {
         let Some((_, values)) = self.fields.iter().find(|(name, _)| **name == *field) else {
-            return Values::Absent;
+            return KeyValues::Absent;
         };
         match which {
-            Which::All => Values::Many(values),
-            Which::At(index) => values.get(index).into(),
+            CertificateValue::All => KeyValues::Many(values),
+            CertificateValue::At(index) => values.get(index).into(),
         }
     }
 }
 
 /// The values of a key in one request.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Values<'c> {
+pub(super) enum KeyValues<'c> {
     /// The request does not have the key.
     Absent,
     /// One value.
@@ -143,7 +143,7 @@ pub(super) enum Values<'c> {
     Many(&'c [Box<str>]),
 }
 
-impl<'c> Values<'c> {
+impl<'c> KeyValues<'c> {
     pub(super) fn iter(self) -> impl Iterator<Item = &'c str> {
         let (one, many): (_, &[Box<str>]) = match self {
             Self::Absent => (None, &[]),
@@ -158,7 +158,7 @@ impl<'c> Values<'c> {
     }
 }
 
-impl<'c> From<Option<&'c Box<str>>> for Values<'c> {
+impl<'c> From<Option<&'c Box<str>>> for KeyValues<'c> {
     fn from(value: Option<&'c Box<str>>) -> Self {
         value.map_or(Self::Absent, |value| Self::One(value))
     }
@@ -186,7 +186,7 @@ impl Context {
 
     /// Adds a value to those of a key with several.
     pub fn add(&mut self, key: &str, value: &str) {
-        let known = Key::new(key);
+        let known = ContextKey::new(key);
         let mut values: Vec<Box<str>> = self.values(&known).iter().map(Into::into).collect();
         if !values.iter().any(|known| **known == *value) {
             values.push(value.into());
@@ -202,64 +202,64 @@ impl Context {
     }
 
     /// The values of a key.
-    pub(super) fn values(&self, key: &Key) -> Values<'_> {
+    pub(super) fn values(&self, key: &ContextKey) -> KeyValues<'_> {
         if let Some((_, values)) = self
             .conditions
             .iter()
             .find(|(name, _)| **name == *key.lower())
         {
-            return Values::Many(values);
+            return KeyValues::Many(values);
         }
         match &key.fact {
-            Fact::ClientId => self.client_id.as_ref().into(),
-            Fact::ThingName => self.attached().map(|thing| &thing.name).into(),
-            Fact::ThingTypeName => self
+            ContextFact::ClientId => self.client_id.as_ref().into(),
+            ContextFact::ThingName => self.attached().map(|thing| &thing.name).into(),
+            ContextFact::ThingTypeName => self
                 .attached()
                 .and_then(|thing| thing.type_name.as_ref())
                 .into(),
-            Fact::ThingAttribute(name) => self
+            ContextFact::ThingAttribute(name) => self
                 .attached()
                 .and_then(|thing| thing.attributes.iter().find(|(known, _)| known == name))
                 .map(|(_, value)| value)
                 .into(),
-            Fact::ThingIsAttached => match self.attached() {
-                Some(_) => Values::One("true"),
-                None => Values::Absent,
+            ContextFact::ThingIsAttached => match self.attached() {
+                Some(_) => KeyValues::One("true"),
+                None => KeyValues::Absent,
             },
-            Fact::CertificateId => self
+            ContextFact::CertificateId => self
                 .certificate()
                 .and_then(|known| known.id.as_ref())
                 .into(),
-            Fact::CertificateKeys => match self.certificate() {
-                Some(certificate) => Values::Many(&certificate.available),
-                None => Values::Absent,
+            ContextFact::CertificateKeys => match self.certificate() {
+                Some(certificate) => KeyValues::Many(&certificate.available),
+                None => KeyValues::Absent,
             },
-            Fact::Certificate { field, which } => match self.certificate() {
+            ContextFact::Certificate { field, which } => match self.certificate() {
                 Some(certificate) => certificate.values(field, *which),
-                None => Values::Absent,
+                None => KeyValues::Absent,
             },
-            Fact::Other => Values::Absent,
+            ContextFact::Other => KeyValues::Absent,
         }
     }
 
     /// The thing, if its variables exist in this request.
-    fn attached(&self) -> Option<&Thing> {
+    fn attached(&self) -> Option<&ClientThing> {
         let thing = self.thing.as_ref()?;
-        if !self.principal.is_none_or(Principal::has_things) {
+        if !self.principal.is_none_or(ClientPrincipal::has_things) {
             return None;
         }
         let attached = match thing.attachment {
-            Attachment::None => false,
-            Attachment::NonExclusive => self.client_id.as_ref() == Some(&thing.name),
-            Attachment::Exclusive => true,
+            ThingAttachment::None => false,
+            ThingAttachment::NonExclusive => self.client_id.as_ref() == Some(&thing.name),
+            ThingAttachment::Exclusive => true,
         };
         attached.then_some(thing)
     }
 
-    fn certificate(&self) -> Option<&Certificate> {
+    fn certificate(&self) -> Option<&ClientCertificate> {
         self.certificate.as_ref().filter(|_| {
             self.principal
-                .is_none_or(|kind| kind == Principal::Certificate)
+                .is_none_or(|kind| kind == ClientPrincipal::Certificate)
         })
     }
 }
@@ -270,13 +270,13 @@ mod tests {
 
     #[track_caller]
     fn check(context: &Context, key: &str, expected: &[&str]) {
-        let values: Vec<&str> = context.values(&Key::new(key)).iter().collect();
+        let values: Vec<&str> = context.values(&ContextKey::new(key)).iter().collect();
         assert_eq!(values, expected, "{key}");
     }
 
-    fn with_thing(client_id: &str, attachment: Attachment) -> Context {
+    fn with_thing(client_id: &str, attachment: ThingAttachment) -> Context {
         Context {
-            thing: Some(Thing {
+            thing: Some(ClientThing {
                 name: "lamp".into(),
                 type_name: Some("Lamp".into()),
                 attributes: vec![("room".into(), "hall".into())],
@@ -290,14 +290,22 @@ mod tests {
     fn thing_variables_exist_for_an_attached_thing_only() {
         let name = "iot:Connection.Thing.ThingName";
         check(
-            &with_thing("lamp", Attachment::NonExclusive),
+            &with_thing("lamp", ThingAttachment::NonExclusive),
             name,
             &["lamp"],
         );
-        check(&with_thing("other", Attachment::NonExclusive), name, &[]);
-        check(&with_thing("other", Attachment::Exclusive), name, &["lamp"]);
-        check(&with_thing("lamp", Attachment::None), name, &[]);
-        let attached = with_thing("lamp", Attachment::NonExclusive);
+        check(
+            &with_thing("other", ThingAttachment::NonExclusive),
+            name,
+            &[],
+        );
+        check(
+            &with_thing("other", ThingAttachment::Exclusive),
+            name,
+            &["lamp"],
+        );
+        check(&with_thing("lamp", ThingAttachment::None), name, &[]);
+        let attached = with_thing("lamp", ThingAttachment::NonExclusive);
         check(&attached, "iot:Connection.Thing.IsAttached", &["true"]);
         check(&attached, "iot:Connection.Thing.ThingTypeName", &["Lamp"]);
         check(
@@ -307,9 +315,9 @@ mod tests {
         );
         check(&attached, "iot:Connection.Thing.Attributes[Room]", &[]);
         for (principal, expected) in [
-            (Principal::CognitoAuthenticated, &["lamp"][..]),
-            (Principal::Iam, &[]),
-            (Principal::CustomAuthorizer, &[]),
+            (ClientPrincipal::CognitoAuthenticated, &["lamp"][..]),
+            (ClientPrincipal::Iam, &[]),
+            (ClientPrincipal::CustomAuthorizer, &[]),
         ] {
             let context = Context {
                 principal: Some(principal),
@@ -321,9 +329,9 @@ mod tests {
 
     #[test]
     fn certificate_fields_count_from_zero_and_end_at_five() {
-        let mut certificate = Certificate {
+        let mut certificate = ClientCertificate {
             id: Some("c1".into()),
-            ..Certificate::default()
+            ..ClientCertificate::default()
         };
         certificate.set("Subject.CommonName", ["a", "b", "c", "d", "e", "f"]);
         certificate.set("SerialNumber", ["9"]);
@@ -360,8 +368,8 @@ mod tests {
         check(&context, "iot:ClientId", &["d"]);
         context.set("iot:ConnectAttributes", Vec::<Box<str>>::new());
         assert!(matches!(
-            context.values(&Key::new("iot:ConnectAttributes")),
-            Values::Many([])
+            context.values(&ContextKey::new("iot:ConnectAttributes")),
+            KeyValues::Many([])
         ));
     }
 }

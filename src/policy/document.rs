@@ -3,14 +3,14 @@
 //! The elements are those of IAM's grammar that AWS IoT Core takes: Version, Id, and statements with Sid, Effect, Action or
 //! NotAction, Resource or NotResource, and Condition. `Principal` is none of them: whom a policy concerns is said by attaching it.
 
-use super::arn::{Arn, ArnPattern};
-use super::condition::Condition;
+use super::arn::{ArnPattern, ResourceArn};
+use super::condition::PolicyCondition;
 use super::context::Context;
-use super::glob::{Glob, Token};
+use super::glob::{Glob, GlobToken};
 use super::read::{read, too_large};
-use super::variable::Key;
+use super::variable::ContextKey;
 use crate::channel::limits::POLICY_CHARACTERS;
-use crate::event::pattern::tree::{Node, Position};
+use crate::event::pattern::tree::{TextPosition, TreeValue};
 
 /// The most characters of a document that is read, white space not counted: ten times what IoT Core
 /// takes, so that the lints can still say by how much a document is too long. What evaluation and
@@ -24,14 +24,14 @@ const DOCUMENT_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Document {
     /// Which rules it is read by.
-    pub version: Version,
+    pub version: LanguageVersion,
     /// Its statements, in the order of the text.
     pub statements: Vec<Statement>,
 }
 
 /// The version of the policy language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Version {
+pub enum LanguageVersion {
     /// `2008-10-17`, which is also meant when nothing is said: `${…}` is text.
     #[default]
     Of2008,
@@ -39,7 +39,7 @@ pub enum Version {
     Of2012,
 }
 
-impl Version {
+impl LanguageVersion {
     /// Both versions as they are written.
     pub const NAMES: [(&'static str, Self); 2] =
         [("2012-10-17", Self::Of2012), ("2008-10-17", Self::Of2008)];
@@ -53,13 +53,13 @@ pub struct Statement {
     /// What becomes of requests that it applies to.
     pub effect: Effect,
     /// What it applies to: actions.
-    pub actions: Listed<Action>,
+    pub actions: ElementList<ActionPattern>,
     /// What it applies to: resources.
-    pub resources: Listed<Resource>,
+    pub resources: ElementList<ResourcePattern>,
     /// What else has to hold.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<PolicyCondition>,
     /// Where it begins.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// What a statement does with the requests that it applies to.
@@ -73,14 +73,14 @@ pub enum Effect {
 
 /// A list that says what is meant, or what is not.
 #[derive(Clone, Debug)]
-pub enum Listed<T> {
-    /// `Action`, `Resource`: these.
+pub enum ElementList<T> {
+    /// `ActionPattern`, `ResourcePattern`: these.
     Only(Vec<T>),
     /// `NotAction`, `NotResource`: all but these.
     AllBut(Vec<T>),
 }
 
-impl<T> Listed<T> {
+impl<T> ElementList<T> {
     /// The list as written.
     pub fn listed(&self) -> &[T] {
         match self {
@@ -99,16 +99,16 @@ impl<T> Listed<T> {
 
 /// A pattern of actions, such as `iot:Publish` or `iot:*`.
 #[derive(Clone, Debug)]
-pub struct Action {
+pub struct ActionPattern {
     /// As written.
     pub text: Box<str>,
     /// Where it stands.
-    pub at: Position,
+    pub at: TextPosition,
     /// In lower case.
     pub(super) pattern: Glob,
 }
 
-impl Action {
+impl ActionPattern {
     /// Whether it matches an action, whatever the case.
     pub fn matches(&self, action: &str) -> bool {
         self.matches_lower(&action.to_ascii_lowercase())
@@ -126,22 +126,25 @@ impl Action {
 
 /// A pattern of resources, such as `arn:aws:iot:*:*:topic/order/*`.
 #[derive(Clone, Debug)]
-pub struct Resource {
+pub struct ResourcePattern {
     /// As written.
     pub text: Box<str>,
     /// Where it stands.
-    pub at: Position,
+    pub at: TextPosition,
     pub(super) pattern: ArnPattern,
 }
 
-impl Resource {
+impl ResourcePattern {
     /// Whether it matches a resource in a request. A pattern with a variable that has no value there matches nothing.
-    pub fn matches(&self, resource: &Arn<'_>, context: &Context) -> bool {
+    pub fn matches(&self, resource: &ResourceArn<'_>, context: &Context) -> bool {
         self.pattern.matches(resource, context)
     }
 
     /// The keys of its variables that have no value in this request.
-    pub(super) fn unresolved<'r>(&'r self, context: &'r Context) -> impl Iterator<Item = &'r Key> {
+    pub(super) fn unresolved<'r>(
+        &'r self,
+        context: &'r Context,
+    ) -> impl Iterator<Item = &'r ContextKey> {
         self.pattern.unresolved(context)
     }
 
@@ -151,22 +154,22 @@ impl Resource {
     }
 
     /// The pattern behind the fifth colon, its variables replaced; `None` when one has no value.
-    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
+    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<GlobToken>> {
         self.pattern.tokens(context)
     }
 
     /// The keys of its variables.
-    pub fn variables(&self) -> impl Iterator<Item = &Key> {
+    pub fn variables(&self) -> impl Iterator<Item = &ContextKey> {
         self.pattern.keys()
     }
 
     /// The part behind the fifth colon as tokens, each variable as a run.
-    pub(super) fn shape(&self) -> Vec<Token> {
+    pub(super) fn shape(&self) -> Vec<GlobToken> {
         self.pattern.shape()
     }
 
     /// The variables straight before a wildcard.
-    pub(super) fn spilling(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn spilling(&self) -> impl Iterator<Item = &ContextKey> {
         self.pattern.spilling()
     }
 }
@@ -180,13 +183,13 @@ impl Document {
         if text.len() > DOCUMENT_BYTES {
             let characters = text.chars().filter(|c| !c.is_whitespace()).count();
             if characters > DOCUMENT_CHARACTERS {
-                let begin = Position { line: 1, column: 1 };
+                let begin = TextPosition { line: 1, column: 1 };
                 return Err(DocumentError {
                     faults: vec![too_large(characters, begin)],
                 });
             }
         }
-        let node = Node::parse(text).map_err(|error| DocumentError {
+        let node = TreeValue::parse(text).map_err(|error| DocumentError {
             faults: vec![DocumentFault {
                 code: "not-json",
                 message: error.to_string(),
@@ -203,7 +206,7 @@ impl Document {
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
-    pub fn from_tree(node: &Node) -> Result<Self, DocumentError> {
+    pub fn from_tree(node: &TreeValue) -> Result<Self, DocumentError> {
         read(node).map_err(|faults| DocumentError { faults })
     }
 }
@@ -218,7 +221,7 @@ pub struct DocumentError {
 
 fn summary(faults: &[DocumentFault]) -> String {
     let first = faults.first().map_or_else(String::new, |fault| {
-        let Position { line, column } = fault.at;
+        let TextPosition { line, column } = fault.at;
         format!("{} (line {line}, column {column})", fault.message)
     });
     match faults.len() {
@@ -235,8 +238,8 @@ pub struct DocumentFault {
     /// One line.
     pub message: String,
     /// Where it stands.
-    pub at: Position,
-    /// The element's path, such as `Statement[0].Action[1]`.
+    pub at: TextPosition,
+    /// The element's path, such as `Statement[0].ActionPattern[1]`.
     pub key: String,
     /// What would be right.
     pub accepted: String,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use super::context::Context;
-use super::glob::{Glob, Syntax};
+use super::glob::{Glob, GlobSyntax};
 
 /// A document of allowing statements.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -185,7 +185,7 @@ impl Permissions {
                 other != resource && glob.matches(resource, &Context::default())
             };
             let included = self.iter().any(|(known, other)| {
-                let syntax = Syntax {
+                let syntax = GlobSyntax {
                     wildcards: true,
                     variables: false,
                 };

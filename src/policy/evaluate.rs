@@ -6,10 +6,10 @@
 
 use serde::Serialize;
 
-use super::arn::Arn;
+use super::arn::ResourceArn;
 use super::context::Context;
 use super::document::{Document, Effect, Statement};
-use super::variable::Key;
+use super::variable::ContextKey;
 
 /// What a client asks to do.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,7 @@ pub struct Request<'r> {
     /// The action, such as `iot:Publish`, in any case.
     pub action: &'r str,
     /// What it is about, such as `arn:aws:iot:us-east-1:123456789012:topic/order/1`.
-    pub resource: Arn<'r>,
+    pub resource: ResourceArn<'r>,
     /// Who asks.
     pub context: &'r Context,
 }
@@ -141,7 +141,7 @@ fn applies(
 }
 
 /// Adds keys that are not there yet.
-fn note<'k>(missing: &mut Vec<Box<str>>, keys: impl Iterator<Item = &'k Key>) {
+fn note<'k>(missing: &mut Vec<Box<str>>, keys: impl Iterator<Item = &'k ContextKey>) {
     for key in keys {
         if !missing
             .iter()
@@ -171,7 +171,7 @@ mod tests {
         let resource = format!("{TOPIC}{topic}");
         let request = Request {
             action: "iot:Publish",
-            resource: Arn::new(&resource),
+            resource: ResourceArn::new(&resource),
             context,
         };
         let decision = decide(documents, &request);

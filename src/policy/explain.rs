@@ -4,11 +4,11 @@
 //! doing so: a condition, a variable without a value, `topic/` where `topicfilter/` is asked for.
 
 use super::action::{is_known, nearest};
-use super::arn::Arn;
+use super::arn::ResourceArn;
 use super::context::Context;
-use super::document::{Document, Effect, Listed, Resource, Statement};
+use super::document::{Document, Effect, ElementList, ResourcePattern, Statement};
 use super::evaluate::{Request, StatementRef};
-use super::glob::{Glob, Syntax};
+use super::glob::{Glob, GlobSyntax};
 use super::misfit;
 
 /// A statement that allows the action, but not in this request.
@@ -30,7 +30,7 @@ const REASONS: usize = 5;
 const SLIP: f64 = 0.6;
 
 /// How near a statement is to allowing a request.
-struct Nearness {
+struct StatementNearness {
     /// Which kind of reason keeps it from doing so; the smallest is the nearest.
     rank: u8,
     /// How alike its nearest resource is to the request's, from 0 to 1.
@@ -75,8 +75,8 @@ pub fn near_misses<'d>(
 }
 
 /// A statement whose action is no action, and is spelled nearly as the request's.
-fn slip(statement: &Statement, request: &Request<'_>) -> Option<(Nearness, Vec<String>)> {
-    let Listed::Only(actions) = &statement.actions else {
+fn slip(statement: &Statement, request: &Request<'_>) -> Option<(StatementNearness, Vec<String>)> {
+    let ElementList::Only(actions) = &statement.actions else {
         return None;
     };
     let asked = request.action.to_ascii_lowercase();
@@ -91,7 +91,7 @@ fn slip(statement: &Statement, request: &Request<'_>) -> Option<(Nearness, Vec<S
         "AWS IoT has no action `{}`; did you mean `{}`?",
         slip.text, request.action
     );
-    let nearness = Nearness {
+    let nearness = StatementNearness {
         rank: 1,
         likeness: 1.0,
     };
@@ -99,15 +99,15 @@ fn slip(statement: &Statement, request: &Request<'_>) -> Option<(Nearness, Vec<S
 }
 
 /// How far a statement is from allowing a request, and why; `None` when it does.
-fn miss(statement: &Statement, request: &Request<'_>) -> Option<(Nearness, Vec<String>)> {
+fn miss(statement: &Statement, request: &Request<'_>) -> Option<(StatementNearness, Vec<String>)> {
     let Request {
         resource, context, ..
     } = request;
-    let near = |rank| Nearness {
+    let near = |rank| StatementNearness {
         rank,
         likeness: 0.0,
     };
-    let fits = |listed: &Resource| listed.matches(resource, context);
+    let fits = |listed: &ResourcePattern| listed.matches(resource, context);
     if statement.resources.means(fits) {
         let failing: Vec<String> = statement
             .conditions
@@ -117,7 +117,7 @@ fn miss(statement: &Statement, request: &Request<'_>) -> Option<(Nearness, Vec<S
             .collect();
         return (!failing.is_empty()).then_some((near(0), failing));
     }
-    let Listed::Only(listed) = &statement.resources else {
+    let ElementList::Only(listed) = &statement.resources else {
         return Some((
             near(2),
             vec!["it leaves this resource out (`NotResource`)".into()],
@@ -155,7 +155,7 @@ fn miss(statement: &Statement, request: &Request<'_>) -> Option<(Nearness, Vec<S
         Some(difference) => format!("{allows}: {difference}"),
         None => allows,
     };
-    let nearness = Nearness { rank: 2, likeness };
+    let nearness = StatementNearness { rank: 2, likeness };
     Some((nearness, vec![reason]))
 }
 
@@ -167,7 +167,7 @@ fn begins_alike(pattern: &str, asked: &str) -> bool {
 }
 
 /// How alike a pattern, its variables replaced, is to a request's resource.
-fn likeness(pattern: &Resource, asked: &str, context: &Context) -> f64 {
+fn likeness(pattern: &ResourcePattern, asked: &str, context: &Context) -> f64 {
     let name = pattern.sample("*", context).unwrap_or_default();
     let head: Vec<&str> = pattern.text.splitn(6, ':').take(5).collect();
     let text = format!("{}:{name}", head.join(":"));
@@ -175,9 +175,9 @@ fn likeness(pattern: &Resource, asked: &str, context: &Context) -> f64 {
 }
 
 /// The first part in which a pattern differs from a request's resource, in words.
-fn difference(pattern: &Resource, asked: &str, context: &Context) -> Option<String> {
+fn difference(pattern: &ResourcePattern, asked: &str, context: &Context) -> Option<String> {
     const PARTS: [&str; 5] = ["beginning", "partition", "service", "Region", "account"];
-    let syntax = Syntax {
+    let syntax = GlobSyntax {
         wildcards: true,
         variables: false,
     };
@@ -232,18 +232,24 @@ fn difference(pattern: &Resource, asked: &str, context: &Context) -> Option<Stri
 }
 
 /// Whether a pattern would match if the resource were of another type.
-fn other_type(pattern: &Resource, resource: &Arn<'_>, context: &Context) -> Option<String> {
+fn other_type(
+    pattern: &ResourcePattern,
+    resource: &ResourceArn<'_>,
+    context: &Context,
+) -> Option<String> {
     let text = resource.as_str();
     let at = text.match_indices(':').nth(4)?.0 + 1;
     let (head, name) = text.split_at_checked(at)?;
     TYPES.iter().find_map(|(asked, written)| {
         let swapped = format!("{head}{written}{}", name.strip_prefix(asked)?);
-        pattern.matches(&Arn::new(&swapped), context).then(|| {
-            format!(
-                "it names a `{written}…`, and this action is about a `{asked}…`: `{}`",
-                pattern.text
-            )
-        })
+        pattern
+            .matches(&ResourceArn::new(&swapped), context)
+            .then(|| {
+                format!(
+                    "it names a `{written}…`, and this action is about a `{asked}…`: `{}`",
+                    pattern.text
+                )
+            })
     })
 }
 
@@ -262,7 +268,7 @@ mod tests {
         context.set("k", ["a", "b"]);
         let request = Request {
             action,
-            resource: Arn::new(&resource),
+            resource: ResourceArn::new(&resource),
             context: &context,
         };
         let misses = near_misses([&document], &request);
@@ -274,24 +280,25 @@ mod tests {
     #[test]
     fn reasons() {
         let statements = r#"
-            {"Effect":"Allow","Action":"iot:Subscribe","Resource":"~topicfilter/b"},
-            {"Effect":"Allow","Action":"iot:*","Resource":["~topic/a","~topicfilter/${iot:Connection.Thing.ThingName}"]},
-            {"Effect":"Allow","Action":"iot:*","Resource":"*","Condition":{
+            {"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":"~topicfilter/b"},
+            {"Effect":"Allow","Action":"iot:*","ResourcePattern":["~topic/a","~topicfilter/${iot:Connection.Thing.ThingName}"]},
+            {"Effect":"Allow","Action":"iot:*","ResourcePattern":"*","Condition":{
                 "StringEquals":{"iot:ClientId":["c2","c3"]},"ForAllValues:StringLike":{"k":["a*"]},
                 "Bool":{"iot:Connection.Thing.IsAttached":"true"},"Null":{"j":"true"}}},
-            {"Effect":"Allow","Action":"iot:Publish","Resource":"*"},
+            {"Effect":"Allow","Action":"iot:Publish","ResourcePattern":"*"},
             {"Effect":"Allow","Action":"iot:Subscribe","NotResource":"~topicfilter/*"},
-            {"Effect":"Allow","Action":"iot:Subscribe","Resource":["~topicfilter/b","~topicfilter/c"]},
-            {"Effect":"Deny","Action":"iot:Subscribe","Resource":"~topicfilter/z"},
-            {"Effect":"Allow","Action":"iot:Subscribe","Resource":["~topicfilter/a"]}"#;
+            {"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":["~topicfilter/b","~topicfilter/c"]},
+            {"Effect":"Deny","Action":"iot:Subscribe","ResourcePattern":"~topicfilter/z"},
+            {"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":["~topicfilter/a"]}"#;
         insta::assert_snapshot!(explained(statements, "iot:Subscribe", "~topicfilter/a"));
     }
 
     /// The reason of the nearest statement.
     #[track_caller]
     fn check(resources: &str, asked: &str, expected: &str) {
-        let statement =
-            format!(r#"{{"Effect":"Allow","Action":"iot:Subscribe","Resource":[{resources}]}}"#);
+        let statement = format!(
+            r#"{{"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":[{resources}]}}"#
+        );
         let found = explained(&statement, "iot:Subscribe", asked);
         assert!(found.contains(expected), "{found}");
     }
@@ -335,7 +342,7 @@ mod tests {
     #[test]
     fn a_slip_in_an_action_is_a_near_miss() {
         let statements =
-            r#"{"Effect":"Allow","Action":["iot:Subcribe","iot:Recieve"],"Resource":"*"}"#;
+            r#"{"Effect":"Allow","Action":["iot:Subcribe","iot:Recieve"],"ResourcePattern":"*"}"#;
         assert_eq!(
             explained(statements, "iot:Receive", "~topic/a"),
             "0: AWS IoT has no action `iot:Recieve`; did you mean `iot:Receive`?"
@@ -344,8 +351,8 @@ mod tests {
 
     #[test]
     fn of_two_statements_the_more_alike_comes_first() {
-        let statements = r#"{"Effect":"Allow","Action":"iot:Subscribe","Resource":"~topicfilter/zzz"},
-            {"Effect":"Allow","Action":"iot:Subscribe","Resource":"~topicfilter/order/2"}"#;
+        let statements = r#"{"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":"~topicfilter/zzz"},
+            {"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":"~topicfilter/order/2"}"#;
         let found = explained(statements, "iot:Subscribe", "~topicfilter/order/1");
         assert!(found.starts_with("1: "), "{found}");
     }

@@ -16,11 +16,11 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::context::{Attachment, Certificate, Context, Principal, Thing};
+use super::context::{ClientCertificate, ClientPrincipal, ClientThing, Context, ThingAttachment};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Facts {
+pub(super) struct ContextFacts {
     client_id: Option<String>,
     principal: Option<String>,
     thing: Option<ThingFacts>,
@@ -58,10 +58,10 @@ pub enum FactError {
     Single(String),
 }
 
-impl TryFrom<Facts> for Context {
+impl TryFrom<ContextFacts> for Context {
     type Error = FactError;
 
-    fn try_from(facts: Facts) -> Result<Self, FactError> {
+    fn try_from(facts: ContextFacts) -> Result<Self, FactError> {
         let mut context = Self::default();
         context.client_id = facts.client_id.map(Into::into);
         context.principal = facts.principal.map(principal).transpose()?;
@@ -74,29 +74,29 @@ impl TryFrom<Facts> for Context {
     }
 }
 
-fn principal(word: String) -> Result<Principal, FactError> {
-    Principal::parse(&word).ok_or(FactError::Principal(word))
+fn principal(word: String) -> Result<ClientPrincipal, FactError> {
+    ClientPrincipal::parse(&word).ok_or(FactError::Principal(word))
 }
 
-fn thing(facts: ThingFacts) -> Result<Thing, FactError> {
+fn thing(facts: ThingFacts) -> Result<ClientThing, FactError> {
     let attributes = facts.attributes.iter().flatten().map(|(name, value)| {
         let value = scalar(value).ok_or_else(|| FactError::Single(name.clone()))?;
         Ok((name.as_str().into(), value))
     });
-    Ok(Thing {
+    Ok(ClientThing {
         name: facts.name.into(),
         type_name: facts.type_name.map(Into::into),
         attributes: attributes.collect::<Result<_, _>>()?,
         attachment: match (facts.attached_to_principal, facts.exclusive) {
-            (false, _) => Attachment::None,
-            (true, false) => Attachment::NonExclusive,
-            (true, true) => Attachment::Exclusive,
+            (false, _) => ThingAttachment::None,
+            (true, false) => ThingAttachment::NonExclusive,
+            (true, true) => ThingAttachment::Exclusive,
         },
     })
 }
 
-fn certificate(facts: &Map<String, Value>) -> Result<Certificate, FactError> {
-    let mut certificate = Certificate::default();
+fn certificate(facts: &Map<String, Value>) -> Result<ClientCertificate, FactError> {
+    let mut certificate = ClientCertificate::default();
     fields(facts, "", &mut certificate)?;
     Ok(certificate)
 }
@@ -105,7 +105,7 @@ fn certificate(facts: &Map<String, Value>) -> Result<Certificate, FactError> {
 fn fields(
     facts: &Map<String, Value>,
     path: &str,
-    certificate: &mut Certificate,
+    certificate: &mut ClientCertificate,
 ) -> Result<(), FactError> {
     for (name, value) in facts {
         match value {
@@ -147,7 +147,7 @@ fn scalar(value: &Value) -> Option<Box<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::variable::Key;
+    use crate::policy::variable::ContextKey;
 
     #[test]
     fn everything_is_read() {
@@ -159,7 +159,7 @@ mod tests {
         )
         .unwrap();
         let value = |key| {
-            let values: Vec<_> = context.values(&Key::new(key)).iter().collect();
+            let values: Vec<_> = context.values(&ContextKey::new(key)).iter().collect();
             values.join(",")
         };
         assert_eq!(value("iot:ClientId"), "lamp1");

@@ -5,8 +5,8 @@
 //! themselves (the developer guide prints them as `$(*)`). Matching backtracks to the last `*` only, so it takes at most
 //! pattern times text steps.
 
-use super::context::{Context, Values};
-use super::variable::Key;
+use super::context::{Context, KeyValues};
+use super::variable::ContextKey;
 
 /// Characters in a certificate's value for which IoT Core leaves the variable unreplaced, and the longest value it replaces
 /// (developer guide, "X.509 Certificate AWS IoT Core policy variables").
@@ -16,30 +16,30 @@ const CERTIFICATE_VALUE_CHARACTERS: usize = 1_024;
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Glob {
-    pieces: Box<[Piece]>,
+    pieces: Box<[GlobPiece]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum GlobPiece {
     Text(Box<str>),
     /// `*`
     Run,
     /// `?`
     One,
-    Variable(Variable),
+    Variable(GlobVariable),
 }
 
 /// `${key}`, or `${key, 'default'}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Variable {
-    key: Key,
+struct GlobVariable {
+    key: ContextKey,
     default: Option<Box<str>>,
     written: Box<str>,
 }
 
 /// A part of a pattern whose variables were replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token {
+pub(super) enum GlobToken {
     Char(char),
     /// `?`
     One,
@@ -49,7 +49,7 @@ pub(super) enum Token {
 
 /// What a pattern's characters mean.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Syntax {
+pub(super) struct GlobSyntax {
     /// Whether `*` and `?` are wildcards.
     pub(super) wildcards: bool,
     /// Whether `${` begins a variable: in documents of version 2012-10-17.
@@ -68,22 +68,24 @@ pub(super) enum GlobError {
 }
 
 impl Glob {
-    pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Self, GlobError> {
+    pub(super) fn parse(text: &str, syntax: GlobSyntax) -> Result<Self, GlobError> {
         let mut pieces = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             let (_, after) = rest.split_at(c.len_utf8());
             let piece = match c {
-                '*' if syntax.wildcards => Some((Piece::Run, after)),
-                '?' if syntax.wildcards => Some((Piece::One, after)),
+                '*' if syntax.wildcards => Some((GlobPiece::Run, after)),
+                '?' if syntax.wildcards => Some((GlobPiece::One, after)),
                 '$' if syntax.variables && after.starts_with('{') => match variable(rest)? {
-                    (Braced::Character(c), after) => {
+                    (BracedText::Character(c), after) => {
                         plain.push(c);
                         rest = after;
                         continue;
                     }
-                    (Braced::Variable(variable), after) => Some((Piece::Variable(variable), after)),
+                    (BracedText::Variable(variable), after) => {
+                        Some((GlobPiece::Variable(variable), after))
+                    }
                 },
                 _ => None,
             };
@@ -95,7 +97,7 @@ impl Glob {
                 Some((piece, after)) => {
                     push_text(&mut plain, &mut pieces);
                     // Two runs in a row are one.
-                    if piece != Piece::Run || pieces.last() != Some(&Piece::Run) {
+                    if piece != GlobPiece::Run || pieces.last() != Some(&GlobPiece::Run) {
                         pieces.push(piece);
                     }
                     rest = after;
@@ -112,28 +114,33 @@ impl Glob {
     pub(super) fn literal(&self) -> Option<&str> {
         match &*self.pieces {
             [] => Some(""),
-            [Piece::Text(text)] => Some(text),
+            [GlobPiece::Text(text)] => Some(text),
             _ => None,
         }
     }
 
     /// Whether it ends in `*`.
     pub(super) fn ends_in_run(&self) -> bool {
-        self.pieces.last() == Some(&Piece::Run)
+        self.pieces.last() == Some(&GlobPiece::Run)
     }
 
     /// The keys of its variables.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ContextKey> {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Variable(variable) => Some(&variable.key),
+            GlobPiece::Variable(variable) => Some(&variable.key),
             _ => None,
         })
     }
 
     /// The keys of its variables that have no value in this request, so that the pattern matches nothing.
-    pub(super) fn unresolved<'g>(&'g self, context: &'g Context) -> impl Iterator<Item = &'g Key> {
+    pub(super) fn unresolved<'g>(
+        &'g self,
+        context: &'g Context,
+    ) -> impl Iterator<Item = &'g ContextKey> {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Variable(variable) if variable.value(context).is_none() => Some(&variable.key),
+            GlobPiece::Variable(variable) if variable.value(context).is_none() => {
+                Some(&variable.key)
+            }
             _ => None,
         })
     }
@@ -142,20 +149,20 @@ impl Glob {
     pub(super) fn matches(&self, text: &str, context: &Context) -> bool {
         let (mut pieces, mut rest) = (&*self.pieces, text);
         // Where to go on when the pieces after the last `*` do not fit: those pieces, and the text from where they were tried.
-        let mut retry: Option<(&[Piece], &str)> = None;
+        let mut retry: Option<(&[GlobPiece], &str)> = None;
         loop {
             let fits = match pieces.split_first() {
                 None => rest.is_empty().then_some((pieces, rest)),
-                Some((Piece::Run, [])) => return true,
-                Some((Piece::Run, after)) => {
+                Some((GlobPiece::Run, [])) => return true,
+                Some((GlobPiece::Run, after)) => {
                     retry = Some((after, rest));
                     Some((after, rest))
                 }
-                Some((Piece::One, after)) => skip_one(rest).map(|rest| (after, rest)),
-                Some((Piece::Text(text), after)) => {
+                Some((GlobPiece::One, after)) => skip_one(rest).map(|rest| (after, rest)),
+                Some((GlobPiece::Text(text), after)) => {
                     rest.strip_prefix(&**text).map(|rest| (after, rest))
                 }
-                Some((Piece::Variable(variable), after)) => {
+                Some((GlobPiece::Variable(variable), after)) => {
                     // An unresolved variable does not get a value by trying elsewhere.
                     let Some(value) = variable.value(context) else {
                         return false;
@@ -179,15 +186,15 @@ impl Glob {
     }
 
     /// The pattern character by character, its variables replaced; `None` when one has no value.
-    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
+    pub(super) fn tokens(&self, context: &Context) -> Option<Vec<GlobToken>> {
         let mut tokens = Vec::new();
         for piece in &self.pieces {
             match piece {
-                Piece::Text(text) => tokens.extend(text.chars().map(Token::Char)),
-                Piece::Run => tokens.push(Token::Run),
-                Piece::One => tokens.push(Token::One),
-                Piece::Variable(variable) => {
-                    tokens.extend(variable.value(context)?.chars().map(Token::Char));
+                GlobPiece::Text(text) => tokens.extend(text.chars().map(GlobToken::Char)),
+                GlobPiece::Run => tokens.push(GlobToken::Run),
+                GlobPiece::One => tokens.push(GlobToken::One),
+                GlobPiece::Variable(variable) => {
+                    tokens.extend(variable.value(context)?.chars().map(GlobToken::Char));
                 }
             }
         }
@@ -195,22 +202,25 @@ impl Glob {
     }
 
     /// The pattern character by character, each variable as a run: what it may match for whomever.
-    pub(super) fn shape(&self) -> Vec<Token> {
+    pub(super) fn shape(&self) -> Vec<GlobToken> {
         let mut tokens = Vec::new();
         for piece in &self.pieces {
             match piece {
-                Piece::Text(text) => tokens.extend(text.chars().map(Token::Char)),
-                Piece::One => tokens.push(Token::One),
-                Piece::Run | Piece::Variable(_) => tokens.push(Token::Run),
+                GlobPiece::Text(text) => tokens.extend(text.chars().map(GlobToken::Char)),
+                GlobPiece::One => tokens.push(GlobToken::One),
+                GlobPiece::Run | GlobPiece::Variable(_) => tokens.push(GlobToken::Run),
             }
         }
         tokens
     }
 
     /// The variables straight before a wildcard, so that values that only begin alike match too.
-    pub(super) fn spilling(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn spilling(&self) -> impl Iterator<Item = &ContextKey> {
         self.pieces.windows(2).filter_map(|pair| match pair {
-            [Piece::Variable(variable), Piece::Run | Piece::One] => Some(&variable.key),
+            [
+                GlobPiece::Variable(variable),
+                GlobPiece::Run | GlobPiece::One,
+            ] => Some(&variable.key),
             _ => None,
         })
     }
@@ -221,10 +231,10 @@ impl Glob {
         let mut text = String::new();
         for piece in &self.pieces {
             text.push_str(match piece {
-                Piece::Text(text) => text,
-                Piece::Run => run,
-                Piece::One => one,
-                Piece::Variable(variable) => variable.value(context)?,
+                GlobPiece::Text(text) => text,
+                GlobPiece::Run => run,
+                GlobPiece::One => one,
+                GlobPiece::Variable(variable) => variable.value(context)?,
             });
         }
         Some(text)
@@ -233,16 +243,16 @@ impl Glob {
     /// Whether it may match some text that begins with `prefix`; what is no text in it counts as anything.
     pub(super) fn may_begin_with(&self, prefix: &str) -> bool {
         match self.pieces.first() {
-            Some(Piece::Text(text)) => text.starts_with(prefix) || prefix.starts_with(&**text),
+            Some(GlobPiece::Text(text)) => text.starts_with(prefix) || prefix.starts_with(&**text),
             Some(_) => true,
             None => prefix.is_empty(),
         }
     }
 }
 
-fn push_text(plain: &mut String, pieces: &mut Vec<Piece>) {
+fn push_text(plain: &mut String, pieces: &mut Vec<GlobPiece>) {
     if !plain.is_empty() {
-        pieces.push(Piece::Text(std::mem::take(plain).into()));
+        pieces.push(GlobPiece::Text(std::mem::take(plain).into()));
     }
 }
 
@@ -253,10 +263,10 @@ fn skip_one(text: &str) -> Option<&str> {
 }
 
 /// The next place after the beginning of `from` where `after`, the pieces behind a `*`, may fit.
-fn next_place<'t>(after: &[Piece], from: &'t str) -> Option<&'t str> {
+fn next_place<'t>(after: &[GlobPiece], from: &'t str) -> Option<&'t str> {
     let next = skip_one(from)?;
     match after.first() {
-        Some(Piece::Text(text)) => {
+        Some(GlobPiece::Text(text)) => {
             let at = memchr::memmem::find(next.as_bytes(), text.as_bytes())?;
             next.get(at..)
         }
@@ -265,19 +275,19 @@ fn next_place<'t>(after: &[Piece], from: &'t str) -> Option<&'t str> {
 }
 
 /// What braces after `$` hold.
-enum Braced {
+enum BracedText {
     Character(char),
-    Variable(Variable),
+    Variable(GlobVariable),
 }
 
 /// Reads `${…}` at the beginning of `text` and gives what follows it.
-fn variable(text: &str) -> Result<(Braced, &str), GlobError> {
+fn variable(text: &str) -> Result<(BracedText, &str), GlobError> {
     let Some((inside, after)) = text.get(2..).and_then(|text| text.split_once('}')) else {
         return Err(GlobError::Unclosed(text.into()));
     };
     if let "*" | "?" | "$" = inside {
         let c = inside.chars().next().unwrap_or_default();
-        return Ok((Braced::Character(c), after));
+        return Ok((BracedText::Character(c), after));
     }
     let written = text.get(..text.len() - after.len()).unwrap_or_default();
     let (name, default) = match inside.split_once(',') {
@@ -296,22 +306,22 @@ fn variable(text: &str) -> Result<(Braced, &str), GlobError> {
     if name.is_empty() || name.contains(char::is_whitespace) {
         return Err(GlobError::Unnamed(written.into()));
     }
-    let variable = Variable {
-        key: Key::new(name),
+    let variable = GlobVariable {
+        key: ContextKey::new(name),
         default,
         written: written.into(),
     };
-    Ok((Braced::Variable(variable), after))
+    Ok((BracedText::Variable(variable), after))
 }
 
-impl Variable {
+impl GlobVariable {
     /// What stands in the variable's place: its one value; the variable's own text where IoT Core leaves a certificate's
     /// value out; `None` when there is no value, or more than one.
     fn value<'v>(&'v self, context: &'v Context) -> Option<&'v str> {
         let value = match context.values(&self.key) {
-            Values::One(value) => Some(value),
-            Values::Many([value]) => Some(&**value),
-            Values::Absent | Values::Many(_) => None,
+            KeyValues::One(value) => Some(value),
+            KeyValues::Many([value]) => Some(&**value),
+            KeyValues::Absent | KeyValues::Many(_) => None,
         };
         match value {
             Some(value) if self.key.is_of_certificate() && !is_replaceable(value) => {
@@ -330,9 +340,9 @@ fn is_replaceable(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::context::Certificate;
+    use crate::policy::context::ClientCertificate;
 
-    const FULL: Syntax = Syntax {
+    const FULL: GlobSyntax = GlobSyntax {
         wildcards: true,
         variables: true,
     };
@@ -378,7 +388,7 @@ mod tests {
 
     #[test]
     fn in_the_old_version_there_are_none() {
-        let old = Syntax {
+        let old = GlobSyntax {
             variables: false,
             ..FULL
         };
@@ -392,7 +402,7 @@ mod tests {
     fn some_values_of_certificates_are_not_replaced() {
         let pattern = "x/${iot:Certificate.Subject.CommonName}";
         let check = |value: &str, text: &str, expected: bool| {
-            let mut certificate = Certificate::default();
+            let mut certificate = ClientCertificate::default();
             certificate.set("Subject.CommonName", [value]);
             let mut context = Context::default();
             context.certificate = Some(certificate);

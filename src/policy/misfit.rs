@@ -7,7 +7,7 @@
 
 use super::action::RELATED_SERVICES;
 use super::context::Context;
-use super::glob::{Glob, Syntax, Token};
+use super::glob::{Glob, GlobSyntax, GlobToken};
 use crate::channel::limits::{CLIENT_ID_BYTES, TOPIC_BYTES, TOPIC_SLASHES};
 
 /// The partitions of AWS (AWS General Reference, "ARN format"; botocore's partitions).
@@ -130,7 +130,7 @@ fn is_iot(service: &str) -> bool {
 }
 
 fn fits_one(pattern: &str, known: &[&str]) -> bool {
-    let syntax = Syntax {
+    let syntax = GlobSyntax {
         wildcards: true,
         variables: false,
     };
@@ -238,10 +238,10 @@ fn kind(resource: &str) -> Option<String> {
 
 /// What keeps a name, the tokens behind `topic/`, `topicfilter/`, `client/` or `thing/`, from being
 /// in any request. A wildcard may stand for nothing, or for a slash.
-pub(super) fn name(kind: &str, tokens: &[Token]) -> Option<NameMisfit> {
-    let chars = |token: &Token| match token {
-        Token::Char(c) => Some(*c),
-        Token::One | Token::Run => None,
+pub(super) fn name(kind: &str, tokens: &[GlobToken]) -> Option<NameMisfit> {
+    let chars = |token: &GlobToken| match token {
+        GlobToken::Char(c) => Some(*c),
+        GlobToken::One | GlobToken::Run => None,
     };
     let impossible = |text: String| Some(NameMisfit::Impossible(text));
     if tokens.is_empty() {
@@ -250,11 +250,11 @@ pub(super) fn name(kind: &str, tokens: &[Token]) -> Option<NameMisfit> {
     if tokens.iter().filter_map(chars).any(|c| c == '\0') {
         return impossible("no name has the character U+0000".to_owned());
     }
-    let bytes = |tokens: &[Token]| -> usize {
-        let one = |token: &Token| match token {
-            Token::Char(c) => c.len_utf8(),
-            Token::One => 1,
-            Token::Run => 0,
+    let bytes = |tokens: &[GlobToken]| -> usize {
+        let one = |token: &GlobToken| match token {
+            GlobToken::Char(c) => c.len_utf8(),
+            GlobToken::One => 1,
+            GlobToken::Run => 0,
         };
         tokens.iter().map(one).sum()
     };
@@ -276,7 +276,7 @@ pub(super) fn name(kind: &str, tokens: &[Token]) -> Option<NameMisfit> {
             let counted = counted(tokens);
             let slashes = counted
                 .iter()
-                .filter(|token| **token == Token::Char('/'))
+                .filter(|token| **token == GlobToken::Char('/'))
                 .count();
             if slashes > TOPIC_SLASHES {
                 return impossible(format!(
@@ -291,7 +291,7 @@ pub(super) fn name(kind: &str, tokens: &[Token]) -> Option<NameMisfit> {
             })
         }
         "client" => {
-            if tokens.first() == Some(&Token::Char('$')) {
+            if tokens.first() == Some(&GlobToken::Char('$')) {
                 return impossible("client ids do not begin with `$`".to_owned());
             }
             let least = bytes(tokens);
@@ -312,20 +312,21 @@ pub(super) fn name(kind: &str, tokens: &[Token]) -> Option<NameMisfit> {
 
 /// What keeps tokens from being a topic filter: `+` and `#` stand alone between slashes, and `#` is
 /// last (MQTT 5.0, section 4.7.1).
-fn filter(tokens: &[Token]) -> Option<String> {
-    let splits = |token: Option<&Token>| !matches!(token, Some(Token::Char(c)) if *c != '/');
+fn filter(tokens: &[GlobToken]) -> Option<String> {
+    let splits =
+        |token: Option<&GlobToken>| !matches!(token, Some(GlobToken::Char(c)) if *c != '/');
     for (at, token) in tokens.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|at| tokens.get(at));
         let after = tokens.get(at + 1..).unwrap_or_default();
         match token {
-            Token::Char(c @ ('+' | '#'))
+            GlobToken::Char(c @ ('+' | '#'))
                 if !splits(before) || (*c == '+' && !splits(after.first())) =>
             {
                 return Some(format!(
                     "`{c}` stands alone between slashes in a topic filter"
                 ));
             }
-            Token::Char('#') if after.iter().any(|token| *token != Token::Run) => {
+            GlobToken::Char('#') if after.iter().any(|token| *token != GlobToken::Run) => {
                 return Some("`#` is the last level of a topic filter".to_owned());
             }
             _ => {}
@@ -335,12 +336,12 @@ fn filter(tokens: &[Token]) -> Option<String> {
 }
 
 /// What counts of a topic: all but `$aws/rules/<rule>/` and `$share/<name>/`.
-fn counted(tokens: &[Token]) -> &[Token] {
+fn counted(tokens: &[GlobToken]) -> &[GlobToken] {
     for prefix in ["$aws/rules/", "$share/"] {
-        let begins = prefix.chars().map(Token::Char);
+        let begins = prefix.chars().map(GlobToken::Char);
         if tokens.iter().copied().take(prefix.len()).eq(begins) {
             let rest = tokens.get(prefix.len()..).unwrap_or_default();
-            let end = rest.iter().position(|token| *token == Token::Char('/'));
+            let end = rest.iter().position(|token| *token == GlobToken::Char('/'));
             return end.and_then(|end| rest.get(end + 1..)).unwrap_or(rest);
         }
     }

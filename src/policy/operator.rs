@@ -2,11 +2,11 @@
 //!
 //! IAM user guide, "Condition operators" and "Set operators for multivalued context keys". Names are written exactly so.
 
-use super::compare::Relation;
+use super::compare::OrderRelation;
 
 /// How a key's several values count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Set {
+pub(super) enum SetOperator {
     /// No quantifier: one of them is enough, for negated operators to be false.
     None,
     ForAllValues,
@@ -15,13 +15,13 @@ pub(super) enum Set {
 
 /// The families of operators, before values are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub(super) enum OperatorFamily {
     Text,
     TextIgnoringCase,
     TextLike,
     Arn,
-    Number(Relation),
-    Date(Relation),
+    Number(OrderRelation),
+    Date(OrderRelation),
     Bool,
     Address,
     Binary,
@@ -29,76 +29,92 @@ pub(super) enum Family {
 }
 
 /// All operators, and whether each says the opposite of its family.
-const OPERATORS: [(&str, Family, bool); 27] = {
-    use Relation::{Equals, GreaterThan, GreaterThanEquals, LessThan, LessThanEquals};
+const OPERATORS: [(&str, OperatorFamily, bool); 27] = {
+    use OrderRelation::{Equals, GreaterThan, GreaterThanEquals, LessThan, LessThanEquals};
     [
-        ("StringEquals", Family::Text, false),
-        ("StringNotEquals", Family::Text, true),
-        ("StringEqualsIgnoreCase", Family::TextIgnoringCase, false),
-        ("StringNotEqualsIgnoreCase", Family::TextIgnoringCase, true),
-        ("StringLike", Family::TextLike, false),
-        ("StringNotLike", Family::TextLike, true),
-        ("ArnEquals", Family::Arn, false),
-        ("ArnLike", Family::Arn, false),
-        ("ArnNotEquals", Family::Arn, true),
-        ("ArnNotLike", Family::Arn, true),
-        ("NumericEquals", Family::Number(Equals), false),
-        ("NumericNotEquals", Family::Number(Equals), true),
-        ("NumericLessThan", Family::Number(LessThan), false),
+        ("StringEquals", OperatorFamily::Text, false),
+        ("StringNotEquals", OperatorFamily::Text, true),
+        (
+            "StringEqualsIgnoreCase",
+            OperatorFamily::TextIgnoringCase,
+            false,
+        ),
+        (
+            "StringNotEqualsIgnoreCase",
+            OperatorFamily::TextIgnoringCase,
+            true,
+        ),
+        ("StringLike", OperatorFamily::TextLike, false),
+        ("StringNotLike", OperatorFamily::TextLike, true),
+        ("ArnEquals", OperatorFamily::Arn, false),
+        ("ArnLike", OperatorFamily::Arn, false),
+        ("ArnNotEquals", OperatorFamily::Arn, true),
+        ("ArnNotLike", OperatorFamily::Arn, true),
+        ("NumericEquals", OperatorFamily::Number(Equals), false),
+        ("NumericNotEquals", OperatorFamily::Number(Equals), true),
+        ("NumericLessThan", OperatorFamily::Number(LessThan), false),
         (
             "NumericLessThanEquals",
-            Family::Number(LessThanEquals),
+            OperatorFamily::Number(LessThanEquals),
             false,
         ),
-        ("NumericGreaterThan", Family::Number(GreaterThan), false),
+        (
+            "NumericGreaterThan",
+            OperatorFamily::Number(GreaterThan),
+            false,
+        ),
         (
             "NumericGreaterThanEquals",
-            Family::Number(GreaterThanEquals),
+            OperatorFamily::Number(GreaterThanEquals),
             false,
         ),
-        ("DateEquals", Family::Date(Equals), false),
-        ("DateNotEquals", Family::Date(Equals), true),
-        ("DateLessThan", Family::Date(LessThan), false),
-        ("DateLessThanEquals", Family::Date(LessThanEquals), false),
-        ("DateGreaterThan", Family::Date(GreaterThan), false),
+        ("DateEquals", OperatorFamily::Date(Equals), false),
+        ("DateNotEquals", OperatorFamily::Date(Equals), true),
+        ("DateLessThan", OperatorFamily::Date(LessThan), false),
+        (
+            "DateLessThanEquals",
+            OperatorFamily::Date(LessThanEquals),
+            false,
+        ),
+        ("DateGreaterThan", OperatorFamily::Date(GreaterThan), false),
         (
             "DateGreaterThanEquals",
-            Family::Date(GreaterThanEquals),
+            OperatorFamily::Date(GreaterThanEquals),
             false,
         ),
-        ("Bool", Family::Bool, false),
-        ("BinaryEquals", Family::Binary, false),
-        ("IpAddress", Family::Address, false),
-        ("NotIpAddress", Family::Address, true),
-        ("Null", Family::Null, false),
+        ("Bool", OperatorFamily::Bool, false),
+        ("BinaryEquals", OperatorFamily::Binary, false),
+        ("IpAddress", OperatorFamily::Address, false),
+        ("NotIpAddress", OperatorFamily::Address, true),
+        ("Null", OperatorFamily::Null, false),
     ]
 };
 
 /// An operator's name, understood.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Operator {
-    pub(super) set: Set,
+pub(super) struct ConditionOperator {
+    pub(super) set: SetOperator,
     pub(super) if_exists: bool,
     pub(super) negated: bool,
-    pub(super) family: Family,
+    pub(super) family: OperatorFamily,
 }
 
-impl Operator {
+impl ConditionOperator {
     /// Reads a name such as `ForAllValues:StringEqualsIfExists`.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let (set, base) = if let Some(base) = name.strip_prefix("ForAllValues:") {
-            (Set::ForAllValues, base)
+            (SetOperator::ForAllValues, base)
         } else if let Some(base) = name.strip_prefix("ForAnyValue:") {
-            (Set::ForAnyValue, base)
+            (SetOperator::ForAnyValue, base)
         } else {
-            (Set::None, name)
+            (SetOperator::None, name)
         };
         let (base, if_exists) = match base.strip_suffix("IfExists") {
             Some(base) => (base, true),
             None => (base, false),
         };
         let (_, family, negated) = *OPERATORS.iter().find(|(known, ..)| *known == base)?;
-        if family == Family::Null && (if_exists || set != Set::None) {
+        if family == OperatorFamily::Null && (if_exists || set != SetOperator::None) {
             return None;
         }
         Some(Self {
@@ -117,15 +133,21 @@ impl Operator {
     /// What its values have to be, in words.
     pub(super) fn accepts(self) -> &'static str {
         match self.family {
-            Family::Text | Family::TextIgnoringCase | Family::TextLike => "text",
-            Family::Arn => {
+            OperatorFamily::Text | OperatorFamily::TextIgnoringCase | OperatorFamily::TextLike => {
+                "text"
+            }
+            OperatorFamily::Arn => {
                 "`*`, or an ARN of six parts such as `arn:aws:iot:us-east-1:123456789012:topic/a`"
             }
-            Family::Number(_) => "a number such as `10` or `2.5`",
-            Family::Date(_) => "a date such as `2026-11-25T10:00:00Z`, or seconds since 1970",
-            Family::Bool | Family::Null => "`true` or `false`",
-            Family::Address => "an address or a block such as `203.0.113.0/24` or `2001:db8::/32`",
-            Family::Binary => "Base64 text",
+            OperatorFamily::Number(_) => "a number such as `10` or `2.5`",
+            OperatorFamily::Date(_) => {
+                "a date such as `2026-11-25T10:00:00Z`, or seconds since 1970"
+            }
+            OperatorFamily::Bool | OperatorFamily::Null => "`true` or `false`",
+            OperatorFamily::Address => {
+                "an address or a block such as `203.0.113.0/24` or `2001:db8::/32`"
+            }
+            OperatorFamily::Binary => "Base64 text",
         }
     }
 }
@@ -136,8 +158,8 @@ mod tests {
 
     #[test]
     fn operators() {
-        for name in Operator::names() {
-            assert!(Operator::parse(name).is_some(), "{name}");
+        for name in ConditionOperator::names() {
+            assert!(ConditionOperator::parse(name).is_some(), "{name}");
         }
         for name in [
             "NullIfExists",
@@ -147,7 +169,7 @@ mod tests {
             "",
             "ForAllValues:",
         ] {
-            assert!(Operator::parse(name).is_none(), "{name}");
+            assert!(ConditionOperator::parse(name).is_none(), "{name}");
         }
     }
 }

@@ -4,13 +4,13 @@ mod conditions;
 
 use super::arn::{ArnError, ArnPattern};
 use super::document::{
-    Action, DOCUMENT_CHARACTERS, Document, DocumentFault, Effect, Listed, Resource, Statement,
-    Version,
+    ActionPattern, DOCUMENT_CHARACTERS, Document, DocumentFault, Effect, ElementList,
+    LanguageVersion, ResourcePattern, Statement,
 };
-use super::glob::{Glob, Syntax};
+use super::glob::{Glob, GlobSyntax};
 use super::lint::leftover::leftover;
 use crate::channel::limits::{POLICY_CHARACTERS, ROLE_POLICY_CHARACTERS};
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// How variables are written.
 pub(super) const VARIABLES: &str =
@@ -28,12 +28,12 @@ const STATEMENT: [&str; 7] = [
 ];
 
 /// Reads a document, or tells all its faults in the order of the text.
-pub(super) fn read(node: &Node) -> Result<Document, Vec<DocumentFault>> {
+pub(super) fn read(node: &TreeValue) -> Result<Document, Vec<DocumentFault>> {
     let characters = characters(node);
     if characters > DOCUMENT_CHARACTERS {
         return Err(vec![too_large(characters, node.at)]);
     }
-    let mut reader = Reader {
+    let mut reader = DocumentReader {
         variables: false,
         faults: Vec::new(),
     };
@@ -48,7 +48,7 @@ pub(super) fn read(node: &Node) -> Result<Document, Vec<DocumentFault>> {
 }
 
 /// The fault of a document that is far larger than AWS takes.
-pub(super) fn too_large(characters: usize, at: Position) -> DocumentFault {
+pub(super) fn too_large(characters: usize, at: TextPosition) -> DocumentFault {
     DocumentFault {
         code: "too-large",
         message: format!("the document has at least {characters} characters"),
@@ -62,7 +62,7 @@ pub(super) fn too_large(characters: usize, at: Position) -> DocumentFault {
 }
 
 /// The characters of all texts in a tree.
-fn characters(node: &Node) -> usize {
+fn characters(node: &TreeValue) -> usize {
     match &node.value {
         NodeValue::String(text) => text.len(),
         NodeValue::Array(elements) => elements.iter().map(characters).sum(),
@@ -74,18 +74,18 @@ fn characters(node: &Node) -> usize {
     }
 }
 
-struct Reader {
+struct DocumentReader {
     /// Whether `${…}` is a variable in this document.
     variables: bool,
     faults: Vec<DocumentFault>,
 }
 
-impl Reader {
+impl DocumentReader {
     fn fault(
         &mut self,
         code: &'static str,
         key: &str,
-        at: Position,
+        at: TextPosition,
         message: String,
         accepted: impl Into<String>,
         help: impl Into<String>,
@@ -100,7 +100,7 @@ impl Reader {
         });
     }
 
-    fn wrong_type(&mut self, key: &str, node: &Node, accepted: &str, help: &str) {
+    fn wrong_type(&mut self, key: &str, node: &TreeValue, accepted: &str, help: &str) {
         let message = if key.is_empty() {
             format!("the document is {}", described(node))
         } else {
@@ -109,9 +109,9 @@ impl Reader {
         self.fault("wrong-type", key, node.at, message, accepted, help);
     }
 
-    fn document(&mut self, node: &Node) -> Document {
+    fn document(&mut self, node: &TreeValue) -> Document {
         let mut document = Document {
-            version: Version::default(),
+            version: LanguageVersion::default(),
             statements: Vec::new(),
         };
         let NodeValue::Object(members) = &node.value else {
@@ -127,7 +127,7 @@ impl Reader {
         if let Some(member) = find(members, "Version") {
             document.version = self.version(&member.value);
         }
-        self.variables = document.version == Version::Of2012;
+        self.variables = document.version == LanguageVersion::Of2012;
         match find(members, "Statement").map(|member| &member.value) {
             None => self.fault(
                 "missing-key",
@@ -137,7 +137,7 @@ impl Reader {
                 "a statement, or a list of them",
                 "add what the policy grants: Effect, Action, Resource",
             ),
-            Some(Node {
+            Some(TreeValue {
                 value: NodeValue::Array(elements),
                 ..
             }) => {
@@ -154,9 +154,9 @@ impl Reader {
         document
     }
 
-    fn version(&mut self, node: &Node) -> Version {
+    fn version(&mut self, node: &TreeValue) -> LanguageVersion {
         let text = text(node);
-        let known = Version::NAMES
+        let known = LanguageVersion::NAMES
             .into_iter()
             .find(|(name, _)| Some(*name) == text);
         match known {
@@ -172,13 +172,13 @@ impl Reader {
                     "write `2012-10-17`: variables need it",
                 );
                 // So that variables are checked all the same.
-                Version::Of2012
+                LanguageVersion::Of2012
             }
         }
     }
 
     /// Unknown and repeated names.
-    fn members(&mut self, members: &[Member], path: &str, known: &[&str]) {
+    fn members(&mut self, members: &[ObjectMember], path: &str, known: &[&str]) {
         for (index, member) in members.iter().enumerate() {
             let key = join(path, &member.key);
             let before = members.iter().take(index);
@@ -214,7 +214,7 @@ impl Reader {
         }
     }
 
-    fn statement(&mut self, node: &Node, path: &str) -> Option<Statement> {
+    fn statement(&mut self, node: &TreeValue, path: &str) -> Option<Statement> {
         let NodeValue::Object(members) = &node.value else {
             self.wrong_type(
                 path,
@@ -254,7 +254,12 @@ impl Reader {
         })
     }
 
-    fn effect(&mut self, statement: &Node, members: &[Member], path: &str) -> Option<Effect> {
+    fn effect(
+        &mut self,
+        statement: &TreeValue,
+        members: &[ObjectMember],
+        path: &str,
+    ) -> Option<Effect> {
         let key = join(path, "Effect");
         let accepted = "`Allow` or `Deny`";
         let Some(member) = find(members, "Effect") else {
@@ -281,12 +286,12 @@ impl Reader {
     /// `name` or `Not` + `name`: text or a list of it, one of the two.
     fn list<T>(
         &mut self,
-        statement: &Node,
-        members: &[Member],
+        statement: &TreeValue,
+        members: &[ObjectMember],
         path: &str,
         name: &str,
-        read: fn(&mut Self, &str, &Node, &str) -> Option<T>,
-    ) -> Option<Listed<T>> {
+        read: fn(&mut Self, &str, &TreeValue, &str) -> Option<T>,
+    ) -> Option<ElementList<T>> {
         let negated = format!("Not{name}");
         let (member, is_negated) = match (find(members, name), find(members, &negated)) {
             (Some(member), None) => (member, false),
@@ -338,14 +343,14 @@ impl Reader {
             }
         }
         Some(if is_negated {
-            Listed::AllBut(listed)
+            ElementList::AllBut(listed)
         } else {
-            Listed::Only(listed)
+            ElementList::Only(listed)
         })
     }
 
-    fn action(&mut self, text: &str, node: &Node, key: &str) -> Option<Action> {
-        let syntax = Syntax {
+    fn action(&mut self, text: &str, node: &TreeValue, key: &str) -> Option<ActionPattern> {
+        let syntax = GlobSyntax {
             wildcards: true,
             variables: false,
         };
@@ -364,17 +369,17 @@ impl Reader {
             self.fault("bad-action", key, node.at, message, accepted, help);
             return None;
         }
-        Some(Action {
+        Some(ActionPattern {
             text: text.into(),
             at: node.at,
             pattern,
         })
     }
 
-    fn resource(&mut self, text: &str, node: &Node, key: &str) -> Option<Resource> {
+    fn resource(&mut self, text: &str, node: &TreeValue, key: &str) -> Option<ResourcePattern> {
         let error = match ArnPattern::parse(text, self.variables) {
             Ok(pattern) => {
-                return Some(Resource {
+                return Some(ResourcePattern {
                     text: text.into(),
                     at: node.at,
                     pattern,
@@ -403,12 +408,12 @@ impl Reader {
 }
 
 /// The first member of a name; repeated ones are reported.
-fn find<'m>(members: &'m [Member], name: &str) -> Option<&'m Member> {
+fn find<'m>(members: &'m [ObjectMember], name: &str) -> Option<&'m ObjectMember> {
     members.iter().find(|member| *member.key == *name)
 }
 
 /// A node's text. JSON can escape lone surrogates, which are no text.
-fn text(node: &Node) -> Option<&str> {
+fn text(node: &TreeValue) -> Option<&str> {
     match &node.value {
         NodeValue::String(text) => std::str::from_utf8(text).ok(),
         _ => None,
@@ -434,7 +439,7 @@ fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<Strin
 }
 
 /// A value in few words.
-fn described(node: &Node) -> String {
+fn described(node: &TreeValue) -> String {
     match &node.value {
         NodeValue::Object(_) => "an object".into(),
         NodeValue::Array(_) => "a list".into(),

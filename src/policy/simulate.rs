@@ -5,7 +5,7 @@
 //! it may subscribe to matches the topic, and Receive on it is allowed. All filters that can match a topic of eight levels are
 //! few enough to try every one; only the names of shared subscriptions are without bound, and are taken from the documents.
 
-use super::arn::Arn;
+use super::arn::ResourceArn;
 use super::context::Context;
 use super::document::{Document, Effect};
 use super::evaluate::{Decision, Request, decide};
@@ -31,15 +31,15 @@ pub struct Simulation<'s> {
 
 /// Whether a client may hear a topic, and by which ways.
 #[derive(Clone, Debug)]
-pub struct Hearing {
+pub struct ReceiveAnalysis {
     /// The decision on iot:Receive.
     pub receive: Decision,
     /// The filters that the client may subscribe to and that match the topic: the topic itself first, if it is one, then only
     /// those that no other covers.
-    pub filters: Vec<Way>,
+    pub filters: Vec<FilterPath>,
 }
 
-impl Hearing {
+impl ReceiveAnalysis {
     /// Whether the client may hear the topic.
     pub fn is_possible(&self) -> bool {
         self.receive.is_allowed() && !self.filters.is_empty()
@@ -48,7 +48,7 @@ impl Hearing {
 
 /// A filter by which a client hears a topic.
 #[derive(Clone, Debug)]
-pub struct Way {
+pub struct FilterPath {
     /// The filter.
     pub filter: Filter,
     /// Why it may subscribe to it.
@@ -62,7 +62,7 @@ impl Simulation<'_> {
     pub fn decide(&self, action: &str, resource: &str) -> Decision {
         let request = Request {
             action,
-            resource: Arn::new(resource),
+            resource: ResourceArn::new(resource),
             context: self.context,
         };
         decide(self.documents, &request)
@@ -91,7 +91,7 @@ impl Simulation<'_> {
     }
 
     /// May it hear a topic, and through which filters? `topic` has to be a topic that a client can subscribe to.
-    pub fn hear(&self, topic: &Filter) -> Hearing {
+    pub fn hear(&self, topic: &Filter) -> ReceiveAnalysis {
         let allowed: Vec<(Filter, Decision)> = self
             .filters_of(topic)
             .into_iter()
@@ -106,7 +106,7 @@ impl Simulation<'_> {
                 .iter()
                 .any(|(other, _)| other.covers(filter) && !filter.covers(other))
         };
-        let mut ways: Vec<Way> = Vec::new();
+        let mut ways: Vec<FilterPath> = Vec::new();
         for (filter, decision) in &allowed {
             let exact = filter == topic;
             // A share is told only when it lets the client hear more than a filter of its own.
@@ -114,7 +114,7 @@ impl Simulation<'_> {
                 .iter()
                 .any(|way| way.filter.covers(filter) && filter.covers(&way.filter));
             if exact || (widest(filter) && !repeated) {
-                ways.push(Way {
+                ways.push(FilterPath {
                     also: if exact {
                         None
                     } else {
@@ -125,7 +125,7 @@ impl Simulation<'_> {
                 });
             }
         }
-        Hearing {
+        ReceiveAnalysis {
             receive: self.receive(topic.as_str()),
             filters: ways,
         }

@@ -8,7 +8,7 @@ use super::ask::{Answer, Ask, Check};
 use super::document::Document;
 use super::evaluate::{StatementRef, Verdict};
 use super::explain::NearMiss;
-use super::simulate::Way;
+use super::simulate::FilterPath;
 use crate::escape::write_line;
 
 /// How many near misses and wide filters are told in words; JSON has all.
@@ -36,7 +36,7 @@ impl Policies {
 
 /// An answer with its question.
 #[derive(Serialize)]
-pub struct Told {
+pub struct QueryReport {
     ask: &'static str,
     /// The filter, topic or resource.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ struct ToldCheck {
     action: String,
     resource: String,
     decision: Verdict,
-    statements: Vec<Place>,
+    statements: Vec<StatementPlace>,
     missing: Vec<Box<str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     near_misses: Vec<ToldMiss>,
@@ -67,14 +67,14 @@ struct ToldCheck {
 
 #[derive(Serialize)]
 struct ToldMiss {
-    statement: Place,
+    statement: StatementPlace,
     reasons: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct ToldWay {
     filter: String,
-    statements: Vec<Place>,
+    statements: Vec<StatementPlace>,
     /// Another topic that the client would hear by this filter.
     #[serde(skip_serializing_if = "Option::is_none")]
     also: Option<String>,
@@ -82,7 +82,7 @@ struct ToldWay {
 
 /// Where a statement stands, for a person.
 #[derive(Clone, Serialize)]
-pub struct Place {
+pub struct StatementPlace {
     document: String,
     /// Its place among the document's statements, counted from 0.
     statement: usize,
@@ -91,7 +91,7 @@ pub struct Place {
     column: usize,
 }
 
-impl Place {
+impl StatementPlace {
     /// The place of a statement.
     pub fn of(at: StatementRef, policies: &Policies) -> Self {
         let statement = policies
@@ -121,12 +121,12 @@ impl Place {
     }
 }
 
-fn places(statements: &[StatementRef], policies: &Policies) -> Vec<Place> {
-    let place = |&at| Place::of(at, policies);
+fn places(statements: &[StatementRef], policies: &Policies) -> Vec<StatementPlace> {
+    let place = |&at| StatementPlace::of(at, policies);
     statements.iter().map(place).collect()
 }
 
-impl Told {
+impl QueryReport {
     /// Puts an answer into words.
     pub fn new(ask: &Ask, answer: Answer, policies: &Policies) -> Self {
         let (word, of) = match ask {
@@ -155,7 +155,7 @@ impl Told {
             action: check.action,
             resource: check.resource,
         };
-        let way = |way: Way| ToldWay {
+        let way = |way: FilterPath| ToldWay {
             filter: way.filter.to_string(),
             statements: places(&way.decision.statements, policies),
             also: way.also,
@@ -256,13 +256,13 @@ impl Told {
 
 fn told_miss(miss: NearMiss, policies: &Policies) -> ToldMiss {
     ToldMiss {
-        statement: Place::of(miss.statement, policies),
+        statement: StatementPlace::of(miss.statement, policies),
         reasons: miss.reasons,
     }
 }
 
-fn list(places: &[Place]) -> String {
-    let words: Vec<String> = places.iter().map(Place::words).collect();
+fn list(places: &[StatementPlace]) -> String {
+    let words: Vec<String> = places.iter().map(StatementPlace::words).collect();
     words.join(" and ")
 }
 

@@ -13,15 +13,15 @@ const CERTIFICATE: &str = "iot:certificate.";
 
 /// A context key: which fact about the request is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct ContextKey {
     written: Box<str>,
     lower: Box<str>,
-    pub(super) fact: Fact,
+    pub(super) fact: ContextFact,
 }
 
 /// The facts that keys stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fact {
+pub(super) enum ContextFact {
     ClientId,
     ThingName,
     ThingTypeName,
@@ -34,7 +34,7 @@ pub(super) enum Fact {
     Certificate {
         /// Such as `subject.commonname`.
         field: Box<str>,
-        which: Which,
+        which: CertificateValue,
     },
     /// Anything else, such as `aws:SourceIp` or `iot:LastWillTopic`: only what the request itself brings.
     Other,
@@ -42,14 +42,14 @@ pub(super) enum Fact {
 
 /// Which of a certificate field's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
+pub(super) enum CertificateValue {
     /// One by its place, counted from 0. A name without a number means the first.
     At(usize),
     /// All of them: `.List`.
     All,
 }
 
-impl Key {
+impl ContextKey {
     /// Reads a key's name. Any name is one: what nobody knows is absent from every request.
     pub fn new(name: &str) -> Self {
         let lower = name.to_ascii_lowercase();
@@ -81,44 +81,44 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ContextKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
 }
 
-fn fact(name: &str, lower: &str) -> Fact {
+fn fact(name: &str, lower: &str) -> ContextFact {
     match lower {
-        "iot:clientid" => return Fact::ClientId,
-        "iot:connection.thing.thingname" => return Fact::ThingName,
-        "iot:connection.thing.thingtypename" => return Fact::ThingTypeName,
-        "iot:connection.thing.isattached" => return Fact::ThingIsAttached,
-        "iot:certificateid" => return Fact::CertificateId,
-        "iot:certificate.availablekeys" => return Fact::CertificateKeys,
+        "iot:clientid" => return ContextFact::ClientId,
+        "iot:connection.thing.thingname" => return ContextFact::ThingName,
+        "iot:connection.thing.thingtypename" => return ContextFact::ThingTypeName,
+        "iot:connection.thing.isattached" => return ContextFact::ThingIsAttached,
+        "iot:certificateid" => return ContextFact::CertificateId,
+        "iot:certificate.availablekeys" => return ContextFact::CertificateKeys,
         _ => {}
     }
     if lower.starts_with(ATTRIBUTES)
         && let Some(attribute) = name.get(ATTRIBUTES.len()..)
         && let Some(attribute) = attribute.strip_suffix(']')
     {
-        return Fact::ThingAttribute(attribute.into());
+        return ContextFact::ThingAttribute(attribute.into());
     }
     match lower.strip_prefix(CERTIFICATE) {
         Some(path) => certificate(path),
-        None => Fact::Other,
+        None => ContextFact::Other,
     }
 }
 
-fn certificate(path: &str) -> Fact {
+fn certificate(path: &str) -> ContextFact {
     let (field, which) = match path.rsplit_once('.') {
-        Some((field, "list")) => (field, Which::All),
+        Some((field, "list")) => (field, CertificateValue::All),
         Some((field, index)) => match index.parse() {
-            Ok(index) => (field, Which::At(index)),
-            Err(_) => (path, Which::At(0)),
+            Ok(index) => (field, CertificateValue::At(index)),
+            Err(_) => (path, CertificateValue::At(0)),
         },
-        None => (path, Which::At(0)),
+        None => (path, CertificateValue::At(0)),
     };
-    Fact::Certificate {
+    ContextFact::Certificate {
         field: field.into(),
         which,
     }
@@ -129,35 +129,35 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(name: &str, expected: &Fact) {
-        assert_eq!(&Key::new(name).fact, expected, "{name}");
+    fn check(name: &str, expected: &ContextFact) {
+        assert_eq!(&ContextKey::new(name).fact, expected, "{name}");
     }
 
     #[test]
     fn names() {
-        check("IOT:clientid", &Fact::ClientId);
-        check("iot:Connection.Thing.thingName", &Fact::ThingName);
+        check("IOT:clientid", &ContextFact::ClientId);
+        check("iot:Connection.Thing.thingName", &ContextFact::ThingName);
         check(
             "iot:connection.Thing.Attributes[siteName]",
-            &Fact::ThingAttribute("siteName".into()),
+            &ContextFact::ThingAttribute("siteName".into()),
         );
-        let common_name = |which| Fact::Certificate {
+        let common_name = |which| ContextFact::Certificate {
             field: "subject.commonname".into(),
             which,
         };
         check(
             "iot:Certificate.Subject.CommonName",
-            &common_name(Which::At(0)),
+            &common_name(CertificateValue::At(0)),
         );
         check(
             "iot:Certificate.Subject.CommonName.2",
-            &common_name(Which::At(2)),
+            &common_name(CertificateValue::At(2)),
         );
         check(
             "iot:Certificate.Subject.CommonName.List",
-            &common_name(Which::All),
+            &common_name(CertificateValue::All),
         );
-        check("iot:LastWillTopic", &Fact::Other);
-        check("iot:Connection.Thing.Attributes[x", &Fact::Other);
+        check("iot:LastWillTopic", &ContextFact::Other);
+        check("iot:Connection.Thing.Attributes[x", &ContextFact::Other);
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::table::Route;
 use crate::channel::example::place;
 use crate::channel::template::Part;
-use crate::event::pattern::explain::Explainer;
+use crate::event::pattern::explain::PatternExplainer;
 use crate::event::scan::scan;
 
 /// An event that a route takes, as far as one could be made up.
@@ -32,7 +32,7 @@ impl Route {
             }
         }
         let text = Value::Object(fields.clone()).to_string();
-        let explainer = Explainer::new(&self.pattern);
+        let explainer = PatternExplainer::new(&self.pattern);
         let scanned = scan(&Bytes::from(text), explainer.fields()).ok();
         let explained = scanned.and_then(|scanned| explainer.explain(&scanned).ok());
         ExampleEvent {

@@ -8,22 +8,22 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::publication::{Publication, TopicOrder};
-use super::table::{Refusal, Route, RouteTable, TargetTopics};
-use crate::event::envelope::Decoder;
-use crate::event::pattern::explain::{Explainer, Mismatch};
+use super::table::{Route, RouteRefusal, RouteTable, TargetTopics};
+use crate::event::envelope::EventDecoder;
+use crate::event::pattern::explain::{PatternExplainer, PatternMismatch};
 
 /// Below this, what is left of a message's time cannot be written as MQTT 5 message expiry, and the daemon drops the message.
 pub const SHORTEST_EXPIRY: Duration = Duration::from_secs(1);
 
 /// What all routes do with one event.
 #[derive(Debug, Serialize)]
-pub struct Explanation {
+pub struct EventExplanation {
     /// The event.
     pub event: EventFacts,
     /// What the daemon does with the event.
     pub outcome: EventOutcome,
     /// Why the event goes to the dead-letter queue, if so.
-    pub refused: Option<Reason>,
+    pub refused: Option<UnpublishedReason>,
     /// Each route, in the order of the configuration.
     pub routes: Vec<RouteExplanation>,
 }
@@ -48,7 +48,7 @@ pub enum EventOutcome {
     Expired,
 }
 
-impl Explanation {
+impl EventExplanation {
     /// Whether anything would be published.
     pub fn publishes(&self) -> bool {
         self.outcome == EventOutcome::Published
@@ -78,9 +78,9 @@ pub struct RouteExplanation {
     /// Whether its pattern matches.
     pub matches: bool,
     /// Why it does not match: one reason for each alternative of `$or`.
-    pub mismatches: Vec<Mismatch>,
+    pub mismatches: Vec<PatternMismatch>,
     /// Why it publishes nothing although it matches: a fault, or a replay that it holds back.
-    pub refused: Option<Reason>,
+    pub refused: Option<UnpublishedReason>,
     /// What each of its targets makes of the event, where it matches.
     pub targets: Vec<TargetExplanation>,
     /// What it publishes: nothing where the event as a whole goes to the dead-letter queue.
@@ -95,7 +95,7 @@ pub struct TargetExplanation {
     /// Its topics.
     pub topics: Vec<String>,
     /// Why it can make none: its fault.
-    pub refused: Option<Reason>,
+    pub refused: Option<UnpublishedReason>,
     /// Why it makes none although it is not at fault: there is nothing to fan out.
     pub nothing: Option<String>,
 }
@@ -117,15 +117,15 @@ impl From<TargetTopics> for TargetExplanation {
 
 /// Why nothing is published.
 #[derive(Debug, Serialize)]
-pub struct Reason {
+pub struct UnpublishedReason {
     /// A word from a closed set.
     pub reason: &'static str,
     /// One line for a person.
     pub detail: String,
 }
 
-impl From<Refusal> for Reason {
-    fn from(refusal: Refusal) -> Self {
+impl From<RouteRefusal> for UnpublishedReason {
+    fn from(refusal: RouteRefusal) -> Self {
         Self {
             reason: refusal.reason,
             detail: refusal.detail,
@@ -183,13 +183,13 @@ impl From<Publication> for PublicationFacts {
 /// old.
 ///
 /// # Errors
-/// [`Refusal`] when the body is no event, or takes too long to match.
+/// [`RouteRefusal`] when the body is no event, or takes too long to match.
 pub fn explain(
     table: &RouteTable,
     body: &Bytes,
     message_id: &str,
     at: Option<Timestamp>,
-) -> Result<Explanation, Refusal> {
+) -> Result<EventExplanation, RouteRefusal> {
     let event = table.decode(body, message_id)?;
     let facts = EventFacts {
         id: event.id().to_owned(),
@@ -208,7 +208,10 @@ pub fn explain(
             for route in &mut routes {
                 route.publications.clear();
             }
-            (EventOutcome::DeadLetter, Some(Reason::from(refusal)))
+            (
+                EventOutcome::DeadLetter,
+                Some(UnpublishedReason::from(refusal)),
+            )
         }
         Ok(routed) => {
             let mut made = routes.iter().flat_map(|route| &route.publications);
@@ -223,7 +226,7 @@ pub fn explain(
             (outcome, None)
         }
     };
-    Ok(Explanation {
+    Ok(EventExplanation {
         event: facts,
         outcome,
         refused,
@@ -246,10 +249,10 @@ fn explain_route(
     body: &Bytes,
     message_id: &str,
     age: Duration,
-) -> Result<RouteExplanation, Refusal> {
+) -> Result<RouteExplanation, RouteRefusal> {
     let event = table.decode(body, message_id)?;
-    let explainer = Explainer::new(&route.pattern).with_envelope(table.envelope());
-    let decoder = Decoder::new(table.envelope(), explainer.fields().clone());
+    let explainer = PatternExplainer::new(&route.pattern).with_envelope(table.envelope());
+    let decoder = EventDecoder::new(table.envelope(), explainer.fields().clone());
     let scanned = decoder.decode(body, message_id)?;
     let verdict = explainer.explain(scanned.scanned())?;
     let mut explained = RouteExplanation {
@@ -264,7 +267,7 @@ fn explain_route(
         return Ok(explained);
     }
     if event.is_replay() && !route.replay {
-        explained.refused = Some(Reason {
+        explained.refused = Some(UnpublishedReason {
             reason: "replay",
             detail: "the event is replayed from an archive; the route does not say `replay: true`"
                 .into(),

@@ -51,19 +51,24 @@ impl Projection {
 
 impl Oversize {
     /// The `detail` to send in place of one, and the value of `eb-oversize`. `None` where nothing can stand in for it.
-    pub(super) fn replace(&self, id: &str, detail: &[u8], bytes: usize) -> Option<Stand> {
+    pub(super) fn replace(
+        &self,
+        id: &str,
+        detail: &[u8],
+        bytes: usize,
+    ) -> Option<SubstituteDetail> {
         match self {
             Self::DeadLetter => None,
             Self::Project(projection) => {
                 let detail: &RawValue = serde_json::from_slice(detail).ok()?;
-                Some(Stand {
+                Some(SubstituteDetail {
                     detail: projection.of(detail)?,
                     how: "project",
                 })
             }
             Self::Pointer => {
                 let pointer = serde_json::json!({ "oversize": { "id": id, "bytes": bytes } });
-                Some(Stand {
+                Some(SubstituteDetail {
                     detail: pointer.to_string().into_bytes(),
                     how: "pointer",
                 })
@@ -73,20 +78,20 @@ impl Oversize {
 }
 
 /// What stands in for a `detail`.
-pub(super) struct Stand {
+pub(super) struct SubstituteDetail {
     pub(super) detail: Vec<u8>,
     /// For the user property `eb-oversize`.
     pub(super) how: &'static str,
 }
 
 /// An object's members in their order, values as they are spelled.
-struct Members<'j>(Vec<(Cow<'j, str>, &'j RawValue)>);
+struct ObjectMembers<'j>(Vec<(Cow<'j, str>, &'j RawValue)>);
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de> Deserialize<'de> for ObjectMembers<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct InOrder;
         impl<'de> Visitor<'de> for InOrder {
-            type Value = Members<'de>;
+            type Value = ObjectMembers<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -97,7 +102,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 while let Some((key, value)) = map.next_entry()? {
                     members.push((key, value));
                 }
-                Ok(Members(members))
+                Ok(ObjectMembers(members))
             }
         }
         deserializer.deserialize_map(InOrder)
@@ -106,7 +111,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 /// Writes what the paths keep of a value; false where they keep nothing because it is neither object nor array.
 fn project(value: &RawValue, paths: &[&[Box<str>]], out: &mut Vec<u8>) -> bool {
-    if let Ok(Members(members)) = serde_json::from_str(value.get()) {
+    if let Ok(ObjectMembers(members)) = serde_json::from_str(value.get()) {
         out.push(b'{');
         let begin = out.len();
         for (key, value) in members {

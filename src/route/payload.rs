@@ -11,7 +11,7 @@ use crate::event::envelope::Event;
 
 /// What a route publishes of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Payload {
+pub enum PayloadShape {
     /// The body as received.
     #[default]
     Event,
@@ -24,9 +24,9 @@ pub enum Payload {
 /// An event lacks what a payload shape needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the payload needs `{0}`, which the event does not have as it must be")]
-pub struct Lacks(pub &'static str);
+pub struct MissingEventField(pub &'static str);
 
-impl Payload {
+impl PayloadShape {
     /// The names in the configuration, in the order of the variants.
     pub const NAMES: [(&'static str, Self); 3] = [
         ("event", Self::Event),
@@ -45,16 +45,16 @@ impl Payload {
     /// The bytes to publish.
     ///
     /// # Errors
-    /// [`Lacks`] when a raw body has no `detail`, or no `source` and type for a CloudEvent.
-    pub fn of(self, event: &Event<'_>) -> Result<Bytes, Lacks> {
+    /// [`MissingEventField`] when a raw body has no `detail`, or no `source` and type for a CloudEvent.
+    pub fn of(self, event: &Event<'_>) -> Result<Bytes, MissingEventField> {
         match self {
             Self::Event => Ok(event.body().clone()),
             Self::Detail => {
-                let detail = event.detail().ok_or(Lacks("detail"))?;
+                let detail = event.detail().ok_or(MissingEventField("detail"))?;
                 Ok(event.scanned().slice(&detail))
             }
             Self::CloudEvents => {
-                let detail = event.detail().ok_or(Lacks("detail"))?;
+                let detail = event.detail().ok_or(MissingEventField("detail"))?;
                 cloud_event(event, &event.scanned().slice(&detail))
             }
         }
@@ -63,11 +63,15 @@ impl Payload {
     /// The bytes to publish with another `detail`.
     ///
     /// # Errors
-    /// [`Lacks`] as for [`of`](Self::of), and when there is no `detail` to take the place of.
-    pub fn with_detail(self, event: &Event<'_>, detail: Vec<u8>) -> Result<Bytes, Lacks> {
+    /// [`MissingEventField`] as for [`of`](Self::of), and when there is no `detail` to take the place of.
+    pub fn with_detail(
+        self,
+        event: &Event<'_>,
+        detail: Vec<u8>,
+    ) -> Result<Bytes, MissingEventField> {
         match self {
             Self::Event => {
-                let (start, end) = event.detail().ok_or(Lacks("detail"))?.span;
+                let (start, end) = event.detail().ok_or(MissingEventField("detail"))?.span;
                 let body = event.body();
                 let around = (body.get(..start), body.get(end..));
                 let (before, after) = (around.0.unwrap_or_default(), around.1.unwrap_or_default());
@@ -96,13 +100,15 @@ struct CloudEvent<'e> {
     data: &'e RawValue,
 }
 
-fn cloud_event(event: &Event<'_>, detail: &[u8]) -> Result<Bytes, Lacks> {
-    let data = serde_json::from_slice(detail).map_err(|_| Lacks("detail"))?;
+fn cloud_event(event: &Event<'_>, detail: &[u8]) -> Result<Bytes, MissingEventField> {
+    let data = serde_json::from_slice(detail).map_err(|_| MissingEventField("detail"))?;
     let cloud_event = CloudEvent {
         specversion: "1.0",
         id: event.id(),
-        source: event.source().ok_or(Lacks("source"))?,
-        kind: event.detail_type().ok_or(Lacks("detail-type"))?,
+        source: event.source().ok_or(MissingEventField("source"))?,
+        kind: event
+            .detail_type()
+            .ok_or(MissingEventField("detail-type"))?,
         // The attribute must be a timestamp; published samples of events have impossible ones.
         time: event
             .time()
@@ -114,5 +120,5 @@ fn cloud_event(event: &Event<'_>, detail: &[u8]) -> Result<Bytes, Lacks> {
     };
     serde_json::to_vec(&cloud_event)
         .map(Bytes::from)
-        .map_err(|_| Lacks("detail"))
+        .map_err(|_| MissingEventField("detail"))
 }

@@ -4,12 +4,14 @@
 //! that `[*]` marks. More than one is refused: an array without `[*]`, or a key on its path that
 //! occurs more than once in one object, would send one event to the ids of several.
 
-use super::rejection::{Problem, Rejection};
+use super::rejection::{TargetRejection, TopicProblem};
 use crate::channel::template::{ArrayStar, Pick, Placeholder};
 use crate::event::envelope::Envelope;
-use crate::event::fields::{FieldId, Fields, NodeId};
+use crate::event::fields::{FieldId, FieldTrie, NodeId};
 use crate::event::path_probe::{DeadEnds, PathProbe, place};
-use crate::event::scanned::{Chosen, Element, Kind, Scanned, Value};
+use crate::event::scanned::{
+    ArrayBindings, CapturedFields, CapturedValue, ElementIndex, ValueKind,
+};
 
 /// A placeholder that knows its field.
 #[derive(Clone, Debug)]
@@ -31,7 +33,11 @@ pub(super) enum ValueSupply {
 }
 
 impl PlaceholderField {
-    pub(super) fn new(placeholder: &Placeholder, fields: &mut Fields, envelope: Envelope) -> Self {
+    pub(super) fn new(
+        placeholder: &Placeholder,
+        fields: &mut FieldTrie,
+        envelope: Envelope,
+    ) -> Self {
         let field = fields.add(&placeholder.path);
         Self {
             field,
@@ -44,8 +50,8 @@ impl PlaceholderField {
     /// The values of the field that came through the elements which the placeholder picks, arrays included.
     pub(super) fn values<'e>(
         &'e self,
-        event: &'e Scanned,
-    ) -> impl Iterator<Item = Value<'e>> + Clone {
+        event: &'e CapturedFields,
+    ) -> impl Iterator<Item = CapturedValue<'e>> + Clone {
         let picks = &self.placeholder.picks;
         event
             .values(self.field)
@@ -53,15 +59,15 @@ impl PlaceholderField {
     }
 
     /// Whether the event has values for the placeholder, one for each choice of elements.
-    pub(super) fn supply(&self, event: &Scanned) -> Result<ValueSupply, Rejection> {
+    pub(super) fn supply(&self, event: &CapturedFields) -> Result<ValueSupply, TargetRejection> {
         self.check_repeats(event)?;
-        let mut previous: Option<Value<'_>> = None;
+        let mut previous: Option<CapturedValue<'_>> = None;
         let mut found = false;
         for value in self.values(event) {
             if let Some(previous) = &previous {
                 self.check_distinct(previous, &value)?;
             }
-            found |= value.kind != Kind::Array;
+            found |= value.kind != ValueKind::Array;
             previous = Some(value);
         }
         if found || self.placeholder.filters.default.is_some() {
@@ -72,14 +78,14 @@ impl PlaceholderField {
             return Ok(ValueSupply::Nothing);
         }
         let end = ends.blocked.or(ends.first);
-        Err(self.reject(Problem::Missing(end.map_or_else(
+        Err(self.reject(TopicProblem::Missing(end.map_or_else(
             || "the event's arrays have no such element".into(),
             |end| end.to_string(),
         ))))
     }
 
     /// The reason why there is nothing to fan out.
-    pub(super) fn lack(&self, event: &Scanned) -> String {
+    pub(super) fn lack(&self, event: &CapturedFields) -> String {
         let end = self.dead_ends(event).first;
         end.map_or_else(
             || format!("no element has all of `{}`", self.placeholder.path),
@@ -87,22 +93,22 @@ impl PlaceholderField {
         )
     }
 
-    fn dead_ends(&self, event: &Scanned) -> DeadEnds {
+    fn dead_ends(&self, event: &CapturedFields) -> DeadEnds {
         let stars = self.placeholder.stars.iter();
         let arrays: Vec<u16> = stars.map(|star| star.depth).collect();
         self.probe.dead_ends(event.body(), &arrays)
     }
 
     /// Whether each key on the way to the values occurs once, where the placeholder looks.
-    fn check_repeats(&self, event: &Scanned) -> Result<(), Rejection> {
+    fn check_repeats(&self, event: &CapturedFields) -> Result<(), TargetRejection> {
         let picks = &self.placeholder.picks;
         for (node, elements) in event.repeats() {
             let at = self.way.iter().position(|place| *place == node);
             if let Some(at) = at.filter(|_| reached(elements, picks)) {
                 let place = place(self.segments().take(at + 1), elements);
-                return Err(
-                    self.reject(Problem::Several(format!("`{place}` occurs more than once")))
-                );
+                return Err(self.reject(TopicProblem::Several(format!(
+                    "`{place}` occurs more than once"
+                ))));
             }
         }
         Ok(())
@@ -113,10 +119,10 @@ impl PlaceholderField {
     /// included.
     pub(super) fn check_parting(
         &self,
-        value: &Value<'_>,
-        chosen: &Chosen,
+        value: &CapturedValue<'_>,
+        chosen: &ArrayBindings,
         slots: &[Self],
-    ) -> Result<(), Rejection> {
+    ) -> Result<(), TargetRejection> {
         let parting = binding(value, &self.placeholder.picks).find(|e| chosen.contradicts(e));
         let Some(parting) = parting else {
             return Ok(());
@@ -135,23 +141,28 @@ impl PlaceholderField {
         single.map_or(Ok(()), |slot| Err(slot.array_without_star(star, outer)))
     }
 
-    fn array_without_star(&self, star: ArrayStar, outer: &[Element]) -> Rejection {
+    fn array_without_star(&self, star: ArrayStar, outer: &[ElementIndex]) -> TargetRejection {
         let place = place(self.segments().take(usize::from(star.depth)), outer);
         let advice = self.with_star(star);
-        self.reject(Problem::Several(format!(
+        self.reject(TopicProblem::Several(format!(
             "`{place}` is an array; write {advice} for one message each, or [0] for its first element"
         )))
     }
 
     /// Whether two values that follow each other in the event are those of different elements of an array that `[*]` marks.
     /// Values come in the order of the event, so that any two which are not have such neighbours.
-    fn check_distinct(&self, previous: &Value<'_>, value: &Value<'_>) -> Result<(), Rejection> {
-        let inside = previous.kind == Kind::Array && value.span.1 <= previous.span.1;
+    fn check_distinct(
+        &self,
+        previous: &CapturedValue<'_>,
+        value: &CapturedValue<'_>,
+    ) -> Result<(), TargetRejection> {
+        let inside = previous.kind == ValueKind::Array && value.span.1 <= previous.span.1;
         if inside {
             return Ok(());
         }
         let (before, here) = (previous.elements, value.elements);
-        let same = |(a, b): &(&Element, &Element)| (a.array, a.index) == (b.array, b.index);
+        let same =
+            |(a, b): &(&ElementIndex, &ElementIndex)| (a.array, a.index) == (b.array, b.index);
         let at = before.iter().zip(here).take_while(same).count();
         let outer = here.get(..at).unwrap_or_default();
         match (before.get(at), here.get(at)) {
@@ -164,7 +175,9 @@ impl PlaceholderField {
             }
             _ => {
                 let place = place(self.segments(), outer);
-                Err(self.reject(Problem::Several(format!("`{place}` occurs more than once"))))
+                Err(self.reject(TopicProblem::Several(format!(
+                    "`{place}` occurs more than once"
+                ))))
             }
         }
     }
@@ -203,8 +216,8 @@ impl PlaceholderField {
         format!("{{{path}}}")
     }
 
-    fn reject(&self, problem: Problem) -> Rejection {
-        Rejection {
+    fn reject(&self, problem: TopicProblem) -> TargetRejection {
+        TargetRejection {
             placeholder: self.placeholder.written.clone(),
             problem,
         }
@@ -212,8 +225,11 @@ impl PlaceholderField {
 }
 
 /// The elements that bind other placeholders: not those that a placeholder picks by their number.
-pub(super) fn binding<'v>(value: &Value<'v>, picks: &[Pick]) -> impl Iterator<Item = &'v Element> {
-    let picked = |element: &&Element| picks.iter().any(|pick| pick.depth == element.depth);
+pub(super) fn binding<'v>(
+    value: &CapturedValue<'v>,
+    picks: &[Pick],
+) -> impl Iterator<Item = &'v ElementIndex> {
+    let picked = |element: &&ElementIndex| picks.iter().any(|pick| pick.depth == element.depth);
     value
         .binding()
         .iter()
@@ -221,7 +237,7 @@ pub(super) fn binding<'v>(value: &Value<'v>, picks: &[Pick]) -> impl Iterator<It
 }
 
 /// The `[*]` that marks the array of an element; `outer` are the elements around it.
-fn star_of(element: &Element, outer: &[Element]) -> ArrayStar {
+fn star_of(element: &ElementIndex, outer: &[ElementIndex]) -> ArrayStar {
     ArrayStar {
         depth: element.depth,
         nth: outer.iter().filter(|e| e.depth == element.depth).count(),
@@ -229,7 +245,7 @@ fn star_of(element: &Element, outer: &[Element]) -> ArrayStar {
 }
 
 /// Whether a place is in the elements that a placeholder picks, as far as it is in arrays at all.
-fn reached(elements: &[Element], picks: &[Pick]) -> bool {
+fn reached(elements: &[ElementIndex], picks: &[Pick]) -> bool {
     picks.iter().all(|pick| {
         let mut here = elements.iter().filter(|e| e.depth == pick.depth);
         here.nth(pick.nth).is_none_or(|e| e.index == pick.index)
@@ -237,7 +253,7 @@ fn reached(elements: &[Element], picks: &[Pick]) -> bool {
 }
 
 /// Whether a value came through the elements that a placeholder picks.
-fn picked(value: &Value<'_>, picks: &[Pick]) -> bool {
+fn picked(value: &CapturedValue<'_>, picks: &[Pick]) -> bool {
     picks.iter().all(|pick| {
         value
             .elements

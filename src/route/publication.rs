@@ -32,7 +32,7 @@ pub struct Publication {
     /// How the payload stands in for one that was too large: `project` or `pointer`.
     pub oversize: Option<&'static str>,
     /// What the event's envelope says, for MQTT 5 user properties.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<EnvelopeFacts>,
 }
 
 /// The part of a wait that counts for a message's expiry: whole seconds, as MQTT has them.
@@ -92,7 +92,7 @@ impl Publication {
 
 /// The facts of an event's envelope that every message carries on. One allocation for all: they are made for each event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct EnvelopeFacts {
     text: Box<str>,
     /// Where each fact ends in `text`; `None` where the event does not have it.
     ends: [Option<u32>; FACTS.len()],
@@ -107,7 +107,7 @@ const FACTS: [&str; 5] = [
     "traceparent",
 ];
 
-impl Facts {
+impl EnvelopeFacts {
     /// The facts of an event: its id, source, detail-type, time and W3C trace context.
     pub fn new(id: &str, others: [Option<&str>; FACTS.len() - 1]) -> Self {
         let [source, detail_type, time, traceparent] = others;
@@ -196,12 +196,12 @@ mod tests {
 
     #[test]
     fn another_trace_context_takes_the_place_of_the_first() {
-        let told = |facts: &Facts| {
+        let told = |facts: &EnvelopeFacts| {
             let facts = facts.iter().map(|(name, fact)| format!("{name}={fact}"));
             facts.collect::<Vec<_>>().join(" ")
         };
-        let whole = Facts::new("1", [Some("shop"), None, Some("noon"), Some("theirs")]);
-        let bare = Facts::new("1", [None; 4]);
+        let whole = EnvelopeFacts::new("1", [Some("shop"), None, Some("noon"), Some("theirs")]);
+        let bare = EnvelopeFacts::new("1", [None; 4]);
         assert_eq!(
             told(&whole),
             "eb-id=1 eb-source=shop eb-time=noon traceparent=theirs"

@@ -9,16 +9,16 @@ pub const MAX_TOPICS: usize = 64;
 /// Why a route yields no topic for an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{placeholder}: {problem}")]
-pub struct Rejection {
+pub struct TargetRejection {
     /// The placeholder or target at fault, as written.
     pub placeholder: Box<str>,
     /// What is wrong.
-    pub problem: Problem,
+    pub problem: TopicProblem,
 }
 
 /// What is wrong with a value or with the topic made of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum TopicProblem {
     /// The event has no value for the placeholder: the place where its path ends, and what is there.
     #[error("{0}")]
     Missing(String),
@@ -54,7 +54,7 @@ pub enum Problem {
     TooMany,
 }
 
-impl Problem {
+impl TopicProblem {
     /// A word from a closed set, for metrics and dead letters.
     pub const fn reason(&self) -> &'static str {
         match self {

@@ -10,13 +10,13 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::placeholder_field::{PlaceholderField, ValueSupply, binding};
-use super::rejection::{MAX_TOPICS, Problem, Rejection};
-use super::target::Target;
+use super::rejection::{MAX_TOPICS, TargetRejection, TopicProblem};
+use super::target::TopicTarget;
 use crate::channel::template::{Part, Placeholder};
 use crate::channel::topic::{Topic, check_value};
 use crate::event::envelope::Envelope;
-use crate::event::fields::Fields;
-use crate::event::scanned::{Chosen, Kind, Scanned, Value};
+use crate::event::fields::FieldTrie;
+use crate::event::scanned::{ArrayBindings, CapturedFields, CapturedValue, ValueKind};
 
 /// How many values may be looked at to make one route's topics. Repeated values make no new topic, so that the cap on topics
 /// alone would not bound the work.
@@ -27,8 +27,8 @@ const PREVIEW_BYTES: usize = 32;
 
 /// A target whose placeholders know their fields.
 #[derive(Clone, Debug)]
-pub(super) struct Renderer {
-    target: Target,
+pub(super) struct TopicRenderer {
+    target: TopicTarget,
     /// One for each distinct placeholder.
     slots: Vec<PlaceholderField>,
     /// The parts in order: text, or which slot.
@@ -41,11 +41,11 @@ enum RenderPart {
     Slot(usize),
 }
 
-impl Renderer {
+impl TopicRenderer {
     pub(super) fn new(
-        target: &Target,
+        target: &TopicTarget,
         route: &str,
-        fields: &mut Fields,
+        fields: &mut FieldTrie,
         envelope: Envelope,
     ) -> Self {
         let mut slots: Vec<PlaceholderField> = Vec::new();
@@ -75,17 +75,17 @@ impl Renderer {
     }
 
     /// The target.
-    pub(super) fn target(&self) -> &Target {
+    pub(super) fn target(&self) -> &TopicTarget {
         &self.target
     }
 
     /// Appends the topics for one event, each once. An event that has nothing to fan out makes none.
     pub(super) fn topics(
         &self,
-        event: &Scanned,
+        event: &CapturedFields,
         prefix: &str,
         out: &mut Vec<Topic>,
-    ) -> Result<(), Rejection> {
+    ) -> Result<(), TargetRejection> {
         let mut nothing = false;
         for slot in &self.slots {
             nothing |= slot.supply(event)? == ValueSupply::Nothing;
@@ -93,11 +93,11 @@ impl Renderer {
         if nothing {
             return Ok(());
         }
-        let mut search = Search {
+        let mut search = ElementSearch {
             renderer: self,
             event,
             prefix,
-            chosen: Chosen::default(),
+            chosen: ArrayBindings::default(),
             values: SmallVec::new(),
             steps: STEPS,
             out,
@@ -106,13 +106,13 @@ impl Renderer {
     }
 
     /// The reason why an event that is not at fault makes no topic.
-    pub(super) fn lack(&self, event: &Scanned) -> String {
+    pub(super) fn lack(&self, event: &CapturedFields) -> String {
         let supplies = |slot: &&PlaceholderField| slot.supply(event) == Ok(ValueSupply::Nothing);
         let slot = self.slots.iter().find(supplies).or(self.slots.first());
         slot.map_or_else(String::new, |slot| slot.lack(event))
     }
 
-    fn join(&self, prefix: &str, values: &[Cow<'_, str>]) -> Result<Topic, Rejection> {
+    fn join(&self, prefix: &str, values: &[Cow<'_, str>]) -> Result<Topic, TargetRejection> {
         let mut id = String::with_capacity(64);
         for part in &self.parts {
             match part {
@@ -120,7 +120,7 @@ impl Renderer {
                 RenderPart::Slot(slot) => id.push_str(values.get(*slot).map_or("", |value| value)),
             }
         }
-        let reject = |problem| Rejection {
+        let reject = |problem| TargetRejection {
             placeholder: self.target.to_string().into(),
             problem,
         };
@@ -131,7 +131,7 @@ impl Renderer {
                 [prefix, kind.name(), "/", &id].concat()
             }
             Some(kind) => {
-                return Err(reject(Problem::ChannelId {
+                return Err(reject(TopicProblem::ChannelId {
                     channel: kind.name().into(),
                     format: kind.id().to_string().into(),
                     preview: preview(&id),
@@ -142,19 +142,19 @@ impl Renderer {
     }
 }
 
-struct Search<'s> {
-    renderer: &'s Renderer,
-    event: &'s Scanned,
+struct ElementSearch<'s> {
+    renderer: &'s TopicRenderer,
+    event: &'s CapturedFields,
     prefix: &'s str,
-    chosen: Chosen,
+    chosen: ArrayBindings,
     /// The texts chosen for the slots so far.
     values: SmallVec<[Cow<'s, str>; 4]>,
     steps: u32,
     out: &'s mut Vec<Topic>,
 }
 
-impl Search<'_> {
-    fn fill(&mut self) -> Result<(), Rejection> {
+impl ElementSearch<'_> {
+    fn fill(&mut self) -> Result<(), TargetRejection> {
         let renderer = self.renderer;
         let Some(slot) = renderer.slots.get(self.values.len()) else {
             let topic = self.renderer.join(self.prefix, &self.values)?;
@@ -172,8 +172,8 @@ impl Search<'_> {
         // An element that is `null` has nothing to fan out.
         let absent = !placeholder.stars.is_empty();
         let values = slot.values(self.event).filter(|value| match value.kind {
-            Kind::Array => false,
-            Kind::Null => !absent,
+            ValueKind::Array => false,
+            ValueKind::Null => !absent,
             _ => true,
         });
         for value in values {
@@ -182,8 +182,8 @@ impl Search<'_> {
                 let text = text(&value, placeholder);
                 match (text, &placeholder.filters.default) {
                     (
-                        Err(Rejection {
-                            problem: Problem::Type(_),
+                        Err(TargetRejection {
+                            problem: TopicProblem::Type(_),
                             ..
                         }),
                         Some(_),
@@ -213,17 +213,20 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn too_many(&self) -> Rejection {
-        Rejection {
+    fn too_many(&self) -> TargetRejection {
+        TargetRejection {
             placeholder: self.renderer.target.to_string().into(),
-            problem: Problem::TooMany,
+            problem: TopicProblem::TooMany,
         }
     }
 }
 
 /// The text that a value puts into a topic.
-fn text<'v>(value: &Value<'v>, placeholder: &Placeholder) -> Result<Cow<'v, str>, Rejection> {
-    let reject = |problem| Rejection {
+fn text<'v>(
+    value: &CapturedValue<'v>,
+    placeholder: &Placeholder,
+) -> Result<Cow<'v, str>, TargetRejection> {
+    let reject = |problem| TargetRejection {
         placeholder: placeholder.written.clone(),
         problem,
     };
@@ -234,18 +237,18 @@ fn text<'v>(value: &Value<'v>, placeholder: &Placeholder) -> Result<Cow<'v, str>
             .all(|byte| matches!(byte, b'0'..=b'9' | b'-'))
     };
     let refused = match value.kind {
-        Kind::String | Kind::True | Kind::False => None,
-        Kind::Number if whole() => None,
-        Kind::Number => Some("a number with a fraction or an exponent"),
-        Kind::Null => Some("null"),
-        Kind::Object => Some("an object"),
-        Kind::Array => Some("an array"),
+        ValueKind::String | ValueKind::True | ValueKind::False => None,
+        ValueKind::Number if whole() => None,
+        ValueKind::Number => Some("a number with a fraction or an exponent"),
+        ValueKind::Null => Some("null"),
+        ValueKind::Object => Some("an object"),
+        ValueKind::Array => Some("an array"),
     };
     if let Some(kind) = refused {
-        return Err(reject(Problem::Type(kind)));
+        return Err(reject(TopicProblem::Type(kind)));
     }
     let Some(text) = value.as_str() else {
-        return Err(reject(Problem::Type("text with a lone surrogate")));
+        return Err(reject(TopicProblem::Type("text with a lone surrogate")));
     };
     let text = placeholder.filters.apply(text);
     let checked = if placeholder.filters.path {
@@ -255,7 +258,7 @@ fn text<'v>(value: &Value<'v>, placeholder: &Placeholder) -> Result<Cow<'v, str>
     };
     match checked {
         Ok(()) => Ok(text),
-        Err(error) => Err(reject(Problem::Value {
+        Err(error) => Err(reject(TopicProblem::Value {
             error,
             preview: preview(&text),
         })),

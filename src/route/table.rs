@@ -6,16 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::oversize::Oversize;
-use super::payload::{Lacks, Payload};
-use super::publication::{Facts, Publication, Qos, TopicOrder};
-use super::rejection::Rejection;
-use super::render::Renderer;
-use super::target::Target;
+use super::payload::{MissingEventField, PayloadShape};
+use super::publication::{EnvelopeFacts, Publication, Qos, TopicOrder};
+use super::rejection::TargetRejection;
+use super::render::TopicRenderer;
+use super::target::TopicTarget;
 use crate::channel::limits::PAYLOAD_BYTES;
 use crate::channel::topic::Topic;
 use crate::event::decode_error::DecodeError;
-use crate::event::envelope::{Decoder, Envelope, Event, Origin};
-use crate::event::fields::Fields;
+use crate::event::envelope::{Envelope, Event, EventDecoder, MessageOrigin};
+use crate::event::fields::FieldTrie;
 use crate::event::pattern::Pattern;
 use crate::event::pattern::matching::{BudgetExceeded, PatternSet};
 
@@ -33,9 +33,9 @@ pub struct Route {
     /// Which events it takes.
     pub pattern: Pattern,
     /// Where it sends them.
-    pub targets: Vec<Target>,
+    pub targets: Vec<TopicTarget>,
     /// What it sends.
-    pub payload: Payload,
+    pub payload: PayloadShape,
     /// What it sends of events that are too large.
     pub oversize: Oversize,
     /// The delivery guarantee asked of the broker.
@@ -68,20 +68,20 @@ pub enum OnInvalidTopic {
 /// The routes of one configuration, compiled. Immutable and shared.
 #[derive(Clone, Debug)]
 pub struct RouteTable {
-    decoder: Decoder,
+    decoder: EventDecoder,
     patterns: PatternSet,
-    routes: Vec<(Route, Vec<Renderer>)>,
+    routes: Vec<(Route, Vec<TopicRenderer>)>,
     /// What every topic begins with: the environment and a slash, or nothing.
     prefix: Box<str>,
 }
 
 /// What becomes of one event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Routed {
+pub struct RoutingResult {
     /// What to publish, in the order of routes and targets. Empty when no route takes the event.
     pub publications: Vec<Publication>,
     /// Routes that take the event but are left out, because they make no right topic of it.
-    pub skipped: Vec<Refusal>,
+    pub skipped: Vec<RouteRefusal>,
     /// How many routes take the event but hold it back, because it is replayed from an archive.
     pub held_back: usize,
     /// How many routes take the event but have nothing to publish of it: their lists have no elements.
@@ -91,7 +91,7 @@ pub struct Routed {
 /// An event, or one route's part of it, that can never be published.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
-pub struct Refusal {
+pub struct RouteRefusal {
     /// A word from a closed set, for metrics and dead letters.
     pub reason: &'static str,
     /// One line for a person, without the payload.
@@ -100,7 +100,7 @@ pub struct Refusal {
     pub route: Option<Arc<str>>,
 }
 
-impl Refusal {
+impl RouteRefusal {
     fn new(reason: &'static str, detail: impl ToString) -> Self {
         Self {
             reason,
@@ -117,13 +117,13 @@ impl Refusal {
     }
 }
 
-impl From<DecodeError> for Refusal {
+impl From<DecodeError> for RouteRefusal {
     fn from(error: DecodeError) -> Self {
         Self::new(NOT_AN_EVENT, error)
     }
 }
 
-impl From<BudgetExceeded> for Refusal {
+impl From<BudgetExceeded> for RouteRefusal {
     fn from(error: BudgetExceeded) -> Self {
         Self::new("match_budget", error)
     }
@@ -132,7 +132,7 @@ impl From<BudgetExceeded> for Refusal {
 impl RouteTable {
     /// Compiles routes. Topics get `environment` as their first level where one is given.
     pub fn new(routes: Vec<Route>, envelope: Envelope, environment: Option<&str>) -> Self {
-        let mut fields = Fields::new();
+        let mut fields = FieldTrie::new();
         let patterns = PatternSet::compile(routes.iter().map(|route| &route.pattern), &mut fields);
         let routes = routes
             .into_iter()
@@ -140,13 +140,13 @@ impl RouteTable {
                 let renderers = route
                     .targets
                     .iter()
-                    .map(|target| Renderer::new(target, &route.name, &mut fields, envelope))
+                    .map(|target| TopicRenderer::new(target, &route.name, &mut fields, envelope))
                     .collect();
                 (route, renderers)
             })
             .collect();
         Self {
-            decoder: Decoder::new(envelope, fields),
+            decoder: EventDecoder::new(envelope, fields),
             patterns,
             routes,
             prefix: environment
@@ -168,16 +168,16 @@ impl RouteTable {
     /// What to publish of one body.
     ///
     /// # Errors
-    /// [`Refusal`] when the body is no event, or nothing of it may be published.
+    /// [`RouteRefusal`] when the body is no event, or nothing of it may be published.
     pub fn route<'m>(
         &self,
         body: &Bytes,
-        origin: impl Into<Origin<'m>>,
-    ) -> Result<Routed, Refusal> {
+        origin: impl Into<MessageOrigin<'m>>,
+    ) -> Result<RoutingResult, RouteRefusal> {
         let event = self.decoder.decode(body, origin)?;
         let mut matched = Vec::new();
         self.patterns.matching(event.scanned(), &mut matched)?;
-        let mut routed = Routed::default();
+        let mut routed = RoutingResult::default();
         for index in matched {
             let Some((route, renderers)) = self.routes.get(index) else {
                 continue;
@@ -200,7 +200,7 @@ impl RouteTable {
                 "{} topics for one event; at most {MAX_TOPICS_PER_EVENT} are made",
                 routed.publications.len()
             );
-            return Err(Refusal::new("too_many_topics", detail));
+            return Err(RouteRefusal::new("too_many_topics", detail));
         }
         Ok(routed)
     }
@@ -209,10 +209,10 @@ impl RouteTable {
     fn publications(
         &self,
         route: &Route,
-        renderers: &[Renderer],
+        renderers: &[TopicRenderer],
         event: &Event<'_>,
         out: &mut Vec<Publication>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RouteRefusal> {
         let mut topics: Vec<Topic> = Vec::new();
         for renderer in renderers {
             renderer
@@ -251,24 +251,24 @@ impl RouteTable {
     /// Reads a body as the daemon would, for those who explain what it does.
     ///
     /// # Errors
-    /// [`Refusal`] when the body is no event.
+    /// [`RouteRefusal`] when the body is no event.
     pub fn decode<'m>(
         &self,
         body: &Bytes,
-        origin: impl Into<Origin<'m>>,
-    ) -> Result<Event<'m>, Refusal> {
+        origin: impl Into<MessageOrigin<'m>>,
+    ) -> Result<Event<'m>, RouteRefusal> {
         Ok(self.decoder.decode(body, origin)?)
     }
 
     /// One route's publications of one event, whether its pattern matches or not.
     ///
     /// # Errors
-    /// [`Refusal`] when it can make none.
+    /// [`RouteRefusal`] when it can make none.
     pub fn publications_of(
         &self,
         index: usize,
         event: &Event<'_>,
-    ) -> Result<Vec<Publication>, Refusal> {
+    ) -> Result<Vec<Publication>, RouteRefusal> {
         let mut publications = Vec::new();
         if let Some((route, renderers)) = self.routes.get(index) {
             self.publications(route, renderers, event, &mut publications)?;
@@ -281,7 +281,7 @@ impl RouteTable {
         let Some((route, renderers)) = self.routes.get(index) else {
             return Vec::new();
         };
-        let of_target = |renderer: &Renderer| {
+        let of_target = |renderer: &TopicRenderer| {
             let mut topics = Vec::new();
             let made = renderer.topics(event.scanned(), &self.prefix, &mut topics);
             let topics = made.map(|()| topics);
@@ -304,25 +304,28 @@ pub struct TargetTopics {
     /// The target, as written.
     pub target: String,
     /// Its topics, or why it can make none.
-    pub topics: Result<Vec<Topic>, Refusal>,
+    pub topics: Result<Vec<Topic>, RouteRefusal>,
     /// The reason why it makes no topic of an event that is not at fault.
     pub lack: Option<String>,
 }
 
-fn rejected(route: &Route, rejection: &Rejection) -> Refusal {
-    Refusal::of(route, rejection.problem.reason(), rejection)
+fn rejected(route: &Route, rejection: &TargetRejection) -> RouteRefusal {
+    RouteRefusal::of(route, rejection.problem.reason(), rejection)
 }
 
 /// What a route sends of an event, and how it stands in for something too large.
-fn payload(route: &Route, event: &Event<'_>) -> Result<(Bytes, Option<&'static str>), Refusal> {
-    let lacking = |lacks: Lacks| Refusal::of(route, "payload", lacks);
+fn payload(
+    route: &Route,
+    event: &Event<'_>,
+) -> Result<(Bytes, Option<&'static str>), RouteRefusal> {
+    let lacking = |lacks: MissingEventField| RouteRefusal::of(route, "payload", lacks);
     let whole = route.payload.of(event).map_err(lacking)?;
     if whole.len() <= PAYLOAD_BYTES {
         return Ok((whole, None));
     }
     let too_large = |what: &str, bytes: usize| {
         let detail = format!("{what} has {bytes} bytes; IoT Core takes {PAYLOAD_BYTES}");
-        Refusal::of(route, "too_large", detail)
+        RouteRefusal::of(route, "too_large", detail)
     };
     let detail = event.detail().map(|detail| event.scanned().slice(&detail));
     let stand = detail.and_then(|detail| route.oversize.replace(event.id(), &detail, whole.len()));
@@ -339,12 +342,12 @@ fn payload(route: &Route, event: &Event<'_>) -> Result<(Bytes, Option<&'static s
 }
 
 /// What a client may want to know of a message without reading its payload.
-fn facts(event: &Event<'_>) -> Facts {
+fn facts(event: &Event<'_>) -> EnvelopeFacts {
     let others = [
         event.source(),
         event.detail_type(),
         event.time(),
         event.traceparent(),
     ];
-    Facts::new(event.id(), others)
+    EnvelopeFacts::new(event.id(), others)
 }

@@ -8,21 +8,21 @@ use crate::channel::{Kind, Kinds};
 
 /// One target of a route.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct TopicTarget {
     kind: Option<Kind>,
     template: Template,
 }
 
 /// A part of the topics that a target can make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece<'t> {
+pub enum TargetPart<'t> {
     /// This text.
     Text(&'t str),
     /// Whatever events bring.
     Gap,
 }
 
-impl Target {
+impl TopicTarget {
     /// Reads a target. Text that begins with a word and a colon is a channel; everything else is a topic.
     ///
     /// # Errors
@@ -118,15 +118,15 @@ impl Target {
     }
 
     /// The topics that events can make of it, as text with gaps. Channels begin with their kind; the environment is not part of it.
-    pub fn pieces<'t>(&'t self, route: &'t str) -> impl Iterator<Item = Piece<'t>> {
+    pub fn pieces<'t>(&'t self, route: &'t str) -> impl Iterator<Item = TargetPart<'t>> {
         let kind = self.kind.as_ref().map(Kind::name);
         let kind = kind
             .into_iter()
-            .flat_map(|name| [Piece::Text(name), Piece::Text("/")]);
+            .flat_map(|name| [TargetPart::Text(name), TargetPart::Text("/")]);
         kind.chain(self.template.parts().iter().map(move |part| match part {
-            Part::Literal(text) => Piece::Text(text),
-            Part::RouteName => Piece::Text(route),
-            Part::Placeholder(_) => Piece::Gap,
+            Part::Literal(text) => TargetPart::Text(text),
+            Part::RouteName => TargetPart::Text(route),
+            Part::Placeholder(_) => TargetPart::Gap,
         }))
     }
 
@@ -141,7 +141,7 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for TopicTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Some(kind) => write!(f, "{}:{}", kind.name(), self.template),
@@ -162,20 +162,24 @@ mod tests {
 
     #[test]
     fn channels_and_topics() {
-        let channel = Target::parse("order:{detail.orderId}", &kinds()).unwrap();
+        let channel = TopicTarget::parse("order:{detail.orderId}", &kinds()).unwrap();
         assert_eq!(channel.kind().map(Kind::name), Some("order"));
         assert_eq!(channel.to_string(), "order:{detail.orderId}");
-        let pieces = [Piece::Text("order"), Piece::Text("/"), Piece::Gap];
+        let pieces = [
+            TargetPart::Text("order"),
+            TargetPart::Text("/"),
+            TargetPart::Gap,
+        ];
         assert!(channel.pieces("r").eq(pieces));
-        let topic = Target::parse("status/{detail.region}", &kinds()).unwrap();
+        let topic = TopicTarget::parse("status/{detail.region}", &kinds()).unwrap();
         assert!(topic.kind().is_none());
-        assert!(Target::parse("announcements", &kinds()).is_ok());
+        assert!(TopicTarget::parse("announcements", &kinds()).is_ok());
     }
 
     #[test]
     fn faults() {
         let fault = |text: &str| {
-            let error = Target::parse(text, &kinds()).unwrap_err();
+            let error = TopicTarget::parse(text, &kinds()).unwrap_err();
             format!(
                 "{} at {}; {}",
                 error.message,

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::oversize::{Oversize, Projection};
-use super::payload::Payload;
+use super::payload::PayloadShape;
 use super::publication::Qos;
-use super::table::{OnInvalidTopic, Refusal, Route, RouteTable, Routed};
-use super::target::Target;
+use super::table::{OnInvalidTopic, Route, RouteRefusal, RouteTable, RoutingResult};
+use super::target::TopicTarget;
 use crate::channel::{IdFormat, Kind, Kinds};
-use crate::event::envelope::{Envelope, Origin};
+use crate::event::envelope::{Envelope, MessageOrigin};
 use crate::event::pattern::Pattern;
 
 const UUID: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
@@ -32,9 +32,9 @@ fn route(name: &str, targets: &[&str]) -> Route {
         pattern: Pattern::parse(r#"{"source":["shop"]}"#).unwrap(),
         targets: targets
             .iter()
-            .map(|text| Target::parse(text, &kinds()).unwrap())
+            .map(|text| TopicTarget::parse(text, &kinds()).unwrap())
             .collect(),
-        payload: Payload::Event,
+        payload: PayloadShape::Event,
         oversize: Oversize::DeadLetter,
         qos: Qos::AtLeastOnce,
         retain: false,
@@ -50,7 +50,7 @@ fn event(detail: &str) -> Bytes {
     format!(r#"{{"id":"e1","source":"shop","detail-type":"T","time":"2026-11-24T10:00:00Z","detail":{detail}}}"#).into()
 }
 
-fn routed(routes: Vec<Route>, body: &Bytes) -> Result<Routed, Refusal> {
+fn routed(routes: Vec<Route>, body: &Bytes) -> Result<RoutingResult, RouteRefusal> {
     RouteTable::new(routes, Envelope::EventBridge, None).route(body, "m1")
 }
 
@@ -180,17 +180,17 @@ fn payloads() {
         )
     };
     assert_eq!(
-        payload(Payload::Event),
+        payload(PayloadShape::Event),
         (
             "application/json",
             String::from_utf8(body.to_vec()).unwrap()
         )
     );
     assert_eq!(
-        payload(Payload::Detail),
+        payload(PayloadShape::Detail),
         ("application/json", r#"{ "n": 1.50 }"#.into())
     );
-    insta::assert_snapshot!(payload(Payload::CloudEvents).1, @r#"{"specversion":"1.0","id":"e1","source":"shop","type":"T","time":"2026-11-24T10:00:00Z","datacontenttype":"application/json","data":{ "n": 1.50 }}"#);
+    insta::assert_snapshot!(payload(PayloadShape::CloudEvents).1, @r#"{"specversion":"1.0","id":"e1","source":"shop","type":"T","time":"2026-11-24T10:00:00Z","datacontenttype":"application/json","data":{ "n": 1.50 }}"#);
 }
 
 #[test]
@@ -232,9 +232,9 @@ fn replays_are_pushed_only_where_asked() {
         r#"{"id":"e","source":"shop","detail-type":"T","replay-name":"incident-42","detail":{}}"#;
     for body in [version_2, classic] {
         let quiet = routed(vec![route("r", &["a"])], &Bytes::from(body)).unwrap();
-        let held_back = Routed {
+        let held_back = RoutingResult {
             held_back: 1,
-            ..Routed::default()
+            ..RoutingResult::default()
         };
         assert_eq!(quiet, held_back);
         let loud = Route {
@@ -285,7 +285,7 @@ fn large() -> Bytes {
 }
 
 /// What a route with a payload shape sends of an event that is too large.
-fn stands_in(payload: Payload, oversize: Oversize) -> serde_json::Value {
+fn stands_in(payload: PayloadShape, oversize: Oversize) -> serde_json::Value {
     let route = Route {
         payload,
         oversize,
@@ -308,10 +308,10 @@ fn an_oversize_event_is_cut_to_named_fields() {
         Oversize::Project(Projection::parse(paths).unwrap())
     };
     let detail = serde_json::json!({ "orderId": UUID, "total": 1.5 });
-    let event = stands_in(Payload::Event, project());
+    let event = stands_in(PayloadShape::Event, project());
     assert_eq!((&event["detail"], &event["id"]), (&detail, &"e1".into()));
-    assert_eq!(stands_in(Payload::Detail, project()), detail);
-    let cloud_event = stands_in(Payload::CloudEvents, project());
+    assert_eq!(stands_in(PayloadShape::Detail, project()), detail);
+    let cloud_event = stands_in(PayloadShape::CloudEvents, project());
     assert_eq!(
         (&cloud_event["data"], &cloud_event["type"]),
         (&detail, &"T".into())
@@ -323,7 +323,7 @@ fn an_oversize_event_becomes_a_pointer() {
     let bytes = large().len();
     let pointer = serde_json::json!({ "oversize": { "id": "e1", "bytes": bytes } });
     assert_eq!(
-        stands_in(Payload::Event, Oversize::Pointer)["detail"],
+        stands_in(PayloadShape::Event, Oversize::Pointer)["detail"],
         pointer
     );
 }
@@ -350,7 +350,7 @@ fn trace_context_of_the_event_comes_before_the_message_s() {
     let table = RouteTable::new(vec![route("r", &["a"])], Envelope::EventBridge, None);
     let message = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let own = "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let origin = Origin {
+    let origin = MessageOrigin {
         message_id: "m1",
         traceparent: Some(message),
     };

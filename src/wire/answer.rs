@@ -3,10 +3,10 @@
 //! They borrow from the bytes that have arrived. Reason codes stay numbers: a broker may send one
 //! that is not known here, and its highest bit says what matters (MQTT 5.0, section 2.4).
 
-use super::decode::{Publish, end, identifier, only, publish};
+use super::decode::{PublishPacket, end, identifier, only, publish};
 use super::property::{id, properties};
-use super::read::Reader;
-use super::{Breach, Level, kind};
+use super::read::PacketReader;
+use super::{ProtocolError, ProtocolVersion, kind};
 
 /// A packet from a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Answer<'a> {
     /// CONNACK.
     Connected(Connected<'a>),
     /// A message.
-    Publish(Publish<'a>),
+    Publish(PublishPacket<'a>),
     /// PUBACK.
     PubAck {
         /// The packet identifier.
@@ -61,15 +61,15 @@ pub struct Connected<'a> {
 ///
 /// # Errors
 /// Which rule it breaks.
-pub fn answer(header: u8, body: &[u8]) -> Result<Answer<'_>, Breach> {
+pub fn answer(header: u8, body: &[u8]) -> Result<Answer<'_>, ProtocolError> {
     let (kind, flags) = (header >> 4, header & 0x0F);
-    let mut rest = Reader(body);
+    let mut rest = PacketReader(body);
     if kind != kind::PUBLISH && flags != 0 {
-        return Err(Breach::malformed("flags that must not be set"));
+        return Err(ProtocolError::malformed("flags that must not be set"));
     }
     match kind {
         kind::CONNACK => connected(rest).map(Answer::Connected),
-        kind::PUBLISH => publish(Level::V5, flags, rest).map(Answer::Publish),
+        kind::PUBLISH => publish(ProtocolVersion::V5, flags, rest).map(Answer::Publish),
         kind::PUBACK => {
             let id = identifier(&mut rest)?;
             let reason = if rest.is_empty() { 0 } else { rest.byte()? };
@@ -80,16 +80,16 @@ pub fn answer(header: u8, body: &[u8]) -> Result<Answer<'_>, Breach> {
         kind::SUBACK | kind::UNSUBACK => filters(rest),
         kind::PINGRESP if body.is_empty() => Ok(Answer::Pong),
         kind::DISCONNECT => disconnected(rest),
-        _ => Err(Breach::protocol(
+        _ => Err(ProtocolError::protocol(
             "a packet that a broker does not send to a subscriber of QoS 0 and 1",
         )),
     }
 }
 
-fn connected(mut rest: Reader<'_>) -> Result<Connected<'_>, Breach> {
+fn connected(mut rest: PacketReader<'_>) -> Result<Connected<'_>, ProtocolError> {
     let flags = rest.byte()?;
     if flags > 1 {
-        return Err(Breach::malformed("flags that must not be set"));
+        return Err(ProtocolError::malformed("flags that must not be set"));
     }
     let mut connected = Connected {
         reason: rest.byte()?,
@@ -115,7 +115,7 @@ fn connected(mut rest: Reader<'_>) -> Result<Connected<'_>, Breach> {
     Ok(connected)
 }
 
-fn filters(mut rest: Reader<'_>) -> Result<Answer<'_>, Breach> {
+fn filters(mut rest: PacketReader<'_>) -> Result<Answer<'_>, ProtocolError> {
     let id = identifier(&mut rest)?;
     let mut why = None;
     for property in properties(rest.properties()?) {
@@ -131,7 +131,7 @@ fn filters(mut rest: Reader<'_>) -> Result<Answer<'_>, Breach> {
     })
 }
 
-fn disconnected(mut rest: Reader<'_>) -> Result<Answer<'_>, Breach> {
+fn disconnected(mut rest: PacketReader<'_>) -> Result<Answer<'_>, ProtocolError> {
     let reason = if rest.is_empty() { 0 } else { rest.byte()? };
     let mut why = None;
     if !rest.is_empty() {
@@ -151,11 +151,11 @@ mod tests {
     use bytes::BytesMut;
 
     use super::*;
-    use crate::wire::encode::{self, Granted};
-    use crate::wire::{Reason, frame};
+    use crate::wire::encode::{self, ConnackProperties};
+    use crate::wire::{ReasonCode, frame};
 
     #[track_caller]
-    fn read(bytes: &[u8]) -> Result<Answer<'_>, Breach> {
+    fn read(bytes: &[u8]) -> Result<Answer<'_>, ProtocolError> {
         let found = frame(bytes, 10_000).unwrap().unwrap();
         assert_eq!(found.end, bytes.len());
         answer(found.header, &bytes[found.begin..found.end])
@@ -164,12 +164,12 @@ mod tests {
     #[test]
     fn what_the_stand_in_writes_is_read() {
         let mut out = BytesMut::new();
-        let granted = Granted {
+        let granted = ConnackProperties {
             session_expiry: Some(60),
             keep_alive: Some(30),
-            ..Granted::default()
+            ..ConnackProperties::default()
         };
-        encode::connected(&mut out, Level::V5, true, &granted);
+        encode::connected(&mut out, ProtocolVersion::V5, true, &granted);
         let expected = Connected {
             session_present: true,
             session_expiry: Some(60),
@@ -178,7 +178,12 @@ mod tests {
         };
         assert_eq!(read(&out), Ok(Answer::Connected(expected)));
         out.clear();
-        encode::refused(&mut out, Level::V5, Reason::NotAuthorized, Some("no"));
+        encode::refused(
+            &mut out,
+            ProtocolVersion::V5,
+            ReasonCode::NotAuthorized,
+            Some("no"),
+        );
         let expected = Connected {
             reason: 0x87,
             why: Some("no"),
@@ -186,8 +191,8 @@ mod tests {
         };
         assert_eq!(read(&out), Ok(Answer::Connected(expected)));
         out.clear();
-        let reasons = [Reason::GrantedQos1, Reason::NotAuthorized];
-        encode::subscribed(&mut out, Level::V5, 7, &reasons, Some("no"));
+        let reasons = [ReasonCode::GrantedQos1, ReasonCode::NotAuthorized];
+        encode::subscribed(&mut out, ProtocolVersion::V5, 7, &reasons, Some("no"));
         let expected = Answer::Filters {
             id: 7,
             reasons: &[1, 0x87],
@@ -195,7 +200,7 @@ mod tests {
         };
         assert_eq!(read(&out), Ok(expected));
         out.clear();
-        encode::disconnected(&mut out, Reason::TakenOver, None);
+        encode::disconnected(&mut out, ReasonCode::TakenOver, None);
         let expected = Answer::Disconnected {
             reason: 0x8E,
             why: None,

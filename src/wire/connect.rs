@@ -1,15 +1,15 @@
 //! CONNECT, the packet that decides which MQTT is spoken.
 
 use super::decode::{MISPLACED, MessageProperties, end, topic};
-use super::property::{Property, id, properties};
-use super::read::Reader;
-use super::{Breach, Level, Reason};
+use super::property::{PropertyKind, id, properties};
+use super::read::PacketReader;
+use super::{ProtocolError, ProtocolVersion, ReasonCode};
 
 /// CONNECT.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connect<'a> {
+pub struct ConnectPacket<'a> {
     /// What it speaks.
-    pub level: Level,
+    pub level: ProtocolVersion,
     /// Whether a session that exists is forgotten (clean session, clean start).
     pub clean: bool,
     /// In seconds; 0 for none.
@@ -17,7 +17,7 @@ pub struct Connect<'a> {
     /// May be empty.
     pub client_id: &'a str,
     /// What is published when the client is lost.
-    pub will: Option<Will<'a>>,
+    pub will: Option<ConnectWill<'a>>,
     /// The user name.
     pub user_name: Option<&'a str>,
     /// The password, which may be any bytes.
@@ -38,7 +38,7 @@ pub struct Connect<'a> {
 
 /// What is published when a client is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Will<'a> {
+pub struct ConnectWill<'a> {
     /// Where.
     pub topic: &'a str,
     /// What.
@@ -54,28 +54,28 @@ pub struct Will<'a> {
 }
 
 /// Reads its body.
-pub(super) fn connect<'a>(rest: &mut Reader<'a>) -> Result<Connect<'a>, Breach> {
+pub(super) fn connect<'a>(rest: &mut PacketReader<'a>) -> Result<ConnectPacket<'a>, ProtocolError> {
     let level = match (rest.text()?, rest.byte()?) {
-        ("MQTT", 5) => Level::V5,
-        ("MQTT", 4) => Level::V311,
-        ("MQIsdp", 3) => Level::V31,
+        ("MQTT", 5) => ProtocolVersion::V5,
+        ("MQTT", 4) => ProtocolVersion::V311,
+        ("MQIsdp", 3) => ProtocolVersion::V31,
         // The highest bit marks a bridge of mosquitto; after this answer it connects again without the bit.
         ("MQTT" | "MQIsdp", 0x83 | 0x84) => {
-            return Err(Breach {
-                reason: Reason::UnsupportedVersion,
+            return Err(ProtocolError {
+                reason: ReasonCode::UnsupportedVersion,
                 what: "a mosquitto bridge, which connects again as an ordinary client: `try_private false` saves this attempt",
             });
         }
         ("MQTT" | "MQIsdp", _) => {
-            return Err(Breach {
-                reason: Reason::UnsupportedVersion,
+            return Err(ProtocolError {
+                reason: ReasonCode::UnsupportedVersion,
                 what: "a version of MQTT that is not spoken here: 3.1, 3.1.1 and 5 are",
             });
         }
-        _ => return Err(Breach::protocol("a protocol that is not MQTT")),
+        _ => return Err(ProtocolError::protocol("a protocol that is not MQTT")),
     };
     let flags = rest.byte()?;
-    let mut connect = Connect {
+    let mut connect = ConnectPacket {
         level,
         clean: flags & 0b10 != 0,
         keep_alive: rest.two()?,
@@ -98,17 +98,19 @@ pub(super) fn connect<'a>(rest: &mut Reader<'a>) -> Result<Connect<'a>, Breach> 
             connect.take(&property)?;
         }
         if has_data && !connect.extended {
-            return Err(Breach::protocol("authentication data without a method"));
+            return Err(ProtocolError::protocol(
+                "authentication data without a method",
+            ));
         }
     }
     connect.client_id = rest.text()?;
     connect.will = will(level, flags, rest)?;
     let (has_name, has_password) = (flags & 0x80 != 0, flags & 0x40 != 0);
     if has_password && !has_name && !level.is_v5() {
-        return Err(Breach::malformed("a password without a user name"));
+        return Err(ProtocolError::malformed("a password without a user name"));
     }
     // In MQTT 3.1 either may be missing although its flag is set (section 3.1 of that version).
-    let old = level == Level::V31;
+    let old = level == ProtocolVersion::V31;
     if has_name && !(old && rest.is_empty()) {
         connect.user_name = Some(rest.text()?);
     }
@@ -116,14 +118,14 @@ pub(super) fn connect<'a>(rest: &mut Reader<'a>) -> Result<Connect<'a>, Breach> 
         connect.password = Some(rest.binary()?);
     }
     if flags & 1 != 0 && !old {
-        return Err(Breach::malformed("a reserved flag is set"));
+        return Err(ProtocolError::malformed("a reserved flag is set"));
     }
     end(*rest)?;
     Ok(connect)
 }
 
-impl Connect<'_> {
-    fn take(&mut self, property: &Property<'_>) -> Result<(), Breach> {
+impl ConnectPacket<'_> {
+    fn take(&mut self, property: &PropertyKind<'_>) -> Result<(), ProtocolError> {
         let number = property.value.number();
         let small = u16::try_from(number).unwrap_or(u16::MAX);
         match property.id {
@@ -131,7 +133,7 @@ impl Connect<'_> {
             id::RECEIVE_MAXIMUM if small > 0 => self.receive_maximum = small,
             id::MAXIMUM_PACKET_SIZE if number > 0 => self.packet_bytes = Some(number),
             id::RECEIVE_MAXIMUM | id::MAXIMUM_PACKET_SIZE => {
-                return Err(Breach::protocol("a maximum of zero"));
+                return Err(ProtocolError::protocol("a maximum of zero"));
             }
             id::TOPIC_ALIAS_MAXIMUM => self.topic_aliases = small,
             id::REQUEST_PROBLEM_INFORMATION => self.problems = number == 1,
@@ -143,19 +145,23 @@ impl Connect<'_> {
     }
 }
 
-fn will<'a>(level: Level, flags: u8, rest: &mut Reader<'a>) -> Result<Option<Will<'a>>, Breach> {
+fn will<'a>(
+    level: ProtocolVersion,
+    flags: u8,
+    rest: &mut PacketReader<'a>,
+) -> Result<Option<ConnectWill<'a>>, ProtocolError> {
     let (qos, retain) = ((flags >> 3) & 0b11, flags & 0b10_0000 != 0);
     if flags & 0b100 == 0 {
-        return if level != Level::V31 && (qos != 0 || retain) {
-            Err(Breach::malformed("flags of a will without a will"))
+        return if level != ProtocolVersion::V31 && (qos != 0 || retain) {
+            Err(ProtocolError::malformed("flags of a will without a will"))
         } else {
             Ok(None)
         };
     }
     if qos == 3 {
-        return Err(Breach::malformed("a will with QoS 3"));
+        return Err(ProtocolError::malformed("a will with QoS 3"));
     }
-    let mut will = Will {
+    let mut will = ConnectWill {
         topic: "",
         payload: &[],
         qos,
@@ -177,7 +183,7 @@ fn will<'a>(level: Level, flags: u8, rest: &mut Reader<'a>) -> Result<Option<Wil
     }
     will.topic = topic(rest.text()?)?;
     if will.topic.is_empty() {
-        return Err(Breach::malformed("a will without a topic"));
+        return Err(ProtocolError::malformed("a will without a topic"));
     }
     will.payload = rest.binary()?;
     Ok(Some(will))

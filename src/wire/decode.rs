@@ -4,18 +4,18 @@
 
 use smallvec::SmallVec;
 
-use super::connect::{Connect, connect};
-use super::property::{Property, id, properties};
-use super::read::Reader;
-use super::{Breach, Level, kind};
+use super::connect::{ConnectPacket, connect};
+use super::property::{PropertyKind, id, properties};
+use super::read::PacketReader;
+use super::{ProtocolError, ProtocolVersion, kind};
 
 /// A packet from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Packet<'a> {
+pub enum ClientPacket<'a> {
     /// It wants to speak.
-    Connect(Box<Connect<'a>>),
+    Connect(Box<ConnectPacket<'a>>),
     /// A message.
-    Publish(Publish<'a>),
+    Publish(PublishPacket<'a>),
     /// It has a message that was sent with QoS 1.
     PubAck {
         /// The packet identifier.
@@ -24,7 +24,7 @@ pub enum Packet<'a> {
         reason: u8,
     },
     /// It wants messages.
-    Subscribe(Subscribe<'a>),
+    Subscribe(SubscribePacket<'a>),
     /// It wants no more of them.
     Unsubscribe {
         /// The packet identifier.
@@ -83,7 +83,7 @@ impl MessageProperties<'_> {
 
 /// PUBLISH.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Publish<'a> {
+pub struct PublishPacket<'a> {
     /// Where; empty where an alias stands for it.
     pub topic: &'a str,
     /// 0, 1 or 2.
@@ -100,18 +100,18 @@ pub struct Publish<'a> {
 
 /// SUBSCRIBE.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscribe<'a> {
+pub struct SubscribePacket<'a> {
     /// The packet identifier.
     pub id: u16,
     /// The subscription identifier.
     pub subscription_id: Option<u32>,
     /// What is asked for.
-    pub wishes: SmallVec<[Wish<'a>; 8]>,
+    pub wishes: SmallVec<[SubscribeFilter<'a>; 8]>,
 }
 
 /// One filter with its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish<'a> {
+pub struct SubscribeFilter<'a> {
     /// The filter as sent.
     pub filter: &'a str,
     /// 0, 1 or 2.
@@ -128,61 +128,72 @@ pub struct Wish<'a> {
 ///
 /// # Errors
 /// Which rule it breaks.
-pub fn decode(level: Level, header: u8, body: &[u8]) -> Result<Packet<'_>, Breach> {
+pub fn decode(
+    level: ProtocolVersion,
+    header: u8,
+    body: &[u8],
+) -> Result<ClientPacket<'_>, ProtocolError> {
     let (kind, flags) = (header >> 4, header & 0x0F);
-    let mut rest = Reader(body);
+    let mut rest = PacketReader(body);
     let wanted = match kind {
         kind::PUBLISH => flags,
         kind::SUBSCRIBE | kind::UNSUBSCRIBE | kind::PUBREL => 0b0010,
         _ => 0,
     };
     // MQTT 3.1 lets SUBSCRIBE and UNSUBSCRIBE be marked as duplicates.
-    let odd = if level == Level::V31 { 0b1000 } else { 0 };
+    let odd = if level == ProtocolVersion::V31 {
+        0b1000
+    } else {
+        0
+    };
     if flags != wanted && flags != wanted | odd {
-        return Err(Breach::malformed("flags that must not be set"));
+        return Err(ProtocolError::malformed("flags that must not be set"));
     }
     match kind {
-        kind::CONNECT => connect(&mut rest).map(|connect| Packet::Connect(Box::new(connect))),
-        kind::PUBLISH => publish(level, flags, rest).map(Packet::Publish),
+        kind::CONNECT => connect(&mut rest).map(|connect| ClientPacket::Connect(Box::new(connect))),
+        kind::PUBLISH => publish(level, flags, rest).map(ClientPacket::Publish),
         kind::PUBACK => acknowledged(level, rest),
-        kind::SUBSCRIBE => subscribe(level, rest).map(Packet::Subscribe),
+        kind::SUBSCRIBE => subscribe(level, rest).map(ClientPacket::Subscribe),
         kind::UNSUBSCRIBE => unsubscribe(level, rest),
-        kind::PINGREQ if body.is_empty() => Ok(Packet::Ping),
+        kind::PINGREQ if body.is_empty() => Ok(ClientPacket::Ping),
         kind::DISCONNECT => disconnect(level, rest),
-        kind::PINGREQ => Err(Breach::malformed("a PINGREQ with a body")),
-        kind::PUBREC | kind::PUBREL | kind::PUBCOMP => Err(Breach::protocol(
+        kind::PINGREQ => Err(ProtocolError::malformed("a PINGREQ with a body")),
+        kind::PUBREC | kind::PUBREL | kind::PUBCOMP => Err(ProtocolError::protocol(
             "a packet of QoS 2, which is not spoken here",
         )),
-        kind::AUTH if level.is_v5() => Err(Breach::protocol(
+        kind::AUTH if level.is_v5() => Err(ProtocolError::protocol(
             "an AUTH packet: extended authentication is not spoken here",
         )),
         kind::CONNACK | kind::SUBACK | kind::UNSUBACK | kind::PINGRESP => {
-            Err(Breach::protocol("a packet that only a broker sends"))
+            Err(ProtocolError::protocol("a packet that only a broker sends"))
         }
-        _ => Err(Breach::malformed("a packet of a type that does not exist")),
+        _ => Err(ProtocolError::malformed(
+            "a packet of a type that does not exist",
+        )),
     }
 }
 
-pub(super) const MISPLACED: Breach = Breach::protocol("a property that this packet must not have");
+pub(super) const MISPLACED: ProtocolError =
+    ProtocolError::protocol("a property that this packet must not have");
 
 /// A topic has no wildcards (section 3.3.2.1). It is not one that is "correctly formed, but not accepted" (0x90).
-pub(super) fn topic(topic: &str) -> Result<&str, Breach> {
+pub(super) fn topic(topic: &str) -> Result<&str, ProtocolError> {
     if memchr::memchr2(b'+', b'#', topic.as_bytes()).is_some() {
-        return Err(Breach::protocol("a topic with a wildcard"));
+        return Err(ProtocolError::protocol("a topic with a wildcard"));
     }
     Ok(topic)
 }
 
 /// A filter has at least one character (section 4.7.3).
-fn filter<'a>(rest: &mut Reader<'a>) -> Result<&'a str, Breach> {
+fn filter<'a>(rest: &mut PacketReader<'a>) -> Result<&'a str, ProtocolError> {
     match rest.text()? {
-        "" => Err(Breach::malformed("an empty filter")),
+        "" => Err(ProtocolError::malformed("an empty filter")),
         filter => Ok(filter),
     }
 }
 
 impl<'a> MessageProperties<'a> {
-    pub(super) fn take(&mut self, property: &Property<'a>) -> Result<(), Breach> {
+    pub(super) fn take(&mut self, property: &PropertyKind<'a>) -> Result<(), ProtocolError> {
         match property.id {
             id::MESSAGE_EXPIRY => self.expiry = Some(property.value.number()),
             id::TOPIC_ALIAS => {
@@ -205,16 +216,16 @@ impl<'a> MessageProperties<'a> {
 }
 
 pub(super) fn publish(
-    level: Level,
+    level: ProtocolVersion,
     flags: u8,
-    mut rest: Reader<'_>,
-) -> Result<Publish<'_>, Breach> {
+    mut rest: PacketReader<'_>,
+) -> Result<PublishPacket<'_>, ProtocolError> {
     let (duplicate, qos, retain) = (flags & 0b1000 != 0, (flags >> 1) & 0b11, flags & 1 != 0);
     if qos == 3 {
-        return Err(Breach::malformed("a message with QoS 3"));
+        return Err(ProtocolError::malformed("a message with QoS 3"));
     }
-    if duplicate && qos == 0 && level != Level::V31 {
-        return Err(Breach::malformed(
+    if duplicate && qos == 0 && level != ProtocolVersion::V31 {
+        return Err(ProtocolError::malformed(
             "a message with QoS 0 that is a duplicate",
         ));
     }
@@ -228,9 +239,9 @@ pub(super) fn publish(
         }
     }
     if topic.is_empty() && found.alias.is_none() {
-        return Err(Breach::protocol("a message without a topic"));
+        return Err(ProtocolError::protocol("a message without a topic"));
     }
-    Ok(Publish {
+    Ok(PublishPacket {
         topic,
         qos,
         retain,
@@ -240,14 +251,17 @@ pub(super) fn publish(
     })
 }
 
-pub(super) fn identifier(rest: &mut Reader<'_>) -> Result<u16, Breach> {
+pub(super) fn identifier(rest: &mut PacketReader<'_>) -> Result<u16, ProtocolError> {
     match rest.two()? {
-        0 => Err(Breach::protocol("a packet identifier of zero")),
+        0 => Err(ProtocolError::protocol("a packet identifier of zero")),
         id => Ok(id),
     }
 }
 
-fn acknowledged(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach> {
+fn acknowledged(
+    level: ProtocolVersion,
+    mut rest: PacketReader<'_>,
+) -> Result<ClientPacket<'_>, ProtocolError> {
     let id = identifier(&mut rest)?;
     let mut reason = 0;
     if level.is_v5() && !rest.is_empty() {
@@ -255,15 +269,15 @@ fn acknowledged(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach
         only(&mut rest, &[id::REASON_STRING, id::USER_PROPERTY], |_| {})?;
     }
     end(rest)?;
-    Ok(Packet::PubAck { id, reason })
+    Ok(ClientPacket::PubAck { id, reason })
 }
 
 /// Reads a block of properties that may be left out at the end of a packet.
 pub(super) fn only(
-    rest: &mut Reader<'_>,
+    rest: &mut PacketReader<'_>,
     allowed: &[u8],
-    mut with: impl FnMut(&Property<'_>),
-) -> Result<(), Breach> {
+    mut with: impl FnMut(&PropertyKind<'_>),
+) -> Result<(), ProtocolError> {
     if rest.is_empty() {
         return Ok(());
     }
@@ -277,7 +291,10 @@ pub(super) fn only(
     Ok(())
 }
 
-fn subscribe(level: Level, mut rest: Reader<'_>) -> Result<Subscribe<'_>, Breach> {
+fn subscribe(
+    level: ProtocolVersion,
+    mut rest: PacketReader<'_>,
+) -> Result<SubscribePacket<'_>, ProtocolError> {
     let id = identifier(&mut rest)?;
     let mut subscription_id = None;
     if level.is_v5() {
@@ -288,26 +305,29 @@ fn subscribe(level: Level, mut rest: Reader<'_>) -> Result<Subscribe<'_>, Breach
         })?;
     }
     if subscription_id == Some(0) {
-        return Err(Breach::protocol("a subscription identifier of zero"));
+        return Err(ProtocolError::protocol("a subscription identifier of zero"));
     }
     let mut wishes = SmallVec::new();
     while !rest.is_empty() {
         wishes.push(wish(level, &mut rest)?);
     }
     if wishes.is_empty() {
-        return Err(Breach::protocol("a SUBSCRIBE without a filter"));
+        return Err(ProtocolError::protocol("a SUBSCRIBE without a filter"));
     }
-    Ok(Subscribe {
+    Ok(SubscribePacket {
         id,
         subscription_id,
         wishes,
     })
 }
 
-fn wish<'a>(level: Level, rest: &mut Reader<'a>) -> Result<Wish<'a>, Breach> {
+fn wish<'a>(
+    level: ProtocolVersion,
+    rest: &mut PacketReader<'a>,
+) -> Result<SubscribeFilter<'a>, ProtocolError> {
     let filter = filter(rest)?;
     let options = rest.byte()?;
-    let wish = Wish {
+    let wish = SubscribeFilter {
         filter,
         qos: options & 0b11,
         no_local: options & 0b100 != 0,
@@ -316,20 +336,25 @@ fn wish<'a>(level: Level, rest: &mut Reader<'a>) -> Result<Wish<'a>, Breach> {
     };
     let reserved = if level.is_v5() { 0xC0 } else { 0xFC };
     if wish.qos == 3 || options & reserved != 0 {
-        return Err(Breach::malformed(
+        return Err(ProtocolError::malformed(
             "options of a subscription that do not exist",
         ));
     }
     if wish.retain_handling == 3 {
-        return Err(Breach::protocol("a retain handling that does not exist"));
+        return Err(ProtocolError::protocol(
+            "a retain handling that does not exist",
+        ));
     }
     if wish.no_local && filter.starts_with("$share/") {
-        return Err(Breach::protocol("no-local on a shared subscription"));
+        return Err(ProtocolError::protocol("no-local on a shared subscription"));
     }
     Ok(wish)
 }
 
-fn unsubscribe(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach> {
+fn unsubscribe(
+    level: ProtocolVersion,
+    mut rest: PacketReader<'_>,
+) -> Result<ClientPacket<'_>, ProtocolError> {
     let id = identifier(&mut rest)?;
     if level.is_v5() {
         only(&mut rest, &[id::USER_PROPERTY], |_| {})?;
@@ -339,12 +364,15 @@ fn unsubscribe(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach>
         filters.push(filter(&mut rest)?);
     }
     if filters.is_empty() {
-        return Err(Breach::protocol("an UNSUBSCRIBE without a filter"));
+        return Err(ProtocolError::protocol("an UNSUBSCRIBE without a filter"));
     }
-    Ok(Packet::Unsubscribe { id, filters })
+    Ok(ClientPacket::Unsubscribe { id, filters })
 }
 
-fn disconnect(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach> {
+fn disconnect(
+    level: ProtocolVersion,
+    mut rest: PacketReader<'_>,
+) -> Result<ClientPacket<'_>, ProtocolError> {
     let (mut reason, mut session_expiry) = (0, None);
     if level.is_v5() && !rest.is_empty() {
         reason = rest.byte()?;
@@ -356,16 +384,16 @@ fn disconnect(level: Level, mut rest: Reader<'_>) -> Result<Packet<'_>, Breach> 
         })?;
     }
     end(rest)?;
-    Ok(Packet::Disconnect {
+    Ok(ClientPacket::Disconnect {
         reason,
         session_expiry,
     })
 }
 
-pub(super) fn end(rest: Reader<'_>) -> Result<(), Breach> {
+pub(super) fn end(rest: PacketReader<'_>) -> Result<(), ProtocolError> {
     if rest.is_empty() {
         Ok(())
     } else {
-        Err(Breach::malformed("the packet goes on after its end"))
+        Err(ProtocolError::malformed("the packet goes on after its end"))
     }
 }

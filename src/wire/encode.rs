@@ -3,11 +3,11 @@
 use bytes::{BufMut, BytesMut};
 
 use super::property::id;
-use super::{Level, Reason, kind};
+use super::{ProtocolVersion, ReasonCode, kind};
 
 /// What CONNACK tells an MQTT 5 client of the broker (section 3.2.2.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Granted<'a> {
+pub struct ConnackProperties<'a> {
     /// How long the session is kept, in seconds, where it is not what was asked for.
     pub session_expiry: Option<u32>,
     /// How many messages of QoS 1 the broker takes at once.
@@ -27,33 +27,38 @@ pub struct Granted<'a> {
 }
 
 /// CONNACK with a yes.
-pub fn connected(out: &mut BytesMut, level: Level, session_present: bool, granted: &Granted<'_>) {
-    connack(out, level, session_present, Reason::Success, granted);
+pub fn connected(
+    out: &mut BytesMut,
+    level: ProtocolVersion,
+    session_present: bool,
+    granted: &ConnackProperties<'_>,
+) {
+    connack(out, level, session_present, ReasonCode::Success, granted);
 }
 
 /// CONNACK with a no, and why.
-pub fn refused(out: &mut BytesMut, level: Level, reason: Reason, why: Option<&str>) {
-    let granted = Granted {
+pub fn refused(out: &mut BytesMut, level: ProtocolVersion, reason: ReasonCode, why: Option<&str>) {
+    let granted = ConnackProperties {
         why,
-        ..Granted::default()
+        ..ConnackProperties::default()
     };
     connack(out, level, false, reason, &granted);
 }
 
 fn connack(
     out: &mut BytesMut,
-    level: Level,
+    level: ProtocolVersion,
     session_present: bool,
-    reason: Reason,
-    granted: &Granted<'_>,
+    reason: ReasonCode,
+    granted: &ConnackProperties<'_>,
 ) {
-    let present = u8::from(session_present && level != Level::V31);
+    let present = u8::from(session_present && level != ProtocolVersion::V31);
     if !level.is_v5() {
         out.put_slice(&[kind::CONNACK << 4, 2, present, return_code(reason)]);
         return;
     }
     let mut block = Vec::new();
-    if reason == Reason::Success {
+    if reason == ReasonCode::Success {
         let number = |block: &mut Vec<u8>, id, bytes: &[u8]| {
             block.put_u8(id);
             block.put_slice(bytes);
@@ -91,20 +96,26 @@ fn connack(
 }
 
 /// What MQTT 3.1.1 has for a reason (section 3.2.2.3 of that version).
-fn return_code(reason: Reason) -> u8 {
+fn return_code(reason: ReasonCode) -> u8 {
     match reason {
-        Reason::Success => 0,
-        Reason::UnsupportedVersion => 1,
-        Reason::ClientIdInvalid => 2,
-        Reason::BadCredentials => 4,
-        Reason::NotAuthorized => 5,
+        ReasonCode::Success => 0,
+        ReasonCode::UnsupportedVersion => 1,
+        ReasonCode::ClientIdInvalid => 2,
+        ReasonCode::BadCredentials => 4,
+        ReasonCode::NotAuthorized => 5,
         _ => 3,
     }
 }
 
 /// PUBACK.
-pub fn acknowledged(out: &mut BytesMut, level: Level, id: u16, reason: Reason, why: Option<&str>) {
-    if !level.is_v5() || reason == Reason::Success {
+pub fn acknowledged(
+    out: &mut BytesMut,
+    level: ProtocolVersion,
+    id: u16,
+    reason: ReasonCode,
+    why: Option<&str>,
+) {
+    if !level.is_v5() || reason == ReasonCode::Success {
         out.put_slice(&[kind::PUBACK << 4, 2]);
         out.put_u16(id);
         return;
@@ -122,16 +133,16 @@ pub fn acknowledged(out: &mut BytesMut, level: Level, id: u16, reason: Reason, w
 /// SUBACK; an answer for each filter.
 pub fn subscribed(
     out: &mut BytesMut,
-    level: Level,
+    level: ProtocolVersion,
     id: u16,
-    answers: &[Reason],
+    answers: &[ReasonCode],
     why: Option<&str>,
 ) {
     answer(out, level, kind::SUBACK, id, answers, why);
 }
 
 /// UNSUBACK; an answer for each filter, which only MQTT 5 is told.
-pub fn unsubscribed(out: &mut BytesMut, level: Level, id: u16, answers: &[Reason]) {
+pub fn unsubscribed(out: &mut BytesMut, level: ProtocolVersion, id: u16, answers: &[ReasonCode]) {
     if level.is_v5() {
         answer(out, level, kind::UNSUBACK, id, answers, None);
     } else {
@@ -142,10 +153,10 @@ pub fn unsubscribed(out: &mut BytesMut, level: Level, id: u16, answers: &[Reason
 
 fn answer(
     out: &mut BytesMut,
-    level: Level,
+    level: ProtocolVersion,
     kind: u8,
     id: u16,
-    answers: &[Reason],
+    answers: &[ReasonCode],
     why: Option<&str>,
 ) {
     let mut block = Vec::new();
@@ -166,7 +177,7 @@ fn answer(
         // Older clients know one failure.
         let failed = answer.is_failure() && !level.is_v5();
         out.put_u8(if failed {
-            Reason::Unspecified.code()
+            ReasonCode::Unspecified.code()
         } else {
             answer.code()
         });
@@ -179,7 +190,7 @@ pub fn pong(out: &mut BytesMut) {
 }
 
 /// DISCONNECT, which only MQTT 5 knows from a broker.
-pub fn disconnected(out: &mut BytesMut, reason: Reason, why: Option<&str>) {
+pub fn disconnected(out: &mut BytesMut, reason: ReasonCode, why: Option<&str>) {
     let mut block = Vec::new();
     if let Some(why) = why {
         text(&mut block, id::REASON_STRING, why);
@@ -196,7 +207,7 @@ pub fn disconnected(out: &mut BytesMut, reason: Reason, why: Option<&str>) {
 /// A message on its way to one subscriber. It is marked as a duplicate where it is sent again on one connection; after a new one
 /// IoT Core gives it another identifier and no mark (developer guide, "MQTT").
 #[derive(Clone, Copy, Debug)]
-pub struct Publish<'a> {
+pub struct SubscriberPublish<'a> {
     /// Where; empty where the alias is known.
     pub topic: &'a str,
     /// 0 or 1.
@@ -219,7 +230,7 @@ pub struct Publish<'a> {
     pub payload_bytes: usize,
 }
 
-impl Publish<'_> {
+impl SubscriberPublish<'_> {
     fn properties_bytes(&self) -> usize {
         let ids = self.subscription_ids.iter();
         let ids: usize = ids.map(|id| 1 + variable_bytes(*id as usize)).sum();
@@ -228,7 +239,7 @@ impl Publish<'_> {
         expiry + alias + ids + self.properties.len()
     }
 
-    fn body_bytes(&self, level: Level) -> usize {
+    fn body_bytes(&self, level: ProtocolVersion) -> usize {
         let id = if self.qos > 0 { 2 } else { 0 };
         let block = if level.is_v5() {
             properties_bytes(self.properties_bytes())
@@ -239,13 +250,13 @@ impl Publish<'_> {
     }
 
     /// How large the whole packet is.
-    pub fn bytes(&self, level: Level) -> usize {
+    pub fn bytes(&self, level: ProtocolVersion) -> usize {
         let body = self.body_bytes(level);
         1 + variable_bytes(body) + body
     }
 
     /// Writes all but the payload.
-    pub fn put(&self, out: &mut BytesMut, level: Level) {
+    pub fn put(&self, out: &mut BytesMut, level: ProtocolVersion) {
         let flags = (u8::from(self.again) << 3) | (self.qos << 1) | u8::from(self.retain);
         head(out, (kind::PUBLISH << 4) | flags, self.body_bytes(level));
         out.put_u16(length(self.topic));

@@ -2,7 +2,7 @@
 //! broker sends are written ([`encode`]). For a client of MQTT 5: packets that a broker sends are
 //! read ([`answer`]), those that a client sends are written ([`request`]).
 //!
-//! Pure and strict: what breaks a rule of the specification is a [`Breach`] with the reason code that MQTT 5 has for it. Nothing is
+//! Pure and strict: what breaks a rule of the specification is a [`ProtocolError`] with the reason code that MQTT 5 has for it. Nothing is
 //! allocated by what a length claims, only by what has arrived. MQTT 3.1 (level 3, which AWS Amplify speaks), MQTT 3.1.1 (OASIS
 //! standard of 2014) and MQTT 5.0 (OASIS standard of 2019). What only a QoS 2 exchange or extended authentication needs is not
 //! known here, since IoT Core has neither.
@@ -20,7 +20,7 @@ pub mod request;
 
 /// Which MQTT a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub enum ProtocolVersion {
     /// MQTT 3.1, protocol name `MQIsdp`.
     V31,
     /// MQTT 3.1.1.
@@ -29,7 +29,7 @@ pub enum Level {
     V5,
 }
 
-impl Level {
+impl ProtocolVersion {
     /// Whether packets have properties and answers have reasons.
     pub fn is_v5(self) -> bool {
         self == Self::V5
@@ -48,7 +48,7 @@ impl Level {
 /// Reason codes (MQTT 5.0, section 2.4), as far as a broker of this kind has use for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Reason {
+pub enum ReasonCode {
     /// Done; granted with QoS 0; a normal disconnection.
     Success = 0x00,
     /// Granted with QoS 1.
@@ -103,7 +103,7 @@ pub enum Reason {
     SubscriptionIdsUnsupported = 0xA1,
 }
 
-impl Reason {
+impl ReasonCode {
     /// The code on the wire.
     pub fn code(self) -> u8 {
         self as u8
@@ -117,24 +117,24 @@ impl Reason {
 
 /// A rule of the protocol that a client has broken: its connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Breach {
+pub struct ProtocolError {
     /// What MQTT 5 is told; older clients see the connection close.
-    pub reason: Reason,
+    pub reason: ReasonCode,
     /// What was wrong, in a few words.
     pub what: &'static str,
 }
 
-impl Breach {
+impl ProtocolError {
     pub(crate) const fn malformed(what: &'static str) -> Self {
         Self {
-            reason: Reason::Malformed,
+            reason: ReasonCode::Malformed,
             what,
         }
     }
 
     pub(crate) const fn protocol(what: &'static str) -> Self {
         Self {
-            reason: Reason::Protocol,
+            reason: ReasonCode::Protocol,
             what,
         }
     }
@@ -161,7 +161,7 @@ pub(crate) mod kind {
 
 /// Where a packet lies among the bytes that have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub struct PacketFrame {
     /// The first byte: type and flags.
     pub header: u8,
     /// Where its body begins.
@@ -174,7 +174,7 @@ pub struct Frame {
 ///
 /// # Errors
 /// A length that cannot be read, or of a packet of more than `largest` bytes: known before the packet is waited for.
-pub fn frame(bytes: &[u8], largest: usize) -> Result<Option<Frame>, Breach> {
+pub fn frame(bytes: &[u8], largest: usize) -> Result<Option<PacketFrame>, ProtocolError> {
     let Some((&header, rest)) = bytes.split_first() else {
         return Ok(None);
     };
@@ -185,21 +185,23 @@ pub fn frame(bytes: &[u8], largest: usize) -> Result<Option<Frame>, Breach> {
             continue;
         }
         if byte == 0 && at > 0 {
-            return Err(Breach::malformed("a length with more bytes than it needs"));
+            return Err(ProtocolError::malformed(
+                "a length with more bytes than it needs",
+            ));
         }
         let begin = at + 2;
         let end = begin + length;
         if end > largest {
-            return Err(Breach {
-                reason: Reason::TooLarge,
+            return Err(ProtocolError {
+                reason: ReasonCode::TooLarge,
                 what: "the packet is larger than the broker takes",
             });
         }
         let whole = bytes.len() >= end;
-        return Ok(whole.then_some(Frame { header, begin, end }));
+        return Ok(whole.then_some(PacketFrame { header, begin, end }));
     }
     if rest.len() >= 4 {
-        return Err(Breach::malformed("a length of more than four bytes"));
+        return Err(ProtocolError::malformed("a length of more than four bytes"));
     }
     Ok(None)
 }
@@ -215,7 +217,7 @@ mod tests {
         assert_eq!(found(&[0xC0]), Ok(None));
         assert_eq!(
             found(&[0xC0, 0]),
-            Ok(Some(Frame {
+            Ok(Some(PacketFrame {
                 header: 0xC0,
                 begin: 2,
                 end: 2
@@ -226,7 +228,7 @@ mod tests {
         let long = [&[0x30, 0xC8, 0x01][..], &[0; 200]].concat();
         assert_eq!(
             found(&long),
-            Ok(Some(Frame {
+            Ok(Some(PacketFrame {
                 header: 0x30,
                 begin: 3,
                 end: 203
@@ -234,11 +236,11 @@ mod tests {
         );
         // Refused by its length, before it has come.
         let reason = |bytes: &[u8]| found(bytes).map_err(|breach| breach.reason);
-        assert_eq!(reason(&[0x30, 0xFF, 0x7F]), Err(Reason::TooLarge));
+        assert_eq!(reason(&[0x30, 0xFF, 0x7F]), Err(ReasonCode::TooLarge));
         assert_eq!(
             reason(&[0x30, 0x80, 0x80, 0x80, 0x80]),
-            Err(Reason::Malformed)
+            Err(ReasonCode::Malformed)
         );
-        assert_eq!(reason(&[0x30, 0x81, 0x00]), Err(Reason::Malformed));
+        assert_eq!(reason(&[0x30, 0x81, 0x00]), Err(ReasonCode::Malformed));
     }
 }

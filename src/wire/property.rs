@@ -1,7 +1,7 @@
 //! The properties of MQTT 5 packets (section 2.2.2).
 
-use super::Breach;
-use super::read::Reader;
+use super::ProtocolError;
+use super::read::PacketReader;
 
 /// Identifiers of properties.
 pub mod id {
@@ -35,18 +35,18 @@ pub mod id {
 
 /// One property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Property<'a> {
+pub struct PropertyKind<'a> {
     /// Which one.
     pub id: u8,
     /// What it says.
-    pub value: Value<'a>,
+    pub value: PropertyValue<'a>,
     /// As it stood in the packet, identifier included.
     pub raw: &'a [u8],
 }
 
 /// What a property says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value<'a> {
+pub enum PropertyValue<'a> {
     /// A number of one, two or four bytes, or of a variable number of them.
     Number(u32),
     /// Text.
@@ -57,7 +57,7 @@ pub enum Value<'a> {
     Pair(&'a str, &'a str),
 }
 
-impl<'a> Value<'a> {
+impl<'a> PropertyValue<'a> {
     /// The number; zero where it is none, which [`properties`] does not let happen for identifiers of numbers.
     pub fn number(self) -> u32 {
         match self {
@@ -76,8 +76,8 @@ impl<'a> Value<'a> {
 }
 
 /// Reads a block of properties, without the length before it. Each may stand once, but for user properties.
-pub fn properties(block: &[u8]) -> impl Iterator<Item = Result<Property<'_>, Breach>> {
-    let mut rest = Reader(block);
+pub fn properties(block: &[u8]) -> impl Iterator<Item = Result<PropertyKind<'_>, ProtocolError>> {
+    let mut rest = PacketReader(block);
     let mut seen = 0_u64;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -86,19 +86,19 @@ pub fn properties(block: &[u8]) -> impl Iterator<Item = Result<Property<'_>, Bre
         let read = one(&mut rest).and_then(|property| {
             let bit = 1_u64 << (property.id & 0x3F);
             if seen & bit != 0 && property.id != id::USER_PROPERTY {
-                return Err(Breach::protocol("a property that stands twice"));
+                return Err(ProtocolError::protocol("a property that stands twice"));
             }
             seen |= bit;
             Ok(property)
         });
         if read.is_err() {
-            rest = Reader(&[]);
+            rest = PacketReader(&[]);
         }
         Some(read)
     })
 }
 
-fn one<'a>(rest: &mut Reader<'a>) -> Result<Property<'a>, Breach> {
+fn one<'a>(rest: &mut PacketReader<'a>) -> Result<PropertyKind<'a>, ProtocolError> {
     let before = rest.0;
     let id = rest.byte()?;
     let value = match id {
@@ -108,28 +108,32 @@ fn one<'a>(rest: &mut Reader<'a>) -> Result<Property<'a>, Breach> {
         | id::MAXIMUM_QOS
         | id::RETAIN_AVAILABLE
         | id::SUBSCRIPTION_IDS_AVAILABLE => match rest.byte()? {
-            byte @ 0..=1 => Value::Number(byte.into()),
-            _ => return Err(Breach::protocol("a property that is 0 or 1 is neither")),
+            byte @ 0..=1 => PropertyValue::Number(byte.into()),
+            _ => {
+                return Err(ProtocolError::protocol(
+                    "a property that is 0 or 1 is neither",
+                ));
+            }
         },
         id::MESSAGE_EXPIRY | id::SESSION_EXPIRY | id::WILL_DELAY | id::MAXIMUM_PACKET_SIZE => {
-            Value::Number(rest.four()?)
+            PropertyValue::Number(rest.four()?)
         }
         id::SERVER_KEEP_ALIVE | id::RECEIVE_MAXIMUM | id::TOPIC_ALIAS_MAXIMUM | id::TOPIC_ALIAS => {
-            Value::Number(rest.two()?.into())
+            PropertyValue::Number(rest.two()?.into())
         }
-        id::SUBSCRIPTION_ID => Value::Number(rest.variable()?),
+        id::SUBSCRIPTION_ID => PropertyValue::Number(rest.variable()?),
         id::CONTENT_TYPE
         | id::RESPONSE_TOPIC
         | id::ASSIGNED_CLIENT_ID
         | id::AUTHENTICATION_METHOD
         | id::RESPONSE_INFORMATION
         | id::SERVER_REFERENCE
-        | id::REASON_STRING => Value::Text(rest.text()?),
-        id::CORRELATION_DATA | id::AUTHENTICATION_DATA => Value::Binary(rest.binary()?),
-        id::USER_PROPERTY => Value::Pair(rest.text()?, rest.text()?),
-        _ => return Err(Breach::malformed("a property that does not exist")),
+        | id::REASON_STRING => PropertyValue::Text(rest.text()?),
+        id::CORRELATION_DATA | id::AUTHENTICATION_DATA => PropertyValue::Binary(rest.binary()?),
+        id::USER_PROPERTY => PropertyValue::Pair(rest.text()?, rest.text()?),
+        _ => return Err(ProtocolError::malformed("a property that does not exist")),
     };
     let length = before.len() - rest.0.len();
     let raw = before.get(..length).unwrap_or_default();
-    Ok(Property { id, value, raw })
+    Ok(PropertyKind { id, value, raw })
 }

@@ -141,14 +141,19 @@ pub fn disconnect(out: &mut BytesMut, session_expiry: Option<u32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::decode::{Packet, decode};
-    use crate::wire::{Level, frame};
+    use crate::wire::decode::{ClientPacket, decode};
+    use crate::wire::{ProtocolVersion, frame};
 
     #[track_caller]
-    fn read(bytes: &[u8]) -> Packet<'_> {
+    fn read(bytes: &[u8]) -> ClientPacket<'_> {
         let found = frame(bytes, 100_000).unwrap().unwrap();
         assert_eq!(found.end, bytes.len());
-        decode(Level::V5, found.header, &bytes[found.begin..found.end]).unwrap()
+        decode(
+            ProtocolVersion::V5,
+            found.header,
+            &bytes[found.begin..found.end],
+        )
+        .unwrap()
     }
 
     const REQUEST: ConnectRequest<'static> = ConnectRequest {
@@ -167,7 +172,7 @@ mod tests {
     fn what_is_written_is_what_a_broker_reads() {
         let mut out = BytesMut::new();
         connect(&mut out, &REQUEST).unwrap();
-        let Packet::Connect(read_back) = read(&out) else {
+        let ClientPacket::Connect(read_back) = read(&out) else {
             panic!("it is a CONNECT");
         };
         assert_eq!(read_back.client_id, "ann-1");
@@ -179,7 +184,7 @@ mod tests {
         assert!(!read_back.clean);
         out.clear();
         subscribe(&mut out, 3, ["a/b", "c"], 0x21).unwrap();
-        let Packet::Subscribe(read_back) = read(&out) else {
+        let ClientPacket::Subscribe(read_back) = read(&out) else {
             panic!("it is a SUBSCRIBE");
         };
         assert_eq!(read_back.wishes.len(), 2);
@@ -189,14 +194,17 @@ mod tests {
         );
         let mut out = BytesMut::new();
         unsubscribe(&mut out, 4, ["a/b"]).unwrap();
-        assert!(matches!(read(&out), Packet::Unsubscribe { id: 4, .. }));
+        assert!(matches!(
+            read(&out),
+            ClientPacket::Unsubscribe { id: 4, .. }
+        ));
         out.clear();
         ping(&mut out);
-        assert_eq!(read(&out), Packet::Ping);
+        assert_eq!(read(&out), ClientPacket::Ping);
         for expiry in [None, Some(0)] {
             out.clear();
             disconnect(&mut out, expiry);
-            let expected = Packet::Disconnect {
+            let expected = ClientPacket::Disconnect {
                 reason: 0,
                 session_expiry: expiry,
             };

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use eventcast::authorizer::key::Mint;
 use eventcast::authorizer::token::mint;
-use eventcast::dev::broker::control::Post;
-use eventcast::dev::broker::limits::Rules;
+use eventcast::dev::broker::control::InboundPublish;
+use eventcast::dev::broker::limits::BrokerRules;
 use eventcast::gateway::directory::Directory;
 use eventcast::gateway::link::BrokerSettings;
 use jiff::Timestamp;
@@ -45,7 +45,7 @@ pub(crate) fn token() -> String {
 
 /// A broker whose authorizer is asked again every fifth of a second, and a task that asks it for
 /// its channels as often.
-async fn refreshed(rules: Rules) -> (Book, Running, Task) {
+async fn refreshed(rules: BrokerRules) -> (Book, Running, Task) {
     let interval = Duration::from_millis(200);
     let book = Book {
         refresh_after: Some(interval),
@@ -84,11 +84,11 @@ async fn waiting(task: &Task, client: &Client, happens: impl FnOnce()) -> Answer
 /// the broker answers by SUBACK alone or closes the connection as well.
 #[tokio::test]
 async fn a_removed_grant_is_forbidden_to_a_poll_that_waits() {
-    let closes = Rules {
+    let closes = BrokerRules {
         close_v5_refusals: true,
-        ..Rules::iot_core()
+        ..BrokerRules::iot_core()
     };
-    for rules in [Rules::iot_core(), closes] {
+    for rules in [BrokerRules::iot_core(), closes] {
         let (book, _broker, task) = refreshed(rules).await;
         let client = opened(&task).await;
         let remove = || book.set(USER, &["connect *", "subscribe other", "receive *"]);
@@ -101,7 +101,7 @@ async fn a_removed_grant_is_forbidden_to_a_poll_that_waits() {
 
 #[tokio::test]
 async fn a_removed_grant_ends_a_stream_with_what_a_poll_would_be_answered() {
-    let (book, _broker, task) = refreshed(Rules::iot_core()).await;
+    let (book, _broker, task) = refreshed(BrokerRules::iot_core()).await;
     let client = opened(&task).await;
     let mut stream = client.stream().await;
     book.set(USER, &["connect *"]);
@@ -114,7 +114,7 @@ async fn a_removed_grant_ends_a_stream_with_what_a_poll_would_be_answered() {
 /// Grants that stay are asked for again and again, and nobody notices.
 #[tokio::test]
 async fn a_grant_that_stays_is_asked_for_in_silence() {
-    let (book, broker, task) = refreshed(Rules::iot_core()).await;
+    let (book, broker, task) = refreshed(BrokerRules::iot_core()).await;
     let client = opened(&task).await;
     let polling = client.poll_once(20);
     let asked = broker.until(|_| book.seen.lock().unwrap().len() > 4);
@@ -124,12 +124,12 @@ async fn a_grant_that_stays_is_asked_for_in_silence() {
         () = asked => {}
     }
     assert_eq!(broker.broker.counts().subscriptions, 1);
-    let post = Post {
+    let post = InboundPublish {
         topic: TOPIC.into(),
         payload: "{}".into(),
         qos: 1,
         user_properties: vec![("eb-id".into(), "e0".into())],
-        ..Post::default()
+        ..InboundPublish::default()
     };
     broker.broker.publish(&post).unwrap();
     let answer = polling.await;
@@ -139,7 +139,7 @@ async fn a_grant_that_stays_is_asked_for_in_silence() {
 /// A token that is revoked ends the connection; the next CONNECT says why.
 #[tokio::test]
 async fn a_token_that_is_believed_no_more_is_unauthorized_to_a_poll_that_waits() {
-    let (book, _broker, task) = refreshed(Rules::iot_core()).await;
+    let (book, _broker, task) = refreshed(BrokerRules::iot_core()).await;
     let client = opened(&task).await;
     let answer = waiting(&task, &client, || book.forget(USER)).await;
     assert_eq!(answer.status, 401, "{answer:?}");

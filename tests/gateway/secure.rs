@@ -4,9 +4,9 @@ use std::fs;
 use std::sync::Arc;
 
 use eventcast::dev::broker::Broker;
-use eventcast::dev::broker::door::Carrier;
-use eventcast::dev::broker::door::tls::{Tls as BrokerTls, TlsTexts};
-use eventcast::dev::broker::limits::Rules;
+use eventcast::dev::broker::door::ListenerProtocol;
+use eventcast::dev::broker::door::tls::{ListenerTls as BrokerTls, TlsTexts};
+use eventcast::dev::broker::limits::BrokerRules;
 use eventcast::gateway::link::BrokerSettings;
 use eventcast::mqtt::auth::{Pem, Tls, TlsFiles};
 use serde_json::json;
@@ -31,8 +31,8 @@ async fn the_broker_is_shown_the_protocol_and_the_clients_token() {
     });
     let named = "?x-amz-customauthorizer-name=platform";
     let book = Book::default().with(named, &EVERYTHING);
-    let broker = Broker::start(unhurried(), Rules::iot_core(), Arc::new(book.clone()));
-    let running = listen(broker, Carrier::Plain, Some(offered.unwrap())).await;
+    let broker = Broker::start(unhurried(), BrokerRules::iot_core(), Arc::new(book.clone()));
+    let running = listen(broker, ListenerProtocol::Plain, Some(offered.unwrap())).await;
     let tls = Tls::try_new(&TlsFiles {
         authorities: Some(Pem {
             name: "ca".into(),

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventcast::dev::broker::Broker;
-use eventcast::dev::broker::door::tls::Tls;
-use eventcast::dev::broker::door::{Carrier, Endpoint};
-use eventcast::dev::broker::everybody::Everybody;
-use eventcast::dev::broker::limits::{Limits, Rules};
+use eventcast::dev::broker::door::tls::ListenerTls;
+use eventcast::dev::broker::door::{ListenerEndpoint, ListenerProtocol};
+use eventcast::dev::broker::everybody::AllowAll;
+use eventcast::dev::broker::limits::{BrokerLimits, BrokerRules};
 use eventcast::port::{
     Access, Action, Answer, Authentication, Authorizer, Client, Decision, Identity, Presented,
     Refusal,
@@ -31,52 +31,61 @@ pub(crate) struct Running {
 }
 
 /// IoT Core's limits, less those on rates, which a test that is quick would break.
-pub(crate) fn unhurried() -> Limits {
-    Limits {
+pub(crate) fn unhurried() -> BrokerLimits {
+    BrokerLimits {
         connects_per_second_per_client_id: None,
         publishes_per_second: None,
         stored_per_second: None,
         retained_per_second_per_topic: None,
-        ..Limits::iot_core()
+        ..BrokerLimits::iot_core()
     }
 }
 
 /// As IoT Core, for everybody.
 pub(crate) async fn iot_core() -> Running {
-    start(unhurried(), Rules::iot_core(), Arc::new(Everybody)).await
+    start(unhurried(), BrokerRules::iot_core(), Arc::new(AllowAll)).await
 }
 
 /// A broker like others.
 pub(crate) async fn general() -> Running {
-    start(Limits::general(), Rules::general(), Arc::new(Everybody)).await
+    start(
+        BrokerLimits::general(),
+        BrokerRules::general(),
+        Arc::new(AllowAll),
+    )
+    .await
 }
 
 pub(crate) async fn start(
-    limits: Limits,
-    rules: Rules,
+    limits: BrokerLimits,
+    rules: BrokerRules,
     authorizer: Arc<dyn Authorizer>,
 ) -> Running {
     listen(
         Broker::start(limits, rules, authorizer),
-        Carrier::Plain,
+        ListenerProtocol::Plain,
         None,
     )
     .await
 }
 
-pub(crate) async fn listen(broker: Broker, carrier: Carrier, tls: Option<Tls>) -> Running {
+pub(crate) async fn listen(
+    broker: Broker,
+    carrier: ListenerProtocol,
+    tls: Option<ListenerTls>,
+) -> Running {
     listen_at(broker, 0, carrier, tls).await
 }
 
 pub(crate) async fn listen_at(
     broker: Broker,
     port: u16,
-    carrier: Carrier,
-    tls: Option<Tls>,
+    carrier: ListenerProtocol,
+    tls: Option<ListenerTls>,
 ) -> Running {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let endpoint = Endpoint {
+    let endpoint = ListenerEndpoint {
         listener,
         carrier,
         tls,

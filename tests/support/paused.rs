@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventcast::dev::broker::Broker;
-use eventcast::dev::broker::door::Carrier;
-use eventcast::dev::broker::everybody::Everybody;
-use eventcast::dev::broker::limits::{Limits, Rules};
+use eventcast::dev::broker::door::ListenerProtocol;
+use eventcast::dev::broker::everybody::AllowAll;
+use eventcast::dev::broker::limits::{BrokerLimits, BrokerRules};
 use eventcast::port::Authorizer;
 use tokio::io::DuplexStream;
 use tokio::task::JoinSet;
@@ -24,22 +24,26 @@ pub(crate) struct Paused {
 }
 
 impl Paused {
-    pub(crate) fn start(limits: Limits) -> Self {
-        Self::with(limits, Arc::new(Everybody))
+    pub(crate) fn start(limits: BrokerLimits) -> Self {
+        Self::with(limits, Arc::new(AllowAll))
     }
 
-    pub(crate) fn with(limits: Limits, authorizer: Arc<dyn Authorizer>) -> Self {
-        Self::by(limits, Rules::iot_core(), authorizer)
+    pub(crate) fn with(limits: BrokerLimits, authorizer: Arc<dyn Authorizer>) -> Self {
+        Self::by(limits, BrokerRules::iot_core(), authorizer)
     }
 
-    pub(crate) fn by(limits: Limits, rules: Rules, authorizer: Arc<dyn Authorizer>) -> Self {
+    pub(crate) fn by(
+        limits: BrokerLimits,
+        rules: BrokerRules,
+        authorizer: Arc<dyn Authorizer>,
+    ) -> Self {
         Self {
             broker: Broker::start(limits, rules, authorizer),
             connections: JoinSet::new(),
         }
     }
 
-    pub(crate) fn open(&mut self, carrier: Carrier) -> DuplexStream {
+    pub(crate) fn open(&mut self, carrier: ListenerProtocol) -> DuplexStream {
         let (near, far) = tokio::io::duplex(16 * 1024);
         let broker = self.broker.clone();
         let source = SocketAddr::from(([127, 0, 0, 1], 1));
@@ -49,7 +53,7 @@ impl Paused {
     }
 
     pub(crate) fn raw(&mut self) -> Raw<DuplexStream> {
-        Raw::new(self.open(Carrier::Plain))
+        Raw::new(self.open(ListenerProtocol::Plain))
     }
 
     pub(crate) async fn join(&mut self, connect: &Connect) -> Raw<DuplexStream> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use eventcast::channel::topic::Topic;
-use eventcast::route::publication::{Facts, Publication, Qos};
+use eventcast::route::publication::{EnvelopeFacts, Publication, Qos};
 
 /// A publication of the event `e1` from `shop`; fields that matter to a test are changed there.
 pub(crate) fn publication(topic: &str, payload: &str) -> Publication {
@@ -20,6 +20,6 @@ pub(crate) fn publication(topic: &str, payload: &str) -> Publication {
         order: None,
         content_type: "application/json",
         oversize: None,
-        facts: Arc::new(Facts::new("e1", [Some("shop"), None, None, None])),
+        facts: Arc::new(EnvelopeFacts::new("e1", [Some("shop"), None, None, None])),
     }
 }

@@ -3,7 +3,7 @@
 use super::calls::Action;
 use super::error::ControlError;
 use super::{ControlPlane, found};
-use crate::policy::deploy::plan::Step;
+use crate::policy::deploy::plan::DeployStep;
 
 impl ControlPlane {
     /// Takes one step of a plan; gives the id of the version that it made, if it made one. What is gone already is no error
@@ -14,16 +14,16 @@ impl ControlPlane {
     pub async fn take(
         &self,
         name: &str,
-        step: &Step,
+        step: &DeployStep,
         document: &str,
     ) -> Result<Option<String>, ControlError> {
         match step {
-            Step::Create => self.create(name, document).await,
-            Step::CreateVersion => self.create_version(name, document).await,
-            Step::Attach(target) => self.attach(name, target).await.map(|()| None),
-            Step::Detach(target) => gone(self.detach(name, target).await),
-            Step::DeleteVersion(id) => gone(self.delete_version(name, id).await),
-            Step::Delete => gone(self.delete(name).await),
+            DeployStep::Create => self.create(name, document).await,
+            DeployStep::CreateVersion => self.create_version(name, document).await,
+            DeployStep::Attach(target) => self.attach(name, target).await.map(|()| None),
+            DeployStep::Detach(target) => gone(self.detach(name, target).await),
+            DeployStep::DeleteVersion(id) => gone(self.delete_version(name, id).await),
+            DeployStep::Delete => gone(self.delete(name).await),
         }
     }
 

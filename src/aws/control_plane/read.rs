@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::calls::Action;
 use super::error::ControlError;
 use super::{ControlPlane, found};
-use crate::policy::deploy::plan::Version;
+use crate::policy::deploy::plan::DeployedVersion;
 
 /// How many entries a page has at most (IoT API reference, pageSize).
 const PAGE: i32 = 250;
@@ -70,13 +70,13 @@ impl ControlPlane {
     ///
     /// # Errors
     /// [`ControlError`].
-    pub async fn versions(&self, name: &str) -> Result<Vec<Version>, ControlError> {
+    pub async fn versions(&self, name: &str) -> Result<Vec<DeployedVersion>, ControlError> {
         let doing = format!("listing the versions of policy `{name}`");
         let send = || self.client.list_policy_versions().policy_name(name).send();
         let answer = self.calls.call(Action::ListPolicyVersions, &doing, send);
         let versions = answer.await?.policy_versions.unwrap_or_default();
         let version = |version: aws_sdk_iot::types::PolicyVersion| {
-            Some(Version {
+            Some(DeployedVersion {
                 id: version.version_id?,
                 created: version.create_date.and_then(time),
                 default: version.is_default_version,

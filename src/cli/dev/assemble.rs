@@ -20,7 +20,7 @@ use crate::dev::Platform;
 use crate::dev::broker::Broker;
 use crate::dev::demo::Demo;
 use crate::dev::inspector::Inspector;
-use crate::dev::inspector::told::Addresses;
+use crate::dev::inspector::told::PlatformAddresses;
 use crate::dev::prepare::Prepared;
 use crate::port::Issuer;
 use crate::route::table::RouteTable;
@@ -52,7 +52,7 @@ impl Assembled {
         mut config: Config,
         region: &str,
         (platform, broker, people): (&Platform, &Broker, &People),
-        addresses: &mut Addresses,
+        addresses: &mut PlatformAddresses,
     ) -> anyhow::Result<Self> {
         let (queue, dead_letters) = queue_names(&config);
         let prepared = platform.prepare(&addresses.endpoint, region, &queue, &dead_letters);

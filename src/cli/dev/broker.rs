@@ -16,13 +16,13 @@ use super::tls::{self, Files};
 use crate::broker::Transport;
 use crate::cli::user_error::UserError;
 use crate::dev::broker::Broker;
-use crate::dev::broker::door::tls::Tls;
-use crate::dev::broker::door::{Carrier, Endpoint};
-use crate::dev::broker::limits::{Limits, Rules};
-use crate::dev::broker::signed::Signatures;
+use crate::dev::broker::door::tls::ListenerTls;
+use crate::dev::broker::door::{ListenerEndpoint, ListenerProtocol};
+use crate::dev::broker::limits::{BrokerLimits, BrokerRules};
+use crate::dev::broker::signed::SignedUrlAuthorizer;
 use crate::dev::broker::switch;
-use crate::dev::control_plane::certified::Certified;
-use crate::dev::control_plane::registry::Registry;
+use crate::dev::control_plane::certified::CertificateAuthorizer;
+use crate::dev::control_plane::registry::IotRegistry;
 use crate::dev::sites::AllowedSites;
 use crate::policy::scope::Scope;
 use crate::port::Authorizer;
@@ -74,11 +74,11 @@ fn named(text: &str) -> Result<(String, String), String> {
 /// Who the clients are, and what bounds them.
 #[derive(Clone)]
 pub(super) struct Clients<'c> {
-    pub(super) limits: &'c (Limits, Rules),
+    pub(super) limits: &'c (BrokerLimits, BrokerRules),
     pub(super) people: &'c People,
     pub(super) signers: &'c Found,
-    pub(super) registry: &'c Registry,
-    pub(super) tls: Option<&'c Tls>,
+    pub(super) registry: &'c IotRegistry,
+    pub(super) tls: Option<&'c ListenerTls>,
     /// What the ARNs of their requests begin with.
     pub(super) scope: &'c Scope,
     /// Hosts and origins whose WebSockets are opened.
@@ -91,10 +91,18 @@ impl Clients<'_> {
         let mut authorizer = Arc::clone(&self.people.authorizer);
         if let Found::Keys(keys) = self.signers {
             let asks_for_tokens = self.people.issuer.is_some();
-            authorizer = Arc::new(Signatures::new(keys.clone(), authorizer, asks_for_tokens));
+            authorizer = Arc::new(SignedUrlAuthorizer::new(
+                keys.clone(),
+                authorizer,
+                asks_for_tokens,
+            ));
         }
         let registry = self.registry.clone();
-        Arc::new(Certified::new(registry, self.scope.clone(), authorizer))
+        Arc::new(CertificateAuthorizer::new(
+            registry,
+            self.scope.clone(),
+            authorizer,
+        ))
     }
 }
 
@@ -103,22 +111,23 @@ pub(super) struct Open {
     pub(super) broker: Broker,
     /// Scheme and address of each port.
     pub(super) addresses: Vec<(Transport, SocketAddr)>,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<ListenerEndpoint>,
 }
 
 impl Options {
     /// What `--limit help` prints, if it was asked for.
     pub(super) fn help(&self) -> Option<String> {
         let asked = self.limit.iter().any(|(name, _)| name == "help");
-        let line = |switch: &switch::Switch| format!("{:30} {}\n", switch.name, switch.about);
+        let line =
+            |switch: &switch::LimitOverride| format!("{:30} {}\n", switch.name, switch.about);
         asked.then(|| switch::SWITCHES.iter().map(line).collect())
     }
 
     /// Limits and rules as they were asked for.
-    pub(super) fn limits(&self) -> Result<(Limits, Rules), UserError> {
+    pub(super) fn limits(&self) -> Result<(BrokerLimits, BrokerRules), UserError> {
         let (mut limits, mut rules) = match self.broker {
-            Kind::IotCore => (Limits::iot_core(), Rules::iot_core()),
-            Kind::General => (Limits::general(), Rules::general()),
+            Kind::IotCore => (BrokerLimits::iot_core(), BrokerRules::iot_core()),
+            Kind::General => (BrokerLimits::general(), BrokerRules::general()),
         };
         for (name, value) in &self.limit {
             switch::set(&mut limits, &mut rules, name, value).map_err(|error| {
@@ -135,7 +144,7 @@ impl Options {
     pub(super) fn tls(
         &self,
         host: IpAddr,
-        registry: &Registry,
+        registry: &IotRegistry,
         messages: &mut impl io::Write,
     ) -> io::Result<tls::Found> {
         self.tls.read(host, registry, messages)
@@ -178,12 +187,12 @@ impl Options {
                 format!("listening on {address} for MQTT; choose another port with {flag}")
             })?;
             open.addresses.push((transport, listener.local_addr()?));
-            open.endpoints.push(Endpoint {
+            open.endpoints.push(ListenerEndpoint {
                 listener,
                 carrier: if transport.is_websocket() {
-                    Carrier::WebSocket
+                    ListenerProtocol::WebSocket
                 } else {
-                    Carrier::Plain
+                    ListenerProtocol::Plain
                 },
                 tls: clients.tls.filter(|_| transport.is_secure()).cloned(),
             });

@@ -8,8 +8,8 @@ use serde_json::{Map, json};
 use super::Command;
 use crate::cli::Format;
 use crate::config::Config;
-use crate::dev::inspector::ledger::pulse::Pulse;
-use crate::dev::inspector::told::Addresses;
+use crate::dev::inspector::ledger::pulse::LiveStatistics;
+use crate::dev::inspector::told::PlatformAddresses;
 
 /// Writes addresses once, then summaries: on a terminal in the same place, elsewhere one line each.
 pub(super) struct Show<'o, W> {
@@ -57,7 +57,7 @@ impl fmt::Display for Served {
 
 /// How a moment of the demo looks.
 pub(super) struct Moment {
-    pub(super) pulse: Pulse,
+    pub(super) pulse: LiveStatistics,
     /// Clients with a session.
     pub(super) clients: usize,
     /// Messages that the demo's clients have heard.
@@ -79,7 +79,7 @@ impl<'o, W: Write> Show<'o, W> {
     /// Where everything is. `takes` is how long it took to get there.
     pub(super) fn ready(
         &mut self,
-        addresses: &Addresses,
+        addresses: &PlatformAddresses,
         served: Option<&Served>,
         takes: std::time::Duration,
     ) -> io::Result<()> {
@@ -174,7 +174,7 @@ fn as_json(moment: &Moment, last: bool) -> serde_json::Value {
         heard,
         seconds,
     } = moment;
-    let flow = |flow: &crate::dev::inspector::ledger::pulse::Flow| json!({ "total": flow.total, "per_second": flow.per_second });
+    let flow = |flow: &crate::dev::inspector::ledger::pulse::EventRates| json!({ "total": flow.total, "per_second": flow.per_second });
     json!({
         "seconds": seconds,
         "events": flow(&pulse.events),
@@ -191,7 +191,7 @@ fn as_json(moment: &Moment, last: bool) -> serde_json::Value {
 
 fn table(moment: &Moment) -> Vec<String> {
     let pulse = &moment.pulse;
-    let row = |name: &str, flow: &crate::dev::inspector::ledger::pulse::Flow| {
+    let row = |name: &str, flow: &crate::dev::inspector::ledger::pulse::EventRates| {
         format!("  {name:<12}{:>9.1}/s {:>12}", flow.per_second, flow.total)
     };
     let latency = pulse.latency.as_ref().map_or_else(
@@ -237,23 +237,23 @@ fn line(moment: &Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dev::inspector::ledger::pulse::Flow;
-    use crate::dev::inspector::rates::Percentiles;
+    use crate::dev::inspector::ledger::pulse::EventRates;
+    use crate::dev::inspector::rates::LatencyPercentiles;
 
     fn moment() -> Moment {
-        let flow = |total, per_second| Flow {
+        let flow = |total, per_second| EventRates {
             total,
             per_second,
             seconds: [0; 60],
         };
         Moment {
-            pulse: Pulse {
+            pulse: LiveStatistics {
                 at: 0,
                 events: flow(1_250, 25.0),
                 messages: flow(3_700, 74.2),
                 deliveries: flow(9_100, 181.4),
                 denied: flow(12, 0.2),
-                latency: Some(Percentiles {
+                latency: Some(LatencyPercentiles {
                     p50_ms: 3.21,
                     p99_ms: 11.9,
                 }),
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let addresses = Addresses {
+        let addresses = PlatformAddresses {
             endpoint: "http://127.0.0.1:4566".into(),
             mqtt: [
                 ("mqtt", "mqtt://127.0.0.1:1883".into()),

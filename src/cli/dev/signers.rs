@@ -11,9 +11,9 @@ use crate::access::Documents;
 use crate::cli::input::{self, INPUT_BYTES};
 use crate::cli::policy::read_policies;
 use crate::cli::user_error::write_error;
-use crate::dev::broker::everybody::Everybody;
-use crate::dev::broker::signed::{Key, Keys};
-use crate::policy::context::{Context, Principal};
+use crate::dev::broker::everybody::AllowAll;
+use crate::dev::broker::signed::{AwsSigningKey, SigningKeys};
+use crate::policy::context::{ClientPrincipal, Context};
 use crate::policy::scope::Scope;
 use crate::port::Access;
 
@@ -73,7 +73,7 @@ fn policy(text: &str) -> Result<(String, PathBuf), String> {
 pub(super) enum Found {
     /// Signatures are not looked at.
     Nobody,
-    Keys(Keys),
+    Keys(SigningKeys),
     /// Something is not right, which was told.
     Wrong,
 }
@@ -103,7 +103,7 @@ impl Signers {
                 return Ok(Found::Wrong);
             };
             let secret = secret.clone();
-            keys.push((id.clone(), Key { secret, access }));
+            keys.push((id.clone(), AwsSigningKey { secret, access }));
         }
         Ok(Found::Keys(keys.into_iter().collect()))
     }
@@ -118,13 +118,13 @@ impl Signers {
         let of_key = self.aws_policy.iter().filter(|(named, _)| named == id);
         let files: Vec<String> = of_key.map(|(_, file)| file.display().to_string()).collect();
         if files.is_empty() {
-            return Ok(Some(Arc::new(Everybody)));
+            return Ok(Some(Arc::new(AllowAll)));
         }
         let Some(policies) = read_policies(&files, &mut None::<&[u8]>, messages)? else {
             return Ok(None);
         };
         let mut context = Context::default();
-        context.principal = Some(Principal::Iam);
+        context.principal = Some(ClientPrincipal::Iam);
         Ok(Some(Arc::new(Documents {
             role: None,
             policies: Arc::new(policies),

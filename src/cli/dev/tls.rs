@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use crate::cli::input::{self, INPUT_BYTES};
 use crate::cli::user_error::UserError;
 use crate::dev::authority::{Authority, AuthorityError, Signed};
-use crate::dev::broker::door::tls::{Tls, TlsTexts};
-use crate::dev::control_plane::registry::Registry;
+use crate::dev::broker::door::tls::{ListenerTls, TlsTexts};
+use crate::dev::control_plane::registry::IotRegistry;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The broker")]
@@ -39,7 +39,7 @@ pub(super) enum Found {
     /// There is to be no TLS.
     Nothing,
     /// TLS, and the certificate of the authority that clients are to trust, where it is one of its own.
-    Tls(Tls, Option<PathBuf>),
+    Tls(ListenerTls, Option<PathBuf>),
     /// Something is not right, which was told.
     Wrong,
 }
@@ -53,7 +53,7 @@ impl Files {
     pub(super) fn read(
         &self,
         host: IpAddr,
-        registry: &Registry,
+        registry: &IotRegistry,
         messages: &mut impl Write,
     ) -> io::Result<Found> {
         let found = self.find(host, registry);
@@ -63,7 +63,7 @@ impl Files {
         })
     }
 
-    fn find(&self, host: IpAddr, registry: &Registry) -> Result<Found, UserError> {
+    fn find(&self, host: IpAddr, registry: &IotRegistry) -> Result<Found, UserError> {
         let (signed, authority) = match (&self.tls, &self.certificate, &self.key) {
             (Some(folder), ..) => (sign(folder, host)?, Some(folder.join(CERTIFICATE))),
             (None, Some(certificate), Some(key)) => {
@@ -80,7 +80,7 @@ impl Files {
             client_certificate_required: false,
         };
         let registry = registry.clone();
-        let tls = Tls::knowing(&texts, Arc::new(move |der| registry.knows(der)));
+        let tls = ListenerTls::knowing(&texts, Arc::new(move |der| registry.knows(der)));
         let tls = tls.map_err(|error| {
             UserError::new(
                 format_args!("setting up TLS for the broker: {error}"),

@@ -39,7 +39,7 @@ const REASONS: [&str; 17] = [
 const NEAR: f64 = 0.75;
 
 #[derive(Debug, Default, Args)]
-pub(super) struct Filter {
+pub(super) struct MessageFilter {
     /// Only messages with this reason (repeatable)
     #[arg(long, value_name = "REASON")]
     reason: Vec<String>,
@@ -61,7 +61,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "a time such as 30s, 5m, 1h, 2d is wanted".to_owned())
 }
 
-impl Filter {
+impl MessageFilter {
     /// Whether a message is meant.
     pub(super) fn takes(&self, message: &DeadLetterMessage, now: Timestamp) -> bool {
         let named = |wanted: &[String], value: Option<&String>| {
@@ -176,16 +176,16 @@ impl SeenNames {
 mod tests {
     use super::*;
 
-    fn told(filter: &Filter, seen: &SeenNames) -> (bool, String) {
+    fn told(filter: &MessageFilter, seen: &SeenNames) -> (bool, String) {
         let mut messages = Vec::new();
         let unknown = filter.report_unknown(seen, None, &mut messages).unwrap();
         (unknown, String::from_utf8(messages).unwrap())
     }
 
-    fn reason(reason: &str) -> Filter {
-        Filter {
+    fn reason(reason: &str) -> MessageFilter {
+        MessageFilter {
             reason: vec![reason.into()],
-            ..Filter::default()
+            ..MessageFilter::default()
         }
     }
 

@@ -8,9 +8,9 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::filter::Filter;
-use super::walk::Walk;
-use super::{Queues, TakenQueues};
+use super::filter::MessageFilter;
+use super::walk::QueueWalk;
+use super::{QueueArguments, TakenQueues};
 use crate::aws::dead_letter_queue::DeadLetterMessage;
 use crate::cli::counted::counted;
 use crate::cli::json::write_json;
@@ -21,11 +21,11 @@ use crate::escape::write_line;
 const TEXT_LIMIT: usize = 20;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct List {
+pub(in crate::cli) struct ListCommand {
     #[command(flatten)]
-    pub(super) queues: Queues,
+    pub(super) queues: QueueArguments,
     #[command(flatten)]
-    filter: Filter,
+    filter: MessageFilter,
     /// Messages that are listed one by one [default: 20; all with --format json]
     #[arg(long, value_name = "NUMBER")]
     limit: Option<usize>,
@@ -88,7 +88,7 @@ impl ListedMessage {
 }
 
 #[derive(Serialize)]
-struct Listing<'s> {
+struct MessageListing<'s> {
     queue: &'s str,
     /// All that the filter takes, listed or not.
     count: u64,
@@ -99,13 +99,13 @@ struct Listing<'s> {
 }
 
 pub(super) async fn list(
-    command: &List,
+    command: &ListCommand,
     queues: &TakenQueues,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     let queue = &queues.dead_letter_queue;
-    let mut walk = Walk::begin(queue, "looked at", None).await?;
+    let mut walk = QueueWalk::begin(queue, "looked at", None).await?;
     let now = Timestamp::now();
     let limit = command.limit.unwrap_or(match command.format {
         Format::Text => TEXT_LIMIT,
@@ -128,7 +128,7 @@ pub(super) async fn list(
     let names = std::mem::take(&mut walk.names);
     let walked = walk.finish(messages).await?;
     let groups: Vec<MessageGroup> = groups.into_values().collect();
-    let listing = Listing {
+    let listing = MessageListing {
         queue: queue.url(),
         count: groups.iter().map(|group| group.count).sum(),
         groups,
@@ -158,7 +158,11 @@ pub(super) async fn list(
     })
 }
 
-fn write_text(listing: &Listing<'_>, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
+fn write_text(
+    listing: &MessageListing<'_>,
+    now: Timestamp,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let age = |time: Option<Timestamp>| {
         let age = time.and_then(|time| Duration::try_from(now.duration_since(time)).ok());
         age.map_or_else(|| "-".into(), |age| in_words(age.as_secs()))

@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Times for batches, so that no more than some messages are handled in a second.
-pub(super) struct Pace {
+pub(super) struct ReplayPace {
     rate: u32,
     next: Instant,
 }
 
-impl Pace {
+impl ReplayPace {
     /// A pace in messages a second, at least 1.
     pub(super) fn new(rate: u32) -> Self {
         Self {
@@ -34,7 +34,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn batches_keep_their_distance() {
-        let mut pace = Pace::new(4);
+        let mut pace = ReplayPace::new(4);
         let start = Instant::now();
         assert_eq!(pace.next(10), start);
         assert_eq!(pace.next(2), start + Duration::from_millis(2_500));

@@ -6,10 +6,10 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::filter::Filter;
-use super::pace::Pace;
-use super::walk::Walk;
-use super::{Queues, TakenQueues};
+use super::filter::MessageFilter;
+use super::pace::ReplayPace;
+use super::walk::QueueWalk;
+use super::{QueueArguments, TakenQueues};
 use crate::aws::dead_letter_queue::DeadLetterMessage;
 use crate::cli::counted::counted;
 use crate::cli::json::write_json;
@@ -18,11 +18,11 @@ use crate::cli::{Format, Status};
 use crate::escape::{escaped, write_line};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Purge {
+pub(in crate::cli) struct PurgeCommand {
     #[command(flatten)]
-    pub(super) queues: Queues,
+    pub(super) queues: QueueArguments,
     #[command(flatten)]
-    filter: Filter,
+    filter: MessageFilter,
     /// Delete them: what is deleted does not come back
     #[arg(long)]
     yes: bool,
@@ -39,7 +39,7 @@ pub(in crate::cli) struct Purge {
 
 /// Numbers of messages.
 #[derive(Debug, Default, Serialize)]
-struct Purged {
+struct PurgeCounts {
     /// Deleted; with --dry-run, those that would be.
     purged: u64,
     /// Not asked for.
@@ -52,7 +52,7 @@ struct Purged {
 }
 
 pub(super) async fn purge(
-    command: &Purge,
+    command: &PurgeCommand,
     queues: &TakenQueues,
     out: &mut impl Write,
     messages: &mut impl Write,
@@ -66,12 +66,12 @@ pub(super) async fn purge(
         return Ok(Status::CannotAnswer);
     }
     let queue = &queues.dead_letter_queue;
-    let mut walk = Walk::begin(queue, "purged", Some(command.rate)).await?;
+    let mut walk = QueueWalk::begin(queue, "purged", Some(command.rate)).await?;
     let started = Timestamp::now();
-    let mut pace = Pace::new(command.rate);
-    let mut purged = Purged {
+    let mut pace = ReplayPace::new(command.rate);
+    let mut purged = PurgeCounts {
         dry_run: command.dry_run,
-        ..Purged::default()
+        ..PurgeCounts::default()
     };
     while let Some(received) = walk.next().await {
         let (wanted, others): (Vec<_>, Vec<_>) = received.into_iter().partition(|message| {
@@ -116,7 +116,7 @@ pub(super) async fn purge(
 async fn delete(
     wanted: Vec<DeadLetterMessage>,
     queues: &TakenQueues,
-    purged: &mut Purged,
+    purged: &mut PurgeCounts,
     messages: &mut impl Write,
 ) -> anyhow::Result<Vec<DeadLetterMessage>> {
     let outcomes = queues.dead_letter_queue.delete(&wanted).await;
@@ -138,7 +138,7 @@ async fn delete(
     Ok(stayed)
 }
 
-fn write(purged: &Purged, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
+fn write(purged: &PurgeCounts, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
     if format == Format::Json {
         write_json(purged, out)?;
         return Ok(());

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::filter::{Filter, time};
-use super::pace::Pace;
-use super::walk::Walk;
-use super::{Queues, TakenQueues};
+use super::filter::{MessageFilter, time};
+use super::pace::ReplayPace;
+use super::walk::QueueWalk;
+use super::{QueueArguments, TakenQueues};
 use crate::aws::dead_letter_queue::DeadLetterMessage;
 use crate::cli::counted::counted;
 use crate::cli::json::write_json;
@@ -24,14 +24,14 @@ use crate::escape::{escaped, write_line};
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Replay {
+pub(in crate::cli) struct ReplayCommand {
     #[command(flatten)]
-    pub(super) queues: Queues,
+    pub(super) queues: QueueArguments,
     /// URL of the queue to send to, instead of the configuration's
     #[arg(long, value_name = "URL")]
     pub(super) queue: Option<String>,
     #[command(flatten)]
-    filter: Filter,
+    filter: MessageFilter,
     /// Messages a second at most
     #[arg(long, value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
@@ -48,7 +48,7 @@ pub(in crate::cli) struct Replay {
 
 /// Numbers of messages.
 #[derive(Debug, Default, Serialize)]
-struct Replayed {
+struct ReplayCounts {
     /// Taken by the queue and gone from the dead-letter queue; with --dry-run, those that would be.
     replayed: u64,
     /// Replayed, and dead-lettered again until the end, by reason.
@@ -83,19 +83,19 @@ impl ReplayedBodies {
 }
 
 pub(super) async fn replay(
-    command: &Replay,
+    command: &ReplayCommand,
     queues: &TakenQueues,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
     let queue = &queues.dead_letter_queue;
-    let mut walk = Walk::begin(queue, "replayed", Some(command.rate)).await?;
+    let mut walk = QueueWalk::begin(queue, "replayed", Some(command.rate)).await?;
     let started = Timestamp::now();
-    let mut pace = Pace::new(command.rate);
+    let mut pace = ReplayPace::new(command.rate);
     let mut bodies = ReplayedBodies::default();
-    let mut done = Replayed {
+    let mut done = ReplayCounts {
         dry_run: command.dry_run,
-        ..Replayed::default()
+        ..ReplayCounts::default()
     };
     let mut watched_until = None;
     loop {
@@ -167,7 +167,7 @@ pub(super) async fn replay(
 async fn hand_over(
     wanted: Vec<DeadLetterMessage>,
     queues: &TakenQueues,
-    done: &mut Replayed,
+    done: &mut ReplayCounts,
     messages: &mut impl Write,
 ) -> anyhow::Result<Vec<DeadLetterMessage>> {
     let queue = &queues.dead_letter_queue;
@@ -205,7 +205,7 @@ async fn hand_over(
     Ok(stayed)
 }
 
-fn write(done: &Replayed, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
+fn write(done: &ReplayCounts, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
     if format == Format::Json {
         write_json(done, out)?;
         return Ok(());

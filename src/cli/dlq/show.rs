@@ -6,32 +6,32 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Queues;
-use super::walk::Walk;
+use super::QueueArguments;
+use super::walk::QueueWalk;
 use crate::aws::dead_letter_queue::{DeadLetterMessage, DeadLetterQueue};
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::escape::{escaped, write_line};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Show {
+pub(in crate::cli) struct ShowMessageCommand {
     /// Id of the message: its own, that of the original message, or the event's
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
-    pub(super) queues: Queues,
+    pub(super) queues: QueueArguments,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub(super) async fn show(
-    command: &Show,
+    command: &ShowMessageCommand,
     queue: &DeadLetterQueue,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let mut walk = Walk::begin(queue, "looked at", None).await?;
+    let mut walk = QueueWalk::begin(queue, "looked at", None).await?;
     let mut found = false;
     while !found && let Some(received) = walk.next().await {
         if let Some(message) = received.iter().find(|message| message.has_id(&command.id)) {

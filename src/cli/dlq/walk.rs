@@ -38,7 +38,7 @@ const REPEATS: u32 = 3;
 const INTERRUPTED_RECEIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// End of the way.
-enum End {
+enum WalkEnd {
     /// No more were found.
     Complete,
     /// A signal came.
@@ -48,13 +48,13 @@ enum End {
 }
 
 /// What the way came to.
-pub(super) struct Walked {
+pub(super) struct WalkSummary {
     /// `false` when it was interrupted or failed.
     pub(super) complete: bool,
     failure: Option<QueueError>,
 }
 
-impl Walked {
+impl WalkSummary {
     /// The error that ended it early; an interruption is none.
     pub(super) fn failure(self) -> anyhow::Result<()> {
         match self.failure {
@@ -65,7 +65,7 @@ impl Walked {
 }
 
 /// One way through the queue.
-pub(super) struct Walk<'q> {
+pub(super) struct QueueWalk<'q> {
     queue: &'q DeadLetterQueue,
     about: u64,
     hidden: Duration,
@@ -77,11 +77,11 @@ pub(super) struct Walk<'q> {
     /// Messages that are hidden and are to become visible again.
     held: Vec<DeadLetterMessage>,
     repeats: u32,
-    end: Option<End>,
+    end: Option<WalkEnd>,
     progress: ProgressBar,
 }
 
-impl<'q> Walk<'q> {
+impl<'q> QueueWalk<'q> {
     /// Begins. `rate` is the pace of what is done with the messages, in messages a second.
     pub(super) async fn begin(
         queue: &'q DeadLetterQueue,
@@ -117,7 +117,7 @@ impl<'q> Walk<'q> {
             match self.receive().await {
                 // After a signal the end is set already.
                 Ok(received) if received.is_empty() => {
-                    self.end.get_or_insert(End::Complete);
+                    self.end.get_or_insert(WalkEnd::Complete);
                 }
                 Ok(received) => {
                     let new = self.new_ones(received);
@@ -130,11 +130,11 @@ impl<'q> Walk<'q> {
                     } else {
                         self.repeats += 1;
                         if self.repeats == REPEATS {
-                            self.end = Some(End::Complete);
+                            self.end = Some(WalkEnd::Complete);
                         }
                     }
                 }
-                Err(error) => self.end = Some(End::Failed(error)),
+                Err(error) => self.end = Some(WalkEnd::Failed(error)),
             }
         }
         None
@@ -151,7 +151,7 @@ impl<'q> Walk<'q> {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
-        self.end = Some(End::Interrupted);
+        self.end = Some(WalkEnd::Interrupted);
         match timeout(INTERRUPTED_RECEIVE_TIMEOUT, receive).await {
             Ok(Ok(received)) => Ok(received),
             Ok(Err(_)) | Err(_) => Ok(Vec::new()),
@@ -185,14 +185,14 @@ impl<'q> Walk<'q> {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
-        self.end = Some(End::Interrupted);
+        self.end = Some(WalkEnd::Interrupted);
         false
     }
 
     /// Looks on after an end that was complete: messages may have come since. Returns `false` after
     /// another end.
     pub(super) fn go_on(&mut self) -> bool {
-        if matches!(self.end, Some(End::Complete)) {
+        if matches!(self.end, Some(WalkEnd::Complete)) {
             self.end = None;
             self.repeats = 0;
         }
@@ -200,7 +200,7 @@ impl<'q> Walk<'q> {
     }
 
     /// Ends: everything that is held becomes visible again.
-    pub(super) async fn finish(self, messages: &mut impl Write) -> anyhow::Result<Walked> {
+    pub(super) async fn finish(self, messages: &mut impl Write) -> anyhow::Result<WalkSummary> {
         self.progress.finish_and_clear();
         for batch in self.held.chunks(PER_BATCH) {
             for outcome in self.queue.release(batch).await {
@@ -219,7 +219,7 @@ impl<'q> Walk<'q> {
             }
         }
         let seen = self.seen.len() as u64;
-        if matches!(self.end, None | Some(End::Complete))
+        if matches!(self.end, None | Some(WalkEnd::Complete))
             && self.queue.is_fifo()
             && seen < self.about
         {
@@ -233,15 +233,15 @@ impl<'q> Walk<'q> {
         }
         Ok(match self.end {
             // A caller that has found what it looked for goes no further.
-            None | Some(End::Complete) => Walked {
+            None | Some(WalkEnd::Complete) => WalkSummary {
                 complete: true,
                 failure: None,
             },
-            Some(End::Interrupted) => Walked {
+            Some(WalkEnd::Interrupted) => WalkSummary {
                 complete: false,
                 failure: None,
             },
-            Some(End::Failed(error)) => Walked {
+            Some(WalkEnd::Failed(error)) => WalkSummary {
                 complete: false,
                 failure: Some(error),
             },

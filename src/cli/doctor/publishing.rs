@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::config::bridge::{Bridge, Credentials, DataPlaneCalls, Publish};
 use crate::mqtt::{self, pool::Pool};
 use crate::port::{PublishError, Publisher};
-use crate::route::publication::{Facts, Publication, Qos};
+use crate::route::publication::{EnvelopeFacts, Publication, Qos};
 
 /// Time for the broker to be reached, and to answer.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -216,7 +216,7 @@ fn publication(topic: &Topic) -> Publication {
         order: None,
         content_type: "application/json",
         oversize: None,
-        facts: Arc::new(Facts::new(
+        facts: Arc::new(EnvelopeFacts::new(
             "eventcast-doctor",
             [None, None, Some(&time), None],
         )),

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::{Place, client as words};
+use super::{DevAddress, client as words};
 use crate::aws::{client as sdk, endpoint, facts};
 use crate::channel::template;
 use crate::cli::json::write_json;
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::escape::write_line;
 
 /// Opens the data plane, at the address that was named or that the control plane tells.
-async fn open(place: &Place) -> anyhow::Result<facts::DataPlaneFacts> {
+async fn open(place: &DevAddress) -> anyhow::Result<facts::DataPlaneFacts> {
     let config = sdk::environment().await;
     let endpoint = match &place.data_plane {
         Some(endpoint) => endpoint.clone(),
@@ -33,7 +33,7 @@ async fn open(place: &Place) -> anyhow::Result<facts::DataPlaneFacts> {
 /// Writes a client; yes when it is connected.
 pub(super) fn client(
     id: &str,
-    place: &Place,
+    place: &DevAddress,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -90,7 +90,7 @@ fn told(id: &str, connection: &facts::Connection, subscriptions: &[(String, u8)]
 pub(super) fn channel(
     channel: &str,
     config: &Config,
-    place: &Place,
+    place: &DevAddress,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use super::{Place, Told};
+use super::{DevAddress, InspectorAnswer};
 use crate::cli::json::write_json;
 use crate::cli::{Format, Status};
 use crate::dev::inspector::told::ToldOutcome;
-use crate::dev::inspector::trail::{Hop, Step, Trail, between};
+use crate::dev::inspector::trail::{EventTimeline, TimelineEntry, TimelineStep, between};
 use crate::escape::write_line;
 
 #[derive(Debug, Args)]
@@ -24,18 +24,18 @@ only where to look.
 
 Exit status: 0 it was published and nobody was denied it, 1 it was not (or is not known), 2 the question cannot be \
 answered, 3 nobody could be asked.")]
-pub(in crate::cli) struct Trace {
+pub(in crate::cli) struct TraceCommand {
     /// The event's id
     event_id: String,
     #[command(flatten)]
-    place: Place,
+    place: DevAddress,
 }
 
 /// An event as `eventcast dev` tells it.
 #[derive(Deserialize)]
-struct Event {
+struct TracedEvent {
     #[serde(flatten)]
-    trail: Trail,
+    trail: EventTimeline,
     routes: Vec<ToldOutcome>,
     refused: Option<String>,
     not_an_event: Option<String>,
@@ -49,7 +49,7 @@ help: as `eb-id`, so clients can tell which arrived";
 
 /// Runs the command.
 pub(in crate::cli) fn run(
-    command: &Trace,
+    command: &TraceCommand,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -61,17 +61,17 @@ pub(in crate::cli) fn run(
         .place
         .ask("/_dev/event", &[("id", &command.event_id)])?;
     let value = match told {
-        Told::Found(value) => value,
-        Told::Nothing(why) => {
+        InspectorAnswer::Found(value) => value,
+        InspectorAnswer::Nothing(why) => {
             write_line(messages, format_args!("{why}"))?;
             return Ok(Status::No);
         }
-        Told::Wrong(why) => {
+        InspectorAnswer::Wrong(why) => {
             write_line(messages, format_args!("error: {why}"))?;
             return Ok(Status::CannotAnswer);
         }
     };
-    let event = Event::deserialize(&value)?;
+    let event = TracedEvent::deserialize(&value)?;
     match command.place.format {
         Format::Json => write_json(&value, out)?,
         Format::Text => write(&event, out)?,
@@ -81,7 +81,7 @@ pub(in crate::cli) fn run(
     Ok(if well { Status::Yes } else { Status::No })
 }
 
-fn write(event: &Event, out: &mut impl Write) -> io::Result<()> {
+fn write(event: &TracedEvent, out: &mut impl Write) -> io::Result<()> {
     let trail = &event.trail;
     let name = trail.detail_type.as_deref().unwrap_or("event");
     let source = trail.source.as_deref().unwrap_or("somebody");
@@ -134,13 +134,13 @@ fn plural(count: impl Into<u64>, one: &str, more: &str) -> String {
     }
 }
 
-fn summary(event: &Event) -> String {
+fn summary(event: &TracedEvent) -> String {
     let trail = &event.trail;
     if let Some(why) = &event.not_an_event {
         return format!("it is no event: {why}");
     }
     let put = trail.hops.iter().find_map(|hop| match &hop.step {
-        Step::Put { rules, .. } => Some(*rules),
+        TimelineStep::Put { rules, .. } => Some(*rules),
         _ => None,
     });
     match (trail.published, put) {
@@ -175,20 +175,20 @@ fn summary(event: &Event) -> String {
 }
 
 /// What a hop is called, and what it says.
-fn words(hop: &Hop) -> (&'static str, String) {
+fn words(hop: &TimelineEntry) -> (&'static str, String) {
     match &hop.step {
-        Step::Put { bus, rules } => {
+        TimelineStep::Put { bus, rules } => {
             let rules = match rules {
                 None => "there is no such bus".into(),
                 Some(count) => plural(*count as u64, "rule takes it", "rules take it"),
             };
             ("bus", format!("put on `{bus}`; {rules}"))
         }
-        Step::Unsent { rule, target, why } => (
+        TimelineStep::Unsent { rule, target, why } => (
             "bus",
             format!("rule `{rule}` could not send it to {target}: {why}"),
         ),
-        Step::Queued {
+        TimelineStep::Queued {
             queue,
             rule,
             dead_letter,
@@ -198,13 +198,17 @@ fn words(hop: &Hop) -> (&'static str, String) {
             (None, Some(rule)) => ("queue", format!("`{queue}`, by rule `{rule}`")),
             (None, None) => ("queue", format!("`{queue}`, sent there directly")),
         },
-        Step::Received { attempt: 1, .. } => ("bridge", "took it".into()),
-        Step::Received { attempt, .. } => ("bridge", format!("took it, attempt {attempt}")),
-        Step::Hidden { seconds: 0, .. } => ("bridge", "gave it back".into()),
-        Step::Hidden { seconds, .. } => ("bridge", format!("keeps it for {seconds} s more")),
-        Step::Deleted { queue } => ("bridge", format!("deleted it from `{queue}`")),
-        Step::Redriven { to, .. } => ("queue", format!("handed out too often, moved to `{to}`")),
-        Step::Published {
+        TimelineStep::Received { attempt: 1, .. } => ("bridge", "took it".into()),
+        TimelineStep::Received { attempt, .. } => ("bridge", format!("took it, attempt {attempt}")),
+        TimelineStep::Hidden { seconds: 0, .. } => ("bridge", "gave it back".into()),
+        TimelineStep::Hidden { seconds, .. } => {
+            ("bridge", format!("keeps it for {seconds} s more"))
+        }
+        TimelineStep::Deleted { queue } => ("bridge", format!("deleted it from `{queue}`")),
+        TimelineStep::Redriven { to, .. } => {
+            ("queue", format!("handed out too often, moved to `{to}`"))
+        }
+        TimelineStep::Published {
             topic,
             route,
             client,
@@ -225,7 +229,7 @@ fn words(hop: &Hop) -> (&'static str, String) {
                 format!("{topic} by {by}, QoS {qos}{retain}; {sessions}"),
             )
         }
-        Step::Delivered {
+        TimelineStep::Delivered {
             topic,
             client,
             retained,
@@ -238,7 +242,7 @@ fn words(hop: &Hop) -> (&'static str, String) {
             };
             ("client", format!("{client} got it on {topic}{later}"))
         }
-        Step::Withheld { topic, client, why } => (
+        TimelineStep::Withheld { topic, client, why } => (
             "denied",
             format!("{client} did not get it on {topic}: {why}"),
         ),
@@ -251,8 +255,8 @@ mod tests {
 
     use super::*;
 
-    fn read(value: &Value) -> Event {
-        Event::deserialize(value).unwrap()
+    fn read(value: &Value) -> TracedEvent {
+        TracedEvent::deserialize(value).unwrap()
     }
 
     fn told(value: &Value) -> String {

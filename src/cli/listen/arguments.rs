@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::Command;
-use super::client::{Client, Failure, wrong};
+use super::client::{ListenClient, ListenFailure, wrong};
 use super::platform::DevPlatform;
 use crate::broker::Broker as BrokerUrl;
 use crate::cli::Status;
@@ -17,14 +17,14 @@ use crate::mqtt::auth::{Access, Credentials, Pem, Tls, TlsFiles, Token};
 const CLAIMS_HELP: &str = "give --claims '{\"sub\":\"…\"}', a file, or `-`";
 
 /// Arguments with their files and standard input read.
-pub(super) struct Typed {
+pub(super) struct ListenInput {
     /// The claims, if any are given.
     claims: Option<Map<String, Value>>,
     token: Option<String>,
 }
 
 impl Command {
-    pub(super) fn typed(&self, input: Option<impl BufRead>) -> Result<Typed, Failure> {
+    pub(super) fn typed(&self, input: Option<impl BufRead>) -> Result<ListenInput, ListenFailure> {
         let mut input = input;
         let mut read_input = || match &mut input {
             Some(input) => input::text_of(input, INPUT_BYTES).map_err(|error| {
@@ -69,21 +69,21 @@ impl Command {
             claims.extend(self.sub.clone().map(|sub| ("sub".to_owned(), sub.into())));
             claims.extend(self.claim.iter().cloned());
         }
-        Ok(Typed { claims, token })
+        Ok(ListenInput { claims, token })
     }
 
     pub(super) async fn client(
         &self,
-        typed: Typed,
+        typed: ListenInput,
         messages: &mut impl Write,
-    ) -> Result<Client, Failure> {
+    ) -> Result<ListenClient, ListenFailure> {
         if let Some(url) = &self.url {
             return self.elsewhere(url, typed.token);
         }
         let platform = DevPlatform::reach(&self.endpoint).await?;
         let url = platform.websocket().and_then(BrokerUrl::parse);
         let url = url.ok_or_else(|| {
-            Failure::new(Status::Failed, "error: the platform names no WebSocket")
+            ListenFailure::new(Status::Failed, "error: the platform names no WebSocket")
         })?;
         let mut granted = Vec::new();
         let (credentials, principal) = match (&self.role, typed.token) {
@@ -154,7 +154,7 @@ impl Command {
                 "name channels or topics, such as order:ID; without them --role subscribes to all that the role grants",
             ));
         }
-        Ok(Client {
+        Ok(ListenClient {
             access: Access {
                 broker: url,
                 tls: None,
@@ -167,7 +167,11 @@ impl Command {
     }
 
     /// A client of another broker.
-    fn elsewhere(&self, url: &BrokerUrl, given: Option<String>) -> Result<Client, Failure> {
+    fn elsewhere(
+        &self,
+        url: &BrokerUrl,
+        given: Option<String>,
+    ) -> Result<ListenClient, ListenFailure> {
         if self.channels.is_empty() {
             return Err(wrong(
                 "there is no topic to subscribe to",
@@ -202,7 +206,7 @@ impl Command {
             None
         };
         let principal = given.as_deref().and_then(subject);
-        Ok(Client {
+        Ok(ListenClient {
             id: self.client_id(principal.as_deref()),
             access: Access {
                 broker: url.clone(),

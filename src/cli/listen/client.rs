@@ -10,13 +10,13 @@ use crate::mqtt::listener::RefusedFilter;
 
 /// Early end of the command, with a line for the user and perhaps another with advice. Both may
 /// quote what others wrote.
-pub(super) struct Failure {
+pub(super) struct ListenFailure {
     pub(super) status: Status,
     what: String,
     help: Option<String>,
 }
 
-impl Failure {
+impl ListenFailure {
     pub(super) fn new(status: Status, what: impl Into<String>) -> Self {
         Self {
             status,
@@ -42,7 +42,7 @@ impl Failure {
     }
 }
 
-impl From<AskError> for Failure {
+impl From<AskError> for ListenFailure {
     fn from(error: AskError) -> Self {
         match error {
             AskError::Unreachable { what, help } => {
@@ -53,12 +53,12 @@ impl From<AskError> for Failure {
     }
 }
 
-pub(super) fn wrong(what: impl Into<String>, help: impl Into<String>) -> Failure {
-    Failure::new(Status::CannotAnswer, format!("error: {}", what.into())).help(help)
+pub(super) fn wrong(what: impl Into<String>, help: impl Into<String>) -> ListenFailure {
+    ListenFailure::new(Status::CannotAnswer, format!("error: {}", what.into())).help(help)
 }
 
 /// Client as it connects.
-pub(super) struct Client {
+pub(super) struct ListenClient {
     pub(super) access: Access,
     pub(super) id: String,
     pub(super) filters: Vec<String>,
@@ -66,16 +66,16 @@ pub(super) struct Client {
     pub(super) platform: Option<DevPlatform>,
 }
 
-impl Client {
+impl ListenClient {
     /// The reason why the broker does not answer or let it in.
-    pub(super) async fn not_let_in(&self, error: &str) -> Failure {
+    pub(super) async fn not_let_in(&self, error: &str) -> ListenFailure {
         let why = match &self.platform {
             Some(platform) => platform.last_refusal(&self.id).await,
             None => None,
         };
         let broker = &self.access.broker;
         match why {
-            Some(why) => Failure::new(
+            Some(why) => ListenFailure::new(
                 Status::No,
                 format!("client `{}` is not let in: {why}", self.id),
             )
@@ -84,13 +84,13 @@ impl Client {
                 || error.contains("403")
                 || error.contains("401") =>
             {
-                Failure::new(
+                ListenFailure::new(
                     Status::No,
                     format!("client `{}` is not let in at {broker}: {error}", self.id),
                 )
                 .help("check the token with `eventcast token verify`, and the client id")
             }
-            None => Failure::new(
+            None => ListenFailure::new(
                 Status::Failed,
                 format!("error: connecting to {broker}: {error}"),
             )
@@ -98,17 +98,17 @@ impl Client {
         }
     }
 
-    pub(super) async fn lost_while_subscribing(&self, error: &str) -> Failure {
+    pub(super) async fn lost_while_subscribing(&self, error: &str) -> ListenFailure {
         let why = match &self.platform {
             Some(platform) => platform.last_refusal(&self.id).await,
             None => None,
         };
         match why {
-            Some(why) => Failure::new(
+            Some(why) => ListenFailure::new(
                 Status::No,
                 format!("the broker closed the connection at SUBSCRIBE: {why}"),
             ),
-            None => Failure::new(Status::Failed, format!("error: subscribing: {error}")),
+            None => ListenFailure::new(Status::Failed, format!("error: subscribing: {error}")),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::mqtt::listener::Heard;
 
 /// Counts of what was heard.
 #[derive(Default)]
-pub(super) struct Totals {
+pub(super) struct ListenTotals {
     pub(super) messages: u64,
 }
 

@@ -12,7 +12,7 @@ use crate::cli::json::write_json;
 use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status};
 use crate::escape::write_line;
-use crate::policy::diff::{Became, Change, Difference, diff};
+use crate::policy::diff::{ActionChange, PermissionChange, PolicyDifference, diff};
 use crate::policy::told::Policies;
 
 pub(super) const HELP: &str = "\
@@ -29,7 +29,7 @@ Examples:
 Exit status: 0 they allow the same, 1 they do not, 2 a policy is not right or not there, 3 IoT Core could not be asked.";
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Diff {
+pub(in crate::cli) struct DiffCommand {
     /// The policy as it was and as it is: JSON text (beginning with `{` or `[`), files, or - for standard
     /// input
     #[arg(value_names = ["BEFORE", "AFTER"], required = true, num_args = 1..=2)]
@@ -43,7 +43,7 @@ pub(in crate::cli) struct Diff {
     format: Format,
 }
 
-impl Diff {
+impl DiffCommand {
     #[cfg(feature = "admin")]
     fn deployed(&self) -> Option<&str> {
         self.deployed.as_deref()
@@ -112,7 +112,7 @@ fn count<T>(what: &str, messages: &mut impl Write) -> anyhow::Result<Result<T, S
 
 /// Runs the command.
 pub(super) fn run(
-    command: &Diff,
+    command: &DiffCommand,
     input: Option<impl BufRead>,
     out: &mut impl Write,
     messages: &mut impl Write,
@@ -124,7 +124,7 @@ pub(super) fn run(
     let difference = diff(&before.documents, &after.documents);
     match command.format {
         Format::Json => {
-            write_json(&Report::new(&difference), out)?;
+            write_json(&DiffReport::new(&difference), out)?;
         }
         Format::Text => write_text(&difference, out)?,
     }
@@ -142,17 +142,17 @@ pub(super) fn run(
 }
 
 /// A line for each change, `+` for what is newly allowed and `-` for what is not any more.
-pub(super) fn lines(difference: &Difference) -> impl Iterator<Item = String> {
+pub(super) fn lines(difference: &PolicyDifference) -> impl Iterator<Item = String> {
     difference.changes.iter().map(|change| {
         let sign = match change.verdict {
-            Became::Allowed => "+",
-            Became::Denied => "-",
+            PermissionChange::Allowed => "+",
+            PermissionChange::Denied => "-",
         };
         format!("{sign} {} on {}", change.actions.join(", "), of(change))
     })
 }
 
-fn write_text(difference: &Difference, out: &mut impl Write) -> anyhow::Result<()> {
+fn write_text(difference: &PolicyDifference, out: &mut impl Write) -> anyhow::Result<()> {
     for line in lines(difference) {
         write_line(out, format_args!("{line}"))?;
     }
@@ -163,7 +163,10 @@ fn write_text(difference: &Difference, out: &mut impl Write) -> anyhow::Result<(
             .filter(|change| change.verdict == verdict)
             .count()
     };
-    match (count(Became::Allowed), count(Became::Denied)) {
+    match (
+        count(PermissionChange::Allowed),
+        count(PermissionChange::Denied),
+    ) {
         (0, 0) => writeln!(out, "the same is allowed")?,
         (allowed, denied) => {
             write_line(
@@ -176,8 +179,8 @@ fn write_text(difference: &Difference, out: &mut impl Write) -> anyhow::Result<(
 }
 
 /// What a change is about, such as "part of `…`, such as `…`, when aws:SourceIp is `10.0.0.1`".
-fn of(change: &Change) -> String {
-    let Change {
+fn of(change: &ActionChange) -> String {
+    let ActionChange {
         resource, example, ..
     } = change;
     let mut text = if change.whole {
@@ -196,15 +199,15 @@ fn of(change: &Change) -> String {
 
 /// The answer for programs.
 #[derive(Serialize)]
-struct Report<'r> {
+struct DiffReport<'r> {
     same: bool,
     /// Whether everything was compared.
     complete: bool,
-    changes: Vec<Told<'r>>,
+    changes: Vec<ChangeReport<'r>>,
 }
 
 #[derive(Serialize)]
-struct Told<'r> {
+struct ChangeReport<'r> {
     became: &'static str,
     actions: &'r [String],
     resource: &'r str,
@@ -216,18 +219,18 @@ struct Told<'r> {
     example: &'r str,
 }
 
-impl<'r> Report<'r> {
-    fn new(difference: &'r Difference) -> Self {
-        let when = |change: &Change| {
+impl<'r> DiffReport<'r> {
+    fn new(difference: &'r PolicyDifference) -> Self {
+        let when = |change: &ActionChange| {
             let pairs = change.when.iter();
             pairs
                 .map(|(key, value)| (key.clone(), value.as_str().into()))
                 .collect()
         };
-        let told = |change: &'r Change| Told {
+        let told = |change: &'r ActionChange| ChangeReport {
             became: match change.verdict {
-                Became::Allowed => "allowed",
-                Became::Denied => "denied",
+                PermissionChange::Allowed => "allowed",
+                PermissionChange::Denied => "denied",
             },
             actions: &change.actions,
             resource: &change.resource,
@@ -251,9 +254,9 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct DiffLine {
         #[command(flatten)]
-        diff: Diff,
+        diff: DiffCommand,
     }
 
     const BEFORE: &str = r#"{"Version":"2012-10-17","Statement":[
@@ -267,7 +270,7 @@ mod tests {
 
     fn compared(arguments: &[&str]) -> (Status, String) {
         let line = ["diff"].iter().chain(arguments);
-        let line = Line::try_parse_from(line).unwrap();
+        let line = DiffLine::try_parse_from(line).unwrap();
         let (mut out, mut messages) = (Vec::new(), Vec::new());
         let status = run(&line.diff, None::<&[u8]>, &mut out, &mut messages).unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();

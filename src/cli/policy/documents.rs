@@ -52,7 +52,7 @@ pub(super) struct DocumentText {
 /// why.
 pub(super) fn split(text: &str) -> Vec<DocumentText> {
     let mut found = Vec::new();
-    let whole = Finder {
+    let whole = DocumentFinder {
         whole: text,
         member: None,
         depth: 0,
@@ -79,13 +79,13 @@ pub(super) fn split(text: &str) -> Vec<DocumentText> {
 
 /// The text that holds values, and how its documents were come by.
 #[derive(Clone, Copy)]
-struct Finder<'t> {
+struct DocumentFinder<'t> {
     whole: &'t str,
     member: Option<&'static str>,
     depth: usize,
 }
 
-impl Finder<'_> {
+impl DocumentFinder<'_> {
     /// Adds the documents of one value; `None` when it is not JSON all the way down.
     fn find(self, value: &str, found: &mut Vec<DocumentText>) -> Option<()> {
         match value.as_bytes().first() {
@@ -97,7 +97,7 @@ impl Finder<'_> {
             }
             Some(b'"') if self.depth < DEPTH => {
                 let inside: String = serde_json::from_str(value).ok()?;
-                let finder = Finder {
+                let finder = DocumentFinder {
                     whole: &inside,
                     depth: self.depth + 1,
                     ..self
@@ -125,7 +125,7 @@ impl Finder<'_> {
             .into_iter()
             .find_map(|name| Some((name, members.get(name)?)));
         if let Some((name, held)) = held {
-            let finder = Finder {
+            let finder = DocumentFinder {
                 member: Some(name),
                 ..self
             };

@@ -4,7 +4,10 @@ pub(in crate::cli) mod arguments;
 
 use std::io::Write;
 
-use arguments::{As, Claims, Endpoint, Located, Part, Refusal, Spelled, Whose};
+use arguments::{
+    BridgePart, ClaimArguments, DocumentFormat, EndpointArguments, GenerateRefusal, GrantSubject,
+    LocatedScope, SpelledClaim,
+};
 use clap::Args;
 use serde::Serialize;
 
@@ -38,12 +41,12 @@ Exit status: 0 printed, 1 the grants are more than there is room for, 2 the conf
 claims or the grants are not right.";
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Generate {
+pub(in crate::cli) struct GenerateCommand {
     #[command(flatten)]
-    whose: Whose,
+    whose: GrantSubject,
     /// What the documents are for [default: authorizer; with --for: iam]
     #[arg(long = "as", value_enum, value_name = "FORM")]
-    form: Option<As>,
+    form: Option<DocumentFormat>,
     /// Subscriptions that a connection may have, where the account's quota was raised
     #[arg(long, value_name = "NUMBER")]
     subscriptions: Option<usize>,
@@ -66,11 +69,11 @@ pub(in crate::cli) struct Generate {
     configuration: Configuration,
     // Each of these begins a heading of its own, which ends with the next one.
     #[command(flatten)]
-    claims: Claims,
+    claims: ClaimArguments,
     #[command(flatten)]
-    spelled: Spelled,
+    spelled: SpelledClaim,
     #[command(flatten)]
-    endpoint: Endpoint,
+    endpoint: EndpointArguments,
 }
 
 /// A cluster's name (ECS API reference, CreateCluster: 1 to 255 letters, digits, `_` and `-`).
@@ -84,7 +87,7 @@ fn cluster(text: &str) -> Result<String, String> {
 
 /// Runs the command.
 pub(super) fn run(
-    command: &Generate,
+    command: &GenerateCommand,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -95,7 +98,7 @@ pub(super) fn run(
 }
 
 fn answer(
-    command: &Generate,
+    command: &GenerateCommand,
     config: &Config,
     out: &mut impl Write,
     messages: &mut impl Write,
@@ -105,11 +108,11 @@ fn answer(
             command.write(form, &generated, out, messages)?;
             Ok(Status::Yes)
         }
-        Err(Refusal::Input(error)) => {
+        Err(GenerateRefusal::Input(error)) => {
             error.write(messages)?;
             Ok(Status::CannotAnswer)
         }
-        Err(Refusal::Room(error)) => {
+        Err(GenerateRefusal::Room(error)) => {
             write_error(messages, format_args!("{error}"), help(&error))?;
             Ok(match error {
                 GenerateError::Unsound(_) => Status::Failed,
@@ -135,8 +138,8 @@ fn ungranted(errors: impl IntoIterator<Item = impl std::fmt::Display>) -> UserEr
     UserError::of_all(errors).unwrap_or_else(|| UserError::plain("nothing can be granted"))
 }
 
-impl Generate {
-    fn generated(&self, config: &Config) -> Result<(As, Generated), Refusal> {
+impl GenerateCommand {
+    fn generated(&self, config: &Config) -> Result<(DocumentFormat, Generated), GenerateRefusal> {
         if let Some(part) = self.whose.part {
             return self.for_part(part, config);
         }
@@ -144,13 +147,16 @@ impl Generate {
             Some(role) => self.grants_of_role(role, config),
             None => self.grants_spelled(config),
         };
-        let form = self.form.unwrap_or(As::Authorizer);
-        let known = [Located::by_authorizer(config), Located::by_queue(config)];
+        let form = self.form.unwrap_or(DocumentFormat::Authorizer);
+        let known = [
+            LocatedScope::by_authorizer(config),
+            LocatedScope::by_queue(config),
+        ];
         // Everything that is missing is told at once.
         let (grants, scope) = match (grants, self.endpoint.scope(&known)) {
             (Ok(grants), Ok(scope)) => (grants, scope),
-            (Err(Refusal::Input(one)), Err(Refusal::Input(other))) => {
-                return Err(Refusal::Input(one.and(other)));
+            (Err(GenerateRefusal::Input(one)), Err(GenerateRefusal::Input(other))) => {
+                return Err(GenerateRefusal::Input(one.and(other)));
             }
             (Err(refusal), _) | (_, Err(refusal)) => return Err(refusal),
         };
@@ -158,7 +164,7 @@ impl Generate {
         Ok((form, generated))
     }
 
-    fn grants_of_role(&self, name: &str, config: &Config) -> Result<Grants, Refusal> {
+    fn grants_of_role(&self, name: &str, config: &Config) -> Result<Grants, GenerateRefusal> {
         let role = config.roles.iter().find(|role| *role.name == *name);
         let role = role.ok_or_else(|| {
             let known: Vec<&str> = config.roles.iter().map(|role| &*role.name).collect();
@@ -166,7 +172,7 @@ impl Generate {
                 [] => "add roles to the configuration".to_owned(),
                 known => format!("roles are {}", known.join(", ")),
             };
-            Refusal::Input(UserError::new(
+            GenerateRefusal::Input(UserError::new(
                 format_args!("there is no role `{name}`"),
                 help,
             ))
@@ -179,7 +185,7 @@ impl Generate {
         })
     }
 
-    fn grants_spelled(&self, config: &Config) -> Result<Grants, Refusal> {
+    fn grants_spelled(&self, config: &Config) -> Result<Grants, GenerateRefusal> {
         let mut faults = Vec::new();
         let mut entries = |texts: &[String], purpose, flag: &str| {
             let mut entries = Vec::new();
@@ -197,7 +203,7 @@ impl Generate {
             }
             entries
         };
-        let Spelled {
+        let SpelledClaim {
             subscribe,
             publish,
             retain,
@@ -224,29 +230,38 @@ impl Generate {
             .map_err(|errors| ungranted(errors).into())
     }
 
-    fn for_part(&self, part: Part, config: &Config) -> Result<(As, Generated), Refusal> {
-        let form = self.form.unwrap_or(As::Iam);
-        let known = [Located::by_queue(config), Located::by_authorizer(config)];
+    fn for_part(
+        &self,
+        part: BridgePart,
+        config: &Config,
+    ) -> Result<(DocumentFormat, Generated), GenerateRefusal> {
+        let form = self.form.unwrap_or(DocumentFormat::Iam);
+        let known = [
+            LocatedScope::by_queue(config),
+            LocatedScope::by_authorizer(config),
+        ];
         let scope = self.endpoint.scope(&known)?;
         let required = match part {
-            Part::Bridge => config
+            BridgePart::Bridge => config
                 .bridge_permissions(&scope)
                 .map(|required| required.within_cluster(&scope, &self.cluster)),
-            Part::Doctor => config.doctor_permissions(&scope),
-            Part::Dlq => config.dead_letter_permissions(&scope, DeadLetterAccess::Change),
-            Part::DlqRead => config.dead_letter_permissions(&scope, DeadLetterAccess::Read),
+            BridgePart::Doctor => config.doctor_permissions(&scope),
+            BridgePart::Dlq => config.dead_letter_permissions(&scope, DeadLetterAccess::Change),
+            BridgePart::DlqRead => config.dead_letter_permissions(&scope, DeadLetterAccess::Read),
         };
         let required = required.map_err(anyhow::Error::new)?;
         let (permissions, notes) = match form {
-            As::Iam | As::Session => (&required.role, required.role_notes),
-            As::Iot | As::Authorizer => (&required.broker, required.broker_notes),
+            DocumentFormat::Iam | DocumentFormat::Session => (&required.role, required.role_notes),
+            DocumentFormat::Iot | DocumentFormat::Authorizer => {
+                (&required.broker, required.broker_notes)
+            }
         };
         if permissions.is_empty() {
             let error = match part {
-                Part::Bridge | Part::Doctor => {
+                BridgePart::Bridge | BridgePart::Doctor => {
                     "the bridge reaches the broker by its role, or the broker is not IoT Core"
                 }
-                Part::Dlq | Part::DlqRead => {
+                BridgePart::Dlq | BridgePart::DlqRead => {
                     "IoT Core has no part in `eventcast dlq`, which needs an IAM policy"
                 }
             };
@@ -258,13 +273,13 @@ impl Generate {
 
     fn write(
         &self,
-        form: As,
+        form: DocumentFormat,
         generated: &Generated,
         out: &mut impl Write,
         messages: &mut impl Write,
     ) -> anyhow::Result<()> {
         if self.format == Format::Json {
-            write_json(&Report::new(form, generated), out)?;
+            write_json(&GenerateReport::new(form, generated), out)?;
             return Ok(());
         }
         for note in &generated.notes {
@@ -284,7 +299,7 @@ impl Generate {
 
 /// The answer for programs.
 #[derive(Serialize)]
-struct Report<'g> {
+struct GenerateReport<'g> {
     form: &'static str,
     documents: &'g [Draft],
     /// The size of each document without white space.
@@ -292,15 +307,15 @@ struct Report<'g> {
     notes: &'g [String],
 }
 
-impl<'g> Report<'g> {
-    fn new(form: As, generated: &'g Generated) -> Self {
+impl<'g> GenerateReport<'g> {
+    fn new(form: DocumentFormat, generated: &'g Generated) -> Self {
         let size = |draft: &Draft| draft.minified().len();
         Self {
             form: match form {
-                As::Authorizer => "authorizer",
-                As::Iot => "iot",
-                As::Session => "session",
-                As::Iam => "iam",
+                DocumentFormat::Authorizer => "authorizer",
+                DocumentFormat::Iot => "iot",
+                DocumentFormat::Session => "session",
+                DocumentFormat::Iam => "iam",
             },
             characters: generated.documents.iter().map(size).collect(),
             documents: &generated.documents,

@@ -17,18 +17,18 @@ use crate::policy::scope::Scope;
 use crate::policy::told::Policies;
 
 /// The configuration that a file of tests is about, if it has tests of roles.
-pub(super) struct Roles {
+pub(super) struct TestedRoles {
     config: Option<Config>,
 }
 
 /// What a client with a role gets.
-pub(super) struct Granted {
+pub(super) struct GrantedRole {
     pub(super) policies: Policies,
     /// The client id where a test names none.
     principal: String,
 }
 
-impl Granted {
+impl GrantedRole {
     /// The context of a case, with the principal for the client id if it has none.
     pub(super) fn context(&self, case: &Context) -> Context {
         let mut context = case.clone();
@@ -39,7 +39,7 @@ impl Granted {
     }
 }
 
-impl Roles {
+impl TestedRoles {
     /// Reads the configuration if any test needs it. `None` when it is not right, which has been told then. The environment does not
     /// count: tests are about the file.
     pub(super) fn read(
@@ -87,7 +87,7 @@ impl Roles {
         wanted: &PolicyRole,
         scope: &Scope,
         messages: &mut impl Write,
-    ) -> anyhow::Result<Option<Granted>> {
+    ) -> anyhow::Result<Option<GrantedRole>> {
         let place = format!("  --> {file}:{}:{}", wanted.at.line, wanted.at.column);
         let roles = self.config.iter().flat_map(|config| &config.roles);
         let Some(role) = roles.clone().find(|role| *role.name == *wanted.name) else {
@@ -134,7 +134,7 @@ impl Roles {
             let document = Document::parse(&text)?;
             policies.push(format!("{}#{}", wanted.name, index + 1), text, document);
         }
-        Ok(Some(Granted {
+        Ok(Some(GrantedRole {
             policies,
             principal: grants.principal.to_string(),
         }))

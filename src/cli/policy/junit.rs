@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use super::test::{Report, TestResult};
+use super::test::{PolicyTestReport, TestResult};
 use crate::cli::xml::escaped;
 
 /// Writes all results: a suite for each file, a case for each row.
-pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write(report: &PolicyTestReport, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
     writeln!(
         out,

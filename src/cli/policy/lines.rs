@@ -7,14 +7,14 @@ use serde_json::value::RawValue;
 
 use crate::cli::Status;
 use crate::cli::lines::answer_each;
-use crate::policy::arn::Arn;
+use crate::policy::arn::ResourceArn;
 use crate::policy::context::Context;
 use crate::policy::document::{Document, DocumentFault};
 use crate::policy::evaluate::{Decision, Request, decide};
 
 /// A question. What else a line holds does not matter.
 #[derive(Deserialize)]
-struct Question<'l> {
+struct LineQuestion<'l> {
     /// Documents as values or as JSON text.
     #[serde(borrow)]
     policies: Vec<&'l RawValue>,
@@ -26,46 +26,46 @@ struct Question<'l> {
 
 /// What every line has, be it a question or not.
 #[derive(Default, Deserialize)]
-struct Named<'l> {
+struct NamedLine<'l> {
     #[serde(borrow, default)]
     id: Option<&'l RawValue>,
 }
 
 #[derive(Serialize)]
-struct Answer<'l> {
+struct PolicyLineAnswer<'l> {
     id: Option<&'l RawValue>,
     decision: &'static str,
-    statements: Vec<Ground>,
+    statements: Vec<DecidingStatement>,
     missing: Vec<Box<str>>,
 }
 
 /// A statement that decided.
 #[derive(Serialize)]
-struct Ground {
+struct DecidingStatement {
     document: usize,
     statement: usize,
     sid: Option<Box<str>>,
 }
 
 #[derive(Serialize)]
-struct Refusal<'l> {
+struct LineRefusal<'l> {
     id: Option<&'l RawValue>,
-    error: Problem,
+    error: LineProblem,
 }
 
 #[derive(Serialize)]
-struct Problem {
+struct LineProblem {
     /// The line of the input, counted from 1.
     line: usize,
     message: String,
     /// What is wrong with its policies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    faults: Vec<Fault>,
+    faults: Vec<PolicyFault>,
 }
 
 /// A fault of a policy, with its place in the policy's own text.
 #[derive(Serialize)]
-struct Fault {
+struct PolicyFault {
     document: usize,
     line: usize,
     column: usize,
@@ -79,7 +79,7 @@ struct Fault {
 /// Answers every line; those that are no question are answered with what is wrong with them.
 pub(super) fn answer(input: impl BufRead, out: &mut impl Write) -> anyhow::Result<Status> {
     answer_each(input, out, |number, line, out| {
-        let id = serde_json::from_slice::<Named<'_>>(line)
+        let id = serde_json::from_slice::<NamedLine<'_>>(line)
             .unwrap_or_default()
             .id;
         match decided(number, line) {
@@ -88,20 +88,20 @@ pub(super) fn answer(input: impl BufRead, out: &mut impl Write) -> anyhow::Resul
                 Ok(true)
             }
             Err(error) => {
-                serde_json::to_writer(out, &Refusal { id, error })?;
+                serde_json::to_writer(out, &LineRefusal { id, error })?;
                 Ok(false)
             }
         }
     })
 }
 
-fn decided(number: usize, line: &[u8]) -> Result<(Decision, Vec<Document>), Problem> {
-    let problem = |message: String, faults| Problem {
+fn decided(number: usize, line: &[u8]) -> Result<(Decision, Vec<Document>), LineProblem> {
+    let problem = |message: String, faults| LineProblem {
         line: number,
         message,
         faults,
     };
-    let question: Question<'_> = serde_json::from_slice(line)
+    let question: LineQuestion<'_> = serde_json::from_slice(line)
         .map_err(|error| problem(format!("line {number}: {error}"), Vec::new()))?;
     let (mut documents, mut faults) = (Vec::new(), Vec::new());
     for (index, policy) in question.policies.iter().enumerate() {
@@ -116,7 +116,7 @@ fn decided(number: usize, line: &[u8]) -> Result<(Decision, Vec<Document>), Prob
     }
     let request = Request {
         action: &question.action,
-        resource: Arn::new(&question.resource),
+        resource: ResourceArn::new(&question.resource),
         context: &question.context,
     };
     Ok((decide(&documents, &request), documents))
@@ -131,8 +131,8 @@ fn parse(policy: &RawValue) -> Result<Document, Vec<DocumentFault>> {
     parsed.map_err(|error| error.faults)
 }
 
-fn placed(document: usize, fault: DocumentFault) -> Fault {
-    Fault {
+fn placed(document: usize, fault: DocumentFault) -> PolicyFault {
+    PolicyFault {
         document,
         line: fault.at.line,
         column: fault.at.column,
@@ -144,8 +144,12 @@ fn placed(document: usize, fault: DocumentFault) -> Fault {
     }
 }
 
-fn told<'l>(id: Option<&'l RawValue>, decision: Decision, documents: &[Document]) -> Answer<'l> {
-    let ground = |at: &crate::policy::evaluate::StatementRef| Ground {
+fn told<'l>(
+    id: Option<&'l RawValue>,
+    decision: Decision,
+    documents: &[Document],
+) -> PolicyLineAnswer<'l> {
+    let ground = |at: &crate::policy::evaluate::StatementRef| DecidingStatement {
         document: at.document,
         statement: at.statement,
         sid: documents
@@ -153,7 +157,7 @@ fn told<'l>(id: Option<&'l RawValue>, decision: Decision, documents: &[Document]
             .and_then(|document| document.statements.get(at.statement))
             .and_then(|statement| statement.sid.clone()),
     };
-    Answer {
+    PolicyLineAnswer {
         id,
         decision: decision.verdict.as_str(),
         statements: decision.statements.iter().map(ground).collect(),

@@ -11,8 +11,8 @@ use crate::cli::diagnostic::excerpt;
 use crate::cli::json::write_json;
 use crate::cli::{Status, sarif};
 use crate::escape::write_line;
-use crate::policy::context::Principal;
-use crate::policy::lint::{Finding, Level, RULES, Rule, Source, lint};
+use crate::policy::context::ClientPrincipal;
+use crate::policy::lint::{FindingLevel, LintFinding, LintRule, LintSource, RULES, lint};
 use crate::policy::told::Policies;
 
 pub(super) const HELP: &str = "\
@@ -29,20 +29,20 @@ Examples:
 Exit status: 0 nothing found, 1 findings, 2 a policy is not right.";
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Lint {
+pub(in crate::cli) struct LintCommand {
     /// Policies: JSON text (beginning with `{`), files, or - for standard input
     #[arg(value_name = "JSON|FILE", required = true)]
     policies: Vec<String>,
     /// How the clients prove who they are, which decides what variables they have: certificate, cognito-authenticated,
     /// cognito-unauthenticated, iam, custom-authorizer
     #[arg(long, value_name = "KIND", value_parser = principal)]
-    principal: Option<Principal>,
+    principal: Option<ClientPrincipal>,
     /// Report findings of this level and above
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "warning")]
-    severity: Severity,
+    severity: ReportedSeverity,
     /// Leave out the findings of this rule, by its id (repeatable)
     #[arg(long, value_name = "ID", value_parser = rule)]
-    ignore: Vec<&'static Rule>,
+    ignore: Vec<&'static LintRule>,
     /// How findings are written
     #[arg(long, value_enum, default_value = "text")]
     format: ReportFormat,
@@ -50,27 +50,27 @@ pub(in crate::cli) struct Lint {
 
 /// The least grave findings that are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Severity {
+enum ReportedSeverity {
     /// Errors and warnings.
     Warning,
     /// Errors alone.
     Error,
 }
 
-impl From<Severity> for Level {
-    fn from(severity: Severity) -> Self {
+impl From<ReportedSeverity> for FindingLevel {
+    fn from(severity: ReportedSeverity) -> Self {
         match severity {
-            Severity::Warning => Self::Warning,
-            Severity::Error => Self::Error,
+            ReportedSeverity::Warning => Self::Warning,
+            ReportedSeverity::Error => Self::Error,
         }
     }
 }
 
 /// A rule by its id, as an argument.
-fn rule(id: &str) -> Result<&'static Rule, String> {
+fn rule(id: &str) -> Result<&'static LintRule, String> {
     let known = RULES.into_iter().find(|rule| rule.code == id);
     known.ok_or_else(|| {
-        let likeness = |rule: &&Rule| {
+        let likeness = |rule: &&LintRule| {
             strsim::jaro_winkler(&rule.code.to_ascii_lowercase(), &id.to_ascii_lowercase())
         };
         let near = RULES
@@ -95,7 +95,7 @@ enum ReportFormat {
 
 /// Runs the command.
 pub(super) fn run(
-    command: &Lint,
+    command: &LintCommand,
     mut input: Option<impl BufRead>,
     out: &mut impl Write,
     messages: &mut impl Write,
@@ -111,7 +111,7 @@ pub(super) fn run(
     match command.format {
         ReportFormat::Text => write_text(&findings, &policies, out)?,
         ReportFormat::Json => {
-            write_json(&Report::new(&findings, &policies), out)?;
+            write_json(&LintReport::new(&findings, &policies), out)?;
         }
         ReportFormat::Sarif => write_sarif(&findings, &policies, out)?,
     }
@@ -123,24 +123,24 @@ pub(super) fn run(
 }
 
 /// What is found in policies of the same clients.
-pub(super) fn found(policies: &Policies, principal: Option<Principal>) -> Vec<Finding> {
-    let sources: Vec<Source<'_>> = policies
+pub(super) fn found(policies: &Policies, principal: Option<ClientPrincipal>) -> Vec<LintFinding> {
+    let sources: Vec<LintSource<'_>> = policies
         .texts
         .iter()
         .zip(&policies.documents)
-        .map(|(text, document)| Source { text, document })
+        .map(|(text, document)| LintSource { text, document })
         .collect();
     lint(&sources, principal)
 }
 
-fn word(rule: &Rule) -> &'static str {
+fn word(rule: &LintRule) -> &'static str {
     match rule.level {
-        Level::Error => "error",
-        Level::Warning => "warning",
+        FindingLevel::Error => "error",
+        FindingLevel::Warning => "warning",
     }
 }
 
-fn name<'p>(finding: &Finding, policies: &'p Policies) -> &'p str {
+fn name<'p>(finding: &LintFinding, policies: &'p Policies) -> &'p str {
     policies
         .names
         .get(finding.document)
@@ -148,7 +148,7 @@ fn name<'p>(finding: &Finding, policies: &'p Policies) -> &'p str {
 }
 
 /// How many findings are of a level.
-pub(super) fn count(findings: &[Finding], level: Level) -> usize {
+pub(super) fn count(findings: &[LintFinding], level: FindingLevel) -> usize {
     findings
         .iter()
         .filter(|finding| finding.rule.level == level)
@@ -157,12 +157,12 @@ pub(super) fn count(findings: &[Finding], level: Level) -> usize {
 
 /// Writes findings, each with its place, its reason and what to do.
 pub(super) fn write_findings(
-    findings: &[Finding],
+    findings: &[LintFinding],
     policies: &Policies,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     for finding in findings {
-        let Finding {
+        let LintFinding {
             rule, at, message, ..
         } = finding;
         write_line(
@@ -189,7 +189,7 @@ pub(super) fn write_findings(
 }
 
 fn write_text(
-    findings: &[Finding],
+    findings: &[LintFinding],
     policies: &Policies,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
@@ -200,8 +200,8 @@ fn write_text(
         many => format!("{many} policies"),
     };
     match (
-        count(findings, Level::Error),
-        count(findings, Level::Warning),
+        count(findings, FindingLevel::Error),
+        count(findings, FindingLevel::Warning),
     ) {
         (0, 0) => write_line(out, format_args!("{documents}, nothing found"))?,
         (errors, warnings) => write_line(
@@ -224,14 +224,14 @@ pub(super) fn counted(count: usize, thing: &str) -> String {
 
 /// All findings for programs.
 #[derive(Serialize)]
-struct Report<'r> {
+struct LintReport<'r> {
     errors: usize,
     warnings: usize,
-    findings: Vec<Told<'r>>,
+    findings: Vec<FindingReport<'r>>,
 }
 
 #[derive(Serialize)]
-struct Told<'r> {
+struct FindingReport<'r> {
     code: &'static str,
     level: &'static str,
     message: &'r str,
@@ -242,9 +242,9 @@ struct Told<'r> {
     column: usize,
 }
 
-impl<'r> Report<'r> {
-    fn new(findings: &'r [Finding], policies: &'r Policies) -> Self {
-        let told = |finding: &'r Finding| Told {
+impl<'r> LintReport<'r> {
+    fn new(findings: &'r [LintFinding], policies: &'r Policies) -> Self {
+        let told = |finding: &'r LintFinding| FindingReport {
             code: finding.rule.code,
             level: word(finding.rule),
             message: &finding.message,
@@ -255,30 +255,30 @@ impl<'r> Report<'r> {
             column: finding.at.column,
         };
         Self {
-            errors: count(findings, Level::Error),
-            warnings: count(findings, Level::Warning),
+            errors: count(findings, FindingLevel::Error),
+            warnings: count(findings, FindingLevel::Warning),
             findings: findings.iter().map(told).collect(),
         }
     }
 }
 
 fn write_sarif(
-    findings: &[Finding],
+    findings: &[LintFinding],
     policies: &Policies,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let rules = RULES.map(|rule| sarif::Rule {
+    let rules = RULES.map(|rule| sarif::SarifRule {
         code: rule.code,
         level: match rule.level {
-            Level::Error => sarif::Level::Error,
-            Level::Warning => sarif::Level::Warning,
+            FindingLevel::Error => sarif::SarifLevel::Error,
+            FindingLevel::Warning => sarif::SarifLevel::Warning,
         },
         reason: rule.reason,
         fix: rule.fix,
     });
-    let findings: Vec<sarif::Finding> = findings
+    let findings: Vec<sarif::SarifFinding> = findings
         .iter()
-        .map(|finding| sarif::Finding {
+        .map(|finding| sarif::SarifFinding {
             rule: RULES
                 .iter()
                 .position(|rule| *rule == finding.rule)
@@ -299,9 +299,9 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Parser)]
-    struct Line {
+    struct LintLine {
         #[command(flatten)]
-        lint: Lint,
+        lint: LintCommand,
     }
 
     const DEVICE: &str = r#"{
@@ -330,7 +330,7 @@ mod tests {
 
     fn linted(arguments: &[&str]) -> (Status, String) {
         let line = ["lint"].iter().chain(arguments);
-        let line = Line::try_parse_from(line).unwrap();
+        let line = LintLine::try_parse_from(line).unwrap();
         let (mut out, mut messages) = (Vec::new(), Vec::new());
         let status = run(&line.lint, None::<&[u8]>, &mut out, &mut messages).unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -374,7 +374,7 @@ mod tests {
         ]);
         assert_eq!(status, Status::Yes, "{told}");
         let line = ["lint", DEVICE, "--ignore", "subscribe-on-topics"];
-        let refused = Line::try_parse_from(line).unwrap_err().to_string();
+        let refused = LintLine::try_parse_from(line).unwrap_err().to_string();
         assert!(
             refused.contains("did you mean `subscribe-on-topic`?"),
             "{refused}"

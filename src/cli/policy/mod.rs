@@ -21,7 +21,7 @@ use super::Status;
 use super::diagnostic::render;
 use crate::config::fault::{Fault, Place, Severity};
 use crate::escape::write_line;
-use crate::event::pattern::tree::Position;
+use crate::event::pattern::tree::TextPosition;
 use crate::policy::document::{Document, DocumentFault};
 use crate::policy::told::Policies;
 
@@ -37,31 +37,31 @@ Examples:
 pub(super) enum Command {
     /// Compare two policies, or two sets of them, by what they allow
     #[command(after_help = diff::HELP)]
-    Diff(diff::Diff),
+    Diff(diff::DiffCommand),
     /// Generate the documents for a role and claims, for grants spelled out, or for the daemon
     #[command(after_help = generate::HELP)]
-    Generate(Box<generate::Generate>),
+    Generate(Box<generate::GenerateCommand>),
     /// Look for what policies say and probably do not mean
     #[command(after_help = lint::HELP)]
-    Lint(lint::Lint),
+    Lint(lint::LintCommand),
     /// Ask what one client may do, and why
     #[command(after_help = simulate::HELP)]
-    Simulate(Box<simulate::Simulate>),
+    Simulate(Box<simulate::SimulateCommand>),
     /// Check policies against a table of expected decisions, or answer JSON lines from standard input
     #[command(after_help = test::HELP)]
-    Test(test::Test),
+    Test(test::TestCommand),
     /// Deploy policies, and attach them
     #[cfg(feature = "admin")]
     #[command(after_help = deploy::apply::HELP)]
-    Apply(deploy::apply::Apply),
+    Apply(deploy::apply::ApplyCommand),
     /// Detach policies, delete them, end connections
     #[cfg(feature = "admin")]
     #[command(after_help = deploy::revoke::HELP)]
-    Revoke(deploy::revoke::Revoke),
+    Revoke(deploy::revoke::RevokeCommand),
     /// Show what is deployed
     #[cfg(feature = "admin")]
     #[command(after_help = deploy::show::HELP)]
-    Show(deploy::show::Show),
+    Show(deploy::show::ShowPoliciesCommand),
 }
 
 /// Runs a command of this folder. `input` is standard input unless it is a terminal.
@@ -152,7 +152,7 @@ fn read_all(
         };
         if part.is_unknown {
             sound = false;
-            let at = Position { line: 1, column: 1 };
+            let at = TextPosition { line: 1, column: 1 };
             render(&unknown_shape(&place, at), &part.text, messages)?;
             continue;
         }
@@ -184,7 +184,7 @@ fn read_all(
 }
 
 /// The fault of an object that is no document and holds none.
-fn unknown_shape(file: &str, at: Position) -> Fault {
+fn unknown_shape(file: &str, at: TextPosition) -> Fault {
     Fault {
         severity: Severity::Error,
         code: "unknown-shape",

@@ -15,10 +15,10 @@ use crate::cli::{Format, Status};
 use crate::config::Config;
 use crate::escape::write_line;
 use crate::policy::ask::{Ask, CONNECT_ATTRIBUTES};
-use crate::policy::context::{Attachment, Context, Principal, Thing};
+use crate::policy::context::{ClientPrincipal, ClientThing, Context, ThingAttachment};
 use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
-use crate::policy::told::{Policies, Told};
+use crate::policy::told::{Policies, QueryReport};
 
 pub(super) const HELP: &str = "\
 A client receives messages on a topic when some filter that it may subscribe to matches the topic, \
@@ -39,7 +39,7 @@ Exit status: 0 everything asked for is allowed, 1 something is denied, 2 a polic
 is not right.";
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Simulate {
+pub(in crate::cli) struct SimulateCommand {
     /// The client's policies: JSON text (beginning with `{`), files, or - for standard input
     #[arg(long, value_name = "JSON|FILE", required = true, num_args = 1..)]
     policy: Vec<String>,
@@ -47,7 +47,7 @@ pub(in crate::cli) struct Simulate {
     #[arg(long, value_name = "ID", required_unless_present = "facts")]
     client: Option<String>,
     #[command(flatten)]
-    asked: Asked,
+    asked: SimulatedActions,
     /// Publish with the RETAIN flag, and leave the will with it: iot:RetainPublish is asked for as well
     #[arg(long)]
     retain: bool,
@@ -55,16 +55,16 @@ pub(in crate::cli) struct Simulate {
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     #[command(flatten)]
-    facts: Facts,
+    facts: ClientFacts,
     #[command(flatten)]
-    place: Endpoint,
+    place: SimulatedEndpoint,
     #[command(flatten)]
     configuration: Configuration,
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-struct Asked {
+struct SimulatedActions {
     /// May it connect?
     #[arg(long)]
     connect: bool,
@@ -90,10 +90,10 @@ struct Asked {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is known of the client")]
-struct Facts {
+struct ClientFacts {
     /// How it proved who it is: certificate, cognito-authenticated, cognito-unauthenticated, iam, custom-authorizer
     #[arg(long, value_name = "KIND", value_parser = principal)]
-    principal: Option<Principal>,
+    principal: Option<ClientPrincipal>,
     /// The thing that its principal is attached to
     #[arg(long, value_name = "NAME")]
     thing: Option<String>,
@@ -117,7 +117,7 @@ struct Facts {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where it connects to (by default what the policies name)")]
-struct Endpoint {
+struct SimulatedEndpoint {
     /// The Region in ARNs
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
@@ -138,9 +138,12 @@ fn topic(text: &str) -> Result<Filter, String> {
 }
 
 /// A kind of principal, as an argument.
-pub(super) fn principal(word: &str) -> Result<Principal, String> {
-    Principal::parse(word).ok_or_else(|| {
-        let names: Vec<_> = Principal::NAMES.iter().map(|(name, _)| *name).collect();
+pub(super) fn principal(word: &str) -> Result<ClientPrincipal, String> {
+    ClientPrincipal::parse(word).ok_or_else(|| {
+        let names: Vec<_> = ClientPrincipal::NAMES
+            .iter()
+            .map(|(name, _)| *name)
+            .collect();
         format!("accepted: {}", names.join(", "))
     })
 }
@@ -152,7 +155,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-impl Facts {
+impl ClientFacts {
     /// The context. An error is the user's.
     fn context(
         &self,
@@ -168,7 +171,7 @@ impl Facts {
         }
         context.principal = self.principal.or(context.principal);
         if let Some(name) = &self.thing {
-            context.thing = Some(Thing {
+            context.thing = Some(ClientThing {
                 name: name.as_str().into(),
                 type_name: self.thing_type.as_deref().map(Into::into),
                 attributes: self
@@ -177,9 +180,9 @@ impl Facts {
                     .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
                     .collect(),
                 attachment: if self.exclusive {
-                    Attachment::Exclusive
+                    ThingAttachment::Exclusive
                 } else {
-                    Attachment::NonExclusive
+                    ThingAttachment::NonExclusive
                 },
             });
         }
@@ -211,7 +214,7 @@ fn unfit(error: &str) -> UserError {
     )
 }
 
-impl Endpoint {
+impl SimulatedEndpoint {
     /// The scope of the ARNs. An error is the user's.
     fn scope(&self, policies: &Policies) -> Result<Scope, UserError> {
         let Self {
@@ -242,7 +245,7 @@ impl Endpoint {
     }
 }
 
-impl Asked {
+impl SimulatedActions {
     fn questions(&self, received: Vec<Filter>, retain: bool) -> Vec<Ask> {
         let each = |filters: &[Filter], ask: fn(Filter) -> Ask| -> Vec<Ask> {
             filters.iter().cloned().map(ask).collect()
@@ -341,7 +344,7 @@ fn channel_topic(text: &str, config: &Config) -> Result<Filter, String> {
     Filter::exact(&topic).map_err(|error| error.to_string())
 }
 
-impl Simulate {
+impl SimulateCommand {
     /// What is asked for and has no effect, with what to do.
     fn unfit(&self) -> Option<UserError> {
         let published = !self.asked.publish.is_empty() || !self.asked.will.is_empty();
@@ -356,7 +359,7 @@ impl Simulate {
 
 /// All answers about one client.
 #[derive(Serialize)]
-struct Report {
+struct SimulationReport {
     client: Option<Box<str>>,
     /// What the ARNs begin with.
     endpoint: String,
@@ -364,12 +367,12 @@ struct Report {
     allowed: bool,
     /// Whether the client may connect at all.
     may_connect: bool,
-    answers: Vec<Told>,
+    answers: Vec<QueryReport>,
 }
 
 /// Runs the command.
 pub(super) fn run(
-    command: &Simulate,
+    command: &SimulateCommand,
     mut input: Option<impl BufRead>,
     out: &mut impl Write,
     messages: &mut impl Write,
@@ -403,13 +406,13 @@ pub(super) fn run(
         scope: &scope,
         context: &context,
     };
-    let answers: Vec<Told> = command
+    let answers: Vec<QueryReport> = command
         .asked
         .questions(received, command.retain)
         .iter()
-        .map(|ask| Told::new(ask, simulation.ask(ask), &policies))
+        .map(|ask| QueryReport::new(ask, simulation.ask(ask), &policies))
         .collect();
-    let report = Report {
+    let report = SimulationReport {
         may_connect: simulation.connect().is_allowed(),
         client: context.client_id.clone(),
         endpoint: scope.prefix(),
@@ -429,7 +432,7 @@ pub(super) fn run(
     })
 }
 
-fn write_text(report: &Report, out: &mut impl Write) -> anyhow::Result<()> {
+fn write_text(report: &SimulationReport, out: &mut impl Write) -> anyhow::Result<()> {
     let client = report.client.as_deref().unwrap_or("(no client id)");
     write_line(
         out,
@@ -440,7 +443,7 @@ fn write_text(report: &Report, out: &mut impl Write) -> anyhow::Result<()> {
         write_line(out, format_args!("{}", answer.headline()))?;
         answer.write_grounds("  ", out)?;
     }
-    let asks_to_connect = report.answers.iter().any(Told::is_about_connecting);
+    let asks_to_connect = report.answers.iter().any(QueryReport::is_about_connecting);
     if !report.may_connect && !asks_to_connect {
         writeln!(
             out,

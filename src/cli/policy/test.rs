@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::documents::bounded;
-use super::granted::Roles;
+use super::granted::TestedRoles;
 use super::{junit, lines, read_all};
 use crate::cli::diagnostic::render;
 use crate::cli::json::write_json;
@@ -21,7 +21,7 @@ use crate::escape::write_line;
 use crate::policy::context::Context;
 use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
-use crate::policy::told::{Policies, Told};
+use crate::policy::told::{Policies, QueryReport};
 
 pub(super) const HELP: &str = "\
 A file of tests is YAML:
@@ -56,7 +56,7 @@ Exit status: 0 all is as expected (or every line was answered), 1 something is n
 policy or a line is not right.";
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Test {
+pub(in crate::cli) struct TestCommand {
     /// Files of tests; `-` for JSON lines on standard input
     #[arg(value_name = "FILE")]
     files: Vec<String>,
@@ -67,7 +67,7 @@ pub(in crate::cli) struct Test {
 
 /// The results of all files.
 #[derive(Default, Serialize)]
-pub(super) struct Report {
+pub(super) struct PolicyTestReport {
     pub(super) cases: usize,
     pub(super) failed: usize,
     /// The files that could not be run.
@@ -101,7 +101,7 @@ pub(super) struct CaseResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) client: Option<Box<str>>,
     #[serde(flatten)]
-    told: Told,
+    told: QueryReport,
 }
 
 impl FileResult {
@@ -135,7 +135,7 @@ impl CaseResult {
 
 /// Runs the command.
 pub(super) fn run(
-    command: &Test,
+    command: &TestCommand,
     input: Option<impl BufRead>,
     out: &mut impl Write,
     messages: &mut impl Write,
@@ -179,7 +179,7 @@ fn run_files(
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let mut report = Report::default();
+    let mut report = PolicyTestReport::default();
     for file in files {
         match run_file(file, messages)? {
             Some(result) => {
@@ -227,7 +227,7 @@ fn run_file(file: &str, messages: &mut impl Write) -> anyhow::Result<Option<File
             return Ok(None);
         }
     };
-    let Some(roles) = Roles::read(file, &tests, messages)? else {
+    let Some(roles) = TestedRoles::read(file, &tests, messages)? else {
         return Ok(None);
     };
     let mut results = Vec::new();
@@ -309,7 +309,7 @@ fn run_role(
     tests: &PolicyTests,
     test: &PolicyTest,
     role: &PolicyRole,
-    roles: &Roles,
+    roles: &TestedRoles,
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<TestResult>> {
     let Some(scope) = scope(file, tests, test, &Policies::default(), messages)? else {
@@ -341,7 +341,7 @@ fn run_test(
             expected: case.expected.as_str(),
             passed: case.expected.is_met_by(answer.verdict),
             client: context.client_id.clone(),
-            told: Told::new(&case.ask, answer, policies),
+            told: QueryReport::new(&case.ask, answer, policies),
         }
     };
     TestResult {
@@ -394,7 +394,7 @@ fn scope(
 }
 
 /// One line for each test that passed, and the grounds of each case that did not.
-fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
+fn write_text(report: &PolicyTestReport, out: &mut impl Write) -> io::Result<()> {
     for file in &report.files {
         for test in &file.tests {
             let failed = test.cases.iter().filter(|case| !case.passed).count();

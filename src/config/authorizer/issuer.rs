@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::check::{Faults, join, text_of};
 use crate::config::shape::{Key, Shape, optional};
 use crate::config::{elements, member, text};
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 use crate::policy::claim_path::ClaimPath;
 use crate::policy::role::Role;
 use crate::policy::role_claim::{RoleChoice, RoleClaim};
@@ -130,7 +130,7 @@ impl TokenIssuer {
 }
 
 /// Texts of a key that takes one or several.
-fn texts(node: &Node, name: &str) -> Vec<String> {
+fn texts(node: &TreeValue, name: &str) -> Vec<String> {
     match member(node, name).map(|node| &node.value) {
         Some(NodeValue::String(text)) => vec![text_of(text)],
         Some(NodeValue::Array(all)) => all.iter().filter_map(text_of_node).collect(),
@@ -138,7 +138,7 @@ fn texts(node: &Node, name: &str) -> Vec<String> {
     }
 }
 
-fn text_of_node(node: &Node) -> Option<String> {
+fn text_of_node(node: &TreeValue) -> Option<String> {
     match &node.value {
         NodeValue::String(text) => Some(text_of(text)),
         _ => None,
@@ -147,7 +147,7 @@ fn text_of_node(node: &Node) -> Option<String> {
 
 /// Reads an issuer. What it does not say of roles is as `above` has it.
 pub(super) fn read(
-    node: &Node,
+    node: &TreeValue,
     path: &str,
     name: Option<Box<str>>,
     above: Option<&RoleClaim>,
@@ -173,7 +173,7 @@ pub(super) fn read(
     }
 }
 
-fn keys_url(node: &Node, path: &str, faults: &mut Faults<'_>) -> Option<String> {
+fn keys_url(node: &TreeValue, path: &str, faults: &mut Faults<'_>) -> Option<String> {
     let url = text(node, "keys_url")?;
     if !is_key_address(&url) {
         let at = member(node, "keys_url").unwrap_or(node).at;
@@ -203,7 +203,7 @@ fn is_key_address(url: &str) -> bool {
     is_allowed && is_port && !authority.contains('@') && url.chars().all(is_plain)
 }
 
-fn shared_secret_variable(node: &Node, path: &str, faults: &mut Faults<'_>) -> Option<String> {
+fn shared_secret_variable(node: &TreeValue, path: &str, faults: &mut Faults<'_>) -> Option<String> {
     let name = text(node, "shared_secret_variable")?;
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let is_name = name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit());
@@ -220,7 +220,12 @@ fn shared_secret_variable(node: &Node, path: &str, faults: &mut Faults<'_>) -> O
     Some(name)
 }
 
-fn claim_path(written: &str, key: &str, at: &Node, faults: &mut Faults<'_>) -> Option<ClaimPath> {
+fn claim_path(
+    written: &str,
+    key: &str,
+    at: &TreeValue,
+    faults: &mut Faults<'_>,
+) -> Option<ClaimPath> {
     match ClaimPath::parse(written) {
         Ok(path) => Some(path),
         Err(error) => {
@@ -235,7 +240,11 @@ fn claim_path(written: &str, key: &str, at: &Node, faults: &mut Faults<'_>) -> O
     }
 }
 
-fn required(node: &Node, path: &str, faults: &mut Faults<'_>) -> Vec<(ClaimPath, Vec<String>)> {
+fn required(
+    node: &TreeValue,
+    path: &str,
+    faults: &mut Faults<'_>,
+) -> Vec<(ClaimPath, Vec<String>)> {
     let path = join(path, "require");
     let Some(section) = member(node, "require") else {
         return Vec::new();
@@ -252,7 +261,7 @@ fn required(node: &Node, path: &str, faults: &mut Faults<'_>) -> Vec<(ClaimPath,
 }
 
 fn role_claim(
-    node: &Node,
+    node: &TreeValue,
     path: &str,
     above: Option<&RoleClaim>,
     roles: &[Role],
@@ -276,7 +285,7 @@ fn role_claim(
 }
 
 fn role_names(
-    node: &Node,
+    node: &TreeValue,
     path: &str,
     roles: &[Role],
     faults: &mut Faults<'_>,

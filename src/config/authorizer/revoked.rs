@@ -6,7 +6,7 @@ use super::time;
 use crate::config::check::Faults;
 use crate::config::shape::{Key, Shape, optional};
 use crate::config::{member, text};
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::tree::TreeValue;
 
 /// The longest time that an answer of the list may be remembered.
 const MOST_REMEMBERED: Duration = Duration::from_secs(300);
@@ -58,7 +58,7 @@ pub struct RevocationSettings {
     pub admits_unread: bool,
 }
 
-pub(super) fn read(authorizer: &Node, faults: &mut Faults<'_>) -> Option<RevocationSettings> {
+pub(super) fn read(authorizer: &TreeValue, faults: &mut Faults<'_>) -> Option<RevocationSettings> {
     const PATH: &str = "authorizer.revoked";
     let node = member(authorizer, "revoked")?;
     let remember = time(

@@ -8,7 +8,7 @@ use crate::channel::limits::{
 use crate::config::check::Faults;
 use crate::config::section::number;
 use crate::config::{member, text};
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::tree::TreeValue;
 
 /// The fewest bytes a second that a connection can be paced to. A message above the rate is sent
 /// whole, and the connection then waits for as long as it would have taken.
@@ -17,7 +17,7 @@ const LEAST_BYTES: usize = 1_024;
 /// Keys of `bridge.pace` that share out what `account` says.
 const SHARES_OF_ACCOUNT: [&str; 2] = ["tasks", "count_tasks"];
 
-pub(super) fn read(node: &Node, faults: &mut Faults<'_>) -> Pace {
+pub(super) fn read(node: &TreeValue, faults: &mut Faults<'_>) -> Pace {
     for key in SHARES_OF_ACCOUNT {
         // `account: 0` says that there is no limit to share.
         if let (Some(member), None) = (member(node, key), member(node, "account")) {

@@ -8,7 +8,7 @@ use super::{EventRate, value_at};
 use crate::config::check::{Faults, did_you_mean, join};
 use crate::config::fault::Severity;
 use crate::config::member;
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 /// The most events or messages a second that a description may have.
 const MOST_PER_SECOND: f64 = 1e9;
@@ -61,7 +61,11 @@ impl RouteLoad {
 }
 
 /// Reads `routes`. Without a mapping, each known route has the assumed load.
-pub(super) fn read(root: &Node, known: Option<&[&str]>, faults: &mut Faults<'_>) -> Vec<RouteLoad> {
+pub(super) fn read(
+    root: &TreeValue,
+    known: Option<&[&str]>,
+    faults: &mut Faults<'_>,
+) -> Vec<RouteLoad> {
     let Some(node) = member(root, "routes") else {
         let known = known.unwrap_or_default().iter();
         return known.map(|name| RouteLoad::assumed(name)).collect();
@@ -95,7 +99,7 @@ pub(super) fn read(root: &Node, known: Option<&[&str]>, faults: &mut Faults<'_>)
     routes
 }
 
-fn read_one(name: &str, node: &Node, faults: &mut Faults<'_>) -> RouteLoad {
+fn read_one(name: &str, node: &TreeValue, faults: &mut Faults<'_>) -> RouteLoad {
     let path = join("routes", name);
     let usual = RouteLoad::assumed(name);
     let load = RouteLoad {
@@ -142,7 +146,7 @@ fn read_one(name: &str, node: &Node, faults: &mut Faults<'_>) -> RouteLoad {
 }
 
 /// Refuses a rate with which sums would be no numbers.
-pub(super) fn within_rate(rate: EventRate, key: &str, node: &Node, faults: &mut Faults<'_>) {
+pub(super) fn within_rate(rate: EventRate, key: &str, node: &TreeValue, faults: &mut Faults<'_>) {
     if rate.per_second(1.0) > MOST_PER_SECOND {
         let message = format!("`{key}` is {}", super::shown(node));
         faults.error("out-of-range", key, node.at, message).accepted =
@@ -152,7 +156,7 @@ pub(super) fn within_rate(rate: EventRate, key: &str, node: &Node, faults: &mut 
 
 /// The size of a key, within what an event may have.
 pub(super) fn bytes_of(
-    node: &Node,
+    node: &TreeValue,
     key: &str,
     path: &str,
     usual: f64,

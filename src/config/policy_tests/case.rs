@@ -5,13 +5,13 @@ use super::super::{member, text};
 use super::keys::{CONTEXT, QUESTIONS};
 use super::{Expected, PolicyCase};
 use crate::channel::filter::Filter;
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 use crate::policy::ask::Ask;
 use crate::policy::context::Context;
 
 /// Reads a row; `client` is what the test says of who asks.
 pub(super) fn case(
-    node: &Node,
+    node: &TreeValue,
     key: &str,
     client: &Context,
     faults: &mut Faults<'_>,
@@ -37,7 +37,7 @@ pub(super) fn case(
     })
 }
 
-fn case_context(node: &Node, key: &str, context: &mut Context, faults: &mut Faults<'_>) {
+fn case_context(node: &TreeValue, key: &str, context: &mut Context, faults: &mut Faults<'_>) {
     // The facts' own reader knows what values may be.
     let facts = format!("{{\"conditions\":{}}}", node.to_json());
     let known: Result<Context, _> = serde_json::from_str(&facts);
@@ -54,7 +54,12 @@ fn case_context(node: &Node, key: &str, context: &mut Context, faults: &mut Faul
 }
 
 /// The one question of a case. A client id to connect with becomes that of the context.
-fn question(node: &Node, key: &str, context: &mut Context, faults: &mut Faults<'_>) -> Option<Ask> {
+fn question(
+    node: &TreeValue,
+    key: &str,
+    context: &mut Context,
+    faults: &mut Faults<'_>,
+) -> Option<Ask> {
     let asked: Vec<&str> = QUESTIONS
         .into_iter()
         .filter(|name| member(node, name).is_some())

@@ -4,12 +4,12 @@ use super::super::check::{self, Faults, text_of};
 use super::super::{member, text};
 use super::keys::{CLAIMS, CLIENT, DOCUMENT};
 use super::{PolicyRole, PolicySource};
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 use crate::policy::context::Context;
 use crate::policy::document::Document;
 
 /// The role of a test, which has either that or documents.
-pub(super) fn role(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<PolicyRole> {
+pub(super) fn role(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> Option<PolicyRole> {
     let (role, claims) = (member(node, "role"), member(node, "claims"));
     let documents = member(node, "documents");
     let mut unfit = |key: &str, at, message: String, help: &str| {
@@ -59,7 +59,7 @@ pub(super) fn role(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<Po
 }
 
 /// A client id alone, or the facts that `policy` reads from JSON.
-pub(super) fn client_context(node: &Node, key: &str, faults: &mut Faults<'_>) -> Context {
+pub(super) fn client_context(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> Context {
     let message = match &node.value {
         NodeValue::String(id) if !id.is_empty() => return Context::of_client(&text_of(id)),
         NodeValue::Object(_) => match serde_json::from_str(&node.to_json()) {
@@ -82,7 +82,11 @@ pub(super) fn client_context(node: &Node, key: &str, faults: &mut Faults<'_>) ->
 }
 
 /// A policy, or a file's name.
-pub(super) fn document(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<PolicySource> {
+pub(super) fn document(
+    node: &TreeValue,
+    key: &str,
+    faults: &mut Faults<'_>,
+) -> Option<PolicySource> {
     match &node.value {
         NodeValue::String(path) if !path.is_empty() => Some(PolicySource::File {
             path: text_of(path),

@@ -9,22 +9,22 @@ use bytes::{BufMut as _, Bytes};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Broker;
-use super::connection::ending::Ending;
+use super::connection::ending::DisconnectReason;
 use super::excess::{excess, per_second, sizes};
 use super::hub::holdings::MessageWeight;
-use super::hub::message::Message;
-use super::hub::routing::Room;
-use super::names::{self, Unfit, Use, Way};
-use super::observe::{Counts, Observations, Rights, count};
+use super::hub::message::PublishedMessage;
+use super::hub::routing::MatchBuffer;
+use super::names::{self, PublishOrigin, TopicClass, TopicRejection};
+use super::observe::{BrokerCounts, ClientRights, ObservationStream, count};
 use crate::dev::faults::Faults;
-use crate::wire::property::{Value, id, properties};
+use crate::wire::property::{PropertyValue, id, properties};
 
 /// How often it is looked whether all connections have ended.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A message that comes in by another way than MQTT, such as HTTPS `Publish`.
 #[derive(Clone, Debug, Default)]
-pub struct Post {
+pub struct InboundPublish {
     /// Where.
     pub topic: String,
     /// What.
@@ -107,17 +107,15 @@ impl Broker {
     ///
     /// # Errors
     /// [`PostError`] when the message is not taken.
-    pub fn publish(&self, post: &Post) -> Result<usize, PostError> {
+    pub fn publish(&self, post: &InboundPublish) -> Result<usize, PostError> {
         let hub = &self.hub;
         let now = Instant::now();
-        let reached =
-            names::topic(&post.topic, Way::Https, &hub.limits, &hub.rules).map_err(|unfit| {
-                match unfit {
-                    Unfit::Wrong(why)
-                    | Unfit::Refused(why)
-                    | Unfit::Reserved(why)
-                    | Unfit::Beyond(why) => PostError::Invalid(why),
-                }
+        let reached = names::topic(&post.topic, PublishOrigin::Https, &hub.limits, &hub.rules)
+            .map_err(|unfit| match unfit {
+                TopicRejection::Wrong(why)
+                | TopicRejection::Refused(why)
+                | TopicRejection::Reserved(why)
+                | TopicRejection::Beyond(why) => PostError::Invalid(why),
             })?;
         if post.qos > 1 {
             return Err(PostError::Invalid("the QoS must be 0 or 1".into()));
@@ -136,7 +134,7 @@ impl Broker {
         let expiry = post
             .expiry
             .map(|seconds| hub.limits.message_expiry(seconds));
-        let message = Arc::new(Message {
+        let message = Arc::new(PublishedMessage {
             topic: post.topic.as_str().into(),
             payload: post.payload.clone(),
             properties: post.properties().into(),
@@ -147,11 +145,11 @@ impl Broker {
             at: SystemTime::now(),
             weight: MessageWeight::default(),
         });
-        let times = usize::from(reached == Use::Plain);
-        Ok(hub.pass_on(&"".into(), &message, times, &mut Room::new()))
+        let times = usize::from(reached == TopicClass::Plain);
+        Ok(hub.pass_on(&"".into(), &message, times, &mut MatchBuffer::new()))
     }
 
-    fn measure(&self, post: &Post) -> Result<(), PostError> {
+    fn measure(&self, post: &InboundPublish) -> Result<(), PostError> {
         let limits = &self.hub.limits;
         let pairs = post.user_properties.iter();
         let user_bytes: usize = pairs.map(|(name, value)| name.len() + value.len()).sum();
@@ -219,7 +217,7 @@ impl Broker {
             state.expiry = 0;
         }
         drop(state);
-        link.end(Ending::Deleted { prevent_will });
+        link.end(DisconnectReason::Deleted { prevent_will });
         session.wake();
         true
     }
@@ -295,19 +293,19 @@ impl Broker {
     }
 
     /// What a client that is connected may do; `None` when it is not.
-    pub fn rights(&self, client_id: &str) -> Option<Rights> {
+    pub fn rights(&self, client_id: &str) -> Option<ClientRights> {
         let session = self.hub.session(client_id)?;
         let link = session.state().link.clone()?;
         Some(link.rights())
     }
 
     /// What happens from now on. Who does not keep up misses the oldest.
-    pub fn observe(&self) -> Observations {
+    pub fn observe(&self) -> ObservationStream {
         self.hub.observers.observe()
     }
 
     /// Counters as they are now.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> BrokerCounts {
         self.hub.counters.read()
     }
 
@@ -332,12 +330,12 @@ impl Broker {
 
     /// Breaks all connections, without a word, as a network does.
     pub fn break_connections(&self) {
-        self.hub.end_all(&Ending::Fault);
+        self.hub.end_all(&DisconnectReason::Fault);
     }
 
     /// Tells all clients that the broker ends, and waits until they have heard it, but not for longer than `within`.
     pub async fn close(&self, within: Duration) {
-        self.hub.end_all(&Ending::ShuttingDown);
+        self.hub.end_all(&DisconnectReason::ShuttingDown);
         let all_gone = async {
             while self.connections() > 0 {
                 sleep(LOOK).await;
@@ -353,7 +351,7 @@ impl Broker {
     }
 }
 
-impl Post {
+impl InboundPublish {
     /// Its properties as they are written to subscribers.
     fn properties(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -386,11 +384,11 @@ impl Post {
     }
 }
 
-impl From<&Message> for RetainedMessage {
-    fn from(message: &Message) -> Self {
+impl From<&PublishedMessage> for RetainedMessage {
+    fn from(message: &PublishedMessage) -> Self {
         let properties = properties(&message.properties).map_while(Result::ok);
         let pair = |value| match value {
-            Value::Pair(name, value) => Some((name.to_owned(), value.to_owned())),
+            PropertyValue::Pair(name, value) => Some((name.to_owned(), value.to_owned())),
             _ => None,
         };
         Self {

@@ -8,15 +8,15 @@ use crate::port::{
 
 /// Lets everybody do everything: a broker without roles.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Everybody;
+pub struct AllowAll;
 
-impl Access for Everybody {
+impl Access for AllowAll {
     fn decide(&self, _: &Client, _: Action<'_>) -> Decision {
         Decision::Allowed
     }
 }
 
-impl Authorizer for Everybody {
+impl Authorizer for AllowAll {
     fn authenticate<'a>(&'a self, _: &'a Presented) -> Answer<'a> {
         Box::pin(async {
             Ok(Authentication::Known(Identity {

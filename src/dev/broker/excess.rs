@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::limits::Limits;
+use super::limits::BrokerLimits;
 
 /// The longest part of a client's text that a reason repeats, in characters.
 const QUOTED: usize = 100;
@@ -18,7 +18,7 @@ pub(crate) fn excess(sent: &str, limit: &str, most: impl Display, advice: &str) 
 /// # Errors
 /// The reason, where one is above its limit.
 pub(crate) fn sizes(
-    limits: &Limits,
+    limits: &BrokerLimits,
     payload: usize,
     user_properties: usize,
     correlation_data: usize,

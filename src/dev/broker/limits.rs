@@ -10,7 +10,7 @@ use crate::channel::limits as iot;
 
 /// Everything that is counted or measured. `None` is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct BrokerLimits {
     /// The longest topic or filter, in bytes.
     pub topic_bytes: Option<usize>,
     /// The most slashes in a topic or filter.
@@ -118,7 +118,7 @@ impl KeepAlive {
 
 /// How the broker differs from what MQTT's specifications say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub struct BrokerRules {
     /// Whether `a/#` matches `a`, as MQTT says.
     pub hash_matches_parent: bool,
     /// Whether a filter with wildcards brings retained messages, as MQTT says.
@@ -145,7 +145,7 @@ pub struct Rules {
     pub answer_throttled: bool,
 }
 
-impl Limits {
+impl BrokerLimits {
     /// A message expiry as it counts here, in seconds.
     pub(crate) fn message_expiry(&self, asked: u32) -> u32 {
         let range = self.message_expiry_seconds.as_ref();
@@ -276,7 +276,7 @@ const GENERAL_QUEUED_PER_SESSION: usize = 100_000;
 const GENERAL_QUEUED_PER_GROUP: usize = 100_000;
 const GENERAL_KEEP_ALIVE: u16 = 60;
 
-impl Rules {
+impl BrokerRules {
     /// As AWS IoT Core does it.
     pub fn iot_core() -> Self {
         Self {

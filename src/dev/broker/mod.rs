@@ -4,7 +4,7 @@
 //! answers as IoT Core on what a policy forbids, checks `iot:Receive` at each delivery, keeps every limit of
 //! [`crate::channel::limits`], delivers retained messages on exact filters only, gives stored messages at a pace, and publishes
 //! life-cycle events. Sources are the AWS developer guide ("MQTT", "Lifecycle events") and quotas of 2026, and MQTT 3.1, 3.1.1 and
-//! 5.0 for the rest. With [`Limits::general`] and [`Rules::general`] it is a broker like others, without QoS 2.
+//! 5.0 for the rest. With [`BrokerLimits::general`] and [`BrokerRules::general`] it is a broker like others, without QoS 2.
 //!
 //! It never persists anything, and does not know which authorizer it has.
 
@@ -30,16 +30,16 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-use self::door::{Carrier, Endpoint, House};
-use self::hub::Hub;
-use self::limits::{Limits, Rules};
+use self::door::{ListenerContext, ListenerEndpoint, ListenerProtocol};
+use self::hub::SessionHub;
+use self::limits::{BrokerLimits, BrokerRules};
 use super::sites::AllowedSites;
 use crate::port::{Authorizer, Presented};
 
 /// A running broker; clones are the same one. It ends when the last of them, and of what they returned, is dropped.
 #[derive(Clone)]
 pub struct Broker {
-    hub: Arc<Hub>,
+    hub: Arc<SessionHub>,
     authorizer: Arc<dyn Authorizer>,
     sites: Arc<AllowedSites>,
     _tasks: Arc<JoinSet<()>>,
@@ -47,8 +47,12 @@ pub struct Broker {
 
 impl Broker {
     /// Starts a broker without a port. Needs tokio's runtime.
-    pub fn start(limits: Limits, rules: Rules, authorizer: Arc<dyn Authorizer>) -> Self {
-        let hub = Arc::new(Hub::new(limits, rules));
+    pub fn start(
+        limits: BrokerLimits,
+        rules: BrokerRules,
+        authorizer: Arc<dyn Authorizer>,
+    ) -> Self {
+        let hub = Arc::new(SessionHub::new(limits, rules));
         let mut tasks = JoinSet::new();
         tasks.spawn(hub::timers::keep_time(Arc::clone(&hub)));
         Self {
@@ -69,7 +73,7 @@ impl Broker {
     ///
     /// # Errors
     /// When the port is lost.
-    pub async fn serve(&self, endpoint: Endpoint) -> io::Result<()> {
+    pub async fn serve(&self, endpoint: ListenerEndpoint) -> io::Result<()> {
         self.house().serve(endpoint).await
     }
 
@@ -78,7 +82,7 @@ impl Broker {
         &self,
         io: T,
         source: SocketAddr,
-        carrier: Carrier,
+        carrier: ListenerProtocol,
     ) {
         let presented = Presented {
             source,
@@ -92,8 +96,8 @@ impl Broker {
         }
     }
 
-    fn house(&self) -> House {
-        House {
+    fn house(&self) -> ListenerContext {
+        ListenerContext {
             hub: Arc::clone(&self.hub),
             authorizer: Arc::clone(&self.authorizer),
             sites: Arc::clone(&self.sites),

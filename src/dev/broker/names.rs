@@ -1,14 +1,14 @@
 //! Topics and filters that the broker takes: IoT Core's rules as [`crate::channel`] knows them, with the limits as they are set.
 
 use super::excess::{excess, quoted};
-use super::limits::{Limits, Rules};
+use super::limits::{BrokerLimits, BrokerRules};
 use super::reserved::{self, ReservedError};
 use crate::channel::filter::{Filter, FilterError};
 use crate::channel::topic::{Topic, TopicError};
 
 /// What a topic is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
+pub(crate) enum TopicClass {
     /// Messages go to subscribers.
     Plain,
     /// Basic Ingest: messages go to a rule and to nobody else.
@@ -17,14 +17,14 @@ pub(crate) enum Use {
 
 /// Way in which a message comes in: HTTPS takes fewer reserved topics than MQTT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum PublishOrigin {
     Mqtt,
     Https,
 }
 
 /// Why a topic or a filter is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unfit {
+pub(crate) enum TopicRejection {
     /// It is none at all: the connection ends.
     Wrong(String),
     /// It has a character that is not taken: the connection ends.
@@ -35,37 +35,48 @@ pub(crate) enum Unfit {
     Beyond(String),
 }
 
-fn reserved(what: &str, name: &str) -> impl FnOnce(ReservedError) -> Unfit {
+fn reserved(what: &str, name: &str) -> impl FnOnce(ReservedError) -> TopicRejection {
     let name = format!("{what} {}", quoted(name));
-    move |error| Unfit::Reserved(format!("{name}: {error}"))
+    move |error| TopicRejection::Reserved(format!("{name}: {error}"))
 }
 
 /// Checks the topic of a message or a will.
-pub(crate) fn topic(name: &str, way: Way, limits: &Limits, rules: &Rules) -> Result<Use, Unfit> {
+pub(crate) fn topic(
+    name: &str,
+    way: PublishOrigin,
+    limits: &BrokerLimits,
+    rules: &BrokerRules,
+) -> Result<TopicClass, TopicRejection> {
     match Topic::parse(unreserved(name)) {
         Ok(_) | Err(TopicError::TooLong(_) | TopicError::TooDeep(_)) => {}
-        Err(error @ TopicError::Character(_)) => return Err(Unfit::Refused(error.to_string())),
-        Err(error) => return Err(Unfit::Wrong(error.to_string())),
+        Err(error @ TopicError::Character(_)) => {
+            return Err(TopicRejection::Refused(error.to_string()));
+        }
+        Err(error) => return Err(TopicRejection::Wrong(error.to_string())),
     }
     if !rules.reserved_topics || !name.starts_with('$') {
         measure("topic", name, true, limits)?;
-        return Ok(Use::Plain);
+        return Ok(TopicClass::Plain);
     }
     let open = match way {
-        Way::Mqtt => reserved::publish(name),
-        Way::Https => reserved::publish_by_https(name),
+        PublishOrigin::Mqtt => reserved::publish(name),
+        PublishOrigin::Https => reserved::publish_by_https(name),
     };
     open.map_err(reserved("publish to", name))?;
     if name.starts_with("$aws/rules/") {
         measure("topic", behind(name, 3), true, limits)?;
-        return Ok(Use::Rule);
+        return Ok(TopicClass::Rule);
     }
     measure("topic", name, counts_slashes(name), limits)?;
-    Ok(Use::Plain)
+    Ok(TopicClass::Plain)
 }
 
 /// Checks the filter of a subscription.
-pub(crate) fn filter(text: &str, limits: &Limits, rules: &Rules) -> Result<(), Unfit> {
+pub(crate) fn filter(
+    text: &str,
+    limits: &BrokerLimits,
+    rules: &BrokerRules,
+) -> Result<(), TopicRejection> {
     let is_shared = text.starts_with("$share/");
     let counted = if is_shared { behind(text, 2) } else { text };
     let share = text.get(..text.len() - counted.len()).unwrap_or_default();
@@ -79,8 +90,10 @@ pub(crate) fn filter(text: &str, limits: &Limits, rules: &Rules) -> Result<(), U
         Err(FilterError::Share) if rules.reserved_topics => {
             return Err(reserved("subscribe to", text)(ReservedError::Share));
         }
-        Err(error @ FilterError::Character(_)) => return Err(Unfit::Refused(error.to_string())),
-        Err(error) => return Err(Unfit::Wrong(error.to_string())),
+        Err(error @ FilterError::Character(_)) => {
+            return Err(TopicRejection::Refused(error.to_string()));
+        }
+        Err(error) => return Err(TopicRejection::Wrong(error.to_string())),
     }
     let is_reserved = rules.reserved_topics && counted.starts_with('$');
     if is_reserved {
@@ -110,10 +123,17 @@ fn behind(name: &str, slashes: usize) -> &str {
     name.splitn(slashes + 1, '/').nth(slashes).unwrap_or(name)
 }
 
-fn measure(what: &str, name: &str, slashes_count: bool, limits: &Limits) -> Result<(), Unfit> {
+fn measure(
+    what: &str,
+    name: &str,
+    slashes_count: bool,
+    limits: &BrokerLimits,
+) -> Result<(), TopicRejection> {
     let beyond = |count: usize, unit: &str, limit: &str, most: usize| {
         let sent = format!("a {what} of {count} {unit}");
-        Err(Unfit::Beyond(excess(&sent, limit, most, "").into()))
+        Err(TopicRejection::Beyond(
+            excess(&sent, limit, most, "").into(),
+        ))
     };
     let slashes = memchr::memchr_iter(b'/', name.as_bytes()).count();
     match (limits.topic_bytes, limits.topic_slashes) {
@@ -129,47 +149,62 @@ fn measure(what: &str, name: &str, slashes_count: bool, limits: &Limits) -> Resu
 mod tests {
     use super::*;
 
-    fn iot_core() -> (Limits, Rules) {
-        (Limits::iot_core(), Rules::iot_core())
+    fn iot_core() -> (BrokerLimits, BrokerRules) {
+        (BrokerLimits::iot_core(), BrokerRules::iot_core())
     }
 
-    fn general() -> (Limits, Rules) {
-        (Limits::general(), Rules::general())
+    fn general() -> (BrokerLimits, BrokerRules) {
+        (BrokerLimits::general(), BrokerRules::general())
     }
 
     #[test]
     fn topics() {
         let (limits, rules) = iot_core();
-        let take = |name: &str| topic(name, Way::Mqtt, &limits, &rules);
-        assert_eq!(take("a/b"), Ok(Use::Plain));
-        assert_eq!(take("$aws/rules/r/a/b"), Ok(Use::Rule));
-        assert_eq!(take("$aws/rules/r/1/2/3/4/5/6/7/8"), Ok(Use::Rule));
-        assert_eq!(take("$aws/things/t/shadow/update"), Ok(Use::Plain));
+        let take = |name: &str| topic(name, PublishOrigin::Mqtt, &limits, &rules);
+        assert_eq!(take("a/b"), Ok(TopicClass::Plain));
+        assert_eq!(take("$aws/rules/r/a/b"), Ok(TopicClass::Rule));
+        assert_eq!(take("$aws/rules/r/1/2/3/4/5/6/7/8"), Ok(TopicClass::Rule));
+        assert_eq!(take("$aws/things/t/shadow/update"), Ok(TopicClass::Plain));
         let commands = "$aws/commands/things/t/executions/e/response/json";
-        assert_eq!(take(commands), Ok(Use::Plain));
+        assert_eq!(take(commands), Ok(TopicClass::Plain));
         for name in ["$aws/events/x", "$SYS/x", "$", "$$", "$share/g/a"] {
-            assert!(matches!(take(name), Err(Unfit::Reserved(_))), "{name}");
+            assert!(
+                matches!(take(name), Err(TopicRejection::Reserved(_))),
+                "{name}"
+            );
         }
-        assert!(matches!(take("$aws/things/+/x"), Err(Unfit::Wrong(_))));
-        assert!(matches!(take("$SYS/#"), Err(Unfit::Wrong(_))));
+        assert!(matches!(
+            take("$aws/things/+/x"),
+            Err(TopicRejection::Wrong(_))
+        ));
+        assert!(matches!(take("$SYS/#"), Err(TopicRejection::Wrong(_))));
         assert!(matches!(
             take("$aws/things/t/\u{1}"),
-            Err(Unfit::Refused(_))
+            Err(TopicRejection::Refused(_))
         ));
-        assert!(matches!(take("1/2/3/4/5/6/7/8/9"), Err(Unfit::Beyond(_))));
+        assert!(matches!(
+            take("1/2/3/4/5/6/7/8/9"),
+            Err(TopicRejection::Beyond(_))
+        ));
         let deep = "$aws/things/1/2/3/4/5/6/7";
-        assert!(matches!(take(deep), Err(Unfit::Beyond(_))));
-        assert!(matches!(take(&"x".repeat(257)), Err(Unfit::Beyond(_))));
-        let https = topic(commands, Way::Https, &limits, &rules);
-        assert!(matches!(https, Err(Unfit::Reserved(_))));
+        assert!(matches!(take(deep), Err(TopicRejection::Beyond(_))));
+        assert!(matches!(
+            take(&"x".repeat(257)),
+            Err(TopicRejection::Beyond(_))
+        ));
+        let https = topic(commands, PublishOrigin::Https, &limits, &rules);
+        assert!(matches!(https, Err(TopicRejection::Reserved(_))));
         let (limits, rules) = general();
-        let take = |name: &str| topic(name, Way::Mqtt, &limits, &rules);
-        assert_eq!(take("$SYS/x"), Ok(Use::Plain));
-        assert_eq!(take("$"), Ok(Use::Plain));
-        assert_eq!(take("$aws/rules/r/a"), Ok(Use::Plain));
-        assert_eq!(take(&"x/".repeat(100)), Ok(Use::Plain));
-        assert_eq!(take(&"x".repeat(10_000)), Ok(Use::Plain));
-        assert!(matches!(take(&"x/".repeat(300)), Err(Unfit::Beyond(_))));
+        let take = |name: &str| topic(name, PublishOrigin::Mqtt, &limits, &rules);
+        assert_eq!(take("$SYS/x"), Ok(TopicClass::Plain));
+        assert_eq!(take("$"), Ok(TopicClass::Plain));
+        assert_eq!(take("$aws/rules/r/a"), Ok(TopicClass::Plain));
+        assert_eq!(take(&"x/".repeat(100)), Ok(TopicClass::Plain));
+        assert_eq!(take(&"x".repeat(10_000)), Ok(TopicClass::Plain));
+        assert!(matches!(
+            take(&"x/".repeat(300)),
+            Err(TopicRejection::Beyond(_))
+        ));
     }
 
     #[test]
@@ -197,22 +232,32 @@ mod tests {
             let refused = take(text);
             // Nothing behind the group's name is no filter at all.
             let is_empty = text == "$share/g/";
-            assert_eq!(matches!(refused, Err(Unfit::Wrong(_))), is_empty, "{text}");
+            assert_eq!(
+                matches!(refused, Err(TopicRejection::Wrong(_))),
+                is_empty,
+                "{text}"
+            );
             assert!(
-                is_empty || matches!(refused, Err(Unfit::Reserved(_))),
+                is_empty || matches!(refused, Err(TopicRejection::Reserved(_))),
                 "{text}"
             );
         }
-        assert!(matches!(take("a\u{1}"), Err(Unfit::Refused(_))));
-        assert!(matches!(take("a/#/b"), Err(Unfit::Wrong(_))));
-        assert!(matches!(take("$aws/events/#/b"), Err(Unfit::Wrong(_))));
-        assert!(matches!(take("1/2/3/4/5/6/7/8/+"), Err(Unfit::Beyond(_))));
+        assert!(matches!(take("a\u{1}"), Err(TopicRejection::Refused(_))));
+        assert!(matches!(take("a/#/b"), Err(TopicRejection::Wrong(_))));
+        assert!(matches!(
+            take("$aws/events/#/b"),
+            Err(TopicRejection::Wrong(_))
+        ));
+        assert!(matches!(
+            take("1/2/3/4/5/6/7/8/+"),
+            Err(TopicRejection::Beyond(_))
+        ));
         let (limits, rules) = general();
         let take = |text: &str| filter(text, &limits, &rules);
         assert_eq!(take("$SYS/#"), Ok(()));
         assert_eq!(take("$share/g/$SYS/#"), Ok(()));
         assert_eq!(take(&"+/".repeat(100)), Ok(()));
-        assert!(matches!(take("$x/a#"), Err(Unfit::Wrong(_))));
-        assert!(matches!(take("$share/g"), Err(Unfit::Wrong(_))));
+        assert!(matches!(take("$x/a#"), Err(TopicRejection::Wrong(_))));
+        assert!(matches!(take("$share/g"), Err(TopicRejection::Wrong(_))));
     }
 }

@@ -14,16 +14,16 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// The lines of one broker.
 #[derive(Debug, Default)]
-pub(crate) struct Notices(Mutex<Window>);
+pub(crate) struct BrokerNotices(Mutex<NoticeWindow>);
 
 #[derive(Debug, Default)]
-struct Window {
+struct NoticeWindow {
     since: Option<Instant>,
     lines: u32,
     held_back: u64,
 }
 
-impl Notices {
+impl BrokerNotices {
     /// A client was not let in; its id may be empty, where it is not known.
     pub(crate) fn refused(&self, client_id: &str, source: &str, why: &str, now: Instant) {
         if !enabled!(Level::INFO) {
@@ -66,7 +66,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ten_lines_in_ten_seconds() {
-        let notices = Notices::default();
+        let notices = BrokerNotices::default();
         let now = Instant::now();
         let lines = (0..1_000).filter_map(|_| notices.take(now));
         assert_eq!(lines.collect::<Vec<_>>(), [0; 10]);

@@ -13,7 +13,7 @@ use crate::port::{Access, Client};
 
 /// Something that happened to a client.
 #[derive(Clone, Debug, Serialize)]
-pub struct Observation {
+pub struct BrokerObservation {
     /// When.
     #[serde(skip)]
     pub at: SystemTime,
@@ -21,13 +21,13 @@ pub struct Observation {
     pub client_id: Arc<str>,
     /// What.
     #[serde(flatten)]
-    pub what: Happening,
+    pub what: BrokerEvent,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Happening {
+pub enum BrokerEvent {
     /// It is connected.
     Connected {
         /// Its principal.
@@ -40,7 +40,7 @@ pub enum Happening {
         resumed: bool,
         /// What it may do.
         #[serde(skip)]
-        rights: Rights,
+        rights: ClientRights,
     },
     /// It was not let in.
     Refused {
@@ -87,7 +87,7 @@ pub enum Happening {
         sessions: usize,
         /// What it was made of.
         #[serde(skip_serializing_if = "Option::is_none")]
-        mark: Option<Box<Mark>>,
+        mark: Option<Box<EventCorrelation>>,
     },
     /// It may not publish, or not this.
     PublishDenied {
@@ -112,7 +112,7 @@ pub enum Happening {
         again: bool,
         /// What it was made of.
         #[serde(skip_serializing_if = "Option::is_none")]
-        mark: Option<Box<Mark>>,
+        mark: Option<Box<EventCorrelation>>,
     },
     /// A message does not come to it.
     Dropped {
@@ -122,13 +122,13 @@ pub enum Happening {
         why: Box<str>,
         /// What it was made of.
         #[serde(skip_serializing_if = "Option::is_none")]
-        mark: Option<Box<Mark>>,
+        mark: Option<Box<EventCorrelation>>,
     },
 }
 
 /// What the bridge tells in a message's user properties: which event it was made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Mark {
+pub struct EventCorrelation {
     /// The event's id.
     pub event_id: Box<str>,
     /// The route that made it.
@@ -140,23 +140,23 @@ pub struct Mark {
 
 /// What the client of a connection may do, for who explains it.
 #[derive(Clone)]
-pub struct Rights {
+pub struct ClientRights {
     /// The client.
     pub client: Client,
     /// What it may do.
     pub access: Arc<dyn Access>,
 }
 
-impl PartialEq for Rights {
+impl PartialEq for ClientRights {
     /// Whether they are the same ones: what is behind a port cannot be compared.
     fn eq(&self, other: &Self) -> bool {
         self.client.id == other.client.id && Arc::ptr_eq(&self.access, &other.access)
     }
 }
 
-impl Eq for Rights {}
+impl Eq for ClientRights {}
 
-impl fmt::Debug for Rights {
+impl fmt::Debug for ClientRights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rights")
             .field("client", &self.client)
@@ -165,12 +165,12 @@ impl fmt::Debug for Rights {
 }
 
 /// What clients of the broker do, from now on.
-pub type Observations = super::super::observers::Observations<Observation>;
+pub type ObservationStream = super::super::observers::Observations<BrokerObservation>;
 
-impl Observers<Observation> {
+impl Observers<BrokerObservation> {
     /// Tells of something, if anybody looks.
-    pub(crate) fn tell(&self, client_id: &Arc<str>, what: impl FnOnce() -> Happening) {
-        self.show(|| Observation {
+    pub(crate) fn tell(&self, client_id: &Arc<str>, what: impl FnOnce() -> BrokerEvent) {
+        self.show(|| BrokerObservation {
             at: SystemTime::now(),
             client_id: Arc::clone(client_id),
             what: what(),
@@ -182,18 +182,18 @@ macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Counters from the broker's start on, but for those that say what there is now.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-        pub struct Counts {
+        pub struct BrokerCounts {
             $($(#[$doc])* pub $name: u64,)*
         }
 
         #[derive(Debug, Default)]
-        pub(crate) struct Counters {
+        pub(crate) struct BrokerCounters {
             $(pub(crate) $name: AtomicU64,)*
         }
 
-        impl Counters {
-            pub(crate) fn read(&self) -> Counts {
-                Counts { $($name: self.$name.load(Ordering::Relaxed),)* }
+        impl BrokerCounters {
+            pub(crate) fn read(&self) -> BrokerCounts {
+                BrokerCounts { $($name: self.$name.load(Ordering::Relaxed),)* }
             }
         }
     };

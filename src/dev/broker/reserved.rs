@@ -9,7 +9,7 @@
 use smallvec::SmallVec;
 
 /// The levels of a topic or filter.
-type Levels<'n> = SmallVec<[&'n str; 10]>;
+type TopicLevels<'n> = SmallVec<[&'n str; 10]>;
 
 /// Reason for which a reserved name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,7 @@ pub(crate) enum ReservedError {
     Share,
 }
 
-fn levels(name: &str) -> Levels<'_> {
+fn levels(name: &str) -> TopicLevels<'_> {
     name.split('/').collect()
 }
 

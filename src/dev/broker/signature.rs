@@ -14,11 +14,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use ring::{digest, hmac};
 
 /// A key's secret by its id.
-pub(super) type Secret<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
+pub(super) type SecretLookup<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
 
 /// The request that opens a WebSocket, as far as it is signed.
 #[derive(Clone, Copy)]
-pub(super) struct Signed<'a> {
+pub(super) struct SignedRequest<'a> {
     pub(super) path: &'a str,
     /// What follows `?`, as it was sent.
     pub(super) query: &'a str,
@@ -76,9 +76,9 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// Names and values of a query, decoded.
-type Pairs = Vec<(String, String)>;
+type QueryPairs = Vec<(String, String)>;
 
-impl Signed<'_> {
+impl SignedRequest<'_> {
     /// Whether there is a signature at all, good or not.
     pub(super) fn is_there(query: &str) -> bool {
         let mut pairs = query.split('&');
@@ -92,7 +92,7 @@ impl Signed<'_> {
     /// The id of the key that has signed it.
     pub(super) fn verify(
         &self,
-        secret: Secret<'_>,
+        secret: SecretLookup<'_>,
         now: SystemTime,
     ) -> Result<String, SignatureError> {
         let pairs = self.pairs();
@@ -128,7 +128,7 @@ impl Signed<'_> {
         Ok(id.to_owned())
     }
 
-    fn pairs(&self) -> Pairs {
+    fn pairs(&self) -> QueryPairs {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
         pairs
@@ -138,7 +138,7 @@ impl Signed<'_> {
     }
 
     /// The request as it is signed: without the signature itself, and without the token.
-    fn canonical(&self, pairs: &Pairs) -> Result<String, SignatureError> {
+    fn canonical(&self, pairs: &QueryPairs) -> Result<String, SignatureError> {
         let encoded = |text| utf8_percent_encode(text, UNRESERVED).to_string();
         let signed = pairs
             .iter()
@@ -174,14 +174,18 @@ impl Signed<'_> {
     }
 }
 
-fn value<'a>(pairs: &'a Pairs, name: &'static str) -> Result<&'a str, SignatureError> {
+fn value<'a>(pairs: &'a QueryPairs, name: &'static str) -> Result<&'a str, SignatureError> {
     let found = pairs.iter().find(|(known, _)| known == name);
     let (_, value) = found.ok_or(SignatureError::Missing(name))?;
     Ok(value)
 }
 
 /// Whether a signature counts already, and still.
-fn in_time(pairs: &Pairs, signed_at: SystemTime, now: SystemTime) -> Result<(), SignatureError> {
+fn in_time(
+    pairs: &QueryPairs,
+    signed_at: SystemTime,
+    now: SystemTime,
+) -> Result<(), SignatureError> {
     let life = match value(pairs, EXPIRES) {
         Ok(text) => match text.parse() {
             Ok(seconds @ 1..=LONGEST) => Duration::from_secs(seconds),

@@ -9,12 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::signature::Signed;
+use super::signature::SignedRequest;
 use crate::port::{Access, Answer, Authentication, Authorizer, Identity, Presented, Refusal};
 
 /// Lets in whom signatures let in.
-pub struct Signatures {
-    keys: Keys,
+pub struct SignedUrlAuthorizer {
+    keys: SigningKeys,
     others: Arc<dyn Authorizer>,
     /// Whether a WebSocket may be opened without a signature, since the other authorizer asks for a token.
     takes_unsigned: bool,
@@ -22,33 +22,33 @@ pub struct Signatures {
 
 /// Keys by their ids.
 #[derive(Clone, Default)]
-pub struct Keys(BTreeMap<String, Key>);
+pub struct SigningKeys(BTreeMap<String, AwsSigningKey>);
 
 /// A key of AWS.
 #[derive(Clone)]
-pub struct Key {
+pub struct AwsSigningKey {
     /// What it signs with.
     pub secret: String,
     /// What who has it may do.
     pub access: Arc<dyn Access>,
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for SigningKeys {
     /// Never shows a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-impl FromIterator<(String, Key)> for Keys {
-    fn from_iter<I: IntoIterator<Item = (String, Key)>>(pairs: I) -> Self {
+impl FromIterator<(String, AwsSigningKey)> for SigningKeys {
+    fn from_iter<I: IntoIterator<Item = (String, AwsSigningKey)>>(pairs: I) -> Self {
         Self(pairs.into_iter().collect())
     }
 }
 
-impl Signatures {
+impl SignedUrlAuthorizer {
     /// With keys, in front of another authorizer.
-    pub fn new(keys: Keys, others: Arc<dyn Authorizer>, takes_unsigned: bool) -> Self {
+    pub fn new(keys: SigningKeys, others: Arc<dyn Authorizer>, takes_unsigned: bool) -> Self {
         Self {
             keys,
             others,
@@ -62,7 +62,7 @@ impl Signatures {
             return Ok(None);
         };
         let query = upgrade.query.as_deref().unwrap_or_default();
-        if !Signed::is_there(query) {
+        if !SignedRequest::is_there(query) {
             return if self.takes_unsigned {
                 Ok(None)
             } else {
@@ -70,7 +70,7 @@ impl Signatures {
                 Err(Refusal::BadCredentials(why.to_owned()))
             };
         }
-        let signed = Signed {
+        let signed = SignedRequest {
             path: &upgrade.path,
             query,
             headers: &upgrade.headers,
@@ -88,7 +88,7 @@ impl Signatures {
     }
 }
 
-impl Authorizer for Signatures {
+impl Authorizer for SignedUrlAuthorizer {
     fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
         match self.signer(presented, SystemTime::now()) {
             Err(refusal) => Box::pin(async { Err(refusal) }),

@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use super::limits::{KeepAlive, Limits, Rules};
+use super::limits::{BrokerLimits, BrokerRules, KeepAlive};
 
 /// One limit or rule.
-pub struct Switch {
+pub struct LimitOverride {
     /// Its name.
     pub name: &'static str,
     /// What it limits, with its unit.
     pub about: &'static str,
-    set: Set,
+    set: OverrideSetter,
 }
 
 /// How it is set; false where the number does not fit.
 #[derive(Clone, Copy)]
-enum Set {
+enum OverrideSetter {
     /// A number, or `off`.
-    Limit(fn(&mut Limits, Option<u64>) -> bool),
+    Limit(fn(&mut BrokerLimits, Option<u64>) -> bool),
     /// `on` or `off`.
-    Rule(fn(&mut Rules) -> &mut bool),
+    Rule(fn(&mut BrokerRules) -> &mut bool),
 }
 
 fn size(to: &mut Option<usize>, value: Option<u64>) -> bool {
@@ -45,23 +45,23 @@ fn number<T: TryFrom<u64>>(to: &mut T, value: Option<u64>, off: T) -> bool {
 const fn limit(
     name: &'static str,
     about: &'static str,
-    set: fn(&mut Limits, Option<u64>) -> bool,
-) -> Switch {
-    let set = Set::Limit(set);
-    Switch { name, about, set }
+    set: fn(&mut BrokerLimits, Option<u64>) -> bool,
+) -> LimitOverride {
+    let set = OverrideSetter::Limit(set);
+    LimitOverride { name, about, set }
 }
 
 const fn rule(
     name: &'static str,
     about: &'static str,
-    rule: fn(&mut Rules) -> &mut bool,
-) -> Switch {
-    let set = Set::Rule(rule);
-    Switch { name, about, set }
+    rule: fn(&mut BrokerRules) -> &mut bool,
+) -> LimitOverride {
+    let set = OverrideSetter::Rule(rule);
+    LimitOverride { name, about, set }
 }
 
 /// All of them.
-pub const SWITCHES: &[Switch] = &[
+pub const SWITCHES: &[LimitOverride] = &[
     limit("topic-bytes", "bytes of a topic or filter", |l, v| {
         size(&mut l.topic_bytes, v)
     }),
@@ -377,8 +377,8 @@ pub enum SwitchError {
 /// # Errors
 /// [`SwitchError`] where there is none, or the value is none of it.
 pub fn set(
-    limits: &mut Limits,
-    rules: &mut Rules,
+    limits: &mut BrokerLimits,
+    rules: &mut BrokerRules,
     name: &str,
     value: &str,
 ) -> Result<(), SwitchError> {
@@ -391,23 +391,23 @@ pub fn set(
         wanted,
     };
     match (switch.set, value) {
-        (Set::Limit(set), "off") => set(limits, None)
+        (OverrideSetter::Limit(set), "off") => set(limits, None)
             .then_some(())
             .ok_or_else(|| wrong("a number; it is never off")),
-        (Set::Limit(set), number) => number
+        (OverrideSetter::Limit(set), number) => number
             .parse()
             .is_ok_and(|number| set(limits, Some(number)))
             .then_some(())
             .ok_or_else(|| wrong("a number in its range, or off")),
-        (Set::Rule(rule), "on") => {
+        (OverrideSetter::Rule(rule), "on") => {
             *rule(rules) = true;
             Ok(())
         }
-        (Set::Rule(rule), "off") => {
+        (OverrideSetter::Rule(rule), "off") => {
             *rule(rules) = false;
             Ok(())
         }
-        (Set::Rule(_), _) => Err(wrong("on or off")),
+        (OverrideSetter::Rule(_), _) => Err(wrong("on or off")),
     }
 }
 
@@ -421,7 +421,7 @@ mod tests {
         for switch in SWITCHES {
             let mut states = Vec::new();
             for value in ["150", "151", "on", "off"] {
-                let (mut limits, mut rules) = (Limits::iot_core(), Rules::iot_core());
+                let (mut limits, mut rules) = (BrokerLimits::iot_core(), BrokerRules::iot_core());
                 if set(&mut limits, &mut rules, switch.name, value).is_ok() {
                     states.push(format!("{limits:?}{rules:?}"));
                 }
@@ -433,7 +433,7 @@ mod tests {
 
     #[test]
     fn what_is_not_taken() {
-        let (mut limits, mut rules) = (Limits::iot_core(), Rules::iot_core());
+        let (mut limits, mut rules) = (BrokerLimits::iot_core(), BrokerRules::iot_core());
         let mut told = |name, value| {
             let error = set(&mut limits, &mut rules, name, value).unwrap_err();
             error.to_string()

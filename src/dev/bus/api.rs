@@ -5,20 +5,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::queue::api::Queues;
+use super::super::queue::api::QueueService;
 use super::super::refusal::Refusal;
 use super::super::{ACCOUNT, Answer, body_of};
 use super::constraint::{
-    ARN, BUS, BUS_OR_ARN, DESCRIPTION, NAME, PATTERN, SCHEDULE, TAG_KEY, TAG_VALUE, Violations,
-    invalid,
+    ARN, BUS, BUS_OR_ARN, ConstraintViolations, DESCRIPTION, NAME, PATTERN, SCHEDULE, TAG_KEY,
+    TAG_VALUE, invalid,
 };
 use super::page::{check_page, page};
 use super::put;
-use super::rule::{self, Rule, STATES};
-use super::store::{About, DEFAULT, Store};
-use super::target::{self, Target};
-use super::wire::{Request, Tag};
-use crate::event::pattern::tree::{Node, NodeValue};
+use super::rule::{self, BusRule, STATES};
+use super::store::{BusSettings, DEFAULT, EventBusStore};
+use super::target::{self, RuleTarget};
+use super::wire::{EventsRequest, ResourceTag};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 /// What every event has for TestEventPattern (recorded from the service: `resources` and `detail` may be absent).
 const OF_EVERY_EVENT: [&str; 6] = ["id", "account", "source", "time", "region", "detail-type"];
@@ -47,9 +47,9 @@ pub(in crate::dev) const ACTIONS: [&str; 19] = [
 ];
 
 /// All buses of a server.
-pub(in crate::dev) struct Buses {
-    store: Mutex<Store>,
-    queues: Arc<Queues>,
+pub(in crate::dev) struct EventBusService {
+    store: Mutex<EventBusStore>,
+    queues: Arc<QueueService>,
     region: String,
 }
 
@@ -57,16 +57,16 @@ fn now() -> f64 {
     Timestamp::now().as_millisecond() as f64 / 1_000.0
 }
 
-impl Buses {
-    pub(in crate::dev) fn new(region: &str, queues: Arc<Queues>) -> Self {
+impl EventBusService {
+    pub(in crate::dev) fn new(region: &str, queues: Arc<QueueService>) -> Self {
         Self {
-            store: Mutex::new(Store::new(region, now())),
+            store: Mutex::new(EventBusStore::new(region, now())),
             queues,
             region: region.to_owned(),
         }
     }
 
-    fn store(&self) -> MutexGuard<'_, Store> {
+    fn store(&self) -> MutexGuard<'_, EventBusStore> {
         // Nothing in here panics half-way through a change.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,8 +98,8 @@ impl Buses {
                 return Err(Refusal::new("UnknownOperationException", message));
             }
         };
-        let request: Request = if body.is_empty() {
-            Request::default()
+        let request: EventsRequest = if body.is_empty() {
+            EventsRequest::default()
         } else {
             serde_json::from_slice(body)
                 .map_err(|error| Refusal::new("SerializationException", error.to_string()))?
@@ -107,7 +107,7 @@ impl Buses {
         act(self, request)
     }
 
-    fn put_events(&self, request: Request) -> Answer {
+    fn put_events(&self, request: EventsRequest) -> Answer {
         put::check(request.entries.as_deref())?;
         let entries = request.entries.unwrap_or_default();
         put::put(&entries, &self.region, &self.queues, |entry| {
@@ -117,8 +117,8 @@ impl Buses {
         })
     }
 
-    fn create_bus(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn create_bus(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.required("name", request.name.as_deref(), BUS);
         found.optional("description", request.description.as_deref(), DESCRIPTION);
         check_tags(request.tags.as_deref(), &mut found);
@@ -131,7 +131,7 @@ impl Buses {
         if name.contains('/') {
             return Err(invalid("Event bus name must not contain '/'."));
         }
-        let about = About {
+        let about = BusSettings {
             description: request.description,
             kms_key: request.kms_key_identifier,
             dead_letters: request.dead_letter_config,
@@ -145,24 +145,24 @@ impl Buses {
         body_of(&told)
     }
 
-    fn delete_bus(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn delete_bus(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.required("name", request.name.as_deref(), BUS);
         found.refuse()?;
         self.store().delete(&request.name.unwrap_or_default())?;
         nothing()
     }
 
-    fn describe_bus(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn describe_bus(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.optional("name", request.name.as_deref(), BUS_OR_ARN);
         found.refuse()?;
         let store = self.store();
         body_of(&store.bus(request.name.as_deref())?.told(true))
     }
 
-    fn list_buses(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn list_buses(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.optional("namePrefix", request.name_prefix.as_deref(), BUS);
         check_page(&request, &mut found);
         found.refuse()?;
@@ -175,8 +175,8 @@ impl Buses {
         page("EventBuses", &request, named, |_, bus| bus.told(false))
     }
 
-    fn put_rule(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn put_rule(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.required("name", request.name.as_deref(), NAME);
         check_bus(&request, &mut found);
         found.optional("eventPattern", request.event_pattern.as_deref(), PATTERN);
@@ -209,7 +209,7 @@ impl Buses {
             (Some(pattern), None) => pattern,
         };
         let name = request.name.unwrap_or_default();
-        let rule = Rule {
+        let rule = BusRule {
             arn: store.rule_arn(&bus, &name),
             name,
             pattern: rule::pattern(&written)?,
@@ -226,21 +226,21 @@ impl Buses {
         answer
     }
 
-    fn delete_rule(&self, request: Request) -> Answer {
+    fn delete_rule(&self, request: EventsRequest) -> Answer {
         let name = named_rule("name", request.name.as_deref(), &request)?;
         let bus = request.event_bus_name.as_deref();
         self.store().bus_mut(bus)?.remove(name)?;
         nothing()
     }
 
-    fn describe_rule(&self, request: Request) -> Answer {
+    fn describe_rule(&self, request: EventsRequest) -> Answer {
         let name = named_rule("name", request.name.as_deref(), &request)?;
         let store = self.store();
         let bus = store.bus(request.event_bus_name.as_deref())?;
         body_of(&bus.rule(name)?.told(true))
     }
 
-    fn set_state(&self, request: Request, state: &str) -> Answer {
+    fn set_state(&self, request: EventsRequest, state: &str) -> Answer {
         let name = named_rule("name", request.name.as_deref(), &request)?;
         let mut store = self.store();
         let bus = store.bus_mut(request.event_bus_name.as_deref())?;
@@ -251,8 +251,8 @@ impl Buses {
         nothing()
     }
 
-    fn list_rules(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn list_rules(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.optional("namePrefix", request.name_prefix.as_deref(), NAME);
         check_bus(&request, &mut found);
         check_page(&request, &mut found);
@@ -264,8 +264,8 @@ impl Buses {
         page("Rules", &request, named, |_, rule| rule.told(false))
     }
 
-    fn list_rule_names_by_target(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn list_rule_names_by_target(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.required("targetArn", request.target_arn.as_deref(), ARN);
         check_bus(&request, &mut found);
         check_page(&request, &mut found);
@@ -280,8 +280,8 @@ impl Buses {
         page("RuleNames", &request, aimed, |name, _| json!(name))
     }
 
-    fn put_targets(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn put_targets(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.required("rule", request.rule.as_deref(), NAME);
         check_bus(&request, &mut found);
         let count = request.targets.as_ref().map(Vec::len);
@@ -293,16 +293,16 @@ impl Buses {
         bus.change(&request.rule.unwrap_or_default(), |rule| {
             let queues = format!("arn:aws:sqs:{}:{ACCOUNT}:", self.region);
             let targets = request.targets.unwrap_or_default().into_iter();
-            let checked: Result<Vec<Target>, Refusal> = targets
-                .map(|target| Target::try_new(target, &queues))
+            let checked: Result<Vec<RuleTarget>, Refusal> = targets
+                .map(|target| RuleTarget::try_new(target, &queues))
                 .collect();
             rule.add(checked?)
         })?;
         body_of(&json!({ "FailedEntryCount": 0, "FailedEntries": [] }))
     }
 
-    fn remove_targets(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn remove_targets(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.required("rule", request.rule.as_deref(), NAME);
         check_bus(&request, &mut found);
         found.list("ids", request.ids.as_ref().map(Vec::len), (1, 100));
@@ -325,8 +325,8 @@ impl Buses {
         body_of(&json!({ "FailedEntryCount": failed.len(), "FailedEntries": failed }))
     }
 
-    fn list_targets_by_rule(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn list_targets_by_rule(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.required("rule", request.rule.as_deref(), NAME);
         check_bus(&request, &mut found);
         check_page(&request, &mut found);
@@ -341,15 +341,15 @@ impl Buses {
         })
     }
 
-    fn test_event_pattern(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn test_event_pattern(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         let pattern = request.event_pattern.as_deref();
         found.required("eventPattern", pattern, PATTERN);
         let event = request.event.as_deref();
         found.list("event", event.map(str::len), (0, usize::MAX));
         found.refuse()?;
         let event = event.unwrap_or_default();
-        let whole = Node::parse(event).is_ok_and(|event| match event.value {
+        let whole = TreeValue::parse(event).is_ok_and(|event| match event.value {
             NodeValue::Object(members) => {
                 let has = |name: &&str| members.iter().any(|member| *member.key == **name);
                 OF_EVERY_EVENT.iter().all(has)
@@ -363,8 +363,8 @@ impl Buses {
         body_of(&json!({ "Result": result }))
     }
 
-    fn tag(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn tag(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.required("resourceARN", request.resource_arn.as_deref(), ARN);
         found.list("tags", request.tags.as_ref().map(Vec::len), (0, 200));
         check_tags(request.tags.as_deref(), &mut found);
@@ -379,8 +379,8 @@ impl Buses {
         nothing()
     }
 
-    fn untag(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn untag(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.required("resourceARN", request.resource_arn.as_deref(), ARN);
         found.list("tagKeys", request.tag_keys.as_ref().map(Vec::len), (0, 200));
         found.refuse()?;
@@ -391,8 +391,8 @@ impl Buses {
         nothing()
     }
 
-    fn list_tags(&self, request: Request) -> Answer {
-        let mut found = Violations::default();
+    fn list_tags(&self, request: EventsRequest) -> Answer {
+        let mut found = ConstraintViolations::default();
         found.required("resourceARN", request.resource_arn.as_deref(), ARN);
         found.refuse()?;
         let arn = request.resource_arn.unwrap_or_default();
@@ -406,7 +406,7 @@ fn nothing() -> Answer {
     Ok(b"{}".to_vec())
 }
 
-fn check_bus(request: &Request, found: &mut Violations) {
+fn check_bus(request: &EventsRequest, found: &mut ConstraintViolations) {
     found.optional(
         "eventBusName",
         request.event_bus_name.as_deref(),
@@ -414,7 +414,7 @@ fn check_bus(request: &Request, found: &mut Violations) {
     );
 }
 
-fn check_tags(tags: Option<&[Tag]>, found: &mut Violations) {
+fn check_tags(tags: Option<&[ResourceTag]>, found: &mut ConstraintViolations) {
     for (index, tag) in tags.into_iter().flatten().enumerate() {
         let at = |member: &str| format!("tags.{}.member.{member}", index + 1);
         found.required(&at("key"), Some(&tag.key), TAG_KEY);
@@ -423,8 +423,12 @@ fn check_tags(tags: Option<&[Tag]>, found: &mut Violations) {
 }
 
 /// The rule that is asked for, where nothing else is.
-fn named_rule<'r>(at: &str, name: Option<&'r str>, request: &Request) -> Result<&'r str, Refusal> {
-    let mut found = Violations::default();
+fn named_rule<'r>(
+    at: &str,
+    name: Option<&'r str>,
+    request: &EventsRequest,
+) -> Result<&'r str, Refusal> {
+    let mut found = ConstraintViolations::default();
     found.required(at, name, NAME);
     check_bus(request, &mut found);
     found.refuse()?;

@@ -5,16 +5,16 @@ use super::super::refusal::Refusal;
 
 /// What a text must be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text {
+pub(super) struct TextConstraint {
     least: usize,
     most: usize,
-    pattern: Option<Pattern>,
+    pattern: Option<ConstraintPattern>,
 }
 
 /// The regular expression that AWS names, and what it means for each character.
-type Pattern = (&'static str, fn(char) -> bool);
+type ConstraintPattern = (&'static str, fn(char) -> bool);
 
-impl Text {
+impl TextConstraint {
     const fn within(least: usize, most: usize) -> Self {
         Self {
             least,
@@ -48,33 +48,36 @@ fn in_variables(c: char) -> bool {
 }
 
 /// The name of a rule, or the id of a target.
-pub(super) const NAME: Text = Text::within(1, 64).of(r"[\.\-_A-Za-z0-9]+", in_names);
-pub(super) const BUS: Text = Text::within(1, 256).of(r"[/\.\-_A-Za-z0-9]+", in_bus_names);
-pub(super) const BUS_OR_ARN: Text = Text::within(1, 1_600).of(
+pub(super) const NAME: TextConstraint =
+    TextConstraint::within(1, 64).of(r"[\.\-_A-Za-z0-9]+", in_names);
+pub(super) const BUS: TextConstraint =
+    TextConstraint::within(1, 256).of(r"[/\.\-_A-Za-z0-9]+", in_bus_names);
+pub(super) const BUS_OR_ARN: TextConstraint = TextConstraint::within(1, 1_600).of(
     r"(arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus\/)?[/\.\-_A-Za-z0-9]+",
     in_bus_arns,
 );
-pub(super) const PATTERN: Text = Text::within(0, 4_096);
-pub(super) const DESCRIPTION: Text = Text::within(0, 512);
-pub(super) const SCHEDULE: Text = Text::within(0, 256);
-pub(super) const ARN: Text = Text::within(1, 1_600);
-pub(super) const INPUT: Text = Text::within(0, 8_192);
-pub(super) const INPUT_PATH: Text = Text::within(0, 256);
-pub(super) const TEMPLATE: Text = Text::within(1, 8_192);
-pub(super) const VARIABLE: Text = Text::within(1, 256).of(r"[A-Za-z0-9\_\-]+", in_variables);
-pub(super) const GROUP: Text = Text::within(0, 100);
-pub(super) const TRACE_HEADER: Text = Text::within(1, 500);
-pub(super) const TOKEN: Text = Text::within(1, 2_048);
-pub(super) const TAG_KEY: Text = Text::within(1, 128);
-pub(super) const TAG_VALUE: Text = Text::within(0, 256);
+pub(super) const PATTERN: TextConstraint = TextConstraint::within(0, 4_096);
+pub(super) const DESCRIPTION: TextConstraint = TextConstraint::within(0, 512);
+pub(super) const SCHEDULE: TextConstraint = TextConstraint::within(0, 256);
+pub(super) const ARN: TextConstraint = TextConstraint::within(1, 1_600);
+pub(super) const INPUT: TextConstraint = TextConstraint::within(0, 8_192);
+pub(super) const INPUT_PATH: TextConstraint = TextConstraint::within(0, 256);
+pub(super) const TEMPLATE: TextConstraint = TextConstraint::within(1, 8_192);
+pub(super) const VARIABLE: TextConstraint =
+    TextConstraint::within(1, 256).of(r"[A-Za-z0-9\_\-]+", in_variables);
+pub(super) const GROUP: TextConstraint = TextConstraint::within(0, 100);
+pub(super) const TRACE_HEADER: TextConstraint = TextConstraint::within(1, 500);
+pub(super) const TOKEN: TextConstraint = TextConstraint::within(1, 2_048);
+pub(super) const TAG_KEY: TextConstraint = TextConstraint::within(1, 128);
+pub(super) const TAG_VALUE: TextConstraint = TextConstraint::within(0, 256);
 
 /// The constraints that were not kept.
 #[derive(Debug, Default)]
-pub(super) struct Violations(Vec<String>);
+pub(super) struct ConstraintViolations(Vec<String>);
 
-impl Violations {
+impl ConstraintViolations {
     /// Checks a member that must be there.
-    pub(super) fn required(&mut self, at: &str, value: Option<&str>, text: Text) {
+    pub(super) fn required(&mut self, at: &str, value: Option<&str>, text: TextConstraint) {
         match value {
             Some(_) => self.optional(at, value, text),
             None => self.missing(at),
@@ -82,7 +85,7 @@ impl Violations {
     }
 
     /// Checks a member that may be left out.
-    pub(super) fn optional(&mut self, at: &str, value: Option<&str>, text: Text) {
+    pub(super) fn optional(&mut self, at: &str, value: Option<&str>, text: TextConstraint) {
         let Some(value) = value else { return };
         let length = value.chars().count();
         let quoted = format!("Value '{value}'");
@@ -183,7 +186,7 @@ mod tests {
 
     #[test]
     fn all_violations_are_told_at_once() {
-        let mut found = Violations::default();
+        let mut found = ConstraintViolations::default();
         found.required("name", None, NAME);
         found.required("rule", Some("a b"), NAME);
         found.optional("eventBusName", Some(""), BUS_OR_ARN);
@@ -194,13 +197,13 @@ mod tests {
         found.optional("description", Some(&"x".repeat(512)), DESCRIPTION);
         let told = found.refuse().unwrap_err().message.replace("; ", ";\n");
         insta::assert_snapshot!(told);
-        assert!(Violations::default().refuse().is_ok());
+        assert!(ConstraintViolations::default().refuse().is_ok());
     }
 
     /// AWS's own words, as recorded from the service.
     #[test]
     fn the_words_are_those_of_aws() {
-        let mut found = Violations::default();
+        let mut found = ConstraintViolations::default();
         found.required("targets.1.member.id", Some("!@#$@!#$"), NAME);
         assert_eq!(
             found.refuse().unwrap_err().message,

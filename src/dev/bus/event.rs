@@ -10,12 +10,12 @@ use jiff::Timestamp;
 
 use super::super::ACCOUNT;
 use super::super::uuid::uuid;
-use super::wire::{Entry, Outcome};
-use crate::event::pattern::tree::{Node, NodeValue, quoted};
+use super::wire::{PutEventsEntry, PutEventsResultEntry};
+use crate::event::pattern::tree::{NodeValue, TreeValue, quoted};
 
 /// One event.
 #[derive(Debug)]
-pub(super) struct Event {
+pub(super) struct BusEvent {
     pub(super) id: String,
     /// When the bus took it, as in the envelope.
     pub(super) ingested: String,
@@ -24,24 +24,28 @@ pub(super) struct Event {
     pub(super) text: String,
     /// The envelope without `detail`, as `<aws.events.event>` has it: in its own order, with `detailType`.
     pub(super) without_detail: String,
-    tree: OnceCell<Option<Node>>,
+    tree: OnceCell<Option<TreeValue>>,
 }
 
-impl Event {
+impl BusEvent {
     /// Makes an event of an entry that was put on a bus.
-    pub(super) fn try_new(entry: &Entry, region: &str, now: Timestamp) -> Result<Self, Outcome> {
+    pub(super) fn try_new(
+        entry: &PutEventsEntry,
+        region: &str,
+        now: Timestamp,
+    ) -> Result<Self, PutEventsResultEntry> {
         let source = required("Source", entry.source.as_deref())?;
         let detail_type = required("DetailType", entry.detail_type.as_deref())?;
         let detail = required("Detail", entry.detail.as_deref())?;
         if source.starts_with("aws.") {
-            return Err(Outcome::Refused {
+            return Err(PutEventsResultEntry::Refused {
                 error_code: "NotAuthorizedForSourceException",
                 error_message: "Not authorized for the source.".into(),
             });
         }
-        let parsed = Node::parse(detail);
+        let parsed = TreeValue::parse(detail);
         if !parsed.is_ok_and(|node| matches!(node.value, NodeValue::Object(_))) {
-            return Err(Outcome::Refused {
+            return Err(PutEventsResultEntry::Refused {
                 error_code: "MalformedDetail",
                 error_message: "Detail is malformed.".into(),
             });
@@ -72,8 +76,8 @@ impl Event {
     }
 
     /// The envelope as a tree, for paths.
-    pub(super) fn tree(&self) -> Option<&Node> {
-        let tree = self.tree.get_or_init(|| Node::parse(&self.text).ok());
+    pub(super) fn tree(&self) -> Option<&TreeValue> {
+        let tree = self.tree.get_or_init(|| TreeValue::parse(&self.text).ok());
         tree.as_ref()
     }
 }
@@ -92,14 +96,17 @@ fn compact(json: &str) -> String {
     out
 }
 
-fn required<'e>(name: &'static str, value: Option<&'e str>) -> Result<&'e str, Outcome> {
+fn required<'e>(
+    name: &'static str,
+    value: Option<&'e str>,
+) -> Result<&'e str, PutEventsResultEntry> {
     value
         .filter(|value| !value.is_empty())
         .ok_or_else(|| argument(name, &format!("{name} is a required argument")))
 }
 
-fn argument(name: &str, reason: &str) -> Outcome {
-    Outcome::Refused {
+fn argument(name: &str, reason: &str) -> PutEventsResultEntry {
+    PutEventsResultEntry::Refused {
         error_code: "InvalidArgument",
         error_message: format!("Parameter {name} is not valid. Reason: {reason}."),
     }
@@ -121,7 +128,7 @@ fn seconds(time: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    fn entry(json: &str) -> Entry {
+    fn entry(json: &str) -> PutEventsEntry {
         serde_json::from_str(json).unwrap()
     }
 
@@ -131,7 +138,7 @@ mod tests {
 
     #[track_caller]
     fn refused(json: &str) -> String {
-        let outcome = Event::try_new(&entry(json), "us-east-1", now()).unwrap_err();
+        let outcome = BusEvent::try_new(&entry(json), "us-east-1", now()).unwrap_err();
         serde_json::to_string(&outcome).unwrap()
     }
 
@@ -141,7 +148,7 @@ mod tests {
             r#"{"Time": 1764083826.75, "Source": "shop.\"o\"", "DetailType": "OrderPlacéd", "Resources": ["arn:x", "y"],
                 "Detail": "{ \"total\": 1.50,\n \"a\": [1e2, \"\\u00e9 <b>\"], \"a\": null }"}"#,
         );
-        let event = Event::try_new(&entry, "eu-central-1", now()).unwrap();
+        let event = BusEvent::try_new(&entry, "eu-central-1", now()).unwrap();
         let text = |text: &str| text.replace(&event.id, "ID");
         insta::assert_snapshot!(text(&event.text), @r#"{"version":"0","id":"ID","detail-type":"OrderPlacéd","source":"shop.\"o\"","account":"000000000000","time":"2025-11-25T15:17:06Z","region":"eu-central-1","resources":["arn:x","y"],"detail":{"total":1.50,"a":[1e2,"\u00e9 <b>"],"a":null}}"#);
         insta::assert_snapshot!(text(&event.without_detail), @r#"{"id":"ID","account":"000000000000","detailType":"OrderPlacéd","time":"2025-11-25T15:17:06Z","source":"shop.\"o\"","region":"eu-central-1","resources":["arn:x","y"],"version":"0"}"#);

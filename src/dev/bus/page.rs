@@ -4,13 +4,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::super::{Answer, body_of};
-use super::constraint::{TOKEN, Violations, invalid};
-use super::wire::Request;
+use super::constraint::{ConstraintViolations, TOKEN, invalid};
+use super::wire::EventsRequest;
 
 /// How many items a page has at most, and without a limit.
 const PAGE: i64 = 100;
 
-pub(super) fn check_page(request: &Request, found: &mut Violations) {
+pub(super) fn check_page(request: &EventsRequest, found: &mut ConstraintViolations) {
     found.number("limit", request.limit, (1, PAGE));
     found.optional("nextToken", request.next_token.as_deref(), TOKEN);
 }
@@ -18,7 +18,7 @@ pub(super) fn check_page(request: &Request, found: &mut Violations) {
 /// One page of a list that is ordered by names. The token for the next is the last name of this one, in hexadecimal.
 pub(super) fn page<'i, T: 'i, U: Serialize>(
     of: &str,
-    request: &Request,
+    request: &EventsRequest,
     items: impl IntoIterator<Item = (&'i String, &'i T)>,
     told: impl Fn(&str, &T) -> U,
 ) -> Answer {
@@ -68,10 +68,10 @@ mod tests {
     fn listed(limit: Option<i64>, token: Option<String>) -> (Vec<String>, Option<String>) {
         let names = ["a", "b/é", "c", "d"].map(|name| (name.to_owned(), ()));
         let items = BTreeMap::from(names);
-        let request = Request {
+        let request = EventsRequest {
             limit,
             next_token: token,
-            ..Request::default()
+            ..EventsRequest::default()
         };
         let answer = page("Names", &request, &items, |name, ()| json!(name)).unwrap();
         let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
@@ -91,9 +91,9 @@ mod tests {
             listed(Some(2), token),
             (vec!["c".to_owned(), "d".to_owned()], None)
         );
-        let request = Request {
+        let request = EventsRequest {
             next_token: Some("x".into()),
-            ..Request::default()
+            ..EventsRequest::default()
         };
         let items = BTreeMap::<String, ()>::new();
         let refused = page("Names", &request, &items, |name, ()| json!(name)).unwrap_err();

@@ -3,21 +3,21 @@
 
 use std::borrow::Cow;
 
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 /// One path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path(Vec<Step>);
+pub(super) struct JsonPath(Vec<PathStep>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+enum PathStep {
     Member(Box<str>),
     Element(usize),
     /// Every element of an array, or every member of an object.
     All,
 }
 
-impl Path {
+impl JsonPath {
     /// Reads a path; `None` for what is none.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut rest = text.strip_prefix('$')?;
@@ -29,17 +29,17 @@ impl Path {
                     let (name, after) = named.split_at(end);
                     let step = match name {
                         "" => return None,
-                        "*" => Step::All,
+                        "*" => PathStep::All,
                         name if name.contains(']') => return None,
-                        name => Step::Member(name.into()),
+                        name => PathStep::Member(name.into()),
                     };
                     (step, after)
                 }
                 None => {
                     let (index, after) = rest.strip_prefix('[')?.split_once(']')?;
                     let step = match index {
-                        "*" => Step::All,
-                        digits => Step::Element(digits.parse().ok()?),
+                        "*" => PathStep::All,
+                        digits => PathStep::Element(digits.parse().ok()?),
                     };
                     (step, after)
                 }
@@ -51,23 +51,23 @@ impl Path {
     }
 
     /// Where the path leads: with `*` an array of all that is found, without it what stands there, if anything.
-    pub(super) fn find<'n>(&self, root: &'n Node) -> Option<Cow<'n, Node>> {
+    pub(super) fn find<'n>(&self, root: &'n TreeValue) -> Option<Cow<'n, TreeValue>> {
         let mut found = vec![root];
         for step in &self.0 {
             found = found.into_iter().flat_map(|node| step.from(node)).collect();
         }
-        if self.0.contains(&Step::All) {
+        if self.0.contains(&PathStep::All) {
             let elements = found.into_iter().cloned().collect();
             let at = root.at;
             let value = NodeValue::Array(elements);
-            return Some(Cow::Owned(Node { value, at }));
+            return Some(Cow::Owned(TreeValue { value, at }));
         }
         found.into_iter().next().map(Cow::Borrowed)
     }
 }
 
-impl Step {
-    fn from<'n>(&self, node: &'n Node) -> Vec<&'n Node> {
+impl PathStep {
+    fn from<'n>(&self, node: &'n TreeValue) -> Vec<&'n TreeValue> {
         match (self, &node.value) {
             // Of a name that is repeated the last counts.
             (Self::Member(name), NodeValue::Object(members)) => {
@@ -97,15 +97,15 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, found: Option<&str>) {
-        let node = Node::parse(EVENT).unwrap();
-        let path = Path::parse(path).unwrap();
+        let node = TreeValue::parse(EVENT).unwrap();
+        let path = JsonPath::parse(path).unwrap();
         let text = path.find(&node).map(|node| node.to_json());
         assert_eq!(text.as_deref(), found);
     }
 
     #[test]
     fn paths_lead_to_values() {
-        check("$", Some(&Node::parse(EVENT).unwrap().to_json()));
+        check("$", Some(&TreeValue::parse(EVENT).unwrap().to_json()));
         check("$.detail-type", Some(r#""t""#));
         check("$.detail.a", Some(r#"{"b/c":1.50}"#));
         check("$.detail.a.b/c", Some("1.50"));
@@ -141,14 +141,14 @@ mod tests {
         /// Without `*` a path leads where the JSON pointer of the same steps leads.
         #[test]
         fn paths_are_pointers(json in any_json(), steps in prop::collection::vec(prop_oneof!["[ab]", "[0-3]"], 0..5)) {
-            let node = Node::parse(&json.to_string()).unwrap();
+            let node = TreeValue::parse(&json.to_string()).unwrap();
             let (mut path, mut pointer) = ("$".to_owned(), String::new());
             for step in &steps {
                 let is_index = step.starts_with(|c: char| c.is_ascii_digit());
                 path.push_str(&if is_index { format!("[{step}]") } else { format!(".{step}") });
                 pointer.push_str(&format!("/{step}"));
             }
-            let found = Path::parse(&path).unwrap().find(&node).map(|node| node.to_json());
+            let found = JsonPath::parse(&path).unwrap().find(&node).map(|node| node.to_json());
             // Objects here have no names that are digits, so a pointer's digits are indices as well.
             prop_assert_eq!(found, json.pointer(&pointer).map(ToString::to_string));
         }
@@ -160,7 +160,7 @@ mod tests {
             "", "detail", "$detail", "$.", "$..a", "$.a[", "$.a[x]", "$.a[-1]", "$.a['b']", "$.a]",
             "$[",
         ] {
-            assert_eq!(Path::parse(text), None, "{text}");
+            assert_eq!(JsonPath::parse(text), None, "{text}");
         }
     }
 }

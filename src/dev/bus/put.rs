@@ -5,17 +5,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::super::queue::api::Queues;
-use super::super::queue::wire::Message;
+use super::super::queue::api::QueueService;
+use super::super::queue::wire::InternalMessage;
 use super::super::refusal::Refusal;
 use super::super::sighting::Seen;
 use super::super::{Answer, body_of};
-use super::constraint::{BUS_OR_ARN, TRACE_HEADER, Violations, invalid};
-use super::event::Event;
-use super::rule::{Matcher, Rule};
+use super::constraint::{BUS_OR_ARN, ConstraintViolations, TRACE_HEADER, invalid};
+use super::event::BusEvent;
+use super::rule::{BusRule, RuleMatcher};
 use super::store::DEFAULT;
-use super::target::{Target, Undelivered};
-use super::wire::{Entry, Outcome};
+use super::target::{DeliveryFailure, RuleTarget};
+use super::wire::{PutEventsEntry, PutEventsResultEntry};
 
 /// The most entries of a call, and what all of them together must be smaller than (user guide, "PutEvents").
 const MOST_ENTRIES: usize = 10;
@@ -25,9 +25,9 @@ const BYTES: usize = 1_048_576;
 const TIME_BYTES: usize = 14;
 
 /// Refuses a call that is wrong as a whole.
-pub(super) fn check(entries: Option<&[Entry]>) -> Result<(), Refusal> {
-    let mut found = Violations::default();
-    let count = entries.map(<[Entry]>::len);
+pub(super) fn check(entries: Option<&[PutEventsEntry]>) -> Result<(), Refusal> {
+    let mut found = ConstraintViolations::default();
+    let count = entries.map(<[PutEventsEntry]>::len);
     let entries = entries.unwrap_or_default();
     match count {
         Some(count) if count > MOST_ENTRIES => {
@@ -51,7 +51,7 @@ pub(super) fn check(entries: Option<&[Entry]>) -> Result<(), Refusal> {
 }
 
 /// Entries as the service repeats them in a refusal (recorded).
-fn told(entries: &[Entry]) -> String {
+fn told(entries: &[PutEventsEntry]) -> String {
     let or_null = |text: &Option<String>| text.clone().unwrap_or_else(|| "null".into());
     let told = entries.iter().map(|entry| {
         let time = entry.time.map_or_else(|| "null".into(), |time| time.to_string());
@@ -69,7 +69,7 @@ fn told(entries: &[Entry]) -> String {
     told.collect::<Vec<String>>().join(", ")
 }
 
-fn size(entry: &Entry) -> usize {
+fn size(entry: &PutEventsEntry) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let resources = entry.resources.iter().flatten().map(String::len);
     let time = entry.time.map_or(0, |_| TIME_BYTES);
@@ -80,15 +80,15 @@ fn size(entry: &Entry) -> usize {
 /// Puts entries on their buses, one after the other. `matcher` gives what matches events of a bus; none where there is no such
 /// bus: EventBridge takes such events too, and drops them.
 pub(super) fn put(
-    entries: &[Entry],
+    entries: &[PutEventsEntry],
     region: &str,
-    queues: &Queues,
-    matcher: impl Fn(&Entry) -> Option<Arc<Matcher>>,
+    queues: &QueueService,
+    matcher: impl Fn(&PutEventsEntry) -> Option<Arc<RuleMatcher>>,
 ) -> Answer {
     let mut outcomes = Vec::with_capacity(entries.len());
     let mut failed = 0;
     for entry in entries {
-        match Event::try_new(entry, region, Timestamp::now()) {
+        match BusEvent::try_new(entry, region, Timestamp::now()) {
             Ok(event) => {
                 let matcher = matcher(entry);
                 let matched = matcher.as_ref();
@@ -103,7 +103,7 @@ pub(super) fn put(
                     Some(rules) => send(&event, &rules, queues),
                     None => tracing::warn!(event = event.id, "an event was put on no bus there is"),
                 }
-                outcomes.push(Outcome::Taken { event_id: event.id });
+                outcomes.push(PutEventsResultEntry::Taken { event_id: event.id });
             }
             Err(refused) => {
                 failed += 1;
@@ -114,14 +114,14 @@ pub(super) fn put(
     body_of(&json!({ "FailedEntryCount": failed, "Entries": outcomes }))
 }
 
-fn send(event: &Event, rules: &[&Arc<Rule>], queues: &Queues) {
+fn send(event: &BusEvent, rules: &[&Arc<BusRule>], queues: &QueueService) {
     for rule in rules {
         for target in rule.targets.values() {
             let message = target.message(event, &rule.arn, &rule.name);
             let sent = message.and_then(|mut message| {
                 message.from = Some((event.id.as_str().into(), rule.name.as_str().into()));
                 let sent = queues.deliver(&target.arn, message);
-                sent.map_err(|refusal| Undelivered {
+                sent.map_err(|refusal| DeliveryFailure {
                     code: match refusal.kind {
                         "QueueDoesNotExist" => "NO_RESOURCE",
                         _ => "SDK_CLIENT_ERROR",
@@ -137,7 +137,13 @@ fn send(event: &Event, rules: &[&Arc<Rule>], queues: &Queues) {
 }
 
 /// Sends what could not be sent to the target's dead-letter queue, with the reason as message attributes as in AWS.
-fn bury(event: &Event, rule: &Rule, target: &Target, why: Undelivered, queues: &Queues) {
+fn bury(
+    event: &BusEvent,
+    rule: &BusRule,
+    target: &RuleTarget,
+    why: DeliveryFailure,
+    queues: &QueueService,
+) {
     let (code, reason) = (why.code, why.message.clone());
     tracing::warn!(
         rule = rule.arn,
@@ -156,7 +162,7 @@ fn bury(event: &Event, rule: &Rule, target: &Target, why: Undelivered, queues: &
     let Some(dead_letters) = &target.dead_letters else {
         return;
     };
-    let message = Message {
+    let message = InternalMessage {
         body: event.text.clone(),
         group: None,
         from: Some((event.id.as_str().into(), rule.name.as_str().into())),

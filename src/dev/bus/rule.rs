@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::super::ACCOUNT;
 use super::super::refusal::Refusal;
-use super::target::Target;
-use super::wire::Tag;
-use crate::event::fields::Fields;
+use super::target::RuleTarget;
+use super::wire::ResourceTag;
+use crate::event::fields::FieldTrie;
 use crate::event::pattern::matching::PatternSet;
 use crate::event::pattern::{Pattern, PatternError};
 use crate::event::scan::scan;
@@ -24,7 +24,7 @@ pub(super) const STATES: [&str; 3] = [
 
 /// One rule.
 #[derive(Clone, Debug)]
-pub(super) struct Rule {
+pub(super) struct BusRule {
     pub(super) name: String,
     pub(super) arn: String,
     pub(super) bus: String,
@@ -34,12 +34,12 @@ pub(super) struct Rule {
     pub(super) state: String,
     pub(super) description: Option<String>,
     pub(super) role_arn: Option<String>,
-    pub(super) tags: Vec<Tag>,
+    pub(super) tags: Vec<ResourceTag>,
     /// By id.
-    pub(super) targets: BTreeMap<String, Target>,
+    pub(super) targets: BTreeMap<String, RuleTarget>,
 }
 
-impl Rule {
+impl BusRule {
     /// As lists and descriptions have it. Who made it is told in descriptions only.
     pub(super) fn told(&self, described: bool) -> Value {
         let mut told = json!({
@@ -89,24 +89,24 @@ pub(super) fn pattern(text: &str) -> Result<Pattern, Refusal> {
 
 /// The enabled rules of a bus.
 #[derive(Debug)]
-pub(super) struct Matcher {
-    fields: Fields,
+pub(super) struct RuleMatcher {
+    fields: FieldTrie,
     set: PatternSet,
-    rules: Vec<Arc<Rule>>,
+    rules: Vec<Arc<BusRule>>,
 }
 
-impl Matcher {
-    pub(super) fn new<'r>(rules: impl IntoIterator<Item = &'r Arc<Rule>>) -> Self {
+impl RuleMatcher {
+    pub(super) fn new<'r>(rules: impl IntoIterator<Item = &'r Arc<BusRule>>) -> Self {
         let enabled = rules.into_iter().filter(|rule| rule.state != "DISABLED");
-        let rules: Vec<Arc<Rule>> = enabled.cloned().collect();
-        let mut fields = Fields::new();
+        let rules: Vec<Arc<BusRule>> = enabled.cloned().collect();
+        let mut fields = FieldTrie::new();
         let patterns = rules.iter().map(|rule| &rule.pattern);
         let set = PatternSet::compile(patterns, &mut fields);
         Self { fields, set, rules }
     }
 
     /// The rules that match an event; none where that cannot be found out, which the log tells.
-    pub(super) fn matching(&self, event: &str) -> Vec<&Arc<Rule>> {
+    pub(super) fn matching(&self, event: &str) -> Vec<&Arc<BusRule>> {
         let body = Bytes::copy_from_slice(event.as_bytes());
         let mut found = Vec::new();
         let matched = match scan(&body, &self.fields) {
@@ -126,7 +126,7 @@ impl Matcher {
 /// Whether a pattern matches an event.
 pub(super) fn matches(text: &str, event: &str) -> Result<bool, Refusal> {
     let pattern = pattern(text)?;
-    let mut fields = Fields::new();
+    let mut fields = FieldTrie::new();
     let set = PatternSet::compile([&pattern], &mut fields);
     let body = Bytes::copy_from_slice(event.as_bytes());
     let invalid = |message: String| Refusal::new("ValidationException", message);

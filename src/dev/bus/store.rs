@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::super::ACCOUNT;
 use super::super::refusal::Refusal;
 use super::constraint::invalid;
-use super::rule::{Matcher, Rule};
-use super::target::Target;
-use super::wire::{DeadLetterConfig, Tag};
+use super::rule::{BusRule, RuleMatcher};
+use super::target::RuleTarget;
+use super::wire::{DeadLetterConfig, ResourceTag};
 
 /// The bus that every account has.
 pub(super) const DEFAULT: &str = "default";
@@ -24,15 +24,15 @@ const MOST_TAGS: usize = 50;
 
 /// What a bus was made with. Encryption and logs of a bus have no effect that a client could see.
 #[derive(Clone, Debug, Default)]
-pub(super) struct About {
+pub(super) struct BusSettings {
     pub(super) description: Option<String>,
     pub(super) kms_key: Option<String>,
     pub(super) dead_letters: Option<DeadLetterConfig>,
     pub(super) logs: Option<Value>,
-    pub(super) tags: Vec<Tag>,
+    pub(super) tags: Vec<ResourceTag>,
 }
 
-impl About {
+impl BusSettings {
     /// The members that were given, by their names.
     pub(super) fn told(&self) -> serde_json::Map<String, Value> {
         let members = [
@@ -49,17 +49,17 @@ impl About {
 }
 
 #[derive(Debug)]
-pub(super) struct Bus {
+pub(super) struct EventBus {
     name: String,
     arn: String,
-    about: About,
+    about: BusSettings,
     /// Seconds since 1970.
     created: f64,
-    rules: BTreeMap<String, Arc<Rule>>,
-    matcher: Arc<Matcher>,
+    rules: BTreeMap<String, Arc<BusRule>>,
+    matcher: Arc<RuleMatcher>,
 }
 
-impl Bus {
+impl EventBus {
     /// As lists have it, or with all that is known.
     pub(super) fn told(&self, described: bool) -> Value {
         let mut told = self.about.told();
@@ -77,16 +77,16 @@ impl Bus {
         &self.arn
     }
 
-    pub(super) fn rules(&self) -> &BTreeMap<String, Arc<Rule>> {
+    pub(super) fn rules(&self) -> &BTreeMap<String, Arc<BusRule>> {
         &self.rules
     }
 
     /// What matches events now; later changes do not touch it.
-    pub(super) fn matcher(&self) -> Arc<Matcher> {
+    pub(super) fn matcher(&self) -> Arc<RuleMatcher> {
         Arc::clone(&self.matcher)
     }
 
-    pub(super) fn rule(&self, name: &str) -> Result<&Rule, Refusal> {
+    pub(super) fn rule(&self, name: &str) -> Result<&BusRule, Refusal> {
         let rule = self.rules.get(name).map(Arc::as_ref);
         rule.ok_or_else(|| self.no_rule(name))
     }
@@ -100,18 +100,18 @@ impl Bus {
     pub(super) fn change<T>(
         &mut self,
         name: &str,
-        change: impl FnOnce(&mut Rule) -> Result<T, Refusal>,
+        change: impl FnOnce(&mut BusRule) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let Some(rule) = self.rules.get_mut(name) else {
             return Err(self.no_rule(name));
         };
         let changed = change(Arc::make_mut(rule))?;
-        self.matcher = Arc::new(Matcher::new(self.rules.values()));
+        self.matcher = Arc::new(RuleMatcher::new(self.rules.values()));
         Ok(changed)
     }
 
     /// Adds a rule or replaces one; a replaced rule's targets and tags stay.
-    pub(super) fn put(&mut self, mut rule: Rule) -> Result<(), Refusal> {
+    pub(super) fn put(&mut self, mut rule: BusRule) -> Result<(), Refusal> {
         match self.rules.get(&rule.name) {
             Some(known) => {
                 rule.targets = known.targets.clone();
@@ -121,25 +121,25 @@ impl Bus {
             None => {}
         }
         self.rules.insert(rule.name.clone(), Arc::new(rule));
-        self.matcher = Arc::new(Matcher::new(self.rules.values()));
+        self.matcher = Arc::new(RuleMatcher::new(self.rules.values()));
         Ok(())
     }
 
     /// Removes a rule without targets; one that does not exist is removed already.
     pub(super) fn remove(&mut self, name: &str) -> Result<(), Refusal> {
-        let has_targets = |rule: &Arc<Rule>| !rule.targets.is_empty();
+        let has_targets = |rule: &Arc<BusRule>| !rule.targets.is_empty();
         if self.rules.get(name).is_some_and(has_targets) {
             return Err(invalid("Rule can't be deleted since it has targets."));
         }
         self.rules.remove(name);
-        self.matcher = Arc::new(Matcher::new(self.rules.values()));
+        self.matcher = Arc::new(RuleMatcher::new(self.rules.values()));
         Ok(())
     }
 }
 
-impl Rule {
+impl BusRule {
     /// Adds targets or replaces those with the same ids: all or none.
-    pub(super) fn add(&mut self, targets: Vec<Target>) -> Result<(), Refusal> {
+    pub(super) fn add(&mut self, targets: Vec<RuleTarget>) -> Result<(), Refusal> {
         let mut all = self.targets.clone();
         all.extend(
             targets
@@ -156,23 +156,23 @@ impl Rule {
 
 /// All buses.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct EventBusStore {
     /// What the ARNs of everything begin with, up to the kind.
     prefix: String,
-    buses: BTreeMap<String, Bus>,
+    buses: BTreeMap<String, EventBus>,
 }
 
-impl Store {
+impl EventBusStore {
     pub(super) fn new(region: &str, now: f64) -> Self {
         let mut store = Self {
             prefix: format!("arn:aws:events:{region}:{ACCOUNT}:"),
             buses: BTreeMap::new(),
         };
-        store.insert(DEFAULT, About::default(), now);
+        store.insert(DEFAULT, BusSettings::default(), now);
         store
     }
 
-    pub(super) fn buses(&self) -> &BTreeMap<String, Bus> {
+    pub(super) fn buses(&self) -> &BTreeMap<String, EventBus> {
         &self.buses
     }
 
@@ -185,17 +185,22 @@ impl Store {
             .unwrap_or(name_or_arn)
     }
 
-    pub(super) fn bus(&self, name_or_arn: Option<&str>) -> Result<&Bus, Refusal> {
+    pub(super) fn bus(&self, name_or_arn: Option<&str>) -> Result<&EventBus, Refusal> {
         let name = self.name(name_or_arn);
         self.buses.get(name).ok_or_else(|| no_bus(name))
     }
 
-    pub(super) fn bus_mut(&mut self, name_or_arn: Option<&str>) -> Result<&mut Bus, Refusal> {
+    pub(super) fn bus_mut(&mut self, name_or_arn: Option<&str>) -> Result<&mut EventBus, Refusal> {
         let name = self.name(name_or_arn);
         self.buses.get_mut(name).ok_or_else(|| no_bus(name))
     }
 
-    pub(super) fn create(&mut self, name: &str, about: About, now: f64) -> Result<&Bus, Refusal> {
+    pub(super) fn create(
+        &mut self,
+        name: &str,
+        about: BusSettings,
+        now: f64,
+    ) -> Result<&EventBus, Refusal> {
         if self.buses.contains_key(name) {
             let message = format!("Event bus {name} already exists.");
             return Err(Refusal::new("ResourceAlreadyExistsException", message));
@@ -207,14 +212,14 @@ impl Store {
         self.bus(Some(name))
     }
 
-    fn insert(&mut self, name: &str, about: About, now: f64) {
-        let bus = Bus {
+    fn insert(&mut self, name: &str, about: BusSettings, now: f64) {
+        let bus = EventBus {
             name: name.to_owned(),
             arn: format!("{}event-bus/{name}", self.prefix),
             about,
             created: now,
             rules: BTreeMap::new(),
-            matcher: Arc::new(Matcher::new([])),
+            matcher: Arc::new(RuleMatcher::new([])),
         };
         self.buses.insert(name.to_owned(), bus);
     }
@@ -224,7 +229,7 @@ impl Store {
         if name == DEFAULT {
             return Err(invalid("Cannot delete event bus default."));
         }
-        let has_rules = |bus: &Bus| !bus.rules.is_empty();
+        let has_rules = |bus: &EventBus| !bus.rules.is_empty();
         if self.buses.get(name).is_some_and(has_rules) {
             return Err(invalid("Event bus can't be deleted since it has rules."));
         }
@@ -245,9 +250,9 @@ impl Store {
     pub(super) fn tags(
         &mut self,
         arn: &str,
-        change: impl FnOnce(&mut Vec<Tag>),
-    ) -> Result<Vec<Tag>, Refusal> {
-        let change = |tags: &mut Vec<Tag>| {
+        change: impl FnOnce(&mut Vec<ResourceTag>),
+    ) -> Result<Vec<ResourceTag>, Refusal> {
+        let change = |tags: &mut Vec<ResourceTag>| {
             let mut changed = tags.clone();
             change(&mut changed);
             if changed.len() > MOST_TAGS {

@@ -4,47 +4,47 @@
 //! the event goes to the target's dead-letter queue, or nowhere, and the log says so. Nothing in here is worth another try,
 //! so a retry policy is kept and has nothing to do.
 
-use super::super::queue::wire::Message;
+use super::super::queue::wire::InternalMessage;
 use super::super::refusal::Refusal;
-use super::constraint::{self, Violations, invalid};
-use super::event::Event;
-use super::path::Path;
-use super::template::{Fault, Template};
+use super::constraint::{self, ConstraintViolations, invalid};
+use super::event::BusEvent;
+use super::path::JsonPath;
+use super::template::{InputTemplate, InputTemplateError};
 use super::wire;
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::tree::TreeValue;
 
 /// A checked target.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
+pub(super) struct RuleTarget {
     pub(super) id: String,
     /// The queue's ARN.
     pub(super) arn: String,
     /// The ARN of the queue for what could not be sent.
     pub(super) dead_letters: Option<String>,
     /// As it was asked for.
-    pub(super) written: wire::Target,
-    input: Input,
+    pub(super) written: wire::TargetInputShape,
+    input: TargetInput,
 }
 
 /// What a target is sent.
 #[derive(Clone, Debug)]
-enum Input {
+enum TargetInput {
     Event,
     Constant(String),
-    Path(Path),
-    Template(Template),
+    Path(JsonPath),
+    Template(InputTemplate),
 }
 
 /// Why a target was not sent an event, in the words of AWS's dead letters (user guide, "Using dead-letter queues").
 #[derive(Debug)]
-pub(super) struct Undelivered {
+pub(super) struct DeliveryFailure {
     pub(super) code: &'static str,
     pub(super) message: String,
 }
 
-impl Target {
+impl RuleTarget {
     /// Checks a target. `queues` is what the ARNs of this process's queues begin with.
-    pub(super) fn try_new(written: wire::Target, queues: &str) -> Result<Self, Refusal> {
+    pub(super) fn try_new(written: wire::TargetInputShape, queues: &str) -> Result<Self, Refusal> {
         let id = written.id.clone().unwrap_or_default();
         let arn = written.arn.clone().unwrap_or_default();
         if !arn.starts_with("arn:") {
@@ -83,31 +83,30 @@ impl Target {
     /// The message for the queue.
     pub(super) fn message(
         &self,
-        event: &Event,
+        event: &BusEvent,
         rule_arn: &str,
         rule_name: &str,
-    ) -> Result<Message, Undelivered> {
-        let body =
-            match &self.input {
-                Input::Event => event.text.clone(),
-                Input::Constant(text) => text.clone(),
-                Input::Path(path) => {
-                    let found = event.tree().and_then(|tree| path.find(tree));
-                    let missing = || Undelivered {
-                        code: "INVALID_PARAMETER",
-                        message: "the event has nothing at InputPath".into(),
-                    };
-                    found.map(|node| node.to_json()).ok_or_else(missing)?
-                }
-                Input::Template(template) => template
-                    .write(event, rule_arn, rule_name)
-                    .ok_or_else(|| Undelivered {
-                        code: "INVALID_JSON",
-                        message: "the input transformer made no JSON of the event".into(),
-                    })?,
-            };
+    ) -> Result<InternalMessage, DeliveryFailure> {
+        let body = match &self.input {
+            TargetInput::Event => event.text.clone(),
+            TargetInput::Constant(text) => text.clone(),
+            TargetInput::Path(path) => {
+                let found = event.tree().and_then(|tree| path.find(tree));
+                let missing = || DeliveryFailure {
+                    code: "INVALID_PARAMETER",
+                    message: "the event has nothing at InputPath".into(),
+                };
+                found.map(|node| node.to_json()).ok_or_else(missing)?
+            }
+            TargetInput::Template(template) => template
+                .write(event, rule_arn, rule_name)
+                .ok_or_else(|| DeliveryFailure {
+                    code: "INVALID_JSON",
+                    message: "the input transformer made no JSON of the event".into(),
+                })?,
+        };
         let sqs = self.written.sqs_parameters.as_ref();
-        Ok(Message {
+        Ok(InternalMessage {
             body,
             group: sqs.and_then(|sqs| sqs.message_group_id.clone()),
             trace_header: event.trace_header.clone(),
@@ -117,46 +116,46 @@ impl Target {
     }
 }
 
-fn input(written: &wire::Target, id: &str) -> Result<Input, Refusal> {
+fn input(written: &wire::TargetInputShape, id: &str) -> Result<TargetInput, Refusal> {
     match (
         &written.input,
         &written.input_path,
         &written.input_transformer,
     ) {
-        (None, None, None) => Ok(Input::Event),
-        (Some(text), None, None) => match Node::parse(text) {
-            Ok(_) => Ok(Input::Constant(text.clone())),
+        (None, None, None) => Ok(TargetInput::Event),
+        (Some(text), None, None) => match TreeValue::parse(text) {
+            Ok(_) => Ok(TargetInput::Constant(text.clone())),
             Err(error) => Err(invalid(format!(
                 "JSON syntax error in input for target {id} at line {}, column {}.",
                 error.at.line, error.at.column
             ))),
         },
-        (None, Some(path), None) => match Path::parse(path) {
-            Some(path) => Ok(Input::Path(path)),
+        (None, Some(path), None) => match JsonPath::parse(path) {
+            Some(path) => Ok(TargetInput::Path(path)),
             None => Err(invalid(format!(
                 "Invalid InputPath for target {id}: {path}."
             ))),
         },
-        (None, None, Some(transformer)) => transform(transformer, id).map(Input::Template),
+        (None, None, Some(transformer)) => transform(transformer, id).map(TargetInput::Template),
         _ => Err(invalid(format!(
             "Only one of Input, InputPath, or InputTransformer must be provided for target {id}."
         ))),
     }
 }
 
-fn transform(transformer: &wire::InputTransformer, id: &str) -> Result<Template, Refusal> {
+fn transform(transformer: &wire::InputTransformer, id: &str) -> Result<InputTemplate, Refusal> {
     let paths = transformer.input_paths_map.clone().unwrap_or_default();
     let text = transformer.input_template.as_deref().unwrap_or_default();
-    Template::parse(text, &paths).map_err(|fault| {
+    InputTemplate::parse(text, &paths).map_err(|fault| {
         invalid(match fault {
-            Fault::Placeholder(name) => {
+            InputTemplateError::Placeholder(name) => {
                 format!("InputTemplate for target {id} contains invalid placeholder {name}.")
             }
-            Fault::Path(name) => {
+            InputTemplateError::Path(name) => {
                 let path = paths.get(&name).map(String::as_str).unwrap_or_default();
                 format!("Invalid InputPath for target {id}: {path}.")
             }
-            Fault::Form(at) => format!(
+            InputTemplateError::Form(at) => format!(
                 "Invalid InputTemplate for target {id} : [Source: (String)\"{text}\"; line: {}, column: {}].",
                 at.line, at.column
             ),
@@ -165,7 +164,7 @@ fn transform(transformer: &wire::InputTransformer, id: &str) -> Result<Template,
 }
 
 /// The constraints on targets' members.
-pub(super) fn check(targets: &[wire::Target], found: &mut Violations) {
+pub(super) fn check(targets: &[wire::TargetInputShape], found: &mut ConstraintViolations) {
     for (index, target) in targets.iter().enumerate() {
         let at = |member: &str| format!("targets.{}.member.{member}", index + 1);
         found.required(&at("id"), target.id.as_deref(), constraint::NAME);

@@ -10,38 +10,38 @@
 
 use std::collections::BTreeMap;
 
-use super::event::Event;
-use super::path::Path;
-use crate::event::pattern::tree::{Node, NodeValue, Position, quoted};
+use super::event::BusEvent;
+use super::path::JsonPath;
+use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue, quoted};
 
 /// A checked template.
 #[derive(Clone, Debug)]
-pub(super) struct Template {
-    pieces: Vec<Piece>,
-    form: Form,
+pub(super) struct InputTemplate {
+    pieces: Vec<TemplatePiece>,
+    form: TemplateForm,
 }
 
 /// What a template is as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum TemplateForm {
     Json,
     /// Strings in quotes.
     Text,
 }
 
 #[derive(Clone, Debug)]
-enum Piece {
+enum TemplatePiece {
     Literal(String),
     Placeholder {
-        variable: Variable,
+        variable: TemplateVariable,
         /// Whether it stands inside of a string.
         inside: bool,
     },
 }
 
 #[derive(Clone, Debug)]
-enum Variable {
-    Path(Path),
+enum TemplateVariable {
+    Path(JsonPath),
     RuleArn,
     RuleName,
     IngestionTime,
@@ -55,68 +55,80 @@ const STAND_IN: char = '\u{e000}';
 
 /// Why a template is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum InputTemplateError {
     /// A placeholder that names neither a path nor a reserved variable.
     Placeholder(String),
     /// A name whose path is none.
     Path(String),
     /// Neither JSON nor strings.
-    Form(Position),
+    Form(TextPosition),
 }
 
-impl Template {
+impl InputTemplate {
     /// Reads a template with the paths that its placeholders name.
-    pub(super) fn parse(text: &str, paths: &BTreeMap<String, String>) -> Result<Self, Fault> {
+    pub(super) fn parse(
+        text: &str,
+        paths: &BTreeMap<String, String>,
+    ) -> Result<Self, InputTemplateError> {
         let mut variables = BTreeMap::new();
         for (name, path) in paths {
-            let path = Path::parse(path).ok_or_else(|| Fault::Path(name.clone()))?;
+            let path =
+                JsonPath::parse(path).ok_or_else(|| InputTemplateError::Path(name.clone()))?;
             variables.insert(name.as_str(), path);
         }
         let pieces = split(text, &variables)?;
-        let form = form(&pieces).map_err(Fault::Form)?;
+        let form = form(&pieces).map_err(InputTemplateError::Form)?;
         Ok(Self { pieces, form })
     }
 
     /// What the template makes of an event; `None` where that has to be JSON and is not.
-    pub(super) fn write(&self, event: &Event, rule_arn: &str, rule_name: &str) -> Option<String> {
+    pub(super) fn write(
+        &self,
+        event: &BusEvent,
+        rule_arn: &str,
+        rule_name: &str,
+    ) -> Option<String> {
         let mut out = String::new();
         for piece in &self.pieces {
             let (variable, inside) = match piece {
-                Piece::Literal(text) => {
+                TemplatePiece::Literal(text) => {
                     out.push_str(text);
                     continue;
                 }
-                Piece::Placeholder { variable, inside } => (variable, *inside),
+                TemplatePiece::Placeholder { variable, inside } => (variable, *inside),
             };
             let text = |out: &mut String, text: &str| match inside {
                 true => out.push_str(text),
                 false => out.push_str(&quoted(text.as_bytes())),
             };
             match variable {
-                Variable::RuleArn => text(&mut out, rule_arn),
-                Variable::RuleName => text(&mut out, rule_name),
-                Variable::IngestionTime => text(&mut out, &event.ingested),
-                Variable::Event => out.push_str(&event.without_detail),
-                Variable::EventJson => out.push_str(&event.text),
-                Variable::Path(path) => match event.tree().and_then(|tree| path.find(tree)) {
+                TemplateVariable::RuleArn => text(&mut out, rule_arn),
+                TemplateVariable::RuleName => text(&mut out, rule_name),
+                TemplateVariable::IngestionTime => text(&mut out, &event.ingested),
+                TemplateVariable::Event => out.push_str(&event.without_detail),
+                TemplateVariable::EventJson => out.push_str(&event.text),
+                TemplateVariable::Path(path) => match event.tree().and_then(|tree| path.find(tree))
+                {
                     None => text(&mut out, ""),
                     Some(found) => match &found.value {
                         NodeValue::String(found) => text(&mut out, &String::from_utf8_lossy(found)),
-                        _ if inside && self.form == Form::Text => write_plain(&mut out, &found),
+                        _ if inside && self.form == TemplateForm::Text => {
+                            write_plain(&mut out, &found)
+                        }
                         _ => out.push_str(&found.to_json()),
                     },
                 },
             }
         }
         match self.form {
-            Form::Text => Some(out),
-            Form::Json => Node::parse(&out).ok().map(|node| node.to_json()),
+            TemplateForm::Text => Some(out),
+            TemplateForm::Json => TreeValue::parse(&out).ok().map(|node| node.to_json()),
         }
     }
 }
 
 /// A value as text has it: JSON without the quotes of its names and strings.
-fn write_plain(out: &mut String, node: &Node) {
+fn write_plain(out: &mut String, node: &TreeValue) {
     match &node.value {
         NodeValue::Object(members) => {
             out.push('{');
@@ -141,19 +153,22 @@ fn write_plain(out: &mut String, node: &Node) {
     }
 }
 
-fn variable(name: &str, paths: &BTreeMap<&str, Path>) -> Option<Variable> {
+fn variable(name: &str, paths: &BTreeMap<&str, JsonPath>) -> Option<TemplateVariable> {
     match name {
-        "aws.events.rule-arn" => Some(Variable::RuleArn),
-        "aws.events.rule-name" => Some(Variable::RuleName),
-        "aws.events.event.ingestion-time" => Some(Variable::IngestionTime),
-        "aws.events.event" => Some(Variable::Event),
-        "aws.events.event.json" => Some(Variable::EventJson),
-        name => paths.get(name).cloned().map(Variable::Path),
+        "aws.events.rule-arn" => Some(TemplateVariable::RuleArn),
+        "aws.events.rule-name" => Some(TemplateVariable::RuleName),
+        "aws.events.event.ingestion-time" => Some(TemplateVariable::IngestionTime),
+        "aws.events.event" => Some(TemplateVariable::Event),
+        "aws.events.event.json" => Some(TemplateVariable::EventJson),
+        name => paths.get(name).cloned().map(TemplateVariable::Path),
     }
 }
 
 /// Splits a template at its placeholders, watching which stand inside of strings.
-fn split(text: &str, paths: &BTreeMap<&str, Path>) -> Result<Vec<Piece>, Fault> {
+fn split(
+    text: &str,
+    paths: &BTreeMap<&str, JsonPath>,
+) -> Result<Vec<TemplatePiece>, InputTemplateError> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut inside = false;
@@ -161,10 +176,10 @@ fn split(text: &str, paths: &BTreeMap<&str, Path>) -> Result<Vec<Piece>, Fault> 
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         if let Some((name, after)) = placeholder(rest) {
-            let variable =
-                variable(name, paths).ok_or_else(|| Fault::Placeholder(name.to_owned()))?;
-            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
-            pieces.push(Piece::Placeholder { variable, inside });
+            let variable = variable(name, paths)
+                .ok_or_else(|| InputTemplateError::Placeholder(name.to_owned()))?;
+            pieces.push(TemplatePiece::Literal(std::mem::take(&mut literal)));
+            pieces.push(TemplatePiece::Placeholder { variable, inside });
             rest = after;
             escaped = false;
             continue;
@@ -176,7 +191,7 @@ fn split(text: &str, paths: &BTreeMap<&str, Path>) -> Result<Vec<Piece>, Fault> 
         literal.push(c);
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
     }
-    pieces.push(Piece::Literal(literal));
+    pieces.push(TemplatePiece::Literal(literal));
     Ok(pieces)
 }
 
@@ -188,34 +203,34 @@ fn placeholder(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether a template is JSON or strings, whatever its placeholders become.
-fn form(pieces: &[Piece]) -> Result<Form, Position> {
+fn form(pieces: &[TemplatePiece]) -> Result<TemplateForm, TextPosition> {
     let mut text = String::new();
     for piece in pieces {
         match piece {
-            Piece::Literal(literal) => text.push_str(literal),
-            Piece::Placeholder { inside: true, .. } => text.push(STAND_IN),
-            Piece::Placeholder { inside: false, .. } => text.push('0'),
+            TemplatePiece::Literal(literal) => text.push_str(literal),
+            TemplatePiece::Placeholder { inside: true, .. } => text.push(STAND_IN),
+            TemplatePiece::Placeholder { inside: false, .. } => text.push('0'),
         }
     }
     if text.trim_start().starts_with('"') {
         let strings = serde_json::Deserializer::from_str(&text).into_iter::<String>();
         for string in strings {
-            string.map_err(|error| Position {
+            string.map_err(|error| TextPosition {
                 line: error.line(),
                 column: error.column(),
             })?;
         }
-        return Ok(Form::Text);
+        return Ok(TemplateForm::Text);
     }
-    let node = Node::parse(&text).map_err(|error| error.at)?;
+    let node = TreeValue::parse(&text).map_err(|error| error.at)?;
     match stood_in_for_a_name(&node) {
         Some(at) => Err(at),
-        None => Ok(Form::Json),
+        None => Ok(TemplateForm::Json),
     }
 }
 
 /// Where a placeholder is part of a member's name, which it must not be.
-fn stood_in_for_a_name(node: &Node) -> Option<Position> {
+fn stood_in_for_a_name(node: &TreeValue) -> Option<TextPosition> {
     match &node.value {
         NodeValue::Object(members) => members.iter().find_map(|member| {
             let named = member.key.contains(STAND_IN).then_some(member.key_at);
@@ -230,7 +245,7 @@ fn stood_in_for_a_name(node: &Node) -> Option<Position> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::wire::Entry;
+    use super::super::wire::PutEventsEntry;
     use super::*;
 
     const ARN: &str = "arn:aws:events:us-east-1:000000000000:rule/shop/orders";
@@ -250,22 +265,22 @@ mod tests {
             .into()
     }
 
-    fn event() -> Event {
-        let entry = Entry {
+    fn event() -> BusEvent {
+        let entry = PutEventsEntry {
             source: Some("shop".into()),
             detail_type: Some("t".into()),
             detail: Some(
                 r#"{"instance-id":"i-01","state":"RUNNING","numbers":[1,2.50],"null":null,"quote":"a \"b\""}"#
                     .into(),
             ),
-            ..Entry::default()
+            ..PutEventsEntry::default()
         };
-        Event::try_new(&entry, "us-east-1", "2026-11-25T15:17:06Z".parse().unwrap()).unwrap()
+        BusEvent::try_new(&entry, "us-east-1", "2026-11-25T15:17:06Z".parse().unwrap()).unwrap()
     }
 
     #[track_caller]
     fn check(template: &str, written: Option<&str>) {
-        let template = Template::parse(template, &paths()).unwrap();
+        let template = InputTemplate::parse(template, &paths()).unwrap();
         let event = event();
         let out = template.write(&event, ARN, "orders");
         let out = out.map(|out| out.replace(&event.id, "ID"));
@@ -313,7 +328,7 @@ mod tests {
     fn whole_events() {
         let text = r#"{"event": <aws.events.event>, "json": <aws.events.event.json>}"#;
         let event = event();
-        let out = Template::parse(text, &paths())
+        let out = InputTemplate::parse(text, &paths())
             .unwrap()
             .write(&event, ARN, "orders");
         let wanted = format!(
@@ -364,15 +379,15 @@ mod tests {
         #[test]
         fn values_arrive_as_they_are(text in r#"[ -~é\n\t]{0,12}"#, number: i64, list in prop::collection::vec("[ -~]{0,4}", 0..3)) {
             let value = serde_json::json!({ "text": text, "number": number, "list": list });
-            let entry = Entry {
+            let entry = PutEventsEntry {
                 source: Some("shop".into()),
                 detail_type: Some("t".into()),
                 detail: Some(serde_json::json!({ "instance-id": value, "state": text }).to_string()),
-                ..Entry::default()
+                ..PutEventsEntry::default()
             };
-            let event = Event::try_new(&entry, "r", jiff::Timestamp::UNIX_EPOCH).unwrap();
+            let event = BusEvent::try_new(&entry, "r", jiff::Timestamp::UNIX_EPOCH).unwrap();
             let template = r#"{ "whole": <instance>, "text": [<state>], "fixed": "<> é" }"#;
-            let out = Template::parse(template, &paths()).unwrap().write(&event, ARN, "orders").unwrap();
+            let out = InputTemplate::parse(template, &paths()).unwrap().write(&event, ARN, "orders").unwrap();
             let out: serde_json::Value = serde_json::from_str(&out).unwrap();
             let wanted = serde_json::json!({ "whole": value, "text": [text], "fixed": "<> é" });
             prop_assert_eq!(out, wanted);
@@ -381,7 +396,7 @@ mod tests {
         /// No text makes the reading of templates panic, and what is read can be written.
         #[test]
         fn any_text_is_read_or_refused(text in r#"[<>{}\[\]":,a-z0-9 \\]{0,24}"#) {
-            if let Ok(template) = Template::parse(&text, &paths()) {
+            if let Ok(template) = InputTemplate::parse(&text, &paths()) {
                 let _ = template.write(&event(), ARN, "orders");
             }
         }
@@ -389,14 +404,14 @@ mod tests {
 
     #[test]
     fn what_is_no_template() {
-        let fault = |text: &str| Template::parse(text, &paths()).unwrap_err();
+        let fault = |text: &str| InputTemplate::parse(text, &paths()).unwrap_err();
         assert_eq!(
             fault(r#""<unknown>""#),
-            Fault::Placeholder("unknown".into())
+            InputTemplateError::Placeholder("unknown".into())
         );
         assert_eq!(
             fault("<aws.events.x>"),
-            Fault::Placeholder("aws.events.x".into())
+            InputTemplateError::Placeholder("aws.events.x".into())
         );
         for text in [
             "instance <instance> is in <state>",
@@ -408,13 +423,13 @@ mod tests {
             r#""a" <state>"#,
             r#""a"#,
         ] {
-            assert!(matches!(fault(text), Fault::Form(_)), "{text}");
+            assert!(matches!(fault(text), InputTemplateError::Form(_)), "{text}");
         }
         let mut bad = paths();
         bad.insert("bad".into(), "detail".into());
         assert_eq!(
-            Template::parse("<bad>", &bad).unwrap_err(),
-            Fault::Path("bad".into())
+            InputTemplate::parse("<bad>", &bad).unwrap_err(),
+            InputTemplateError::Path("bad".into())
         );
     }
 }

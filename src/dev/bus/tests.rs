@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::queue::api::Queues;
-use super::api::Buses;
+use super::super::queue::api::QueueService;
+use super::api::EventBusService;
 
-fn buses() -> Buses {
-    Buses::new("us-east-1", Arc::new(Queues::new("us-east-1")))
+fn buses() -> EventBusService {
+    EventBusService::new("us-east-1", Arc::new(QueueService::new("us-east-1")))
 }
 
 /// What an action answers, or its error's name and words.
-fn answer(buses: &Buses, action: &str, request: &Value) -> Result<Value, (&'static str, String)> {
+fn answer(
+    buses: &EventBusService,
+    action: &str,
+    request: &Value,
+) -> Result<Value, (&'static str, String)> {
     match buses.act(action, request.to_string().as_bytes()) {
         Ok(body) => Ok(serde_json::from_slice(&body).unwrap()),
         Err(refusal) => Err((refusal.kind, refusal.message)),
@@ -20,7 +24,7 @@ fn answer(buses: &Buses, action: &str, request: &Value) -> Result<Value, (&'stat
 }
 
 #[track_caller]
-fn refused(buses: &Buses, action: &str, request: &Value, kind: &str) -> String {
+fn refused(buses: &EventBusService, action: &str, request: &Value, kind: &str) -> String {
     let (told, message) = answer(buses, action, request).unwrap_err();
     assert_eq!(told, kind, "{message}");
     message

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Request {
+pub(super) struct EventsRequest {
     pub(super) name: Option<String>,
     pub(super) name_prefix: Option<String>,
     pub(super) event_bus_name: Option<String>,
@@ -16,7 +16,7 @@ pub(super) struct Request {
     pub(super) kms_key_identifier: Option<String>,
     pub(super) dead_letter_config: Option<DeadLetterConfig>,
     pub(super) log_config: Option<Value>,
-    pub(super) tags: Option<Vec<Tag>>,
+    pub(super) tags: Option<Vec<ResourceTag>>,
     pub(super) tag_keys: Option<Vec<String>>,
     #[serde(rename = "ResourceARN")]
     pub(super) resource_arn: Option<String>,
@@ -25,19 +25,19 @@ pub(super) struct Request {
     pub(super) state: Option<String>,
     pub(super) role_arn: Option<String>,
     pub(super) rule: Option<String>,
-    pub(super) targets: Option<Vec<Target>>,
+    pub(super) targets: Option<Vec<TargetInputShape>>,
     pub(super) ids: Option<Vec<String>>,
     pub(super) target_arn: Option<String>,
     pub(super) limit: Option<i64>,
     pub(super) next_token: Option<String>,
-    pub(super) entries: Option<Vec<Entry>>,
+    pub(super) entries: Option<Vec<PutEventsEntry>>,
     pub(super) event: Option<String>,
 }
 
 /// An event as it is put on a bus.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Entry {
+pub(super) struct PutEventsEntry {
     /// Seconds since 1970.
     pub(super) time: Option<f64>,
     pub(super) source: Option<String>,
@@ -51,7 +51,7 @@ pub(super) struct Entry {
 /// What became of an entry.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Outcome {
+pub(super) enum PutEventsResultEntry {
     #[serde(rename_all = "PascalCase")]
     Taken { event_id: String },
     #[serde(rename_all = "PascalCase")]
@@ -63,7 +63,7 @@ pub(super) enum Outcome {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Tag {
+pub(super) struct ResourceTag {
     pub(super) key: String,
     pub(super) value: String,
 }
@@ -78,7 +78,7 @@ pub(super) struct DeadLetterConfig {
 /// Where a rule sends what it matches, and as what.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Target {
+pub(super) struct TargetInputShape {
     pub(super) id: Option<String>,
     pub(super) arn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,21 +8,21 @@ use axum::http::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::dev::rest::refusal::Refusal;
+use crate::dev::rest::refusal::RestError;
 use crate::dev::rest::{self, milliseconds};
 
 /// The largest page of a list (IoT API model, PageSize), and what is asked for where nothing is said.
 const PAGE: usize = 250;
 
 /// A call's parts.
-pub(super) struct Asked {
+pub(super) struct ApiRequest {
     pub(super) path: HashMap<String, String>,
     pub(super) query: HashMap<String, String>,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-impl Asked {
+impl ApiRequest {
     /// A part of the path.
     pub(super) fn named(&self, name: &str) -> &str {
         self.path.get(name).map_or("", String::as_str)
@@ -34,32 +34,32 @@ impl Asked {
     }
 
     /// A parameter of the query that is true or false; false where it is left out.
-    pub(super) fn flag(&self, name: &str) -> Result<bool, Refusal> {
+    pub(super) fn flag(&self, name: &str) -> Result<bool, RestError> {
         match self.of_query(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(other) => Err(Refusal::invalid(format!(
+            Some(other) => Err(RestError::invalid(format!(
                 "{name} is `{other}`; true or false is wanted"
             ))),
         }
     }
 
     /// A header that the call cannot do without.
-    pub(super) fn header(&self, name: &str) -> Result<&str, Refusal> {
+    pub(super) fn header(&self, name: &str) -> Result<&str, RestError> {
         let value = self.headers.get(name);
         let value = value.and_then(|value| value.to_str().ok());
-        value.ok_or_else(|| Refusal::invalid(format!("the header `{name}` is missing")))
+        value.ok_or_else(|| RestError::invalid(format!("the header `{name}` is missing")))
     }
 
     /// The body as the model has it; no body is an empty one.
-    pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+    pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, RestError> {
         let body: &[u8] = if self.body.is_empty() {
             b"{}"
         } else {
             &self.body
         };
         serde_json::from_slice(body)
-            .map_err(|error| Refusal::invalid(format!("the body cannot be read: {error}")))
+            .map_err(|error| RestError::invalid(format!("the body cannot be read: {error}")))
     }
 
     /// One page of what is there, and the marker of the next; both by the order of numbers, which `number` tells.
@@ -68,9 +68,9 @@ impl Asked {
         mut all: Vec<T>,
         (size, marker): (&str, &str),
         number: impl Fn(&T) -> u64,
-    ) -> Result<(Vec<T>, Option<String>), Refusal> {
+    ) -> Result<(Vec<T>, Option<String>), RestError> {
         let asked = self.of_query(size).map(str::parse).transpose();
-        let asked = asked.map_err(|_| Refusal::invalid(format!("{size} is no number")))?;
+        let asked = asked.map_err(|_| RestError::invalid(format!("{size} is no number")))?;
         let count = rest::page(size, asked, PAGE, PAGE)?;
         let ascending = self.flag("isAscendingOrder")?;
         let behind = rest::behind(marker, self.of_query(marker))?;
@@ -81,7 +81,7 @@ impl Asked {
         if !behind.is_empty() {
             let last: u64 = behind
                 .parse()
-                .map_err(|_| Refusal::invalid(format!("{marker} is none that was given out")))?;
+                .map_err(|_| RestError::invalid(format!("{marker} is none that was given out")))?;
             all.retain(|item| match ascending {
                 true => number(item) > last,
                 false => number(item) < last,
@@ -97,12 +97,12 @@ impl Asked {
 
 /// Names in order, a page of them, by the marker that the last one makes.
 pub(super) fn page_of_names(
-    asked: &Asked,
+    asked: &ApiRequest,
     (size, marker): (&str, &str),
     names: impl Iterator<Item = String>,
-) -> Result<(Vec<String>, Option<String>), Refusal> {
+) -> Result<(Vec<String>, Option<String>), RestError> {
     let count = asked.of_query(size).map(str::parse).transpose();
-    let count = count.map_err(|_| Refusal::invalid(format!("{size} is no number")))?;
+    let count = count.map_err(|_| RestError::invalid(format!("{size} is no number")))?;
     let count = rest::page(size, count, PAGE, PAGE)?;
     let behind = rest::behind(marker, asked.of_query(marker))?;
     let mut names: Vec<String> = names.filter(|name| *name > behind).collect();

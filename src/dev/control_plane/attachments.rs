@@ -5,11 +5,11 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, page_of_names};
+use super::asked::{ApiRequest, page_of_names};
 use super::policies::{PAGES, summary};
-use super::registry::State;
-use crate::dev::rest::Answer;
-use crate::dev::rest::refusal::Refusal;
+use super::registry::RegistryState;
+use crate::dev::rest::RestAnswer;
+use crate::dev::rest::refusal::RestError;
 
 /// The most policies of a certificate (AWS General Reference, "AWS IoT Core endpoints and quotas").
 const POLICIES: usize = 10;
@@ -18,26 +18,26 @@ const POLICIES: usize = 10;
 const PRINCIPAL: &str = "x-amzn-iot-principal";
 
 #[derive(Deserialize)]
-struct Body {
+struct AttachmentBody {
     target: String,
 }
 
-fn no_target(target: &str) -> Refusal {
-    Refusal::absent(format!(
+fn no_target(target: &str) -> RestError {
+    RestError::absent(format!(
         "there is no target `{target}`; a registered certificate or a thing group is wanted, by its ARN"
     ))
 }
 
-fn attach_to(state: &mut State, name: &str, target: &str) -> Answer {
+fn attach_to(state: &mut RegistryState, name: &str, target: &str) -> RestAnswer {
     if !state.policies.contains_key(name) {
-        return Err(Refusal::absent(format!("there is no policy `{name}`")));
+        return Err(RestError::absent(format!("there is no policy `{name}`")));
     }
     if !state.has_target(target) {
         return Err(no_target(target));
     }
     let names = state.attached.entry(target.to_owned()).or_default();
     if !names.contains(name) && names.len() >= POLICIES {
-        return Err(Refusal::beyond(format!(
+        return Err(RestError::beyond(format!(
             "`{target}` has {POLICIES} policies, and no more are possible"
         )));
     }
@@ -46,9 +46,9 @@ fn attach_to(state: &mut State, name: &str, target: &str) -> Answer {
     Ok(None)
 }
 
-fn detach_from(state: &mut State, name: &str, target: &str) -> Answer {
+fn detach_from(state: &mut RegistryState, name: &str, target: &str) -> RestAnswer {
     if !state.policies.contains_key(name) {
-        return Err(Refusal::absent(format!("there is no policy `{name}`")));
+        return Err(RestError::absent(format!("there is no policy `{name}`")));
     }
     if !state.has_target(target) {
         return Err(no_target(target));
@@ -63,29 +63,29 @@ fn detach_from(state: &mut State, name: &str, target: &str) -> Answer {
     Ok(None)
 }
 
-pub(super) fn attach(state: &mut State, asked: &Asked) -> Answer {
-    let Body { target } = asked.body()?;
+pub(super) fn attach(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
+    let AttachmentBody { target } = asked.body()?;
     attach_to(state, asked.named("policyName"), &target)
 }
 
-pub(super) fn detach(state: &mut State, asked: &Asked) -> Answer {
-    let Body { target } = asked.body()?;
+pub(super) fn detach(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
+    let AttachmentBody { target } = asked.body()?;
     detach_from(state, asked.named("policyName"), &target)
 }
 
 /// The older form of [`attach`].
-pub(super) fn attach_principal(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn attach_principal(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let target = asked.header(PRINCIPAL)?;
     attach_to(state, asked.named("policyName"), target)
 }
 
 /// The older form of [`detach`].
-pub(super) fn detach_principal(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn detach_principal(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let target = asked.header(PRINCIPAL)?;
     detach_from(state, asked.named("policyName"), target)
 }
 
-fn policies_of(state: &State, asked: &Asked, target: &str) -> Answer {
+fn policies_of(state: &RegistryState, asked: &ApiRequest, target: &str) -> RestAnswer {
     if !state.has_target(target) {
         return Err(no_target(target));
     }
@@ -100,19 +100,19 @@ fn policies_of(state: &State, asked: &Asked, target: &str) -> Answer {
     Ok(Some(json!({ "policies": policies, "nextMarker": next })))
 }
 
-pub(super) fn policies(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn policies(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     policies_of(state, asked, asked.named("target"))
 }
 
 /// The older form of [`policies`].
-pub(super) fn policies_of_principal(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn policies_of_principal(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     policies_of(state, asked, asked.header(PRINCIPAL)?)
 }
 
-pub(super) fn targets(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn targets(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("policyName");
     if !state.policies.contains_key(name) {
-        return Err(Refusal::absent(format!("there is no policy `{name}`")));
+        return Err(RestError::absent(format!("there is no policy `{name}`")));
     }
     let targets = state.targets(name).cloned();
     let (targets, next) = page_of_names(asked, PAGES, targets)?;

@@ -10,39 +10,47 @@ use rcgen::{CertificateParams, DnType, KeyPair};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, seconds};
+use super::asked::{ApiRequest, seconds};
 use super::policies::PAGES;
-use super::registry::{Certificate, State, Status, room};
-use super::x509::{Read, read, read_pem};
+use super::registry::{CertificateStatus, RegisteredCertificate, RegistryState, room};
+use super::x509::{ParsedCertificate, read, read_pem};
 use crate::dev::ACCOUNT;
 use crate::dev::pem::pem;
-use crate::dev::rest::Answer;
-use crate::dev::rest::refusal::Refusal;
+use crate::dev::rest::RestAnswer;
+use crate::dev::rest::refusal::RestError;
 
 /// The name that IoT Core gives to the certificates that it makes.
 const NAME: &str = "AWS IoT Certificate";
 
-fn absent(id: &str) -> Refusal {
-    Refusal::absent(format!("there is no certificate `{id}`"))
+fn absent(id: &str) -> RestError {
+    RestError::absent(format!("there is no certificate `{id}`"))
 }
 
 /// The certificate that a call names.
-fn found<'s>(state: &'s mut State, asked: &Asked) -> Result<&'s mut Certificate, Refusal> {
+fn found<'s>(
+    state: &'s mut RegistryState,
+    asked: &ApiRequest,
+) -> Result<&'s mut RegisteredCertificate, RestError> {
     let id = asked.named("certificateId");
     let certificate = state.certificates.get_mut(id);
     certificate.ok_or_else(|| absent(id))
 }
 
 /// Holds a certificate from now on; its ARN.
-fn hold(state: &mut State, read: Read, status: Status, is_ours: bool) -> Result<String, Refusal> {
+fn hold(
+    state: &mut RegistryState,
+    read: ParsedCertificate,
+    status: CertificateStatus,
+    is_ours: bool,
+) -> Result<String, RestError> {
     let arn = state.arn("cert", &read.id);
     if state.certificates.contains_key(&read.id) {
         let why = "the certificate is registered already";
-        return Err(Refusal::exists(why, &read.id, arn));
+        return Err(RestError::exists(why, &read.id, arn));
     }
     room(state.certificates.len(), "certificates")?;
     let (id, now) = (read.id.clone(), SystemTime::now());
-    let certificate = Certificate {
+    let certificate = RegisteredCertificate {
         number: state.number(),
         read,
         status,
@@ -57,34 +65,43 @@ fn hold(state: &mut State, read: Read, status: Status, is_ours: bool) -> Result<
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Registration {
+struct RegisterCertificateInput {
     certificate_pem: String,
     status: Option<String>,
 }
 
-pub(super) fn register(state: &mut State, asked: &Asked) -> Answer {
-    let asked: Registration = asked.body()?;
-    let status = asked.status.as_deref().map(Status::parse).transpose()?;
-    let read = read_pem(&asked.certificate_pem).map_err(Refusal::bad_certificate)?;
+pub(super) fn register(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
+    let asked: RegisterCertificateInput = asked.body()?;
+    let status = asked
+        .status
+        .as_deref()
+        .map(CertificateStatus::parse)
+        .transpose()?;
+    let read = read_pem(&asked.certificate_pem).map_err(RestError::bad_certificate)?;
     let id = read.id.clone();
-    let arn = hold(state, read, status.unwrap_or(Status::Inactive), false)?;
+    let arn = hold(
+        state,
+        read,
+        status.unwrap_or(CertificateStatus::Inactive),
+        false,
+    )?;
     Ok(Some(json!({ "certificateArn": arn, "certificateId": id })))
 }
 
 /// Makes a key and a certificate that it signs itself: P-256, where IoT Core makes RSA keys of 2,048 bits.
-pub(super) fn create(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn create(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let is_active = asked.flag("setAsActive")?;
-    let failed = |error: rcgen::Error| Refusal::unavailable(error.to_string());
+    let failed = |error: rcgen::Error| RestError::unavailable(error.to_string());
     let key = KeyPair::generate().map_err(failed)?;
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name.push(DnType::CommonName, NAME);
     let certificate = parameters.self_signed(&key).map_err(failed)?;
-    let read = read(certificate.der()).map_err(Refusal::unavailable)?;
+    let read = read(certificate.der()).map_err(RestError::unavailable)?;
     let (id, text) = (read.id.clone(), read.pem.clone());
     let status = if is_active {
-        Status::Active
+        CertificateStatus::Active
     } else {
-        Status::Inactive
+        CertificateStatus::Inactive
     };
     let arn = hold(state, read, status, true)?;
     Ok(Some(json!({
@@ -98,7 +115,7 @@ pub(super) fn create(state: &mut State, asked: &Asked) -> Answer {
     })))
 }
 
-pub(super) fn one(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn one(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let id = asked.named("certificateId");
     let arn = state.arn("cert", id);
     let certificate = found(state, asked)?;
@@ -120,7 +137,7 @@ pub(super) fn one(state: &mut State, asked: &Asked) -> Answer {
 }
 
 /// As IoT Core has it: who was registered without an authority must name the host by SNI there. It is not asked for here.
-fn mode(certificate: &Certificate) -> &'static str {
+fn mode(certificate: &RegisteredCertificate) -> &'static str {
     if certificate.is_ours {
         "DEFAULT"
     } else {
@@ -128,10 +145,10 @@ fn mode(certificate: &Certificate) -> &'static str {
     }
 }
 
-pub(super) fn list(state: &mut State, asked: &Asked) -> Answer {
-    let all: Vec<&Certificate> = state.certificates.values().collect();
+pub(super) fn list(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
+    let all: Vec<&RegisteredCertificate> = state.certificates.values().collect();
     let (page, next) = asked.page(all, PAGES, |certificate| certificate.number)?;
-    let told = |certificate: &&Certificate| {
+    let told = |certificate: &&RegisteredCertificate| {
         let id = &certificate.read.id;
         json!({
             "certificateArn": state.arn("cert", id),
@@ -147,9 +164,9 @@ pub(super) fn list(state: &mut State, asked: &Asked) -> Answer {
     ))
 }
 
-pub(super) fn update(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn update(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let status = asked.of_query("newStatus").unwrap_or_default();
-    let status = Status::parse(status)?;
+    let status = CertificateStatus::parse(status)?;
     let certificate = found(state, asked)?;
     certificate.status = status;
     certificate.modified = SystemTime::now();
@@ -157,22 +174,22 @@ pub(super) fn update(state: &mut State, asked: &Asked) -> Answer {
     Ok(None)
 }
 
-pub(super) fn delete(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn delete(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let id = asked.named("certificateId");
     let arn = state.arn("cert", id);
     let by_force = asked.flag("forceDelete")?;
-    if found(state, asked)?.status == Status::Active {
-        return Err(Refusal::certificate_state(format!(
+    if found(state, asked)?.status == CertificateStatus::Active {
+        return Err(RestError::certificate_state(format!(
             "certificate `{id}` is ACTIVE; make it INACTIVE or REVOKED first"
         )));
     }
     if state.things_of(&arn).next().is_some() {
-        return Err(Refusal::in_use(format!(
+        return Err(RestError::in_use(format!(
             "certificate `{id}` is attached to a thing; detach it first"
         )));
     }
     if !by_force && state.attached_to(&arn).next().is_some() {
-        return Err(Refusal::in_use(format!(
+        return Err(RestError::in_use(format!(
             "policies are attached to certificate `{id}`; detach them first"
         )));
     }

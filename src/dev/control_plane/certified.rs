@@ -9,10 +9,10 @@
 
 use std::sync::Arc;
 
-use super::registry::{Registry, State, Status};
+use super::registry::{CertificateStatus, IotRegistry, RegistryState};
 use super::x509::id;
 use crate::access::Documents;
-use crate::policy::context::{Certificate, Context, Principal, Thing};
+use crate::policy::context::{ClientCertificate, ClientPrincipal, ClientThing, Context};
 use crate::policy::scope::Scope;
 use crate::policy::told::Policies;
 use crate::port::{
@@ -20,19 +20,19 @@ use crate::port::{
 };
 
 /// Lets in whom certificates let in.
-pub struct Certified {
-    registry: Registry,
+pub struct CertificateAuthorizer {
+    registry: IotRegistry,
     /// What the ARNs of requests begin with.
     scope: Scope,
     others: Arc<dyn Authorizer>,
 }
 
 /// What the registry knows of a certificate.
-enum Standing {
+enum CertificateState {
     /// It lets nobody in.
-    Refused(Status),
+    Refused(CertificateStatus),
     /// It is active.
-    Active(Active),
+    Active(ActiveCertificate),
     /// Nobody has registered it.
     Unknown {
         /// Whether there ever was a policy.
@@ -40,15 +40,15 @@ enum Standing {
     },
 }
 
-struct Active {
+struct ActiveCertificate {
     policies: Policies,
-    facts: Certificate,
-    thing: Option<Thing>,
+    facts: ClientCertificate,
+    thing: Option<ClientThing>,
 }
 
-impl Certified {
+impl CertificateAuthorizer {
     /// With a registry, at an endpoint with this scope, in front of another authorizer.
-    pub fn new(registry: Registry, scope: Scope, others: Arc<dyn Authorizer>) -> Self {
+    pub fn new(registry: IotRegistry, scope: Scope, others: Arc<dyn Authorizer>) -> Self {
         Self {
             registry,
             scope,
@@ -61,12 +61,14 @@ impl Certified {
         let client_id = presented.login.as_ref().map(|login| &*login.client_id);
         let standing = standing(&self.registry.state(), &id, client_id.unwrap_or_default());
         match standing {
-            Standing::Refused(status) => Err(Refusal::BadCredentials(format!(
+            CertificateState::Refused(status) => Err(Refusal::BadCredentials(format!(
                 "certificate `{id}` is {}; help: aws iot update-certificate --certificate-id {id} --new-status ACTIVE",
                 status.as_str()
             ))),
-            Standing::Active(active) => self.active(presented, &id, active).await,
-            Standing::Unknown { had_policy } => self.unknown(presented, &id, had_policy).await,
+            CertificateState::Active(active) => self.active(presented, &id, active).await,
+            CertificateState::Unknown { had_policy } => {
+                self.unknown(presented, &id, had_policy).await
+            }
         }
     }
 
@@ -75,7 +77,7 @@ impl Certified {
         &self,
         presented: &Presented,
         id: &str,
-        active: Active,
+        active: ActiveCertificate,
     ) -> Result<Authentication, Refusal> {
         let shown = match self.others.authenticate(presented).await {
             Ok(Authentication::Known(identity)) => Some(identity),
@@ -90,7 +92,7 @@ impl Certified {
             add(&mut policies, &granted.policies);
         }
         let mut context = Context::default();
-        context.principal = Some(Principal::Certificate);
+        context.principal = Some(ClientPrincipal::Certificate);
         context.certificate = Some(active.facts);
         context.thing = active.thing;
         let arn = self.registry.state().arn("cert", id);
@@ -152,7 +154,7 @@ impl Certified {
         );
         tracing::error!("a client may do nothing: {why}");
         let mut context = Context::default();
-        context.principal = Some(Principal::Certificate);
+        context.principal = Some(ClientPrincipal::Certificate);
         Documents {
             role: None,
             policies: Arc::default(),
@@ -182,14 +184,14 @@ fn grounds(identity: &Identity, presented: &Presented) -> Option<Grounds> {
     })
 }
 
-fn standing(state: &State, id: &str, client_id: &str) -> Standing {
+fn standing(state: &RegistryState, id: &str, client_id: &str) -> CertificateState {
     let Some(certificate) = state.certificates.get(id) else {
-        return Standing::Unknown {
+        return CertificateState::Unknown {
             had_policy: state.had_policy,
         };
     };
-    if certificate.status != Status::Active {
-        return Standing::Refused(certificate.status);
+    if certificate.status != CertificateStatus::Active {
+        return CertificateState::Refused(certificate.status);
     }
     let arn = state.arn("cert", id);
     let thing = state.thing_of(&arn, client_id);
@@ -208,14 +210,14 @@ fn standing(state: &State, id: &str, client_id: &str) -> Standing {
             }
         }
     }
-    Standing::Active(Active {
+    CertificateState::Active(ActiveCertificate {
         policies,
         facts: certificate.read.facts.clone(),
         thing,
     })
 }
 
-impl Authorizer for Certified {
+impl Authorizer for CertificateAuthorizer {
     fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
         let tls = presented.tls.as_ref();
         match tls.and_then(|tls| tls.certificate.as_ref()) {

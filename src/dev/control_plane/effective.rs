@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::asked::Asked;
+use super::asked::ApiRequest;
 use super::policies::summary;
-use super::registry::State;
-use crate::dev::rest::Answer;
-use crate::dev::rest::refusal::Refusal;
-use crate::policy::arn::Arn;
-use crate::policy::context::{Context, Principal};
+use super::registry::RegistryState;
+use crate::dev::rest::RestAnswer;
+use crate::dev::rest::refusal::RestError;
+use crate::policy::arn::ResourceArn;
+use crate::policy::context::{ClientPrincipal, Context};
 use crate::policy::document::Document;
 use crate::policy::evaluate::{Decision, Request, Verdict, decide};
 
@@ -32,14 +32,14 @@ const ACTIONS: [(&str, &str); 4] = [
 
 /// The names of the policies that count for a principal as the client of a thing.
 fn counting(
-    state: &State,
+    state: &RegistryState,
     principal: Option<&str>,
     thing: Option<&str>,
-) -> Result<BTreeSet<String>, Refusal> {
+) -> Result<BTreeSet<String>, RestError> {
     let mut names = BTreeSet::new();
     if let Some(principal) = principal {
         if !state.has_target(principal) {
-            return Err(Refusal::absent(format!(
+            return Err(RestError::absent(format!(
                 "there is no certificate or thing group `{principal}`"
             )));
         }
@@ -59,17 +59,17 @@ fn counting(
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Whose {
+struct EffectivePoliciesInput {
     principal: Option<String>,
     cognito_identity_pool_id: Option<String>,
 }
 
-pub(super) fn policies(state: &mut State, asked: &Asked) -> Answer {
-    let whose: Whose = asked.body()?;
+pub(super) fn policies(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
+    let whose: EffectivePoliciesInput = asked.body()?;
     no_cognito(whose.cognito_identity_pool_id.as_deref())?;
     let thing = asked.of_query("thingName");
     if thing.is_some_and(|name| !state.things.contains_key(name)) {
-        return Err(Refusal::absent("there is no such thing"));
+        return Err(RestError::absent("there is no such thing"));
     }
     let names = counting(state, whose.principal.as_deref(), thing)?;
     let told = |name: &String| {
@@ -85,19 +85,19 @@ pub(super) fn policies(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({ "effectivePolicies": policies })))
 }
 
-fn no_cognito(pool: Option<&str>) -> Result<(), Refusal> {
+fn no_cognito(pool: Option<&str>) -> Result<(), RestError> {
     match pool {
         None => Ok(()),
-        Some(_) => Err(Refusal::invalid("there are no Cognito identities here")),
+        Some(_) => Err(RestError::invalid("there are no Cognito identities here")),
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Test {
+struct TestAuthorizationInput {
     principal: Option<String>,
     cognito_identity_pool_id: Option<String>,
-    auth_infos: Vec<Question>,
+    auth_infos: Vec<AuthInfo>,
     #[serde(default)]
     policy_names_to_add: Vec<String>,
     #[serde(default)]
@@ -106,22 +106,22 @@ struct Test {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Question {
+struct AuthInfo {
     action_type: Option<String>,
     resources: Vec<String>,
 }
 
 /// The policies of a test, by name, and who asks.
-struct Grounds {
+struct TestedPolicies {
     policies: Vec<(String, Document)>,
     context: Context,
 }
 
-pub(super) fn test(state: &mut State, asked: &Asked) -> Answer {
-    let test: Test = asked.body()?;
+pub(super) fn test(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
+    let test: TestAuthorizationInput = asked.body()?;
     no_cognito(test.cognito_identity_pool_id.as_deref())?;
     if test.auth_infos.is_empty() || test.auth_infos.len() > QUESTIONS {
-        return Err(Refusal::invalid(format!(
+        return Err(RestError::invalid(format!(
             "authInfos has {}; 1 to {QUESTIONS} are possible",
             test.auth_infos.len()
         )));
@@ -133,7 +133,11 @@ pub(super) fn test(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({ "authResults": results })))
 }
 
-fn grounds(state: &State, asked: &Asked, test: &Test) -> Result<Grounds, Refusal> {
+fn grounds(
+    state: &RegistryState,
+    asked: &ApiRequest,
+    test: &TestAuthorizationInput,
+) -> Result<TestedPolicies, RestError> {
     let principal = test.principal.as_deref();
     let client_id = asked.of_query("clientId");
     let thing = principal.and_then(|arn| state.thing_of(arn, client_id.unwrap_or_default()));
@@ -141,7 +145,7 @@ fn grounds(state: &State, asked: &Asked, test: &Test) -> Result<Grounds, Refusal
     let mut names = counting(state, principal, name)?;
     for name in &test.policy_names_to_add {
         if !state.policies.contains_key(name) {
-            return Err(Refusal::absent(format!("there is no policy `{name}`")));
+            return Err(RestError::absent(format!("there is no policy `{name}`")));
         }
         names.insert(name.clone());
     }
@@ -150,35 +154,39 @@ fn grounds(state: &State, asked: &Asked, test: &Test) -> Result<Grounds, Refusal
     let certificate = certificate.and_then(|id| state.certificates.get(id));
     let mut context = Context::default();
     context.client_id = client_id.map(Into::into);
-    context.principal = certificate.map(|_| Principal::Certificate);
+    context.principal = certificate.map(|_| ClientPrincipal::Certificate);
     context.thing = thing;
     context.certificate = certificate.map(|certificate| certificate.read.facts.clone());
     let policies = names.into_iter().filter_map(|name| {
         let version = state.policies.get(&name)?.in_force()?;
         Some((name, version.document.clone()))
     });
-    Ok(Grounds {
+    Ok(TestedPolicies {
         policies: policies.collect(),
         context,
     })
 }
 
-fn answer(state: &State, grounds: &Grounds, question: &Question) -> Result<Value, Refusal> {
+fn answer(
+    state: &RegistryState,
+    grounds: &TestedPolicies,
+    question: &AuthInfo,
+) -> Result<Value, RestError> {
     let kind = question.action_type.as_deref().unwrap_or_default();
     let action = ACTIONS.into_iter().find(|(known, _)| *known == kind);
     let (_, action) = action.ok_or_else(|| {
         let known = ACTIONS.map(|(known, _)| known).join(", ");
-        Refusal::invalid(format!("actionType is `{kind}`; one of {known} is wanted"))
+        RestError::invalid(format!("actionType is `{kind}`; one of {known} is wanted"))
     })?;
     let decided = |resource: &String| {
         if resource.splitn(6, ':').count() < 6 {
-            return Err(Refusal::invalid(format!(
+            return Err(RestError::invalid(format!(
                 "the resource is `{resource}`; an ARN is wanted"
             )));
         }
         let request = Request {
             action,
-            resource: Arn::new(resource),
+            resource: ResourceArn::new(resource),
             context: &grounds.context,
         };
         let documents = grounds.policies.iter().map(|(_, document)| document);
@@ -194,7 +202,7 @@ fn answer(state: &State, grounds: &Grounds, question: &Question) -> Result<Value
         Verdict::ExplicitDeny => 2,
     };
     let verdict = verdicts.max_by_key(rank);
-    let verdict = verdict.ok_or_else(|| Refusal::invalid("no resource is asked about"))?;
+    let verdict = verdict.ok_or_else(|| RestError::invalid("no resource is asked about"))?;
     let mut told = told(state, grounds, verdict, &decisions);
     told.insert(
         "authInfo".into(),
@@ -204,8 +212,8 @@ fn answer(state: &State, grounds: &Grounds, question: &Question) -> Result<Value
 }
 
 fn told(
-    state: &State,
-    grounds: &Grounds,
+    state: &RegistryState,
+    grounds: &TestedPolicies,
     verdict: Verdict,
     decisions: &[Decision],
 ) -> Map<String, Value> {

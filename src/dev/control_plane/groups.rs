@@ -9,11 +9,11 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, page_of_names, seconds};
-use super::registry::{State, room};
+use super::asked::{ApiRequest, page_of_names, seconds};
+use super::registry::{RegistryState, room};
 use super::things::{PAGES, checked};
-use crate::dev::rest::Answer;
-use crate::dev::rest::refusal::Refusal;
+use crate::dev::rest::RestAnswer;
+use crate::dev::rest::refusal::RestError;
 use crate::dev::uuid::uuid;
 
 /// How many groups a thing may be in, and how deep groups may lie (AWS General Reference, "AWS IoT Device Management quotas").
@@ -22,14 +22,14 @@ const DEPTH: usize = 7;
 
 /// A thing group.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct ThingGroup {
     id: String,
     parent: Option<String>,
     things: BTreeSet<String>,
     created: SystemTime,
 }
 
-impl Group {
+impl ThingGroup {
     /// A thing is gone.
     pub(super) fn forget(&mut self, thing: &str) {
         self.things.remove(thing);
@@ -38,30 +38,30 @@ impl Group {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Founded {
+struct CreateThingGroupInput {
     parent_group_name: Option<String>,
 }
 
-pub(super) fn create(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn create(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = checked(asked.named("thingGroupName"))?;
     let arn = state.arn("thinggroup", name);
-    let parent = asked.body::<Founded>()?.parent_group_name;
+    let parent = asked.body::<CreateThingGroupInput>()?.parent_group_name;
     if state.groups.contains_key(name) {
         let why = format!("there is a thing group `{name}` already");
-        return Err(Refusal::exists(why, name, arn));
+        return Err(RestError::exists(why, name, arn));
     }
     if let Some(parent) = &parent {
         if !state.groups.contains_key(parent) {
             return Err(no_group(parent));
         }
         if state.line(parent).count() >= DEPTH {
-            return Err(Refusal::invalid(format!(
+            return Err(RestError::invalid(format!(
                 "groups lie up to {DEPTH} deep, and `{parent}` lies so deep already"
             )));
         }
     }
     room(state.groups.len(), "thing groups")?;
-    let group = Group {
+    let group = ThingGroup {
         id: uuid(),
         parent,
         things: BTreeSet::new(),
@@ -72,7 +72,7 @@ pub(super) fn create(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(told))
 }
 
-pub(super) fn one(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn one(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("thingGroupName");
     let group = state.groups.get(name).ok_or_else(|| no_group(name))?;
     let above = group.parent.iter().flat_map(|parent| state.line(parent));
@@ -93,25 +93,29 @@ pub(super) fn one(state: &mut State, asked: &Asked) -> Answer {
 }
 
 /// A group where others name it.
-fn reference(state: &State, name: &str) -> Value {
+fn reference(state: &RegistryState, name: &str) -> Value {
     json!({ "groupName": name, "groupArn": state.arn("thinggroup", name) })
 }
 
-fn references(state: &State, asked: &Asked, names: impl Iterator<Item = String>) -> Answer {
+fn references(
+    state: &RegistryState,
+    asked: &ApiRequest,
+    names: impl Iterator<Item = String>,
+) -> RestAnswer {
     let (names, next) = page_of_names(asked, PAGES, names)?;
     let groups: Vec<Value> = names.iter().map(|name| reference(state, name)).collect();
     Ok(Some(json!({ "thingGroups": groups, "nextToken": next })))
 }
 
-pub(super) fn list(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn list(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     references(state, asked, state.groups.keys().cloned())
 }
 
 /// The groups that a thing is in, without those above them.
-pub(super) fn of_thing(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn of_thing(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let thing = asked.named("thingName");
     if !state.things.contains_key(thing) {
-        return Err(Refusal::absent(format!("there is no thing `{thing}`")));
+        return Err(RestError::absent(format!("there is no thing `{thing}`")));
     }
     let groups = state.groups.iter();
     let of = groups.filter(|(_, group)| group.things.contains(thing));
@@ -119,7 +123,7 @@ pub(super) fn of_thing(state: &mut State, asked: &Asked) -> Answer {
 }
 
 /// The things of a group, and of those below it where that is asked for.
-pub(super) fn things(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn things(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("thingGroupName");
     if !state.groups.contains_key(name) {
         return Err(no_group(name));
@@ -134,16 +138,16 @@ pub(super) fn things(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({ "things": things, "nextToken": next })))
 }
 
-fn no_group(name: &str) -> Refusal {
-    Refusal::absent(format!("there is no thing group `{name}`"))
+fn no_group(name: &str) -> RestError {
+    RestError::absent(format!("there is no thing group `{name}`"))
 }
 
-pub(super) fn delete(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn delete(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("thingGroupName");
     let arn = state.arn("thinggroup", name);
     let mut groups = state.groups.values();
     if groups.any(|group| group.parent.as_deref() == Some(name)) {
-        return Err(Refusal::invalid(format!(
+        return Err(RestError::invalid(format!(
             "thing group `{name}` has groups below it; delete them first"
         )));
     }
@@ -156,22 +160,22 @@ pub(super) fn delete(state: &mut State, asked: &Asked) -> Answer {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Membership {
+struct ThingGroupMember {
     thing_group_name: Option<String>,
     thing_group_arn: Option<String>,
     thing_name: Option<String>,
     thing_arn: Option<String>,
 }
 
-impl Membership {
+impl ThingGroupMember {
     /// The names of the group and the thing, however they were given.
-    fn names(&self, state: &State) -> Result<(String, String), Refusal> {
+    fn names(&self, state: &RegistryState) -> Result<(String, String), RestError> {
         let of = |name: &Option<String>, arn: &Option<String>, kind: &str| {
             let head = state.arn(kind, "");
             let of_arn = arn.as_deref().and_then(|arn| arn.strip_prefix(&head));
             let name = name.as_deref().or(of_arn);
             name.map(str::to_owned)
-                .ok_or_else(|| Refusal::invalid(format!("no {kind} is named")))
+                .ok_or_else(|| RestError::invalid(format!("no {kind} is named")))
         };
         Ok((
             of(&self.thing_group_name, &self.thing_group_arn, "thinggroup")?,
@@ -180,14 +184,14 @@ impl Membership {
     }
 }
 
-pub(super) fn join(state: &mut State, asked: &Asked) -> Answer {
-    let (group, thing) = asked.body::<Membership>()?.names(state)?;
+pub(super) fn join(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
+    let (group, thing) = asked.body::<ThingGroupMember>()?.names(state)?;
     if !state.things.contains_key(&thing) {
-        return Err(Refusal::absent(format!("there is no thing `{thing}`")));
+        return Err(RestError::absent(format!("there is no thing `{thing}`")));
     }
     let of = state.groups.values();
     if of.filter(|group| group.things.contains(&thing)).count() >= GROUPS {
-        return Err(Refusal::invalid(format!(
+        return Err(RestError::invalid(format!(
             "thing `{thing}` is in {GROUPS} groups, and no more are possible"
         )));
     }
@@ -197,15 +201,15 @@ pub(super) fn join(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({})))
 }
 
-pub(super) fn leave(state: &mut State, asked: &Asked) -> Answer {
-    let (group, thing) = asked.body::<Membership>()?.names(state)?;
+pub(super) fn leave(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
+    let (group, thing) = asked.body::<ThingGroupMember>()?.names(state)?;
     let found = state.groups.get_mut(&group);
     found.ok_or_else(|| no_group(&group))?.things.remove(&thing);
     state.concerns_everybody();
     Ok(Some(json!({})))
 }
 
-impl State {
+impl RegistryState {
     /// The ARNs of the groups that a thing is in, and of those above them.
     pub(super) fn groups_of(&self, thing: &str) -> BTreeSet<String> {
         let groups = self.groups.iter();

@@ -29,15 +29,15 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use serde_json::json;
 
-use self::asked::Asked;
-use self::registry::{Concerned, Registry, State};
+use self::asked::ApiRequest;
+use self::registry::{AffectedPrincipals, IotRegistry, RegistryState};
 use super::broker::Broker;
-use super::rest::refusal::Refusal;
-use super::rest::{self, Answer, Manner};
+use super::rest::refusal::RestError;
+use super::rest::{self, RestAnswer, RestResponder};
 use super::server::LARGEST_BODY;
 
 /// What one call does.
-type Act = fn(&mut State, &Asked) -> Answer;
+type ApiHandler = fn(&mut RegistryState, &ApiRequest) -> RestAnswer;
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
@@ -47,7 +47,7 @@ const DELETE: MethodFilter = MethodFilter::DELETE;
 
 /// The calls that are offered: action, method, path.
 #[rustfmt::skip]
-const CALLS: [(&str, MethodFilter, &str, Act); 41] = [
+const CALLS: [(&str, MethodFilter, &str, ApiHandler); 41] = [
     ("CreatePolicy", POST, "/policies/{policyName}", policies::create),
     ("GetPolicy", GET, "/policies/{policyName}", policies::one),
     ("ListPolicies", GET, "/policies", policies::list),
@@ -99,37 +99,37 @@ pub(super) fn actions() -> impl Iterator<Item = &'static str> {
 
 /// The control plane in front of one broker.
 #[derive(Clone)]
-pub(super) struct ControlPlane(Arc<Plane>);
+pub(super) struct ControlPlane(Arc<ControlPlaneApi>);
 
-struct Plane {
-    registry: Registry,
+struct ControlPlaneApi {
+    registry: IotRegistry,
     broker: Broker,
     /// Where MQTT clients with certificates connect: what DescribeEndpoint tells.
     endpoint: Option<String>,
-    manner: Manner,
+    manner: RestResponder,
 }
 
 /// What the control plane is made of, beside the broker.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct ControlPlaneParts {
     /// What it changes, and the broker's authorizer asks.
-    pub registry: Registry,
+    pub registry: IotRegistry,
     /// Host and port of the broker, such as `127.0.0.1:8883`.
     pub endpoint: Option<String>,
 }
 
-type Params = Result<RawPathParams, RawPathParamsRejection>;
+type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 type Pairs = Result<Query<HashMap<String, String>>, QueryRejection>;
 type Body = Result<Bytes, BytesRejection>;
 
 impl ControlPlane {
-    pub(super) fn new(parts: Parts, broker: Broker, delay: Duration) -> Self {
+    pub(super) fn new(parts: ControlPlaneParts, broker: Broker, delay: Duration) -> Self {
         let faults = broker.faults();
-        Self(Arc::new(Plane {
+        Self(Arc::new(ControlPlaneApi {
             registry: parts.registry,
             endpoint: parts.endpoint,
             broker,
-            manner: Manner {
+            manner: RestResponder {
                 delay,
                 faults,
                 throttled: StatusCode::BAD_REQUEST,
@@ -143,7 +143,7 @@ impl ControlPlane {
         for (action, method, path, act) in CALLS {
             let plane = Arc::clone(&self.0);
             let handler =
-                async move |params: Params, pairs: Pairs, headers: HeaderMap, body: Body| {
+                async move |params: PathParams, pairs: Pairs, headers: HeaderMap, body: Body| {
                     match asked(params, pairs, headers, body) {
                         Ok(asked) => plane.call(action, act, &asked).await,
                         Err(refusal) => refusal.answer(),
@@ -154,19 +154,24 @@ impl ControlPlane {
         let plane = Arc::clone(&self.0);
         let endpoint = async move |pairs: Pairs| match pairs {
             Ok(Query(query)) => plane.describe_endpoint(&query).await,
-            Err(rejection) => Refusal::from(rejection).answer(),
+            Err(rejection) => RestError::from(rejection).answer(),
         };
         router
             .route("/endpoint", on(GET, endpoint))
-            .method_not_allowed_fallback(async || Refusal::method().answer())
+            .method_not_allowed_fallback(async || RestError::method().answer())
             .layer(DefaultBodyLimit::max(LARGEST_BODY))
     }
 }
 
-fn asked(params: Params, pairs: Pairs, headers: HeaderMap, body: Body) -> Result<Asked, Refusal> {
+fn asked(
+    params: PathParams,
+    pairs: Pairs,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<ApiRequest, RestError> {
     let (params, Query(query)) = (params?, pairs?);
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    Ok(Asked {
+    Ok(ApiRequest {
         path: params.iter().map(owned).collect(),
         query,
         headers,
@@ -176,15 +181,15 @@ fn asked(params: Params, pairs: Pairs, headers: HeaderMap, body: Body) -> Result
 
 /// What is answered to a call of the control plane that is not offered.
 pub(super) fn not_offered(method: &str, path: &str) -> Response {
-    Refusal::not_offered(format!(
+    RestError::not_offered(format!(
         "eventcast dev does not offer `{method} {path}` of IoT Core; docs/certificates.md lists what it does"
     ))
     .answer()
 }
 
-impl Plane {
-    async fn call(&self, action: &'static str, act: Act, asked: &Asked) -> Response {
-        let call = rest::Call::of(action);
+impl ControlPlaneApi {
+    async fn call(&self, action: &'static str, act: ApiHandler, asked: &ApiRequest) -> Response {
+        let call = rest::RestCall::of(action);
         let acted = || {
             let (answer, concerned) = self.registry.act(|state| act(state, asked));
             self.tell(&concerned);
@@ -194,22 +199,22 @@ impl Plane {
     }
 
     /// Connections whose permissions may have changed ask again, before the call is answered.
-    fn tell(&self, concerned: &Concerned) {
+    fn tell(&self, concerned: &AffectedPrincipals) {
         match concerned {
-            Concerned::Nobody => {}
-            Concerned::Certificates(ids) => self.broker.ask_again(|id| ids.contains(id)),
-            Concerned::Everybody => self.broker.ask_again(|_| true),
+            AffectedPrincipals::Nobody => {}
+            AffectedPrincipals::Certificates(ids) => self.broker.ask_again(|id| ids.contains(id)),
+            AffectedPrincipals::Everybody => self.broker.ask_again(|_| true),
         }
     }
 
     async fn describe_endpoint(&self, query: &HashMap<String, String>) -> Response {
-        let call = rest::Call::of("DescribeEndpoint");
+        let call = rest::RestCall::of("DescribeEndpoint");
         let kind = query.get("endpointType").map_or("iot:Data", String::as_str);
         let told = || match (kind, &self.endpoint) {
             ("iot:Data" | "iot:Data-ATS", Some(endpoint)) => {
                 Ok(Some(json!({ "endpointAddress": endpoint })))
             }
-            _ => Err(Refusal::invalid(format!(
+            _ => Err(RestError::invalid(format!(
                 "the endpoint's type is `{kind}`; iot:Data-ATS and iot:Data are here"
             ))),
         };

@@ -8,10 +8,10 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, seconds};
-use super::registry::{Policy, State, Version, room};
-use crate::dev::rest::Answer;
-use crate::dev::rest::refusal::Refusal;
+use super::asked::{ApiRequest, seconds};
+use super::registry::{PolicyVersion, RegisteredPolicy, RegistryState, room};
+use crate::dev::rest::RestAnswer;
+use crate::dev::rest::refusal::RestError;
 use crate::dev::uuid::uuid;
 use crate::policy::deploy::target::PolicyName;
 use crate::policy::deploy::text::PolicyText;
@@ -25,17 +25,17 @@ pub(super) const PAGES: (&str, &str) = ("pageSize", "marker");
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Draft {
+struct PolicyInput {
     policy_document: String,
 }
 
 /// The document of a call, checked.
-fn version(asked: &Asked, id: u32) -> Result<Version, Refusal> {
-    let Draft { policy_document } = asked.body()?;
-    let malformed = |why: String| Refusal::malformed_policy(why);
+fn version(asked: &ApiRequest, id: u32) -> Result<PolicyVersion, RestError> {
+    let PolicyInput { policy_document } = asked.body()?;
+    let malformed = |why: String| RestError::malformed_policy(why);
     PolicyText::parse(&policy_document).map_err(|unfit| malformed(unfit.to_string()))?;
     let document = Document::parse(&policy_document);
-    Ok(Version {
+    Ok(PolicyVersion {
         id,
         document: document.map_err(|error| malformed(error.to_string()))?,
         text: policy_document,
@@ -43,40 +43,43 @@ fn version(asked: &Asked, id: u32) -> Result<Version, Refusal> {
     })
 }
 
-fn absent(name: &str) -> Refusal {
-    Refusal::absent(format!("there is no policy `{name}`"))
+fn absent(name: &str) -> RestError {
+    RestError::absent(format!("there is no policy `{name}`"))
 }
 
 /// The policy that a call names.
-fn found<'s>(state: &'s mut State, asked: &Asked) -> Result<&'s mut Policy, Refusal> {
+fn found<'s>(
+    state: &'s mut RegistryState,
+    asked: &ApiRequest,
+) -> Result<&'s mut RegisteredPolicy, RestError> {
     let name = asked.named("policyName");
     let policy = state.policies.get_mut(name);
     policy.ok_or_else(|| absent(name))
 }
 
 /// The version that a call names.
-fn wanted(asked: &Asked) -> Result<u32, Refusal> {
+fn wanted(asked: &ApiRequest) -> Result<u32, RestError> {
     let id = asked.named("policyVersionId");
     id.parse().map_err(|_| {
-        Refusal::invalid(format!(
+        RestError::invalid(format!(
             "the version is `{id}`; a number such as 2 is wanted"
         ))
     })
 }
 
-fn no_version(asked: &Asked) -> Refusal {
+fn no_version(asked: &ApiRequest) -> RestError {
     let (name, id) = (asked.named("policyName"), asked.named("policyVersionId"));
-    Refusal::absent(format!("policy `{name}` has no version `{id}`"))
+    RestError::absent(format!("policy `{name}` has no version `{id}`"))
 }
 
-pub(super) fn create(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn create(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("policyName");
     PolicyName::parse(name)
-        .map_err(|bad| Refusal::invalid(format!("{}; {}", bad.what, bad.help)))?;
+        .map_err(|bad| RestError::invalid(format!("{}; {}", bad.what, bad.help)))?;
     let arn = state.arn("policy", name);
     if state.policies.contains_key(name) {
         let why = format!("there is a policy `{name}` already");
-        return Err(Refusal::exists(why, name, arn));
+        return Err(RestError::exists(why, name, arn));
     }
     room(state.policies.len(), "policies")?;
     let version = version(asked, 1)?;
@@ -86,7 +89,7 @@ pub(super) fn create(state: &mut State, asked: &Asked) -> Answer {
         "policyDocument": version.text,
         "policyVersionId": "1",
     });
-    let policy = Policy {
+    let policy = RegisteredPolicy {
         number: state.number(),
         created: version.created,
         modified: version.created,
@@ -103,7 +106,7 @@ pub(super) fn create(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(told))
 }
 
-pub(super) fn one(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn one(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("policyName");
     let arn = state.arn("policy", name);
     let policy = found(state, asked)?;
@@ -119,11 +122,11 @@ pub(super) fn one(state: &mut State, asked: &Asked) -> Answer {
 }
 
 /// A policy in a list.
-pub(super) fn summary(state: &State, name: &str) -> Value {
+pub(super) fn summary(state: &RegistryState, name: &str) -> Value {
     json!({ "policyName": name, "policyArn": state.arn("policy", name) })
 }
 
-pub(super) fn list(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn list(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let all = state.policies.iter();
     let all: Vec<(&String, u64)> = all.map(|(name, policy)| (name, policy.number)).collect();
     let (page, next) = asked.page(all, PAGES, |(_, number)| *number)?;
@@ -131,16 +134,16 @@ pub(super) fn list(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({ "policies": policies, "nextMarker": next })))
 }
 
-pub(super) fn delete(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn delete(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("policyName");
     let versions = found(state, asked)?.versions.len();
     if state.targets(name).next().is_some() {
-        return Err(Refusal::in_use(format!(
+        return Err(RestError::in_use(format!(
             "policy `{name}` is attached to a target; detach it first"
         )));
     }
     if versions > 1 {
-        return Err(Refusal::in_use(format!(
+        return Err(RestError::in_use(format!(
             "policy `{name}` has {versions} versions; delete those first that are not the default"
         )));
     }
@@ -148,13 +151,13 @@ pub(super) fn delete(state: &mut State, asked: &Asked) -> Answer {
     Ok(None)
 }
 
-pub(super) fn create_version(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn create_version(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("policyName");
     let arn = state.arn("policy", name);
     let as_default = asked.flag("setAsDefault")?;
     let policy = found(state, asked)?;
     if policy.versions.len() >= VERSIONS {
-        return Err(Refusal::too_many_versions(format!(
+        return Err(RestError::too_many_versions(format!(
             "policy `{name}` has {VERSIONS} versions, and no more are possible; delete one first"
         )));
     }
@@ -178,14 +181,14 @@ pub(super) fn create_version(state: &mut State, asked: &Asked) -> Answer {
 }
 
 /// A change concerns everybody that a policy is attached to.
-fn concerns_holders(state: &mut State, name: &str) {
+fn concerns_holders(state: &mut RegistryState, name: &str) {
     let targets: Vec<String> = state.targets(name).cloned().collect();
     for target in targets {
         state.concerns_target(&target);
     }
 }
 
-pub(super) fn version_of(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn version_of(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("policyName");
     let arn = state.arn("policy", name);
     let id = wanted(asked)?;
@@ -203,9 +206,9 @@ pub(super) fn version_of(state: &mut State, asked: &Asked) -> Answer {
     })))
 }
 
-pub(super) fn versions(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn versions(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let policy = found(state, asked)?;
-    let told = |version: &Version| {
+    let told = |version: &PolicyVersion| {
         json!({
             "versionId": version.id.to_string(),
             "isDefaultVersion": version.id == policy.default,
@@ -216,7 +219,7 @@ pub(super) fn versions(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({ "policyVersions": versions })))
 }
 
-pub(super) fn set_default(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn set_default(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let id = wanted(asked)?;
     let policy = found(state, asked)?;
     if policy.version(id).is_none() {
@@ -228,14 +231,14 @@ pub(super) fn set_default(state: &mut State, asked: &Asked) -> Answer {
     Ok(None)
 }
 
-pub(super) fn delete_version(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn delete_version(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let id = wanted(asked)?;
     let policy = found(state, asked)?;
     if policy.version(id).is_none() {
         return Err(no_version(asked));
     }
     if policy.default == id {
-        return Err(Refusal::invalid(format!(
+        return Err(RestError::invalid(format!(
             "version `{id}` is the default of policy `{}`; make another one the default first",
             asked.named("policyName")
         )));

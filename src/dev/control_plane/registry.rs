@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::groups::Group;
-use super::things::Thing;
-use super::x509::Read;
+use super::groups::ThingGroup;
+use super::things::RegisteredThing;
+use super::x509::ParsedCertificate;
 use crate::dev::ACCOUNT;
-use crate::dev::rest::refusal::Refusal;
+use crate::dev::rest::refusal::RestError;
 use crate::policy::document::Document;
 use crate::policy::scope::Scope;
 
@@ -20,28 +20,28 @@ pub(super) const MOST: usize = 10_000;
 
 /// The registry of one account and Region; clones are the same one.
 #[derive(Clone, Debug)]
-pub struct Registry(Arc<Mutex<State>>);
+pub struct IotRegistry(Arc<Mutex<RegistryState>>);
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct RegistryState {
     /// What ARNs begin with.
     scope: Scope,
-    pub(super) policies: BTreeMap<String, Policy>,
-    pub(super) certificates: BTreeMap<String, Certificate>,
-    pub(super) things: BTreeMap<String, Thing>,
-    pub(super) groups: BTreeMap<String, Group>,
+    pub(super) policies: BTreeMap<String, RegisteredPolicy>,
+    pub(super) certificates: BTreeMap<String, RegisteredCertificate>,
+    pub(super) things: BTreeMap<String, RegisteredThing>,
+    pub(super) groups: BTreeMap<String, ThingGroup>,
     /// The names of policies by the ARN that they are attached to.
     pub(super) attached: BTreeMap<String, BTreeSet<String>>,
     /// Whether there ever was a policy: until then nobody asks for any.
     pub(super) had_policy: bool,
     /// How many things were made: the order of lists.
     count: u64,
-    concerned: Concerned,
+    concerned: AffectedPrincipals,
 }
 
 /// Whose permissions a change may have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Concerned {
+pub(super) enum AffectedPrincipals {
     #[default]
     Nobody,
     /// Certificates, by their ids.
@@ -51,10 +51,10 @@ pub(super) enum Concerned {
 
 /// A policy.
 #[derive(Debug)]
-pub(super) struct Policy {
+pub(super) struct RegisteredPolicy {
     pub(super) number: u64,
     /// Oldest first.
-    pub(super) versions: Vec<Version>,
+    pub(super) versions: Vec<PolicyVersion>,
     pub(super) default: u32,
     /// What the next version is called.
     pub(super) next: u32,
@@ -64,30 +64,30 @@ pub(super) struct Policy {
 
 /// One version of a policy.
 #[derive(Clone, Debug)]
-pub(super) struct Version {
+pub(super) struct PolicyVersion {
     pub(super) id: u32,
     pub(super) text: String,
     pub(super) document: Document,
     pub(super) created: SystemTime,
 }
 
-impl Policy {
+impl RegisteredPolicy {
     /// The version in force; there is always one, since the default cannot be deleted.
-    pub(super) fn in_force(&self) -> Option<&Version> {
+    pub(super) fn in_force(&self) -> Option<&PolicyVersion> {
         self.version(self.default)
     }
 
-    pub(super) fn version(&self, id: u32) -> Option<&Version> {
+    pub(super) fn version(&self, id: u32) -> Option<&PolicyVersion> {
         self.versions.iter().find(|version| version.id == id)
     }
 }
 
 /// A registered certificate.
 #[derive(Debug)]
-pub(super) struct Certificate {
+pub(super) struct RegisteredCertificate {
     pub(super) number: u64,
-    pub(super) read: Read,
-    pub(super) status: Status,
+    pub(super) read: ParsedCertificate,
+    pub(super) status: CertificateStatus,
     /// Whether this process made it, with its key.
     pub(super) is_ours: bool,
     pub(super) created: SystemTime,
@@ -96,13 +96,13 @@ pub(super) struct Certificate {
 
 /// Whether a certificate lets its holder in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Status {
+pub(super) enum CertificateStatus {
     Active,
     Inactive,
     Revoked,
 }
 
-impl Status {
+impl CertificateStatus {
     /// All that can be set, as the API has them.
     pub(super) const NAMES: [(&'static str, Self); 3] = [
         ("ACTIVE", Self::Active),
@@ -110,10 +110,10 @@ impl Status {
         ("REVOKED", Self::Revoked),
     ];
 
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+    pub(super) fn parse(text: &str) -> Result<Self, RestError> {
         let found = Self::NAMES.into_iter().find(|(name, _)| *name == text);
         found.map(|(_, status)| status).ok_or_else(|| {
-            Refusal::invalid(format!(
+            RestError::invalid(format!(
                 "the status is `{text}`; ACTIVE, INACTIVE and REVOKED can be set here"
             ))
         })
@@ -125,7 +125,7 @@ impl Status {
     }
 }
 
-impl Registry {
+impl IotRegistry {
     /// An empty one, in a Region.
     pub fn new(region: &str) -> Self {
         // A Region of any name will do here.
@@ -134,7 +134,7 @@ impl Registry {
             region: region.into(),
             account: ACCOUNT.into(),
         });
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(RegistryState {
             scope,
             policies: BTreeMap::new(),
             certificates: BTreeMap::new(),
@@ -143,7 +143,7 @@ impl Registry {
             attached: BTreeMap::new(),
             had_policy: false,
             count: 0,
-            concerned: Concerned::Nobody,
+            concerned: AffectedPrincipals::Nobody,
         })))
     }
 
@@ -159,19 +159,22 @@ impl Registry {
         self.state().scope.clone()
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, RegistryState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something to the registry, and says whom it concerns.
-    pub(super) fn act<T>(&self, act: impl FnOnce(&mut State) -> T) -> (T, Concerned) {
+    pub(super) fn act<T>(
+        &self,
+        act: impl FnOnce(&mut RegistryState) -> T,
+    ) -> (T, AffectedPrincipals) {
         let mut state = self.state();
         let done = act(&mut state);
         (done, std::mem::take(&mut state.concerned))
     }
 }
 
-impl State {
+impl RegistryState {
     /// The ARN of a resource such as `policy/p`.
     pub(super) fn arn(&self, kind: &str, name: &str) -> String {
         self.scope.arn_of(&format!("{kind}/{name}"))
@@ -186,19 +189,19 @@ impl State {
     /// A change concerns a certificate.
     pub(super) fn concerns(&mut self, id: &str) {
         match &mut self.concerned {
-            Concerned::Everybody => {}
-            Concerned::Certificates(ids) => {
+            AffectedPrincipals::Everybody => {}
+            AffectedPrincipals::Certificates(ids) => {
                 ids.insert(id.to_owned());
             }
-            Concerned::Nobody => {
-                self.concerned = Concerned::Certificates([id.to_owned()].into());
+            AffectedPrincipals::Nobody => {
+                self.concerned = AffectedPrincipals::Certificates([id.to_owned()].into());
             }
         }
     }
 
     /// A change concerns all that have a certificate.
     pub(super) fn concerns_everybody(&mut self) {
-        self.concerned = Concerned::Everybody;
+        self.concerned = AffectedPrincipals::Everybody;
     }
 
     /// A change concerns whoever stands behind the ARN of a target.
@@ -239,11 +242,11 @@ impl State {
 }
 
 /// That there is room for one more.
-pub(super) fn room(held: usize, what: &str) -> Result<(), Refusal> {
+pub(super) fn room(held: usize, what: &str) -> Result<(), RestError> {
     if held < MOST {
         return Ok(());
     }
-    Err(Refusal::beyond(format!(
+    Err(RestError::beyond(format!(
         "there are {MOST} {what}, and no more are held here"
     )))
 }

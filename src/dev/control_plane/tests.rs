@@ -13,12 +13,12 @@ const CERTIFICATE: &str = "x-amzn-principal";
 
 /// Makes a call of the table; what it answers, and whom it concerns.
 fn call(
-    registry: &Registry,
+    registry: &IotRegistry,
     action: &str,
     path: &[(&str, &str)],
     query: &[(&str, &str)],
     body: &serde_json::Value,
-) -> (Answer, Concerned) {
+) -> (RestAnswer, AffectedPrincipals) {
     let owned = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
         let pairs = pairs.iter();
         pairs
@@ -29,7 +29,7 @@ fn call(
     if let Some(principal) = body["principal"].as_str() {
         headers.insert(CERTIFICATE, principal.parse().unwrap());
     }
-    let asked = Asked {
+    let asked = ApiRequest {
         path: owned(path),
         query: owned(query),
         headers,
@@ -48,7 +48,7 @@ fn document(client: &str) -> serde_json::Value {
 }
 
 /// A certificate that is made here; its id and its ARN.
-fn certificate(registry: &Registry) -> (String, String) {
+fn certificate(registry: &IotRegistry) -> (String, String) {
     let (answer, _) = call(
         registry,
         "CreateKeysAndCertificate",
@@ -63,36 +63,54 @@ fn certificate(registry: &Registry) -> (String, String) {
 
 #[test]
 fn a_change_concerns_those_whose_permissions_it_may_change() {
-    let registry = Registry::new("us-east-1");
+    let registry = IotRegistry::new("us-east-1");
     let (id, arn) = certificate(&registry);
     let (other, other_arn) = certificate(&registry);
-    let one = |id: &str| Concerned::Certificates([id.to_owned()].into());
-    let both = Concerned::Certificates([id.clone(), other.clone()].into());
+    let one = |id: &str| AffectedPrincipals::Certificates([id.to_owned()].into());
+    let both = AffectedPrincipals::Certificates([id.clone(), other.clone()].into());
     let (p, q) = (("policyName", "p"), ("policyName", "q"));
     let of_certificate = ("certificateId", &*id);
     let target = |arn: &str| json!({ "target": arn });
     let group = format!("arn:aws:iot:us-east-1:{ACCOUNT}:thinggroup/g");
     type Pairs<'p> = &'p [(&'p str, &'p str)];
-    let steps: [(&str, Pairs<'_>, Pairs<'_>, serde_json::Value, Concerned); 18] = [
+    let steps: [(
+        &str,
+        Pairs<'_>,
+        Pairs<'_>,
+        serde_json::Value,
+        AffectedPrincipals,
+    ); 18] = [
         // Until the first policy, who is not registered may do everything.
         (
             "CreatePolicy",
             &[p],
             &[],
             document("a"),
-            Concerned::Everybody,
+            AffectedPrincipals::Everybody,
         ),
-        ("CreatePolicy", &[q], &[], document("b"), Concerned::Nobody),
+        (
+            "CreatePolicy",
+            &[q],
+            &[],
+            document("b"),
+            AffectedPrincipals::Nobody,
+        ),
         ("AttachPolicy", &[p], &[], target(&arn), one(&id)),
         ("AttachPolicy", &[p], &[], target(&other_arn), one(&other)),
         ("AttachPolicy", &[q], &[], target(&arn), one(&id)),
-        ("GetPolicy", &[p], &[], json!({}), Concerned::Nobody),
+        (
+            "GetPolicy",
+            &[p],
+            &[],
+            json!({}),
+            AffectedPrincipals::Nobody,
+        ),
         (
             "CreatePolicyVersion",
             &[p],
             &[],
             document("c"),
-            Concerned::Nobody,
+            AffectedPrincipals::Nobody,
         ),
         (
             "CreatePolicyVersion",
@@ -120,7 +138,7 @@ fn a_change_concerns_those_whose_permissions_it_may_change() {
             &[p, ("policyVersionId", "2")],
             &[],
             json!({}),
-            Concerned::Nobody,
+            AffectedPrincipals::Nobody,
         ),
         ("DetachPolicy", &[q], &[], target(&arn), one(&id)),
         (
@@ -135,7 +153,7 @@ fn a_change_concerns_those_whose_permissions_it_may_change() {
             &[("thingName", "t")],
             &[],
             json!({}),
-            Concerned::Nobody,
+            AffectedPrincipals::Nobody,
         ),
         (
             "AttachThingPrincipal",
@@ -149,21 +167,21 @@ fn a_change_concerns_those_whose_permissions_it_may_change() {
             &[("thingGroupName", "g")],
             &[],
             json!({}),
-            Concerned::Nobody,
+            AffectedPrincipals::Nobody,
         ),
         (
             "AttachPolicy",
             &[q],
             &[],
             target(&group),
-            Concerned::Everybody,
+            AffectedPrincipals::Everybody,
         ),
         (
             "AddThingToThingGroup",
             &[],
             &[],
             json!({ "thingGroupName": "g", "thingName": "t" }),
-            Concerned::Everybody,
+            AffectedPrincipals::Everybody,
         ),
     ];
     for (action, path, query, body, expected) in steps {
@@ -174,7 +192,7 @@ fn a_change_concerns_those_whose_permissions_it_may_change() {
     // What is refused changes nothing.
     let (answer, concerned) = call(&registry, "DeletePolicy", &[p], &[], &json!({}));
     assert!(answer.is_err());
-    assert_eq!(concerned, Concerned::Nobody);
+    assert_eq!(concerned, AffectedPrincipals::Nobody);
 }
 
 #[test]
@@ -183,7 +201,7 @@ fn no_more_is_held_than_there_is_room_for() {
     let refused = room(MOST, "policies").unwrap_err();
     assert!(format!("{refused:?}").contains("LimitExceededException"));
     // Every call that holds something asks: here with a registry that is full.
-    let registry = Registry::new("us-east-1");
+    let registry = IotRegistry::new("us-east-1");
     let document = document("a");
     for number in 0..=MOST {
         let name = format!("p{number}");

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, page_of_names};
-use super::registry::{State, room};
-use crate::dev::rest::Answer;
-use crate::dev::rest::refusal::Refusal;
+use super::asked::{ApiRequest, page_of_names};
+use super::registry::{RegistryState, room};
+use crate::dev::rest::RestAnswer;
+use crate::dev::rest::refusal::RestError;
 use crate::dev::uuid::uuid;
-use crate::policy::context::{self, Attachment};
+use crate::policy::context::{self, ThingAttachment};
 
 /// How the API calls the size and the marker of pages here.
 pub(super) const PAGES: (&str, &str) = ("maxResults", "nextToken");
@@ -29,7 +29,7 @@ const ATTRIBUTES: usize = 3;
 
 /// A thing.
 #[derive(Debug)]
-pub(super) struct Thing {
+pub(super) struct RegisteredThing {
     id: String,
     version: u64,
     attributes: BTreeMap<String, String>,
@@ -39,47 +39,50 @@ pub(super) struct Thing {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Described {
+struct ThingInput {
     thing_type_name: Option<String>,
     #[serde(default)]
-    attribute_payload: Payload,
+    attribute_payload: AttributePayload,
 }
 
 #[derive(Default, Deserialize)]
-struct Payload {
+struct AttributePayload {
     #[serde(default)]
     attributes: BTreeMap<String, String>,
     #[serde(default)]
     merge: bool,
 }
 
-pub(super) fn checked(name: &str) -> Result<&str, Refusal> {
+pub(super) fn checked(name: &str) -> Result<&str, RestError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || ":_-".contains(c);
     if name.is_empty() || name.len() > NAME || !name.chars().all(fits) {
-        return Err(Refusal::invalid(format!(
+        return Err(RestError::invalid(format!(
             "the name is `{name}`; 1 to {NAME} of the characters A-Z a-z 0-9 : _ - are wanted"
         )));
     }
     Ok(name)
 }
 
-fn thing<'s>(state: &'s mut State, asked: &Asked) -> Result<&'s mut Thing, Refusal> {
+fn thing<'s>(
+    state: &'s mut RegistryState,
+    asked: &ApiRequest,
+) -> Result<&'s mut RegisteredThing, RestError> {
     let name = asked.named("thingName");
     let thing = state.things.get_mut(name);
-    thing.ok_or_else(|| Refusal::absent(format!("there is no thing `{name}`")))
+    thing.ok_or_else(|| RestError::absent(format!("there is no thing `{name}`")))
 }
 
-fn described(asked: &Asked) -> Result<Described, Refusal> {
-    let described: Described = asked.body()?;
+fn described(asked: &ApiRequest) -> Result<ThingInput, RestError> {
+    let described: ThingInput = asked.body()?;
     match &described.thing_type_name {
-        Some(name) => Err(Refusal::absent(format!(
+        Some(name) => Err(RestError::absent(format!(
             "there is no thing type `{name}`: there are none here"
         ))),
         None => Ok(described),
     }
 }
 
-fn set(thing: &mut Thing, payload: Payload) -> Result<(), Refusal> {
+fn set(thing: &mut RegisteredThing, payload: AttributePayload) -> Result<(), RestError> {
     let mut attributes = if payload.merge {
         thing.attributes.clone()
     } else {
@@ -89,7 +92,7 @@ fn set(thing: &mut Thing, payload: Payload) -> Result<(), Refusal> {
     // An empty value takes an attribute away.
     attributes.retain(|_, value| !value.is_empty());
     if attributes.len() > ATTRIBUTES {
-        return Err(Refusal::invalid(format!(
+        return Err(RestError::invalid(format!(
             "a thing without a type has up to {ATTRIBUTES} attributes"
         )));
     }
@@ -97,16 +100,16 @@ fn set(thing: &mut Thing, payload: Payload) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn create(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn create(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = checked(asked.named("thingName"))?;
     let arn = state.arn("thing", name);
     let payload = described(asked)?.attribute_payload;
     if state.things.contains_key(name) {
         let why = format!("there is a thing `{name}` already");
-        return Err(Refusal::exists(why, name, arn));
+        return Err(RestError::exists(why, name, arn));
     }
     room(state.things.len(), "things")?;
-    let mut thing = Thing {
+    let mut thing = RegisteredThing {
         id: uuid(),
         version: 1,
         attributes: BTreeMap::new(),
@@ -118,7 +121,7 @@ pub(super) fn create(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(told))
 }
 
-pub(super) fn one(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn one(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("thingName");
     let arn = state.arn("thing", name);
     let thing = thing(state, asked)?;
@@ -132,7 +135,7 @@ pub(super) fn one(state: &mut State, asked: &Asked) -> Answer {
     })))
 }
 
-pub(super) fn update(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn update(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let payload = described(asked)?.attribute_payload;
     let thing = thing(state, asked)?;
     set(thing, payload)?;
@@ -141,10 +144,10 @@ pub(super) fn update(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({})))
 }
 
-pub(super) fn delete(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn delete(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let name = asked.named("thingName");
     if !thing(state, asked)?.principals.is_empty() {
-        return Err(Refusal::invalid(format!(
+        return Err(RestError::invalid(format!(
             "thing `{name}` has a certificate; detach it first"
         )));
     }
@@ -155,7 +158,7 @@ pub(super) fn delete(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({})))
 }
 
-pub(super) fn list(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn list(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let names = state.things.keys().cloned();
     let (names, next) = page_of_names(asked, PAGES, names)?;
     let told = |name: &String| {
@@ -171,19 +174,19 @@ pub(super) fn list(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({ "things": things, "nextToken": next })))
 }
 
-pub(super) fn attach(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn attach(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let principal = asked.header(PRINCIPAL)?;
     let is_exclusive = match asked.of_query("thingPrincipalType") {
         None | Some("NON_EXCLUSIVE_THING") => false,
         Some("EXCLUSIVE_THING") => true,
         Some(other) => {
-            return Err(Refusal::invalid(format!(
+            return Err(RestError::invalid(format!(
                 "thingPrincipalType is `{other}`; EXCLUSIVE_THING or NON_EXCLUSIVE_THING is wanted"
             )));
         }
     };
     if state.certificate_of(principal).is_none() {
-        return Err(Refusal::absent(format!(
+        return Err(RestError::absent(format!(
             "there is no certificate `{principal}`"
         )));
     }
@@ -194,7 +197,7 @@ pub(super) fn attach(state: &mut State, asked: &Asked) -> Answer {
         others.any(|(_, exclusive)| exclusive || is_exclusive)
     };
     if clash {
-        return Err(Refusal::invalid(format!(
+        return Err(RestError::invalid(format!(
             "`{principal}` is attached to another thing, and one of the two is to be its only one"
         )));
     }
@@ -205,20 +208,20 @@ pub(super) fn attach(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({})))
 }
 
-pub(super) fn detach(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn detach(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let principal = asked.header(PRINCIPAL)?;
     thing(state, asked)?.principals.remove(principal);
     state.concerns_target(principal);
     Ok(Some(json!({})))
 }
 
-pub(super) fn principals(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn principals(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let principals = thing(state, asked)?.principals.keys().cloned();
     let (principals, next) = page_of_names(asked, PAGES, principals)?;
     Ok(Some(json!({ "principals": principals, "nextToken": next })))
 }
 
-pub(super) fn of_principal(state: &mut State, asked: &Asked) -> Answer {
+pub(super) fn of_principal(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     let principal = asked.header(PRINCIPAL)?;
     let things = state.things_of(principal);
     let things = things.map(|(name, _)| name.to_owned());
@@ -226,7 +229,7 @@ pub(super) fn of_principal(state: &mut State, asked: &Asked) -> Answer {
     Ok(Some(json!({ "things": things, "nextToken": next })))
 }
 
-impl State {
+impl RegistryState {
     /// The things that a certificate is attached to by its ARN, and whether each is its only one.
     pub(super) fn things_of<'s>(&'s self, arn: &'s str) -> impl Iterator<Item = (&'s str, bool)> {
         let things = self.things.iter();
@@ -237,22 +240,22 @@ impl State {
     }
 
     /// The thing that a client of a certificate stands for: its only one, or the one that has its client id.
-    pub(super) fn thing_of(&self, arn: &str, client_id: &str) -> Option<context::Thing> {
+    pub(super) fn thing_of(&self, arn: &str, client_id: &str) -> Option<context::ClientThing> {
         let mut things = self.things_of(arn);
         let (name, exclusive) =
             things.find(|(name, exclusive)| *exclusive || *name == client_id)?;
         let thing = self.things.get(name)?;
         let attributes = thing.attributes.iter();
-        Some(context::Thing {
+        Some(context::ClientThing {
             name: name.into(),
             type_name: None,
             attributes: attributes
                 .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
                 .collect(),
             attachment: if exclusive {
-                Attachment::Exclusive
+                ThingAttachment::Exclusive
             } else {
-                Attachment::NonExclusive
+                ThingAttachment::NonExclusive
             },
         })
     }

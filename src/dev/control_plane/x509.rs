@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate, X509Name};
 
 use crate::dev::pem::pem;
-use crate::policy::context::Certificate;
+use crate::policy::context::ClientCertificate;
 
 /// Attributes of names by their object identifiers (ITU-T X.520), and what AWS calls them.
 const ATTRIBUTES: [(&str, &str); 13] = [
@@ -45,14 +45,14 @@ const SPECIAL: &str = ",\"\\+=<>;";
 
 /// A certificate that was read.
 #[derive(Clone, Debug)]
-pub(super) struct Read {
+pub(super) struct ParsedCertificate {
     /// SHA-256 of its DER, in hexadecimal.
     pub(super) id: String,
     pub(super) pem: String,
     /// In seconds since 1970: not before, not after.
     pub(super) validity: (i64, i64),
     /// What policies may ask.
-    pub(super) facts: Certificate,
+    pub(super) facts: ClientCertificate,
 }
 
 /// The id that IoT Core gives a certificate.
@@ -63,19 +63,19 @@ pub(super) fn id(der: &[u8]) -> String {
 }
 
 /// Reads a PEM text; the error is one line.
-pub(super) fn read_pem(text: &str) -> Result<Read, String> {
+pub(super) fn read_pem(text: &str) -> Result<ParsedCertificate, String> {
     let der = CertificateDer::from_pem_slice(text.as_bytes());
     let der = der.map_err(|_| "the text is no PEM of a certificate".to_owned())?;
     read(&der)
 }
 
 /// Reads DER; the error is one line.
-pub(super) fn read(der: &[u8]) -> Result<Read, String> {
+pub(super) fn read(der: &[u8]) -> Result<ParsedCertificate, String> {
     let parsed = X509Certificate::from_der(der);
     let (_, certificate) =
         parsed.map_err(|error| format!("the certificate cannot be read: {error}"))?;
     let id = id(der);
-    let mut facts = Certificate::default();
+    let mut facts = ClientCertificate::default();
     facts.id = Some(id.as_str().into());
     name("Subject", certificate.subject(), &mut facts);
     name("Issuer", certificate.issuer(), &mut facts);
@@ -92,7 +92,7 @@ pub(super) fn read(der: &[u8]) -> Result<Read, String> {
     }
     facts.set("SerialNumber", [certificate.serial.to_string()]);
     let validity = certificate.validity();
-    Ok(Read {
+    Ok(ParsedCertificate {
         id,
         pem: pem("CERTIFICATE", der),
         validity: (
@@ -104,7 +104,7 @@ pub(super) fn read(der: &[u8]) -> Result<Read, String> {
 }
 
 /// The attributes of a name.
-fn name(whose: &str, name: &X509Name<'_>, facts: &mut Certificate) {
+fn name(whose: &str, name: &X509Name<'_>, facts: &mut ClientCertificate) {
     for (oid, field) in ATTRIBUTES {
         let values = values(name, oid);
         facts.set(&format!("{whose}.{field}"), values);
@@ -131,7 +131,7 @@ fn escaped(value: &str) -> String {
     text
 }
 
-fn alternatives(whose: &str, names: &[GeneralName<'_>], facts: &mut Certificate) {
+fn alternatives(whose: &str, names: &[GeneralName<'_>], facts: &mut ClientCertificate) {
     for kind in [
         "RFC822Name",
         "DNSName",
@@ -237,10 +237,10 @@ mod tests {
 
     /// What a variable becomes: the client id that a policy with it lets connect.
     #[track_caller]
-    fn check(facts: &Certificate, variable: &str, value: &str) {
+    fn check(facts: &ClientCertificate, variable: &str, value: &str) {
         let text = format!(
             r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"iot:Connect",
-                "Resource":"arn:aws:iot:us-east-1:123456789012:client/${{iot:Certificate.{variable}}}"}}}}"#
+                "Resource":"arn:aws:iot:us-east-1:123456789012:client/${{iot:ClientCertificate.{variable}}}"}}}}"#
         );
         let documents = [Document::parse(&text).unwrap()];
         let mut context = Context::of_client(value);

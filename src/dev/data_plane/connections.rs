@@ -8,10 +8,10 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Plane, behind, milliseconds, page, token};
+use super::{DataPlaneApi, RestAnswer, RestCall, behind, milliseconds, page, token};
 use crate::dev::broker::Broker;
 use crate::dev::broker::control::ConnectionFacts;
-use crate::dev::rest::refusal::Refusal;
+use crate::dev::rest::refusal::RestError;
 
 /// The longest client id, in characters.
 const LONGEST: usize = 128;
@@ -19,37 +19,37 @@ const LONGEST: usize = 128;
 /// How many subscriptions a page has where nothing is said.
 const SUBSCRIPTIONS: usize = 20;
 
-type Client = Result<Path<String>, PathRejection>;
-type Asked<T> = Result<Query<T>, QueryRejection>;
+type ClientPath = Result<Path<String>, PathRejection>;
+type GetConnectionQuery<T> = Result<Query<T>, QueryRejection>;
 
 /// The client id and what is asked, if they are as the model has them.
-fn checked<T>(client: Client, asked: Asked<T>) -> Result<(String, T), Refusal> {
+fn checked<T>(client: ClientPath, asked: GetConnectionQuery<T>) -> Result<(String, T), RestError> {
     let (Path(client), Query(asked)) = (client?, asked?);
     if client.starts_with('$') || client.chars().count() > LONGEST {
-        return Err(Refusal::invalid(format!(
+        return Err(RestError::invalid(format!(
             "the client id is `{client}`; one of up to {LONGEST} characters without `$` at its beginning is wanted"
         )));
     }
     Ok((client, asked))
 }
 
-fn about<'a>(action: &'static str, client: &'a str) -> Call<'a> {
-    Call {
+fn about<'a>(action: &'static str, client: &'a str) -> RestCall<'a> {
+    RestCall {
         action,
         client: Some(client),
         topic: None,
     }
 }
 
-fn unknown(client: &str) -> Refusal {
-    Refusal::absent(format!(
+fn unknown(client: &str) -> RestError {
+    RestError::absent(format!(
         "client `{client}` has no connection and no session"
     ))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Ending {
+pub(super) struct DeleteConnectionQuery {
     #[serde(default)]
     clean_session: bool,
     #[serde(default)]
@@ -57,9 +57,9 @@ pub(super) struct Ending {
 }
 
 pub(super) async fn delete(
-    State(plane): State<Arc<Plane>>,
-    client: Client,
-    asked: Asked<Ending>,
+    State(plane): State<Arc<DataPlaneApi>>,
+    client: ClientPath,
+    asked: GetConnectionQuery<DeleteConnectionQuery>,
 ) -> Response {
     let (client, asked) = match checked(client, asked) {
         Ok(checked) => checked,
@@ -72,7 +72,7 @@ pub(super) async fn delete(
             if broker.delete_connection(&client, clean, silent) {
                 Ok(None)
             } else {
-                Err(Refusal::absent(format!(
+                Err(RestError::absent(format!(
                     "client `{client}` is not connected"
                 )))
             }
@@ -82,15 +82,15 @@ pub(super) async fn delete(
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Wanted {
+pub(super) struct ListSubscriptionsQuery {
     #[serde(default)]
     include_socket_information: bool,
 }
 
 pub(super) async fn facts(
-    State(plane): State<Arc<Plane>>,
-    client: Client,
-    asked: Asked<Wanted>,
+    State(plane): State<Arc<DataPlaneApi>>,
+    client: ClientPath,
+    asked: GetConnectionQuery<ListSubscriptionsQuery>,
 ) -> Response {
     let (client, asked) = match checked(client, asked) {
         Ok(checked) => checked,
@@ -100,9 +100,9 @@ pub(super) async fn facts(
     plane
         .answer(call, |broker| {
             let facts = broker.connection(&client).ok_or_else(|| unknown(&client))?;
-            let told = Told::new(&client, &facts, asked.include_socket_information);
+            let told = ConnectionDetails::new(&client, &facts, asked.include_socket_information);
             let told = serde_json::to_value(told);
-            let told = told.map_err(|error| Refusal::unavailable(error.to_string()))?;
+            let told = told.map_err(|error| RestError::unavailable(error.to_string()))?;
             Ok(Some(told))
         })
         .await
@@ -111,7 +111,7 @@ pub(super) async fn facts(
 /// What `GetConnection` tells; the address that the client has reached is not known here.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Told<'a> {
+struct ConnectionDetails<'a> {
     client_id: &'a str,
     connected: bool,
     clean_session: bool,
@@ -130,7 +130,7 @@ struct Told<'a> {
     source_port: Option<u16>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> ConnectionDetails<'a> {
     fn new(client_id: &'a str, facts: &ConnectionFacts, with_socket: bool) -> Self {
         let since = facts.since.map(milliseconds);
         let source = facts.source.filter(|_| with_socket);
@@ -151,15 +151,15 @@ impl<'a> Told<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Part {
+pub(super) struct SubscriptionPage {
     max_results: Option<usize>,
     next_token: Option<String>,
 }
 
 pub(super) async fn subscriptions(
-    State(plane): State<Arc<Plane>>,
-    client: Client,
-    asked: Asked<Part>,
+    State(plane): State<Arc<DataPlaneApi>>,
+    client: ClientPath,
+    asked: GetConnectionQuery<SubscriptionPage>,
 ) -> Response {
     let (client, asked) = match checked(client, asked) {
         Ok(checked) => checked,
@@ -171,7 +171,7 @@ pub(super) async fn subscriptions(
         .await
 }
 
-fn some(broker: &Broker, client: &str, asked: &Part) -> Answer {
+fn some(broker: &Broker, client: &str, asked: &SubscriptionPage) -> RestAnswer {
     let count = page(asked.max_results, SUBSCRIPTIONS)?;
     let behind = behind(asked.next_token.as_deref())?;
     let mut all = broker

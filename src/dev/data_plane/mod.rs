@@ -18,17 +18,17 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::broker::Broker;
-use super::rest::refusal::Refusal;
-use super::rest::{self, Answer, Call, Manner, milliseconds, token};
+use super::rest::refusal::RestError;
+use super::rest::{self, RestAnswer, RestCall, RestResponder, milliseconds, token};
 use super::server::LARGEST_BODY;
 
 /// The data plane of one broker.
 #[derive(Clone)]
-pub(super) struct DataPlane(Arc<Plane>);
+pub(super) struct DataPlane(Arc<DataPlaneApi>);
 
-struct Plane {
+struct DataPlaneApi {
     broker: Broker,
-    manner: Manner,
+    manner: RestResponder,
 }
 
 /// The calls that are offered, as faults name them.
@@ -44,9 +44,9 @@ pub(super) const ACTIONS: [&str; 6] = [
 impl DataPlane {
     pub(super) fn new(broker: Broker, delay: Duration) -> Self {
         let faults = broker.faults();
-        Self(Arc::new(Plane {
+        Self(Arc::new(DataPlaneApi {
             broker,
-            manner: Manner {
+            manner: RestResponder {
                 delay,
                 faults,
                 throttled: StatusCode::TOO_MANY_REQUESTS,
@@ -56,7 +56,7 @@ impl DataPlane {
 
     /// Its addresses, each with IoT Core's answer to methods that it does not know.
     pub(super) fn router(&self) -> Router {
-        let other = || async { Refusal::method().answer() };
+        let other = || async { RestError::method().answer() };
         Router::new()
             .route("/topics/{*topic}", post(publish::publish).fallback(other))
             .route("/retainedMessage", get(retained::list).fallback(other))
@@ -79,14 +79,14 @@ impl DataPlane {
     }
 }
 
-impl Plane {
+impl DataPlaneApi {
     /// Does what a call asks for, or what a fault makes of it.
-    async fn answer(&self, call: Call<'_>, act: impl Fn(&Broker) -> Answer) -> Response {
+    async fn answer(&self, call: RestCall<'_>, act: impl Fn(&Broker) -> RestAnswer) -> Response {
         let done = || {
             if !self.broker.may_call(call.action, call.client) {
                 let why =
                     "more of these calls a second than the account, or this client id, may have";
-                return Err(Refusal::throttled(why));
+                return Err(RestError::throttled(why));
             }
             act(&self.broker)
         };
@@ -98,11 +98,11 @@ impl Plane {
 const PAGE: usize = 200;
 
 /// How many results a page has.
-fn page(asked: Option<usize>, usual: usize) -> Result<usize, Refusal> {
+fn page(asked: Option<usize>, usual: usize) -> Result<usize, RestError> {
     rest::page("maxResults", asked, usual, PAGE)
 }
 
 /// The name behind which a page begins.
-fn behind(token: Option<&str>) -> Result<String, Refusal> {
+fn behind(token: Option<&str>) -> Result<String, RestError> {
     rest::behind("nextToken", token)
 }

@@ -15,9 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Call, Plane};
-use crate::dev::broker::control::Post;
-use crate::dev::rest::refusal::Refusal;
+use super::{DataPlaneApi, RestCall};
+use crate::dev::broker::control::InboundPublish;
+use crate::dev::rest::refusal::RestError;
 use crate::dev::uuid::uuid;
 
 const USER_PROPERTIES: &str = "x-amz-mqtt5-user-properties";
@@ -26,7 +26,7 @@ const CORRELATION_DATA: &str = "x-amz-mqtt5-correlation-data";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Asked {
+pub(super) struct PublishQuery {
     #[serde(default)]
     qos: u8,
     #[serde(default)]
@@ -37,9 +37,9 @@ pub(super) struct Asked {
 }
 
 pub(super) async fn publish(
-    State(plane): State<Arc<Plane>>,
+    State(plane): State<Arc<DataPlaneApi>>,
     topic: Result<Path<String>, PathRejection>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PublishQuery>, QueryRejection>,
     headers: HeaderMap,
     payload: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -47,7 +47,7 @@ pub(super) async fn publish(
         Ok(post) => post,
         Err(refusal) => return refusal.answer(),
     };
-    let call = Call {
+    let call = RestCall {
         // `Publish` is what an MQTT client does.
         action: "HttpPublish",
         client: None,
@@ -63,20 +63,20 @@ pub(super) async fn publish(
 
 fn post(
     topic: Result<Path<String>, PathRejection>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PublishQuery>, QueryRejection>,
     headers: &HeaderMap,
     payload: Result<Bytes, BytesRejection>,
-) -> Result<Post, Refusal> {
+) -> Result<InboundPublish, RestError> {
     let (Path(topic), Query(asked)) = (topic?, asked?);
     if let Some(topic) = &asked.response_topic
         && (topic.is_empty() || topic.contains(['+', '#', '\0']))
     {
-        return Err(Refusal::invalid(format!(
+        return Err(RestError::invalid(format!(
             "responseTopic is `{topic}`; a topic without wildcards is wanted"
         )));
     }
     let expiry = asked.message_expiry;
-    Ok(Post {
+    Ok(InboundPublish {
         topic,
         payload: payload?,
         qos: asked.qos,
@@ -90,14 +90,14 @@ fn post(
     })
 }
 
-fn is_text(headers: &HeaderMap) -> Result<bool, Refusal> {
+fn is_text(headers: &HeaderMap) -> Result<bool, RestError> {
     let Some(value) = headers.get(PAYLOAD_FORMAT) else {
         return Ok(false);
     };
     match value.as_bytes() {
         b"UTF8_DATA" => Ok(true),
         b"UNSPECIFIED_BYTES" => Ok(false),
-        other => Err(Refusal::invalid(format!(
+        other => Err(RestError::invalid(format!(
             "{PAYLOAD_FORMAT} is `{}`; it is UTF8_DATA or UNSPECIFIED_BYTES",
             String::from_utf8_lossy(other)
         ))),
@@ -105,21 +105,22 @@ fn is_text(headers: &HeaderMap) -> Result<bool, Refusal> {
 }
 
 /// What stands in a header as Base64.
-fn decoded(headers: &HeaderMap, name: &str) -> Result<Option<Vec<u8>>, Refusal> {
+fn decoded(headers: &HeaderMap, name: &str) -> Result<Option<Vec<u8>>, RestError> {
     let Some(value) = headers.get(name) else {
         return Ok(None);
     };
     let bytes = STANDARD.decode(value.as_bytes());
-    let bytes = bytes.map_err(|error| Refusal::invalid(format!("{name} is no Base64: {error}")))?;
+    let bytes =
+        bytes.map_err(|error| RestError::invalid(format!("{name} is no Base64: {error}")))?;
     Ok(Some(bytes))
 }
 
-fn user_properties(headers: &HeaderMap) -> Result<Vec<(String, String)>, Refusal> {
+fn user_properties(headers: &HeaderMap) -> Result<Vec<(String, String)>, RestError> {
     let Some(json) = decoded(headers, USER_PROPERTIES)? else {
         return Ok(Vec::new());
     };
     let wrong = || {
-        Refusal::invalid(format!(
+        RestError::invalid(format!(
             "{USER_PROPERTIES} is not as wanted: a JSON array of objects with one name and one text each"
         ))
     };

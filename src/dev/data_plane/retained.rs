@@ -10,20 +10,20 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Call, PAGE, Plane, behind, milliseconds, page, token};
+use super::{DataPlaneApi, PAGE, RestAnswer, RestCall, behind, milliseconds, page, token};
 use crate::dev::broker::Broker;
 use crate::dev::broker::control::RetainedMessage;
-use crate::dev::rest::refusal::Refusal;
+use crate::dev::rest::refusal::RestError;
 
 pub(super) async fn one(
-    State(plane): State<Arc<Plane>>,
+    State(plane): State<Arc<DataPlaneApi>>,
     topic: Result<Path<String>, PathRejection>,
 ) -> Response {
     let topic = match topic {
         Ok(Path(topic)) => topic,
-        Err(rejection) => return Refusal::from(rejection).answer(),
+        Err(rejection) => return RestError::from(rejection).answer(),
     };
-    let call = Call {
+    let call = RestCall {
         action: "GetRetainedMessage",
         client: None,
         topic: Some(&topic),
@@ -31,7 +31,7 @@ pub(super) async fn one(
     plane
         .answer(call, |broker| match broker.retained(&topic) {
             Some(message) => Ok(Some(whole(&message))),
-            None => Err(Refusal::absent(format!(
+            None => Err(RestError::absent(format!(
                 "there is no retained message on topic `{topic}`"
             ))),
         })
@@ -61,20 +61,20 @@ fn whole(message: &RetainedMessage) -> Value {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Asked {
+pub(super) struct RetainedQuery {
     max_results: Option<usize>,
     next_token: Option<String>,
 }
 
 pub(super) async fn list(
-    State(plane): State<Arc<Plane>>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    State(plane): State<Arc<DataPlaneApi>>,
+    asked: Result<Query<RetainedQuery>, QueryRejection>,
 ) -> Response {
     let asked = match asked {
         Ok(Query(asked)) => asked,
-        Err(rejection) => return Refusal::from(rejection).answer(),
+        Err(rejection) => return RestError::from(rejection).answer(),
     };
-    let call = Call {
+    let call = RestCall {
         action: "ListRetainedMessages",
         client: None,
         topic: None,
@@ -82,7 +82,7 @@ pub(super) async fn list(
     plane.answer(call, |broker| some(broker, &asked)).await
 }
 
-fn some(broker: &Broker, asked: &Asked) -> Answer {
+fn some(broker: &Broker, asked: &RetainedQuery) -> RestAnswer {
     let count = page(asked.max_results, PAGE)?;
     let behind = behind(asked.next_token.as_deref())?;
     let mut messages = broker.retained_after(&behind, count + 1);

@@ -12,9 +12,9 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::hear::{Known, hear};
+use super::hear::{KnownClient, hear};
 use super::told::{
-    Platform, ToldClient, ToldClientWhole, ToldEvent, ToldOutcome, ToldPolicy, ToldRetained,
+    PlatformView, ToldClient, ToldClientWhole, ToldEvent, ToldOutcome, ToldPolicy, ToldRetained,
     ToldRoute, ToldSubscriber, ToldTopic,
 };
 use super::trail::micros;
@@ -30,8 +30,8 @@ const MOST: usize = 1_000;
 /// How many characters of a retained payload are told.
 const PAYLOAD: usize = 2_000;
 
-type Asked<T> = Query<T>;
-type Here = State<Arc<Inspector>>;
+type EventsQuery<T> = Query<T>;
+type InspectorState = State<Arc<Inspector>>;
 
 /// All addresses.
 pub(super) fn router(inspector: Arc<Inspector>) -> Router {
@@ -68,7 +68,7 @@ fn said(status: StatusCode, error: &str) -> Response {
 }
 
 #[derive(Deserialize)]
-struct List {
+struct ListQuery {
     /// Only what has this text in its name.
     #[serde(default)]
     q: String,
@@ -76,24 +76,24 @@ struct List {
     count: Option<usize>,
 }
 
-impl List {
+impl ListQuery {
     fn count(&self) -> usize {
         self.count.unwrap_or(COUNT).min(MOST)
     }
 }
 
-async fn platform(State(here): Here) -> Response {
+async fn platform(State(here): InspectorState) -> Response {
     let issuer = here.issuer.is_some();
     let config = here.config();
-    let platform = Platform::new(&config, &here.addresses, here.started, issuer);
+    let platform = PlatformView::new(&config, &here.addresses, here.started, issuer);
     json_of(&platform)
 }
 
-async fn pulse(State(here): Here) -> Response {
+async fn pulse(State(here): InspectorState) -> Response {
     json_of(&here.pulse())
 }
 
-async fn events(State(here): Here, Query(list): Asked<List>) -> Response {
+async fn events(State(here): InspectorState, Query(list): EventsQuery<ListQuery>) -> Response {
     json_of(&here.ledger.news(0, list.count()).events)
 }
 
@@ -102,7 +102,7 @@ struct ById {
     id: String,
 }
 
-async fn event(State(here): Here, Query(by): Asked<ById>) -> Response {
+async fn event(State(here): InspectorState, Query(by): EventsQuery<ById>) -> Response {
     let Some((trail, body)) = here.ledger.trail(&by.id) else {
         let error = format!(
             "no event `{}` was seen, or it is forgotten: the latest 1,000 are kept",
@@ -132,14 +132,14 @@ async fn event(State(here): Here, Query(by): Asked<ById>) -> Response {
     })
 }
 
-async fn clients(State(here): Here, Query(list): Asked<List>) -> Response {
+async fn clients(State(here): InspectorState, Query(list): EventsQuery<ListQuery>) -> Response {
     let wanted = |id: &str| id.contains(&list.q);
     let (ids, count) = here.broker.clients(list.count(), wanted);
     let clients: Vec<ToldClient> = ids.iter().map(|id| here.client(id)).collect();
     json_of(&json!({ "count": count, "clients": clients }))
 }
 
-async fn client(State(here): Here, Query(by): Asked<ById>) -> Response {
+async fn client(State(here): InspectorState, Query(by): EventsQuery<ById>) -> Response {
     let facts = here.broker.connection(&by.id);
     let (doings, denials) = here.ledger.of_client(&by.id, COUNT);
     if facts.is_none() && doings.is_empty() && denials.is_empty() {
@@ -172,21 +172,21 @@ async fn client(State(here): Here, Query(by): Asked<ById>) -> Response {
 }
 
 #[derive(Deserialize)]
-struct Hear {
+struct DiagnosisQuery {
     client: String,
     topic: String,
 }
 
-async fn hears(State(here): Here, Query(asked): Asked<Hear>) -> Response {
+async fn hears(State(here): InspectorState, Query(asked): EventsQuery<DiagnosisQuery>) -> Response {
     let topic = match names::topic(&asked.topic, &here.config()) {
         Ok(topic) => topic,
         Err(error) => return said(StatusCode::BAD_REQUEST, &error),
     };
-    let known = Known::of(&asked.client, &here.broker, &here.ledger);
+    let known = KnownClient::of(&asked.client, &here.broker, &here.ledger);
     json_of(&hear(&known, &topic, &here.config()))
 }
 
-async fn channels(State(here): Here, Query(list): Asked<List>) -> Response {
+async fn channels(State(here): InspectorState, Query(list): EventsQuery<ListQuery>) -> Response {
     json_of(
         &here
             .ledger
@@ -199,7 +199,7 @@ struct ByTopic {
     topic: String,
 }
 
-async fn channel(State(here): Here, Query(by): Asked<ByTopic>) -> Response {
+async fn channel(State(here): InspectorState, Query(by): EventsQuery<ByTopic>) -> Response {
     let topic = match names::topic(&by.topic, &here.config()) {
         Ok(topic) => topic,
         Err(error) => return said(StatusCode::BAD_REQUEST, &error),
@@ -234,7 +234,7 @@ struct ByName {
     name: String,
 }
 
-async fn route(State(here): Here, Query(by): Asked<ByName>) -> Response {
+async fn route(State(here): InspectorState, Query(by): EventsQuery<ByName>) -> Response {
     let route = match ToldRoute::of(&by.name, &here.config()) {
         Ok(route) => route,
         Err(why) => return said(StatusCode::NOT_FOUND, &why),
@@ -251,23 +251,23 @@ async fn route(State(here): Here, Query(by): Asked<ByName>) -> Response {
     json_of(&told)
 }
 
-async fn held_back(State(here): Here) -> Response {
+async fn held_back(State(here): InspectorState) -> Response {
     json_of(&json!({ "held_back": here.held_back() }))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Mint {
+struct MintQuery {
     role: String,
     claims: Map<String, Value>,
 }
 
-async fn token(State(here): Here, body: Bytes) -> Response {
+async fn token(State(here): InspectorState, body: Bytes) -> Response {
     let Some(issuer) = &here.issuer else {
         let error = "there are no roles: every client may do everything, without a token";
         return said(StatusCode::CONFLICT, error);
     };
-    let mint: Mint = match serde_json::from_slice(&body) {
+    let mint: MintQuery = match serde_json::from_slice(&body) {
         Ok(mint) => mint,
         Err(error) => return said(StatusCode::BAD_REQUEST, &error.to_string()),
     };

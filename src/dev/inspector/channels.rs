@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::rates::Rate;
+use super::rates::MinuteRate;
 
 /// How many topics are kept; when there are a quarter more, those that were quiet longest go.
 const TOPICS: usize = 1_000;
@@ -12,12 +12,12 @@ const TOPICS: usize = 1_000;
 const TOLD_SECONDS: usize = 30;
 
 #[derive(Default)]
-pub(super) struct Channels(FxHashMap<Box<str>, Channel>);
+pub(super) struct ChannelCounts(FxHashMap<Box<str>, ChannelActivity>);
 
 #[derive(Default)]
-struct Channel {
-    published: Rate,
-    delivered: Rate,
+struct ChannelActivity {
+    published: MinuteRate,
+    delivered: MinuteRate,
 }
 
 /// A topic and how much goes on there.
@@ -41,15 +41,15 @@ pub struct ToldChannel {
 
 /// Some topics out of many.
 #[derive(Debug, Serialize)]
-pub struct Told {
+pub struct TopicPage {
     /// How many there are.
     pub count: usize,
     /// Some of them: those with the most messages in the last seconds first, then the latest.
     pub channels: Vec<ToldChannel>,
 }
 
-impl Channels {
-    fn channel(&mut self, topic: &str) -> &mut Channel {
+impl ChannelCounts {
+    fn channel(&mut self, topic: &str) -> &mut ChannelActivity {
         if !self.0.contains_key(topic) && self.0.len() >= TOPICS + TOPICS / 4 {
             self.forget_quiet();
         }
@@ -57,7 +57,7 @@ impl Channels {
     }
 
     fn forget_quiet(&mut self) {
-        let mut latest: Vec<i64> = self.0.values().map(Channel::latest).collect();
+        let mut latest: Vec<i64> = self.0.values().map(ChannelActivity::latest).collect();
         let (_, bound, _) = latest.select_nth_unstable(TOPICS / 4);
         let bound = *bound;
         // All of one second would be too many to forget, or too few.
@@ -78,10 +78,10 @@ impl Channels {
     }
 
     /// Up to `count` topics of those that are wanted.
-    pub(super) fn told(&self, now: i64, count: usize, wanted: impl Fn(&str) -> bool) -> Told {
+    pub(super) fn told(&self, now: i64, count: usize, wanted: impl Fn(&str) -> bool) -> TopicPage {
         let mut found: Vec<_> = self.0.iter().filter(|(topic, _)| wanted(topic)).collect();
         let all = found.len();
-        let busy = |channel: &Channel| {
+        let busy = |channel: &ChannelActivity| {
             let last: [u32; TOLD_SECONDS] = channel.published.before(now);
             last.iter().sum::<u32>()
         };
@@ -99,14 +99,14 @@ impl Channels {
             seconds: channel.published.before(now),
             latest: channel.latest(),
         });
-        Told {
+        TopicPage {
             count: all,
             channels: channels.collect(),
         }
     }
 }
 
-impl Channel {
+impl ChannelActivity {
     fn latest(&self) -> i64 {
         self.published.latest().max(self.delivered.latest())
     }
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_busiest_stand_first() {
-        let mut channels = Channels::default();
+        let mut channels = ChannelCounts::default();
         for (topic, second, times) in [("a", 98, 1), ("b", 99, 1), ("c", 97, 3)] {
             for _ in 0..times {
                 channels.published(topic, second);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_quiet_are_forgotten() {
-        let mut channels = Channels::default();
+        let mut channels = ChannelCounts::default();
         for number in 0..5_000_i64 {
             channels.published(&format!("order/{number}"), number / 10);
         }
@@ -143,7 +143,7 @@ mod tests {
         assert!(channels.0.contains_key("order/4999"));
         assert!(!channels.0.contains_key("order/0"));
         // All of them in one second.
-        let mut channels = Channels::default();
+        let mut channels = ChannelCounts::default();
         for number in 0..5_000 {
             channels.published(&format!("order/{number}"), 7);
         }

@@ -6,18 +6,18 @@
 
 use serde::Serialize;
 
-use super::ledger::Ledger;
+use super::ledger::EventStore;
 use super::names::channel_of;
 use crate::channel::filter::Filter;
 use crate::config::Config;
 use crate::dev::broker::Broker;
 use crate::dev::broker::control::ConnectionFacts;
-use crate::dev::broker::observe::Happening;
+use crate::dev::broker::observe::BrokerEvent;
 use crate::policy::ask::Ask;
-use crate::policy::context::Principal;
+use crate::policy::context::ClientPrincipal;
 use crate::policy::role::Entry;
 use crate::policy::simulate::Simulation;
-use crate::policy::told::Told;
+use crate::policy::told::QueryReport;
 use crate::port::Grounds;
 
 /// How many of the latest denials are searched for why a client was not let in.
@@ -28,7 +28,7 @@ const NAMED: usize = 5;
 
 /// The answer.
 #[derive(Debug, Serialize)]
-pub(super) struct Hearing {
+pub(super) struct DeliveryDiagnosis {
     /// The client id.
     pub client: String,
     /// The topic.
@@ -42,14 +42,14 @@ pub(super) struct Hearing {
     /// One line.
     pub says: String,
     /// The checks, in the order in which they are made.
-    pub checks: Vec<Checked>,
+    pub checks: Vec<DiagnosisCheck>,
     /// What to change.
     pub advice: Vec<String>,
 }
 
 /// One check.
 #[derive(Debug, Serialize)]
-pub(super) struct Checked {
+pub(super) struct DiagnosisCheck {
     /// What is checked.
     pub what: &'static str,
     /// The outcome; `None` when it could not be checked.
@@ -59,7 +59,7 @@ pub(super) struct Checked {
 }
 
 /// What is known of the client.
-pub(super) struct Known<'k> {
+pub(super) struct KnownClient<'k> {
     pub(super) client: &'k str,
     pub(super) connection: Option<ConnectionFacts>,
     pub(super) subscriptions: Vec<(String, u8)>,
@@ -72,13 +72,13 @@ pub(super) struct Known<'k> {
     pub(super) strangers: Option<String>,
 }
 
-impl<'k> Known<'k> {
-    pub(super) fn of(client: &'k str, broker: &Broker, ledger: &Ledger) -> Self {
+impl<'k> KnownClient<'k> {
+    pub(super) fn of(client: &'k str, broker: &Broker, ledger: &EventStore) -> Self {
         // Of an earlier connection where there is none now: a subscription that is not allowed ends it.
         let rights = broker.rights(client).or_else(|| ledger.rights(client));
         let (_, denials) = ledger.of_client(client, LATEST);
         let refused = denials.into_iter().find_map(|denial| match denial.what {
-            Happening::Refused { why } => Some(why.into_string()),
+            BrokerEvent::Refused { why } => Some(why.into_string()),
             _ => None,
         });
         let grounds = rights
@@ -110,14 +110,14 @@ impl<'k> Known<'k> {
 
 /// What was found out.
 #[derive(Clone, Copy)]
-struct Findings {
+struct DiagnosisFindings {
     is_connected: bool,
     has_subscribed: bool,
     may_subscribe: bool,
     may_receive: bool,
 }
 
-impl Findings {
+impl DiagnosisFindings {
     fn may(self) -> bool {
         self.may_subscribe && self.may_receive
     }
@@ -128,7 +128,7 @@ impl Findings {
 }
 
 /// Finds out.
-pub(super) fn hear(known: &Known<'_>, topic: &Filter, config: &Config) -> Hearing {
+pub(super) fn hear(known: &KnownClient<'_>, topic: &Filter, config: &Config) -> DeliveryDiagnosis {
     let name = topic.as_str();
     let grounds = known.grounds.as_ref();
     let subscribe = grounds.map(|grounds| {
@@ -145,13 +145,13 @@ pub(super) fn hear(known: &Known<'_>, topic: &Filter, config: &Config) -> Hearin
         Some((may, _)) => *may,
         None => known.is_free,
     };
-    let found = Findings {
+    let found = DiagnosisFindings {
         is_connected: known.is_connected(),
         has_subscribed: !known.matching(name).is_empty(),
         may_subscribe: may(&subscribe),
         may_receive: may(&receive),
     };
-    Hearing {
+    DeliveryDiagnosis {
         client: known.client.to_owned(),
         topic: name.to_owned(),
         channel: channel_of(name, config),
@@ -179,8 +179,8 @@ pub(super) fn hear(known: &Known<'_>, topic: &Filter, config: &Config) -> Hearin
 fn permitted(
     what: &'static str,
     decided: Option<(bool, Vec<String>)>,
-    known: &Known<'_>,
-) -> Checked {
+    known: &KnownClient<'_>,
+) -> DiagnosisCheck {
     let (holds, words) = match decided {
         Some((holds, words)) => (Some(holds), words),
         None => (
@@ -188,7 +188,7 @@ fn permitted(
             vec![no_policies(known).to_owned()],
         ),
     };
-    Checked { what, holds, words }
+    DiagnosisCheck { what, holds, words }
 }
 
 fn simulation(grounds: &Grounds) -> Simulation<'_> {
@@ -200,7 +200,7 @@ fn simulation(grounds: &Grounds) -> Simulation<'_> {
 }
 
 fn decide(grounds: &Grounds, ask: &Ask) -> (bool, Vec<String>) {
-    let told = Told::new(ask, simulation(grounds).ask(ask), &grounds.policies);
+    let told = QueryReport::new(ask, simulation(grounds).ask(ask), &grounds.policies);
     let mut words = Vec::new();
     // Writing to memory does not fail.
     let _ = told.write_grounds("", &mut words);
@@ -208,7 +208,7 @@ fn decide(grounds: &Grounds, ask: &Ask) -> (bool, Vec<String>) {
     (told.allowed, words.lines().map(str::to_owned).collect())
 }
 
-fn no_policies(known: &Known<'_>) -> &'static str {
+fn no_policies(known: &KnownClient<'_>) -> &'static str {
     if known.is_free {
         "there are no policies for it: it may do everything"
     } else {
@@ -216,7 +216,7 @@ fn no_policies(known: &Known<'_>) -> &'static str {
     }
 }
 
-fn connected(known: &Known<'_>) -> Checked {
+fn connected(known: &KnownClient<'_>) -> DiagnosisCheck {
     let mut words = Vec::new();
     words.push(match (&known.connection, &known.refused) {
         (Some(connection), _) if connection.is_connected => {
@@ -237,14 +237,14 @@ fn connected(known: &Known<'_>) -> Checked {
     if known.connection.is_none() && known.refused.is_none() {
         words.extend(known.strangers.clone());
     }
-    Checked {
+    DiagnosisCheck {
         what: "is it connected?",
         holds: Some(known.is_connected()),
         words,
     }
 }
 
-fn subscribed(known: &Known<'_>, topic: &str) -> Checked {
+fn subscribed(known: &KnownClient<'_>, topic: &str) -> DiagnosisCheck {
     let matching = known.matching(topic);
     let mut words: Vec<String> = matching
         .iter()
@@ -272,14 +272,14 @@ fn subscribed(known: &Known<'_>, topic: &str) -> Checked {
             "on IoT Core `{parent}` does not match `{topic}` itself"
         ));
     }
-    Checked {
+    DiagnosisCheck {
         what: "has it subscribed?",
         holds: Some(!matching.is_empty()),
         words,
     }
 }
 
-fn says(known: &Known<'_>, topic: &str, found: Findings) -> String {
+fn says(known: &KnownClient<'_>, topic: &str, found: DiagnosisFindings) -> String {
     let client = known.client;
     let why = match (found.is_connected, found.has_subscribed) {
         _ if found.hears() => return format!("`{client}` receives `{topic}`"),
@@ -293,7 +293,12 @@ fn says(known: &Known<'_>, topic: &str, found: Findings) -> String {
     format!("`{client}` does not receive `{topic}`: {why}")
 }
 
-fn advice(known: &Known<'_>, topic: &str, config: &Config, found: Findings) -> Vec<String> {
+fn advice(
+    known: &KnownClient<'_>,
+    topic: &str,
+    config: &Config,
+    found: DiagnosisFindings,
+) -> Vec<String> {
     let mut advice = Vec::new();
     let principal = known.grounds.as_ref();
     let principal = principal.and_then(|grounds| grounds.context.principal);
@@ -320,12 +325,12 @@ fn advice(known: &Known<'_>, topic: &str, config: &Config, found: Findings) -> V
     advice
 }
 
-fn how_to_connect(principal: Option<Principal>) -> &'static str {
+fn how_to_connect(principal: Option<ClientPrincipal>) -> &'static str {
     match principal {
-        Some(Principal::Certificate) => {
+        Some(ClientPrincipal::Certificate) => {
             "connect it: iot:Connect must be allowed on its client id by a policy of its certificate"
         }
-        Some(Principal::Iam) => {
+        Some(ClientPrincipal::Iam) => {
             "connect it: iot:Connect must be allowed on its client id by a policy of its key"
         }
         _ => "connect it: a client id must begin with the principal of its token",
@@ -333,12 +338,12 @@ fn how_to_connect(principal: Option<Principal>) -> &'static str {
 }
 
 /// From when on it goes by other policies.
-fn when_it_counts(principal: Option<Principal>) -> &'static str {
+fn when_it_counts(principal: Option<ClientPrincipal>) -> &'static str {
     match principal {
-        Some(Principal::Certificate) => {
+        Some(ClientPrincipal::Certificate) => {
             "put it into force with eventcast policy apply: here at once, on AWS after 6 to 8 minutes"
         }
-        Some(Principal::Iam) => {
+        Some(ClientPrincipal::Iam) => {
             "then start eventcast dev again: it reads the files of --aws-policy when it starts"
         }
         _ => "then let it connect again: policies come with the connection's token",

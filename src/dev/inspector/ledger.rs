@@ -14,15 +14,15 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use log::{Doing, Log};
-use pulse::{Pulse, Totals};
+use log::{ClientActivity, RecentLog};
+use pulse::{LiveStatistics, LiveTotals};
 
-use super::channels::Channels;
-use super::rates::{Latencies, Rate, second};
-use super::trail::{Micros, Step, Trail, between, micros};
-use super::trails::Trails;
+use super::channels::ChannelCounts;
+use super::rates::{MinuteRate, RecentLatencies, second};
+use super::trail::{EpochMicros, EventTimeline, TimelineStep, between, micros};
+use super::trails::EventTimelines;
 
-use crate::dev::broker::observe::{Happening, Mark, Observation, Rights};
+use crate::dev::broker::observe::{BrokerEvent, BrokerObservation, ClientRights, EventCorrelation};
 use crate::dev::sighting::{Seen, Sighting};
 use crate::route::table::RouteTable;
 
@@ -37,47 +37,47 @@ const ROUTES: usize = 300;
 const RIGHTS: usize = 100;
 
 /// What was seen so far.
-pub struct Ledger {
+pub struct EventStore {
     /// Reads bodies as the bridge does.
     routes: RwLock<Arc<RouteTable>>,
     /// When it began to write down.
-    began: Micros,
-    state: Mutex<State>,
+    began: EpochMicros,
+    state: Mutex<EventStoreState>,
 }
 
 #[derive(Default)]
-struct State {
+struct EventStoreState {
     /// Grows with each change.
     version: u64,
     /// Whether events are seen on a bus or in a queue here, before messages of them are published.
     is_sighted: bool,
-    trails: Trails,
-    channels: Channels,
-    doings: Log,
-    denials: Log,
+    trails: EventTimelines,
+    channels: ChannelCounts,
+    doings: RecentLog,
+    denials: RecentLog,
     /// What the latest clients may do, which outlives their connections.
-    rights: VecDeque<Rights>,
-    totals: Totals,
+    rights: VecDeque<ClientRights>,
+    totals: LiveTotals,
     /// Publications by route.
-    routes: BTreeMap<Box<str>, Rate>,
-    latencies: Latencies,
+    routes: BTreeMap<Box<str>, MinuteRate>,
+    latencies: RecentLatencies,
     missed: u64,
 }
 
 /// What is new since a version.
 #[derive(Debug, Serialize)]
-pub struct News {
+pub struct ChangesSince {
     /// What to ask for next.
     pub version: u64,
     /// Events that have gone on, the newest first; without their hops.
-    pub events: Vec<Trail>,
+    pub events: Vec<EventTimeline>,
     /// What clients did, the latest first.
-    pub doings: Vec<Doing>,
+    pub doings: Vec<ClientActivity>,
     /// What clients were refused, the latest first.
-    pub denials: Vec<Doing>,
+    pub denials: Vec<ClientActivity>,
 }
 
-impl Ledger {
+impl EventStore {
     /// Nothing seen yet. Bodies are read as events by `routes`.
     pub fn new(routes: Arc<RouteTable>) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Ledger {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, EventStoreState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -104,14 +104,14 @@ impl Ledger {
     }
 
     /// An event as far as it was seen, and its body.
-    pub fn trail(&self, id: &str) -> Option<(Trail, Option<Bytes>)> {
+    pub fn trail(&self, id: &str) -> Option<(EventTimeline, Option<Bytes>)> {
         self.state().trails.find(id)
     }
 
     /// What is new since a version: up to `count` of each kind.
-    pub fn news(&self, since: u64, count: usize) -> News {
+    pub fn news(&self, since: u64, count: usize) -> ChangesSince {
         let state = self.state();
-        News {
+        ChangesSince {
             version: state.version,
             events: state.trails.since(since, count),
             doings: state.doings.since(since, count, |_| true),
@@ -120,9 +120,13 @@ impl Ledger {
     }
 
     /// What a client did or was refused, the latest first.
-    pub fn of_client(&self, client: &str, count: usize) -> (Vec<Doing>, Vec<Doing>) {
+    pub fn of_client(
+        &self,
+        client: &str,
+        count: usize,
+    ) -> (Vec<ClientActivity>, Vec<ClientActivity>) {
         let state = self.state();
-        let is_its = |doing: &Doing| *doing.client == *client;
+        let is_its = |doing: &ClientActivity| *doing.client == *client;
         let denials = state.denials.since(0, count, is_its);
         (state.doings.since(0, count, is_its), denials)
     }
@@ -131,12 +135,12 @@ impl Ledger {
     /// token; none where there are none.
     pub fn strangers(&self) -> Option<String> {
         let state = self.state();
-        let is_stranger = |doing: &Doing| {
-            doing.client.is_empty() && matches!(doing.what, Happening::Refused { .. })
+        let is_stranger = |doing: &ClientActivity| {
+            doing.client.is_empty() && matches!(doing.what, BrokerEvent::Refused { .. })
         };
         let strangers = state.denials.since(0, DENIALS, is_stranger);
         let latest = strangers.first()?;
-        let Happening::Refused { why } = &latest.what else {
+        let BrokerEvent::Refused { why } = &latest.what else {
             return None;
         };
         let at = Timestamp::from_microsecond(latest.at).ok()?;
@@ -149,13 +153,17 @@ impl Ledger {
         ))
     }
 
-    /// The channels, by `Channels::told`.
-    pub fn channels(&self, count: usize, wanted: impl Fn(&str) -> bool) -> super::channels::Told {
+    /// The channels, by `ChannelCounts::told`.
+    pub fn channels(
+        &self,
+        count: usize,
+        wanted: impl Fn(&str) -> bool,
+    ) -> super::channels::TopicPage {
         self.state().channels.told(second(now()), count, wanted)
     }
 
     /// What a client could do on its last connection, if that is remembered.
-    pub fn rights(&self, client: &str) -> Option<Rights> {
+    pub fn rights(&self, client: &str) -> Option<ClientRights> {
         let state = self.state();
         let known = state.rights.iter();
         known
@@ -174,7 +182,7 @@ impl Ledger {
     }
 
     /// How much is going on.
-    pub fn pulse(&self) -> Pulse {
+    pub fn pulse(&self) -> LiveStatistics {
         let state = self.state();
         let latencies = &state.latencies;
         state
@@ -199,7 +207,7 @@ impl Ledger {
                 rules,
             } => {
                 let body = Bytes::copy_from_slice(envelope.as_bytes());
-                state.event(&event_id, at, Step::Put { bus, rules });
+                state.event(&event_id, at, TimelineStep::Put { bus, rules });
                 state
                     .trails
                     .describe(&event_id, &body, &event_id, &self.routes());
@@ -209,31 +217,31 @@ impl Ledger {
                 rule,
                 target,
                 why,
-            } => state.event(&event_id, at, Step::Unsent { rule, target, why }),
+            } => state.event(&event_id, at, TimelineStep::Unsent { rule, target, why }),
             Seen::Queued { .. } => self.queued(&mut state, at, what),
             Seen::Received {
                 queue,
                 message_id,
                 attempt,
-            } => state.message(&message_id, at, Step::Received { queue, attempt }),
+            } => state.message(&message_id, at, TimelineStep::Received { queue, attempt }),
             Seen::Hidden {
                 queue,
                 message_id,
                 seconds,
-            } => state.message(&message_id, at, Step::Hidden { queue, seconds }),
+            } => state.message(&message_id, at, TimelineStep::Hidden { queue, seconds }),
             Seen::Deleted { queue, message_id } => {
-                state.message(&message_id, at, Step::Deleted { queue });
+                state.message(&message_id, at, TimelineStep::Deleted { queue });
             }
             Seen::Redriven {
                 queue,
                 message_id,
                 to,
-            } => state.message(&message_id, at, Step::Redriven { queue, to }),
+            } => state.message(&message_id, at, TimelineStep::Redriven { queue, to }),
         }
     }
 
     /// A message came to a queue: an event, or a dead letter that was one.
-    fn queued(&self, state: &mut State, at: Micros, seen: Seen) {
+    fn queued(&self, state: &mut EventStoreState, at: EpochMicros, seen: Seen) {
         let Seen::Queued {
             queue,
             message_id,
@@ -254,7 +262,7 @@ impl Ledger {
             (None, Some(id)) => (id, None),
             (None, None) => (self.event_id(&body, &message_id), None),
         };
-        let step = Step::Queued {
+        let step = TimelineStep::Queued {
             queue,
             message_id: Arc::clone(&message_id),
             rule,
@@ -275,11 +283,11 @@ impl Ledger {
     }
 
     /// Something happened to a client of the broker.
-    pub(super) fn observe(&self, seen: Observation) {
+    pub(super) fn observe(&self, seen: BrokerObservation) {
         let at = micros(seen.at);
         let mut state = self.state();
         match seen.what {
-            Happening::Published {
+            BrokerEvent::Published {
                 topic,
                 bytes,
                 qos,
@@ -293,7 +301,7 @@ impl Ledger {
                     state.routed(route, second(at));
                 }
                 state.step_of(mark, |mark| {
-                    let step = Step::Published {
+                    let step = TimelineStep::Published {
                         topic,
                         route: mark.route,
                         client: seen.client_id,
@@ -305,7 +313,7 @@ impl Ledger {
                     (micros(mark.published), step)
                 });
             }
-            Happening::Delivered {
+            BrokerEvent::Delivered {
                 topic,
                 qos,
                 retained,
@@ -317,7 +325,7 @@ impl Ledger {
                 state.channels.delivered(&topic, second(at));
                 let client = seen.client_id;
                 let began = state.step_of(mark, |_| {
-                    let step = Step::Delivered {
+                    let step = TimelineStep::Delivered {
                         topic,
                         client,
                         qos,
@@ -330,33 +338,33 @@ impl Ledger {
                     state.latencies.add(between(began, at));
                 }
             }
-            Happening::Dropped { topic, why, mark } => {
-                let step = Step::Withheld {
+            BrokerEvent::Dropped { topic, why, mark } => {
+                let step = TimelineStep::Withheld {
                     topic: topic.clone(),
                     client: Arc::clone(&seen.client_id),
                     why: why.clone(),
                 };
                 state.step_of(mark, |_| (at, step));
-                let what = Happening::Dropped {
+                let what = BrokerEvent::Dropped {
                     topic,
                     why,
                     mark: None,
                 };
                 state.denied(at, seen.client_id, what);
             }
-            what @ (Happening::Refused { .. }
-            | Happening::SubscribeDenied { .. }
-            | Happening::PublishDenied { .. }) => state.denied(at, seen.client_id, what),
-            what @ (Happening::Connected { .. }
-            | Happening::Disconnected { .. }
-            | Happening::Subscribed { .. }
-            | Happening::Unsubscribed { .. }) => state.did(at, seen.client_id, what),
+            what @ (BrokerEvent::Refused { .. }
+            | BrokerEvent::SubscribeDenied { .. }
+            | BrokerEvent::PublishDenied { .. }) => state.denied(at, seen.client_id, what),
+            what @ (BrokerEvent::Connected { .. }
+            | BrokerEvent::Disconnected { .. }
+            | BrokerEvent::Subscribed { .. }
+            | BrokerEvent::Unsubscribed { .. }) => state.did(at, seen.client_id, what),
         }
     }
 }
 
-impl State {
-    fn event(&mut self, id: &Arc<str>, at: Micros, step: Step) {
+impl EventStoreState {
+    fn event(&mut self, id: &Arc<str>, at: EpochMicros, step: TimelineStep) {
         self.version += 1;
         self.is_sighted = true;
         if self.trails.add(id, at, step, self.version).is_new {
@@ -364,7 +372,7 @@ impl State {
         }
     }
 
-    fn message(&mut self, message_id: &str, at: Micros, step: Step) {
+    fn message(&mut self, message_id: &str, at: EpochMicros, step: TimelineStep) {
         if let Some(id) = self.trails.tied(message_id) {
             self.event(&id, at, step);
         }
@@ -373,9 +381,9 @@ impl State {
     /// Adds a step to the event that a mark names; says when that began, where it is known.
     fn step_of(
         &mut self,
-        mark: Option<Box<Mark>>,
-        step: impl FnOnce(Mark) -> (Micros, Step),
-    ) -> Option<Micros> {
+        mark: Option<Box<EventCorrelation>>,
+        step: impl FnOnce(EventCorrelation) -> (EpochMicros, TimelineStep),
+    ) -> Option<EpochMicros> {
         let mark = *mark?;
         let id: Arc<str> = mark.event_id.as_ref().into();
         let (at, step) = step(mark);
@@ -399,9 +407,9 @@ impl State {
         }
     }
 
-    fn doing(&mut self, at: Micros, client: Arc<str>, what: Happening) -> Doing {
+    fn doing(&mut self, at: EpochMicros, client: Arc<str>, what: BrokerEvent) -> ClientActivity {
         self.version += 1;
-        Doing {
+        ClientActivity {
             version: self.version,
             at,
             client,
@@ -409,8 +417,8 @@ impl State {
         }
     }
 
-    fn did(&mut self, at: Micros, client: Arc<str>, what: Happening) {
-        if let Happening::Connected { rights, .. } = &what {
+    fn did(&mut self, at: EpochMicros, client: Arc<str>, what: BrokerEvent) {
+        if let BrokerEvent::Connected { rights, .. } = &what {
             self.rights.retain(|known| known.client.id != client);
             if self.rights.len() >= RIGHTS {
                 self.rights.pop_front();
@@ -421,14 +429,14 @@ impl State {
         self.doings.add(doing, DOINGS);
     }
 
-    fn denied(&mut self, at: Micros, client: Arc<str>, what: Happening) {
+    fn denied(&mut self, at: EpochMicros, client: Arc<str>, what: BrokerEvent) {
         self.totals.denied.one(second(at));
         let doing = self.doing(at, client, what);
         self.denials.add(doing, DENIALS);
     }
 }
 
-fn now() -> Micros {
+fn now() -> EpochMicros {
     micros(SystemTime::now())
 }
 

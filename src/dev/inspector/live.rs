@@ -30,7 +30,7 @@ const CHANNELS: usize = 50;
 /// How many clients are told with each pulse.
 const CLIENTS: usize = 100;
 
-struct Watch {
+struct LiveWatch {
     inspector: Arc<Inspector>,
     since: u64,
     looks: u32,
@@ -46,7 +46,7 @@ pub(super) async fn live(
     let mut clock = interval(LOOK);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let now = inspector.ledger.news(u64::MAX, 0).version;
-    let watch = Watch {
+    let watch = LiveWatch {
         inspector,
         // A page that comes back to another process begins anew.
         since: last.filter(|last| *last <= now).unwrap_or(0),
@@ -59,7 +59,7 @@ pub(super) async fn live(
     }))
 }
 
-impl Watch {
+impl LiveWatch {
     async fn next(&mut self) -> Event {
         loop {
             // A look that gives both tells the pulse first.

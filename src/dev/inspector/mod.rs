@@ -23,10 +23,10 @@ use std::time::SystemTime;
 use axum::Router;
 use serde::Serialize;
 
-use ledger::Ledger;
-use ledger::pulse::Pulse;
-use told::Addresses;
-use trail::{Micros, micros};
+use ledger::EventStore;
+use ledger::pulse::LiveStatistics;
+use told::PlatformAddresses;
+use trail::{EpochMicros, micros};
 
 use super::broker::Broker;
 use super::observers::Observations;
@@ -37,12 +37,12 @@ use crate::telemetry::metrics::Metrics;
 
 /// What the inspector looks at, and with.
 pub struct Inspector {
-    ledger: Arc<Ledger>,
+    ledger: Arc<EventStore>,
     config: RwLock<Arc<Config>>,
     broker: Broker,
     issuer: Option<Arc<dyn Issuer>>,
-    addresses: Addresses,
-    started: Micros,
+    addresses: PlatformAddresses,
+    started: EpochMicros,
     /// What the bridge counts.
     bridge_metrics: Arc<Metrics>,
 }
@@ -57,14 +57,14 @@ struct HeldBack {
 
 /// How many clients there are, and some of them.
 #[derive(Debug, Serialize)]
-struct Clients {
+struct ClientsPage {
     count: usize,
-    clients: Vec<Seat>,
+    clients: Vec<ClientSummary>,
 }
 
 /// A client as a list has it while it changes.
 #[derive(Debug, Serialize)]
-struct Seat {
+struct ClientSummary {
     id: Arc<str>,
     connected: bool,
     principal: Option<Arc<str>>,
@@ -79,11 +79,11 @@ impl Inspector {
         config: Arc<Config>,
         broker: Broker,
         issuer: Option<Arc<dyn Issuer>>,
-        addresses: Addresses,
+        addresses: PlatformAddresses,
     ) -> Self {
         let routes = Arc::new(config.route_table());
         Self {
-            ledger: Arc::new(Ledger::new(routes)),
+            ledger: Arc::new(EventStore::new(routes)),
             config: RwLock::new(config),
             broker,
             issuer,
@@ -121,12 +121,12 @@ impl Inspector {
     }
 
     /// What was seen.
-    pub fn ledger(&self) -> &Arc<Ledger> {
+    pub fn ledger(&self) -> &Arc<EventStore> {
         &self.ledger
     }
 
     /// How much is going on.
-    pub fn pulse(&self) -> Pulse {
+    pub fn pulse(&self) -> LiveStatistics {
         self.ledger.pulse()
     }
 
@@ -166,14 +166,14 @@ impl Inspector {
         authority.rsplit(':').next()?.parse().ok()
     }
 
-    fn clients(&self, most: usize) -> Clients {
+    fn clients(&self, most: usize) -> ClientsPage {
         let (ids, count) = self.broker.clients(most, |_| true);
         let seat = |id: Arc<str>| {
             let facts = self.broker.connection(&id);
             let facts = facts.as_ref();
             let rights = self.broker.rights(&id);
             let grounds = rights.and_then(|rights| rights.access.grounds(&rights.client));
-            Seat {
+            ClientSummary {
                 connected: facts.is_some_and(|facts| facts.is_connected),
                 principal: facts.and_then(|facts| facts.principal.clone()),
                 role: grounds.and_then(|grounds| grounds.role),
@@ -182,7 +182,7 @@ impl Inspector {
                 id,
             }
         };
-        Clients {
+        ClientsPage {
             count,
             clients: ids.into_iter().map(seat).collect(),
         }

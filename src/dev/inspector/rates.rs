@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::trail::Micros;
+use super::trail::EpochMicros;
 
 /// How many seconds are remembered.
 pub(super) const SECONDS: usize = 60;
 
 /// A second, counted from 1970.
-pub(super) fn second(at: Micros) -> i64 {
+pub(super) fn second(at: EpochMicros) -> i64 {
     at.div_euclid(1_000_000)
 }
 
 /// Counts by second. What lies more than a minute back is forgotten.
 #[derive(Clone, Debug)]
-pub(super) struct Rate {
+pub(super) struct MinuteRate {
     /// The count of each second, at its number modulo the length.
     counts: [u32; SECONDS],
     /// The latest second that was counted.
@@ -24,7 +24,7 @@ pub(super) struct Rate {
     total: u64,
 }
 
-impl Default for Rate {
+impl Default for MinuteRate {
     fn default() -> Self {
         Self {
             counts: [0; SECONDS],
@@ -34,7 +34,7 @@ impl Default for Rate {
     }
 }
 
-impl Rate {
+impl MinuteRate {
     fn place(second: i64) -> usize {
         usize::try_from(second.rem_euclid(SECONDS as i64)).unwrap_or_default()
     }
@@ -93,7 +93,7 @@ impl Rate {
 
 /// How long the latest ones of many took.
 #[derive(Debug, Default)]
-pub(super) struct Latencies {
+pub(super) struct RecentLatencies {
     /// In microseconds, by the time that they were told.
     latest: std::collections::VecDeque<u64>,
 }
@@ -103,14 +103,14 @@ const LATENCIES: usize = 4_096;
 
 /// The middle one of some latencies, and the one that a hundredth is longer than.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Percentiles {
+pub struct LatencyPercentiles {
     /// In milliseconds.
     pub p50_ms: f64,
     /// In milliseconds.
     pub p99_ms: f64,
 }
 
-impl Latencies {
+impl RecentLatencies {
     pub(super) fn add(&mut self, took: Duration) {
         if self.latest.len() >= LATENCIES {
             self.latest.pop_front();
@@ -120,14 +120,14 @@ impl Latencies {
     }
 
     /// `None` before there is one.
-    pub(super) fn percentiles(&self) -> Option<Percentiles> {
+    pub(super) fn percentiles(&self) -> Option<LatencyPercentiles> {
         let mut sorted: Vec<u64> = self.latest.iter().copied().collect();
         sorted.sort_unstable();
         let at = |part: usize| {
             let index = (sorted.len() * part / 100).min(sorted.len().checked_sub(1)?);
             sorted.get(index).map(|micros| *micros as f64 / 1_000.0)
         };
-        Some(Percentiles {
+        Some(LatencyPercentiles {
             p50_ms: at(50)?,
             p99_ms: at(99)?,
         })
@@ -144,7 +144,7 @@ mod tests {
         /// Against a list of everything that was counted.
         #[test]
         fn counts_are_those_of_their_seconds(steps in prop::collection::vec(-3_i64..70, 0..80)) {
-            let (mut rate, mut all, mut now) = (Rate::default(), Vec::new(), 1_000_i64);
+            let (mut rate, mut all, mut now) = (MinuteRate::default(), Vec::new(), 1_000_i64);
             for step in steps {
                 now = (now + step).max(0);
                 rate.one(now);
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_minute_is_remembered() {
-        let mut rate = Rate::default();
+        let mut rate = MinuteRate::default();
         for second in [100, 100, 101, 103] {
             rate.one(second);
         }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn percentiles() {
-        let mut latencies = Latencies::default();
+        let mut latencies = RecentLatencies::default();
         assert_eq!(latencies.percentiles(), None);
         for micros in (0..100).rev() {
             latencies.add(Duration::from_micros(micros * 1_000));

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ledger::log::Doing;
-use super::trail::{Micros, Trail, micros};
+use super::ledger::log::ClientActivity;
+use super::trail::{EpochMicros, EventTimeline, micros};
 use crate::config::Config;
 use crate::dev::broker::control::ConnectionFacts;
 use crate::policy::role::{Entry, Role};
@@ -15,7 +15,7 @@ use crate::route::table::Route;
 
 /// Where everything is.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Addresses {
+pub struct PlatformAddresses {
     /// The bus and the queues, and the page.
     pub endpoint: String,
     /// MQTT over each transport, by the URL's scheme.
@@ -31,11 +31,11 @@ pub struct Addresses {
 
 /// What there is, which does not change.
 #[derive(Debug, Serialize)]
-pub struct Platform<'p> {
+pub struct PlatformView<'p> {
     pub(super) version: &'static str,
     /// When this process began: other than before, everything seen before is forgotten.
-    pub(super) started: Micros,
-    pub(super) addresses: &'p Addresses,
+    pub(super) started: EpochMicros,
+    pub(super) addresses: &'p PlatformAddresses,
     pub(super) environment: Option<&'p str>,
     pub(super) channels: Vec<ToldKind<'p>>,
     pub(super) routes: Vec<ToldRoute>,
@@ -120,11 +120,11 @@ impl<'p> From<&'p Role> for ToldRole<'p> {
     }
 }
 
-impl<'p> Platform<'p> {
+impl<'p> PlatformView<'p> {
     pub(super) fn new(
         config: &'p Config,
-        addresses: &'p Addresses,
-        started: Micros,
+        addresses: &'p PlatformAddresses,
+        started: EpochMicros,
         tokens: bool,
     ) -> Self {
         let kinds = config.kinds.values().map(|kind| ToldKind {
@@ -149,7 +149,7 @@ impl<'p> Platform<'p> {
 #[derive(Debug, Serialize)]
 pub struct ToldEvent {
     #[serde(flatten)]
-    pub(super) trail: Trail,
+    pub(super) trail: EventTimeline,
     /// Its body as text, where it is kept.
     pub(super) body: Option<String>,
     /// What the routes do with it now; none where the body is not kept.
@@ -201,7 +201,7 @@ pub struct ToldClient {
     pub(super) principal: Option<String>,
     pub(super) role: Option<String>,
     /// Since when it is connected, or is not.
-    pub(super) since: Option<Micros>,
+    pub(super) since: Option<EpochMicros>,
     pub(super) disconnect_reason: Option<&'static str>,
     /// The same in words.
     pub(super) disconnect_why: Option<Box<str>>,
@@ -257,9 +257,9 @@ pub struct ToldClientWhole {
     /// Whether it may do everything: it is connected, and there are no policies for it.
     pub(super) free: bool,
     /// What it did, the latest first.
-    pub(super) doings: Vec<Doing>,
+    pub(super) doings: Vec<ClientActivity>,
     /// What it was refused, the latest first.
-    pub(super) denials: Vec<Doing>,
+    pub(super) denials: Vec<ClientActivity>,
 }
 
 /// A policy document.
@@ -298,7 +298,7 @@ pub struct ToldSubscriber {
 /// A retained message.
 #[derive(Debug, Serialize)]
 pub struct ToldRetained {
-    pub(super) at: Micros,
+    pub(super) at: EpochMicros,
     pub(super) qos: u8,
     pub(super) size_bytes: usize,
     /// The beginning of the payload, where it is text.

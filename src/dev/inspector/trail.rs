@@ -9,33 +9,33 @@ use serde::{Deserialize, Serialize};
 const HOPS: usize = 200;
 
 /// Microseconds since 1970: what a browser's number holds exactly.
-pub type Micros = i64;
+pub type EpochMicros = i64;
 
 /// The time as microseconds since 1970; zero for what lies before.
-pub fn micros(at: SystemTime) -> Micros {
+pub fn micros(at: SystemTime) -> EpochMicros {
     let since = at.duration_since(SystemTime::UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The time between two moments; zero when they stand the wrong way round.
-pub fn between(earlier: Micros, later: Micros) -> Duration {
+pub fn between(earlier: EpochMicros, later: EpochMicros) -> Duration {
     Duration::from_micros(u64::try_from(later.saturating_sub(earlier)).unwrap_or_default())
 }
 
 /// One step on an event's way.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct Hop {
+pub struct TimelineEntry {
     /// When, in microseconds since 1970.
-    pub at: Micros,
+    pub at: EpochMicros,
     /// What.
     #[serde(flatten)]
-    pub step: Step,
+    pub step: TimelineStep,
 }
 
 /// What happened to an event.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
-pub enum Step {
+pub enum TimelineStep {
     /// It was put on a bus.
     Put {
         /// The bus.
@@ -137,7 +137,7 @@ fn is_false(value: &bool) -> bool {
 
 /// An event and its way so far.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Trail {
+pub struct EventTimeline {
     /// The event's id.
     pub id: Arc<str>,
     /// Who sent it.
@@ -147,9 +147,9 @@ pub struct Trail {
     /// Its envelope's length.
     pub bytes: usize,
     /// When it was first seen.
-    pub began: Micros,
+    pub began: EpochMicros,
     /// When it was seen last.
-    pub ended: Micros,
+    pub ended: EpochMicros,
     /// Messages that were published.
     pub published: u32,
     /// Messages that were written to clients.
@@ -163,14 +163,14 @@ pub struct Trail {
     /// Whether it left the queue.
     pub done: bool,
     /// The steps, in the order in which they happened.
-    pub hops: Vec<Hop>,
+    pub hops: Vec<TimelineEntry>,
     /// Steps that are counted above, but not among `hops`.
     pub more_hops: u64,
 }
 
-impl Trail {
+impl EventTimeline {
     /// An event that was seen just now.
-    pub fn new(id: Arc<str>, at: Micros) -> Self {
+    pub fn new(id: Arc<str>, at: EpochMicros) -> Self {
         Self {
             id,
             source: None,
@@ -190,32 +190,37 @@ impl Trail {
     }
 
     /// Adds a step. Endpoints tell of theirs independently, so a step may come after one that followed it.
-    pub fn add(&mut self, at: Micros, step: Step) {
+    pub fn add(&mut self, at: EpochMicros, step: TimelineStep) {
         self.began = self.began.min(at);
         self.ended = self.ended.max(at);
         match &step {
-            Step::Published { .. } => self.published += 1,
-            Step::Delivered { retained: true, .. } => self.delivered += 1,
-            Step::Delivered { .. } => {
+            TimelineStep::Published { .. } => self.published += 1,
+            TimelineStep::Delivered { retained: true, .. } => self.delivered += 1,
+            TimelineStep::Delivered { .. } => {
                 self.delivered += 1;
                 let after = between(self.began, at).as_micros() as u64;
                 self.first_after = Some(self.first_after.map_or(after, |known| known.min(after)));
             }
-            Step::Withheld { .. } => self.withheld += 1,
-            Step::Deleted { .. } => self.done = true,
-            Step::Unsent { .. } | Step::Redriven { .. } => self.dead = true,
-            Step::Queued { dead_letter, .. } => self.dead |= dead_letter.is_some(),
-            Step::Put { .. } | Step::Received { .. } | Step::Hidden { .. } => {}
+            TimelineStep::Withheld { .. } => self.withheld += 1,
+            TimelineStep::Deleted { .. } => self.done = true,
+            TimelineStep::Unsent { .. } | TimelineStep::Redriven { .. } => self.dead = true,
+            TimelineStep::Queued { dead_letter, .. } => self.dead |= dead_letter.is_some(),
+            TimelineStep::Put { .. }
+            | TimelineStep::Received { .. }
+            | TimelineStep::Hidden { .. } => {}
         }
         // Where there are many steps, clients are what there are many of.
-        let is_crowd = matches!(step, Step::Delivered { .. } | Step::Withheld { .. });
+        let is_crowd = matches!(
+            step,
+            TimelineStep::Delivered { .. } | TimelineStep::Withheld { .. }
+        );
         if self.hops.len() >= HOPS && (is_crowd || self.hops.len() >= 2 * HOPS) {
             self.more_hops += 1;
             return;
         }
         let place = self.hops.iter().rposition(|hop| hop.at <= at);
         let place = place.map_or(0, |place| place + 1);
-        self.hops.insert(place, Hop { at, step });
+        self.hops.insert(place, TimelineEntry { at, step });
     }
 }
 
@@ -223,8 +228,8 @@ impl Trail {
 mod tests {
     use super::*;
 
-    fn delivered(client: &str) -> Step {
-        Step::Delivered {
+    fn delivered(client: &str) -> TimelineStep {
+        TimelineStep::Delivered {
             topic: "order/1".into(),
             client: client.into(),
             qos: 1,
@@ -234,8 +239,8 @@ mod tests {
 
     #[test]
     fn steps_stand_in_the_order_of_time() {
-        let mut trail = Trail::new("e".into(), 5);
-        let put = Step::Put {
+        let mut trail = EventTimeline::new("e".into(), 5);
+        let put = TimelineStep::Put {
             bus: "default".into(),
             rules: Some(1),
         };
@@ -262,11 +267,11 @@ mod tests {
 
     #[test]
     fn a_crowd_is_counted() {
-        let mut trail = Trail::new("e".into(), 0);
+        let mut trail = EventTimeline::new("e".into(), 0);
         for at in 0..1_000 {
             trail.add(at, delivered("c"));
         }
-        let deleted = Step::Deleted { queue: "q".into() };
+        let deleted = TimelineStep::Deleted { queue: "q".into() };
         trail.add(2_000, deleted.clone());
         assert_eq!((trail.delivered, trail.more_hops), (1_000, 800));
         assert_eq!(trail.hops.last().map(|hop| &hop.step), Some(&deleted));
@@ -275,12 +280,12 @@ mod tests {
 
     #[test]
     fn a_hop_is_flat_json() {
-        let hop = Hop {
+        let hop = TimelineEntry {
             at: 1,
             step: delivered("c"),
         };
         let json = serde_json::to_string(&hop).unwrap();
         insta::assert_snapshot!(json, @r#"{"at":1,"step":"delivered","topic":"order/1","client":"c","qos":1}"#);
-        assert_eq!(serde_json::from_str::<Hop>(&json).unwrap(), hop);
+        assert_eq!(serde_json::from_str::<TimelineEntry>(&json).unwrap(), hop);
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::trail::{Micros, Step, Trail};
+use super::trail::{EpochMicros, EventTimeline, TimelineStep};
 use crate::route::table::RouteTable;
 
 /// How many events are kept.
@@ -18,20 +18,20 @@ const BODY_BYTES: usize = 64 * 1024;
 const BODIES_BYTES: usize = 4 * 1024 * 1024;
 
 /// An event's place: how many came before it.
-type Number = u64;
+type EventNumber = u64;
 
 #[derive(Default)]
-pub(super) struct Trails {
-    kept: VecDeque<Kept>,
+pub(super) struct EventTimelines {
+    kept: VecDeque<StoredTimeline>,
     /// The number of the oldest one that is kept.
-    oldest: Number,
-    by_id: FxHashMap<Arc<str>, Number>,
-    by_message: FxHashMap<Arc<str>, Number>,
+    oldest: EventNumber,
+    by_id: FxHashMap<Arc<str>, EventNumber>,
+    by_message: FxHashMap<Arc<str>, EventNumber>,
     body_bytes: usize,
 }
 
-struct Kept {
-    trail: Trail,
+struct StoredTimeline {
+    trail: EventTimeline,
     body: Option<Bytes>,
     messages: SmallVec<[Arc<str>; 2]>,
     /// The version of its last change.
@@ -39,26 +39,32 @@ struct Kept {
 }
 
 /// What became of a step.
-pub(super) struct Added {
+pub(super) struct StepOutcome {
     /// Whether the event was not known before.
     pub(super) is_new: bool,
     /// When the event was first seen.
-    pub(super) began: Micros,
+    pub(super) began: EpochMicros,
 }
 
-impl Trails {
-    fn at(&self, number: Number) -> Option<&Kept> {
+impl EventTimelines {
+    fn at(&self, number: EventNumber) -> Option<&StoredTimeline> {
         let index = number.checked_sub(self.oldest)?;
         self.kept.get(usize::try_from(index).ok()?)
     }
 
-    fn at_mut(&mut self, number: Number) -> Option<&mut Kept> {
+    fn at_mut(&mut self, number: EventNumber) -> Option<&mut StoredTimeline> {
         let index = number.checked_sub(self.oldest)?;
         self.kept.get_mut(usize::try_from(index).ok()?)
     }
 
     /// Adds a step to an event.
-    pub(super) fn add(&mut self, id: &Arc<str>, at: Micros, step: Step, version: u64) -> Added {
+    pub(super) fn add(
+        &mut self,
+        id: &Arc<str>,
+        at: EpochMicros,
+        step: TimelineStep,
+        version: u64,
+    ) -> StepOutcome {
         let known = self.by_id.get(id).copied();
         let number = known.unwrap_or_else(|| self.open(id, at));
         let mut began = at;
@@ -67,19 +73,19 @@ impl Trails {
             kept.changed = version;
             began = kept.trail.began;
         }
-        Added {
+        StepOutcome {
             is_new: known.is_none(),
             began,
         }
     }
 
-    fn open(&mut self, id: &Arc<str>, at: Micros) -> Number {
+    fn open(&mut self, id: &Arc<str>, at: EpochMicros) -> EventNumber {
         if self.kept.len() >= TRAILS {
             self.close_oldest();
         }
-        let number = self.oldest + self.kept.len() as Number;
-        self.kept.push_back(Kept {
-            trail: Trail::new(Arc::clone(id), at),
+        let number = self.oldest + self.kept.len() as EventNumber;
+        self.kept.push_back(StoredTimeline {
+            trail: EventTimeline::new(Arc::clone(id), at),
             body: None,
             messages: SmallVec::new(),
             changed: 0,
@@ -144,7 +150,7 @@ impl Trails {
     }
 
     /// An event, and its body where it is kept.
-    pub(super) fn find(&self, id: &str) -> Option<(Trail, Option<Bytes>)> {
+    pub(super) fn find(&self, id: &str) -> Option<(EventTimeline, Option<Bytes>)> {
         let kept = self.at(*self.by_id.get(id)?)?;
         Some((kept.trail.clone(), kept.body.clone()))
     }
@@ -156,10 +162,10 @@ impl Trails {
     }
 
     /// Events that have changed since a version, the newest first; without their hops.
-    pub(super) fn since(&self, version: u64, count: usize) -> Vec<Trail> {
+    pub(super) fn since(&self, version: u64, count: usize) -> Vec<EventTimeline> {
         let newest = self.kept.iter().rev();
         let changed = newest.filter(|kept| kept.changed > version).take(count);
-        let short = |kept: &Kept| Trail {
+        let short = |kept: &StoredTimeline| EventTimeline {
             hops: Vec::new(),
             ..kept.trail.clone()
         };

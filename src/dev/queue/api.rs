@@ -13,10 +13,10 @@ use super::super::sighting::Sighting;
 use super::super::{Answer, body_of};
 use super::attributes::QueueAttributes;
 use super::batch::{act_on_each, check_entries};
-use super::held::Held;
+use super::held::HeldMessages;
 use super::refusals::no_queue;
-use super::store::Store;
-use super::wire::Request;
+use super::store::QueueStore;
+use super::wire::SqsRequest;
 
 /// The actions that queues offer.
 pub(in crate::dev) const ACTIONS: [&str; 20] = [
@@ -43,12 +43,12 @@ pub(in crate::dev) const ACTIONS: [&str; 20] = [
 ];
 
 /// One queue.
-pub(super) struct Queue {
+pub(super) struct QueueHandle {
     pub(super) name: Arc<str>,
     pub(super) url: String,
     pub(super) arn: String,
     pub(super) facts: Mutex<QueueFacts>,
-    pub(super) store: Mutex<Store>,
+    pub(super) store: Mutex<QueueStore>,
     /// Somebody may receive something.
     pub(super) news: Notify,
     pub(super) created: i64,
@@ -74,11 +74,11 @@ pub(in crate::dev) struct CallOrigin<'c> {
 }
 
 /// All queues of a server.
-pub(in crate::dev) struct Queues {
-    pub(super) by_name: Mutex<HashMap<String, Arc<Queue>>>,
+pub(in crate::dev) struct QueueService {
+    pub(super) by_name: Mutex<HashMap<String, Arc<QueueHandle>>>,
     /// The names of queues that were deleted a moment ago.
     pub(super) deleted: Mutex<HashMap<String, Instant>>,
-    pub(super) held: Arc<Held>,
+    pub(super) held: Arc<HeldMessages>,
     pub(super) region: String,
     pub(super) sightings: Arc<Observers<Sighting>>,
 }
@@ -88,7 +88,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Queues {
+impl QueueService {
     pub(in crate::dev) fn new(region: &str) -> Self {
         Self {
             by_name: Mutex::default(),
@@ -111,8 +111,8 @@ impl Queues {
         body: &[u8],
         origin: CallOrigin<'_>,
     ) -> Answer {
-        let mut request: Request = if body.is_empty() {
-            Request::default()
+        let mut request: SqsRequest = if body.is_empty() {
+            SqsRequest::default()
         } else {
             serde_json::from_slice(body)
                 .map_err(|error| Refusal::new("SerializationException", error.to_string()))?
@@ -166,7 +166,7 @@ impl Queues {
         }
     }
 
-    pub(super) fn by_name(&self, name: &str) -> Result<Arc<Queue>, Refusal> {
+    pub(super) fn by_name(&self, name: &str) -> Result<Arc<QueueHandle>, Refusal> {
         lock(&self.by_name)
             .get(name)
             .map(Arc::clone)
@@ -174,7 +174,7 @@ impl Queues {
     }
 
     /// The queue that a URL names; the host does not matter.
-    pub(super) fn queue(&self, request: &Request) -> Result<Arc<Queue>, Refusal> {
+    pub(super) fn queue(&self, request: &SqsRequest) -> Result<Arc<QueueHandle>, Refusal> {
         let url = request.queue_url.as_deref().unwrap_or_default();
         self.by_name(url.rsplit('/').next().unwrap_or_default())
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::super::refusal::Refusal;
 use super::deduplication::DeduplicationScope;
-use super::redrive::{Redrive, check_allow_policy};
+use super::redrive::{RedrivePolicy, check_allow_policy};
 use super::refusals::{attribute_name, attribute_value, unknown_attribute};
-use super::settings::Settings;
+use super::settings::QueueSettings;
 
 /// Attributes by their names.
 pub(super) type QueueAttributes = BTreeMap<String, String>;
@@ -167,7 +167,7 @@ fn checked(name: &str, value: &str, fifo: bool) -> Result<String, Refusal> {
         return Ok(String::new());
     }
     match name {
-        "RedrivePolicy" => Redrive::parse(value).map(|redrive| redrive.to_policy()),
+        "RedrivePolicy" => RedrivePolicy::parse(value).map(|redrive| redrive.to_policy()),
         "RedriveAllowPolicy" => check_allow_policy(value).map(|()| value.to_owned()),
         "Policy" => match serde_json::from_str::<serde_json::Map<_, serde_json::Value>>(value) {
             Ok(_) => Ok(value.to_owned()),
@@ -229,7 +229,7 @@ pub(super) fn is_told(name: &str, known: &QueueAttributes) -> bool {
 }
 
 /// The settings that attributes make.
-pub(super) fn settings(known: &QueueAttributes) -> Settings {
+pub(super) fn settings(known: &QueueAttributes) -> QueueSettings {
     let is = |name: &str, value: &str| known.get(name).is_some_and(|known| known == value);
     let number = |name: &str| {
         let default = NUMBERS.iter().find(|number| number.name == name);
@@ -238,13 +238,13 @@ pub(super) fn settings(known: &QueueAttributes) -> Settings {
     };
     let seconds = |name: &str| Duration::from_secs(number(name));
     let redrive = known.get("RedrivePolicy");
-    Settings {
+    QueueSettings {
         visibility: seconds("VisibilityTimeout"),
         delay: seconds("DelaySeconds"),
         retention: seconds("MessageRetentionPeriod"),
         wait: seconds("ReceiveMessageWaitTimeSeconds"),
         largest: usize::try_from(number("MaximumMessageSize")).unwrap_or(usize::MAX),
-        redrive: redrive.and_then(|policy| Redrive::parse(policy).ok()),
+        redrive: redrive.and_then(|policy| RedrivePolicy::parse(policy).ok()),
         fifo: known.contains_key("FifoQueue"),
         content_deduplication: is("ContentBasedDeduplication", "true"),
         scope: if is("DeduplicationScope", "messageGroup") {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::super::refusal::Refusal;
 use super::super::{Answer, body_of};
 use super::refusals::batch as refused;
-use super::wire::{Entry, Failed};
+use super::wire::{FailedEntry, SqsEntry};
 
 /// The most entries of one batch (SQS quotas).
 const PER_BATCH: usize = 10;
@@ -16,7 +16,7 @@ const PER_BATCH: usize = 10;
 const LONGEST_ID: usize = 80;
 
 /// Refuses a batch that is wrong as a whole. `action` is the action's name.
-pub(super) fn check_entries(action: &str, entries: &[Entry]) -> Result<(), Refusal> {
+pub(super) fn check_entries(action: &str, entries: &[SqsEntry]) -> Result<(), Refusal> {
     if entries.is_empty() {
         return Err(refused(
             "EmptyBatchRequest",
@@ -34,7 +34,7 @@ pub(super) fn check_entries(action: &str, entries: &[Entry]) -> Result<(), Refus
             ),
         ));
     }
-    let id = |entry: &Entry| entry.id.clone().unwrap_or_default();
+    let id = |entry: &SqsEntry| entry.id.clone().unwrap_or_default();
     let is_taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let is_id = |id: &str| (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_taken);
     if !entries.iter().all(|entry| is_id(&id(entry))) {
@@ -57,24 +57,24 @@ pub(super) fn check_entries(action: &str, entries: &[Entry]) -> Result<(), Refus
 
 /// Does the same with every entry of a checked batch, and tells which succeeded.
 pub(super) fn act_on_each<T: Serialize>(
-    entries: &[Entry],
-    mut act: impl FnMut(&Entry) -> Result<T, Refusal>,
+    entries: &[SqsEntry],
+    mut act: impl FnMut(&SqsEntry) -> Result<T, Refusal>,
 ) -> Answer {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Outcome<T> {
+    struct SqsBatchOutcome<T> {
         successful: Vec<T>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
-        failed: Vec<Failed>,
+        failed: Vec<FailedEntry>,
     }
-    let mut outcome = Outcome {
+    let mut outcome = SqsBatchOutcome {
         successful: Vec::with_capacity(entries.len()),
         failed: Vec::new(),
     };
     for entry in entries {
         match act(entry) {
             Ok(done) => outcome.successful.push(done),
-            Err(refusal) => outcome.failed.push(Failed {
+            Err(refusal) => outcome.failed.push(FailedEntry {
                 id: entry.id.clone().unwrap_or_default(),
                 sender_fault: true,
                 code: refusal.code,

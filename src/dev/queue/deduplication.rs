@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::message::Sequence;
+use super::message::SequenceNumber;
 
 /// The time for which SQS knows a deduplication id.
 const REMEMBERED: Duration = Duration::from_secs(300);
@@ -29,14 +29,14 @@ type ScopedId = (Option<Arc<str>>, Arc<str>);
 
 /// The deduplication ids of the last minutes.
 #[derive(Debug, Default)]
-pub(super) struct Deduplication {
+pub(super) struct DeduplicationWindow {
     scope: DeduplicationScope,
     next_scope: Option<(Instant, DeduplicationScope)>,
-    known: HashMap<ScopedId, (Arc<str>, Sequence)>,
+    known: HashMap<ScopedId, (Arc<str>, SequenceNumber)>,
     until: VecDeque<(Instant, ScopedId)>,
 }
 
-impl Deduplication {
+impl DeduplicationWindow {
     pub(super) fn new(scope: DeduplicationScope) -> Self {
         Self {
             scope,
@@ -57,9 +57,9 @@ impl Deduplication {
         &mut self,
         id: &Arc<str>,
         group: Option<&Arc<str>>,
-        message: (Arc<str>, Sequence),
+        message: (Arc<str>, SequenceNumber),
         now: Instant,
-    ) -> Option<(Arc<str>, Sequence)> {
+    ) -> Option<(Arc<str>, SequenceNumber)> {
         let group = match self.scope {
             DeduplicationScope::Queue => None,
             DeduplicationScope::MessageGroup => group.cloned(),

@@ -3,7 +3,7 @@
 
 use md5::{Digest as _, Md5};
 
-use super::wire::Attribute;
+use super::wire::MessageAttribute;
 
 pub(super) fn md5(bytes: &[u8]) -> String {
     hex(&Md5::digest(bytes))
@@ -21,7 +21,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The digest of some attributes; `None` for none.
 pub(super) fn attributes_md5<'a>(
-    attributes: impl IntoIterator<Item = (&'a str, &'a Attribute)>,
+    attributes: impl IntoIterator<Item = (&'a str, &'a MessageAttribute)>,
 ) -> Option<String> {
     let mut digest = Md5::new();
     let mut some = false;

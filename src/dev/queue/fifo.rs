@@ -8,19 +8,19 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::message::Sequence;
+use super::message::SequenceNumber;
 
 #[derive(Debug, Default)]
-struct Group {
+struct FifoGroup {
     /// Visible messages in the order of sending.
-    visible: BTreeSet<Sequence>,
+    visible: BTreeSet<SequenceNumber>,
     /// Messages that are in flight or delayed: none after them is handed out.
-    hidden: BTreeSet<Sequence>,
+    hidden: BTreeSet<SequenceNumber>,
     /// Whether the group is in the line.
     lined_up: bool,
 }
 
-impl Group {
+impl FifoGroup {
     fn is_available(&self) -> bool {
         match (self.visible.first(), self.hidden.first()) {
             (Some(visible), Some(hidden)) => visible < hidden,
@@ -32,15 +32,15 @@ impl Group {
 
 /// The groups of a FIFO queue.
 #[derive(Debug, Default)]
-pub(super) struct Groups {
-    groups: HashMap<Arc<str>, Group>,
+pub(super) struct FifoGroups {
+    groups: HashMap<Arc<str>, FifoGroup>,
     /// Groups that may have something to hand out, each once.
     line: VecDeque<Arc<str>>,
 }
 
-impl Groups {
+impl FifoGroups {
     /// A message becomes visible: newly sent, or handed back.
-    pub(super) fn show(&mut self, group: &Arc<str>, message: Sequence) {
+    pub(super) fn show(&mut self, group: &Arc<str>, message: SequenceNumber) {
         let known = self.groups.entry(Arc::clone(group)).or_default();
         known.hidden.remove(&message);
         known.visible.insert(message);
@@ -48,13 +48,13 @@ impl Groups {
     }
 
     /// A message is hidden before it was visible, by a delay.
-    pub(super) fn hide(&mut self, group: &Arc<str>, message: Sequence) {
+    pub(super) fn hide(&mut self, group: &Arc<str>, message: SequenceNumber) {
         let known = self.groups.entry(Arc::clone(group)).or_default();
         known.hidden.insert(message);
     }
 
     /// A message leaves the queue.
-    pub(super) fn forget(&mut self, group: &Arc<str>, message: Sequence) {
+    pub(super) fn forget(&mut self, group: &Arc<str>, message: SequenceNumber) {
         if let Some(known) = self.groups.get_mut(group) {
             known.visible.remove(&message);
             known.hidden.remove(&message);
@@ -64,14 +64,14 @@ impl Groups {
 
     /// Takes up to `most` messages of the next group that has any to hand out. They count as
     /// hidden from now on.
-    pub(super) fn take(&mut self, most: usize) -> Vec<Sequence> {
+    pub(super) fn take(&mut self, most: usize) -> Vec<SequenceNumber> {
         while let Some(name) = self.line.pop_front() {
             let Some(group) = self.groups.get_mut(&name) else {
                 continue;
             };
             group.lined_up = false;
             let mut taken = Vec::new();
-            let until = group.hidden.first().copied().unwrap_or(Sequence::MAX);
+            let until = group.hidden.first().copied().unwrap_or(SequenceNumber::MAX);
             while taken.len() < most
                 && let Some(message) = group.visible.first().copied()
                 && message < until

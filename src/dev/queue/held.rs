@@ -11,12 +11,12 @@ pub(super) const MOST_BYTES: usize = 1 << 30;
 
 /// The number of messages that all queues hold, and the memory that they take.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldMessages {
     messages: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-impl Held {
+impl HeldMessages {
     /// Whether another message would be too many.
     pub(super) fn is_full(&self) -> bool {
         self.messages.load(Ordering::Relaxed) >= MOST_MESSAGES

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::super::refusal::Refusal;
 use super::number::is_number;
 use super::refusals::{CHARACTERS, invalid, invalid_value, message_contents, missing};
-use super::wire::{Attribute, Attributes, Entry};
+use super::wire::{MessageAttribute, MessageAttributes, SqsEntry};
 
 /// The most bytes of one message, and of all messages of one batch.
 pub(super) const LARGEST_MESSAGE: usize = 1_048_576;
@@ -31,7 +31,7 @@ const TYPES: [&str; 3] = ["String", "Number", "Binary"];
 const RESERVED: [&str; 2] = ["aws.", "amazon."];
 
 /// Refuses a message that no queue takes.
-pub(super) fn check_message(entry: &Entry) -> Result<(), Refusal> {
+pub(super) fn check_message(entry: &SqsEntry) -> Result<(), Refusal> {
     let body = entry.message_body.as_deref().unwrap_or_default();
     if body.is_empty() {
         return Err(missing("MessageBody"));
@@ -56,7 +56,7 @@ pub(super) fn check_message(entry: &Entry) -> Result<(), Refusal> {
 }
 
 /// The bytes of a message: body and attributes, names and types included.
-pub(super) fn size(entry: &Entry) -> usize {
+pub(super) fn size(entry: &SqsEntry) -> usize {
     let attributes = entry.message_attributes.iter().map(|(name, value)| {
         let text = value.string_value.as_ref().map_or(0, String::len);
         let binary = value.binary_value.as_deref().map_or(0, base64_len);
@@ -96,7 +96,7 @@ fn check_id(name: &str, id: &str) -> Result<(), Refusal> {
     Err(invalid_value(name, id, &reason))
 }
 
-fn check_attributes(attributes: &Attributes) -> Result<(), Refusal> {
+fn check_attributes(attributes: &MessageAttributes) -> Result<(), Refusal> {
     if attributes.len() > MOST_ATTRIBUTES {
         let count = attributes.len();
         return Err(invalid(format!(
@@ -133,7 +133,7 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 }
 
 /// Checks the type of an attribute, and its value by its type.
-fn check_value(what: &str, name: &str, attribute: &Attribute) -> Result<(), Refusal> {
+fn check_value(what: &str, name: &str, attribute: &MessageAttribute) -> Result<(), Refusal> {
     let data_type = attribute.data_type.as_str();
     if data_type.is_empty() {
         return Err(invalid(format!(
@@ -198,7 +198,7 @@ fn capitalized(text: &str) -> String {
 }
 
 /// The one system attribute that may be sent is the header of a trace.
-fn check_system_attributes(attributes: &Attributes) -> Result<(), Refusal> {
+fn check_system_attributes(attributes: &MessageAttributes) -> Result<(), Refusal> {
     for (name, attribute) in attributes {
         if name != "AWSTraceHeader" {
             return Err(invalid(format!(
@@ -219,7 +219,7 @@ fn check_system_attributes(attributes: &Attributes) -> Result<(), Refusal> {
 mod tests {
     use super::*;
 
-    fn entry(json: &str) -> Entry {
+    fn entry(json: &str) -> SqsEntry {
         serde_json::from_str(json).unwrap()
     }
 

@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 use super::super::refusal::Refusal;
 use super::super::{ACCOUNT, Answer, body_of};
-use super::api::{Queue, QueueFacts, Queues, lock};
+use super::api::{QueueFacts, QueueHandle, QueueService, lock};
 use super::attributes::{
     self, QueueAttributes, asks_for_fifo, change, check_names, defaults, is_told,
 };
-use super::redrive::{Redrive, allows, redrive_refusal};
+use super::redrive::{RedrivePolicy, allows, redrive_refusal};
 use super::refusals::{deleted_recently, invalid, missing, name_exists, purge_in_progress};
-use super::store::Store;
-use super::wire::{Request, bounded};
+use super::store::QueueStore;
+use super::wire::{SqsRequest, bounded};
 
 /// The time that a deleted queue's name is not free, and that lies between two purges (SQS API
 /// reference, DeleteQueue and PurgeQueue).
@@ -32,8 +32,8 @@ const MOST_TAGS: usize = 50;
 /// The most queues of one page of a list, which is also the usual number.
 const PAGE: usize = 1_000;
 
-impl Queues {
-    pub(super) fn create(&self, request: &Request, base: &str) -> Answer {
+impl QueueService {
+    pub(super) fn create(&self, request: &SqsRequest, base: &str) -> Answer {
         let name = request.queue_name.as_deref().unwrap_or_default();
         let fifo = asks_for_fifo(&request.attributes);
         check_name(name, fifo)?;
@@ -66,11 +66,11 @@ impl Queues {
         check_redrive(&queues, &arn, fifo, set.get("RedrivePolicy"))?;
         check_tags(name, &request.create_tags)?;
         let created = Timestamp::now().as_second();
-        let queue = Queue {
+        let queue = QueueHandle {
             name: name.into(),
             url: format!("{base}/{ACCOUNT}/{name}"),
             arn,
-            store: Mutex::new(Store::new(
+            store: Mutex::new(QueueStore::new(
                 attributes::settings(&set),
                 Arc::clone(&self.held),
             )),
@@ -89,7 +89,7 @@ impl Queues {
         answer
     }
 
-    pub(super) fn delete_queue(&self, request: &Request) -> Answer {
+    pub(super) fn delete_queue(&self, request: &SqsRequest) -> Answer {
         let queue = self.queue(request)?;
         let mut deleted = lock(&self.deleted);
         deleted.insert(queue.name.to_string(), Instant::now());
@@ -98,7 +98,7 @@ impl Queues {
         Ok(b"{}".to_vec())
     }
 
-    pub(super) fn list(&self, request: &Request) -> Answer {
+    pub(super) fn list(&self, request: &SqsRequest) -> Answer {
         let prefix = request.queue_name_prefix.as_deref().unwrap_or_default();
         let queues = lock(&self.by_name);
         let named = queues.iter().filter(|(name, _)| name.starts_with(prefix));
@@ -106,7 +106,7 @@ impl Queues {
         page("QueueUrls", urls, request)
     }
 
-    pub(super) fn sources(&self, request: &Request) -> Answer {
+    pub(super) fn sources(&self, request: &SqsRequest) -> Answer {
         let target = self.queue(request)?;
         let queues = lock(&self.by_name);
         let sources = queues.values().filter(|queue| {
@@ -118,7 +118,7 @@ impl Queues {
         page("queueUrls", urls, request)
     }
 
-    pub(super) fn set_attributes(&self, request: &Request) -> Answer {
+    pub(super) fn set_attributes(&self, request: &SqsRequest) -> Answer {
         let queue = self.queue(request)?;
         let policy = request.attributes.get("RedrivePolicy");
         if let Some(policy) = policy.filter(|policy| !policy.is_empty()) {
@@ -157,7 +157,7 @@ fn check_name(name: &str, fifo: bool) -> Result<(), Refusal> {
 
 /// Refuses a dead-letter queue that cannot be one for this queue.
 fn check_redrive(
-    queues: &HashMap<String, Arc<Queue>>,
+    queues: &HashMap<String, Arc<QueueHandle>>,
     source: &str,
     fifo: bool,
     policy: Option<&String>,
@@ -165,7 +165,7 @@ fn check_redrive(
     let Some(policy) = policy else {
         return Ok(());
     };
-    let redrive = Redrive::parse(policy)?;
+    let redrive = RedrivePolicy::parse(policy)?;
     let refuse = |reason: &str| Err(redrive_refusal(policy, reason));
     let target = queues.values().find(|queue| queue.arn == redrive.target);
     let Some(target) = target else {
@@ -214,7 +214,7 @@ fn check_tags(queue: &str, tags: &BTreeMap<String, String>) -> Result<(), Refusa
 }
 
 /// One page of a list of URLs; a token is the last URL of the page before.
-fn page(member: &str, mut urls: Vec<&str>, request: &Request) -> Answer {
+fn page(member: &str, mut urls: Vec<&str>, request: &SqsRequest) -> Answer {
     let (least, most) = (1, PAGE as i64);
     let reason = "Must be between 1 and 1000";
     let count = bounded("MaxResults", request.max_results, (least, most), reason)?;
@@ -242,7 +242,7 @@ fn page(member: &str, mut urls: Vec<&str>, request: &Request) -> Answer {
     body_of(&answer)
 }
 
-impl Queue {
+impl QueueHandle {
     pub(super) fn told_attributes(&self, asked: &[String]) -> Answer {
         check_names(asked)?;
         let facts = lock(&self.facts);
@@ -284,7 +284,7 @@ impl Queue {
         Ok(b"{}".to_vec())
     }
 
-    pub(super) fn tag(&self, request: &Request) -> Answer {
+    pub(super) fn tag(&self, request: &SqsRequest) -> Answer {
         if request.tags.is_empty() {
             return Err(missing("Tags"));
         }
@@ -296,7 +296,7 @@ impl Queue {
         Ok(b"{}".to_vec())
     }
 
-    pub(super) fn untag(&self, request: &Request) -> Answer {
+    pub(super) fn untag(&self, request: &SqsRequest) -> Answer {
         if request.tag_keys.is_empty() {
             return Err(invalid(
                 "Tag keys must be between 1 and 128 characters in length.",

@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::wire::Attributes;
+use super::wire::MessageAttributes;
 
 /// A message's number in its queue, in the order of sending.
-pub(super) type Sequence = u64;
+pub(super) type SequenceNumber = u64;
 
 /// The bytes that a message takes beside its texts, for the bound on memory.
 const OVERHEAD: usize = 256;
 
 /// The part of a message that never changes.
 #[derive(Clone, Debug)]
-pub(super) struct Content {
+pub(super) struct MessageContent {
     pub(super) id: Arc<str>,
     /// The body as a JSON string, quotes included.
     pub(super) body: Arc<str>,
     pub(super) body_md5: Arc<str>,
-    pub(super) attributes: Arc<Attributes>,
+    pub(super) attributes: Arc<MessageAttributes>,
     pub(super) trace_header: Option<Arc<str>>,
     pub(super) group: Option<Arc<str>>,
     pub(super) deduplication: Option<Arc<str>>,
@@ -29,7 +29,7 @@ pub(super) struct Content {
     pub(super) moved_from: Option<Arc<str>>,
 }
 
-impl Content {
+impl MessageContent {
     /// The memory that the message takes, roughly.
     pub(super) fn held_bytes(&self) -> usize {
         let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
@@ -45,9 +45,9 @@ impl Content {
 
 /// A message as it is handed out.
 #[derive(Clone, Debug)]
-pub(super) struct Handed {
-    pub(super) content: Content,
-    pub(super) sequence: Sequence,
+pub(super) struct ReceivedMessage {
+    pub(super) content: MessageContent,
+    pub(super) sequence: SequenceNumber,
     pub(super) receipt: String,
     /// Receives so far, this one and those of queues before this one included.
     pub(super) receives: u32,
@@ -57,8 +57,8 @@ pub(super) struct Handed {
 
 /// A message that was received too often, on its way to a dead-letter queue.
 #[derive(Clone, Debug)]
-pub(super) struct Moved {
-    pub(super) content: Content,
+pub(super) struct RedrivenMessage {
+    pub(super) content: MessageContent,
     pub(super) receives: u32,
     pub(super) first_received: i64,
     /// The time from which its retention counts.

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::refusal::Refusal;
 use super::super::{ACCOUNT, Answer};
-use super::api::{Queue, lock};
+use super::api::{QueueHandle, lock};
 use super::refusals::{invalid, invalid_value, missing, over_limit};
-use super::wire::Request;
+use super::wire::SqsRequest;
 
 /// The most actions of one permission.
 const MOST_ACTIONS: usize = 7;
@@ -27,8 +27,8 @@ const OF_OWNERS: [&str; 10] = [
     "UntagQueue",
 ];
 
-impl Queue {
-    pub(super) fn add_permission(&self, request: &Request) -> Answer {
+impl QueueHandle {
+    pub(super) fn add_permission(&self, request: &SqsRequest) -> Answer {
         let label = label(request)?;
         check(request)?;
         let mut facts = lock(&self.facts);
@@ -66,7 +66,7 @@ impl Queue {
         Ok(b"{}".to_vec())
     }
 
-    pub(super) fn remove_permission(&self, request: &Request) -> Answer {
+    pub(super) fn remove_permission(&self, request: &SqsRequest) -> Answer {
         let label = label(request)?;
         let not_found = || invalid_value("Label", label, "can't find label.");
         let mut facts = lock(&self.facts);
@@ -89,7 +89,7 @@ impl Queue {
     }
 }
 
-fn label(request: &Request) -> Result<&str, Refusal> {
+fn label(request: &SqsRequest) -> Result<&str, Refusal> {
     let label = request.label.as_deref().unwrap_or_default();
     let is_taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     match label {
@@ -103,7 +103,7 @@ fn label(request: &Request) -> Result<&str, Refusal> {
     }
 }
 
-fn check(request: &Request) -> Result<(), Refusal> {
+fn check(request: &SqsRequest) -> Result<(), Refusal> {
     let count = request.actions.len();
     if count == 0 {
         return Err(missing("Actions"));

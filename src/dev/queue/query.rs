@@ -59,7 +59,7 @@ const WITHOUT_RESULT: [&str; 9] = [
 ];
 
 /// The members of a form below one name: the rest of the name in its parts, and the value.
-type Fields<'f> = Vec<(Vec<&'f str>, &'f str)>;
+type FormFields<'f> = Vec<(Vec<&'f str>, &'f str)>;
 
 /// The body of the call of the JSON protocol that a form is. `queue_url` is the address that was
 /// called, where it is a queue's.
@@ -79,8 +79,8 @@ pub(in crate::dev) fn call(
     Ok(Value::Object(members).to_string().into_bytes())
 }
 
-fn members(fields: Fields<'_>, action: &str) -> Result<Map<String, Value>, Refusal> {
-    let mut by_name: BTreeMap<&str, Fields<'_>> = BTreeMap::new();
+fn members(fields: FormFields<'_>, action: &str) -> Result<Map<String, Value>, Refusal> {
+    let mut by_name: BTreeMap<&str, FormFields<'_>> = BTreeMap::new();
     for (mut parts, value) in fields {
         let name = if parts.is_empty() {
             ""
@@ -124,11 +124,11 @@ fn members(fields: Fields<'_>, action: &str) -> Result<Map<String, Value>, Refus
     Ok(members)
 }
 
-fn members_of(fields: Fields<'_>, action: &str) -> Result<Value, Refusal> {
+fn members_of(fields: FormFields<'_>, action: &str) -> Result<Value, Refusal> {
     members(fields, action).map(Value::Object)
 }
 
-fn scalar(name: &str, fields: &Fields<'_>) -> Result<Value, Refusal> {
+fn scalar(name: &str, fields: &FormFields<'_>) -> Result<Value, Refusal> {
     let value = fields.first().map_or("", |(_, value)| *value);
     if !NUMBERS.contains(&name) {
         return Ok(value.into());
@@ -142,8 +142,8 @@ fn scalar(name: &str, fields: &Fields<'_>) -> Result<Value, Refusal> {
 }
 
 /// Members by their number, which is the first part of the rest of their names.
-fn numbered(fields: Fields<'_>) -> BTreeMap<u32, Fields<'_>> {
-    let mut by_number: BTreeMap<u32, Fields<'_>> = BTreeMap::new();
+fn numbered(fields: FormFields<'_>) -> BTreeMap<u32, FormFields<'_>> {
+    let mut by_number: BTreeMap<u32, FormFields<'_>> = BTreeMap::new();
     for (mut parts, value) in fields {
         let number = parts.first().and_then(|number| number.parse().ok());
         if let Some(number) = number {
@@ -155,13 +155,13 @@ fn numbered(fields: Fields<'_>) -> BTreeMap<u32, Fields<'_>> {
 }
 
 /// The value of a field with this name.
-fn field<'f>(fields: &Fields<'f>, name: &[&str]) -> Option<&'f str> {
+fn field<'f>(fields: &FormFields<'f>, name: &[&str]) -> Option<&'f str> {
     let found = fields.iter().find(|(parts, _)| parts == name);
     found.map(|(_, value)| *value)
 }
 
 /// A map of texts, which is a list of names with values in a form.
-fn texts(fields: Fields<'_>, key: &str) -> Value {
+fn texts(fields: FormFields<'_>, key: &str) -> Value {
     let pairs = numbered(fields).into_values().filter_map(|fields| {
         let name = field(&fields, &[key])?;
         let value = field(&fields, &["Value"]).unwrap_or_default();
@@ -170,7 +170,7 @@ fn texts(fields: Fields<'_>, key: &str) -> Value {
     Value::Object(pairs.collect())
 }
 
-fn message_attributes(fields: Fields<'_>) -> Value {
+fn message_attributes(fields: FormFields<'_>) -> Value {
     let pairs = numbered(fields).into_values().filter_map(|fields| {
         let name = field(&fields, &["Name"])?.to_owned();
         let members = ["DataType", "StringValue", "BinaryValue"];

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::message::Sequence;
+use super::message::SequenceNumber;
 
 /// The bytes of a handle before they are written as Base64.
 const BYTES: usize = 20;
@@ -16,7 +16,7 @@ const BYTES: usize = 20;
 pub(super) struct ReceiptHandle {
     /// The queue's own number.
     pub(super) queue: u64,
-    pub(super) sequence: Sequence,
+    pub(super) sequence: SequenceNumber,
     /// The receive, counted from 1.
     pub(super) lease: u32,
 }

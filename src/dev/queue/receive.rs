@@ -13,12 +13,12 @@ use tokio::time::{Instant, timeout_at};
 use super::super::refusal::Refusal;
 use super::super::sighting::Seen;
 use super::super::{ACCOUNT, Answer, body_of};
-use super::api::{Queue, Queues, lock};
+use super::api::{QueueHandle, QueueService, lock};
 use super::digest::attributes_md5;
-use super::message::{Handed, Moved};
+use super::message::{ReceivedMessage, RedrivenMessage};
 use super::refusals::{over_limit, unknown_attribute};
 use super::store::LONGEST_VISIBILITY;
-use super::wire::{Attribute, Received, Request, bounded, sequence_number};
+use super::wire::{MessageAttribute, ReceivedAnswer, SqsRequest, bounded, sequence_number};
 
 /// The system attributes of a message (SQS API reference, ReceiveMessage).
 const SYSTEM_ATTRIBUTES: [&str; 9] = [
@@ -34,15 +34,15 @@ const SYSTEM_ATTRIBUTES: [&str; 9] = [
 ];
 
 /// A checked ReceiveMessage.
-struct Poll {
+struct ReceiveRequest {
     most: usize,
     visibility: Option<Duration>,
     until: Instant,
     waits: bool,
 }
 
-impl Poll {
-    fn of(request: &mut Request, queue: &Queue) -> Result<Self, Refusal> {
+impl ReceiveRequest {
+    fn of(request: &mut SqsRequest, queue: &QueueHandle) -> Result<Self, Refusal> {
         let names = request.attribute_names.iter();
         let mut names = names.chain(&request.message_system_attribute_names);
         let is_unknown =
@@ -72,10 +72,10 @@ impl Poll {
     }
 }
 
-impl Queues {
-    pub(super) async fn receive(&self, request: &mut Request) -> Answer {
+impl QueueService {
+    pub(super) async fn receive(&self, request: &mut SqsRequest) -> Answer {
         let queue = self.queue(request)?;
-        let poll = Poll::of(request, &queue)?;
+        let poll = ReceiveRequest::of(request, &queue)?;
         let handed = loop {
             // Listening begins before looking, so that nothing sent in between is missed.
             let news = queue.news.notified();
@@ -113,7 +113,7 @@ impl Queues {
                 attempt: message.receives,
             });
         }
-        let received: Vec<Received<'_>> = handed
+        let received: Vec<ReceivedAnswer<'_>> = handed
             .iter()
             .map(|message| received(message, request))
             .collect();
@@ -122,15 +122,15 @@ impl Queues {
         }
         #[derive(Serialize)]
         #[serde(rename_all = "PascalCase")]
-        struct Messages<'m> {
-            messages: Vec<Received<'m>>,
+        struct ReceiveAnswer<'m> {
+            messages: Vec<ReceivedAnswer<'m>>,
         }
-        body_of(&Messages { messages: received })
+        body_of(&ReceiveAnswer { messages: received })
     }
 
     /// The queue that a queue's dead letters are moved to. Where it is gone, or the queue itself,
     /// they stay.
-    fn dead_letter_queue(&self, queue: &Queue) -> Option<Arc<Queue>> {
+    fn dead_letter_queue(&self, queue: &QueueHandle) -> Option<Arc<QueueHandle>> {
         let store = lock(&queue.store);
         let arn = &store.settings().redrive.as_ref()?.target;
         let name = arn.rsplit(':').next()?.to_owned();
@@ -143,7 +143,7 @@ impl Queues {
     }
 
     /// Moves what was received too often to where the queue says.
-    fn redrive(&self, queue: &Queue, target: &Queue, moved: Vec<Moved>) {
+    fn redrive(&self, queue: &QueueHandle, target: &QueueHandle, moved: Vec<RedrivenMessage>) {
         let now = Instant::now();
         for mut moved in moved {
             self.sightings.tell(|| Seen::Redriven {
@@ -158,7 +158,7 @@ impl Queues {
     }
 }
 
-fn received<'m>(message: &'m Handed, request: &Request) -> Received<'m> {
+fn received<'m>(message: &'m ReceivedMessage, request: &SqsRequest) -> ReceivedAnswer<'m> {
     let content = &message.content;
     let asked = |name: &str| {
         let all = request
@@ -202,13 +202,13 @@ fn received<'m>(message: &'m Handed, request: &Request) -> Received<'m> {
                     .is_some_and(|prefix| name.starts_with(prefix))
         })
     };
-    let message_attributes: BTreeMap<&str, &Attribute> = content
+    let message_attributes: BTreeMap<&str, &MessageAttribute> = content
         .attributes
         .iter()
         .filter(|(name, _)| wanted(name))
         .map(|(name, value)| (name.as_str(), value))
         .collect();
-    Received {
+    ReceivedAnswer {
         message_id: &content.id,
         receipt_handle: &message.receipt,
         body_md5: &content.body_md5,

@@ -15,13 +15,13 @@ const MOST_SOURCES: usize = 10;
 
 /// A queue's dead-letter queue, and how often a message is received before it is moved there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Redrive {
+pub(super) struct RedrivePolicy {
     /// The ARN of the dead-letter queue.
     pub(super) target: String,
     pub(super) max_receive_count: u32,
 }
 
-impl Redrive {
+impl RedrivePolicy {
     /// Reads a `RedrivePolicy`.
     pub(super) fn parse(policy: &str) -> Result<Self, Refusal> {
         let refuse = |reason: &str| redrive_refusal(policy, reason);
@@ -138,13 +138,13 @@ mod tests {
             format!(r#"{{"maxReceiveCount":{count}, "deadLetterTargetArn":"{ARN}"}}"#)
         };
         for count in ["3", r#""3""#] {
-            let redrive = Redrive::parse(&policy(count)).unwrap();
+            let redrive = RedrivePolicy::parse(&policy(count)).unwrap();
             assert_eq!(
                 redrive.to_policy(),
                 format!(r#"{{"deadLetterTargetArn":"{ARN}","maxReceiveCount":3}}"#)
             );
         }
-        let refused = |policy: &str| Redrive::parse(policy).unwrap_err().message;
+        let refused = |policy: &str| RedrivePolicy::parse(policy).unwrap_err().message;
         for count in ["0", "1001", "-1", "1.5", r#""x""#, "null", "[1]"] {
             let told = refused(&policy(count));
             assert!(told.contains("Invalid value for maxReceiveCount"), "{told}");

@@ -11,18 +11,21 @@ use super::super::refusal::Refusal;
 use super::super::sighting::{Letter, Seen};
 use super::super::uuid::uuid;
 use super::super::{Answer, body_of};
-use super::api::{Queue, Queues, lock};
+use super::api::{QueueHandle, QueueService, lock};
 use super::batch::{act_on_each, check_entries};
 use super::digest::{attributes_md5, content_id, md5};
 use super::held::{MOST_BYTES, MOST_MESSAGES};
 use super::limits::{LARGEST_MESSAGE, check_message, size};
-use super::message::Content;
+use super::message::MessageContent;
 use super::refusals::{batch, invalid, invalid_value, missing, no_queue, over_limit};
-use super::wire::{Attribute, Attributes, Entry, Message, Request, Sent, sequence_number};
+use super::wire::{
+    InternalMessage, MessageAttribute, MessageAttributes, SendAnswer, SqsEntry, SqsRequest,
+    sequence_number,
+};
 
 /// How a message is sent, beside what it is.
 #[derive(Clone, Copy, Default)]
-struct Sending<'s> {
+struct SendOptions<'s> {
     /// The `X-Amzn-Trace-Id` of the call.
     trace: Option<&'s str>,
     in_batch: bool,
@@ -36,28 +39,34 @@ struct SendRules {
     content_deduplication: bool,
 }
 
-impl Queues {
+impl QueueService {
     /// Sends a message to the queue with an ARN, as a rule of a bus does.
-    pub(in crate::dev) fn deliver(&self, arn: &str, message: Message) -> Result<(), Refusal> {
+    pub(in crate::dev) fn deliver(
+        &self,
+        arn: &str,
+        message: InternalMessage,
+    ) -> Result<(), Refusal> {
         let queue = self.by_name(arn.rsplit(':').next().unwrap_or_default())?;
         if queue.arn != arn {
             return Err(no_queue());
         }
         self.make_room()?;
-        queue.send(&message.into(), Sending::default()).map(drop)
+        queue
+            .send(&message.into(), SendOptions::default())
+            .map(drop)
     }
 
-    pub(super) fn send(&self, request: &mut Request, trace: Option<&str>) -> Answer {
+    pub(super) fn send(&self, request: &mut SqsRequest, trace: Option<&str>) -> Answer {
         let queue = self.queue(request)?;
         self.make_room()?;
-        let sending = Sending {
+        let sending = SendOptions {
             trace,
             in_batch: false,
         };
         body_of(&queue.send(&request.take_entry(), sending)?)
     }
 
-    pub(super) fn send_batch(&self, request: &Request, trace: Option<&str>) -> Answer {
+    pub(super) fn send_batch(&self, request: &SqsRequest, trace: Option<&str>) -> Answer {
         let queue = self.queue(request)?;
         let entries = request.entries.as_deref().unwrap_or_default();
         check_entries("SendMessageBatch", entries)?;
@@ -78,7 +87,7 @@ impl Queues {
             fifo.map_err(|refusal| invalid(refusal.message))?;
         }
         self.make_room()?;
-        let sending = Sending {
+        let sending = SendOptions {
             trace,
             in_batch: true,
         };
@@ -103,22 +112,24 @@ impl Queues {
     }
 }
 
-impl Queue {
-    fn send(&self, entry: &Entry, sending: Sending<'_>) -> Result<Sent, Refusal> {
+impl QueueHandle {
+    fn send(&self, entry: &SqsEntry, sending: SendOptions<'_>) -> Result<SendAnswer, Refusal> {
         check_message(entry)?;
         let rules = self.send_rules();
         rules.check(entry, sending.in_batch)?;
         let body = entry.message_body.as_deref().unwrap_or_default();
         let body_md5 = md5(body.as_bytes());
-        let named = |attributes: &Attributes| {
+        let named = |attributes: &MessageAttributes| {
             let all = attributes.iter();
-            attributes_md5(all.map(|(name, value): (&String, &Attribute)| (name.as_str(), value)))
+            attributes_md5(
+                all.map(|(name, value): (&String, &MessageAttribute)| (name.as_str(), value)),
+            )
         };
         let system = &entry.message_system_attributes;
         let trace = system.get("AWSTraceHeader");
         let trace = trace.and_then(|trace| trace.string_value.as_deref());
         let by_content = || content_id(body).into();
-        let content = Content {
+        let content = MessageContent {
             id: uuid().into(),
             body: Value::from(body).to_string().into(),
             body_md5: body_md5.as_str().into(),
@@ -150,7 +161,7 @@ impl Queue {
         });
         drop(store);
         self.news.notify_one();
-        Ok(Sent {
+        Ok(SendAnswer {
             id: entry.id.clone(),
             message_id: message_id.to_string(),
             body_md5,
@@ -173,7 +184,7 @@ impl Queue {
 
 impl SendRules {
     /// Refuses a message without the ids that a FIFO queue needs.
-    fn check_fifo(self, entry: &Entry) -> Result<(), Refusal> {
+    fn check_fifo(self, entry: &SqsEntry) -> Result<(), Refusal> {
         if self.fifo && entry.message_group_id.is_none() {
             return Err(missing("MessageGroupId"));
         }
@@ -187,7 +198,7 @@ impl SendRules {
     }
 
     /// Refuses a message that this queue does not take.
-    fn check(self, entry: &Entry, in_batch: bool) -> Result<(), Refusal> {
+    fn check(self, entry: &SqsEntry, in_batch: bool) -> Result<(), Refusal> {
         let not_for_kind = |name: &str, value: &str| {
             let reason = "The request include parameter that is not valid for this queue type.";
             Err(invalid_value(name, value, reason))
@@ -217,7 +228,7 @@ impl SendRules {
 }
 
 /// What a message is as a dead letter, by the daemon's attributes or those of a bus.
-fn letter(attributes: &Attributes) -> Option<Letter> {
+fn letter(attributes: &MessageAttributes) -> Option<Letter> {
     let value = |name: &str| attributes.get(name)?.string_value.as_deref();
     let told = |word, words| Some(format!("{}: {}", value(word)?, value(words)?).into());
     let why = told("eventcast.reason", "eventcast.detail");

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use super::deduplication::DeduplicationScope;
-use super::redrive::Redrive;
+use super::redrive::RedrivePolicy;
 
 /// What a queue is set to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
+pub(super) struct QueueSettings {
     pub(super) visibility: Duration,
     pub(super) delay: Duration,
     pub(super) retention: Duration,
     pub(super) wait: Duration,
     /// The most bytes of one message.
     pub(super) largest: usize,
-    pub(super) redrive: Option<Redrive>,
+    pub(super) redrive: Option<RedrivePolicy>,
     pub(super) fifo: bool,
     pub(super) content_deduplication: bool,
     pub(super) scope: DeduplicationScope,

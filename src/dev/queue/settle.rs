@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use super::super::refusal::Refusal;
 use super::super::sighting::Seen;
-use super::api::{Queue, lock};
+use super::api::{QueueHandle, lock};
 use super::refusals::{invalid_value, missing};
-use super::store::{LONGEST_VISIBILITY, ReceiptFault, Store};
-use super::wire::{Entry, bounded};
+use super::store::{LONGEST_VISIBILITY, QueueStore, ReceiptFault};
+use super::wire::{SqsEntry, bounded};
 
-impl Queue {
-    pub(super) fn delete(&self, entry: &Entry) -> Result<Value, Refusal> {
+impl QueueHandle {
+    pub(super) fn delete(&self, entry: &SqsEntry) -> Result<Value, Refusal> {
         let receipt = receipt_handle(entry)?;
         let (id, deleted) = {
             let mut store = lock(&self.store);
@@ -32,14 +32,14 @@ impl Queue {
     }
 
     /// The id of a receipt's message, if anybody wants to see what becomes of it.
-    fn seen_id(&self, store: &Store, receipt: &str) -> Option<Arc<str>> {
+    fn seen_id(&self, store: &QueueStore, receipt: &str) -> Option<Arc<str>> {
         self.sightings
             .any()
             .then(|| store.message_id(receipt))
             .flatten()
     }
 
-    pub(super) fn change_visibility(&self, entry: &Entry) -> Result<Value, Refusal> {
+    pub(super) fn change_visibility(&self, entry: &SqsEntry) -> Result<Value, Refusal> {
         let receipt = receipt_handle(entry)?;
         let longest = i64::try_from(LONGEST_VISIBILITY.as_secs()).unwrap_or(i64::MAX);
         let seconds = bounded(
@@ -69,7 +69,7 @@ impl Queue {
     }
 }
 
-fn receipt_handle(entry: &Entry) -> Result<&str, Refusal> {
+fn receipt_handle(entry: &SqsEntry) -> Result<&str, Refusal> {
     let handle = entry.receipt_handle.as_deref();
     handle.ok_or_else(|| missing("ReceiptHandle"))
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::deduplication::Deduplication;
-use super::fifo::Groups;
-use super::held::Held;
-use super::message::{Content, Handed, Moved, Sequence};
+use super::deduplication::DeduplicationWindow;
+use super::fifo::FifoGroups;
+use super::held::HeldMessages;
+use super::message::{MessageContent, ReceivedMessage, RedrivenMessage, SequenceNumber};
 use super::receipt::ReceiptHandle;
-use super::settings::Settings;
+use super::settings::QueueSettings;
 
 /// The longest that a message may be hidden, counted from its receive (SQS API reference,
 /// ChangeMessageVisibility).
@@ -25,7 +25,7 @@ const MOST_IN_FLIGHT: usize = 120_000;
 const DEDUPLICATION_ID_BYTES: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum QueueState {
     /// It may be handed out.
     Visible,
     /// It was sent with a delay.
@@ -36,8 +36,8 @@ enum State {
 
 #[derive(Debug)]
 struct StoredMessage {
-    content: Content,
-    state: State,
+    content: MessageContent,
+    state: QueueState,
     /// Counts the receives from this queue; the receipt handle of an earlier one is old.
     lease: u32,
     /// Counts the timers; only the latest counts.
@@ -65,84 +65,84 @@ pub(super) enum ReceiptFault {
 
 /// How full a queue is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct QueueCounts {
     pub(super) visible: usize,
     pub(super) in_flight: usize,
     pub(super) delayed: usize,
 }
 
-impl Counts {
-    fn of(&mut self, state: State) -> &mut usize {
+impl QueueCounts {
+    fn of(&mut self, state: QueueState) -> &mut usize {
         match state {
-            State::Visible => &mut self.visible,
-            State::Delayed => &mut self.delayed,
-            State::InFlight => &mut self.in_flight,
+            QueueState::Visible => &mut self.visible,
+            QueueState::Delayed => &mut self.delayed,
+            QueueState::InFlight => &mut self.in_flight,
         }
     }
 }
 
 /// The outcome of a receive.
 #[derive(Debug, Default)]
-pub(super) struct Receive {
-    pub(super) handed: Vec<Handed>,
+pub(super) struct ReceiveOutcome {
+    pub(super) handed: Vec<ReceivedMessage>,
     /// Messages that were received too often: they are gone from this queue.
-    pub(super) moved: Vec<Moved>,
+    pub(super) moved: Vec<RedrivenMessage>,
     /// Whether no more messages may be in flight.
     pub(super) is_full: bool,
 }
 
 /// One queue.
 #[derive(Debug)]
-pub(super) struct Store {
-    settings: Settings,
+pub(super) struct QueueStore {
+    settings: QueueSettings,
     /// A random number by which the queue knows its own receipt handles.
     id: u64,
-    messages: HashMap<Sequence, StoredMessage>,
+    messages: HashMap<SequenceNumber, StoredMessage>,
     /// Visible messages of a standard queue; those that are not visible any more are passed over.
-    ready: VecDeque<Sequence>,
+    ready: VecDeque<SequenceNumber>,
     /// Those that were received before: they come first, the oldest before the others (recorded).
-    again: BinaryHeap<Reverse<Sequence>>,
-    groups: Groups,
+    again: BinaryHeap<Reverse<SequenceNumber>>,
+    groups: FifoGroups,
     /// When a delay or a lease ends.
-    timers: BinaryHeap<Reverse<(Instant, Sequence, u32)>>,
+    timers: BinaryHeap<Reverse<(Instant, SequenceNumber, u32)>>,
     /// In the order of sending, for what is too old.
-    sent: VecDeque<(Instant, Sequence)>,
+    sent: VecDeque<(Instant, SequenceNumber)>,
     /// Dead letters of standard queues: their retention counts from when they were first sent.
-    moved: BinaryHeap<Reverse<(Instant, Sequence)>>,
-    deduplication: Deduplication,
-    latest: Sequence,
-    counts: Counts,
+    moved: BinaryHeap<Reverse<(Instant, SequenceNumber)>>,
+    deduplication: DeduplicationWindow,
+    latest: SequenceNumber,
+    counts: QueueCounts,
     bytes: usize,
-    held: Arc<Held>,
+    held: Arc<HeldMessages>,
 }
 
-impl Store {
-    pub(super) fn new(settings: Settings, held: Arc<Held>) -> Self {
+impl QueueStore {
+    pub(super) fn new(settings: QueueSettings, held: Arc<HeldMessages>) -> Self {
         Self {
             id: fastrand::u64(..),
             messages: HashMap::new(),
             ready: VecDeque::new(),
             again: BinaryHeap::new(),
-            groups: Groups::default(),
+            groups: FifoGroups::default(),
             timers: BinaryHeap::new(),
             sent: VecDeque::new(),
             moved: BinaryHeap::new(),
-            deduplication: Deduplication::new(settings.scope),
+            deduplication: DeduplicationWindow::new(settings.scope),
             latest: 0,
-            counts: Counts::default(),
+            counts: QueueCounts::default(),
             bytes: 0,
             held,
             settings,
         }
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &QueueSettings {
         &self.settings
     }
 
     /// Changes what the queue is set to. A FIFO queue's delay counts for the messages that it has,
     /// too; a standard queue's only for later ones (SQS API reference, SetQueueAttributes).
-    pub(super) fn set(&mut self, settings: Settings, now: Instant) {
+    pub(super) fn set(&mut self, settings: QueueSettings, now: Instant) {
         self.advance(now);
         self.deduplication.change_scope(settings.scope, now);
         let delay_changes = settings.fifo && settings.delay != self.settings.delay;
@@ -151,7 +151,7 @@ impl Store {
             return;
         }
         for (sequence, message) in &mut self.messages {
-            if message.state == State::Delayed {
+            if message.state == QueueState::Delayed {
                 message.timer += 1;
                 let until = message.enqueued + self.settings.delay;
                 self.timers.push(Reverse((until, *sequence, message.timer)));
@@ -164,10 +164,10 @@ impl Store {
     /// a duplicate.
     pub(super) fn send(
         &mut self,
-        content: Content,
+        content: MessageContent,
         delay: Option<Duration>,
         now: Instant,
-    ) -> (Arc<str>, Sequence) {
+    ) -> (Arc<str>, SequenceNumber) {
         self.advance(now);
         if let Some(id) = content
             .deduplication
@@ -191,7 +191,7 @@ impl Store {
 
     /// Takes a dead letter in. In a FIFO queue its retention begins anew (developer guide, "Using
     /// dead-letter queues").
-    pub(super) fn take_moved(&mut self, moved: Moved, now: Instant) {
+    pub(super) fn take_moved(&mut self, moved: RedrivenMessage, now: Instant) {
         self.advance(now);
         let enqueued = if self.settings.fifo {
             now
@@ -208,11 +208,11 @@ impl Store {
 
     fn put(
         &mut self,
-        content: Content,
+        content: MessageContent,
         delay: Duration,
         enqueued: Instant,
         now: Instant,
-    ) -> Sequence {
+    ) -> SequenceNumber {
         self.latest += 1;
         let sequence = self.latest;
         let bytes = content.held_bytes();
@@ -225,7 +225,7 @@ impl Store {
         }
         let message = StoredMessage {
             content,
-            state: State::Delayed,
+            state: QueueState::Delayed,
             lease: 0,
             timer: 0,
             receives_before: 0,
@@ -252,14 +252,14 @@ impl Store {
         redrive: bool,
         milliseconds: i64,
         now: Instant,
-    ) -> Receive {
+    ) -> ReceiveOutcome {
         self.advance(now);
         let visibility = visibility.unwrap_or(self.settings.visibility);
         let limit = self.settings.redrive.as_ref().filter(|_| redrive);
         let limit = limit.map(|redrive| redrive.max_receive_count);
-        let mut receive = Receive {
+        let mut receive = ReceiveOutcome {
             is_full: self.counts.in_flight >= MOST_IN_FLIGHT,
-            ..Receive::default()
+            ..ReceiveOutcome::default()
         };
         while receive.handed.len() < most && !receive.is_full {
             let taken = if self.settings.fifo {
@@ -276,7 +276,7 @@ impl Store {
                 let Some(message) = self.messages.get_mut(&sequence) else {
                     continue;
                 };
-                if message.state != State::Visible {
+                if message.state != QueueState::Visible {
                     continue;
                 }
                 if limit.is_some_and(|limit| message.lease >= limit) {
@@ -288,7 +288,7 @@ impl Store {
                 if message.receives_before + message.lease == 1 {
                     message.first_received = milliseconds;
                 }
-                let handed = Handed {
+                let handed = ReceivedMessage {
                     content: message.content.clone(),
                     sequence,
                     receipt: ReceiptHandle {
@@ -307,9 +307,9 @@ impl Store {
         receive
     }
 
-    fn dead_letter(&mut self, sequence: Sequence) -> Option<Moved> {
+    fn dead_letter(&mut self, sequence: SequenceNumber) -> Option<RedrivenMessage> {
         let message = self.remove(sequence)?;
-        Some(Moved {
+        Some(RedrivenMessage {
             content: message.content,
             receives: message.receives_before + message.lease,
             first_received: message.first_received,
@@ -335,7 +335,7 @@ impl Store {
             return Ok(false);
         };
         let is_latest = message.lease == receipt.lease;
-        if self.settings.fifo && !(is_latest && message.state == State::InFlight) {
+        if self.settings.fifo && !(is_latest && message.state == QueueState::InFlight) {
             return Err(ReceiptFault::Expired);
         }
         if is_latest {
@@ -357,11 +357,11 @@ impl Store {
         let receipt = self.own(receipt)?;
         let message = self.messages.get(&receipt.sequence);
         let message = message.ok_or(ReceiptFault::Unavailable)?;
-        let is_leased = message.lease == receipt.lease && message.state == State::InFlight;
+        let is_leased = message.lease == receipt.lease && message.state == QueueState::InFlight;
         if self.settings.fifo && !is_leased {
             return Err(ReceiptFault::Unavailable);
         }
-        let is_in_flight = message.state == State::InFlight;
+        let is_in_flight = message.state == QueueState::InFlight;
         if is_in_flight && now + visibility > message.received + LONGEST_VISIBILITY {
             return Err(ReceiptFault::TooLong);
         }
@@ -381,7 +381,7 @@ impl Store {
         *self = purged;
     }
 
-    pub(super) fn counts(&mut self, now: Instant) -> Counts {
+    pub(super) fn counts(&mut self, now: Instant) -> QueueCounts {
         self.advance(now);
         self.counts
     }
@@ -398,9 +398,9 @@ impl Store {
         {
             self.timers.pop();
             let message = self.messages.get(&sequence);
-            if message
-                .is_some_and(|message| message.timer == timer && message.state != State::Visible)
-            {
+            if message.is_some_and(|message| {
+                message.timer == timer && message.state != QueueState::Visible
+            }) {
                 self.show(sequence);
             }
         }
@@ -431,11 +431,11 @@ impl Store {
             .ok_or(ReceiptFault::Invalid)
     }
 
-    fn show(&mut self, sequence: Sequence) {
+    fn show(&mut self, sequence: SequenceNumber) {
         let Some(message) = self.messages.get_mut(&sequence) else {
             return;
         };
-        let was = std::mem::replace(&mut message.state, State::Visible);
+        let was = std::mem::replace(&mut message.state, QueueState::Visible);
         *self.counts.of(was) -= 1;
         self.counts.visible += 1;
         match message
@@ -445,24 +445,24 @@ impl Store {
             .filter(|_| self.settings.fifo)
         {
             Some(group) => self.groups.show(group, sequence),
-            None if was == State::InFlight => self.again.push(Reverse(sequence)),
+            None if was == QueueState::InFlight => self.again.push(Reverse(sequence)),
             None => self.ready.push_back(sequence),
         }
     }
 
     /// Hides a message that was received until a time. Its group knows already.
-    fn hide(&mut self, sequence: Sequence, until: Instant) {
+    fn hide(&mut self, sequence: SequenceNumber, until: Instant) {
         let Some(message) = self.messages.get_mut(&sequence) else {
             return;
         };
-        let was = std::mem::replace(&mut message.state, State::InFlight);
+        let was = std::mem::replace(&mut message.state, QueueState::InFlight);
         *self.counts.of(was) -= 1;
         self.counts.in_flight += 1;
         message.timer += 1;
         self.timers.push(Reverse((until, sequence, message.timer)));
     }
 
-    fn remove(&mut self, sequence: Sequence) -> Option<StoredMessage> {
+    fn remove(&mut self, sequence: SequenceNumber) -> Option<StoredMessage> {
         let message = self.messages.remove(&sequence)?;
         *self.counts.of(message.state) -= 1;
         let bytes = message.content.held_bytes();
@@ -480,7 +480,7 @@ impl Store {
     }
 }
 
-impl Drop for Store {
+impl Drop for QueueStore {
     fn drop(&mut self) {
         self.held.remove(self.messages.len(), self.bytes);
     }

@@ -6,29 +6,29 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::deduplication::DeduplicationScope;
-use super::message::{Content, Handed};
-use super::redrive::Redrive;
-use super::settings::Settings;
-use super::store::{Counts, ReceiptFault, Store};
+use super::message::{MessageContent, ReceivedMessage};
+use super::redrive::RedrivePolicy;
+use super::settings::QueueSettings;
+use super::store::{QueueCounts, QueueStore, ReceiptFault};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn settings(fifo: bool) -> Settings {
-    Settings {
+fn settings(fifo: bool) -> QueueSettings {
+    QueueSettings {
         visibility: Duration::from_secs(30),
         retention: Duration::from_secs(3_600),
         fifo,
-        ..Settings::default()
+        ..QueueSettings::default()
     }
 }
 
-fn store(fifo: bool) -> Store {
-    Store::new(settings(fifo), Arc::default())
+fn store(fifo: bool) -> QueueStore {
+    QueueStore::new(settings(fifo), Arc::default())
 }
 
-fn redrive(max_receive_count: u32) -> Settings {
-    Settings {
-        redrive: Some(Redrive {
+fn redrive(max_receive_count: u32) -> QueueSettings {
+    QueueSettings {
+        redrive: Some(RedrivePolicy {
             target: "arn:aws:sqs:us-east-1:000000000000:dead".into(),
             max_receive_count,
         }),
@@ -36,8 +36,8 @@ fn redrive(max_receive_count: u32) -> Settings {
     }
 }
 
-fn content(body: &str, group: Option<&str>) -> Content {
-    Content {
+fn content(body: &str, group: Option<&str>) -> MessageContent {
+    MessageContent {
         id: body.into(),
         body: body.into(),
         body_md5: "".into(),
@@ -51,10 +51,10 @@ fn content(body: &str, group: Option<&str>) -> Content {
 }
 
 /// Bodies and receipts of one receive.
-fn receive(store: &mut Store, most: usize, now: Instant) -> Vec<(String, String)> {
+fn receive(store: &mut QueueStore, most: usize, now: Instant) -> Vec<(String, String)> {
     let received = store.receive(most, None, true, 0, now);
     assert!(received.moved.is_empty());
-    let both = |handed: Handed| (handed.content.body.to_string(), handed.receipt);
+    let both = |handed: ReceivedMessage| (handed.content.body.to_string(), handed.receipt);
     received.handed.into_iter().map(both).collect()
 }
 
@@ -78,14 +78,14 @@ fn a_lease_hides_and_ends() {
     assert_eq!(store.delete(&first[0].1, now), Ok(false));
     assert_eq!(
         store.counts(now),
-        Counts {
+        QueueCounts {
             in_flight: 1,
-            ..Counts::default()
+            ..QueueCounts::default()
         }
     );
     assert_eq!(store.delete(&again[0].1, now), Ok(true));
     assert_eq!(store.delete(&again[0].1, now), Ok(false));
-    assert_eq!(store.counts(now), Counts::default());
+    assert_eq!(store.counts(now), QueueCounts::default());
     assert_eq!(store.delete("nonsense", now), Err(ReceiptFault::Invalid));
 }
 
@@ -169,7 +169,7 @@ fn a_message_is_hidden_for_twelve_hours_at_most() {
     store.send(content("a", None), None, now);
     let received = store.receive(1, Some(43_200 * SECOND), false, 0, now);
     let receipt = &received.handed[0].receipt;
-    let change = |store: &mut Store, seconds: u32, at| {
+    let change = |store: &mut QueueStore, seconds: u32, at| {
         store.change_visibility(receipt, seconds * SECOND, at)
     };
     assert_eq!(change(&mut store, 43_200, now), Ok(()));
@@ -200,7 +200,7 @@ fn visibility_is_counted_from_its_change() {
 
 #[test]
 fn what_was_received_too_often_is_moved() {
-    let mut store = Store::new(redrive(2), Arc::default());
+    let mut store = QueueStore::new(redrive(2), Arc::default());
     let mut now = Instant::now();
     let begin = now;
     store.send(content("a", None), None, now);
@@ -214,12 +214,12 @@ fn what_was_received_too_often_is_moved() {
     now += SECOND;
     let received = store.receive(1, None, true, 0, now);
     assert_eq!((received.handed.len(), received.moved.len()), (0, 1));
-    assert_eq!(store.counts(now), Counts::default());
+    assert_eq!(store.counts(now), QueueCounts::default());
     let moved = received.moved.into_iter().next().unwrap();
     assert_eq!((moved.receives, moved.enqueued), (3, begin));
 
     // The receive count goes on; the next queue's own limit begins anew.
-    let mut dead = Store::new(redrive(1), Arc::default());
+    let mut dead = QueueStore::new(redrive(1), Arc::default());
     dead.take_moved(moved.clone(), now);
     let received = dead.receive(1, None, true, 0, now);
     assert_eq!(received.handed[0].receives, 4);
@@ -231,7 +231,7 @@ fn what_was_received_too_often_is_moved() {
         let mut dead = self::store(fifo);
         dead.take_moved(moved.clone(), now);
         assert_eq!(dead.counts(until).visible, left, "{fifo}");
-        assert_eq!(dead.counts(now + 3_600 * SECOND), Counts::default());
+        assert_eq!(dead.counts(now + 3_600 * SECOND), QueueCounts::default());
     }
 }
 
@@ -245,7 +245,7 @@ fn delays_and_retention() {
     assert_eq!(store.counts(now + Duration::from_secs(5)).visible, 1);
     assert_eq!(
         store.counts(now + Duration::from_secs(3_600)),
-        Counts::default()
+        QueueCounts::default()
     );
 }
 
@@ -321,18 +321,18 @@ fn groups_are_available_up_to_the_first_hidden_message() {
 /// What a delay hides is not overtaken, also when the delay changes meanwhile.
 #[test]
 fn delays_of_fifo_queues_keep_the_order_and_change_for_all() {
-    let delayed = |seconds: u32| Settings {
+    let delayed = |seconds: u32| QueueSettings {
         delay: seconds * SECOND,
         ..settings(true)
     };
-    let mut store = Store::new(delayed(60), Arc::default());
+    let mut store = QueueStore::new(delayed(60), Arc::default());
     let now = Instant::now();
     store.send(content("a", Some("g")), None, now);
     store.set(delayed(0), now + SECOND);
     store.send(content("b", Some("g")), None, now + SECOND);
     assert_eq!(bodies(&receive(&mut store, 10, now + SECOND)), ["a", "b"]);
 
-    let mut store = Store::new(delayed(10), Arc::default());
+    let mut store = QueueStore::new(delayed(10), Arc::default());
     store.send(content("a", Some("g")), None, now);
     store.set(delayed(100), now);
     assert!(receive(&mut store, 10, now + 99 * SECOND).is_empty());
@@ -360,14 +360,14 @@ fn duplicates_are_known_for_five_minutes() {
 
 #[test]
 fn the_scope_of_duplicates_may_be_a_group() {
-    let scoped = |scope| Settings {
+    let scoped = |scope| QueueSettings {
         scope,
         ..settings(true)
     };
-    let mut store = Store::new(scoped(DeduplicationScope::MessageGroup), Arc::default());
+    let mut store = QueueStore::new(scoped(DeduplicationScope::MessageGroup), Arc::default());
     let now = Instant::now();
     let send =
-        |store: &mut Store, group: &str, at| store.send(content("a", Some(group)), None, at).1;
+        |store: &mut QueueStore, group: &str, at| store.send(content("a", Some(group)), None, at).1;
     let number = send(&mut store, "g", now);
     assert_eq!(send(&mut store, "g", now), number);
     let other = send(&mut store, "h", now);
@@ -385,7 +385,7 @@ fn the_scope_of_duplicates_may_be_a_group() {
 fn what_is_held_is_counted() {
     let held = Arc::default();
     let now = Instant::now();
-    let mut store = Store::new(settings(true), Arc::clone(&held));
+    let mut store = QueueStore::new(settings(true), Arc::clone(&held));
     for n in 0..10 {
         store.send(content(&n.to_string(), Some("g")), None, now);
     }

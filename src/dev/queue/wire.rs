@@ -12,7 +12,7 @@ use super::refusals::invalid_value;
 /// A message attribute.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Attribute {
+pub(super) struct MessageAttribute {
     #[serde(default)]
     pub(super) data_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,12 +22,12 @@ pub(super) struct Attribute {
     pub(super) binary_value: Option<String>,
 }
 
-pub(super) type Attributes = BTreeMap<String, Attribute>;
+pub(super) type MessageAttributes = BTreeMap<String, MessageAttribute>;
 
 /// A call, with the members of all actions.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Request {
+pub(super) struct SqsRequest {
     pub(super) queue_url: Option<String>,
     pub(super) queue_name: Option<String>,
     pub(super) queue_name_prefix: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Request {
     #[serde(rename = "Tags")]
     pub(super) tags: BTreeMap<String, String>,
     pub(super) tag_keys: Vec<String>,
-    pub(super) entries: Option<Vec<Entry>>,
+    pub(super) entries: Option<Vec<SqsEntry>>,
     pub(super) max_number_of_messages: Option<i64>,
     pub(super) wait_time_seconds: Option<i64>,
     pub(super) message_attribute_names: Vec<String>,
@@ -52,18 +52,18 @@ pub(super) struct Request {
     // The members of an entry: a flattened one would be read by way of a tree.
     message_body: Option<String>,
     delay_seconds: Option<i64>,
-    message_attributes: Attributes,
-    message_system_attributes: Attributes,
+    message_attributes: MessageAttributes,
+    message_system_attributes: MessageAttributes,
     message_group_id: Option<String>,
     message_deduplication_id: Option<String>,
     receipt_handle: Option<String>,
     visibility_timeout: Option<i64>,
 }
 
-impl Request {
+impl SqsRequest {
     /// The one entry of a call that is no batch.
-    pub(super) fn take_entry(&mut self) -> Entry {
-        Entry {
+    pub(super) fn take_entry(&mut self) -> SqsEntry {
+        SqsEntry {
             id: None,
             message_body: self.message_body.take(),
             delay_seconds: self.delay_seconds,
@@ -81,12 +81,12 @@ impl Request {
 /// One message, or one entry of a batch.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Entry {
+pub(super) struct SqsEntry {
     pub(super) id: Option<String>,
     pub(super) message_body: Option<String>,
     pub(super) delay_seconds: Option<i64>,
-    pub(super) message_attributes: Attributes,
-    pub(super) message_system_attributes: Attributes,
+    pub(super) message_attributes: MessageAttributes,
+    pub(super) message_system_attributes: MessageAttributes,
     pub(super) message_group_id: Option<String>,
     pub(super) message_deduplication_id: Option<String>,
     pub(super) receipt_handle: Option<String>,
@@ -98,7 +98,7 @@ pub(super) struct Entry {
 
 /// A message from within: what a rule of a bus sends to a queue.
 #[derive(Debug, Default)]
-pub(in crate::dev) struct Message {
+pub(in crate::dev) struct InternalMessage {
     pub(in crate::dev) body: String,
     pub(in crate::dev) group: Option<String>,
     pub(in crate::dev) trace_header: Option<String>,
@@ -108,10 +108,10 @@ pub(in crate::dev) struct Message {
     pub(in crate::dev) from: Option<(Arc<str>, Box<str>)>,
 }
 
-impl From<Message> for Entry {
-    fn from(message: Message) -> Self {
+impl From<InternalMessage> for SqsEntry {
+    fn from(message: InternalMessage) -> Self {
         let text = |name: &str, value: String| {
-            let attribute = Attribute {
+            let attribute = MessageAttribute {
                 data_type: "String".into(),
                 string_value: Some(value),
                 binary_value: None,
@@ -135,7 +135,7 @@ impl From<Message> for Entry {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Sent {
+pub(super) struct SendAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
     pub(super) message_id: String,
@@ -157,7 +157,7 @@ pub(super) struct Sent {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Received<'m> {
+pub(super) struct ReceivedAnswer<'m> {
     pub(super) message_id: &'m str,
     pub(super) receipt_handle: &'m str,
     #[serde(rename = "MD5OfBody")]
@@ -171,12 +171,12 @@ pub(super) struct Received<'m> {
     )]
     pub(super) attributes_md5: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) message_attributes: BTreeMap<&'m str, &'m Attribute>,
+    pub(super) message_attributes: BTreeMap<&'m str, &'m MessageAttribute>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Failed {
+pub(super) struct FailedEntry {
     pub(super) id: String,
     pub(super) sender_fault: bool,
     pub(super) code: &'static str,

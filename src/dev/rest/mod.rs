@@ -14,20 +14,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use self::refusal::Refusal;
+use self::refusal::RestError;
 use super::faults::{Faults, Kind};
 use super::server::lost;
 use super::uuid::uuid;
 
 /// A call, as faults know it.
 #[derive(Clone, Copy)]
-pub(super) struct Call<'a> {
+pub(super) struct RestCall<'a> {
     pub(super) action: &'static str,
     pub(super) client: Option<&'a str>,
     pub(super) topic: Option<&'a str>,
 }
 
-impl Call<'_> {
+impl RestCall<'_> {
     /// One that is about no client and no topic.
     pub(super) const fn of(action: &'static str) -> Self {
         Self {
@@ -39,11 +39,11 @@ impl Call<'_> {
 }
 
 /// What is answered; `None` for an answer without a body.
-pub(super) type Answer = Result<Option<Value>, Refusal>;
+pub(super) type RestAnswer = Result<Option<Value>, RestError>;
 
 /// How calls are answered.
 #[derive(Clone, Debug)]
-pub(super) struct Manner {
+pub(super) struct RestResponder {
     /// How long each takes at least.
     pub(super) delay: Duration,
     /// What goes wrong on request.
@@ -52,9 +52,13 @@ pub(super) struct Manner {
     pub(super) throttled: StatusCode,
 }
 
-impl Manner {
+impl RestResponder {
     /// Does what a call asks for, or what a fault makes of it.
-    pub(super) async fn answer(&self, call: Call<'_>, act: impl Fn() -> Answer) -> Response {
+    pub(super) async fn answer(
+        &self,
+        call: RestCall<'_>,
+        act: impl Fn() -> RestAnswer,
+    ) -> Response {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
         }
@@ -62,10 +66,10 @@ impl Manner {
             .faults
             .strike_call(call.action, call.client, call.topic);
         let answer = match fault {
-            Some((Kind::Refuse, _)) => Err(Refusal::unavailable("a fault that was asked for")),
+            Some((Kind::Refuse, _)) => Err(RestError::unavailable("a fault that was asked for")),
             Some((Kind::Throttle, _)) => {
                 let why = "a fault that was asked for";
-                Err(Refusal::throttled_with(self.throttled, why))
+                Err(RestError::throttled_with(self.throttled, why))
             }
             Some((Kind::Disconnect, _)) => return lost(),
             Some((Kind::Delay, time)) => {
@@ -85,7 +89,7 @@ impl Manner {
 }
 
 /// An answer as it is sent.
-fn written(answer: Answer) -> Response {
+fn written(answer: RestAnswer) -> Response {
     let mut response = match answer {
         Ok(Some(body)) => {
             let content = [(CONTENT_TYPE, "application/json")];
@@ -114,11 +118,11 @@ pub(super) fn page(
     asked: Option<usize>,
     usual: usize,
     most: usize,
-) -> Result<usize, Refusal> {
+) -> Result<usize, RestError> {
     match asked {
         None => Ok(usual),
         Some(count) if (1..=most).contains(&count) => Ok(count),
-        Some(count) => Err(Refusal::invalid(format!(
+        Some(count) => Err(RestError::invalid(format!(
             "{name} is `{count}`; from 1 to {most} are possible"
         ))),
     }
@@ -130,11 +134,11 @@ pub(super) fn token(last: &str) -> String {
 }
 
 /// The name behind which a page begins; the empty one stands before all.
-pub(super) fn behind(name: &str, token: Option<&str>) -> Result<String, Refusal> {
+pub(super) fn behind(name: &str, token: Option<&str>) -> Result<String, RestError> {
     let Some(token) = token else {
         return Ok(String::new());
     };
     let bytes = URL_SAFE_NO_PAD.decode(token).ok();
     let last = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    last.ok_or_else(|| Refusal::invalid(format!("{name} is none that was given out")))
+    last.ok_or_else(|| RestError::invalid(format!("{name} is none that was given out")))
 }

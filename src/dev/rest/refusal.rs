@@ -13,7 +13,7 @@ use crate::dev::uuid::uuid;
 
 /// Why a call was not done.
 #[derive(Debug)]
-pub(in crate::dev) struct Refusal {
+pub(in crate::dev) struct RestError {
     status: StatusCode,
     kind: &'static str,
     message: String,
@@ -21,7 +21,7 @@ pub(in crate::dev) struct Refusal {
     resource: Option<(String, String)>,
 }
 
-impl Refusal {
+impl RestError {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -122,7 +122,7 @@ impl Refusal {
     }
 }
 
-impl From<PostError> for Refusal {
+impl From<PostError> for RestError {
     fn from(error: PostError) -> Self {
         match error {
             PostError::Invalid(why) => Self::invalid(why),
@@ -132,25 +132,25 @@ impl From<PostError> for Refusal {
     }
 }
 
-impl From<PathRejection> for Refusal {
+impl From<PathRejection> for RestError {
     fn from(rejection: PathRejection) -> Self {
         Self::invalid(rejection.body_text())
     }
 }
 
-impl From<RawPathParamsRejection> for Refusal {
+impl From<RawPathParamsRejection> for RestError {
     fn from(rejection: RawPathParamsRejection) -> Self {
         Self::invalid(rejection.body_text())
     }
 }
 
-impl From<QueryRejection> for Refusal {
+impl From<QueryRejection> for RestError {
     fn from(rejection: QueryRejection) -> Self {
         Self::invalid(rejection.body_text())
     }
 }
 
-impl From<BytesRejection> for Refusal {
+impl From<BytesRejection> for RestError {
     fn from(rejection: BytesRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             Self::too_large("the payload is larger than the broker takes")

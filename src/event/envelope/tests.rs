@@ -5,10 +5,10 @@ use super::*;
 const CLASSIC: &str = r#"{"version":"0","id":"e1","detail-type":"OrderPlaced","source":"shop.orders","time":"2026-04-31T00:00:00Z","region":"eu-central-1","resources":[],"detail":{"orderId":"o1"}}"#;
 const VERSION_2: &str = r#"{"Data":{"orderId":"o1"},"Metadata":{},"SystemMetadata":{"aws:EventId":"e2","aws:Source":"shop.orders","aws:DetailType":"OrderPlaced","aws:DeliveryType":"REPLAY","aws:IngestionTime":"2026-11-24T00:00:00Z"}}"#;
 
-fn decoder(envelope: Envelope) -> (Decoder, FieldId) {
-    let mut fields = Fields::new();
+fn decoder(envelope: Envelope) -> (EventDecoder, FieldId) {
+    let mut fields = FieldTrie::new();
     let order = fields.add("detail.orderId");
-    (Decoder::new(envelope, fields), order)
+    (EventDecoder::new(envelope, fields), order)
 }
 
 #[test]

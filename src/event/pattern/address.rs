@@ -47,12 +47,12 @@ pub(super) fn parse(text: &[u8]) -> Option<IpAddr> {
 
 /// A run of addresses of one family, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct PatternBlock {
     first: IpAddr,
     last: IpAddr,
 }
 
-impl Block {
+impl PatternBlock {
     /// Reads `address/bits`; the bits of the address below the mask do not count. The error is AWS's text.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         // Java's split drops empty parts at the end, so `10.0.0.0/` has one part.
@@ -118,11 +118,13 @@ mod tests {
 
     #[test]
     fn blocks() {
-        let block = Block::parse("10.0.0.5/24").unwrap();
+        let block = PatternBlock::parse("10.0.0.5/24").unwrap();
         let has = |text: &str| block.contains(parse(text.as_bytes()).unwrap());
         assert!(has("10.0.0.0") && has("10.0.0.255"));
         assert!(!has("9.255.255.255") && !has("10.0.1.0") && !has("::1"));
-        assert!(Block::parse("::/0").is_ok_and(|all| !all.contains(parse(b"10.0.0.1").unwrap())));
+        assert!(
+            PatternBlock::parse("::/0").is_ok_and(|all| !all.contains(parse(b"10.0.0.1").unwrap()))
+        );
         for (text, error) in [
             ("10.0.0.0", "Malformed CIDR, one '/' required"),
             ("10.0.0.0/x", "Malformed CIDR, mask bits must be an integer"),
@@ -134,7 +136,7 @@ mod tests {
             ("10.0.0.0/32", "IPv4 mask bits must be < 32"),
             ("::1/128", "IPv6 mask bits must be < 128"),
         ] {
-            assert_eq!(Block::parse(text), Err(error.to_owned()), "{text}");
+            assert_eq!(PatternBlock::parse(text), Err(error.to_owned()), "{text}");
         }
     }
 }

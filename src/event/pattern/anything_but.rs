@@ -3,18 +3,18 @@
 use super::PatternError;
 use super::compile::fault;
 use super::expression::too_many_elements;
-use super::operator::{Leaf, Range, Test};
-use super::text::Fold;
-use super::tree::{Member, Node, NodeValue};
+use super::operator::{FieldTest, NumberRange, ValueTest};
+use super::text::FoldedText;
+use super::tree::{NodeValue, ObjectMember, TreeValue};
 
-impl Leaf {
+impl FieldTest {
     pub(super) fn anything_but(
         &mut self,
-        node: &Node,
+        node: &TreeValue,
         path: &str,
-    ) -> Result<Vec<Test>, PatternError> {
+    ) -> Result<Vec<ValueTest>, PatternError> {
         match &node.value {
-            NodeValue::String(text) => Ok(vec![Test::Exact(text.clone())]),
+            NodeValue::String(text) => Ok(vec![ValueTest::Exact(text.clone())]),
             NodeValue::Number(_) => Ok(vec![self.compared(node, path)?]),
             NodeValue::Array(values) => self.anything_but_list(node, values, path),
             NodeValue::Object(members) => self.anything_but_operator(node, members, path),
@@ -24,14 +24,14 @@ impl Leaf {
 
     fn anything_but_list(
         &mut self,
-        node: &Node,
-        values: &[Node],
+        node: &TreeValue,
+        values: &[TreeValue],
         path: &str,
-    ) -> Result<Vec<Test>, PatternError> {
+    ) -> Result<Vec<ValueTest>, PatternError> {
         let mut tests = Vec::with_capacity(values.len());
         for value in values {
             tests.push(match &value.value {
-                NodeValue::String(text) => Test::Exact(text.clone()),
+                NodeValue::String(text) => ValueTest::Exact(text.clone()),
                 NodeValue::Number(_) => self.compared(value, path)?,
                 _ => {
                     let reason = "Inside anything but list, start|null|boolean is not supported.";
@@ -41,7 +41,7 @@ impl Leaf {
         }
         let strings = tests
             .iter()
-            .filter(|test| matches!(test, Test::Exact(_)))
+            .filter(|test| matches!(test, ValueTest::Exact(_)))
             .count();
         if tests.is_empty() || (strings != 0 && strings != tests.len()) {
             let reason = "Inside anything but list, either all values are number or string, \
@@ -53,10 +53,10 @@ impl Leaf {
 
     fn anything_but_operator(
         &mut self,
-        node: &Node,
-        members: &[Member],
+        node: &TreeValue,
+        members: &[ObjectMember],
         path: &str,
-    ) -> Result<Vec<Test>, PatternError> {
+    ) -> Result<Vec<ValueTest>, PatternError> {
         let Some((member, more)) = members.split_first() else {
             return Err(fault(node, path, "Anything-But expression name not found"));
         };
@@ -71,7 +71,7 @@ impl Leaf {
                 ..fault(argument, path, format!("Unsupported anything-but pattern: {operator}"))
             });
         }
-        let texts: Vec<&Node> = match &argument.value {
+        let texts: Vec<&TreeValue> = match &argument.value {
             NodeValue::Array(values) => values.iter().collect(),
             NodeValue::Object(_) | NodeValue::Bool(_) | NodeValue::Null
                 if operator == "equals-ignore-case" =>
@@ -94,9 +94,9 @@ impl Leaf {
     fn anything_but_text(
         &mut self,
         operator: &str,
-        node: &Node,
+        node: &TreeValue,
         path: &str,
-    ) -> Result<Test, PatternError> {
+    ) -> Result<ValueTest, PatternError> {
         let NodeValue::String(text) = &node.value else {
             return Err(fault(
                 node,
@@ -114,27 +114,27 @@ impl Leaf {
             ));
         };
         Ok(match operator {
-            "wildcard" => Test::Wildcard(self.wildcard(node, text, path)?),
-            "equals-ignore-case" => Test::EqualsFold(Fold::new(text)),
+            "wildcard" => ValueTest::Wildcard(self.wildcard(node, text, path)?),
+            "equals-ignore-case" => ValueTest::EqualsFold(FoldedText::new(text)),
             _ if text.is_empty() => {
                 return Err(fault(node, path, "Null prefix/suffix not allowed"));
             }
-            "prefix" => Test::Prefix(text.clone()),
-            _ => Test::Suffix(text.clone()),
+            "prefix" => ValueTest::Prefix(text.clone()),
+            _ => ValueTest::Suffix(text.clone()),
         })
     }
 
     /// A number of `anything-but`, which must be comparable.
-    fn compared(&mut self, node: &Node, path: &str) -> Result<Test, PatternError> {
+    fn compared(&mut self, node: &TreeValue, path: &str) -> Result<ValueTest, PatternError> {
         let value = self.number(node, path, "anything-but")?;
-        Ok(Test::Numeric(Range {
+        Ok(ValueTest::Numeric(NumberRange {
             low: Some((value, true)),
             high: Some((value, true)),
         }))
     }
 }
 
-fn anything_but_type(node: &Node, path: &str) -> PatternError {
+fn anything_but_type(node: &TreeValue, path: &str) -> PatternError {
     let reason = "Value of anything-but must be an array or single string/number value.";
     fault(node, path, reason)
 }

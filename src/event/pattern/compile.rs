@@ -4,8 +4,8 @@
 
 use std::cmp::Ordering;
 
-use super::operator::{Leaf, RESERVED};
-use super::tree::{Member, Node, NodeValue};
+use super::operator::{FieldTest, RESERVED};
+use super::tree::{NodeValue, ObjectMember, TreeValue};
 use super::{MAX_ALTERNATIVES, MAX_FIELDS, MAX_FIELDS_OF_ALTERNATIVES, MAX_VALUES, PatternError};
 
 const OR: &str = "$or";
@@ -14,11 +14,11 @@ const OR: &str = "$or";
 ///
 /// The order decides which elements of an array `exists: false` looks at: those that fields before it have chosen.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rule {
+pub(super) struct CompiledAlternative {
     pub(super) fields: Vec<(Box<str>, usize)>,
 }
 
-impl Rule {
+impl CompiledAlternative {
     fn put(&mut self, path: &str, leaf: usize) {
         match self.fields.iter_mut().find(|(known, _)| &**known == path) {
             Some((_, known)) => *known = leaf,
@@ -28,15 +28,17 @@ impl Rule {
 }
 
 /// Flattens a pattern.
-pub(super) fn compile(root: &Node) -> Result<(Vec<Leaf>, Vec<Rule>), PatternError> {
+pub(super) fn compile(
+    root: &TreeValue,
+) -> Result<(Vec<FieldTest>, Vec<CompiledAlternative>), PatternError> {
     let NodeValue::Object(members) = &root.value else {
         return Err(fault(root, "", "Filter is not an object"));
     };
-    let mut compiler = Compiler {
+    let mut compiler = PatternCompiler {
         leaves: Vec::new(),
         values: 0,
     };
-    let mut rules = vec![Rule::default()];
+    let mut rules = vec![CompiledAlternative::default()];
     compiler.object(root, members, "", false, &mut rules)?;
     for rule in &mut rules {
         rule.fields.sort_by(|(a, _), (b, _)| by_code_units(a, b));
@@ -49,7 +51,7 @@ fn by_code_units(a: &str, b: &str) -> Ordering {
     a.encode_utf16().cmp(b.encode_utf16())
 }
 
-pub(super) fn fault(node: &Node, path: &str, reason: impl Into<String>) -> PatternError {
+pub(super) fn fault(node: &TreeValue, path: &str, reason: impl Into<String>) -> PatternError {
     PatternError {
         reason: reason.into(),
         path: path.to_owned(),
@@ -58,20 +60,20 @@ pub(super) fn fault(node: &Node, path: &str, reason: impl Into<String>) -> Patte
     }
 }
 
-struct Compiler {
-    leaves: Vec<Leaf>,
+struct PatternCompiler {
+    leaves: Vec<FieldTest>,
     /// The values and operators of all leaves.
     values: usize,
 }
 
-impl Compiler {
+impl PatternCompiler {
     fn object(
         &mut self,
-        node: &Node,
-        members: &[Member],
+        node: &TreeValue,
+        members: &[ObjectMember],
         path: &str,
         inside_or: bool,
-        rules: &mut Vec<Rule>,
+        rules: &mut Vec<CompiledAlternative>,
     ) -> Result<(), PatternError> {
         if members.is_empty() {
             return Err(PatternError {
@@ -87,10 +89,10 @@ impl Compiler {
 
     fn member(
         &mut self,
-        member: &Member,
+        member: &ObjectMember,
         path: &str,
         inside_or: bool,
-        rules: &mut Vec<Rule>,
+        rules: &mut Vec<CompiledAlternative>,
     ) -> Result<(), PatternError> {
         let key = &*member.key;
         if key == OR {
@@ -117,7 +119,7 @@ impl Compiler {
                 self.object(&member.value, members, &path, inside_or, rules)
             }
             NodeValue::Array(values) => {
-                let leaf = Leaf::parse(&member.value, values, &path)?;
+                let leaf = FieldTest::parse(&member.value, values, &path)?;
                 self.values += leaf.size();
                 self.leaves.push(leaf);
                 self.check_size(&member.value, rules)?;
@@ -137,7 +139,11 @@ impl Compiler {
     }
 
     /// Refuses a pattern far beyond the size that EventBridge takes.
-    fn check_size(&self, node: &Node, rules: &[Rule]) -> Result<(), PatternError> {
+    fn check_size(
+        &self,
+        node: &TreeValue,
+        rules: &[CompiledAlternative],
+    ) -> Result<(), PatternError> {
         let of_alternatives: usize = rules.iter().map(|rule| rule.fields.len()).sum();
         let (most, what) = if self.leaves.len() > MAX_FIELDS {
             (MAX_FIELDS, "fields")
@@ -156,7 +162,12 @@ impl Compiler {
         })
     }
 
-    fn or(&mut self, node: &Node, path: &str, rules: &mut Vec<Rule>) -> Result<(), PatternError> {
+    fn or(
+        &mut self,
+        node: &TreeValue,
+        path: &str,
+        rules: &mut Vec<CompiledAlternative>,
+    ) -> Result<(), PatternError> {
         let NodeValue::Array(branches) = &node.value else {
             return Err(fault(
                 node,

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Pattern;
-use super::operator::Leaf;
+use super::operator::FieldTest;
 
 impl Pattern {
     /// The fields of an event that the pattern's first alternative takes, as a guess: for operators that exclude values, or bound one
@@ -34,7 +34,7 @@ fn put(root: &mut Map<String, Value>, path: &str, value: Value) {
 }
 
 /// A value that the first of a leaf's tests takes; none where the field is to be missing.
-fn example(leaf: &Leaf) -> Option<Value> {
+fn example(leaf: &FieldTest) -> Option<Value> {
     let written: Value = serde_json::from_str(&leaf.written).ok()?;
     let first = match written {
         Value::Array(tests) => tests.into_iter().next()?,
@@ -104,7 +104,7 @@ fn number(bounds: &[Value]) -> f64 {
 mod tests {
     use bytes::Bytes;
 
-    use super::super::explain::Explainer;
+    use super::super::explain::PatternExplainer;
     use super::*;
     use crate::event::scan::scan;
 
@@ -112,7 +112,7 @@ mod tests {
     fn check(pattern: &str) {
         let pattern = Pattern::parse(pattern).unwrap();
         let example = Value::Object(pattern.example()).to_string();
-        let explainer = Explainer::new(&pattern);
+        let explainer = PatternExplainer::new(&pattern);
         let scanned = scan(&Bytes::from(example.clone()), explainer.fields()).unwrap();
         let explained = explainer.explain(&scanned).unwrap();
         assert!(explained.matches, "{example}: {:?}", explained.mismatches);

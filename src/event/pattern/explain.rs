@@ -3,13 +3,13 @@
 use std::fmt;
 
 use super::Pattern;
-use super::compile::Rule;
+use super::compile::CompiledAlternative;
 use super::matching::{BudgetExceeded, PatternSet};
 use super::tree::quoted;
 use crate::event::envelope::Envelope;
-use crate::event::fields::Fields;
+use crate::event::fields::FieldTrie;
 use crate::event::path_probe::PathProbe;
-use crate::event::scanned::{Kind, Scanned, Value};
+use crate::event::scanned::{CapturedFields, CapturedValue, ValueKind};
 
 /// How many values of a field are told at most.
 const VALUES: usize = 5;
@@ -17,7 +17,7 @@ const VALUES: usize = 5;
 /// Why one alternative of a pattern does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
-pub enum Mismatch {
+pub enum PatternMismatch {
     /// The event does not have the field.
     Missing {
         /// The field's path.
@@ -59,7 +59,7 @@ fn is_whole(field: &str, place: &str) -> bool {
     depth(field) == depth(place)
 }
 
-impl fmt::Display for Mismatch {
+impl fmt::Display for PatternMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { field, wanted } => {
@@ -99,26 +99,26 @@ impl fmt::Display for Mismatch {
 
 /// The answer for one pattern and one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explanation {
+pub struct PatternExplanation {
     /// Whether the pattern matches.
     pub matches: bool,
     /// If not, why: one reason for each alternative that `$or` makes.
-    pub mismatches: Vec<Mismatch>,
+    pub mismatches: Vec<PatternMismatch>,
 }
 
 /// A pattern with the fields to scan for, ready to be asked about events.
 #[derive(Debug)]
-pub struct Explainer<'p> {
+pub struct PatternExplainer<'p> {
     pattern: &'p Pattern,
     set: PatternSet,
-    fields: Fields,
+    fields: FieldTrie,
     envelope: Envelope,
 }
 
-impl<'p> Explainer<'p> {
+impl<'p> PatternExplainer<'p> {
     /// Prepares a pattern for events whose members have the names that the pattern gives them.
     pub fn new(pattern: &'p Pattern) -> Self {
-        let mut fields = Fields::new();
+        let mut fields = FieldTrie::new();
         let set = PatternSet::compile([pattern], &mut fields);
         Self {
             pattern,
@@ -135,7 +135,7 @@ impl<'p> Explainer<'p> {
     }
 
     /// The fields that an event has to be scanned for.
-    pub fn fields(&self) -> &Fields {
+    pub fn fields(&self) -> &FieldTrie {
         &self.fields
     }
 
@@ -143,7 +143,7 @@ impl<'p> Explainer<'p> {
     ///
     /// # Errors
     /// [`BudgetExceeded`] as for [`PatternSet::matching`].
-    pub fn explain(&self, event: &Scanned) -> Result<Explanation, BudgetExceeded> {
+    pub fn explain(&self, event: &CapturedFields) -> Result<PatternExplanation, BudgetExceeded> {
         let mut found = Vec::new();
         self.set.matching(event, &mut found)?;
         let matches = !found.is_empty();
@@ -156,13 +156,13 @@ impl<'p> Explainer<'p> {
                 .map(|rule| self.mismatch(rule, event))
                 .collect()
         };
-        Ok(Explanation {
+        Ok(PatternExplanation {
             matches,
             mismatches,
         })
     }
 
-    fn mismatch(&self, rule: &Rule, event: &Scanned) -> Mismatch {
+    fn mismatch(&self, rule: &CompiledAlternative, event: &CapturedFields) -> PatternMismatch {
         for (path, leaf) in &rule.fields {
             let (Some(leaf), Some(field)) =
                 (self.pattern.leaves.get(*leaf), self.fields.find(path))
@@ -180,8 +180,8 @@ impl<'p> Explainer<'p> {
                 let ends = PathProbe::new(path, self.envelope).dead_ends(event.body(), &[]);
                 let end = ends.blocked.or(ends.first);
                 return match end.and_then(|end| Some((end.place, end.found?))) {
-                    None => Mismatch::Missing { field, wanted },
-                    Some((place, found)) => Mismatch::Shape {
+                    None => PatternMismatch::Missing { field, wanted },
+                    Some((place, found)) => PatternMismatch::Shape {
                         field,
                         wanted,
                         place,
@@ -191,7 +191,7 @@ impl<'p> Explainer<'p> {
             }
             if !holds {
                 let found = values.iter().take(VALUES).map(json).collect();
-                return Mismatch::Value {
+                return PatternMismatch::Value {
                     field,
                     wanted,
                     found,
@@ -199,15 +199,15 @@ impl<'p> Explainer<'p> {
             }
         }
         let fields = rule.fields.iter().map(|(path, _)| path.to_string());
-        Mismatch::Elements {
+        PatternMismatch::Elements {
             fields: fields.collect(),
         }
     }
 }
 
-fn json(value: &Value<'_>) -> String {
+fn json(value: &CapturedValue<'_>) -> String {
     match value.kind {
-        Kind::String => quoted(value.text),
+        ValueKind::String => quoted(value.text),
         _ => String::from_utf8_lossy(value.text).into_owned(),
     }
 }

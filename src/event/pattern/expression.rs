@@ -2,14 +2,14 @@
 //!
 //! The texts of errors are those that EventBridge's users see.
 
-use super::address::{self, Block};
+use super::address::{self, PatternBlock};
 use super::compile::fault;
 use super::number;
-use super::operator::{Leaf, Test};
-use super::text::{Fold, Wildcard};
-use super::tree::{Member, Node, NodeValue};
+use super::operator::{FieldTest, ValueTest};
+use super::text::{FoldedText, WildcardPattern};
+use super::tree::{NodeValue, ObjectMember, TreeValue};
 use super::{MAX_WILDCARD_BYTES, PatternError};
-use crate::event::scanned::Kind;
+use crate::event::scanned::ValueKind;
 
 const KNOWN: [&str; 9] = [
     "anything-but",
@@ -23,8 +23,12 @@ const KNOWN: [&str; 9] = [
     "wildcard",
 ];
 
-impl Leaf {
-    pub(super) fn parse(node: &Node, values: &[Node], path: &str) -> Result<Self, PatternError> {
+impl FieldTest {
+    pub(super) fn parse(
+        node: &TreeValue,
+        values: &[TreeValue],
+        path: &str,
+    ) -> Result<Self, PatternError> {
         if values.is_empty() {
             return Err(fault(node, path, "Empty arrays are not allowed"));
         }
@@ -43,22 +47,22 @@ impl Leaf {
         Ok(leaf)
     }
 
-    fn value(&mut self, node: &Node, path: &str) -> Result<(), PatternError> {
+    fn value(&mut self, node: &TreeValue, path: &str) -> Result<(), PatternError> {
         let test = match &node.value {
             NodeValue::String(text) => match address::parse(text) {
-                Some(address) => Test::Address(address),
-                None => Test::Exact(text.clone()),
+                Some(address) => ValueTest::Address(address),
+                None => ValueTest::Exact(text.clone()),
             },
             NodeValue::Number(text) => {
                 self.numbers.push((text.clone(), node.at));
-                Test::Number {
+                ValueTest::Number {
                     text: text.clone(),
                     value: number::comparable(text),
                 }
             }
-            NodeValue::Bool(true) => Test::Literal(Kind::True),
-            NodeValue::Bool(false) => Test::Literal(Kind::False),
-            NodeValue::Null => Test::Literal(Kind::Null),
+            NodeValue::Bool(true) => ValueTest::Literal(ValueKind::True),
+            NodeValue::Bool(false) => ValueTest::Literal(ValueKind::False),
+            NodeValue::Null => ValueTest::Literal(ValueKind::Null),
             NodeValue::Object(members) => return self.expression(node, members, path),
             NodeValue::Array(_) => {
                 let reason = "Match value must be String, number, true, false, or null";
@@ -72,8 +76,8 @@ impl Leaf {
     /// `{"operator": argument}`. As AWS reads from left to right, a wrong argument is reported before a second key.
     fn expression(
         &mut self,
-        node: &Node,
-        members: &[Member],
+        node: &TreeValue,
+        members: &[ObjectMember],
         path: &str,
     ) -> Result<(), PatternError> {
         let Some((member, more)) = members.split_first() else {
@@ -89,29 +93,31 @@ impl Leaf {
             )),
         };
         let test = match &*member.key {
-            "exactly" => Test::Exact(string("exact")?),
+            "exactly" => ValueTest::Exact(string("exact")?),
             "prefix" => match folded(argument, path)? {
-                Some(fold) => Test::PrefixFold(fold),
-                None => Test::Prefix(string("prefix")?),
+                Some(fold) => ValueTest::PrefixFold(fold),
+                None => ValueTest::Prefix(string("prefix")?),
             },
             "suffix" => match folded(argument, path)? {
-                Some(fold) => Test::SuffixFold(fold),
-                None => Test::Suffix(string("suffix")?),
+                Some(fold) => ValueTest::SuffixFold(fold),
+                None => ValueTest::Suffix(string("suffix")?),
             },
-            "equals-ignore-case" => Test::EqualsFold(Fold::new(&string("equals-ignore-case")?)),
+            "equals-ignore-case" => {
+                ValueTest::EqualsFold(FoldedText::new(&string("equals-ignore-case")?))
+            }
             "wildcard" => {
                 let wildcard = self.wildcard(argument, &string("wildcard")?, path)?;
-                Test::Wildcard(wildcard)
+                ValueTest::Wildcard(wildcard)
             }
             // AWS says "prefix" here.
             "cidr" => {
                 let text = string("prefix")?;
-                let block = Block::parse(&String::from_utf8_lossy(&text))
+                let block = PatternBlock::parse(&String::from_utf8_lossy(&text))
                     .map_err(|reason| fault(argument, path, reason))?;
-                Test::Cidr(block)
+                ValueTest::Cidr(block)
             }
             "exists" => match argument.value {
-                NodeValue::Bool(true) => Test::Exists,
+                NodeValue::Bool(true) => ValueTest::Exists,
                 NodeValue::Bool(false) => {
                     only_one_key(more, path)?;
                     self.may_be_absent = true;
@@ -125,12 +131,12 @@ impl Leaf {
             "numeric" => {
                 let range = self.numeric(argument, path)?;
                 too_many_elements(more, path)?;
-                Test::Numeric(range)
+                ValueTest::Numeric(range)
             }
             "anything-but" => {
                 let tests = self.anything_but(argument, path)?;
                 too_many_elements(more, path)?;
-                Test::AnythingBut(tests)
+                ValueTest::AnythingBut(tests)
             }
             unknown => return Err(unrecognized(member, unknown, path)),
         };
@@ -141,10 +147,10 @@ impl Leaf {
 
     pub(super) fn wildcard(
         &mut self,
-        node: &Node,
+        node: &TreeValue,
         text: &[u8],
         path: &str,
-    ) -> Result<Wildcard, PatternError> {
+    ) -> Result<WildcardPattern, PatternError> {
         if text.len() > MAX_WILDCARD_BYTES {
             let bytes = text.len();
             let reason =
@@ -154,7 +160,7 @@ impl Leaf {
                 ..fault(node, path, reason)
             });
         }
-        let wildcard = Wildcard::parse(text).map_err(|reason| PatternError {
+        let wildcard = WildcardPattern::parse(text).map_err(|reason| PatternError {
             help: Some(r"`*` stands for any run of characters; write `\*` and `\\` for the characters themselves".into()),
             ..fault(node, path, reason)
         })?;
@@ -164,7 +170,7 @@ impl Leaf {
 }
 
 /// `{"equals-ignore-case": text}` as the argument of prefix or suffix.
-fn folded(argument: &Node, path: &str) -> Result<Option<Fold>, PatternError> {
+fn folded(argument: &TreeValue, path: &str) -> Result<Option<FoldedText>, PatternError> {
     let NodeValue::Object(members) = &argument.value else {
         return Ok(None);
     };
@@ -182,10 +188,10 @@ fn folded(argument: &Node, path: &str) -> Result<Option<Fold>, PatternError> {
         return Err(fault(&member.value, path, reason));
     };
     only_one_key(more, path)?;
-    Ok(Some(Fold::new(text)))
+    Ok(Some(FoldedText::new(text)))
 }
 
-fn unrecognized(member: &Member, name: &str, path: &str) -> PatternError {
+fn unrecognized(member: &ObjectMember, name: &str, path: &str) -> PatternError {
     let near = KNOWN
         .iter()
         .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), known), known))
@@ -205,15 +211,15 @@ fn unrecognized(member: &Member, name: &str, path: &str) -> PatternError {
     }
 }
 
-fn only_one_key(more: &[Member], path: &str) -> Result<(), PatternError> {
+fn only_one_key(more: &[ObjectMember], path: &str) -> Result<(), PatternError> {
     no_more(more, path, "Only one key allowed in match expression")
 }
 
-pub(super) fn too_many_elements(more: &[Member], path: &str) -> Result<(), PatternError> {
+pub(super) fn too_many_elements(more: &[ObjectMember], path: &str) -> Result<(), PatternError> {
     no_more(more, path, "Too many elements in numeric expression")
 }
 
-fn no_more(more: &[Member], path: &str, reason: &str) -> Result<(), PatternError> {
+fn no_more(more: &[ObjectMember], path: &str, reason: &str) -> Result<(), PatternError> {
     match more.first() {
         None => Ok(()),
         Some(extra) => Err(PatternError {

@@ -1,9 +1,9 @@
 //! What EventBridge may object to in a pattern that is right by the language's rules.
 
-use super::operator::Leaf;
+use super::operator::FieldTest;
 use super::text::MAX_COMPLEXITY;
-use super::tree::Position;
-use super::{Warning, number};
+use super::tree::TextPosition;
+use super::{PatternWarning, number};
 
 /// The characters a pattern may have by default, and at most after a quota increase (EventBridge quotas: 2,048, adjustable;
 /// the API model stops at 4,096).
@@ -20,27 +20,27 @@ const NUMBER: f64 = 5.0e9;
 const DIGITS: usize = 15;
 
 /// Warnings about a pattern's text as a whole.
-pub(super) fn length(text: &str) -> Option<Warning> {
+pub(super) fn length(text: &str) -> Option<PatternWarning> {
     let characters = text.chars().count();
     let limit = if characters > CHARACTERS_AT_MOST {
         format!("EventBridge takes {CHARACTERS_AT_MOST} at most")
     } else {
         format!("EventBridge takes {CHARACTERS} unless the quota was raised")
     };
-    (characters > CHARACTERS).then(|| Warning {
+    (characters > CHARACTERS).then(|| PatternWarning {
         message: format!("the pattern has {characters} characters; {limit}"),
         path: String::new(),
-        at: Position { line: 1, column: 1 },
+        at: TextPosition { line: 1, column: 1 },
     })
 }
 
 /// Warnings about fields.
-pub(super) fn leaves(leaves: &[Leaf]) -> Vec<Warning> {
+pub(super) fn leaves(leaves: &[FieldTest]) -> Vec<PatternWarning> {
     leaves.iter().flat_map(leaf).collect()
 }
 
-fn leaf(leaf: &Leaf) -> Vec<Warning> {
-    let warn = |message: String, at: Position| Warning {
+fn leaf(leaf: &FieldTest) -> Vec<PatternWarning> {
+    let warn = |message: String, at: TextPosition| PatternWarning {
         message,
         path: leaf.path.to_string(),
         at,

@@ -8,9 +8,9 @@
 use rustc_hash::FxHashMap;
 
 use super::Pattern;
-use super::operator::Leaf;
-use crate::event::fields::{FieldId, Fields};
-use crate::event::scanned::{Chosen, Scanned};
+use super::operator::FieldTest;
+use crate::event::fields::{FieldId, FieldTrie};
+use crate::event::scanned::{ArrayBindings, CapturedFields};
 
 /// How many values may be looked at for one event and set of patterns before matching gives up. Sibling arrays multiply, so
 /// without a bound a hostile event could hold the daemon; ordinary events need some tens of steps a pattern.
@@ -24,8 +24,8 @@ pub struct BudgetExceeded;
 /// A set of patterns, compiled against the fields that a scan captures.
 #[derive(Clone, Debug)]
 pub struct PatternSet {
-    rules: Vec<Compiled>,
-    leaves: Vec<Leaf>,
+    rules: Vec<CompiledFields>,
+    leaves: Vec<FieldTest>,
     /// For each field that some alternative is found by: its exact strings, and the alternatives that ask for each.
     index: Vec<(FieldId, ByText)>,
     /// Alternatives that cannot be looked up.
@@ -37,7 +37,7 @@ type ByText = FxHashMap<Box<[u8]>, Vec<u32>>;
 
 /// One alternative of one pattern.
 #[derive(Clone, Debug)]
-struct Compiled {
+struct CompiledFields {
     pattern: usize,
     /// In the order of paths.
     fields: Box<[(FieldId, u32)]>,
@@ -47,7 +47,7 @@ impl PatternSet {
     /// Compiles patterns, asking `fields` for all that they name.
     pub fn compile<'p>(
         patterns: impl IntoIterator<Item = &'p Pattern>,
-        fields: &mut Fields,
+        fields: &mut FieldTrie,
     ) -> Self {
         let mut set = Self {
             rules: Vec::new(),
@@ -64,7 +64,7 @@ impl PatternSet {
                     .iter()
                     .map(|(path, leaf)| (fields.add(path), (offset + leaf) as u32))
                     .collect();
-                set.rules.push(Compiled {
+                set.rules.push(CompiledFields {
                     pattern: index,
                     fields,
                 });
@@ -78,7 +78,11 @@ impl PatternSet {
     ///
     /// # Errors
     /// [`BudgetExceeded`] when more than [`STEPS`] steps were needed; nothing is known of the event then.
-    pub fn matching(&self, event: &Scanned, out: &mut Vec<usize>) -> Result<(), BudgetExceeded> {
+    pub fn matching(
+        &self,
+        event: &CapturedFields,
+        out: &mut Vec<usize>,
+    ) -> Result<(), BudgetExceeded> {
         out.clear();
         let mut steps = STEPS;
         for &rule in &self.scanned {
@@ -100,18 +104,18 @@ impl PatternSet {
     fn try_rule(
         &self,
         rule: u32,
-        event: &Scanned,
+        event: &CapturedFields,
         steps: &mut u32,
         out: &mut Vec<usize>,
     ) -> Result<(), BudgetExceeded> {
         let Some(rule) = self.rules.get(rule as usize) else {
             return Ok(());
         };
-        let mut walk = Walk {
+        let mut walk = BindingSearch {
             leaves: &self.leaves,
             event,
             steps,
-            chosen: Chosen::default(),
+            chosen: ArrayBindings::default(),
         };
         if walk.holds(&rule.fields)? {
             out.push(rule.pattern);
@@ -161,8 +165,8 @@ impl PatternSet {
 
 /// The fields of an alternative that ask for nothing but exact strings.
 fn lookups<'l>(
-    rule: &Compiled,
-    leaves: &'l [Leaf],
+    rule: &CompiledFields,
+    leaves: &'l [FieldTest],
 ) -> impl Iterator<Item = (FieldId, Vec<&'l [u8]>)> {
     rule.fields.iter().filter_map(|&(field, leaf)| {
         let texts = leaves.get(leaf as usize)?.exact_strings()?;
@@ -171,14 +175,14 @@ fn lookups<'l>(
 }
 
 /// A search for values that fit together.
-struct Walk<'w> {
-    leaves: &'w [Leaf],
-    event: &'w Scanned,
+struct BindingSearch<'w> {
+    leaves: &'w [FieldTest],
+    event: &'w CapturedFields,
     steps: &'w mut u32,
-    chosen: Chosen,
+    chosen: ArrayBindings,
 }
 
-impl Walk<'_> {
+impl BindingSearch<'_> {
     fn holds(&mut self, fields: &[(FieldId, u32)]) -> Result<bool, BudgetExceeded> {
         let Some((&(field, leaf), rest)) = fields.split_first() else {
             return Ok(true);

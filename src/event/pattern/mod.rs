@@ -23,9 +23,9 @@ pub mod tree;
 
 use std::fmt;
 
-use compile::Rule;
-use operator::Leaf;
-use tree::{Node, Position};
+use compile::CompiledAlternative;
+use operator::FieldTest;
+use tree::{TextPosition, TreeValue};
 
 /// The most alternatives that `$or` may multiply to (EventBridge user guide: a pattern with more than 1,000 combinations is
 /// refused).
@@ -48,12 +48,12 @@ pub const MAX_WILDCARD_BYTES: usize = 16_384;
 #[derive(Clone, Debug)]
 pub struct Pattern {
     /// The pattern as written.
-    tree: Node,
+    tree: TreeValue,
     /// What each named field must be; alternatives share them.
-    leaves: Vec<Leaf>,
+    leaves: Vec<FieldTest>,
     /// The alternatives that `$or` expands to; without `$or` there is one.
-    rules: Vec<Rule>,
-    warnings: Vec<Warning>,
+    rules: Vec<CompiledAlternative>,
+    warnings: Vec<PatternWarning>,
 }
 
 impl Pattern {
@@ -62,7 +62,7 @@ impl Pattern {
     /// # Errors
     /// [`PatternError`] with AWS's own words and the place in the text.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let node = Node::parse(text).map_err(|error| PatternError {
+        let node = TreeValue::parse(text).map_err(|error| PatternError {
             reason: error.to_string(),
             path: String::new(),
             at: error.at,
@@ -77,7 +77,7 @@ impl Pattern {
     ///
     /// # Errors
     /// [`PatternError`] with AWS's own words and the place of the node that is at fault.
-    pub fn from_tree(node: &Node) -> Result<Self, PatternError> {
+    pub fn from_tree(node: &TreeValue) -> Result<Self, PatternError> {
         let (leaves, rules) = compile::compile(node)?;
         let warnings = lint::leaves(&leaves);
         Ok(Self {
@@ -89,14 +89,14 @@ impl Pattern {
     }
 
     /// The pattern as written: numbers keep their spelling, and nodes their places.
-    pub fn tree(&self) -> &Node {
+    pub fn tree(&self) -> &TreeValue {
         &self.tree
     }
 
     /// The complexity of the wildcards of the field where they are most complex together; 0 without
     /// wildcards. EventBridge refuses rules that are too complex.
     pub fn wildcard_complexity(&self) -> usize {
-        let of_field = |leaf: &Leaf| {
+        let of_field = |leaf: &FieldTest| {
             let wildcards = leaf.wildcards.iter();
             wildcards.map(|(wildcard, _)| wildcard.complexity()).sum()
         };
@@ -104,7 +104,7 @@ impl Pattern {
     }
 
     /// What EventBridge may object to, although the pattern is right.
-    pub fn warnings(&self) -> &[Warning] {
+    pub fn warnings(&self) -> &[PatternWarning] {
         &self.warnings
     }
 }
@@ -117,7 +117,7 @@ pub struct PatternError {
     /// The field at fault, such as `detail.state[0]`; empty for the pattern as a whole.
     pub path: String,
     /// Where the fault stands.
-    pub at: Position,
+    pub at: TextPosition,
     /// What to do about it, where that can be told.
     pub help: Option<String>,
 }
@@ -131,7 +131,7 @@ impl PatternError {
 
 impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Position { line, column } = self.at;
+        let TextPosition { line, column } = self.at;
         write!(f, "{} (line {line}, column {column}", self.aws_text())?;
         if !self.path.is_empty() {
             write!(f, ", at `{}`", self.path)?;
@@ -144,13 +144,13 @@ impl std::error::Error for PatternError {}
 
 /// Something about a valid pattern that a person should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
+pub struct PatternWarning {
     /// One line.
     pub message: String,
     /// The field concerned; empty for the pattern as a whole.
     pub path: String,
     /// Where it stands.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 #[cfg(test)]

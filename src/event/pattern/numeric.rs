@@ -3,11 +3,15 @@
 use super::PatternError;
 use super::compile::fault;
 use super::number;
-use super::operator::{Leaf, Range};
-use super::tree::{Node, NodeValue};
+use super::operator::{FieldTest, NumberRange};
+use super::tree::{NodeValue, TreeValue};
 
-impl Leaf {
-    pub(super) fn numeric(&mut self, node: &Node, path: &str) -> Result<Range, PatternError> {
+impl FieldTest {
+    pub(super) fn numeric(
+        &mut self,
+        node: &TreeValue,
+        path: &str,
+    ) -> Result<NumberRange, PatternError> {
         let NodeValue::Array(terms) = &node.value else {
             return Err(fault(node, path, "Value of numeric must be an array."));
         };
@@ -30,11 +34,11 @@ impl Leaf {
         let end = Some((value, inclusive));
         let lower = matches!(&*operator, ">" | ">=");
         match (terms.next(), lower) {
-            (None, true) => Ok(Range {
+            (None, true) => Ok(NumberRange {
                 low: end,
                 high: None,
             }),
-            (None, false) => Ok(Range {
+            (None, false) => Ok(NumberRange {
                 low: end.filter(|_| operator == "="),
                 high: end,
             }),
@@ -51,7 +55,7 @@ impl Leaf {
                         ..fault(node, path, "Bottom must be less than top")
                     });
                 }
-                Ok(Range {
+                Ok(NumberRange {
                     low: end,
                     high: Some(high),
                 })
@@ -61,9 +65,9 @@ impl Leaf {
 
     fn upper_bound<'n>(
         &mut self,
-        node: &'n Node,
-        operator: &Node,
-        terms: &mut impl Iterator<Item = &'n Node>,
+        node: &'n TreeValue,
+        operator: &TreeValue,
+        terms: &mut impl Iterator<Item = &'n TreeValue>,
         path: &str,
     ) -> Result<(f64, bool), PatternError> {
         let name = match &operator.value {
@@ -91,7 +95,7 @@ impl Leaf {
     /// A number that can be compared; `operator` asks for it.
     pub(super) fn number(
         &mut self,
-        node: &Node,
+        node: &TreeValue,
         path: &str,
         operator: &str,
     ) -> Result<f64, PatternError> {

@@ -1,10 +1,10 @@
 //! What one field must be: the values and operators of a leaf, and what they accept.
 
-use super::address::{self, Block};
+use super::address::{self, PatternBlock};
 use super::number;
-use super::text::{Fold, Wildcard};
-use super::tree::Position;
-use crate::event::scanned::{Kind, Value};
+use super::text::{FoldedText, WildcardPattern};
+use super::tree::TextPosition;
+use crate::event::scanned::{CapturedValue, ValueKind};
 
 /// Names that a branch of `$or` may not use for fields: operators, and words that AWS keeps for later ones.
 pub(super) const RESERVED: [&str; 24] = [
@@ -36,21 +36,21 @@ pub(super) const RESERVED: [&str; 24] = [
 
 /// What a field must be: one of several things.
 #[derive(Clone, Debug)]
-pub(super) struct Leaf {
-    pub(super) tests: Vec<Test>,
+pub(super) struct FieldTest {
+    pub(super) tests: Vec<ValueTest>,
     /// Whether the field may be missing (`{"exists": false}`).
     pub(super) may_be_absent: bool,
     /// The leaf as written, for explanations.
     pub(super) written: Box<str>,
     pub(super) path: Box<str>,
     /// Wildcards and numbers, with their places, for the lints.
-    pub(super) wildcards: Vec<(Wildcard, Position)>,
-    pub(super) numbers: Vec<(Box<str>, Position)>,
+    pub(super) wildcards: Vec<(WildcardPattern, TextPosition)>,
+    pub(super) numbers: Vec<(Box<str>, TextPosition)>,
 }
 
 /// One thing that a value may be.
 #[derive(Clone, Debug)]
-pub(super) enum Test {
+pub(super) enum ValueTest {
     Exact(Box<[u8]>),
     Address(std::net::IpAddr),
     /// Equal in value where both are comparable, else in spelling.
@@ -58,28 +58,28 @@ pub(super) enum Test {
         text: Box<str>,
         value: Option<f64>,
     },
-    Literal(Kind),
+    Literal(ValueKind),
     Prefix(Box<[u8]>),
     Suffix(Box<[u8]>),
-    EqualsFold(Fold),
-    PrefixFold(Fold),
-    SuffixFold(Fold),
-    Wildcard(Wildcard),
-    Numeric(Range),
-    Cidr(Block),
+    EqualsFold(FoldedText),
+    PrefixFold(FoldedText),
+    SuffixFold(FoldedText),
+    Wildcard(WildcardPattern),
+    Numeric(NumberRange),
+    Cidr(PatternBlock),
     Exists,
     /// Present, and none of these.
-    AnythingBut(Vec<Test>),
+    AnythingBut(Vec<ValueTest>),
 }
 
 /// A run of numbers; each end with whether it belongs to the run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Range {
+pub(super) struct NumberRange {
     pub(super) low: Option<(f64, bool)>,
     pub(super) high: Option<(f64, bool)>,
 }
 
-impl Range {
+impl NumberRange {
     fn contains(&self, value: f64) -> bool {
         let above = |(low, inclusive): (f64, bool)| value > low || (inclusive && value == low);
         let below = |(high, inclusive): (f64, bool)| value < high || (inclusive && value == high);
@@ -87,16 +87,16 @@ impl Range {
     }
 }
 
-impl Leaf {
+impl FieldTest {
     /// Whether a value, which is a leaf of the event, is one of the things asked for.
-    pub(super) fn accepts(&self, value: &Value<'_>) -> bool {
+    pub(super) fn accepts(&self, value: &CapturedValue<'_>) -> bool {
         self.tests.iter().any(|test| test.accepts(value))
     }
 
     /// The number of values and operators, those inside `anything-but` included.
     pub(super) fn size(&self) -> usize {
-        let size = |test: &Test| match test {
-            Test::AnythingBut(tests) => tests.len(),
+        let size = |test: &ValueTest| match test {
+            ValueTest::AnythingBut(tests) => tests.len(),
             _ => 1,
         };
         self.tests.iter().map(size).sum()
@@ -104,19 +104,19 @@ impl Leaf {
 
     /// The strings of a leaf that asks for nothing but exact strings: what an index can look up.
     pub(super) fn exact_strings(&self) -> Option<impl Iterator<Item = &[u8]>> {
-        let exact = |test: &Test| matches!(test, Test::Exact(_));
+        let exact = |test: &ValueTest| matches!(test, ValueTest::Exact(_));
         (!self.may_be_absent && self.tests.iter().all(exact)).then(|| {
             self.tests.iter().filter_map(|test| match test {
-                Test::Exact(text) => Some(&**text),
+                ValueTest::Exact(text) => Some(&**text),
                 _ => None,
             })
         })
     }
 }
 
-impl Test {
-    fn accepts(&self, value: &Value<'_>) -> bool {
-        let string = value.kind == Kind::String;
+impl ValueTest {
+    fn accepts(&self, value: &CapturedValue<'_>) -> bool {
+        let string = value.kind == ValueKind::String;
         match self {
             Self::Exact(text) => string && **text == *value.text,
             Self::Address(wanted) => string && address::parse(value.text) == Some(*wanted),
@@ -124,7 +124,7 @@ impl Test {
                 text,
                 value: wanted,
             } => {
-                value.kind == Kind::Number
+                value.kind == ValueKind::Number
                     && (text.as_bytes() == value.text
                         || wanted.is_some_and(|wanted| comparable(value) == Some(wanted)))
             }
@@ -136,7 +136,7 @@ impl Test {
             Self::SuffixFold(fold) => string && fold.ends(value.text),
             Self::Wildcard(wildcard) => string && wildcard.matches(value.text),
             Self::Numeric(range) => {
-                value.kind == Kind::Number
+                value.kind == ValueKind::Number
                     && comparable(value).is_some_and(|number| range.contains(number))
             }
             Self::Cidr(block) => {
@@ -148,6 +148,6 @@ impl Test {
     }
 }
 
-fn comparable(value: &Value<'_>) -> Option<f64> {
+fn comparable(value: &CapturedValue<'_>) -> Option<f64> {
     value.as_str().and_then(number::comparable)
 }

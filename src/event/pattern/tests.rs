@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Pattern;
-use super::explain::Explainer;
+use super::explain::PatternExplainer;
 use crate::event::scan::scan;
 
 #[test]
@@ -107,7 +107,7 @@ fn alternatives_have_a_cap() {
 #[track_caller]
 fn check(pattern: &str, event: &str, expected: bool) {
     let pattern = Pattern::parse(pattern).unwrap();
-    let explainer = Explainer::new(&pattern);
+    let explainer = PatternExplainer::new(&pattern);
     let scanned = scan(
         &Bytes::copy_from_slice(event.as_bytes()),
         explainer.fields(),

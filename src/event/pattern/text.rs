@@ -8,12 +8,12 @@ pub(super) const MAX_COMPLEXITY: usize = 64;
 
 /// A pattern with `*` for any run of characters; `\*` and `\\` stand for themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wildcard {
+pub(super) struct WildcardPattern {
     /// The literal pieces between stars: one more than there are stars.
     pieces: Vec<Box<[u8]>>,
 }
 
-impl Wildcard {
+impl WildcardPattern {
     /// Reads a wildcard pattern. The error is AWS's text, whose positions count bytes and an opening quote.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         let mut pieces = vec![Vec::new()];
@@ -110,12 +110,12 @@ impl Wildcard {
 
 /// Text whose case is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fold {
+pub(super) struct FoldedText {
     /// For each character its lower-case and upper-case forms.
     forms: Vec<[Box<[u8]>; 2]>,
 }
 
-impl Fold {
+impl FoldedText {
     pub(super) fn new(text: &[u8]) -> Self {
         let mut forms = Vec::new();
         for chunk in text.utf8_chunks() {
@@ -166,7 +166,7 @@ mod tests {
 
     #[track_caller]
     fn check(pattern: &str, text: &str, expected: bool) {
-        let wildcard = Wildcard::parse(pattern.as_bytes()).unwrap();
+        let wildcard = WildcardPattern::parse(pattern.as_bytes()).unwrap();
         assert_eq!(
             wildcard.matches(text.as_bytes()),
             expected,
@@ -188,15 +188,15 @@ mod tests {
         check(r"a\*b", "axb", false);
         check("*a*b*", "xbxa", false);
         assert_eq!(
-            Wildcard::parse(b"**"),
+            WildcardPattern::parse(b"**"),
             Err("Consecutive wildcard characters at pos 1".into())
         );
         assert_eq!(
-            Wildcard::parse(br"a\x"),
+            WildcardPattern::parse(br"a\x"),
             Err("Invalid escape character at pos 2".into())
         );
         assert_eq!(
-            Wildcard::parse(br"foo\"),
+            WildcardPattern::parse(br"foo\"),
             Err("Invalid escape character at pos 4".into())
         );
     }
@@ -213,7 +213,9 @@ mod tests {
             ("*error*", 3),
         ] {
             assert_eq!(
-                Wildcard::parse(pattern.as_bytes()).unwrap().complexity(),
+                WildcardPattern::parse(pattern.as_bytes())
+                    .unwrap()
+                    .complexity(),
                 score,
                 "{pattern}"
             );
@@ -222,7 +224,7 @@ mod tests {
 
     #[test]
     fn case() {
-        let fold = |text: &str| Fold::new(text.as_bytes());
+        let fold = |text: &str| FoldedText::new(text.as_bytes());
         assert!(fold("abC").equals(b"ABc"));
         assert!(!fold("abc").equals(b"abcd"));
         assert!(fold("ß").equals("SS".as_bytes()));

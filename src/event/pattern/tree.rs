@@ -3,13 +3,13 @@
 //! A pattern comes as JSON text, or as a part of a YAML file whose reader builds the same tree with its own places. What the
 //! tree means is decided elsewhere.
 
-use super::super::lex::{Lexer, StringToken};
+use super::super::lex::{JsonLexer, StringToken};
 use super::super::scan::ScanError;
-use super::super::scanned::Kind;
+use super::super::scanned::ValueKind;
 
 /// A place in the text that a person wrote, counted from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
+pub struct TextPosition {
     /// The line.
     pub line: usize,
     /// The column.
@@ -18,16 +18,16 @@ pub struct Position {
 
 /// One value and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
+pub struct TreeValue {
     /// What it is.
     pub value: NodeValue,
     /// Where it begins.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
-impl Node {
+impl TreeValue {
     /// An object without members.
-    pub(crate) fn empty_object(at: Position) -> Self {
+    pub(crate) fn empty_object(at: TextPosition) -> Self {
         Self {
             value: NodeValue::Object(Vec::new()),
             at,
@@ -35,8 +35,8 @@ impl Node {
     }
 
     /// An object of one member; both begin at the same place.
-    pub(crate) fn object_of(key: impl Into<Box<str>>, value: Self, at: Position) -> Self {
-        let member = Member {
+    pub(crate) fn object_of(key: impl Into<Box<str>>, value: Self, at: TextPosition) -> Self {
+        let member = ObjectMember {
             key: key.into(),
             key_at: at,
             value,
@@ -52,9 +52,9 @@ impl Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeValue {
     /// Members in the order of the text, repeated names included.
-    Object(Vec<Member>),
+    Object(Vec<ObjectMember>),
     /// Elements.
-    Array(Vec<Node>),
+    Array(Vec<TreeValue>),
     /// Decoded text; bytes, since JSON can escape lone surrogates (WTF-8).
     String(Box<[u8]>),
     /// A number as spelled.
@@ -67,13 +67,13 @@ pub enum NodeValue {
 
 /// A member of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct ObjectMember {
     /// Its name.
     pub key: Box<str>,
     /// Where the name stands.
-    pub key_at: Position,
+    pub key_at: TextPosition,
     /// Its value.
-    pub value: Node,
+    pub value: TreeValue,
 }
 
 /// A text that is not JSON, and where it stops being so.
@@ -81,22 +81,22 @@ pub struct Member {
 #[error("{error}")]
 pub struct SyntaxError {
     /// Where, for a person.
-    pub at: Position,
+    pub at: TextPosition,
     /// What is wrong, and at which byte.
     pub error: ScanError,
 }
 
-impl Node {
+impl TreeValue {
     /// Reads JSON text.
     ///
     /// # Errors
     /// [`SyntaxError`] at the first place where the text stops being JSON.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        let mut reader = Reader {
-            lexer: Lexer::new(text.as_bytes()),
+        let mut reader = TreeReader {
+            lexer: JsonLexer::new(text.as_bytes()),
             text,
             offset: 0,
-            position: Position { line: 1, column: 1 },
+            position: TextPosition { line: 1, column: 1 },
         };
         let parsed = reader.node(0).and_then(|node| {
             reader.lexer.end()?;
@@ -153,24 +153,24 @@ pub fn quoted(text: &[u8]) -> String {
 }
 
 /// The place of a byte offset.
-fn position(text: &str, offset: usize) -> Position {
+fn position(text: &str, offset: usize) -> TextPosition {
     let before = text.get(..offset.min(text.len())).unwrap_or_default();
-    Position {
+    TextPosition {
         line: before.matches('\n').count() + 1,
         column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
     }
 }
 
-struct Reader<'t> {
-    lexer: Lexer<'t>,
+struct TreeReader<'t> {
+    lexer: JsonLexer<'t>,
     text: &'t str,
     /// How far `position` has come: places are asked for in order, so that each byte is counted once.
     offset: usize,
-    position: Position,
+    position: TextPosition,
 }
 
-impl Reader<'_> {
-    fn here(&mut self) -> Position {
+impl TreeReader<'_> {
+    fn here(&mut self) -> TextPosition {
         let offset = self.lexer.offset();
         for c in self
             .text
@@ -189,7 +189,7 @@ impl Reader<'_> {
         self.position
     }
 
-    fn node(&mut self, depth: usize) -> Result<Node, ScanError> {
+    fn node(&mut self, depth: usize) -> Result<TreeValue, ScanError> {
         let first = self.lexer.peek()?;
         let at = self.here();
         let value = match first {
@@ -202,9 +202,9 @@ impl Reader<'_> {
             _ => {
                 let start = self.lexer.offset();
                 match self.lexer.scalar()? {
-                    Kind::True => NodeValue::Bool(true),
-                    Kind::False => NodeValue::Bool(false),
-                    Kind::Number => {
+                    ValueKind::True => NodeValue::Bool(true),
+                    ValueKind::False => NodeValue::Bool(false),
+                    ValueKind::Number => {
                         let end = self.lexer.offset();
                         NodeValue::Number(self.text.get(start..end).unwrap_or_default().into())
                     }
@@ -212,7 +212,7 @@ impl Reader<'_> {
                 }
             }
         };
-        Ok(Node { value, at })
+        Ok(TreeValue { value, at })
     }
 
     fn object(&mut self, depth: usize) -> Result<NodeValue, ScanError> {
@@ -224,7 +224,7 @@ impl Reader<'_> {
             let key_at = self.here();
             let token = self.lexer.key()?;
             let key = String::from_utf8_lossy(&self.decoded(token)).into();
-            members.push(Member {
+            members.push(ObjectMember {
                 key,
                 key_at,
                 value: self.node(depth + 1)?,
@@ -259,22 +259,22 @@ mod tests {
     #[test]
     fn everything_is_kept() {
         let text = "{\"a\": [1.50,\n  true, null, \"x\\u0041\"],\n \"a\": {\"é\": 1}}";
-        let node = Node::parse(text).unwrap();
+        let node = TreeValue::parse(text).unwrap();
         assert_eq!(node.to_json(), r#"{"a":[1.50,true,null,"xA"],"a":{"é":1}}"#);
         let NodeValue::Object(members) = &node.value else {
             panic!("an object")
         };
-        assert_eq!(members[1].key_at, Position { line: 3, column: 2 });
+        assert_eq!(members[1].key_at, TextPosition { line: 3, column: 2 });
         let NodeValue::Array(elements) = &members[0].value.value else {
             panic!("an array")
         };
-        assert_eq!(elements[1].at, Position { line: 2, column: 3 });
+        assert_eq!(elements[1].at, TextPosition { line: 2, column: 3 });
     }
 
     #[test]
     fn faults_have_a_place() {
-        let error = Node::parse("{\"a\":\n [1, ]}").unwrap_err();
-        assert_eq!(error.at, Position { line: 2, column: 6 });
-        assert!(Node::parse("{} {}").is_err());
+        let error = TreeValue::parse("{\"a\":\n [1, ]}").unwrap_err();
+        assert_eq!(error.at, TextPosition { line: 2, column: 6 });
+        assert!(TreeValue::parse("{} {}").is_err());
     }
 }

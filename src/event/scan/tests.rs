@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn scanned(body: &str, paths: &[&str]) -> (Scanned, Vec<FieldId>) {
-    let mut fields = Fields::new();
+fn scanned(body: &str, paths: &[&str]) -> (CapturedFields, Vec<FieldId>) {
+    let mut fields = FieldTrie::new();
     let ids = paths.iter().map(|path| fields.add(path)).collect();
     let scanned = scan(&Bytes::copy_from_slice(body.as_bytes()), &fields).expect(body);
     (scanned, ids)
@@ -97,38 +97,38 @@ fn slices_are_not_copies() {
 }
 
 #[track_caller]
-fn refuse(body: &[u8], problem: Problem, offset: usize) {
-    let error = scan(&Bytes::copy_from_slice(body), &Fields::new()).expect_err("not JSON");
+fn refuse(body: &[u8], problem: JsonProblem, offset: usize) {
+    let error = scan(&Bytes::copy_from_slice(body), &FieldTrie::new()).expect_err("not JSON");
     assert_eq!(error, ScanError { problem, offset });
 }
 
 #[test]
 fn refusals() {
-    refuse(b"", Problem::End, 0);
-    refuse(b"{", Problem::End, 1);
-    refuse(b"{\"a\":1,}", Problem::Unexpected, 7);
-    refuse(b"{\"a\" 1}", Problem::Unexpected, 5);
-    refuse(b"{} x", Problem::Trailing, 3);
-    refuse(b"[01]", Problem::Number, 2);
-    refuse(b"[1.]", Problem::Number, 3);
-    refuse(b"[-]", Problem::Number, 2);
-    refuse(b"\"\\x\"", Problem::Escape, 1);
-    refuse(b"\"\\u12g4\"", Problem::Escape, 1);
-    refuse(b"\"a\nb\"", Problem::Control, 2);
-    refuse(b"\"aaaaaaaaaaaaaaaa\x01b\"", Problem::Control, 17);
-    refuse(b"\"\xFF\"", Problem::Utf8, 1);
-    refuse(b"nul", Problem::Unexpected, 0);
-    refuse("[".repeat(2_000).as_bytes(), Problem::Depth, MAX_DEPTH);
+    refuse(b"", JsonProblem::End, 0);
+    refuse(b"{", JsonProblem::End, 1);
+    refuse(b"{\"a\":1,}", JsonProblem::Unexpected, 7);
+    refuse(b"{\"a\" 1}", JsonProblem::Unexpected, 5);
+    refuse(b"{} x", JsonProblem::Trailing, 3);
+    refuse(b"[01]", JsonProblem::Number, 2);
+    refuse(b"[1.]", JsonProblem::Number, 3);
+    refuse(b"[-]", JsonProblem::Number, 2);
+    refuse(b"\"\\x\"", JsonProblem::Escape, 1);
+    refuse(b"\"\\u12g4\"", JsonProblem::Escape, 1);
+    refuse(b"\"a\nb\"", JsonProblem::Control, 2);
+    refuse(b"\"aaaaaaaaaaaaaaaa\x01b\"", JsonProblem::Control, 17);
+    refuse(b"\"\xFF\"", JsonProblem::Utf8, 1);
+    refuse(b"nul", JsonProblem::Unexpected, 0);
+    refuse("[".repeat(2_000).as_bytes(), JsonProblem::Depth, MAX_DEPTH);
 }
 
 /// Depth where fields are captured goes through another path than depth where they are skipped.
 #[test]
 fn captured_depth_is_bounded_too() {
-    let mut fields = Fields::new();
+    let mut fields = FieldTrie::new();
     fields.add("a");
     let body = format!("{{\"a\":{}", "[".repeat(5_000));
     let error = scan(&Bytes::from(body), &fields).expect_err("too deep");
-    assert_eq!(error.problem, Problem::Depth);
+    assert_eq!(error.problem, JsonProblem::Depth);
 }
 
 /// What serde_json takes and refuses is the reference, less its own depth limit and its refusal of lone surrogates,
@@ -136,12 +136,12 @@ fn captured_depth_is_bounded_too() {
 #[track_caller]
 fn agrees_with_serde_json(text: &str) {
     let expected = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    let mut fields = Fields::new();
+    let mut fields = FieldTrie::new();
     fields.add("a.b");
     fields.add("a");
     let body = Bytes::copy_from_slice(text.as_bytes());
     assert_eq!(scan(&body, &fields).is_ok(), expected, "{text}");
-    assert_eq!(scan(&body, &Fields::new()).is_ok(), expected, "{text}");
+    assert_eq!(scan(&body, &FieldTrie::new()).is_ok(), expected, "{text}");
 }
 
 proptest! {

@@ -18,7 +18,7 @@ use crate::gateway::limits::LimitName;
 use crate::gateway::link::{FilterAnswer, Link, LinkEnd};
 use crate::gateway::session::Session;
 use crate::gateway::sessions::NotServed;
-use crate::wire::Reason;
+use crate::wire::ReasonCode;
 
 /// A channel that is not granted.
 struct Denied {
@@ -57,10 +57,10 @@ impl Outcome {
 
 /// The class of a refusal by the broker (MQTT 5.0, section 3.9.3).
 fn class(reason: u8, words: &str) -> (&'static str, String) {
-    let is = |known: Reason| known.code() == reason;
-    let class = if is(Reason::QuotaExceeded) {
+    let is = |known: ReasonCode| known.code() == reason;
+    let class = if is(ReasonCode::QuotaExceeded) {
         "quota"
-    } else if is(Reason::FilterInvalid) {
+    } else if is(ReasonCode::FilterInvalid) {
         "limit"
     } else {
         "authorization"

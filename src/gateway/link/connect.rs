@@ -14,7 +14,7 @@ use crate::channel::limits::{PACKET_BYTES, UNACKNOWLEDGED_PER_CONNECTION};
 use crate::gateway::bearer::Bearer;
 use crate::wire::answer::{Answer, answer};
 use crate::wire::request::{self, ConnectRequest};
-use crate::wire::{Reason, frame};
+use crate::wire::{ReasonCode, frame};
 
 /// The largest packet that is read: IoT Core's, and some for brokers without limits.
 pub(super) const LARGEST_PACKET: usize = PACKET_BYTES as usize + 16 * 1_024;
@@ -141,7 +141,7 @@ impl BrokerSettings {
 
     async fn connack(&self, mut stream: ByteStream) -> Result<Opened, LinkEnd> {
         let mut input = BytesMut::new();
-        let broken = |breach: crate::wire::Breach| LinkEnd::Unreachable(breach.what.into());
+        let broken = |breach: crate::wire::ProtocolError| LinkEnd::Unreachable(breach.what.into());
         let found = loop {
             if let Some(found) = frame(&input, LARGEST_PACKET).map_err(broken)? {
                 break found;
@@ -174,12 +174,12 @@ impl BrokerSettings {
 fn refused(reason: u8, why: Option<&str>) -> LinkEnd {
     let words = why.unwrap_or("the broker gives no reason");
     let says = format!("the broker refuses the connection with 0x{reason:02X}: {words}").into();
-    let is = |known: Reason| known.code() == reason;
-    if is(Reason::BadCredentials) {
+    let is = |known: ReasonCode| known.code() == reason;
+    if is(ReasonCode::BadCredentials) {
         LinkEnd::Unauthorized(says)
-    } else if is(Reason::NotAuthorized) {
+    } else if is(ReasonCode::NotAuthorized) {
         LinkEnd::NotAllowed(says)
-    } else if is(Reason::QuotaExceeded) || reason == 0x89 || reason == 0x9F {
+    } else if is(ReasonCode::QuotaExceeded) || reason == 0x89 || reason == 0x9F {
         // Server busy, connection rate exceeded (MQTT 5.0, section 3.2.2.2).
         LinkEnd::Busy(says)
     } else {

@@ -17,8 +17,8 @@ use crate::gateway::bearer::Bearer;
 use crate::gateway::directory::Directory;
 use crate::gateway::message::Message;
 use crate::wire::answer::{Answer, answer};
-use crate::wire::decode::Publish;
-use crate::wire::{Breach, Level, Reason, encode, frame, request};
+use crate::wire::decode::PublishPacket;
+use crate::wire::{ProtocolError, ProtocolVersion, ReasonCode, encode, frame, request};
 
 /// Bytes of waiting messages from which on nothing more is read: the broker holds the rest.
 const PENDING_BYTES: usize = 1_024 * 1_024;
@@ -162,7 +162,7 @@ fn lost(error: impl std::fmt::Display) -> LinkEnd {
     LinkEnd::Lost(error.to_string().into())
 }
 
-fn broken(breach: Breach) -> LinkEnd {
+fn broken(breach: ProtocolError) -> LinkEnd {
     LinkEnd::Lost(breach.what.into())
 }
 
@@ -262,12 +262,12 @@ impl Driver<'_> {
             Answer::Publish(publish) => self.message(&publish),
             Answer::Filters { id, reasons, why } => return self.answered(id, reasons, why),
             Answer::Pong => self.pong_by = None,
-            Answer::Disconnected { reason, .. } if reason == Reason::TakenOver.code() => {
+            Answer::Disconnected { reason, .. } if reason == ReasonCode::TakenOver.code() => {
                 return Err(LinkEnd::TakenOver);
             }
             Answer::Disconnected { reason, why } => {
                 let why = why.unwrap_or("it gives no reason");
-                if reason == Reason::NotAuthorized.code() {
+                if reason == ReasonCode::NotAuthorized.code() {
                     self.refused_by_closing(why)?;
                 }
                 return Err(lost(format_args!(
@@ -298,7 +298,7 @@ impl Driver<'_> {
         let Some(reply) = question.reply else {
             return Err(LinkEnd::Forbidden(filters.join("` or `").into()));
         };
-        let code = Reason::NotAuthorized.code();
+        let code = ReasonCode::NotAuthorized.code();
         let refused = filters.iter().chain(&question.filters);
         let refused = refused.map(|_| Err((code, Box::from(why))));
         question.answers.extend(refused);
@@ -307,7 +307,7 @@ impl Driver<'_> {
         Ok(())
     }
 
-    fn message(&self, publish: &Publish<'_>) {
+    fn message(&self, publish: &PublishPacket<'_>) {
         let message = Message::of(publish, self.directory);
         let packet = (publish.qos > 0).then_some(publish.id);
         let mut state = self.link.lock();
@@ -337,7 +337,7 @@ impl Driver<'_> {
             let answers = question.answers.iter().rev().take(filters.len()).rev();
             // A quota takes nothing away that the session has.
             let is_refusal = |answer: &FilterAnswer| {
-                let quota = Reason::QuotaExceeded.code();
+                let quota = ReasonCode::QuotaExceeded.code();
                 answer.as_ref().is_err_and(|(code, _)| *code != quota)
             };
             let refused = answers.zip(&filters).find(|(answer, _)| is_refusal(answer));
@@ -368,8 +368,8 @@ impl Driver<'_> {
     fn put_out(&mut self) -> Result<(), LinkEnd> {
         let mut state = self.link.lock();
         for packet in state.acknowledge.drain(..) {
-            let success = Reason::Success;
-            encode::acknowledged(&mut self.out, Level::V5, packet, success, None);
+            let success = ReasonCode::Success;
+            encode::acknowledged(&mut self.out, ProtocolVersion::V5, packet, success, None);
         }
         state.acknowledge.shrink_to(0);
         let closing = state.closing;

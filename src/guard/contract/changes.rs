@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::super::manifest::schema::{JsonType, PayloadSchema, SchemaPart};
 use super::served::{EventKey, ServedChannel, ServedContract, ServedMessage};
-use crate::event::pattern::tree::Position;
+use crate::event::pattern::tree::TextPosition;
 
 /// A change that harms subscribers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct SubscriberHarm {
     /// One line: what was, and what is.
     pub message: String,
     /// The place of what changed, in the file as it is now; `None` for what is gone.
-    pub at: Option<Position>,
+    pub at: Option<TextPosition>,
 }
 
 /// The kinds of harm.
@@ -216,8 +216,8 @@ fn message_changes(before: &ServedMessage, now: &ServedMessage) -> Vec<(HarmKind
     found
 }
 
-fn payload_name(payload: crate::route::payload::Payload) -> &'static str {
-    let mut names = crate::route::payload::Payload::NAMES.into_iter();
+fn payload_name(payload: crate::route::payload::PayloadShape) -> &'static str {
+    let mut names = crate::route::payload::PayloadShape::NAMES.into_iter();
     names
         .find(|(_, known)| *known == payload)
         .map_or("event", |(name, _)| name)

@@ -21,7 +21,7 @@ use super::report::{GuardReport, SkipReason, SkippedFile};
 use super::rule::GuardRule;
 use crate::config::Config;
 use crate::config::fault::{Fault, Place};
-use crate::event::pattern::tree::Position;
+use crate::event::pattern::tree::TextPosition;
 
 /// Everything that a contract is proved with.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ impl ContractRun<'_> {
     fn find(
         &mut self,
         rule: &GuardRule,
-        at: Position,
+        at: TextPosition,
         part: &str,
         message: String,
     ) -> &mut GuardFinding {
@@ -89,7 +89,7 @@ impl ContractRun<'_> {
         &mut self.check.findings[last]
     }
 
-    fn unproved(&mut self, rule: &GuardRule, at: Position, detail: String) {
+    fn unproved(&mut self, rule: &GuardRule, at: TextPosition, detail: String) {
         self.check.unproved.push(UnprovedPart {
             rule: rule.id.to_string(),
             path: self.input.manifest.file.clone(),
@@ -127,7 +127,7 @@ pub fn finished(check: ContractCheck) -> ContractCheck {
     }
 }
 
-fn region(at: Position) -> SourceRegion {
+fn region(at: TextPosition) -> SourceRegion {
     SourceRegion::at(at.line.max(1), at.column.max(1))
 }
 

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use super::super::manifest::address::ChannelAddress;
 use super::super::manifest::example::ExampleBody;
 use crate::config::Config;
-use crate::route::explain::{Explanation, PublicationFacts, explain};
-use crate::route::payload::Payload;
-use crate::route::table::{Refusal, RouteTable};
+use crate::route::explain::{EventExplanation, PublicationFacts, explain};
+use crate::route::payload::PayloadShape;
+use crate::route::table::{RouteRefusal, RouteTable};
 
 /// The id in place of the queue's.
 const MESSAGE_ID: &str = "example";
@@ -32,7 +32,7 @@ pub struct ServedDelivery {
     /// `true` where the broker keeps the last one.
     pub retain: bool,
     /// The part of the event that is sent.
-    pub payload: Payload,
+    pub payload: PayloadShape,
     /// The length of the payload.
     pub size_bytes: usize,
 }
@@ -54,8 +54,8 @@ impl<'p> PlatformRoutes<'p> {
     /// Explains an example by the routes; nothing is too old.
     ///
     /// # Errors
-    /// [`Refusal`] when it is no event.
-    pub fn explain(&self, example: &ExampleBody) -> Result<Explanation, Refusal> {
+    /// [`RouteRefusal`] when it is no event.
+    pub fn explain(&self, example: &ExampleBody) -> Result<EventExplanation, RouteRefusal> {
         let body = Bytes::copy_from_slice(example.body.as_bytes());
         explain(&self.table, &body, MESSAGE_ID, None)
     }
@@ -63,7 +63,7 @@ impl<'p> PlatformRoutes<'p> {
     /// The messages of an explanation that go to channels of an address, each with its route.
     pub fn sent<'e>(
         &self,
-        explanation: &'e Explanation,
+        explanation: &'e EventExplanation,
         address: &ChannelAddress,
     ) -> Vec<(&'e str, &'e PublicationFacts)> {
         let routes = explanation.routes.iter();

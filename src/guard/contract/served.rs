@@ -11,7 +11,7 @@ use super::super::manifest::{AudienceExtent, DeclaredDelivery, FeatureManifest};
 use super::hearing::{HearingContext, RoleReach};
 use super::routed::{PlatformRoutes, ServedDelivery};
 use crate::config::Config;
-use crate::event::pattern::tree::{Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 use crate::route::publication::Qos;
 use crate::route::table::Route;
 
@@ -38,7 +38,7 @@ pub struct ServedChannel {
     /// The messages by event: source and detail type.
     pub messages: BTreeMap<EventKey, ServedMessage>,
     /// Where it is declared.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// A kind of event; `*` for any.
@@ -60,7 +60,7 @@ pub struct ServedMessage {
     /// The route or event that declares them.
     pub name: String,
     /// Where it is declared.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 impl ServedContract {
@@ -198,7 +198,7 @@ fn add_messages(
     channel: &mut ServedChannel,
     route: &Route,
     schemas: &BTreeMap<EventKey, PayloadSchema>,
-    at: Position,
+    at: TextPosition,
 ) {
     let delivery = ServedDelivery {
         qos: match route.qos {
@@ -243,7 +243,7 @@ pub fn event_keys(route: &Route) -> Vec<EventKey> {
 }
 
 /// The texts that a field of a pattern is compared with; `*` where there is any other test.
-fn exact_texts(tree: &Node, field: &str) -> Vec<String> {
+fn exact_texts(tree: &TreeValue, field: &str) -> Vec<String> {
     let any = || vec!["*".to_owned()];
     let NodeValue::Object(members) = &tree.value else {
         return any();

@@ -2,7 +2,7 @@
 
 use super::{ManifestOutcome, declared};
 use crate::config::yaml;
-use crate::event::pattern::tree::{Member, Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TreeValue};
 use crate::guard::finding::GuardFinding;
 use crate::guard::packages::PackageEcosystem::Npm;
 
@@ -75,12 +75,12 @@ pub(super) fn yarn_lock(path: &str, text: &str) -> Vec<GuardFinding> {
     found
 }
 
-fn json(text: &str) -> Result<Node, String> {
+fn json(text: &str) -> Result<TreeValue, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Node::parse(text).map_err(|error| error.to_string())
+    TreeValue::parse(text).map_err(|error| error.to_string())
 }
 
-fn sections(path: &str, node: &Node) -> Vec<GuardFinding> {
+fn sections(path: &str, node: &TreeValue) -> Vec<GuardFinding> {
     let sections = members(node)
         .iter()
         .filter(|one| SECTIONS.contains(&&*one.key));
@@ -97,8 +97,8 @@ fn sections(path: &str, node: &Node) -> Vec<GuardFinding> {
 }
 
 /// A peer that is used where somebody else brings it (npm documentation, "peerDependenciesMeta").
-fn is_optional_peer(node: &Node, name: &str) -> bool {
-    let at = |node: &Node, key: &str| {
+fn is_optional_peer(node: &TreeValue, name: &str) -> bool {
+    let at = |node: &TreeValue, key: &str| {
         let found = members(node).iter().find(|one| &*one.key == key);
         found.map(|one| one.value.clone())
     };
@@ -110,7 +110,7 @@ fn is_optional_peer(node: &Node, name: &str) -> bool {
 
 /// The package behind an alias: `"socket": "npm:socket.io-client@4"`, in pnpm's lock file
 /// `version: socket.io-client@4.8.1` below the name.
-fn aliased(member: &Member) -> Option<&str> {
+fn aliased(member: &ObjectMember) -> Option<&str> {
     let value = match &member.value.value {
         NodeValue::Object(inner) => {
             &inner
@@ -136,7 +136,7 @@ fn package_of(target: &str) -> Option<&str> {
         .then_some(name)
 }
 
-fn members(node: &Node) -> &[Member] {
+fn members(node: &TreeValue) -> &[ObjectMember] {
     match &node.value {
         NodeValue::Object(members) => members,
         _ => &[],

@@ -19,7 +19,7 @@ use crate::guard::contract::routed::ServedDelivery;
 use crate::guard::contract::served::{EventKey, ServedChannel, ServedContract, ServedMessage};
 use crate::guard::manifest::address::ChannelAddress;
 use crate::guard::manifest::schema::PayloadSchema;
-use crate::route::payload::Payload;
+use crate::route::payload::PayloadShape;
 
 /// The version of the MQTT bindings; in documents of 3.0.0 the official parser takes no other.
 const BINDING: &str = "0.2.0";
@@ -226,7 +226,7 @@ impl AsyncApiDocument<'_> {
     fn message(&mut self, key: &EventKey, message: &ServedMessage) -> String {
         let payload = message
             .delivery
-            .map_or(Payload::Event, |delivery| delivery.payload);
+            .map_or(PayloadShape::Event, |delivery| delivery.payload);
         let schema = message.schema.as_ref().map(|schema| &schema.written);
         let mut value = Map::new();
         let title = match key.detail_type.as_str() {

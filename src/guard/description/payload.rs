@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 
 use crate::event::envelope::Envelope;
 use crate::guard::contract::served::EventKey;
-use crate::route::payload::Payload;
+use crate::route::payload::PayloadShape;
 
 /// The schema of a payload; `detail` is that of the event's detail.
 pub fn payload_schema(
-    payload: Payload,
+    payload: PayloadShape,
     envelope: Envelope,
     key: &EventKey,
     detail: Option<&Value>,
@@ -19,10 +19,10 @@ pub fn payload_schema(
     let any = json!({ "type": "object" });
     let detail = detail.unwrap_or(&any).clone();
     match (payload, envelope) {
-        (Payload::Detail, _) => detail,
-        (Payload::CloudEvents, _) => cloud_event(key, detail),
-        (Payload::Event, Envelope::Raw) => any,
-        (Payload::Event, _) => event(key, detail),
+        (PayloadShape::Detail, _) => detail,
+        (PayloadShape::CloudEvents, _) => cloud_event(key, detail),
+        (PayloadShape::Event, Envelope::Raw) => any,
+        (PayloadShape::Event, _) => event(key, detail),
     }
 }
 

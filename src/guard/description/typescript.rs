@@ -11,7 +11,7 @@ use crate::event::envelope::Envelope;
 use crate::guard::contract::served::{EventKey, ServedContract};
 use crate::guard::manifest::address::AddressPiece;
 use crate::guard::manifest::schema::{JsonType, SchemaPart};
-use crate::route::payload::Payload;
+use crate::route::payload::PayloadShape;
 
 const HEAD: &str = "\
 /** An event of Amazon EventBridge, as clients receive it. */
@@ -75,7 +75,7 @@ pub fn typescript(config: &Config, contract: &ServedContract, file: &str) -> Str
                 let (name, _) = details.get(key)?;
                 let payload = message
                     .delivery
-                    .map_or(Payload::Event, |delivery| delivery.payload);
+                    .map_or(PayloadShape::Event, |delivery| delivery.payload);
                 Some(message_type(payload, config.envelope, key, name))
             })
             .collect();
@@ -111,17 +111,21 @@ pub fn typescript(config: &Config, contract: &ServedContract, file: &str) -> Str
     out
 }
 
-fn message_type(payload: Payload, envelope: Envelope, key: &EventKey, name: &str) -> String {
+fn message_type(payload: PayloadShape, envelope: Envelope, key: &EventKey, name: &str) -> String {
     let literal = |text: &str| match text {
         "*" => "string".to_owned(),
         text => quoted(text),
     };
     let (source, detail_type) = (literal(&key.source), literal(&key.detail_type));
     match (payload, envelope) {
-        (Payload::Detail, _) => format!("{name}Detail"),
-        (Payload::CloudEvents, _) => format!("CloudEvent<{source}, {detail_type}, {name}Detail>"),
-        (Payload::Event, Envelope::Raw) => "unknown".into(),
-        (Payload::Event, _) => format!("EventBridgeEvent<{source}, {detail_type}, {name}Detail>"),
+        (PayloadShape::Detail, _) => format!("{name}Detail"),
+        (PayloadShape::CloudEvents, _) => {
+            format!("CloudEvent<{source}, {detail_type}, {name}Detail>")
+        }
+        (PayloadShape::Event, Envelope::Raw) => "unknown".into(),
+        (PayloadShape::Event, _) => {
+            format!("EventBridgeEvent<{source}, {detail_type}, {name}Detail>")
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use regex::Regex;
 
 use crate::channel::topic::Topic;
-use crate::route::target::{Piece, Target};
+use crate::route::target::{TargetPart, TopicTarget};
 
 /// An address of channels.
 #[derive(Clone, Debug)]
@@ -100,9 +100,9 @@ impl ChannelAddress {
 
     /// The address of what a route sends to. Parameters of channels are named after their kind,
     /// those of topics after the fields.
-    pub fn of_target(target: &Target, route: &str) -> Option<Self> {
+    pub fn of_target(target: &TopicTarget, route: &str) -> Option<Self> {
         let mut pieces: Vec<AddressPiece> = Vec::new();
-        let has_gap = target.pieces(route).any(|piece| piece == Piece::Gap);
+        let has_gap = target.pieces(route).any(|piece| piece == TargetPart::Gap);
         if let Some(kind) = target.kind().filter(|_| has_gap) {
             pieces.push(AddressPiece::Text(format!("{}/", kind.name()).into()));
             pieces.push(AddressPiece::Parameter(format!("{}Id", kind.name()).into()));
@@ -112,11 +112,11 @@ impl ChannelAddress {
         let mut fields = target.template().paths();
         for piece in target.pieces(route) {
             match (piece, pieces.last_mut()) {
-                (Piece::Text(text), Some(AddressPiece::Text(before))) => {
+                (TargetPart::Text(text), Some(AddressPiece::Text(before))) => {
                     *before = format!("{before}{text}").into();
                 }
-                (Piece::Text(text), _) => pieces.push(AddressPiece::Text(text.into())),
-                (Piece::Gap, last) => {
+                (TargetPart::Text(text), _) => pieces.push(AddressPiece::Text(text.into())),
+                (TargetPart::Gap, last) => {
                     let field = fields.next().unwrap_or_default();
                     // Two fields side by side are one text of the topic.
                     if !matches!(last, Some(AddressPiece::Parameter(_))) {

@@ -12,7 +12,7 @@ use super::{DeclaredChannel, DeclaredEvent, FeatureManifest, string};
 use crate::config::check::{self, Faults};
 use crate::config::shape::Shape;
 use crate::config::{elements, member, text};
-use crate::event::pattern::tree::{Member, Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TreeValue};
 
 /// The key of extensions.
 const EXTENSION: &str = "x-realtime";
@@ -23,8 +23,8 @@ const MAX_REFERENCES: usize = 8;
 /// Reads the tree of an AsyncAPI document.
 pub(super) fn manifest(
     file: &str,
-    root: &Node,
-    version: &Node,
+    root: &TreeValue,
+    version: &TreeValue,
     faults: &mut Faults<'_>,
 ) -> Option<FeatureManifest> {
     let written = string(version).unwrap_or_else(|| version.to_json());
@@ -56,7 +56,7 @@ pub(super) fn manifest(
         faults,
     );
     let mut channels = Vec::new();
-    let mut events: Vec<(*const Node, DeclaredEvent)> = Vec::new();
+    let mut events: Vec<(*const TreeValue, DeclaredEvent)> = Vec::new();
     for found in members(root, "channels") {
         let key = format!("channels.{}", found.key);
         let node = followed(root, &found.value);
@@ -96,7 +96,7 @@ pub(super) fn manifest(
     })
 }
 
-fn members<'n>(node: &'n Node, key: &str) -> &'n [Member] {
+fn members<'n>(node: &'n TreeValue, key: &str) -> &'n [ObjectMember] {
     match member(node, key).map(|node| &node.value) {
         Some(NodeValue::Object(members)) => members,
         _ => &[],
@@ -104,7 +104,7 @@ fn members<'n>(node: &'n Node, key: &str) -> &'n [Member] {
 }
 
 /// The object that references lead to; the last one where they have no end.
-fn followed<'n>(root: &'n Node, node: &'n Node) -> &'n Node {
+fn followed<'n>(root: &'n TreeValue, node: &'n TreeValue) -> &'n TreeValue {
     let mut node = node;
     for _ in 0..MAX_REFERENCES {
         let next = member(node, "$ref").and_then(string);
@@ -118,8 +118,8 @@ fn followed<'n>(root: &'n Node, node: &'n Node) -> &'n Node {
 
 /// Reads a channel, and returns its place among the others.
 fn declared(
-    node: &Node,
-    extension: &Node,
+    node: &TreeValue,
+    extension: &TreeValue,
     key: &str,
     channels: &mut Vec<DeclaredChannel>,
     faults: &mut Faults<'_>,
@@ -150,11 +150,11 @@ fn declared(
 
 /// Reads a message of a channel, or adds the channel to the message that another one names too.
 fn event(
-    root: &Node,
-    message: &Member,
+    root: &TreeValue,
+    message: &ObjectMember,
     channel: usize,
     key: &str,
-    events: &mut Vec<(*const Node, DeclaredEvent)>,
+    events: &mut Vec<(*const TreeValue, DeclaredEvent)>,
     faults: &mut Faults<'_>,
 ) {
     let node = followed(root, &message.value);
@@ -187,7 +187,7 @@ fn event(
     else {
         return;
     };
-    let mut bodies = |node: &Node, name: &str, key: &str| {
+    let mut bodies = |node: &TreeValue, name: &str, key: &str| {
         let mut read = Vec::new();
         for (index, example) in elements(node, name).iter().enumerate() {
             let key = format!("{key}.{name}[{index}]");
@@ -248,7 +248,7 @@ fn event(
 }
 
 /// The schema of the event's `detail`: a member of the payload's, or the payload's itself.
-fn detail_schema<'n>(root: &'n Node, message: &'n Node) -> Option<&'n Node> {
+fn detail_schema<'n>(root: &'n TreeValue, message: &'n TreeValue) -> Option<&'n TreeValue> {
     let payload = followed(root, member(message, "payload")?);
     // The multi-format schema object has the schema in a member of its own.
     let payload = match member(payload, "schemaFormat") {

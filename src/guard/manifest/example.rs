@@ -7,7 +7,7 @@ use super::keys::EXAMPLE;
 use super::string;
 use crate::config::check::{Faults, did_you_mean};
 use crate::config::{elements, member};
-use crate::event::pattern::tree::{Node, NodeValue, Position, quoted};
+use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue, quoted};
 
 /// An example event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct ExampleBody {
     /// The channels that it must go to exactly, such as `order:1`.
     pub expect: Vec<ExpectedChannel>,
     /// Where it is written.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// A channel of an example, with the values of its parameters.
@@ -30,7 +30,7 @@ pub struct ExpectedChannel {
     /// The topic without the environment.
     pub topic: String,
     /// Where it is written.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// The members of an event that an example may set, and what they are otherwise. `source` and
@@ -51,7 +51,7 @@ const ENVELOPE: [(&str, Option<&str>); 10] = [
 impl ExampleBody {
     /// Reads an example of an event.
     pub(super) fn read(
-        node: &Node,
+        node: &TreeValue,
         key: &str,
         source: &str,
         detail_type: &str,
@@ -108,7 +108,7 @@ impl ExampleBody {
         }
         Some(Self {
             body: text,
-            detail: detail.map(Node::to_json),
+            detail: detail.map(TreeValue::to_json),
             expect: expected(node, key, faults),
             at: node.at,
         })
@@ -127,7 +127,7 @@ impl ExampleBody {
 }
 
 /// The event with the envelope's members that the example leaves out.
-fn event_text(node: &Node, source: &str, detail_type: &str) -> String {
+fn event_text(node: &TreeValue, source: &str, detail_type: &str) -> String {
     let mut text = String::from("{");
     for (name, default) in ENVELOPE {
         let value = match (member(node, name), name, default) {
@@ -146,12 +146,12 @@ fn event_text(node: &Node, source: &str, detail_type: &str) -> String {
     text
 }
 
-fn expected(node: &Node, key: &str, faults: &mut Faults<'_>) -> Vec<ExpectedChannel> {
+fn expected(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> Vec<ExpectedChannel> {
     let mut found = Vec::new();
     let Some(expect) = member(node, "expect") else {
         return found;
     };
-    let refuse = |node: &Node, faults: &mut Faults<'_>| {
+    let refuse = |node: &TreeValue, faults: &mut Faults<'_>| {
         let message = format!("`{key}.expect` has {}", node.to_json());
         faults
             .error("bad-channel", &format!("{key}.expect"), node.at, message)

@@ -40,7 +40,7 @@ use self::schema::PayloadSchema;
 use crate::config::check::{Faults, text_of};
 use crate::config::fault::{Fault, Place, Severity};
 use crate::config::{member, yaml};
-use crate::event::pattern::tree::{Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 
 /// The most bytes that a manifest may have.
 pub const MAX_MANIFEST_BYTES: usize = yaml::MAX_FILE_BYTES;
@@ -74,7 +74,7 @@ pub struct PlatformSource {
     /// Quotas of the account that were raised.
     pub quotas: AccountQuotas,
     /// The line and column of the path.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// Quotas of an AWS account that a request raises.
@@ -106,7 +106,7 @@ pub struct DeclaredChannel {
     /// The way of clients without WebSockets.
     pub fallback: ChannelFallback,
     /// Where it is declared.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// A role of the platform that may hear a channel.
@@ -117,7 +117,7 @@ pub struct AudienceMember {
     /// The channels of the address that it hears.
     pub extent: AudienceExtent,
     /// Where it is named.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// The channels of one address that a client hears.
@@ -188,7 +188,7 @@ pub struct DeclaredEvent {
     /// Events that must not.
     pub counter_examples: Vec<ExampleBody>,
     /// Where it is declared.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 impl FeatureManifest {
@@ -209,13 +209,13 @@ impl FeatureManifest {
 /// # Errors
 /// All faults, in the order of the file.
 pub fn read(file: &str, source: &str) -> Result<FeatureManifest, Vec<Fault>> {
-    let place = |at: Position| Place::file(file, at);
+    let place = |at: TextPosition| Place::file(file, at);
     let mut faults = Faults {
         place: &place,
         found: Vec::new(),
     };
     let root = match yaml::parse(source) {
-        Ok(root) => root.unwrap_or(Node::empty_object(Position { line: 1, column: 1 })),
+        Ok(root) => root.unwrap_or(TreeValue::empty_object(TextPosition { line: 1, column: 1 })),
         Err(error) => {
             faults.error("not-yaml", "", error.at, error.message);
             return Err(faults.found);
@@ -239,7 +239,7 @@ pub fn read(file: &str, source: &str) -> Result<FeatureManifest, Vec<Fault>> {
 }
 
 /// A whole number of the tree.
-fn number(node: &Node, key: &str) -> Option<u64> {
+fn number(node: &TreeValue, key: &str) -> Option<u64> {
     match &member(node, key)?.value {
         NodeValue::Number(text) => text.parse().ok(),
         _ => None,
@@ -247,7 +247,7 @@ fn number(node: &Node, key: &str) -> Option<u64> {
 }
 
 /// `true` or `false` of the tree.
-fn truth(node: &Node, key: &str) -> Option<bool> {
+fn truth(node: &TreeValue, key: &str) -> Option<bool> {
     match &member(node, key)?.value {
         NodeValue::Bool(value) => Some(*value),
         _ => None,
@@ -255,7 +255,7 @@ fn truth(node: &Node, key: &str) -> Option<bool> {
 }
 
 /// Text of a node.
-fn string(node: &Node) -> Option<String> {
+fn string(node: &TreeValue) -> Option<String> {
     match &node.value {
         NodeValue::String(text) => Some(text_of(text)),
         _ => None,

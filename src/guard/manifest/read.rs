@@ -17,12 +17,12 @@ use super::{
 use crate::config::check::{self, Faults, did_you_mean, text_of};
 use crate::config::shape::Shape;
 use crate::config::{duration, elements, member, text};
-use crate::event::pattern::tree::{Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 
 /// Reads the tree of a `realtime.yaml`.
 pub(super) fn manifest(
     file: &str,
-    root: &Node,
+    root: &TreeValue,
     faults: &mut Faults<'_>,
 ) -> Option<FeatureManifest> {
     check::check(root, &Shape::Section(FILE), "", faults);
@@ -111,8 +111,8 @@ pub(super) fn unused_channels(
 }
 
 pub(super) fn channel(
-    node: &Node,
-    written: &Node,
+    node: &TreeValue,
+    written: &TreeValue,
     key: &str,
     faults: &mut Faults<'_>,
 ) -> Option<DeclaredChannel> {
@@ -155,7 +155,7 @@ pub(super) fn channel(
     })
 }
 
-fn address(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<ChannelAddress> {
+fn address(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> Option<ChannelAddress> {
     let written = string(node)?;
     match ChannelAddress::parse(&written) {
         Ok(address) => Some(address),
@@ -175,12 +175,12 @@ fn address(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<ChannelAdd
 }
 
 fn audience_of(
-    node: &Node,
+    node: &TreeValue,
     address: &ChannelAddress,
     key: &str,
     faults: &mut Faults<'_>,
 ) -> Vec<AudienceMember> {
-    let refuse = |at: Position, message: String, faults: &mut Faults<'_>| {
+    let refuse = |at: TextPosition, message: String, faults: &mut Faults<'_>| {
         faults.error("bad-audience", key, at, message).accepted = Some(AUDIENCE.into());
     };
     let mut found: Vec<AudienceMember> = Vec::new();
@@ -229,7 +229,7 @@ fn audience_of(
     found
 }
 
-fn extent(node: &Node, address: &ChannelAddress) -> Result<AudienceExtent, String> {
+fn extent(node: &TreeValue, address: &ChannelAddress) -> Result<AudienceExtent, String> {
     if let NodeValue::Array(elements) = &node.value {
         let mut names = Vec::new();
         for element in elements {
@@ -253,8 +253,8 @@ fn extent(node: &Node, address: &ChannelAddress) -> Result<AudienceExtent, Strin
 }
 
 fn event(
-    node: &Node,
-    document: &Node,
+    node: &TreeValue,
+    document: &TreeValue,
     key: &str,
     channels: &[DeclaredChannel],
     faults: &mut Faults<'_>,
@@ -341,7 +341,11 @@ pub(super) fn check_examples(
     }
 }
 
-pub(super) fn platform(node: &Node, key: &str, faults: &mut Faults<'_>) -> Option<PlatformSource> {
+pub(super) fn platform(
+    node: &TreeValue,
+    key: &str,
+    faults: &mut Faults<'_>,
+) -> Option<PlatformSource> {
     let sha256 = text(node, "sha256").map(|digest| digest.to_ascii_lowercase());
     if let (Some(digest), Some(written)) = (&sha256, member(node, "sha256")) {
         let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -376,7 +380,11 @@ pub(super) fn platform(node: &Node, key: &str, faults: &mut Faults<'_>) -> Optio
     })
 }
 
-pub(super) fn claims(root: &Node, key: &str, faults: &mut Faults<'_>) -> BTreeMap<String, Value> {
+pub(super) fn claims(
+    root: &TreeValue,
+    key: &str,
+    faults: &mut Faults<'_>,
+) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     let Some(NodeValue::Object(roles)) = member(root, "claims").map(|node| &node.value) else {
         return found;

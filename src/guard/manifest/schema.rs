@@ -13,7 +13,7 @@ use super::keys::SCHEMA;
 use super::{string, truth};
 use crate::config::check::{Faults, did_you_mean, text_of};
 use crate::config::{elements, member};
-use crate::event::pattern::tree::{Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 
 /// The deepest nesting, references followed.
 const MAX_DEPTH: usize = 24;
@@ -29,7 +29,7 @@ pub struct PayloadSchema {
     /// The schema with its references replaced by what they name.
     pub written: Value,
     /// Where it is written.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// A schema of one value.
@@ -115,8 +115,8 @@ impl JsonType {
 impl PayloadSchema {
     /// Reads a schema. References (`#/…`) are looked up in the schema itself, then in the document.
     pub(super) fn read(
-        node: &Node,
-        document: &Node,
+        node: &TreeValue,
+        document: &TreeValue,
         key: &str,
         faults: &mut Faults<'_>,
     ) -> Option<Self> {
@@ -176,17 +176,17 @@ impl PayloadSchema {
 }
 
 struct SchemaReader<'r, 'f> {
-    roots: [&'r Node; 2],
+    roots: [&'r TreeValue; 2],
     parts: usize,
     faults: &'r mut Faults<'f>,
 }
 
 impl SchemaReader<'_, '_> {
-    fn fail(&mut self, key: &str, at: Position, message: String, accepted: &str) {
+    fn fail(&mut self, key: &str, at: TextPosition, message: String, accepted: &str) {
         self.faults.error("bad-schema", key, at, message).accepted = Some(accepted.to_owned());
     }
 
-    fn part(&mut self, node: &Node, key: &str, depth: usize) -> Option<SchemaPart> {
+    fn part(&mut self, node: &TreeValue, key: &str, depth: usize) -> Option<SchemaPart> {
         self.parts += 1;
         if depth > MAX_DEPTH || self.parts > MAX_PARTS {
             let message = format!("`{key}` is nested too deep, or refers to itself");
@@ -274,7 +274,7 @@ impl SchemaReader<'_, '_> {
         Some(part)
     }
 
-    fn types(&mut self, node: &Node, key: &str) -> BTreeSet<JsonType> {
+    fn types(&mut self, node: &TreeValue, key: &str) -> BTreeSet<JsonType> {
         let mut found = BTreeSet::new();
         let Some(written) = member(node, "type") else {
             return found;
@@ -344,8 +344,8 @@ impl SchemaPart {
 }
 
 /// The values of `enum` or `const`.
-fn values(node: &Node) -> Vec<Value> {
-    let value = |node: &Node| serde_json::from_str(&node.to_json()).ok();
+fn values(node: &TreeValue) -> Vec<Value> {
+    let value = |node: &TreeValue| serde_json::from_str(&node.to_json()).ok();
     match member(node, "const") {
         Some(only) => value(only).into_iter().collect(),
         None => elements(node, "enum").iter().filter_map(value).collect(),
@@ -353,7 +353,7 @@ fn values(node: &Node) -> Vec<Value> {
 }
 
 /// The node that a reference within a document names (RFC 6901, "JSON Pointer").
-pub(super) fn pointed<'n>(root: &'n Node, reference: &str) -> Option<&'n Node> {
+pub(super) fn pointed<'n>(root: &'n TreeValue, reference: &str) -> Option<&'n TreeValue> {
     let pointer = reference.strip_prefix('#')?;
     let mut node = root;
     for token in pointer.split('/').skip(1) {
@@ -370,7 +370,12 @@ pub(super) fn pointed<'n>(root: &'n Node, reference: &str) -> Option<&'n Node> {
 
 /// A schema with its references replaced by what they name; `None` where that has no end, which was
 /// reported.
-fn inlined(node: &Node, roots: [&Node; 2], depth: usize, parts: &mut usize) -> Option<Value> {
+fn inlined(
+    node: &TreeValue,
+    roots: [&TreeValue; 2],
+    depth: usize,
+    parts: &mut usize,
+) -> Option<Value> {
     *parts += 1;
     if depth > 4 * MAX_DEPTH || *parts > 20 * MAX_PARTS {
         return None;

@@ -2,7 +2,7 @@
 
 use super::{InfraFile, InfraResource, ReadOutcome, elements, member, members, text};
 use crate::config::yaml;
-use crate::event::pattern::tree::{Member, Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TreeValue};
 use crate::infra::check::{TemplateFile, resources};
 
 /// Transforms that leave the types of resources as they are written (CloudFormation template
@@ -54,10 +54,10 @@ pub(super) fn read(path: &str, content: &str) -> ReadOutcome {
     Ok(out)
 }
 
-fn tree(content: &str) -> Result<Option<Node>, String> {
+fn tree(content: &str) -> Result<Option<TreeValue>, String> {
     let content = content.strip_prefix('\u{feff}').unwrap_or(content);
     if content.trim_start().starts_with('{')
-        && let Ok(node) = Node::parse(content)
+        && let Ok(node) = TreeValue::parse(content)
     {
         return Ok(Some(node));
     }
@@ -65,7 +65,7 @@ fn tree(content: &str) -> Result<Option<Node>, String> {
 }
 
 /// Macros write any resource: nothing can be told of what they make.
-fn transforms(root: &Node, out: &mut InfraFile) {
+fn transforms(root: &TreeValue, out: &mut InfraFile) {
     let Some(transform) = member(root, "Transform") else {
         return;
     };
@@ -84,7 +84,7 @@ fn transforms(root: &Node, out: &mut InfraFile) {
 }
 
 /// Loops and includes among the resources.
-fn extend(entry: &Member, depth: usize, out: &mut InfraFile) {
+fn extend(entry: &ObjectMember, depth: usize, out: &mut InfraFile) {
     if &*entry.key == "Fn::Transform" {
         let detail = "`Fn::Transform` may make any resource".to_owned();
         out.unknown.push((entry.key_at, detail));
@@ -127,7 +127,7 @@ fn extend(entry: &Member, depth: usize, out: &mut InfraFile) {
                 at: inner.key_at,
                 properties: member(&inner.value, "Properties")
                     .cloned()
-                    .unwrap_or_else(|| Node::empty_object(inner.key_at)),
+                    .unwrap_or_else(|| TreeValue::empty_object(inner.key_at)),
             });
         }
     }
@@ -138,7 +138,7 @@ fn replaced(text: &str, variable: &str, value: &str) -> String {
     text.replace(&format!("&{{{variable}}}"), value)
 }
 
-fn substitute(node: &mut Node, variable: &str, value: &str) {
+fn substitute(node: &mut TreeValue, variable: &str, value: &str) {
     // `{"Ref": "Variable"}` and `{"Fn::Sub": "..."}` are texts once the variable has a value.
     let inner = match members(node) {
         [only] if &*only.key == "Ref" && text(&only.value) == Some(variable) => {

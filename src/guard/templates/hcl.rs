@@ -13,7 +13,7 @@ use hcl_edit::structure::{Block, Body};
 use hcl_edit::template::{Element, Template};
 
 use super::{InfraFile, InfraResource, ReadOutcome, unknown};
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// The most nested expressions that are followed.
 const MAX_DEPTH: usize = 32;
@@ -23,7 +23,7 @@ struct HclReader<'t> {
     /// Byte at which each line begins.
     lines: Vec<usize>,
     /// `var.name` and `local.name`.
-    values: HashMap<String, Node>,
+    values: HashMap<String, TreeValue>,
 }
 
 /// Reads a file.
@@ -81,7 +81,7 @@ impl HclReader<'_> {
         }
     }
 
-    fn position(&self, span: Option<Range<usize>>) -> Position {
+    fn position(&self, span: Option<Range<usize>>) -> TextPosition {
         let byte = span.map_or(0, |span| span.start);
         let line = self.lines.partition_point(|start| *start <= byte);
         let start = line.checked_sub(1).and_then(|at| self.lines.get(at));
@@ -89,20 +89,20 @@ impl HclReader<'_> {
             .text
             .get(*start.unwrap_or(&0)..byte)
             .unwrap_or_default();
-        Position {
+        TextPosition {
             line: line.max(1),
             column: before.chars().count() + 1,
         }
     }
 
-    fn block(&self, block: &Block, depth: usize) -> Node {
+    fn block(&self, block: &Block, depth: usize) -> TreeValue {
         let at = self.position(block.span());
         if depth > MAX_DEPTH {
             return unknown(at);
         }
         let mut members = Vec::new();
         for attribute in block.body.attributes() {
-            members.push(Member {
+            members.push(ObjectMember {
                 key: attribute.key.as_str().into(),
                 key_at: self.position(attribute.span()),
                 value: self.expression(&attribute.value, depth + 1),
@@ -115,21 +115,21 @@ impl HclReader<'_> {
                 ("dynamic", Some(label)) => label,
                 (ident, _) => ident,
             };
-            members.push(Member {
+            members.push(ObjectMember {
                 key: key.into(),
                 key_at: self.position(inner.span()),
                 value: self.block(inner, depth + 1),
             });
         }
-        Node {
+        TreeValue {
             value: NodeValue::Object(members),
             at,
         }
     }
 
-    fn expression(&self, expression: &Expression, depth: usize) -> Node {
+    fn expression(&self, expression: &Expression, depth: usize) -> TreeValue {
         let at = self.position(expression.span());
-        let text = |text: &str| Node {
+        let text = |text: &str| TreeValue {
             value: NodeValue::String(text.as_bytes().into()),
             at,
         };
@@ -137,22 +137,22 @@ impl HclReader<'_> {
             return unknown(at);
         }
         match expression {
-            Expression::Null(_) => Node {
+            Expression::Null(_) => TreeValue {
                 value: NodeValue::Null,
                 at,
             },
-            Expression::Bool(value) => Node {
+            Expression::Bool(value) => TreeValue {
                 value: NodeValue::Bool(*value.value()),
                 at,
             },
-            Expression::Number(value) => Node {
+            Expression::Number(value) => TreeValue {
                 value: NodeValue::Number(value.value().to_string().into()),
                 at,
             },
             Expression::String(value) => text(value.as_str()),
             Expression::StringTemplate(template) => text(&self.elements(template.iter(), depth)),
             Expression::HeredocTemplate(heredoc) => text(&self.template(&heredoc.template, depth)),
-            Expression::Array(array) => Node {
+            Expression::Array(array) => TreeValue {
                 value: NodeValue::Array(
                     array
                         .iter()
@@ -162,7 +162,7 @@ impl HclReader<'_> {
                 at,
             },
             Expression::Object(object) => {
-                let members = object.iter().map(|(key, value)| Member {
+                let members = object.iter().map(|(key, value)| ObjectMember {
                     key: match key {
                         ObjectKey::Ident(ident) => ident.as_str().into(),
                         ObjectKey::Expression(Expression::String(key)) => key.as_str().into(),
@@ -171,7 +171,7 @@ impl HclReader<'_> {
                     key_at: at,
                     value: self.expression(value.expr(), depth + 1),
                 });
-                Node {
+                TreeValue {
                     value: NodeValue::Object(members.collect()),
                     at,
                 }
@@ -188,7 +188,7 @@ impl HclReader<'_> {
                         let found = self.values.get(&format!("{root}.{}", name.as_str()));
                         found.map_or_else(
                             || unknown(at),
-                            |found| Node {
+                            |found| TreeValue {
                                 value: found.value.clone(),
                                 at,
                             },
@@ -200,20 +200,20 @@ impl HclReader<'_> {
             // The arguments are of use to those who look for a text anywhere in a value.
             Expression::FuncCall(call) => {
                 let arguments = call.args.iter().map(|one| self.expression(one, depth + 1));
-                let arguments = Node {
+                let arguments = TreeValue {
                     value: NodeValue::Array(arguments.collect()),
                     at,
                 };
-                Node::object_of("Fn::Call", arguments, at)
+                TreeValue::object_of("Fn::Call", arguments, at)
             }
             Expression::Conditional(choice) => {
                 let choices = [&choice.true_expr, &choice.false_expr];
                 let choices = choices.map(|one| self.expression(one, depth + 1));
-                let choices = Node {
+                let choices = TreeValue {
                     value: NodeValue::Array(choices.into()),
                     at,
                 };
-                Node::object_of("Fn::If", choices, at)
+                TreeValue::object_of("Fn::If", choices, at)
             }
             _ => unknown(at),
         }

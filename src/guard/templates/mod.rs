@@ -10,7 +10,7 @@ mod serverless;
 mod terraform;
 mod verdicts;
 
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 use crate::guard::finding::{GuardFinding, SourceRegion};
 use crate::guard::report::{SkipReason, SkippedFile};
 
@@ -22,9 +22,9 @@ pub(super) struct InfraResource {
     /// Such as `AWS::SQS::Queue` or `aws_sqs_queue`.
     kind: String,
     /// Place of the name.
-    at: Position,
+    at: TextPosition,
     /// Properties.
-    properties: Node,
+    properties: TreeValue,
 }
 
 /// Findings of a file, and what has no verdict.
@@ -81,7 +81,7 @@ pub(super) fn scan(path: &str, text: &str) -> TemplateScan {
 }
 
 impl TemplateScan {
-    fn cannot_tell(&mut self, path: &str, at: Position, detail: String) {
+    fn cannot_tell(&mut self, path: &str, at: TextPosition, detail: String) {
         self.skipped.push(SkippedFile {
             path: path.to_owned(),
             region: Some(region(at)),
@@ -96,36 +96,36 @@ impl TemplateScan {
 struct InfraFile {
     resources: Vec<InfraResource>,
     /// Parts that only a deployment knows.
-    unknown: Vec<(Position, String)>,
+    unknown: Vec<(TextPosition, String)>,
 }
 
 /// Outcome of a reader; the text says what the file is not.
 type ReadOutcome = Result<InfraFile, String>;
 
-fn region(at: Position) -> SourceRegion {
+fn region(at: TextPosition) -> SourceRegion {
     SourceRegion::at(at.line, at.column)
 }
 
-fn members(node: &Node) -> &[Member] {
+fn members(node: &TreeValue) -> &[ObjectMember] {
     match &node.value {
         NodeValue::Object(members) => members,
         _ => &[],
     }
 }
 
-fn elements(node: &Node) -> &[Node] {
+fn elements(node: &TreeValue) -> &[TreeValue] {
     match &node.value {
         NodeValue::Array(elements) => elements,
         _ => &[],
     }
 }
 
-fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+fn member<'n>(node: &'n TreeValue, key: &str) -> Option<&'n TreeValue> {
     let found = members(node).iter().find(|one| &*one.key == key)?;
     Some(&found.value)
 }
 
-fn text(node: &Node) -> Option<&str> {
+fn text(node: &TreeValue) -> Option<&str> {
     match &node.value {
         NodeValue::String(bytes) => std::str::from_utf8(bytes).ok(),
         _ => None,
@@ -133,10 +133,10 @@ fn text(node: &Node) -> Option<&str> {
 }
 
 /// A value that only a deployment knows.
-fn unknown(at: Position) -> Node {
-    Node::object_of(
+fn unknown(at: TextPosition) -> TreeValue {
+    TreeValue::object_of(
         "Fn::Unknown",
-        Node {
+        TreeValue {
             value: NodeValue::Null,
             at,
         },
@@ -145,7 +145,7 @@ fn unknown(at: Position) -> Node {
 }
 
 /// Returns `true` for a function that was not resolved, or text with a part that was not.
-fn is_unknown(node: &Node) -> bool {
+fn is_unknown(node: &TreeValue) -> bool {
     match members(node) {
         [only] => &*only.key == "Ref" || only.key.starts_with("Fn::"),
         _ => text(node).is_some_and(|text| text.contains("${")),
@@ -153,7 +153,7 @@ fn is_unknown(node: &Node) -> bool {
 }
 
 /// Calls `each` for a node and everything in it, with the key that leads to it.
-fn walk<'n>(node: &'n Node, key: &'n str, each: &mut impl FnMut(&'n Node, &'n str)) {
+fn walk<'n>(node: &'n TreeValue, key: &'n str, each: &mut impl FnMut(&'n TreeValue, &'n str)) {
     each(node, key);
     for one in members(node) {
         walk(&one.value, &one.key, each);

@@ -2,7 +2,7 @@
 
 use super::{InfraFile, InfraResource, ReadOutcome, elements, member, members};
 use crate::config::yaml;
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::tree::TreeValue;
 
 /// Returns `true` for the names that the framework reads.
 pub(super) fn is_named(path: &str) -> bool {
@@ -33,7 +33,7 @@ pub(super) fn read(content: &str) -> ReadOutcome {
                 id: function.key.to_string(),
                 kind: "AWS::Serverless::WebSocketApi".to_owned(),
                 at,
-                properties: Node::empty_object(at),
+                properties: TreeValue::empty_object(at),
             });
         }
         if let Some(url) = member(&function.value, "url")
@@ -43,7 +43,7 @@ pub(super) fn read(content: &str) -> ReadOutcome {
                 id: function.key.to_string(),
                 kind: "AWS::Lambda::Url".to_owned(),
                 at: mode.at,
-                properties: Node::object_of("InvokeMode", mode.clone(), mode.at),
+                properties: TreeValue::object_of("InvokeMode", mode.clone(), mode.at),
             });
         }
     }
@@ -56,7 +56,7 @@ pub(super) fn read(content: &str) -> ReadOutcome {
             at: resource.key_at,
             properties: member(&resource.value, "Properties")
                 .cloned()
-                .unwrap_or_else(|| Node::empty_object(resource.key_at)),
+                .unwrap_or_else(|| TreeValue::empty_object(resource.key_at)),
         });
     }
     Ok(out)

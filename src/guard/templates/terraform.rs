@@ -1,12 +1,12 @@
 //! Terraform as JSON: plans (`terraform show -json`), and sources (`.tf.json`).
 
 use super::{InfraFile, InfraResource, ReadOutcome, elements, member, members, text, unknown};
-use crate::event::pattern::tree::{Member, Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TreeValue};
 
 /// Reads a plan (Terraform documentation, "JSON Output Format", "Plan Representation"). What is
 /// deleted is passed over.
 pub(super) fn read_plan(content: &str) -> ReadOutcome {
-    let root = Node::parse(content).map_err(|error| error.to_string())?;
+    let root = TreeValue::parse(content).map_err(|error| error.to_string())?;
     let mut out = InfraFile::default();
     for change in member(&root, "resource_changes")
         .map(elements)
@@ -24,7 +24,7 @@ pub(super) fn read_plan(content: &str) -> ReadOutcome {
         }
         let mut properties = member(body, "after")
             .cloned()
-            .unwrap_or_else(|| Node::empty_object(change.at));
+            .unwrap_or_else(|| TreeValue::empty_object(change.at));
         if let Some(open) = member(body, "after_unknown") {
             add_unknown(&mut properties, open);
         }
@@ -45,7 +45,7 @@ pub(super) fn read_plan(content: &str) -> ReadOutcome {
 }
 
 /// Marks what is known only after the plan was applied.
-fn add_unknown(properties: &mut Node, open: &Node) {
+fn add_unknown(properties: &mut TreeValue, open: &TreeValue) {
     let NodeValue::Object(known) = &mut properties.value else {
         return;
     };
@@ -55,7 +55,7 @@ fn add_unknown(properties: &mut Node, open: &Node) {
         match position.and_then(|at| known.get_mut(at)) {
             Some(inner) if is_open => inner.value = unknown(inner.value.at),
             Some(inner) => add_unknown(&mut inner.value, &one.value),
-            None if is_open => known.push(Member {
+            None if is_open => known.push(ObjectMember {
                 key: one.key.clone(),
                 key_at: one.key_at,
                 value: unknown(one.value.at),
@@ -67,7 +67,7 @@ fn add_unknown(properties: &mut Node, open: &Node) {
 
 /// Reads a source in JSON (Terraform documentation, "JSON Configuration Syntax").
 pub(super) fn read_source(content: &str) -> ReadOutcome {
-    let root = Node::parse(content).map_err(|error| error.to_string())?;
+    let root = TreeValue::parse(content).map_err(|error| error.to_string())?;
     let mut out = InfraFile::default();
     for kind in member(&root, "resource").map(members).unwrap_or_default() {
         for resource in members(&kind.value) {

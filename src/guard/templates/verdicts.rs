@@ -1,7 +1,7 @@
 //! The table of resources that are a real-time layer, or lead past the platform's.
 
 use super::{InfraResource, TemplateScan, is_unknown, members, region, text, walk};
-use crate::event::pattern::tree::Position;
+use crate::event::pattern::tree::TextPosition;
 use crate::guard::finding::GuardFinding;
 use crate::guard::rule::GuardRule;
 use crate::guard::rules;
@@ -223,7 +223,7 @@ fn found(
     path: &str,
     resource: &InfraResource,
     rule: &GuardRule,
-    at: Option<Position>,
+    at: Option<TextPosition>,
     scan: &mut TemplateScan,
 ) {
     let at = at.filter(|at| at.line > 0).unwrap_or(resource.at);

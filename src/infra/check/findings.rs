@@ -3,7 +3,7 @@
 use super::template::Resource;
 use super::worlds::World;
 use crate::config::fault::{Fault, Place, Severity};
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::tree::TreeValue;
 
 /// Findings so far.
 #[derive(Default)]
@@ -15,7 +15,7 @@ impl Findings {
         &mut self,
         code: &'static str,
         resource: &Resource,
-        at: &Node,
+        at: &TreeValue,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
@@ -34,7 +34,7 @@ impl Findings {
         &mut self,
         code: &'static str,
         resource: &Resource,
-        at: &Node,
+        at: &TreeValue,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
@@ -53,7 +53,7 @@ impl Findings {
         severity: Severity,
         code: &'static str,
         resource: &Resource,
-        at: &Node,
+        at: &TreeValue,
         message: String,
         help: String,
     ) {

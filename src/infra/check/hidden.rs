@@ -9,7 +9,7 @@ use super::TemplateFile;
 use super::look::{each, elements, member, members, path, text};
 use super::template::ParsedTemplate;
 use crate::config::fault::Place;
-use crate::event::pattern::tree::{Member, Node};
+use crate::event::pattern::tree::{ObjectMember, TreeValue};
 
 /// A part of a template that was not looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,7 +58,7 @@ struct Search<'s> {
 }
 
 impl Search<'_> {
-    fn add(&mut self, at: &Node, message: String, help: &'static str) {
+    fn add(&mut self, at: &TreeValue, message: String, help: &'static str) {
         self.parts.push(HiddenPart {
             place: Place::file(self.file, at.at),
             message,
@@ -66,7 +66,7 @@ impl Search<'_> {
         });
     }
 
-    fn template(&mut self, root: &Node) {
+    fn template(&mut self, root: &TreeValue) {
         for name in member(root, "Transform").map(each).unwrap_or_default() {
             let written = text(name).unwrap_or_else(|| "AWS::Include".to_owned());
             if !KNOWN_MACROS.iter().any(|known| written.starts_with(known)) {
@@ -82,7 +82,7 @@ impl Search<'_> {
         }
     }
 
-    fn resource(&mut self, resource: &Member) {
+    fn resource(&mut self, resource: &ObjectMember) {
         let (id, value) = (&*resource.key, &resource.value);
         if is_function(id) {
             return self.function(id, value);
@@ -113,7 +113,7 @@ impl Search<'_> {
     }
 
     /// Returns `true` where a location ends with the name of a file that is looked at.
-    fn is_given(&self, location: &Node) -> bool {
+    fn is_given(&self, location: &TreeValue) -> bool {
         // What a variable is part of ends with the file's name all the same.
         let template =
             member(location, "Fn::Sub").map_or(location, |sub| each(sub).first().unwrap_or(sub));
@@ -125,7 +125,7 @@ impl Search<'_> {
         given.any(|file| file.file_name().is_some_and(|given| given == name))
     }
 
-    fn function(&mut self, key: &str, value: &Node) {
+    fn function(&mut self, key: &str, value: &TreeValue) {
         let message = if let Some(name) = key.strip_prefix("Fn::ForEach::") {
             format!("the loop `{name}` makes resources or properties")
         } else {
@@ -134,7 +134,7 @@ impl Search<'_> {
         self.add(value, message, PROCESSED);
     }
 
-    fn functions_in(&mut self, node: &Node, depth: usize) {
+    fn functions_in(&mut self, node: &TreeValue, depth: usize) {
         if depth > MAX_DEPTH {
             return;
         }

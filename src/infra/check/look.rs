@@ -1,6 +1,6 @@
 //! Looking into properties: values, missing ones, and those that cannot be known.
 
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// Returns the value at a path of keys.
 pub(super) enum Found<'n> {
@@ -10,11 +10,11 @@ pub(super) enum Found<'n> {
     /// default.
     Unknown,
     /// A value.
-    Value(&'n Node),
+    Value(&'n TreeValue),
 }
 
 /// Looks for a path of keys; a function that was not resolved hides what is in it.
-pub(super) fn look<'n>(node: &'n Node, keys: &[&str]) -> Found<'n> {
+pub(super) fn look<'n>(node: &'n TreeValue, keys: &[&str]) -> Found<'n> {
     let mut at = node;
     for key in keys {
         if is_open(at) {
@@ -32,7 +32,7 @@ pub(super) fn look<'n>(node: &'n Node, keys: &[&str]) -> Found<'n> {
 }
 
 /// Returns `true` where a value is a function that was not resolved.
-pub(super) fn is_open(node: &Node) -> bool {
+pub(super) fn is_open(node: &TreeValue) -> bool {
     match members(node) {
         Some([only]) => &*only.key == "Ref" || only.key.starts_with("Fn::"),
         _ => false,
@@ -41,7 +41,7 @@ pub(super) fn is_open(node: &Node) -> bool {
 
 /// Returns `true` where a value or anything in it is a function that was not resolved, or text with a part that
 /// was not.
-pub(super) fn has_open(node: &Node) -> bool {
+pub(super) fn has_open(node: &TreeValue) -> bool {
     is_open(node)
         || match &node.value {
             NodeValue::Object(members) => members.iter().any(|one| has_open(&one.value)),
@@ -52,15 +52,15 @@ pub(super) fn has_open(node: &Node) -> bool {
 }
 
 /// Text at a place.
-pub(super) fn string(text: &str, at: Position) -> Node {
-    Node {
+pub(super) fn string(text: &str, at: TextPosition) -> TreeValue {
+    TreeValue {
         value: NodeValue::String(text.as_bytes().into()),
         at,
     }
 }
 
 /// Members of an object.
-pub(super) fn members(node: &Node) -> Option<&[Member]> {
+pub(super) fn members(node: &TreeValue) -> Option<&[ObjectMember]> {
     match &node.value {
         NodeValue::Object(members) => Some(members),
         _ => None,
@@ -68,7 +68,7 @@ pub(super) fn members(node: &Node) -> Option<&[Member]> {
 }
 
 /// Elements of a list.
-pub(super) fn elements(node: &Node) -> Option<&[Node]> {
+pub(super) fn elements(node: &TreeValue) -> Option<&[TreeValue]> {
     match &node.value {
         NodeValue::Array(elements) => Some(elements),
         _ => None,
@@ -76,12 +76,12 @@ pub(super) fn elements(node: &Node) -> Option<&[Node]> {
 }
 
 /// One value, or each of a list.
-pub(super) fn each(node: &Node) -> &[Node] {
+pub(super) fn each(node: &TreeValue) -> &[TreeValue] {
     elements(node).unwrap_or(std::slice::from_ref(node))
 }
 
 /// A member's value.
-pub(super) fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+pub(super) fn member<'n>(node: &'n TreeValue, key: &str) -> Option<&'n TreeValue> {
     let member = members(node)?
         .iter()
         .rev()
@@ -90,12 +90,12 @@ pub(super) fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
 }
 
 /// The value at a path of keys.
-pub(super) fn path<'n>(node: &'n Node, keys: &[&str]) -> Option<&'n Node> {
+pub(super) fn path<'n>(node: &'n TreeValue, keys: &[&str]) -> Option<&'n TreeValue> {
     keys.iter().try_fold(node, |node, key| member(node, key))
 }
 
 /// A scalar as text: CloudFormation takes `30` and `"30"` alike.
-pub(super) fn text(node: &Node) -> Option<String> {
+pub(super) fn text(node: &TreeValue) -> Option<String> {
     match &node.value {
         NodeValue::String(text) => String::from_utf8(text.to_vec()).ok(),
         NodeValue::Number(text) => Some(text.to_string()),
@@ -105,17 +105,17 @@ pub(super) fn text(node: &Node) -> Option<String> {
 }
 
 /// A number at a path; `None` where there is none, or where it is not known.
-pub(super) fn number<'n>(node: &'n Node, keys: &[&str]) -> Option<(u64, &'n Node)> {
+pub(super) fn number<'n>(node: &'n TreeValue, keys: &[&str]) -> Option<(u64, &'n TreeValue)> {
     let found = path(node, keys)?;
     Some((text(found)?.trim().parse().ok()?, found))
 }
 
 /// A number at a path or AWS's default with the place of `node`; `None` where it is not known.
 pub(super) fn number_or<'n>(
-    node: &'n Node,
+    node: &'n TreeValue,
     keys: &[&str],
     default: u64,
-) -> Option<(u64, &'n Node)> {
+) -> Option<(u64, &'n TreeValue)> {
     match look(node, keys) {
         Found::Missing => Some((default, node)),
         Found::Unknown => None,
@@ -125,7 +125,7 @@ pub(super) fn number_or<'n>(
 
 /// Returns `true` where a flag at a key is set; `None` where it is not known. CloudFormation reads YAML 1.1,
 /// where `yes` and `on` are true.
-pub(super) fn flag(node: &Node, key: &str) -> Option<bool> {
+pub(super) fn flag(node: &TreeValue, key: &str) -> Option<bool> {
     match look(node, &[key]) {
         Found::Missing => Some(false),
         Found::Unknown => None,

@@ -25,7 +25,7 @@ mod worlds;
 
 use crate::config::Config;
 use crate::config::fault::Fault;
-use crate::event::pattern::tree::{Node, Position};
+use crate::event::pattern::tree::{TextPosition, TreeValue};
 
 use findings::Findings;
 use template::{ParsedTemplate, Template};
@@ -47,11 +47,11 @@ pub struct TemplateResource {
     /// Logical id.
     pub id: String,
     /// Place of the logical id.
-    pub at: Position,
+    pub at: TextPosition,
     /// Such as `AWS::SQS::Queue`.
     pub kind: String,
     /// Properties; what is not resolved is a function still, such as `{"Ref": "Name"}`.
-    pub properties: Node,
+    pub properties: TreeValue,
 }
 
 /// Returns the resources of one template, for the checks of others.

@@ -6,7 +6,7 @@ use super::statements::{Admission, EVENTBRIDGE, Sender, admission, fits};
 use super::template::Resource;
 use super::templates::{QueuePolicies, QueueReference, Templates, is_fifo};
 use crate::config::Config;
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::tree::TreeValue;
 
 /// SQS's defaults (SetQueueAttributes): 30 seconds and 4 days.
 const VISIBILITY_SECONDS: u64 = 30;
@@ -185,7 +185,7 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
 fn check_redrive(
     templates: &Templates<'_>,
     queue: &Resource,
-    redrive: &Node,
+    redrive: &TreeValue,
     findings: &mut Findings,
 ) {
     if let Some((receives, at)) = number(redrive, &["maxReceiveCount"])

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 
 use super::look::{elements, member, members, path, sole_reference, string, text};
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// Nesting of conditions that name each other.
 const MAX_CONDITIONS: usize = 32;
@@ -27,7 +27,7 @@ const JSON_TEXT: [&str; 5] = [
 #[derive(Clone, Debug)]
 pub(super) enum ParameterValue {
     /// Given, by default, or tried out.
-    Known(Node),
+    Known(TreeValue),
     /// Tried out: none of the values that conditions compare it with.
     Other,
 }
@@ -36,13 +36,13 @@ pub(super) enum ParameterValue {
 pub(super) struct Resolver<'t> {
     /// By name; missing where nothing is known.
     pub(super) parameters: HashMap<String, ParameterValue>,
-    pub(super) mappings: Option<&'t Node>,
-    pub(super) conditions: &'t [Member],
+    pub(super) mappings: Option<&'t TreeValue>,
+    pub(super) conditions: &'t [ObjectMember],
 }
 
 impl Resolver<'_> {
     /// The value with what is known in place; `None` for `AWS::NoValue`.
-    pub(super) fn resolve(&self, node: &Node) -> Option<Node> {
+    pub(super) fn resolve(&self, node: &TreeValue) -> Option<TreeValue> {
         let at = node.at;
         let value = match &node.value {
             NodeValue::Object(members) => {
@@ -54,7 +54,7 @@ impl Resolver<'_> {
                 let resolved = members.iter().filter_map(|member| {
                     let value = self.resolve(&member.value)?;
                     let is_text = JSON_TEXT.contains(&&*member.key);
-                    Some(Member {
+                    Some(ObjectMember {
                         value: if is_text { of_json_text(value) } else { value },
                         ..member.clone()
                     })
@@ -67,16 +67,21 @@ impl Resolver<'_> {
             }
             other => other.clone(),
         };
-        Some(Node { value, at })
+        Some(TreeValue { value, at })
     }
 
     /// The result of a function; the outer `None` where it is none that is known.
-    fn function(&self, name: &str, argument: &Node, at: Position) -> Option<Option<Node>> {
+    fn function(
+        &self,
+        name: &str,
+        argument: &TreeValue,
+        at: TextPosition,
+    ) -> Option<Option<TreeValue>> {
         match name {
             "Ref" => {
                 let name = text(argument)?;
                 match self.parameters.get(&name) {
-                    Some(ParameterValue::Known(value)) => Some(Some(Node {
+                    Some(ParameterValue::Known(value)) => Some(Some(TreeValue {
                         value: value.value.clone(),
                         at,
                     })),
@@ -110,7 +115,7 @@ impl Resolver<'_> {
                 let index: usize = text(&self.resolve(index)?)?.parse().ok()?;
                 let list = self.resolve(list)?;
                 let chosen = self.list(&list)?.into_iter().nth(index)?;
-                Some(Some(Node { at, ..chosen }))
+                Some(Some(TreeValue { at, ..chosen }))
             }
             "Fn::Split" => {
                 let [separator, whole] = elements(argument)? else {
@@ -123,7 +128,7 @@ impl Resolver<'_> {
                 }
                 let separator = text(separator)?;
                 let parts = whole.split(&separator).map(|part| string(part, at));
-                Some(Some(Node {
+                Some(Some(TreeValue {
                     value: NodeValue::Array(parts.collect()),
                     at,
                 }))
@@ -132,11 +137,11 @@ impl Resolver<'_> {
                 let [map, first, second, ..] = elements(argument)? else {
                     return None;
                 };
-                let key = |node: &Node| text(&self.resolve(node)?);
+                let key = |node: &TreeValue| text(&self.resolve(node)?);
                 let keys = [key(map)?, key(first)?, key(second)?];
                 let keys = keys.each_ref().map(String::as_str);
                 let found = path(self.mappings?, &keys)?;
-                Some(Some(Node {
+                Some(Some(TreeValue {
                     at,
                     ..found.clone()
                 }))
@@ -146,7 +151,7 @@ impl Resolver<'_> {
     }
 
     /// Elements of a list, or of a parameter's text with commas.
-    fn list(&self, list: &Node) -> Option<Vec<Node>> {
+    fn list(&self, list: &TreeValue) -> Option<Vec<TreeValue>> {
         if let Some(elements) = elements(list) {
             return Some(elements.to_vec());
         }
@@ -155,18 +160,18 @@ impl Resolver<'_> {
         Some(parts.collect())
     }
 
-    fn join(&self, argument: &Node, at: Position) -> Option<Node> {
+    fn join(&self, argument: &TreeValue, at: TextPosition) -> Option<TreeValue> {
         let [separator, parts] = elements(argument)? else {
             return None;
         };
         let parts = self.resolve(parts)?;
-        let part = |part: &Node| text(part).or_else(|| placeholder(part));
+        let part = |part: &TreeValue| text(part).or_else(|| placeholder(part));
         let parts: Option<Vec<String>> = self.list(&parts)?.iter().map(part).collect();
         let joined = parts?.join(&text(separator)?);
         Some(reference(&joined, at).unwrap_or_else(|| string(&joined, at)))
     }
 
-    fn sub(&self, argument: &Node, at: Position) -> Option<Node> {
+    fn sub(&self, argument: &TreeValue, at: TextPosition) -> Option<TreeValue> {
         let (template, own) = match elements(argument) {
             Some([template, own]) => (text(template)?, members(own)),
             Some(_) => return None,
@@ -207,7 +212,7 @@ impl Resolver<'_> {
         self.holds(&condition.value, depth)
     }
 
-    fn holds(&self, node: &Node, depth: usize) -> Option<bool> {
+    fn holds(&self, node: &TreeValue, depth: usize) -> Option<bool> {
         if depth > MAX_CONDITIONS {
             return None;
         }
@@ -240,7 +245,7 @@ impl Resolver<'_> {
     }
 
     /// A side of a comparison; `None` where it is not known.
-    fn comparable(&self, node: &Node) -> Option<String> {
+    fn comparable(&self, node: &TreeValue) -> Option<String> {
         if let Some([only]) = members(node)
             && &*only.key == "Ref"
             && let Some(name) = text(&only.value)
@@ -257,7 +262,7 @@ impl Resolver<'_> {
 }
 
 /// A reference to a resource, as it is written in text.
-fn placeholder(node: &Node) -> Option<String> {
+fn placeholder(node: &TreeValue) -> Option<String> {
     let [only] = members(node)? else {
         return None;
     };
@@ -274,40 +279,40 @@ fn placeholder(node: &Node) -> Option<String> {
 }
 
 /// The reference that text is, where it is one alone.
-fn reference(text: &str, at: Position) -> Option<Node> {
+fn reference(text: &str, at: TextPosition) -> Option<TreeValue> {
     let (id, attribute) = sole_reference(text)?;
     Some(match attribute {
         Some(attribute) => get_att(id, attribute, at, at),
-        None => Node::object_of("Ref", string(id, at), at),
+        None => TreeValue::object_of("Ref", string(id, at), at),
     })
 }
 
-fn get_att(id: &str, attribute: &str, inner: Position, at: Position) -> Node {
+fn get_att(id: &str, attribute: &str, inner: TextPosition, at: TextPosition) -> TreeValue {
     let list = vec![string(id, inner), string(attribute, inner)];
-    let list = Node {
+    let list = TreeValue {
         value: NodeValue::Array(list),
         at,
     };
-    Node::object_of("Fn::GetAtt", list, at)
+    TreeValue::object_of("Fn::GetAtt", list, at)
 }
 
 /// The object that JSON text has, at the place of the text; other values as they are.
-fn of_json_text(node: Node) -> Node {
+fn of_json_text(node: TreeValue) -> TreeValue {
     let Some(text) = text(&node).filter(|text| text.trim_start().starts_with('{')) else {
         return node;
     };
-    match Node::parse(&text) {
+    match TreeValue::parse(&text) {
         Ok(parsed) => placed(parsed, node.at),
         Err(_) => node,
     }
 }
 
-fn placed(node: Node, at: Position) -> Node {
+fn placed(node: TreeValue, at: TextPosition) -> TreeValue {
     let value = match node.value {
         NodeValue::Object(members) => NodeValue::Object(
             members
                 .into_iter()
-                .map(|member| Member {
+                .map(|member| ObjectMember {
                     value: placed(member.value, at),
                     key_at: at,
                     ..member
@@ -319,11 +324,11 @@ fn placed(node: Node, at: Position) -> Node {
         }
         other => other,
     };
-    Node { value, at }
+    TreeValue { value, at }
 }
 
 /// Names that conditions ask for, with the values that each is compared with.
-pub(super) fn compared(conditions: &[Member]) -> Vec<(String, Vec<String>)> {
+pub(super) fn compared(conditions: &[ObjectMember]) -> Vec<(String, Vec<String>)> {
     let mut found: Vec<(String, Vec<String>)> = Vec::new();
     for condition in conditions {
         collect(&condition.value, &mut found);
@@ -331,9 +336,9 @@ pub(super) fn compared(conditions: &[Member]) -> Vec<(String, Vec<String>)> {
     found
 }
 
-fn collect(node: &Node, found: &mut Vec<(String, Vec<String>)>) {
+fn collect(node: &TreeValue, found: &mut Vec<(String, Vec<String>)>) {
     if let Some(sides) = member(node, "Fn::Equals").and_then(elements) {
-        let name = |side: &Node| member(side, "Ref").and_then(text);
+        let name = |side: &TreeValue| member(side, "Ref").and_then(text);
         for (at, side) in sides.iter().enumerate() {
             let Some(name) = name(side) else { continue };
             let known = match found.iter().position(|(other, _)| *other == name) {

@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::config::queue_name::QueueName;
 use crate::event::envelope::Envelope;
 use crate::event::pattern::Pattern;
-use crate::event::pattern::explain::Explainer;
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::explain::PatternExplainer;
+use crate::event::pattern::tree::TreeValue;
 use crate::event::scan::scan;
 
 /// An outage of the target that EventBridge should outlast.
@@ -25,7 +25,7 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
         let targets = member(&rule.properties, "Targets")
             .map(each)
             .unwrap_or_default();
-        let to_queues: Vec<&Node> = targets
+        let to_queues: Vec<&TreeValue> = targets
             .iter()
             .filter(|target| is_queue(templates, rule, target))
             .collect();
@@ -50,7 +50,7 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
     }
 }
 
-fn is_queue(templates: &Templates<'_>, rule: &Resource, target: &Node) -> bool {
+fn is_queue(templates: &Templates<'_>, rule: &Resource, target: &TreeValue) -> bool {
     let arn = member(target, "Arn");
     arn.is_some_and(|arn| !matches!(templates.queue(rule, arn), QueueReference::Unknown))
 }
@@ -88,7 +88,7 @@ fn routes(rule: &Resource, config: &Config, findings: &mut Findings) {
     let pattern = match Pattern::from_tree(written) {
         Ok(pattern) => pattern,
         Err(error) => {
-            let at = Node {
+            let at = TreeValue {
                 at: error.at,
                 ..written.clone()
             };
@@ -101,7 +101,7 @@ fn routes(rule: &Resource, config: &Config, findings: &mut Findings) {
             );
         }
     };
-    let explainer = Explainer::new(&pattern);
+    let explainer = PatternExplainer::new(&pattern);
     for route in &config.routes {
         let example = route.example();
         let event = Value::Object(example.fields);
@@ -129,8 +129,8 @@ fn routes(rule: &Resource, config: &Config, findings: &mut Findings) {
 struct Target<'c> {
     templates: &'c Templates<'c>,
     rule: &'c Resource,
-    target: &'c Node,
-    arn: &'c Node,
+    target: &'c TreeValue,
+    arn: &'c TreeValue,
 }
 
 impl Target<'_> {
@@ -360,7 +360,7 @@ impl Target<'_> {
 }
 
 /// The Region of an ARN, where it is written out.
-pub(super) fn region(arn: &Node) -> Option<String> {
+pub(super) fn region(arn: &TreeValue) -> Option<String> {
     let arn = text(arn)?.replace("AWS::", "AWS.");
     let region = arn.split(':').nth(3)?;
     (!region.is_empty() && !region.contains("${")).then(|| region.to_owned())

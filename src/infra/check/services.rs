@@ -5,7 +5,7 @@ use super::look::{Found, each, is_open, look, member, number_or, text};
 use super::template::Resource;
 use super::templates::Templates;
 use crate::config::Config;
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::tree::TreeValue;
 
 /// Fargate's most, and what ECS takes without a setting (ECS developer guide, "Task definition
 /// parameters", stopTimeout).
@@ -47,14 +47,14 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
     }
 }
 
-fn containers(definition: &Resource) -> &[Node] {
+fn containers(definition: &Resource) -> &[TreeValue] {
     let containers = member(&definition.properties, "ContainerDefinitions");
     containers.map(each).unwrap_or_default()
 }
 
 /// Returns `true` where a container runs a subcommand of eventcast. The image runs `bridge` where the container
 /// says nothing.
-fn runs(container: &Node, subcommand: &str) -> bool {
+fn runs(container: &TreeValue, subcommand: &str) -> bool {
     let words = |key: &str| -> Vec<String> {
         let listed = member(container, key).map(each).unwrap_or_default();
         let listed = listed.iter().filter_map(text);
@@ -82,7 +82,7 @@ fn runs(container: &Node, subcommand: &str) -> bool {
 
 fn stop_timeout(
     definition: &Resource,
-    container: &Node,
+    container: &TreeValue,
     config: Option<&Config>,
     findings: &mut Findings,
 ) {
@@ -116,7 +116,7 @@ fn stop_timeout(
 /// The Region that the container names, and that of the queue.
 fn place(
     definition: &Resource,
-    container: &Node,
+    container: &TreeValue,
     config: Option<&Config>,
     findings: &mut Findings,
 ) {
@@ -154,7 +154,7 @@ fn attribute<'n>(
     list: &str,
     key: &str,
     default: u64,
-) -> Option<(u64, &'n Node)> {
+) -> Option<(u64, &'n TreeValue)> {
     let list = match look(&resource.properties, &[list]) {
         Found::Missing => return Some((default, &resource.properties)),
         Found::Unknown => return None,
@@ -198,7 +198,7 @@ fn idle_timeout(balancer: &Resource, findings: &mut Findings) {
     }
 }
 
-fn deregistration(templates: &Templates<'_>, container: &Node, findings: &mut Findings) {
+fn deregistration(templates: &Templates<'_>, container: &TreeValue, findings: &mut Findings) {
     let key = ["StopTimeout"];
     let Some((stop, _)) = number_or(container, &key, DEFAULT_STOP_SECONDS) else {
         return;

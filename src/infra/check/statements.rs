@@ -6,7 +6,7 @@
 use super::look::{each, is_open, member, members, text};
 use super::template::Resource;
 use super::templates::{Templates, queue_name};
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::tree::TreeValue;
 
 /// The principal of EventBridge.
 pub(super) const EVENTBRIDGE: &str = "events.amazonaws.com";
@@ -42,20 +42,23 @@ pub(super) enum Admission<'n> {
     /// It may send, or it cannot be known.
     Admitted,
     /// It may, as may rules of every account, by this statement.
-    Open(&'n Node),
+    Open(&'n TreeValue),
     /// No statement allows EventBridge to send.
     NotAllowed,
     /// A statement refuses it.
-    Denied(&'n Node),
+    Denied(&'n TreeValue),
     /// Other rules may.
-    OtherRules { at: &'n Node, named: Vec<String> },
+    OtherRules {
+        at: &'n TreeValue,
+        named: Vec<String>,
+    },
 }
 
 /// Decides what statements mean for a rule.
 pub(super) fn admission<'n>(
     sender: &Sender<'_>,
     queue: &Resource,
-    statements: &[&'n Node],
+    statements: &[&'n TreeValue],
 ) -> Admission<'n> {
     let denying = statements
         .iter()
@@ -63,7 +66,7 @@ pub(super) fn admission<'n>(
     if let Some(denying) = denying {
         return Admission::Denied(denying);
     }
-    let allowing: Vec<&Node> = statements
+    let allowing: Vec<&TreeValue> = statements
         .iter()
         .copied()
         .filter(|statement| applies(sender, queue, statement, "Allow"))
@@ -79,7 +82,7 @@ pub(super) fn admission<'n>(
         return Admission::Admitted;
     }
     if sources.iter().any(|source| matches!(source, Source::Any)) {
-        let is_bare = |statement: &&Node| conditions(statement).is_empty();
+        let is_bare = |statement: &&TreeValue| conditions(statement).is_empty();
         return match allowing.iter().all(is_bare) {
             true => Admission::Open(first),
             false => Admission::Admitted,
@@ -96,24 +99,24 @@ pub(super) fn admission<'n>(
 }
 
 /// Returns `true` where a statement is about EventBridge sending to the queue.
-fn applies(sender: &Sender<'_>, queue: &Resource, statement: &Node, effect: &str) -> bool {
+fn applies(sender: &Sender<'_>, queue: &Resource, statement: &TreeValue, effect: &str) -> bool {
     if member(statement, "Effect").and_then(text).as_deref() != Some(effect) {
         return false;
     }
     is_principal(statement) && is_action(statement) && is_resource(sender, queue, statement)
 }
 
-fn is_principal(statement: &Node) -> bool {
+fn is_principal(statement: &TreeValue) -> bool {
     let Some(principal) = member(statement, "Principal") else {
         return false;
     };
-    let any = |node: &Node| {
+    let any = |node: &TreeValue| {
         each(node)
             .iter()
             .any(|one| text(one).as_deref() == Some("*"))
     };
     let service = member(principal, "Service").map(each).unwrap_or_default();
-    let is_service = |node: &Node| {
+    let is_service = |node: &TreeValue| {
         is_open(node) || text(node).is_some_and(|text| text == EVENTBRIDGE || text == "*")
     };
     service.iter().any(is_service)
@@ -122,9 +125,9 @@ fn is_principal(statement: &Node) -> bool {
         || is_open(principal)
 }
 
-fn is_action(statement: &Node) -> bool {
+fn is_action(statement: &TreeValue) -> bool {
     let listed = |key: &str| member(statement, key).map(each);
-    let is_send = |action: &Node| match text(action) {
+    let is_send = |action: &TreeValue| match text(action) {
         Some(action) => fits(&action.to_ascii_lowercase(), SEND),
         None => is_open(action),
     };
@@ -135,7 +138,7 @@ fn is_action(statement: &Node) -> bool {
     }
 }
 
-fn is_resource(sender: &Sender<'_>, queue: &Resource, statement: &Node) -> bool {
+fn is_resource(sender: &Sender<'_>, queue: &Resource, statement: &TreeValue) -> bool {
     let Some(resources) = member(statement, "Resource").map(each) else {
         return true;
     };
@@ -154,7 +157,7 @@ fn is_resource(sender: &Sender<'_>, queue: &Resource, statement: &Node) -> bool 
 }
 
 /// Operator, key in lower case, and values of each condition.
-fn conditions(statement: &Node) -> Vec<(String, String, &Node)> {
+fn conditions(statement: &TreeValue) -> Vec<(String, String, &TreeValue)> {
     let operators = member(statement, "Condition").and_then(members);
     let operators = operators.unwrap_or_default().iter();
     operators
@@ -170,7 +173,7 @@ fn conditions(statement: &Node) -> Vec<(String, String, &Node)> {
 
 /// Returns `true` where a Deny holds for a call of a service: without a condition, or by a key that only callers
 /// with an identity or a network have.
-fn denies_services(statement: &Node) -> bool {
+fn denies_services(statement: &TreeValue) -> bool {
     if member(statement, "Condition").is_some_and(is_open) {
         return false;
     }
@@ -191,7 +194,7 @@ enum Source {
     Others(Vec<String>),
 }
 
-fn source(sender: &Sender<'_>, statement: &Node) -> Source {
+fn source(sender: &Sender<'_>, statement: &TreeValue) -> Source {
     if member(statement, "Condition").is_some_and(is_open) {
         return Source::Fits;
     }

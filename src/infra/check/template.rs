@@ -10,7 +10,7 @@ use super::look::{each, elements, member, members, path, string, text};
 use super::resolve::{ParameterValue, Resolver, compared};
 use crate::config::fault::{Fault, Place, Severity};
 use crate::config::yaml;
-use crate::event::pattern::tree::{Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 
 /// A resource of a template.
 #[derive(Clone, Debug)]
@@ -20,11 +20,11 @@ pub(super) struct Resource {
     /// The logical id.
     pub(super) id: String,
     /// Place of the logical id.
-    pub(super) at: Position,
+    pub(super) at: TextPosition,
     /// Such as `AWS::SQS::Queue`.
     pub(super) kind: String,
     /// The properties, resolved; an empty object where there are none.
-    pub(super) properties: Node,
+    pub(super) properties: TreeValue,
     /// Logical ids that connectors of SAM in the resource lead to.
     pub(super) connected: Vec<String>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Template {
     pub(super) file: String,
     pub(super) resources: Vec<Resource>,
     /// Values that other stacks import, by the names of the exports.
-    pub(super) exports: Vec<(String, Node)>,
+    pub(super) exports: Vec<(String, TreeValue)>,
 }
 
 /// A parameter that conditions ask for, and the values that are tried; `None` is another value.
@@ -45,7 +45,7 @@ pub(super) type Undecided = (String, Vec<Option<String>>);
 /// A template, as it is written.
 pub(super) struct ParsedTemplate<'f> {
     file: &'f str,
-    root: Node,
+    root: TreeValue,
     /// Values that are given or by default.
     parameters: HashMap<String, ParameterValue>,
     /// Parameters without a value, and pseudo parameters, that conditions ask for.
@@ -58,7 +58,7 @@ impl<'f> ParsedTemplate<'f> {
         file: &TemplateFile<'f>,
         given: &[(String, String)],
     ) -> Result<Self, Box<Fault>> {
-        let refuse = |message: String, at: Position| {
+        let refuse = |message: String, at: TextPosition| {
             Box::new(Fault {
                 severity: Severity::Error,
                 code: "not-a-template",
@@ -71,7 +71,7 @@ impl<'f> ParsedTemplate<'f> {
                 help: Some("name templates of CloudFormation alone, such as infra/cloudformation/queues.yaml".into()),
             })
         };
-        let begin = Position { line: 1, column: 1 };
+        let begin = TextPosition { line: 1, column: 1 };
         let root = read(file.text).map_err(|(message, at)| refuse(message, at))?;
         let root = root.ok_or_else(|| refuse("the file is empty".into(), begin))?;
         if member(&root, "Resources").and_then(members).is_none() {
@@ -87,11 +87,11 @@ impl<'f> ParsedTemplate<'f> {
     }
 
     /// The whole file.
-    pub(super) fn root(&self) -> &Node {
+    pub(super) fn root(&self) -> &TreeValue {
         &self.root
     }
 
-    fn section(&self, name: &str) -> Option<&Node> {
+    fn section(&self, name: &str) -> Option<&TreeValue> {
         member(&self.root, name)
     }
 
@@ -113,7 +113,7 @@ impl<'f> ParsedTemplate<'f> {
             mappings: self.section("Mappings"),
             conditions: conditions.unwrap_or_default(),
         };
-        let is_made = |node: &Node| {
+        let is_made = |node: &TreeValue| {
             let condition = member(node, "Condition").and_then(text);
             condition.is_none_or(|name| resolver.condition(&name, 0) != Some(false))
         };
@@ -128,7 +128,7 @@ impl<'f> ParsedTemplate<'f> {
                 .unwrap_or_default(),
             properties: member(&resource.value, "Properties")
                 .and_then(|properties| resolver.resolve(properties))
-                .unwrap_or(Node {
+                .unwrap_or(TreeValue {
                     value: NodeValue::Object(Vec::new()),
                     at: resource.key_at,
                 }),
@@ -149,7 +149,7 @@ impl<'f> ParsedTemplate<'f> {
     }
 }
 
-fn undecided(root: &Node, known: &HashMap<String, ParameterValue>) -> Vec<Undecided> {
+fn undecided(root: &TreeValue, known: &HashMap<String, ParameterValue>) -> Vec<Undecided> {
     let conditions = member(root, "Conditions").and_then(members);
     compared(conditions.unwrap_or_default())
         .into_iter()
@@ -166,10 +166,10 @@ fn undecided(root: &Node, known: &HashMap<String, ParameterValue>) -> Vec<Undeci
 }
 
 /// JSON as such, since it may be indented with tabs, which YAML refuses.
-fn read(text: &str) -> Result<Option<Node>, (String, Position)> {
+fn read(text: &str) -> Result<Option<TreeValue>, (String, TextPosition)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with('{')
-        && let Ok(node) = Node::parse(text)
+        && let Ok(node) = TreeValue::parse(text)
     {
         return Ok(Some(node));
     }
@@ -178,7 +178,7 @@ fn read(text: &str) -> Result<Option<Node>, (String, Position)> {
 
 /// Values that are given, and defaults; the default of a parameter of SSM is a name and not the
 /// value.
-fn parameters(root: &Node, given: &[(String, String)]) -> HashMap<String, ParameterValue> {
+fn parameters(root: &TreeValue, given: &[(String, String)]) -> HashMap<String, ParameterValue> {
     let declared = member(root, "Parameters").and_then(members);
     let known = declared.unwrap_or_default().iter().filter_map(|parameter| {
         let given = given.iter().rev().find(|(key, _)| **key == *parameter.key);
@@ -196,7 +196,7 @@ fn parameters(root: &Node, given: &[(String, String)]) -> HashMap<String, Parame
 
 /// Destinations of connectors: a resource of its own, or a part of one (AWS SAM developer guide,
 /// "AWS::Serverless::Connector").
-fn connected(resource: &Node) -> Vec<String> {
+fn connected(resource: &TreeValue) -> Vec<String> {
     let inner = member(resource, "Connectors").and_then(members);
     let inner = inner.unwrap_or_default().iter().map(|one| &one.value);
     let is_own =

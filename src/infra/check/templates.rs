@@ -4,7 +4,7 @@ use super::look::{
     Found, each, elements, flag, is_open, look, member, members, path, sole_reference, text,
 };
 use super::template::{Resource, Template};
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::tree::TreeValue;
 
 /// Imports of imports that are followed.
 const MAX_IMPORTS: usize = 8;
@@ -43,7 +43,7 @@ pub(super) enum QueuePolicies<'t> {
     /// Not known: a policy or a statement cannot be resolved, or a connector of SAM makes it.
     Unknown,
     /// All of them.
-    Statements(Vec<&'t Node>),
+    Statements(Vec<&'t TreeValue>),
 }
 
 /// Returns `true` where a queue is FIFO: by its attribute, or by its name; `None` where that is not known.
@@ -84,11 +84,11 @@ impl<'t> Templates<'t> {
 
     /// The resource that `Ref` or `Fn::GetAtt` names in the same file, or `Fn::ImportValue` in
     /// another one.
-    pub(super) fn referred(&self, from: &Resource, node: &Node) -> Option<&'t Resource> {
+    pub(super) fn referred(&self, from: &Resource, node: &TreeValue) -> Option<&'t Resource> {
         self.referred_in(&from.file, node, 0)
     }
 
-    fn referred_in(&self, file: &str, node: &Node, depth: usize) -> Option<&'t Resource> {
+    fn referred_in(&self, file: &str, node: &TreeValue, depth: usize) -> Option<&'t Resource> {
         let [only] = members(node)? else {
             return None;
         };
@@ -110,7 +110,7 @@ impl<'t> Templates<'t> {
     }
 
     /// The queue that a property names by reference or ARN.
-    pub(super) fn queue(&self, from: &Resource, node: &Node) -> QueueReference<'t> {
+    pub(super) fn queue(&self, from: &Resource, node: &TreeValue) -> QueueReference<'t> {
         if let Some(resource) = self.referred(from, node) {
             return match &*resource.kind {
                 "AWS::SQS::Queue" => QueueReference::Here(resource),
@@ -181,7 +181,7 @@ impl<'t> Templates<'t> {
     }
 
     /// Returns `true` where a URL or a reference of a policy is that of a queue; `None` where it is not known.
-    fn is_queue(&self, policy: &Resource, node: &Node, queue: &Resource) -> Option<bool> {
+    fn is_queue(&self, policy: &Resource, node: &TreeValue, queue: &Resource) -> Option<bool> {
         if let Some(found) = self.referred(policy, node) {
             return Some(std::ptr::eq(found, queue));
         }
@@ -200,7 +200,7 @@ impl<'t> Templates<'t> {
     }
 
     /// The key that a property names by reference, ARN or alias.
-    pub(super) fn key(&self, from: &Resource, node: &Node) -> Option<&'t Resource> {
+    pub(super) fn key(&self, from: &Resource, node: &TreeValue) -> Option<&'t Resource> {
         let of_alias = |alias: &'t Resource| {
             let target = member(&alias.properties, "TargetKeyId")?;
             self.referred(alias, target)
@@ -226,7 +226,7 @@ impl<'t> Templates<'t> {
     }
 
     /// The resource of an ARN's last part, such as `key/${Key}`.
-    fn named_in_text(&self, from: &Resource, node: &Node) -> Option<&'t Resource> {
+    fn named_in_text(&self, from: &Resource, node: &TreeValue) -> Option<&'t Resource> {
         let written = text(node)?;
         let (_, last) = written.rsplit_once('/')?;
         let (id, _) = sole_reference(last)?;
@@ -234,7 +234,7 @@ impl<'t> Templates<'t> {
     }
 
     /// The statements of a key's policy; `None` where they are not known.
-    pub(super) fn key_statements(key: &'t Resource) -> Option<&'t [Node]> {
+    pub(super) fn key_statements(key: &'t Resource) -> Option<&'t [TreeValue]> {
         match look(&key.properties, &["KeyPolicy", "Statement"]) {
             Found::Unknown => None,
             Found::Missing => Some(&[]),
@@ -247,7 +247,7 @@ impl<'t> Templates<'t> {
 
     /// Returns `true` where a property's path leads to text that is one of `words`; `None` where it is not
     /// known.
-    pub(super) fn is_word(node: &Node, keys: &[&str], words: &[&str]) -> Option<bool> {
+    pub(super) fn is_word(node: &TreeValue, keys: &[&str], words: &[&str]) -> Option<bool> {
         match look(node, keys) {
             Found::Missing => Some(false),
             Found::Unknown => None,

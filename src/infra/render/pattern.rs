@@ -5,7 +5,7 @@
 //! drops what no route takes (`eventcast_unrouted_total`), and what a rule does not match is lost.
 
 use crate::event::pattern::Pattern;
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// The most characters of a rule's pattern (EventBridge quotas, "Event pattern size": 2,048,
 /// adjustable).
@@ -15,7 +15,7 @@ pub const MAX_PATTERN_CHARACTERS: usize = 2_048;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulePattern {
     /// The pattern.
-    pub tree: Node,
+    pub tree: TreeValue,
     /// Fields that it leaves to the bridge.
     pub extent: PatternExtent,
 }
@@ -35,7 +35,7 @@ pub enum PatternExtent {
 
 impl RulePattern {
     /// The narrowest pattern that fits.
-    pub fn of(patterns: &[&Node]) -> Self {
+    pub fn of(patterns: &[&TreeValue]) -> Self {
         for (extent, kept) in [
             (PatternExtent::Exact, None),
             (
@@ -48,7 +48,7 @@ impl RulePattern {
                 None => Some((*pattern).clone()),
                 Some(names) => only(pattern, names),
             });
-            let Some(parts) = parts.collect::<Option<Vec<Node>>>() else {
+            let Some(parts) = parts.collect::<Option<Vec<TreeValue>>>() else {
                 continue;
             };
             if let Some(tree) = union(parts)
@@ -79,7 +79,7 @@ impl RulePattern {
 }
 
 /// The union of patterns; `None` where there are none.
-pub(super) fn union(patterns: Vec<Node>) -> Option<Node> {
+pub(super) fn union(patterns: Vec<TreeValue>) -> Option<TreeValue> {
     let mut merged = merged(patterns);
     match merged.len() {
         0 => None,
@@ -89,8 +89,8 @@ pub(super) fn union(patterns: Vec<Node>) -> Option<Node> {
 }
 
 /// Patterns that together match the same events, as few as merging pairs makes.
-fn merged(patterns: Vec<Node>) -> Vec<Node> {
-    let mut kept: Vec<Node> = Vec::new();
+fn merged(patterns: Vec<TreeValue>) -> Vec<TreeValue> {
+    let mut kept: Vec<TreeValue> = Vec::new();
     for mut pattern in patterns {
         // A merged pattern may merge with others in its turn.
         while let Some((at, both)) = kept
@@ -107,7 +107,7 @@ fn merged(patterns: Vec<Node>) -> Vec<Node> {
 }
 
 /// One pattern for two that differ in one field at most: its alternatives are those of both.
-fn merge(one: &Node, other: &Node) -> Option<Node> {
+fn merge(one: &TreeValue, other: &TreeValue) -> Option<TreeValue> {
     if one.to_json() == other.to_json() {
         return Some(one.clone());
     }
@@ -144,7 +144,7 @@ fn merge(one: &Node, other: &Node) -> Option<Node> {
     };
     let mut members = ones.clone();
     members.get_mut(at)?.value = value;
-    Some(Node {
+    Some(TreeValue {
         value: NodeValue::Object(members),
         at: one.at,
     })
@@ -152,42 +152,42 @@ fn merge(one: &Node, other: &Node) -> Option<Node> {
 
 /// The pattern with some of its fields; `None` where it has none of them, so that it takes events
 /// of any.
-pub(super) fn only(pattern: &Node, names: &[&str]) -> Option<Node> {
+pub(super) fn only(pattern: &TreeValue, names: &[&str]) -> Option<TreeValue> {
     let NodeValue::Object(members) = &pattern.value else {
         return None;
     };
-    let kept: Vec<Member> = members
+    let kept: Vec<ObjectMember> = members
         .iter()
         .filter(|member| names.contains(&&*member.key))
         .cloned()
         .collect();
-    (!kept.is_empty()).then_some(Node {
+    (!kept.is_empty()).then_some(TreeValue {
         value: NodeValue::Object(kept),
         at: pattern.at,
     })
 }
 
-fn everything() -> Node {
+fn everything() -> TreeValue {
     let any = object(vec![("prefix", text(""))]);
     object(vec![("source", array(vec![any]))])
 }
 
-const NOWHERE: Position = Position { line: 0, column: 0 };
+const NOWHERE: TextPosition = TextPosition { line: 0, column: 0 };
 
-fn node(value: NodeValue) -> Node {
-    Node { value, at: NOWHERE }
+fn node(value: NodeValue) -> TreeValue {
+    TreeValue { value, at: NOWHERE }
 }
 
-pub(super) fn array(elements: Vec<Node>) -> Node {
+pub(super) fn array(elements: Vec<TreeValue>) -> TreeValue {
     node(NodeValue::Array(elements))
 }
 
-fn text(text: &str) -> Node {
+fn text(text: &str) -> TreeValue {
     node(NodeValue::String(text.as_bytes().into()))
 }
 
-pub(super) fn object(members: Vec<(&str, Node)>) -> Node {
-    let member = |(key, value): (&str, Node)| Member {
+pub(super) fn object(members: Vec<(&str, TreeValue)>) -> TreeValue {
+    let member = |(key, value): (&str, TreeValue)| ObjectMember {
         key: key.into(),
         key_at: NOWHERE,
         value,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::pattern::{MAX_PATTERN_CHARACTERS, RulePattern, object, only, union};
 use super::{Names, RenderError, queue_arn, with};
 use crate::event::pattern::Pattern;
-use crate::event::pattern::tree::{Node, NodeValue};
+use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 /// Retries and age after which EventBridge gives an event to the target's dead-letter queue: its
 /// own most (EventBridge user guide, "Event retry policy": 185 attempts, 24 hours).
@@ -100,7 +100,7 @@ const SCOPES: [(&str, &[(&str, &str)]); 2] = [
 /// each filter is the union of what they ask of that part; together they let pass some events that
 /// no route takes, and none less.
 pub(super) fn subscriber(
-    patterns: &[&Node],
+    patterns: &[&TreeValue],
     names: &Names,
 ) -> Result<(Value, Vec<String>), RenderError> {
     let mut filters = Vec::new();
@@ -197,15 +197,15 @@ pub(super) fn subscriber(
 
 /// The union of what all routes ask of one part; `None` where one of them asks nothing, or it does
 /// not fit.
-fn filter(parts: impl Iterator<Item = Option<Node>>) -> Option<String> {
-    let union = union(parts.collect::<Option<Vec<Node>>>()?)?;
+fn filter(parts: impl Iterator<Item = Option<TreeValue>>) -> Option<String> {
+    let union = union(parts.collect::<Option<Vec<TreeValue>>>()?)?;
     let text = union.to_json();
     let fits = text.chars().count() <= MAX_PATTERN_CHARACTERS;
     (fits && Pattern::from_tree(&union).is_ok()).then_some(text)
 }
 
 /// The pattern of a member whose value is an object.
-fn below(pattern: &Node, name: &str) -> Option<Node> {
+fn below(pattern: &TreeValue, name: &str) -> Option<TreeValue> {
     let NodeValue::Object(members) = &pattern.value else {
         return None;
     };
@@ -213,7 +213,7 @@ fn below(pattern: &Node, name: &str) -> Option<Node> {
     matches!(member.value.value, NodeValue::Object(_)).then(|| member.value.clone())
 }
 
-fn rename(part: &Node, renamed: &[(&str, &str)]) -> Node {
+fn rename(part: &TreeValue, renamed: &[(&str, &str)]) -> TreeValue {
     let NodeValue::Object(members) = &part.value else {
         return part.clone();
     };

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::pattern::{MAX_PATTERN_CHARACTERS, PatternExtent};
 use super::*;
 use crate::event::pattern::Pattern;
-use crate::event::pattern::explain::Explainer;
-use crate::event::pattern::tree::Node;
+use crate::event::pattern::explain::PatternExplainer;
+use crate::event::pattern::tree::TreeValue;
 use crate::event::scan::scan;
 use crate::infra::example::{EXAMPLE, config};
 
@@ -256,10 +256,10 @@ fn named_roles() {
     );
 }
 
-fn nodes(patterns: &[&str]) -> Vec<Node> {
+fn nodes(patterns: &[&str]) -> Vec<TreeValue> {
     patterns
         .iter()
-        .map(|text| Node::parse(text).unwrap())
+        .map(|text| TreeValue::parse(text).unwrap())
         .collect()
 }
 
@@ -351,9 +351,9 @@ fn patterns_that_do_not_fit_become_wider() {
     assert_eq!(extent(&open), (PatternExtent::Everything, true));
 }
 
-fn matches(pattern: &Node, event: &Value) -> bool {
+fn matches(pattern: &TreeValue, event: &Value) -> bool {
     let pattern = Pattern::from_tree(pattern).unwrap();
-    let explainer = Explainer::new(&pattern);
+    let explainer = PatternExplainer::new(&pattern);
     let scanned = scan(&Bytes::from(event.to_string()), explainer.fields()).unwrap();
     explainer.explain(&scanned).unwrap().matches
 }
@@ -411,8 +411,8 @@ proptest! {
     /// The rule takes exactly what a route takes; the filters of a version-2 bus take no less.
     #[test]
     fn nothing_is_lost(patterns in proptest::collection::vec(some_pattern(), 1..6), event in some_event()) {
-        let nodes: Vec<Node> = patterns.iter().map(|text| Node::parse(text).unwrap()).collect();
-        let all: Vec<&Node> = nodes.iter().collect();
+        let nodes: Vec<TreeValue> = patterns.iter().map(|text| TreeValue::parse(text).unwrap()).collect();
+        let all: Vec<&TreeValue> = nodes.iter().collect();
         let taken = nodes.iter().any(|pattern| matches(pattern, &event));
         let rule = RulePattern::of(&all);
         prop_assert_eq!(rule.extent, PatternExtent::Exact);
@@ -431,7 +431,7 @@ proptest! {
                 "DATA" => event["detail"].clone(),
                 _ => json!({ "aws:Source": event["source"], "aws:DetailType": event["detail-type"] }),
             };
-            matches(&Node::parse(filter["Pattern"].as_str().unwrap()).unwrap(), &part)
+            matches(&TreeValue::parse(filter["Pattern"].as_str().unwrap()).unwrap(), &part)
         });
         prop_assert!(passed || !taken, "{}", subscriber);
     }

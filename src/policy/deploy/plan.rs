@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::target::{PolicyName, Target};
+use super::target::{AttachmentTarget, PolicyName};
 use super::text::PolicyText;
 
 /// The most versions of a policy that IoT Core keeps (AWS General Reference, "AWS IoT Core endpoints and quotas").
@@ -15,20 +15,20 @@ pub const VERSIONS: usize = 5;
 
 /// A policy that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedDocument {
     /// Its name.
     pub name: PolicyName,
     /// Its document.
     pub text: PolicyText,
     /// What it is to be attached to.
-    pub targets: BTreeSet<Target>,
+    pub targets: BTreeSet<AttachmentTarget>,
     /// Whether it is to be detached from everything else.
     pub only_these: bool,
 }
 
 /// A version of a policy that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
+pub struct DeployedVersion {
     /// IoT Core's id: a number, counted up.
     pub id: String,
     /// When it was made.
@@ -39,18 +39,18 @@ pub struct Version {
 
 /// A policy that is there, as far as the plan depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Current {
+pub struct CurrentPolicy {
     /// The canonical form of the default version's document; `None` when it cannot be read.
     pub canonical: Option<String>,
     /// All versions. May be left out while the document is the wanted one and the policy stays.
-    pub versions: Vec<Version>,
+    pub versions: Vec<DeployedVersion>,
     /// What it is attached to; what is not asked for may be left out.
     pub targets: BTreeSet<String>,
 }
 
 /// One call that changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum DeployStep {
     /// Make the policy, with its first version.
     Create,
     /// Make a version of the wanted document, and the default at once.
@@ -66,34 +66,39 @@ pub enum Step {
 }
 
 /// What takes a policy, there or not, to what is wanted; empty when it is that already.
-pub fn apply(wanted: &Wanted, current: Option<&Current>) -> Vec<Step> {
-    let none = Current::default();
+pub fn apply(wanted: &WantedDocument, current: Option<&CurrentPolicy>) -> Vec<DeployStep> {
+    let none = CurrentPolicy::default();
     let mut steps = Vec::new();
     match current {
-        None => steps.push(Step::Create),
+        None => steps.push(DeployStep::Create),
         Some(current) if current.canonical.as_deref() != Some(wanted.text.canonical()) => {
-            steps.extend(room(&current.versions).map(Step::DeleteVersion));
-            steps.push(Step::CreateVersion);
+            steps.extend(room(&current.versions).map(DeployStep::DeleteVersion));
+            steps.push(DeployStep::CreateVersion);
         }
         Some(_) => {}
     }
     let attached = &current.unwrap_or(&none).targets;
-    let wanted_targets: BTreeSet<&str> = wanted.targets.iter().map(Target::as_str).collect();
+    let wanted_targets: BTreeSet<&str> = wanted
+        .targets
+        .iter()
+        .map(AttachmentTarget::as_str)
+        .collect();
     let missing = wanted_targets.iter().filter(|t| !attached.contains(**t));
-    steps.extend(missing.map(|target| Step::Attach((*target).to_owned())));
+    steps.extend(missing.map(|target| DeployStep::Attach((*target).to_owned())));
     if wanted.only_these {
         let others = attached
             .iter()
             .filter(|t| !wanted_targets.contains(t.as_str()));
-        steps.extend(others.cloned().map(Step::Detach));
+        steps.extend(others.cloned().map(DeployStep::Detach));
     }
     steps
 }
 
 /// The oldest versions that must go so that there is room for one more.
-fn room(versions: &[Version]) -> impl Iterator<Item = String> {
+fn room(versions: &[DeployedVersion]) -> impl Iterator<Item = String> {
     let surplus = (versions.len() + 1).saturating_sub(VERSIONS);
-    let mut old: Vec<&Version> = versions.iter().filter(|version| !version.default).collect();
+    let mut old: Vec<&DeployedVersion> =
+        versions.iter().filter(|version| !version.default).collect();
     // Ids are numbers that only grow; a date may be missing, and two versions may be of one second.
     old.sort_by_key(|version| {
         (
@@ -110,11 +115,11 @@ fn room(versions: &[Version]) -> impl Iterator<Item = String> {
 
 /// What is to be taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocation {
+pub struct PolicyRevocation {
     /// The policy.
     pub name: PolicyName,
     /// What it is detached from; `None` for everything.
-    pub targets: Option<BTreeSet<Target>>,
+    pub targets: Option<BTreeSet<AttachmentTarget>>,
     /// Whether the policy itself goes, with all its versions.
     pub delete: bool,
 }
@@ -133,9 +138,9 @@ pub struct StaysAttached {
 /// # Errors
 /// When the policy is to be deleted but has targets from which it is not to be detached.
 pub fn revoke(
-    revocation: &Revocation,
-    current: Option<&Current>,
-) -> Result<Vec<Step>, StaysAttached> {
+    revocation: &PolicyRevocation,
+    current: Option<&CurrentPolicy>,
+) -> Result<Vec<DeployStep>, StaysAttached> {
     let Some(current) = current else {
         return Ok(Vec::new());
     };
@@ -144,7 +149,11 @@ pub fn revoke(
         named.is_none_or(|named| named.iter().any(|known| known.as_str() == *target))
     };
     let (detached, others): (Vec<_>, Vec<_>) = current.targets.iter().partition(wanted);
-    let mut steps: Vec<Step> = detached.into_iter().cloned().map(Step::Detach).collect();
+    let mut steps: Vec<DeployStep> = detached
+        .into_iter()
+        .cloned()
+        .map(DeployStep::Detach)
+        .collect();
     if revocation.delete {
         if let Some(example) = others.first() {
             return Err(StaysAttached {
@@ -154,8 +163,8 @@ pub fn revoke(
             });
         }
         let old = current.versions.iter().filter(|version| !version.default);
-        steps.extend(old.map(|version| Step::DeleteVersion(version.id.clone())));
-        steps.push(Step::Delete);
+        steps.extend(old.map(|version| DeployStep::DeleteVersion(version.id.clone())));
+        steps.push(DeployStep::Delete);
     }
     Ok(steps)
 }

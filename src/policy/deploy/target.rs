@@ -72,11 +72,11 @@ impl fmt::Display for PolicyName {
 /// What a policy can be attached to: a certificate or a thing group by its ARN, a Cognito identity by its id. Shown and compared
 /// as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Target(Box<str>);
+pub struct AttachmentTarget(Box<str>);
 
 const TARGET: &str = "a target is a certificate (arn:aws:iot:REGION:ACCOUNT:cert/ID), a thing group (arn:aws:iot:REGION:ACCOUNT:thinggroup/NAME), or a Cognito identity (REGION:UUID)";
 
-impl Target {
+impl AttachmentTarget {
     /// Checks a target's form; whether it exists is not known here.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for AttachmentTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -205,7 +205,7 @@ mod tests {
                 "us-east-1",
             ),
         ] {
-            let parsed = Target::parse(target).unwrap();
+            let parsed = AttachmentTarget::parse(target).unwrap();
             assert_eq!((parsed.as_str(), parsed.region()), (target, region));
         }
     }
@@ -249,7 +249,7 @@ mod tests {
             ),
         ] {
             refused(
-                Target::parse(target),
+                AttachmentTarget::parse(target),
                 &format!("the target `{target}` {what}"),
             );
         }

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::policy::glob::Token;
+use crate::policy::glob::GlobToken;
 
 /// The most states that are walked.
 const STATES: usize = 20_000;
@@ -19,9 +19,9 @@ const STEPS: usize = 100_000_000;
 const UNNAMED: [char; 8] = ['x', 'y', 'z', 'q', '0', '~', '_', '\u{e9}'];
 
 /// All patterns as one.
-pub(super) struct Automaton {
+pub(super) struct PatternAutomaton {
     /// All tokens, a gap behind those of each pattern: who stands there has matched it.
-    tokens: Vec<Option<Token>>,
+    tokens: Vec<Option<GlobToken>>,
     /// Where each pattern begins.
     starts: Vec<u32>,
     /// Which pattern has matched at a gap.
@@ -30,25 +30,25 @@ pub(super) struct Automaton {
 }
 
 /// Places in the tokens, in order.
-type State = Box<[u32]>;
+type AutomatonState = Box<[u32]>;
 
 /// What was walked.
-pub(super) struct Walked {
-    states: Vec<Visited>,
+pub(super) struct WalkedStates {
+    states: Vec<VisitedStates>,
     /// Whether there was more.
     pub(super) cut: bool,
 }
 
-struct Visited {
+struct VisitedStates {
     /// The patterns that match here, in order.
     matching: Vec<usize>,
     /// The state before and the character that led here.
     from: Option<(usize, char)>,
 }
 
-impl Automaton {
+impl PatternAutomaton {
     /// Takes patterns together. Texts with the `excluded` characters are left out.
-    pub(super) fn new(patterns: &[Vec<Token>], excluded: &[char]) -> Self {
+    pub(super) fn new(patterns: &[Vec<GlobToken>], excluded: &[char]) -> Self {
         let mut automaton = Self {
             tokens: Vec::new(),
             starts: Vec::new(),
@@ -61,7 +61,7 @@ impl Automaton {
             automaton.owners.insert(automaton.place(), index);
             automaton.tokens.push(None);
             let named = pattern.iter().filter_map(|token| match token {
-                Token::Char(c) => Some(*c),
+                GlobToken::Char(c) => Some(*c),
                 _ => None,
             });
             automaton.alphabet.extend(named);
@@ -82,7 +82,7 @@ impl Automaton {
         u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)
     }
 
-    fn token(&self, at: u32) -> Option<Token> {
+    fn token(&self, at: u32) -> Option<GlobToken> {
         self.tokens
             .get(usize::try_from(at).ok()?)
             .copied()
@@ -90,11 +90,11 @@ impl Automaton {
     }
 
     /// Places with those that runs of nothing lead to.
-    fn closed(&self, mut places: Vec<u32>) -> State {
+    fn closed(&self, mut places: Vec<u32>) -> AutomatonState {
         let mut next = 0;
         while let Some(&at) = places.get(next) {
             next += 1;
-            if self.token(at) == Some(Token::Run) {
+            if self.token(at) == Some(GlobToken::Run) {
                 places.push(at + 1);
             }
         }
@@ -103,12 +103,12 @@ impl Automaton {
         places.into()
     }
 
-    fn step(&self, state: &[u32], c: char) -> State {
+    fn step(&self, state: &[u32], c: char) -> AutomatonState {
         let moved = state.iter().filter_map(|&at| match self.token(at)? {
-            Token::Char(wanted) if wanted == c => Some(at + 1),
-            Token::Char(_) => None,
-            Token::One => Some(at + 1),
-            Token::Run => Some(at),
+            GlobToken::Char(wanted) if wanted == c => Some(at + 1),
+            GlobToken::Char(_) => None,
+            GlobToken::One => Some(at + 1),
+            GlobToken::Run => Some(at),
         });
         self.closed(moved.collect())
     }
@@ -121,18 +121,18 @@ impl Automaton {
     }
 
     /// Walks all texts that begin with `prefix`, the shortest first.
-    pub(super) fn walk(&self, prefix: &str) -> Walked {
+    pub(super) fn walk(&self, prefix: &str) -> WalkedStates {
         let begin = self.closed(self.starts.clone());
         let first = prefix.chars().fold(begin, |state, c| self.step(&state, c));
-        let mut walked = Walked {
-            states: vec![Visited {
+        let mut walked = WalkedStates {
+            states: vec![VisitedStates {
                 matching: self.matching(&first),
                 from: None,
             }],
             cut: false,
         };
         // Not the first state: a text that is longer than the prefix may lead to it again.
-        let mut known: HashSet<State> = HashSet::new();
+        let mut known: HashSet<AutomatonState> = HashSet::new();
         let mut queue = VecDeque::from([(0, first)]);
         let (mut places, mut steps) = (0, 0);
         while let Some((index, state)) = queue.pop_front() {
@@ -148,7 +148,7 @@ impl Automaton {
                     return walked;
                 }
                 known.insert(next.clone());
-                walked.states.push(Visited {
+                walked.states.push(VisitedStates {
                     matching: self.matching(&next),
                     from: Some((index, c)),
                 });
@@ -159,7 +159,7 @@ impl Automaton {
     }
 }
 
-impl Walked {
+impl WalkedStates {
     /// For each state but the first: the patterns that match there, and its place.
     pub(super) fn matching(&self) -> impl Iterator<Item = (usize, &[usize])> {
         let states = self.states.iter().enumerate().skip(1);
@@ -182,11 +182,11 @@ impl Walked {
 mod tests {
     use super::*;
 
-    fn pattern(text: &str) -> Vec<Token> {
+    fn pattern(text: &str) -> Vec<GlobToken> {
         let token = |c| match c {
-            '*' => Token::Run,
-            '?' => Token::One,
-            c => Token::Char(c),
+            '*' => GlobToken::Run,
+            '?' => GlobToken::One,
+            c => GlobToken::Char(c),
         };
         text.chars().map(token).collect()
     }
@@ -194,7 +194,7 @@ mod tests {
     /// The combinations that occur, with their shortest texts.
     fn walked(patterns: &[&str], prefix: &str) -> Vec<(Vec<usize>, String)> {
         let patterns: Vec<_> = patterns.iter().map(|text| pattern(text)).collect();
-        let walked = Automaton::new(&patterns, &['#']).walk(prefix);
+        let walked = PatternAutomaton::new(&patterns, &['#']).walk(prefix);
         assert!(!walked.cut);
         let mut found: Vec<(Vec<usize>, String)> = Vec::new();
         for (state, matching) in walked.matching() {
@@ -227,6 +227,6 @@ mod tests {
     fn walking_ends() {
         let patterns: Vec<String> = (0..40).map(|n| format!("*{}*{}*", n % 7, n)).collect();
         let patterns: Vec<_> = patterns.iter().map(|text| pattern(text)).collect();
-        assert!(Automaton::new(&patterns, &[]).walk("").cut);
+        assert!(PatternAutomaton::new(&patterns, &[]).walk("").cut);
     }
 }

@@ -2,33 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::situation::Situation;
-use super::{Became, Change, Difference, When};
+use super::situation::RequestSituation;
+use super::{ActionChange, PermissionChange, PolicyDifference, RequestCondition};
 use crate::policy::context::Context;
-use crate::policy::glob::{Glob, Syntax};
+use crate::policy::glob::{Glob, GlobSyntax};
 
 /// What was found so far, by resource, verdict and situation.
 #[derive(Default)]
-pub(super) struct Found {
-    changes: BTreeMap<Place, BTreeMap<String, String>>,
+pub(super) struct FoundDifferences {
+    changes: BTreeMap<DifferencePlace, BTreeMap<String, String>>,
     /// Resources of which something is decided as before, by action and situation.
-    same: BTreeSet<(String, String, When)>,
+    same: BTreeSet<(String, String, RequestCondition)>,
     /// How many situations were compared, by action.
     pub(super) situations: BTreeMap<String, usize>,
     /// The situations in which a resource is allowed differently, by action.
-    seen: BTreeMap<(String, Became, String), BTreeSet<When>>,
+    seen: BTreeMap<(String, PermissionChange, String), BTreeSet<RequestCondition>>,
     pub(super) cut: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct DifferencePlace {
     resource: String,
-    verdict: Became,
-    when: When,
+    verdict: PermissionChange,
+    when: RequestCondition,
 }
 
-impl Found {
-    pub(super) fn same(&mut self, resource: &str, action: &str, situation: &Situation) {
+impl FoundDifferences {
+    pub(super) fn same(&mut self, resource: &str, action: &str, situation: &RequestSituation) {
         self.same.insert((
             resource.to_owned(),
             action.to_owned(),
@@ -39,21 +39,21 @@ impl Found {
     pub(super) fn change(
         &mut self,
         resource: &str,
-        verdict: Became,
+        verdict: PermissionChange,
         action: &str,
-        situation: &Situation,
+        situation: &RequestSituation,
         example: impl Fn() -> String,
     ) {
         let seen = self
             .seen
             .entry((resource.to_owned(), verdict, action.to_owned()));
         seen.or_default().insert(situation.when.clone());
-        let place = Place {
+        let place = DifferencePlace {
             resource: resource.to_owned(),
             verdict,
             when: situation.when.clone(),
         };
-        let unconditional = Place {
+        let unconditional = DifferencePlace {
             when: Vec::new(),
             ..place.clone()
         };
@@ -71,14 +71,14 @@ impl Found {
         }
     }
 
-    pub(super) fn difference(self) -> Difference {
-        let mut changes: Vec<Change> = Vec::new();
+    pub(super) fn difference(self) -> PolicyDifference {
+        let mut changes: Vec<ActionChange> = Vec::new();
         for (place, actions) in &self.changes {
             for (action, example) in actions {
                 let same = (place.resource.clone(), action.clone(), place.when.clone());
                 let seen = (place.resource.clone(), place.verdict, action.clone());
                 let seen = self.seen.get(&seen).map_or(0, BTreeSet::len);
-                let change = Change {
+                let change = ActionChange {
                     always: self.situations.get(action).is_none_or(|all| *all == seen),
                     resource: place.resource.clone(),
                     verdict: place.verdict,
@@ -87,7 +87,7 @@ impl Found {
                     actions: vec![action.clone()],
                     example: example.clone(),
                 };
-                let alike = |known: &&mut Change| {
+                let alike = |known: &&mut ActionChange| {
                     known.resource == change.resource
                         && known.verdict == change.verdict
                         && known.when == change.when
@@ -109,7 +109,7 @@ impl Found {
         let mut needed = needed.into_iter();
         changes.retain(|_| needed.next().unwrap_or(true));
         changes.sort();
-        Difference {
+        PolicyDifference {
             changes,
             cut: self.cut,
         }
@@ -128,8 +128,8 @@ fn without_included_actions(actions: &mut Vec<String>) {
 }
 
 /// Whether another change says as much and more.
-fn is_included(change: &Change, changes: &[Change]) -> bool {
-    let says_more = |other: &Change| {
+fn is_included(change: &ActionChange, changes: &[ActionChange]) -> bool {
+    let says_more = |other: &ActionChange| {
         (other.whole && (other.always || !change.always))
             && other.verdict == change.verdict
             && (other.when.is_empty() || other.when == change.when)
@@ -151,7 +151,7 @@ fn is_included(change: &Change, changes: &[Change]) -> bool {
 /// Whether a pattern surely means all that another one means. The other's stars are characters that only stars of the pattern can match;
 /// a `?` would as well, so that patterns with one are compared with texts only.
 fn includes(pattern: &str, other: &str) -> bool {
-    let syntax = Syntax {
+    let syntax = GlobSyntax {
         wildcards: true,
         variables: false,
     };

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 
 use crate::policy::context::Context;
-use crate::policy::document::Resource;
-use crate::policy::glob::{Glob, Syntax, Token};
+use crate::policy::document::ResourcePattern;
+use crate::policy::glob::{Glob, GlobSyntax, GlobToken};
 
 /// The parts of ARNs before the resource.
-pub(super) type Head = [String; 5];
+pub(super) type DiffArnHead = [String; 5];
 
 /// Stands in a head for what no document names.
 const ELSEWHERE: &str = "any";
 
 /// All heads that resources can tell apart.
-pub(super) fn heads<'d>(resources: impl Iterator<Item = &'d Resource>) -> Vec<Head> {
+pub(super) fn heads<'d>(resources: impl Iterator<Item = &'d ResourcePattern>) -> Vec<DiffArnHead> {
     let usual = ["arn", "aws", "iot", ELSEWHERE, ELSEWHERE].map(str::to_owned);
     let mut parts: [BTreeSet<String>; 5] = Default::default();
     for resource in resources {
@@ -52,12 +52,12 @@ pub(super) fn heads<'d>(resources: impl Iterator<Item = &'d Resource>) -> Vec<He
 
 /// The pattern of a resource's last part, where its others fit a head.
 pub(super) fn tail(
-    resource: &Resource,
-    head: &Head,
+    resource: &ResourcePattern,
+    head: &DiffArnHead,
     action: &str,
     context: &Context,
-) -> Option<Vec<Token>> {
-    let syntax = Syntax {
+) -> Option<Vec<GlobToken>> {
+    let syntax = GlobSyntax {
         wildcards: true,
         variables: false,
     };
@@ -76,17 +76,17 @@ pub(super) fn tail(
         let last = written.last().copied().unwrap_or_default();
         let fits = Glob::parse(last, syntax)
             .is_ok_and(|glob| glob.matches(&format!("{next}:"), &Context::default()));
-        return fits.then(|| vec![Token::Run]);
+        return fits.then(|| vec![GlobToken::Run]);
     }
     if action.eq_ignore_ascii_case("iot:Connect") && is_any_client(resource) {
         // The client id is the very name that is asked for.
-        let kind = "client/".chars().map(Token::Char);
-        return Some(kind.chain([Token::Run]).collect());
+        let kind = "client/".chars().map(GlobToken::Char);
+        return Some(kind.chain([GlobToken::Run]).collect());
     }
     resource.tokens(context)
 }
 
-fn is_any_client(resource: &Resource) -> bool {
+fn is_any_client(resource: &ResourcePattern) -> bool {
     let lower = resource.text.to_ascii_lowercase();
     let name = lower.splitn(6, ':').nth(5);
     name.is_some_and(|name| matches!(name, "client/${iot:clientid}" | "client/${iot:clientid}*"))

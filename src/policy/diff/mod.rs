@@ -12,37 +12,37 @@ mod situation;
 
 use std::collections::BTreeSet;
 
-use automaton::Automaton;
-use found::Found;
+use automaton::PatternAutomaton;
+use found::FoundDifferences;
 use head::{heads, tail};
-use situation::{Situation, situations};
+use situation::{RequestSituation, situations};
 
 use super::action::{ACTIONS, ANY, kind_of};
-use super::arn::Arn;
-use super::document::{Document, Effect, Listed, Resource, Statement};
-use super::glob::Token;
+use super::arn::ResourceArn;
+use super::document::{Document, Effect, ElementList, ResourcePattern, Statement};
+use super::glob::GlobToken;
 
 /// What has to hold of a request: context keys and their values.
-pub type When = Vec<(String, String)>;
+pub type RequestCondition = Vec<(String, String)>;
 
 /// What is allowed differently.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Difference {
+pub struct PolicyDifference {
     /// In the order of resources.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ActionChange>,
     /// Whether the documents have too many patterns that overlap to look at everything.
     pub cut: bool,
 }
 
 /// Some actions on what a resource of a policy means.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Change {
+pub struct ActionChange {
     /// The resource as the policy that allows it has it; with `NotResource`, `everything but` what it names.
     pub resource: String,
     /// What became of it.
-    pub verdict: Became,
+    pub verdict: PermissionChange,
     /// What has to hold of a request: context keys and their values.
-    pub when: When,
+    pub when: RequestCondition,
     /// Whether all that the resource means is allowed differently, or a part of it.
     pub whole: bool,
     /// Whether it is so in every request, or conditions decide.
@@ -55,7 +55,7 @@ pub struct Change {
 
 /// Which way a decision changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Became {
+pub enum PermissionChange {
     /// It was denied and is allowed.
     Allowed,
     /// It was allowed and is denied.
@@ -63,13 +63,13 @@ pub enum Became {
 }
 
 /// Compares the policies of the same clients, as they were and as they are.
-pub fn diff(before: &[Document], after: &[Document]) -> Difference {
+pub fn diff(before: &[Document], after: &[Document]) -> PolicyDifference {
     let both = before.iter().chain(after);
-    let mut found = Found::default();
+    let mut found = FoundDifferences::default();
     for action in actions(both.clone()) {
         let mut compared = Vec::new();
         for situation in situations(both.clone()) {
-            let sides = Sides {
+            let sides = DecidingStatements {
                 before: active(before, &action, &situation),
                 after: active(after, &action, &situation),
             };
@@ -97,7 +97,7 @@ fn actions<'d>(documents: impl Iterator<Item = &'d Document>) -> BTreeSet<String
             }
             actions.extend(known);
         }
-        if let Listed::AllBut(_) = statement.actions {
+        if let ElementList::AllBut(_) = statement.actions {
             actions.extend(ACTIONS.iter().map(|(action, _)| (*action).to_owned()));
         }
     }
@@ -108,7 +108,7 @@ fn actions<'d>(documents: impl Iterator<Item = &'d Document>) -> BTreeSet<String
 fn active<'d>(
     documents: &'d [Document],
     action: &str,
-    situation: &Situation,
+    situation: &RequestSituation,
 ) -> Vec<&'d Statement> {
     let asked = action.replace('*', "any").replace('?', "x");
     let statements = documents.iter().flat_map(|document| &document.statements);
@@ -124,12 +124,12 @@ fn active<'d>(
 }
 
 /// The statements of both sides that an action's decision depends on.
-struct Sides<'d> {
+struct DecidingStatements<'d> {
     before: Vec<&'d Statement>,
     after: Vec<&'d Statement>,
 }
 
-impl<'d> Sides<'d> {
+impl<'d> DecidingStatements<'d> {
     /// Which statements they are.
     fn places(&self) -> Vec<*const Statement> {
         let statements = self.before.iter().chain(&self.after);
@@ -138,27 +138,28 @@ impl<'d> Sides<'d> {
             .collect()
     }
 
-    fn resources(&self) -> impl Iterator<Item = &'d Resource> {
+    fn resources(&self) -> impl Iterator<Item = &'d ResourcePattern> {
         let statements = self.before.iter().chain(&self.after);
         statements.flat_map(|statement| statement.resources.listed())
     }
 
-    fn compare(&self, action: &str, situation: &Situation, found: &mut Found) {
+    fn compare(&self, action: &str, situation: &RequestSituation, found: &mut FoundDifferences) {
         let kind = kind_of(action);
         if kind == Some(ANY) {
-            let everything = Arn::new(ANY);
-            let matches = |resource: &Resource| resource.matches(&everything, &situation.context);
+            let everything = ResourceArn::new(ANY);
+            let matches =
+                |resource: &ResourcePattern| resource.matches(&everything, &situation.context);
             let matches: Vec<bool> = self.resources().map(matches).collect();
             self.decide(action, situation, &matches, || ANY.to_owned(), found);
             return;
         }
         for head in heads(self.resources()) {
-            let tails: Vec<Option<Vec<Token>>> = self
+            let tails: Vec<Option<Vec<GlobToken>>> = self
                 .resources()
                 .map(|resource| tail(resource, &head, action, &situation.context))
                 .collect();
             // What does not fit this head matches nothing here.
-            let patterns: Vec<Vec<Token>> = tails.iter().flatten().cloned().collect();
+            let patterns: Vec<Vec<GlobToken>> = tails.iter().flatten().cloned().collect();
             let prefix = match kind {
                 Some(kind) => format!("{kind}/"),
                 None => String::new(),
@@ -167,7 +168,7 @@ impl<'d> Sides<'d> {
                 Some("topic") => &['+', '#'],
                 _ => &[],
             };
-            let walked = Automaton::new(&patterns, excluded).walk(&prefix);
+            let walked = PatternAutomaton::new(&patterns, excluded).walk(&prefix);
             found.cut |= walked.cut;
             for (state, matching) in walked.matching() {
                 let matches = matches(&tails, matching);
@@ -181,10 +182,10 @@ impl<'d> Sides<'d> {
     fn decide(
         &self,
         action: &str,
-        situation: &Situation,
+        situation: &RequestSituation,
         matches: &[bool],
         example: impl Fn() -> String,
-        found: &mut Found,
+        found: &mut FoundDifferences,
     ) {
         let (before, rest) = side(&self.before, matches);
         let (after, _) = side(&self.after, rest);
@@ -195,8 +196,8 @@ impl<'d> Sides<'d> {
                 }
                 return;
             }
-            (None, Some(allowing)) => (Became::Allowed, allowing),
-            (Some(allowing), None) => (Became::Denied, allowing),
+            (None, Some(allowing)) => (PermissionChange::Allowed, allowing),
+            (Some(allowing), None) => (PermissionChange::Denied, allowing),
         };
         for resource in allowing {
             found.change(resource, verdict, action, situation, &example);
@@ -219,7 +220,7 @@ fn side<'m>(
         let mut matching: Vec<String> = matching
             .map(|(resource, _)| resource.text.to_string())
             .collect();
-        if let Listed::AllBut(left_out) = &statement.resources {
+        if let ElementList::AllBut(left_out) = &statement.resources {
             let names: Vec<&str> = left_out.iter().map(|resource| &*resource.text).collect();
             matching = match matching.is_empty() {
                 true => vec![format!("everything but {}", names.join(", "))],
@@ -236,7 +237,7 @@ fn side<'m>(
 }
 
 /// Which of all resources match, from which of those that were walked do.
-fn matches(tails: &[Option<Vec<Token>>], matching: &[usize]) -> Vec<bool> {
+fn matches(tails: &[Option<Vec<GlobToken>>], matching: &[usize]) -> Vec<bool> {
     let mut walked = 0;
     let matches = tails.iter().map(|tail| {
         let matches = tail.is_some() && matching.contains(&walked);

@@ -3,21 +3,21 @@
 //! In the first situation nothing is known but that variables have values that are nobody else's. Then, for each statement with
 //! conditions, come situations in which its conditions hold, one for each of their values, and such in which they do not.
 
-use super::When;
-use crate::policy::condition::Condition;
+use super::RequestCondition;
+use crate::policy::condition::PolicyCondition;
 use crate::policy::context::Context;
-use crate::policy::document::{Document, Resource, Statement};
+use crate::policy::document::{Document, ResourcePattern, Statement};
 
 /// A context, and what had to be set in it, for people.
-pub(super) struct Situation {
+pub(super) struct RequestSituation {
     pub(super) context: Context,
-    pub(super) when: When,
+    pub(super) when: RequestCondition,
 }
 
 /// All situations that some documents tell apart.
 pub(super) fn situations<'d>(
     documents: impl Iterator<Item = &'d Document> + Clone,
-) -> Vec<Situation> {
+) -> Vec<RequestSituation> {
     let statements = documents.flat_map(|document| &document.statements);
     let mut usual = Context::default();
     let mut values = 0;
@@ -30,15 +30,19 @@ pub(super) fn situations<'d>(
             .resources
             .listed()
             .iter()
-            .flat_map(Resource::variables)
+            .flat_map(ResourcePattern::variables)
         {
             name(&mut usual, key.as_str());
         }
-        for key in statement.conditions.iter().flat_map(Condition::variables) {
+        for key in statement
+            .conditions
+            .iter()
+            .flat_map(PolicyCondition::variables)
+        {
             name(&mut usual, key.as_str());
         }
     }
-    let mut all = vec![Situation {
+    let mut all = vec![RequestSituation {
         context: usual.clone(),
         when: Vec::new(),
     }];
@@ -63,7 +67,7 @@ pub(super) fn situations<'d>(
 }
 
 /// Situations in which a condition does not hold, though it does when nothing is known.
-fn failing(condition: &Condition, usual: &Context) -> Vec<Situation> {
+fn failing(condition: &PolicyCondition, usual: &Context) -> Vec<RequestSituation> {
     if !condition.holds(usual) {
         return Vec::new();
     }
@@ -82,7 +86,7 @@ fn failing(condition: &Condition, usual: &Context) -> Vec<Situation> {
     let situation = |value: String| {
         let mut context = usual.clone();
         context.set(condition.key.as_str(), [value.as_str()]);
-        Situation {
+        RequestSituation {
             context,
             when: vec![(condition.key.to_string(), value)],
         }
@@ -91,8 +95,8 @@ fn failing(condition: &Condition, usual: &Context) -> Vec<Situation> {
 }
 
 /// A situation in which a statement's conditions hold, by the `nth` value of each where it has as many.
-fn holding(statement: &Statement, nth: usize, usual: &Context) -> Situation {
-    let mut situation = Situation {
+fn holding(statement: &Statement, nth: usize, usual: &Context) -> RequestSituation {
+    let mut situation = RequestSituation {
         context: usual.clone(),
         when: Vec::new(),
     };

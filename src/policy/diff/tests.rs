@@ -43,10 +43,10 @@ fn document(statements: &[&str]) -> Document {
 fn told(before: &[&str], after: &[&str]) -> String {
     let difference = diff(&[document(before)], &[document(after)]);
     assert!(!difference.cut);
-    let line = |change: &Change| {
+    let line = |change: &ActionChange| {
         let sign = match change.verdict {
-            Became::Allowed => "+",
-            Became::Denied => "-",
+            PermissionChange::Allowed => "+",
+            PermissionChange::Denied => "-",
         };
         let part = if change.whole { "" } else { "part of " };
         let when: Vec<String> = change
@@ -227,7 +227,7 @@ fn several_documents_are_one_side() {
         document(&["allow iot:Publish topic/b"]),
     ];
     let whole = [document(&["allow iot:Publish topic/a topic/b"])];
-    assert_eq!(diff(&parts, &whole), Difference::default());
+    assert_eq!(diff(&parts, &whole), PolicyDifference::default());
     assert_eq!(diff(&parts[..1], &whole).changes.len(), 1);
     assert_eq!(diff(&[], &whole).changes.len(), 2);
 }
@@ -264,7 +264,7 @@ fn names() -> Vec<String> {
 fn allowed(document: &Document, resource: &str) -> bool {
     let request = Request {
         action: "iot:Publish",
-        resource: Arn::new(resource),
+        resource: ResourceArn::new(resource),
         context: &Context::default(),
     };
     decide([document], &request).is_allowed()
@@ -282,14 +282,14 @@ proptest! {
         prop_assert!(!difference.cut);
         for change in &difference.changes {
             let became = allowed(&after, &change.example);
-            prop_assert_eq!(became, change.verdict == Became::Allowed, "{}", change.example);
+            prop_assert_eq!(became, change.verdict == PermissionChange::Allowed, "{}", change.example);
             prop_assert_ne!(became, allowed(&before, &change.example), "{}", change.example);
         }
         for name in names() {
             let resource = format!("{ARN}topic/{name}");
             let verdict = match (allowed(&before, &resource), allowed(&after, &resource)) {
-                (false, true) => Became::Allowed,
-                (true, false) => Became::Denied,
+                (false, true) => PermissionChange::Allowed,
+                (true, false) => PermissionChange::Denied,
                 _ => continue,
             };
             prop_assert!(

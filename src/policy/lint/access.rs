@@ -1,12 +1,12 @@
 //! Access to much more than a client's own.
 
-use super::{Level, Lint, Rule, may_be, named};
+use super::{FindingLevel, LintContext, LintRule, may_be, named};
 use crate::policy::action::{ACTIONS, ANY};
-use crate::policy::document::{Effect, Listed, Resource, Statement};
+use crate::policy::document::{Effect, ElementList, ResourcePattern, Statement};
 
-pub(super) static BROAD_ACCESS: Rule = Rule {
+pub(super) static BROAD_ACCESS: LintRule = LintRule {
     code: "ALLOWS_BROAD_ACCESS_TO_IOT_DATA_PLANE_ACTIONS",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "whoever gets hold of one client's credentials reaches all clients",
     fix: "name the client's own topics, filters and things; wildcards belong behind what is its own",
 };
@@ -22,13 +22,13 @@ const OTHERS: [&str; 3] = [
     "iot:AssumeRoleWithCertificate",
 ];
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     for (document, statement) in lint.statements() {
         if statement.effect != Effect::Allow {
             continue;
         }
         match &statement.resources {
-            Listed::Only(resources) => {
+            ElementList::Only(resources) => {
                 for resource in resources {
                     let actions = broad(statement, |action, kind| {
                         may_be(resource, kind) && is_broad(resource, action, kind)
@@ -43,7 +43,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
                     }
                 }
             }
-            Listed::AllBut(_) => {
+            ElementList::AllBut(_) => {
                 let actions = broad(statement, |_, _| true);
                 if !actions.is_empty() {
                     let message =
@@ -65,7 +65,7 @@ fn broad(statement: &Statement, too_much: impl Fn(&str, &str) -> bool) -> Vec<&'
 }
 
 /// Whether the name begins with a wildcard, or has one in the place of a thing.
-fn is_broad(resource: &Resource, action: &str, kind: &str) -> bool {
+fn is_broad(resource: &ResourcePattern, action: &str, kind: &str) -> bool {
     let Some(named) = named(resource) else {
         return true;
     };

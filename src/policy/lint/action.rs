@@ -1,17 +1,17 @@
 //! Actions that do not exist.
 
-use super::{Level, Lint, Rule};
+use super::{FindingLevel, LintContext, LintRule};
 use crate::policy::action::{ACTIONS, control_plane, is_foreign, is_known, kind_of, nearest};
 use crate::policy::document::Statement;
 
-pub(super) static UNKNOWN_ACTION: Rule = Rule {
+pub(super) static UNKNOWN_ACTION: LintRule = LintRule {
     code: "unknown-action",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "no request has this action, so that nothing is allowed or denied by it",
     fix: "write an action of the service authorization reference, \"Actions defined by AWS IoT\"",
 };
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     for (document, statement) in lint.statements() {
         for action in statement.actions.listed() {
             if !is_known(action) {

@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use super::{Level, Lint, Rule};
-use crate::policy::condition::Condition;
+use super::{FindingLevel, LintContext, LintRule};
+use crate::policy::condition::PolicyCondition;
 use crate::policy::context::Context;
 use crate::policy::document::Statement;
-use crate::policy::operator::{Family, Operator, Set};
+use crate::policy::operator::{ConditionOperator, OperatorFamily, SetOperator};
 
-pub(super) static IMPOSSIBLE: Rule = Rule {
+pub(super) static IMPOSSIBLE: LintRule = LintRule {
     code: "impossible-condition",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "no request meets the condition, so that its statement, or this value, has no effect",
     fix: "correct the value, or take the condition out",
 };
@@ -27,7 +27,7 @@ const SEVERAL_VALUES: [&str; 5] = [
     ":amr",
 ];
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     for (document, statement) in lint.statements() {
         for condition in &statement.conditions {
             if let Some(message) = alone(condition).or_else(|| together(condition, statement)) {
@@ -38,11 +38,12 @@ pub(super) fn check(lint: &mut Lint<'_>) {
 }
 
 /// What is wrong with a condition by itself.
-fn alone(condition: &Condition) -> Option<String> {
+fn alone(condition: &PolicyCondition) -> Option<String> {
     let (name, key) = (&condition.operator, &condition.key);
-    let operator = Operator::parse(name)?;
-    let positive = !operator.negated && !operator.if_exists && operator.family != Family::Null;
-    if positive && condition.values.is_empty() && operator.set != Set::ForAllValues {
+    let operator = ConditionOperator::parse(name)?;
+    let positive =
+        !operator.negated && !operator.if_exists && operator.family != OperatorFamily::Null;
+    if positive && condition.values.is_empty() && operator.set != SetOperator::ForAllValues {
         return Some(format!(
             "`{name}` on `{key}` has no value, so that it never holds"
         ));
@@ -53,7 +54,7 @@ fn alone(condition: &Condition) -> Option<String> {
         return None;
     }
     match (key.lower(), operator.family) {
-        ("iot:connectattributes", Family::Text | Family::TextLike) => {
+        ("iot:connectattributes", OperatorFamily::Text | OperatorFamily::TextLike) => {
             let value = plain.find(|value| !CONNECT_ATTRIBUTES.contains(value))?;
             let likeness =
                 |known: &&str| strsim::jaro_winkler(&value.to_lowercase(), &known.to_lowercase());
@@ -67,7 +68,7 @@ fn alone(condition: &Condition) -> Option<String> {
             );
             Some(format!("`{value}` is no value of `{key}`; {help}"))
         }
-        ("aws:sourceip", Family::Text) => {
+        ("aws:sourceip", OperatorFamily::Text) => {
             let value = plain.find(|value| value.parse::<IpAddr>().is_err())?;
             Some(format!(
                 "`{value}` is no address, and `{name}` compares texts; use IpAddress for blocks"
@@ -78,9 +79,9 @@ fn alone(condition: &Condition) -> Option<String> {
 }
 
 /// Whether none of the values that a condition wants meets the other conditions on its key.
-fn together(condition: &Condition, statement: &Statement) -> Option<String> {
+fn together(condition: &PolicyCondition, statement: &Statement) -> Option<String> {
     let key = condition.key.lower();
-    let exact = Operator::parse(&condition.operator).is_some_and(is_exact);
+    let exact = ConditionOperator::parse(&condition.operator).is_some_and(is_exact);
     let several = SEVERAL_VALUES.iter().any(|part| key.contains(part));
     let others = || {
         statement
@@ -88,7 +89,7 @@ fn together(condition: &Condition, statement: &Statement) -> Option<String> {
             .iter()
             .filter(|other| other.key.lower() == key)
     };
-    let open = |condition: &Condition| condition.variables().next().is_some();
+    let open = |condition: &PolicyCondition| condition.variables().next().is_some();
     if !exact || several || others().count() < 2 || others().any(open) {
         return None;
     }
@@ -109,10 +110,10 @@ fn together(condition: &Condition, statement: &Statement) -> Option<String> {
 }
 
 /// Whether an operator holds for the values that it names, and for no other.
-fn is_exact(operator: Operator) -> bool {
+fn is_exact(operator: ConditionOperator) -> bool {
     let family = matches!(
         operator.family,
-        Family::Text | Family::Bool | Family::Binary
+        OperatorFamily::Text | OperatorFamily::Bool | OperatorFamily::Binary
     );
-    family && operator.set == Set::None && !operator.negated && !operator.if_exists
+    family && operator.set == SetOperator::None && !operator.negated && !operator.if_exists
 }

@@ -1,28 +1,28 @@
 //! Who may connect as whom.
 
-use super::{Level, Lint, Rule};
-use crate::policy::arn::Arn;
+use super::{FindingLevel, LintContext, LintRule};
+use crate::policy::arn::ResourceArn;
 use crate::policy::context::Context;
-use crate::policy::document::{Effect, Listed, Resource, Statement};
+use crate::policy::document::{Effect, ElementList, ResourcePattern, Statement};
 use crate::policy::scope::Kind;
 
-pub(super) static ANY_CLIENT: Rule = Rule {
+pub(super) static ANY_CLIENT: LintRule = LintRule {
     code: "connect-as-anybody",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "IoT Core ends the connection of whoever has the client id, and hands over its session",
     fix: "allow the client's own ids: client/ID and client/ID-*",
 };
 
-pub(super) static OWN_CLIENT_ID: Rule = Rule {
+pub(super) static OWN_CLIENT_ID: LintRule = LintRule {
     code: "connect-by-client-id-variable",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "the client id is what the client says, so that ${iot:ClientId} is every client id",
     fix: "name the client id, or use ${iot:Connection.Thing.ThingName} with the condition iot:Connection.Thing.IsAttached",
 };
 
-pub(super) static CLIENT_ID_AS_WILDCARD: Rule = Rule {
+pub(super) static CLIENT_ID_AS_WILDCARD: LintRule = LintRule {
     code: "client-id-as-wildcard",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "a client that connects as `+` subscribes to everybody's in place of its own",
     fix: "allow client ids that are bound to the principal, so that none of them is `+` or `#`",
 };
@@ -30,7 +30,7 @@ pub(super) static CLIENT_ID_AS_WILDCARD: Rule = Rule {
 /// Client ids that have nothing in common, as nobody would choose them.
 const PROBES: [&str; 2] = ["~7", "q.Z"];
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     let mut as_wildcard = false;
     for (document, statement) in lint.statements() {
         if !allows(statement, "iot:Connect") {
@@ -38,17 +38,17 @@ pub(super) fn check(lint: &mut Lint<'_>) {
         }
         as_wildcard |= !is_bound(statement) && matches_all(&statement.resources, &["+"]);
         match &statement.resources {
-            Listed::AllBut(_)
+            ElementList::AllBut(_)
                 if matches_all(&statement.resources, &PROBES) && !is_bound(statement) =>
             {
                 let message =
                     "NotResource allows iot:Connect with every other client id".to_owned();
                 lint.add(&ANY_CLIENT, document, statement.at, message);
             }
-            Listed::AllBut(_) => {}
-            Listed::Only(resources) => {
+            ElementList::AllBut(_) => {}
+            ElementList::Only(resources) => {
                 for resource in resources {
-                    let one = Listed::Only(vec![resource.clone()]);
+                    let one = ElementList::Only(vec![resource.clone()]);
                     if !matches_all(&one, &PROBES) || is_bound(statement) {
                         continue;
                     }
@@ -73,7 +73,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
 }
 
 /// Filters in which a client id stands alone in a level, so that a client called `+` makes a wildcard of it.
-fn filters_with_client_id(lint: &mut Lint<'_>) {
+fn filters_with_client_id(lint: &mut LintContext<'_>) {
     for (document, statement) in lint.statements() {
         if !allows(statement, "iot:Subscribe") {
             continue;
@@ -100,12 +100,12 @@ fn allows(statement: &Statement, action: &str) -> bool {
 }
 
 /// Whether resources mean each of some client ids, when clients connect with them.
-fn matches_all(resources: &Listed<Resource>, clients: &[&str]) -> bool {
+fn matches_all(resources: &ElementList<ResourcePattern>, clients: &[&str]) -> bool {
     clients.iter().all(|client| {
         let context = Context::of_client(client);
         resources.means(|resource| {
             let name = super::scope_of(resource).arn(Kind::Client, client);
-            resource.matches(&Arn::new(&name), &context)
+            resource.matches(&ResourceArn::new(&name), &context)
         })
     })
 }

@@ -1,41 +1,41 @@
 //! What is delivered of what may be subscribed to.
 
-use super::{Level, Lint, Rule, instance, may_be, named, scope_of};
+use super::{FindingLevel, LintContext, LintRule, instance, may_be, named, scope_of};
 use crate::channel::filter::Filter;
-use crate::policy::arn::Arn;
+use crate::policy::arn::ResourceArn;
 use crate::policy::context::Context;
-use crate::policy::document::{Document, Effect, Listed, Resource, Statement};
+use crate::policy::document::{Document, Effect, ElementList, ResourcePattern, Statement};
 use crate::policy::scope::Kind;
 
-pub(super) static SUBSCRIBE_WITHOUT_RECEIVE: Rule = Rule {
+pub(super) static SUBSCRIBE_WITHOUT_RECEIVE: LintRule = LintRule {
     code: "subscribe-without-receive",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "every delivery is checked against iot:Receive, so that the subscription stays silent",
     fix: "allow iot:Receive on topic/… for the same topics",
 };
 
-pub(super) static BROAD_RECEIVE: Rule = Rule {
+pub(super) static BROAD_RECEIVE: LintRule = LintRule {
     code: "receive-on-everything",
-    level: Level::Warning,
+    level: FindingLevel::Warning,
     reason: "there is no server-side unsubscribe: when a grant is taken away, only iot:Receive ends the deliveries",
     fix: "allow iot:Receive on the topics that may be subscribed to",
 };
 
-pub(super) static RECEIVE_WITHOUT_SUBSCRIBE: Rule = Rule {
+pub(super) static RECEIVE_WITHOUT_SUBSCRIBE: LintRule = LintRule {
     code: "receive-without-subscribe",
-    level: Level::Warning,
+    level: FindingLevel::Warning,
     reason: "messages come by subscriptions; without one that matches, only direct messages are received",
     fix: "allow iot:Subscribe on topicfilter/… for the same topics, or lint it together with the policy that does",
 };
 
-pub(super) static RETAIN_WITHOUT_PUBLISH: Rule = Rule {
+pub(super) static RETAIN_WITHOUT_PUBLISH: LintRule = LintRule {
     code: "retain-without-publish",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "a retained message is checked against iot:Publish and iot:RetainPublish, so that this alone allows none",
     fix: "allow iot:Publish on the same topics",
 };
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     let (documents, context) = lint.unconditional();
     let filters = subscribable(&documents, &context);
     for (document, statement) in lint.statements() {
@@ -59,7 +59,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             let heard = receivable(&documents, &context, resource);
             let brings = |topic: &String| {
                 let filter_of_topic = scope_of(resource).arn(Kind::TopicFilter, topic);
-                resource.matches(&Arn::new(&filter_of_topic), &context)
+                resource.matches(&ResourceArn::new(&filter_of_topic), &context)
                     || Filter::parse(&filter).is_ok_and(|filter| filter.matches(topic))
             };
             let name = scope_of(resource).arn(Kind::Topic, &topic);
@@ -95,14 +95,14 @@ fn topic_under(filter: &str) -> String {
 }
 
 /// A topic of each pattern that iot:Receive is allowed on.
-fn receivable(documents: &[Document], context: &Context, near: &Resource) -> Vec<String> {
+fn receivable(documents: &[Document], context: &Context, near: &ResourcePattern) -> Vec<String> {
     let statements = documents.iter().flat_map(|document| &document.statements);
     let receiving = statements.filter(|statement| allows(statement, "iot:Receive"));
     let resources = receiving.flat_map(|statement| match &statement.resources {
-        Listed::Only(resources) => resources.as_slice(),
-        Listed::AllBut(_) => &[],
+        ElementList::Only(resources) => resources.as_slice(),
+        ElementList::AllBut(_) => &[],
     });
-    let same_scope = |resource: &&Resource| scope_of(resource) == scope_of(near);
+    let same_scope = |resource: &&ResourcePattern| scope_of(resource) == scope_of(near);
     let topics = resources
         .filter(same_scope)
         .filter_map(|resource| instance(resource, context))
@@ -112,7 +112,7 @@ fn receivable(documents: &[Document], context: &Context, near: &Resource) -> Vec
 }
 
 fn may_receive(documents: &[Document], context: &Context, topic: &str) -> bool {
-    let topic = Arn::new(topic);
+    let topic = ResourceArn::new(topic);
     let statements = documents.iter().flat_map(|document| &document.statements);
     let mut receiving = statements.filter(|statement| allows(statement, "iot:Receive"));
     receiving.any(|statement| {
@@ -123,7 +123,10 @@ fn may_receive(documents: &[Document], context: &Context, topic: &str) -> bool {
 }
 
 /// The filters that may be subscribed to, each with its pattern.
-fn subscribable<'d>(documents: &'d [Document], context: &Context) -> Vec<(&'d Resource, String)> {
+fn subscribable<'d>(
+    documents: &'d [Document],
+    context: &Context,
+) -> Vec<(&'d ResourcePattern, String)> {
     let statements = documents.iter().flat_map(|document| &document.statements);
     let subscribing = statements.filter(|statement| allows(statement, "iot:Subscribe"));
     let resources = subscribing.flat_map(|statement| statement.resources.listed());
@@ -138,13 +141,13 @@ fn subscribable<'d>(documents: &'d [Document], context: &Context) -> Vec<(&'d Re
 
 /// Topics that may be received from, and that no subscription brings.
 fn without_subscribe(
-    lint: &mut Lint<'_>,
+    lint: &mut LintContext<'_>,
     document: usize,
     statement: &Statement,
-    filters: &[(&Resource, String)],
+    filters: &[(&ResourcePattern, String)],
     context: &Context,
 ) {
-    let Listed::Only(resources) = &statement.resources else {
+    let ElementList::Only(resources) = &statement.resources else {
         return;
     };
     for resource in resources {
@@ -152,12 +155,12 @@ fn without_subscribe(
         let Some(topic) = instance(resource, context).filter(|_| is_topic) else {
             continue;
         };
-        let brings = |(pattern, filter): &(&Resource, String)| {
+        let brings = |(pattern, filter): &(&ResourcePattern, String)| {
             let scope = scope_of(resource);
             let own = scope.arn(Kind::TopicFilter, &topic);
             let under = scope.arn(Kind::Topic, &topic_under(filter));
-            pattern.matches(&Arn::new(&own), context)
-                || resource.matches(&Arn::new(&under), context)
+            pattern.matches(&ResourceArn::new(&own), context)
+                || resource.matches(&ResourceArn::new(&under), context)
                 || Filter::parse(filter).is_ok_and(|filter| filter.matches(&topic))
         };
         if !filters.iter().any(brings) {
@@ -172,7 +175,7 @@ fn without_subscribe(
 
 /// Topics that may be retained on, and not published to.
 fn without_publish(
-    lint: &mut Lint<'_>,
+    lint: &mut LintContext<'_>,
     document: usize,
     statement: &Statement,
     documents: &[Document],
@@ -186,16 +189,16 @@ fn without_publish(
         let own = scope_of(resource).arn(Kind::Topic, &topic);
         let publishing = |statement: &&Statement| allows(statement, "iot:Publish");
         // A narrower pattern of iot:Publish is enough for some of the topics.
-        let some = |other: &Resource| {
-            other.matches(&Arn::new(&own), context)
+        let some = |other: &ResourcePattern| {
+            other.matches(&ResourceArn::new(&own), context)
                 || instance(other, context).is_some_and(|name| {
                     let name = scope_of(other).arn(Kind::Topic, &name);
-                    resource.matches(&Arn::new(&name), context)
+                    resource.matches(&ResourceArn::new(&name), context)
                 })
         };
         let may = |statement: &Statement| match &statement.resources {
-            Listed::Only(resources) => resources.iter().any(some),
-            Listed::AllBut(_) => true,
+            ElementList::Only(resources) => resources.iter().any(some),
+            ElementList::AllBut(_) => true,
         };
         if !statements().filter(publishing).any(may) {
             let message = format!(
@@ -207,7 +210,7 @@ fn without_publish(
     }
 }
 
-fn broad_receive(lint: &mut Lint<'_>, document: usize, statement: &Statement) {
+fn broad_receive(lint: &mut LintContext<'_>, document: usize, statement: &Statement) {
     for resource in statement.resources.listed() {
         let everything = named(resource).is_none_or(|named| {
             !named.whole.starts_with("topic/") || named.name.starts_with(['*', '?'])
@@ -215,7 +218,7 @@ fn broad_receive(lint: &mut Lint<'_>, document: usize, statement: &Statement) {
         // NotResource is how AWS's examples keep topics out.
         let only = matches!(
             statement.resources,
-            crate::policy::document::Listed::Only(_)
+            crate::policy::document::ElementList::Only(_)
         );
         if only && everything && may_be(resource, "topic") {
             let message = format!("`{}` allows iot:Receive on every topic", resource.text);

@@ -4,41 +4,41 @@
 //! wider filter.
 
 use super::impossible::has_mqtt_wildcard;
-use super::{Level, Lint, Rule, instance, named, scope_of};
+use super::{FindingLevel, LintContext, LintRule, instance, named, scope_of};
 use crate::channel::filter::Filter;
-use crate::policy::document::{Effect, Listed, Resource, Statement};
+use crate::policy::document::{Effect, ElementList, ResourcePattern, Statement};
 use crate::policy::evaluate::Verdict;
 use crate::policy::simulate::Simulation;
 
-pub(super) static MQTT_WILDCARDS: Rule = Rule {
+pub(super) static MQTT_WILDCARDS: LintRule = LintRule {
     code: "POLICY_CONTAINS_MQTT_WILDCARDS_IN_DENY_STATEMENT",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "`+` and `#` mean nothing in a policy: only a request that has these very characters is denied",
     fix: "deny with `*`, and deny iot:Receive on the topics",
 };
 
-pub(super) static WALKED_AROUND: Rule = Rule {
+pub(super) static WALKED_AROUND: LintRule = LintRule {
     code: "TOPIC_FILTERS_INTENDED_TO_DENY_ALLOWED_USING_WILDCARDS",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "a wider filter is another text, which the deny does not match, and brings the same messages",
     fix: "deny iot:Receive on the topics as well",
 };
 
-pub(super) static SUBSCRIBE_ALONE: Rule = Rule {
+pub(super) static SUBSCRIBE_ALONE: LintRule = LintRule {
     code: "deny-subscribe-alone",
-    level: Level::Warning,
+    level: FindingLevel::Warning,
     reason: "other policies of the client may allow a wider filter, which brings the same messages",
     fix: "deny iot:Receive on the topics as well",
 };
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     let (documents, context) = lint.unconditional();
     for (document, statement) in lint.statements() {
         if statement.effect != Effect::Deny {
             continue;
         }
         for resource in statement.resources.listed() {
-            let only = matches!(statement.resources, Listed::Only(_));
+            let only = matches!(statement.resources, ElementList::Only(_));
             if only && has_mqtt_wildcard(resource) {
                 let message = format!(
                     "the deny on `{}` means `+` and `#` as characters",
@@ -81,9 +81,9 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     }
 }
 
-fn denies_subscribing(statement: &Statement, resource: &Resource) -> bool {
+fn denies_subscribing(statement: &Statement, resource: &ResourcePattern) -> bool {
     let filter = named(resource).is_some_and(|named| named.whole.starts_with("topicfilter/"));
-    let only = matches!(statement.resources, Listed::Only(_));
+    let only = matches!(statement.resources, ElementList::Only(_));
     only && filter
         && statement
             .actions

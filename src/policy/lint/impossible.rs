@@ -5,46 +5,46 @@
 
 use super::action::kinds;
 use super::leftover::leftover;
-use super::{Level, Lint, Rule, may_be, named, scope_of};
-use crate::event::pattern::tree::Position;
+use super::{FindingLevel, LintContext, LintRule, may_be, named, scope_of};
+use crate::event::pattern::tree::TextPosition;
 use crate::policy::action::ANY;
-use crate::policy::arn::Arn;
+use crate::policy::arn::ResourceArn;
 use crate::policy::context::Context;
-use crate::policy::document::{Document, Effect, Listed, Resource, Statement};
-use crate::policy::glob::{Glob, Syntax};
+use crate::policy::document::{Document, Effect, ElementList, ResourcePattern, Statement};
+use crate::policy::glob::{Glob, GlobSyntax};
 use crate::policy::misfit::{self, NameMisfit};
 
-pub(super) static ARN: Rule = Rule {
+pub(super) static ARN: LintRule = LintRule {
     code: "arn-matches-nothing",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "no resource has such a name, so that nothing is allowed or denied",
     fix: "write arn:aws:iot:REGION:ACCOUNT:client/…, topic/… or topicfilter/…",
 };
 
-pub(super) static MQTT_WILDCARD: Rule = Rule {
+pub(super) static MQTT_WILDCARD: LintRule = LintRule {
     code: "mqtt-wildcard-in-topic",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "`+` and `#` are characters like others in a policy, and no topic has them, so that nothing is meant",
     fix: "write `*` in place of `+` and `#`",
 };
 
-pub(super) static NAME: Rule = Rule {
+pub(super) static NAME: LintRule = LintRule {
     code: "impossible-name",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "MQTT or a limit of IoT Core rules the name out, so that nothing is allowed or denied",
     fix: "topics and filters have at most 7 slashes and 256 bytes, client ids 128 bytes",
 };
 
-pub(super) static EMPTY: Rule = Rule {
+pub(super) static EMPTY: LintRule = LintRule {
     code: "allows-nothing",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "what no statement allows is denied: clients with this policy alone cannot even connect",
     fix: "add statements; to take permissions back, detach the policy with `policy revoke`",
 };
 
-pub(super) static DECIDES_NOTHING: Rule = Rule {
+pub(super) static DECIDES_NOTHING: LintRule = LintRule {
     code: "decides-nothing",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "no request has one of the actions on one of the resources, so that the statement has no effect",
     fix: "give each action a resource of its kind, or take the statement out",
 };
@@ -52,7 +52,7 @@ pub(super) static DECIDES_NOTHING: Rule = Rule {
 /// Names that have nothing in common, so that a pattern which matches both matches everything.
 const PROBES: [&str; 2] = ["~7", "q.Z"];
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     for (document, statement) in lint.statements() {
         for resource in statement.resources.listed() {
             resource_fits(lint, document, statement, resource);
@@ -61,7 +61,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
 }
 
 /// What remains when all other rules have been asked: whole statements, and documents without any.
-pub(super) fn check_statements(lint: &mut Lint<'_>) {
+pub(super) fn check_statements(lint: &mut LintContext<'_>) {
     for (index, source) in lint.sources.iter().enumerate() {
         if source.document.statements.is_empty() {
             let message = "the policy has no statement".to_owned();
@@ -74,11 +74,11 @@ pub(super) fn check_statements(lint: &mut Lint<'_>) {
         .filter(|statement| statement.effect == Effect::Deny && statement.conditions.is_empty())
         .collect();
     for (document, statement) in lint.statements() {
-        let reported = |at: Position| {
+        let reported = |at: TextPosition| {
             lint.found.iter().any(|finding| {
                 finding.document == document
                     && finding.at == at
-                    && finding.rule.level == Level::Error
+                    && finding.rule.level == FindingLevel::Error
             })
         };
         let mut places = statement.actions.listed().iter().map(|action| action.at);
@@ -108,8 +108,8 @@ pub(super) fn check_statements(lint: &mut Lint<'_>) {
 }
 
 /// Where a text begins.
-fn begin(text: &str) -> Position {
-    let mut at = Position { line: 1, column: 1 };
+fn begin(text: &str) -> TextPosition {
+    let mut at = TextPosition { line: 1, column: 1 };
     for c in text.chars().take_while(|c| c.is_whitespace()) {
         match c {
             '\n' => (at.line, at.column) = (at.line + 1, 1),
@@ -119,7 +119,12 @@ fn begin(text: &str) -> Position {
     at
 }
 
-fn resource_fits(lint: &mut Lint<'_>, document: usize, statement: &Statement, resource: &Resource) {
+fn resource_fits(
+    lint: &mut LintContext<'_>,
+    document: usize,
+    statement: &Statement,
+    resource: &ResourcePattern,
+) {
     let text = &resource.text;
     if leftover(text).is_some() {
         // It is no name yet.
@@ -139,7 +144,7 @@ fn resource_fits(lint: &mut Lint<'_>, document: usize, statement: &Statement, re
         // A deny has a rule of Device Defender's for it.
         Some((_, NameMisfit::MqttWildcard(_)))
             if statement.effect == Effect::Deny
-                && matches!(statement.resources, Listed::Only(_)) => {}
+                && matches!(statement.resources, ElementList::Only(_)) => {}
         Some((_, NameMisfit::MqttWildcard(c))) => {
             let message = format!("`{text}` matches nothing: no topic has `{c}`");
             lint.add(&MQTT_WILDCARD, document, resource.at, message);
@@ -162,7 +167,7 @@ fn resource_fits(lint: &mut Lint<'_>, document: usize, statement: &Statement, re
 }
 
 /// What keeps a resource's name from being a request's, with the kind that it is of.
-fn name_misfit(resource: &Resource) -> Option<(&'static str, NameMisfit)> {
+fn name_misfit(resource: &ResourcePattern) -> Option<(&'static str, NameMisfit)> {
     let whole = named(resource)?.whole;
     let kinds = ["topic", "topicfilter", "client", "thing"];
     let kind = kinds.into_iter().find(|kind| {
@@ -181,13 +186,15 @@ fn may_decide(statement: &Statement) -> bool {
         return true;
     };
     kinds.iter().any(|kind| match &statement.resources {
-        Listed::Only(resources) => resources.iter().any(|resource| may_match(resource, kind)),
-        Listed::AllBut(left_out) => !left_out.iter().any(|resource| matches_all(resource, kind)),
+        ElementList::Only(resources) => resources.iter().any(|resource| may_match(resource, kind)),
+        ElementList::AllBut(left_out) => {
+            !left_out.iter().any(|resource| matches_all(resource, kind))
+        }
     })
 }
 
 /// Whether a resource of a kind can match a pattern.
-fn may_match(resource: &Resource, kind: &str) -> bool {
+fn may_match(resource: &ResourcePattern, kind: &str) -> bool {
     if kind == ANY {
         // Checked against `*`; the API reference shows resources that name more, which stay allowed.
         return misfit::arn(&resource.text).is_none();
@@ -195,7 +202,7 @@ fn may_match(resource: &Resource, kind: &str) -> bool {
     let is_iot = match resource.text.split(':').nth(2) {
         Some(service) => Glob::parse(
             service,
-            Syntax {
+            GlobSyntax {
                 wildcards: true,
                 variables: false,
             },
@@ -210,7 +217,7 @@ fn may_match(resource: &Resource, kind: &str) -> bool {
 }
 
 /// Whether a pattern matches every resource of a kind.
-fn matches_all(resource: &Resource, kind: &str) -> bool {
+fn matches_all(resource: &ResourcePattern, kind: &str) -> bool {
     let open = |part: &str| part.chars().all(|c| c == '*');
     let parts = resource.text.split(':').skip(1).take(4);
     let everywhere = parts
@@ -220,16 +227,18 @@ fn matches_all(resource: &Resource, kind: &str) -> bool {
     everywhere
         && PROBES.iter().all(|probe| {
             let name = scope_of(resource).arn_of(&format!("{kind}/{probe}"));
-            resource.matches(&Arn::new(&name), &Context::default())
+            resource.matches(&ResourceArn::new(&name), &Context::default())
         })
 }
 
 /// Whether a deny takes in all that an allow means, by the texts of both.
 fn covers(deny: &Statement, allow: &Statement) -> bool {
-    let (Listed::Only(denied), Listed::Only(actions)) = (&deny.actions, &allow.actions) else {
+    let (ElementList::Only(denied), ElementList::Only(actions)) = (&deny.actions, &allow.actions)
+    else {
         return false;
     };
-    let (Listed::Only(closed), Listed::Only(resources)) = (&deny.resources, &allow.resources)
+    let (ElementList::Only(closed), ElementList::Only(resources)) =
+        (&deny.resources, &allow.resources)
     else {
         return false;
     };
@@ -245,7 +254,7 @@ fn covers(deny: &Statement, allow: &Statement) -> bool {
 
 /// Whether a pattern surely means all that another one means.
 fn includes(wide: &str, narrow: &str) -> bool {
-    let syntax = Syntax {
+    let syntax = GlobSyntax {
         wildcards: true,
         variables: false,
     };
@@ -260,7 +269,7 @@ pub fn allows_anything(documents: &[Document]) -> bool {
 }
 
 /// Whether a topic has a wildcard of MQTT, or a filter has one for a level.
-pub(super) fn has_mqtt_wildcard(resource: &Resource) -> bool {
+pub(super) fn has_mqtt_wildcard(resource: &ResourcePattern) -> bool {
     matches!(
         name_misfit(resource),
         Some((_, NameMisfit::MqttWildcard(_)))

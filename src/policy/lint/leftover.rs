@@ -4,18 +4,18 @@
 //! its own; Terraform writes `$${name}`; Jinja, Helm and Handlebars `{{name}}`; shells and people
 //! `<name>` and `%name%`.
 
-use super::{Level, Lint, Rule};
-use crate::event::pattern::tree::Position;
+use super::{FindingLevel, LintContext, LintRule};
+use crate::event::pattern::tree::TextPosition;
 use crate::policy::document::Statement;
 
-pub(super) static LEFTOVER: Rule = Rule {
+pub(super) static LEFTOVER: LintRule = LintRule {
     code: "template-left-behind",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "IoT Core takes a placeholder of another tool as text, or as a variable that never has a value",
     fix: "let the tool that owns the placeholder replace it, and check what it writes",
 };
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     for (document, statement) in lint.statements() {
         for (text, at) in texts(statement) {
             if let Some((placeholder, help)) = leftover(text) {
@@ -27,7 +27,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
 }
 
 /// The texts of a statement in which names are written.
-fn texts(statement: &Statement) -> impl Iterator<Item = (&str, Position)> {
+fn texts(statement: &Statement) -> impl Iterator<Item = (&str, TextPosition)> {
     let actions = statement.actions.listed().iter();
     let resources = statement.resources.listed().iter();
     let conditions = statement.conditions.iter().flat_map(|condition| {

@@ -18,18 +18,18 @@ mod sid;
 mod size;
 mod variable;
 
-use super::context::{Context, Principal};
-use super::document::{Document, Resource, Statement};
+use super::context::{ClientPrincipal, Context};
+use super::document::{Document, ResourcePattern, Statement};
 use super::scope::Scope;
-use crate::event::pattern::tree::Position;
+use crate::event::pattern::tree::TextPosition;
 
 /// A rule.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct LintRule {
     /// Its name in reports.
     pub code: &'static str,
     /// How grave a finding is.
-    pub level: Level,
+    pub level: FindingLevel,
     /// Why it matters, in one sentence.
     pub reason: &'static str,
     /// What to do, in one sentence.
@@ -38,7 +38,7 @@ pub struct Rule {
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum FindingLevel {
     /// It may be meant.
     Warning,
     /// Somebody gets more, or less, than can be meant.
@@ -46,7 +46,7 @@ pub enum Level {
 }
 
 /// All rules, in the order of their documentation.
-pub const RULES: [&Rule; 31] = [
+pub const RULES: [&LintRule; 31] = [
     &access::BROAD_ACCESS,
     &connect::ANY_CLIENT,
     &connect::OWN_CLIENT_ID,
@@ -82,20 +82,20 @@ pub const RULES: [&Rule; 31] = [
 
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct LintFinding {
     /// By which rule.
-    pub rule: &'static Rule,
+    pub rule: &'static LintRule,
     /// In which document, counted from 0.
     pub document: usize,
     /// Where.
-    pub at: Position,
+    pub at: TextPosition,
     /// One line.
     pub message: String,
 }
 
 /// A document and its text.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'s> {
+pub struct LintSource<'s> {
     /// The text, for its size.
     pub text: &'s str,
     /// What it says.
@@ -105,8 +105,8 @@ pub struct Source<'s> {
 /// Looks at documents that concern the same clients. `principal` is how these prove who they are, where that is known.
 ///
 /// Findings come in the order of documents and places.
-pub fn lint(sources: &[Source<'_>], principal: Option<Principal>) -> Vec<Finding> {
-    let mut lint = Lint {
+pub fn lint(sources: &[LintSource<'_>], principal: Option<ClientPrincipal>) -> Vec<LintFinding> {
+    let mut lint = LintContext {
         sources,
         principal,
         found: Vec::new(),
@@ -131,13 +131,13 @@ pub fn lint(sources: &[Source<'_>], principal: Option<Principal>) -> Vec<Finding
 }
 
 /// What the rules look at, and what they have found.
-struct Lint<'s> {
-    sources: &'s [Source<'s>],
-    principal: Option<Principal>,
-    found: Vec<Finding>,
+struct LintContext<'s> {
+    sources: &'s [LintSource<'s>],
+    principal: Option<ClientPrincipal>,
+    found: Vec<LintFinding>,
 }
 
-impl<'s> Lint<'s> {
+impl<'s> LintContext<'s> {
     /// All statements, each with its document's place.
     fn statements(&self) -> impl Iterator<Item = (usize, &'s Statement)> + use<'s> {
         let sources = self.sources.iter().enumerate();
@@ -150,8 +150,8 @@ impl<'s> Lint<'s> {
         })
     }
 
-    fn add(&mut self, rule: &'static Rule, document: usize, at: Position, message: String) {
-        self.found.push(Finding {
+    fn add(&mut self, rule: &'static LintRule, document: usize, at: TextPosition, message: String) {
+        self.found.push(LintFinding {
             rule,
             document,
             at,
@@ -178,7 +178,7 @@ impl<'s> Lint<'s> {
                 .resources
                 .listed()
                 .iter()
-                .flat_map(Resource::variables)
+                .flat_map(ResourcePattern::variables)
             {
                 keys += 1;
                 context.set(key.as_str(), [format!("{ANY}{keys}")]);
@@ -192,7 +192,7 @@ impl<'s> Lint<'s> {
 const ANY: &str = "any";
 
 /// A resource's kind and name, as written: what stands after the fifth colon, cut at the first slash.
-struct Named<'r> {
+struct NamedResource<'r> {
     region: &'r str,
     account: &'r str,
     /// Such as `topic/a/*`.
@@ -202,10 +202,10 @@ struct Named<'r> {
 }
 
 /// A resource's parts; `None` when a wildcard goes on past them, as in `*`.
-fn named(resource: &Resource) -> Option<Named<'_>> {
+fn named(resource: &ResourcePattern) -> Option<NamedResource<'_>> {
     let mut parts = resource.text.splitn(6, ':').skip(3);
     let (region, account, whole) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(Named {
+    Some(NamedResource {
         region,
         account,
         whole,
@@ -213,7 +213,7 @@ fn named(resource: &Resource) -> Option<Named<'_>> {
     })
 }
 
-impl Named<'_> {
+impl NamedResource<'_> {
     /// Whether it may name a resource of a kind.
     fn may_be(&self, kind: &str) -> bool {
         let fixed = self.whole.find(['*', '?', '$']).unwrap_or(self.whole.len());
@@ -227,12 +227,12 @@ impl Named<'_> {
 }
 
 /// Whether a resource may be of a kind.
-fn may_be(resource: &Resource, kind: &str) -> bool {
+fn may_be(resource: &ResourcePattern, kind: &str) -> bool {
     named(resource).is_none_or(|named| named.may_be(kind))
 }
 
 /// The scope that a resource names, with parts of AWS's examples where it leaves them open.
-fn scope_of(resource: &Resource) -> Scope {
+fn scope_of(resource: &ResourcePattern) -> Scope {
     let mut scope = Scope::default();
     let mut parts = resource.text.splitn(6, ':').skip(1);
     let mut set = |part: &mut Box<str>| {
@@ -252,7 +252,7 @@ fn scope_of(resource: &Resource) -> Scope {
 }
 
 /// A name that a resource means, its variables as in `context` and its wildcards filled; without what stands before the first slash.
-fn instance(resource: &Resource, context: &Context) -> Option<String> {
+fn instance(resource: &ResourcePattern, context: &Context) -> Option<String> {
     let text = resource.sample(ANY, context)?;
     text.split_once('/').map(|(_, name)| name.to_owned())
 }

@@ -1,46 +1,46 @@
 //! Resources that no request is ever about.
 
-use super::{Level, Lint, Rule, may_be, named};
+use super::{FindingLevel, LintContext, LintRule, may_be, named};
 use crate::policy::action::{ANY, kind_of};
-use crate::policy::document::{Listed, Resource, Statement};
+use crate::policy::document::{ElementList, ResourcePattern, Statement};
 use crate::policy::misfit;
 
-pub(super) static SUBSCRIBE_ON_TOPIC: Rule = Rule {
+pub(super) static SUBSCRIBE_ON_TOPIC: LintRule = LintRule {
     code: "subscribe-on-topic",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "iot:Subscribe is checked against topicfilter/…, so that nothing is allowed or denied",
     fix: "write topicfilter/ in place of topic/ for iot:Subscribe",
 };
 
-pub(super) static RECEIVE_ON_TOPICFILTER: Rule = Rule {
+pub(super) static RECEIVE_ON_TOPICFILTER: LintRule = LintRule {
     code: "receive-on-topicfilter",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "publishing and receiving are checked against topic/…, so that nothing is allowed or denied",
     fix: "write topic/ in place of topicfilter/ for iot:Publish, iot:RetainPublish and iot:Receive",
 };
 
-pub(super) static OF_NO_ACTION: Rule = Rule {
+pub(super) static OF_NO_ACTION: LintRule = LintRule {
     code: "resource-of-no-action",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "no action of the statement is checked against such a resource, so that it allows or denies nothing",
     fix: "write client/… for iot:Connect, topicfilter/… for iot:Subscribe, topic/… for messages, thing/… for shadows and jobs",
 };
 
-pub(super) static LEADING_SLASH: Rule = Rule {
+pub(super) static LEADING_SLASH: LintRule = LintRule {
     code: "leading-slash",
-    level: Level::Warning,
+    level: FindingLevel::Warning,
     reason: "`/a` and `a` are different topics, and a slash in front is mostly a mistake",
     fix: "leave the slash out, here and where clients publish and subscribe",
 };
 
-pub(super) static WITHOUT_ACCOUNT: Rule = Rule {
+pub(super) static WITHOUT_ACCOUNT: LintRule = LintRule {
     code: "arn-without-account",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "names of IoT Core's resources have a Region and an account, so that the pattern matches none",
     fix: "write arn:aws:iot:REGION:ACCOUNT:…, or `*` for either",
 };
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     for (document, statement) in lint.statements() {
         for resource in statement.resources.listed() {
             let Some(named) = named(resource) else {
@@ -57,7 +57,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
                 lint.add(&LEADING_SLASH, document, resource.at, message);
             }
         }
-        if let (Listed::Only(_), Listed::Only(resources)) =
+        if let (ElementList::Only(_), ElementList::Only(resources)) =
             (&statement.actions, &statement.resources)
         {
             kinds(lint, document, statement, resources);
@@ -66,13 +66,18 @@ pub(super) fn check(lint: &mut Lint<'_>) {
 }
 
 /// Resources that fit no action, and actions that fit no resource.
-fn kinds(lint: &mut Lint<'_>, document: usize, statement: &Statement, resources: &[Resource]) {
+fn kinds(
+    lint: &mut LintContext<'_>,
+    document: usize,
+    statement: &Statement,
+    resources: &[ResourcePattern],
+) {
     let actions = statement.actions.listed();
     let known: Vec<Option<&str>> = actions.iter().map(|action| kind_of(&action.text)).collect();
     // With a pattern or an action of another service, all kinds are possible.
     let all_known = known.iter().all(Option::is_some);
-    let fits = |resource: &Resource, kind: &str| kind == ANY || may_be(resource, kind);
-    let mut told: Vec<&Rule> = Vec::new();
+    let fits = |resource: &ResourcePattern, kind: &str| kind == ANY || may_be(resource, kind);
+    let mut told: Vec<&LintRule> = Vec::new();
     for resource in resources {
         if misfit::arn(&resource.text).is_none()
             && all_known
@@ -105,7 +110,7 @@ fn kinds(lint: &mut Lint<'_>, document: usize, statement: &Statement, resources:
     }
 }
 
-fn rule(actions: &[&str], resource: &Resource) -> &'static Rule {
+fn rule(actions: &[&str], resource: &ResourcePattern) -> &'static LintRule {
     let any = |wanted: &[&str]| {
         let same = |action: &&str| {
             wanted

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::{Level, Lint, Rule};
+use super::{FindingLevel, LintContext, LintRule};
 
-pub(super) static REPEATED: Rule = Rule {
+pub(super) static REPEATED: LintRule = LintRule {
     code: "repeated-sid",
-    level: Level::Warning,
+    level: FindingLevel::Warning,
     reason: "a Sid names one statement of a policy (IAM user guide, \"Sid\"), and reports cannot tell the two apart",
     fix: "give each statement a Sid of its own, or none",
 };
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     let mut known: HashMap<(usize, &str), usize> = HashMap::new();
     for (document, statement) in lint.statements() {
         let Some(sid) = statement.sid.as_deref() else {

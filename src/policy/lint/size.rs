@@ -1,20 +1,20 @@
 //! Documents that AWS does not take.
 
-use super::{Level, Lint, Rule};
+use super::{FindingLevel, LintContext, LintRule};
 use crate::channel::limits::{POLICY_CHARACTERS, ROLE_POLICY_CHARACTERS};
-use crate::event::pattern::tree::Position;
-use crate::policy::context::Principal;
+use crate::event::pattern::tree::TextPosition;
+use crate::policy::context::ClientPrincipal;
 
-pub(super) static TOO_LARGE: Rule = Rule {
+pub(super) static TOO_LARGE: LintRule = LintRule {
     code: "too-large",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "IoT Core takes documents of 2,048 characters, white space not counted",
     fix: "share what clients have in common by a wider channel, or spread it over several documents",
 };
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     let most = match lint.principal {
-        Some(Principal::Iam) => ROLE_POLICY_CHARACTERS,
+        Some(ClientPrincipal::Iam) => ROLE_POLICY_CHARACTERS,
         _ => POLICY_CHARACTERS,
     };
     for (document, source) in lint.sources.iter().enumerate() {
@@ -27,7 +27,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             lint.add(
                 &TOO_LARGE,
                 document,
-                Position { line: 1, column: 1 },
+                TextPosition { line: 1, column: 1 },
                 message,
             );
         }

@@ -46,18 +46,18 @@ fn document(statements: &[&str]) -> String {
     )
 }
 
-fn linted(text: &str, principal: Option<Principal>) -> Vec<Finding> {
+fn linted(text: &str, principal: Option<ClientPrincipal>) -> Vec<LintFinding> {
     let document = Document::parse(text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    let source = Source {
+    let source = LintSource {
         text,
         document: &document,
     };
     lint(&[source], principal)
 }
 
-fn told(findings: &[Finding]) -> Vec<String> {
-    let line = |finding: &Finding| {
-        let Position { line, column } = finding.at;
+fn told(findings: &[LintFinding]) -> Vec<String> {
+    let line = |finding: &LintFinding| {
+        let TextPosition { line, column } = finding.at;
         format!("{line}:{column} {}: {}", finding.rule.code, finding.message)
     };
     findings.iter().map(line).collect()
@@ -389,8 +389,8 @@ fn variables() {
         told(&linted(&text, principal)).join("\n")
     };
     assert_eq!(of(None), "");
-    let all =
-        Principal::NAMES.map(|(name, principal)| format!("{name}\n{}\n", of(Some(principal))));
+    let all = ClientPrincipal::NAMES
+        .map(|(name, principal)| format!("{name}\n{}\n", of(Some(principal))));
     insta::assert_snapshot!(all.join("\n"));
     insta::assert_snapshot!(shown(&[
         &["allow iot:Publish topic/${iot:ClientID}/${iot:ClientName}"],
@@ -408,7 +408,7 @@ fn sizes() {
     let short = format!("allow iot:Publish {}", resources.join(" "));
     let text = document(&[&short]);
     insta::assert_snapshot!(told(&linted(&text, None)).join("\n"), @"1:1 too-large: the document has 2095 characters, 47 too many");
-    assert_eq!(told(&linted(&text, Some(Principal::Iam))), [""; 0]);
+    assert_eq!(told(&linted(&text, Some(ClientPrincipal::Iam))), [""; 0]);
     let padded =
         document(&["allow iot:Publish topic/a"]).replace(',', &format!(",{}", " ".repeat(2_000)));
     assert_eq!(told(&linted(&padded, None)), [""; 0]);
@@ -422,10 +422,10 @@ fn documents_are_taken_together() {
         document(&["allow iot:Receive topic/a"]),
     ];
     let documents = texts.each_ref().map(|text| Document::parse(text).unwrap());
-    let sources: Vec<Source<'_>> = texts
+    let sources: Vec<LintSource<'_>> = texts
         .iter()
         .zip(&documents)
-        .map(|(text, document)| Source { text, document })
+        .map(|(text, document)| LintSource { text, document })
         .collect();
     assert_eq!(lint(&sources, None), []);
     assert_eq!(lint(&sources[..1], None).len(), 1);
@@ -459,13 +459,13 @@ fn the_manual_explains_every_rule() {
     assert!(titles.eq(RULES.iter().map(|rule| rule.code)));
     for (rule, section) in RULES.iter().zip(sections) {
         let level = match rule.level {
-            Level::Error => "\n\nError",
-            Level::Warning => "\n\nWarning",
+            FindingLevel::Error => "\n\nError",
+            FindingLevel::Warning => "\n\nWarning",
         };
         assert!(section.contains(level), "{}", rule.code);
         let principal = section
             .contains("With `--principal custom-authorizer`:")
-            .then_some(Principal::CustomAuthorizer);
+            .then_some(ClientPrincipal::CustomAuthorizer);
         let examples = section.split("```json\n").skip(1);
         let examples: Vec<String> = examples
             .map(|example| {

@@ -1,42 +1,42 @@
 //! Variables and condition keys that have no value.
 
-use super::{Level, Lint, Rule};
-use crate::event::pattern::tree::Position;
-use crate::policy::context::Principal;
-use crate::policy::document::{Statement, Version};
-use crate::policy::variable::Key;
+use super::{FindingLevel, LintContext, LintRule};
+use crate::event::pattern::tree::TextPosition;
+use crate::policy::context::ClientPrincipal;
+use crate::policy::document::{LanguageVersion, Statement};
+use crate::policy::variable::ContextKey;
 
-pub(super) static UNKNOWN: Rule = Rule {
+pub(super) static UNKNOWN: LintRule = LintRule {
     code: "unknown-variable",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "a variable without a value matches nothing",
     fix: "see the developer guide, \"AWS IoT Core policy variables\", for their names",
 };
 
-pub(super) static OF_ANOTHER_PRINCIPAL: Rule = Rule {
+pub(super) static OF_ANOTHER_PRINCIPAL: LintRule = LintRule {
     code: "variable-of-another-principal",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "the variable has no value for clients that prove who they are in this way",
     fix: "write values where policies are generated, or use a variable that this kind of principal has",
 };
 
-pub(super) static OLD_VERSION: Rule = Rule {
+pub(super) static OLD_VERSION: LintRule = LintRule {
     code: "variable-in-old-version",
-    level: Level::Error,
+    level: FindingLevel::Error,
     reason: "without \"Version\": \"2012-10-17\" a variable is text, and matches its own name only",
     fix: "add \"Version\": \"2012-10-17\"",
 };
 
-pub(super) static BEFORE_WILDCARD: Rule = Rule {
+pub(super) static BEFORE_WILDCARD: LintRule = LintRule {
     code: "variable-before-wildcard",
-    level: Level::Warning,
+    level: FindingLevel::Warning,
     reason: "a name that only begins with the value matches too: what is meant for lamp1 covers lamp10",
     fix: "write a separator between them, such as ${…}/* or ${…}-*, and the exact name beside it",
 };
 
-pub(super) static OTHER_CASE: Rule = Rule {
+pub(super) static OTHER_CASE: LintRule = LintRule {
     code: "variable-in-other-case",
-    level: Level::Warning,
+    level: FindingLevel::Warning,
     reason: "IAM ignores the case of names; that IoT Core does is written nowhere",
     fix: "write the name as the developer guide does",
 };
@@ -90,14 +90,14 @@ const ATTRIBUTES: &str = "iot:Connection.Thing.Attributes[";
 /// How alike a name has to be to a known one so that it can be meant.
 const ALIKE: f64 = 0.6;
 
-pub(super) fn check(lint: &mut Lint<'_>) {
+pub(super) fn check(lint: &mut LintContext<'_>) {
     for (document, statement) in lint.statements() {
         let version = lint
             .sources
             .get(document)
             .map(|source| source.document.version);
         before_wildcards(lint, document, statement);
-        if version != Some(Version::Of2012) {
+        if version != Some(LanguageVersion::Of2012) {
             for resource in statement.resources.listed() {
                 if resource.text.contains("${") {
                     let message = format!(
@@ -137,7 +137,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
 }
 
 /// The variables of a statement's resources, and the keys and variables of its conditions.
-fn keys(statement: &Statement) -> impl Iterator<Item = (&Key, Position)> {
+fn keys(statement: &Statement) -> impl Iterator<Item = (&ContextKey, TextPosition)> {
     let resources = statement.resources.listed().iter();
     let resources =
         resources.flat_map(|resource| resource.variables().map(move |key| (key, resource.at)));
@@ -152,7 +152,7 @@ fn keys(statement: &Statement) -> impl Iterator<Item = (&Key, Position)> {
 }
 
 /// Variables straight before a wildcard.
-fn before_wildcards(lint: &mut Lint<'_>, document: usize, statement: &Statement) {
+fn before_wildcards(lint: &mut LintContext<'_>, document: usize, statement: &Statement) {
     for resource in statement.resources.listed() {
         if let Some(key) = resource.spilling().next() {
             let message = format!(
@@ -175,7 +175,7 @@ fn before_wildcards(lint: &mut Lint<'_>, document: usize, statement: &Statement)
 
 /// Whether a key may have a value in some request. Of the keys of IAM and of identity providers
 /// there are many: what has a prefix that is not much like `iot:` is one of theirs.
-fn is_known(key: &Key, statement: &Statement) -> bool {
+fn is_known(key: &ContextKey, statement: &Statement) -> bool {
     let lower = key.lower();
     if lower.starts_with("iot:") {
         return known_name(key.as_str()).is_some();
@@ -273,20 +273,22 @@ fn nearest(name: &str) -> Option<String> {
 
 /// Which keys exist for whom (developer guide, "Thing policy variables", "X.509 Certificate AWS IoT Core policy variables", "Basic AWS IoT Core
 /// policy variables"; that a thing's do not exist with IAM roles and custom authorizers is field evidence).
-fn has(principal: Principal, key: &Key) -> bool {
+fn has(principal: ClientPrincipal, key: &ContextKey) -> bool {
     let lower = key.as_str().to_ascii_lowercase();
     let certificate = key.is_of_certificate() || lower == "iot:certificateid";
     let cognito = lower.starts_with("cognito-identity.amazonaws.com:");
     match principal {
-        Principal::Certificate => !cognito,
-        Principal::CognitoAuthenticated => !certificate,
-        Principal::CognitoUnauthenticated | Principal::Iam => !certificate && !key.is_of_thing(),
-        Principal::CustomAuthorizer => !certificate && !key.is_of_thing() && !cognito,
+        ClientPrincipal::Certificate => !cognito,
+        ClientPrincipal::CognitoAuthenticated => !certificate,
+        ClientPrincipal::CognitoUnauthenticated | ClientPrincipal::Iam => {
+            !certificate && !key.is_of_thing()
+        }
+        ClientPrincipal::CustomAuthorizer => !certificate && !key.is_of_thing() && !cognito,
     }
 }
 
-fn name(principal: Principal) -> &'static str {
-    let known = Principal::NAMES
+fn name(principal: ClientPrincipal) -> &'static str {
+    let known = ClientPrincipal::NAMES
         .into_iter()
         .find(|(_, known)| *known == principal);
     known.map_or("", |(name, _)| name)

@@ -108,11 +108,11 @@ fn arns_that_fit_nothing() {
     check("arn:aws:iot:us-east-1:123456789012:/a", Some("no kind"));
 }
 
-fn tokens(text: &str) -> Vec<Token> {
+fn tokens(text: &str) -> Vec<GlobToken> {
     let token = |c| match c {
-        '*' => Token::Run,
-        '?' => Token::One,
-        c => Token::Char(c),
+        '*' => GlobToken::Run,
+        '?' => GlobToken::One,
+        c => GlobToken::Char(c),
     };
     text.chars().map(token).collect()
 }

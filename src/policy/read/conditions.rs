@@ -1,13 +1,13 @@
 //! The Condition element of a statement, read.
 
-use super::{Reader, join, nearest, text};
-use crate::event::pattern::tree::{Member, Node, NodeValue, Position};
-use crate::policy::condition::{BadValue, Condition};
-use crate::policy::operator::Operator;
-use crate::policy::variable::Key;
+use super::{DocumentReader, join, nearest, text};
+use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
+use crate::policy::condition::{BadValue, PolicyCondition};
+use crate::policy::operator::ConditionOperator;
+use crate::policy::variable::ContextKey;
 
-impl Reader {
-    pub(super) fn conditions(&mut self, node: &Node, path: &str) -> Vec<Condition> {
+impl DocumentReader {
+    pub(super) fn conditions(&mut self, node: &TreeValue, path: &str) -> Vec<PolicyCondition> {
         let NodeValue::Object(operators) = &node.value else {
             self.wrong_type(
                 path,
@@ -21,7 +21,7 @@ impl Reader {
         let mut conditions = Vec::new();
         for member in operators {
             let path = join(path, &member.key);
-            let operator = Operator::parse(&member.key);
+            let operator = ConditionOperator::parse(&member.key);
             if operator.is_none() {
                 self.unknown_operator(member, &path);
             }
@@ -47,7 +47,7 @@ impl Reader {
         conditions
     }
 
-    fn unknown_operator(&mut self, member: &Member, path: &str) {
+    fn unknown_operator(&mut self, member: &ObjectMember, path: &str) {
         let name = &*member.key;
         let base = name
             .trim_start_matches("ForAllValues:")
@@ -56,11 +56,11 @@ impl Reader {
         let message = format!("there is no condition operator `{name}`");
         let accepted = format!(
             "{}; all but Null also with `IfExists` behind and `ForAllValues:` or `ForAnyValue:` before",
-            Operator::names().collect::<Vec<_>>().join(", ")
+            ConditionOperator::names().collect::<Vec<_>>().join(", ")
         );
         let help = match base {
             "Null" => "write `Null` alone: it asks whether the key is there".into(),
-            base => nearest(base, Operator::names())
+            base => nearest(base, ConditionOperator::names())
                 .unwrap_or("operators are written as in IAM, such as `StringLike`".into()),
         };
         self.fault("unknown-word", path, member.key_at, message, accepted, help);
@@ -69,16 +69,16 @@ impl Reader {
     fn condition(
         &mut self,
         name: &str,
-        operator: Operator,
-        asked: &Member,
-        values: Vec<(Box<str>, Position)>,
+        operator: ConditionOperator,
+        asked: &ObjectMember,
+        values: Vec<(Box<str>, TextPosition)>,
         key: &str,
-    ) -> Option<Condition> {
-        let (texts, places): (Vec<Box<str>>, Vec<Position>) = values.into_iter().unzip();
-        let compiled = Condition::compile(
+    ) -> Option<PolicyCondition> {
+        let (texts, places): (Vec<Box<str>>, Vec<TextPosition>) = values.into_iter().unzip();
+        let compiled = PolicyCondition::compile(
             name,
             operator,
-            Key::new(&asked.key),
+            ContextKey::new(&asked.key),
             texts.clone(),
             asked.key_at,
             self.variables,
@@ -105,7 +105,7 @@ impl Reader {
     }
 
     /// The values of a key: text, numbers and truth values, one or a list.
-    fn values(&mut self, node: &Node, key: &str) -> Vec<(Box<str>, Position)> {
+    fn values(&mut self, node: &TreeValue, key: &str) -> Vec<(Box<str>, TextPosition)> {
         let elements = match &node.value {
             NodeValue::Array(elements) => elements.as_slice(),
             _ => std::slice::from_ref(node),

@@ -242,11 +242,11 @@ fn json() -> impl Strategy<Value = String> {
 }
 
 /// The values that any reader of the event could take for a path, arrays and repeated keys included.
-fn readings<'v>(value: &'v Reading, path: &[&str], out: &mut Vec<&'v Reading>) {
+fn readings<'v>(value: &'v ReferenceReading, path: &[&str], out: &mut Vec<&'v ReferenceReading>) {
     match value {
-        Reading::Array(elements) => elements.iter().for_each(|e| readings(e, path, out)),
+        ReferenceReading::Array(elements) => elements.iter().for_each(|e| readings(e, path, out)),
         _ if path.is_empty() => out.push(value),
-        Reading::Object(members) => {
+        ReferenceReading::Object(members) => {
             for (key, value) in members {
                 let parts: Vec<&str> = key.split('.').collect();
                 if let Some(rest) = path.strip_prefix(&parts[..]) {
@@ -254,57 +254,57 @@ fn readings<'v>(value: &'v Reading, path: &[&str], out: &mut Vec<&'v Reading>) {
                 }
             }
         }
-        Reading::Scalar => {}
+        ReferenceReading::Scalar => {}
     }
 }
 
 /// A JSON value that keeps repeated keys.
-enum Reading {
-    Object(Vec<(String, Reading)>),
-    Array(Vec<Reading>),
+enum ReferenceReading {
+    Object(Vec<(String, ReferenceReading)>),
+    Array(Vec<ReferenceReading>),
     Scalar,
 }
 
-impl<'de> serde::Deserialize<'de> for Reading {
+impl<'de> serde::Deserialize<'de> for ReferenceReading {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct AnyValue;
         impl<'de> serde::de::Visitor<'de> for AnyValue {
-            type Value = Reading;
+            type Value = ReferenceReading;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a value")
             }
-            fn visit_unit<E>(self) -> Result<Reading, E> {
-                Ok(Reading::Scalar)
+            fn visit_unit<E>(self) -> Result<ReferenceReading, E> {
+                Ok(ReferenceReading::Scalar)
             }
-            fn visit_u64<E>(self, _: u64) -> Result<Reading, E> {
-                Ok(Reading::Scalar)
+            fn visit_u64<E>(self, _: u64) -> Result<ReferenceReading, E> {
+                Ok(ReferenceReading::Scalar)
             }
-            fn visit_f64<E>(self, _: f64) -> Result<Reading, E> {
-                Ok(Reading::Scalar)
+            fn visit_f64<E>(self, _: f64) -> Result<ReferenceReading, E> {
+                Ok(ReferenceReading::Scalar)
             }
-            fn visit_str<E>(self, _: &str) -> Result<Reading, E> {
-                Ok(Reading::Scalar)
+            fn visit_str<E>(self, _: &str) -> Result<ReferenceReading, E> {
+                Ok(ReferenceReading::Scalar)
             }
             fn visit_seq<A: serde::de::SeqAccess<'de>>(
                 self,
                 mut seq: A,
-            ) -> Result<Reading, A::Error> {
+            ) -> Result<ReferenceReading, A::Error> {
                 let mut elements = Vec::new();
                 while let Some(element) = seq.next_element()? {
                     elements.push(element);
                 }
-                Ok(Reading::Array(elements))
+                Ok(ReferenceReading::Array(elements))
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(
                 self,
                 mut map: A,
-            ) -> Result<Reading, A::Error> {
+            ) -> Result<ReferenceReading, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(Reading::Object(members))
+                Ok(ReferenceReading::Object(members))
             }
         }
         deserializer.deserialize_any(AnyValue)
@@ -316,7 +316,7 @@ proptest! {
     #[test]
     fn one_event_reaches_one_id_of_a_single_placeholder(x in json(), y in json()) {
         let detail = format!(r#"{{"x":{x},"y":{y}}}"#);
-        let reading: Reading = serde_json::from_str(&detail).unwrap();
+        let reading: ReferenceReading = serde_json::from_str(&detail).unwrap();
         for (target, path) in [("a/{detail.x}", &["x"][..]), ("a/{detail.x.y}", &["x", "y"][..])] {
             let mut found = Vec::new();
             readings(&reading, path, &mut found);

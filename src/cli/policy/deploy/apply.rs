@@ -5,18 +5,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::bulk::{self, Asked, Change};
-use super::list::Row;
-use super::report::{Done, Outcome, cannot_answer};
+use super::bulk::{self, BulkChange, RequestedItems};
+use super::list::ListRow;
+use super::report::{CompletedStep, ItemOutcome, cannot_answer};
 use super::run::{fail, take};
-use super::wanted::{COLUMNS, Item, Reading, from_list, one};
-use super::{Access, Changes, list, look};
+use super::wanted::{COLUMNS, ReadOptions, WantedPolicy, from_list, one};
+use super::{AwsAccess, ChangeOptions, list, look};
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::ControlError;
 use crate::cli::Status;
 use crate::cli::policy::diff::lines;
 use crate::cli::runtime::block_on;
-use crate::policy::deploy::plan::{self, Step, Wanted};
+use crate::policy::deploy::plan::{self, DeployStep, WantedDocument};
 use crate::policy::diff::diff;
 use crate::policy::document::Document;
 use crate::policy::lint::impossible::allows_anything;
@@ -50,7 +50,7 @@ Exit status: 0 all is as asked for, 2 the question is not right (nothing was cal
 const ROUNDS: usize = 3;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Apply {
+pub(in crate::cli) struct ApplyCommand {
     /// The policy's name
     #[arg(
         long,
@@ -78,29 +78,29 @@ pub(in crate::cli) struct Apply {
     #[arg(long)]
     allow_empty: bool,
     #[command(flatten)]
-    changes: Changes,
+    changes: ChangeOptions,
 }
 
-impl Apply {
+impl ApplyCommand {
     /// The policy of the command line, as a list would have it.
-    fn one(&self) -> Row {
-        Row {
+    fn one(&self) -> ListRow {
+        ListRow {
             name: self.name.clone().unwrap_or_default(),
             policy: self.policy.clone(),
             targets: self.attach.clone(),
-            ..Row::default()
+            ..ListRow::default()
         }
     }
 }
 
 /// Runs the command.
 pub(in crate::cli::policy) fn run(
-    command: &Apply,
+    command: &ApplyCommand,
     mut input: Option<impl BufRead>,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
-    let how = Reading {
+    let how = ReadOptions {
         only_these: command.prune_targets,
         lint: !command.no_lint,
     };
@@ -119,34 +119,48 @@ pub(in crate::cli::policy) fn run(
     block_on(bulk::run(command, &command.changes, asked, listed, told))?
 }
 
-impl Change for &Apply {
-    type Item = Item;
+impl BulkChange for &ApplyCommand {
+    type Item = WantedPolicy;
 
     const COMMAND: &'static str = "policy apply";
     const EFFECT: Option<&'static str> = None;
 
-    async fn prepare(&mut self, _: &Access, _: &Asked<Item>) -> Result<(), ControlError> {
+    async fn prepare(
+        &mut self,
+        _: &AwsAccess,
+        _: &RequestedItems<WantedPolicy>,
+    ) -> Result<(), ControlError> {
         Ok(())
     }
 
-    fn key(&self, item: &Item) -> String {
+    fn key(&self, item: &WantedPolicy) -> String {
         item.key()
     }
 
-    async fn make(&self, plane: &ControlPlane, shutdown: &Shutdown, item: Item) -> Outcome {
+    async fn make(
+        &self,
+        plane: &ControlPlane,
+        shutdown: &Shutdown,
+        item: WantedPolicy,
+    ) -> ItemOutcome {
         apply(plane, shutdown, item, self).await
     }
 }
 
 /// Sees to one policy.
-async fn apply(plane: &ControlPlane, shutdown: &Shutdown, item: Item, command: &Apply) -> Outcome {
-    let Item { place, wanted } = &item;
+async fn apply(
+    plane: &ControlPlane,
+    shutdown: &Shutdown,
+    item: WantedPolicy,
+    command: &ApplyCommand,
+) -> ItemOutcome {
+    let WantedPolicy { place, wanted } = &item;
     let name = wanted.name.as_str();
-    let mut outcome = Outcome {
+    let mut outcome = ItemOutcome {
         name: name.to_owned(),
         line: place.line,
         key: Some(item.key()),
-        ..Outcome::default()
+        ..ItemOutcome::default()
     };
     let mut round = 0;
     loop {
@@ -166,7 +180,7 @@ async fn apply(plane: &ControlPlane, shutdown: &Shutdown, item: Item, command: &
 const CHANGES: usize = 20;
 
 /// What becomes allowed (+) and is no longer allowed (-), by permission; some lines of it.
-fn differences(deployed: &str, wanted: &Wanted) -> Vec<String> {
+fn differences(deployed: &str, wanted: &WantedDocument) -> Vec<String> {
     let (before, after) = match (
         Document::parse(deployed),
         Document::parse(wanted.text.as_str()),
@@ -191,7 +205,7 @@ fn differences(deployed: &str, wanted: &Wanted) -> Vec<String> {
 }
 
 /// Whether a policy that allows something would be replaced by one that allows nothing.
-fn takes_all_away(deployed: &str, wanted: &Wanted) -> bool {
+fn takes_all_away(deployed: &str, wanted: &WantedDocument) -> bool {
     let allows =
         |text: &str| Document::parse(text).is_ok_and(|document| allows_anything(&[document]));
     allows(deployed) && !allows(wanted.text.as_str())
@@ -201,14 +215,14 @@ fn takes_all_away(deployed: &str, wanted: &Wanted) -> bool {
 async fn once(
     plane: &ControlPlane,
     shutdown: &Shutdown,
-    item: &Item,
-    command: &Apply,
-    outcome: &mut Outcome,
+    item: &WantedPolicy,
+    command: &ApplyCommand,
+    outcome: &mut ItemOutcome,
 ) -> Result<(), ControlError> {
-    let Item { place, wanted } = item;
+    let WantedPolicy { place, wanted } = item;
     let (current, deployed) = look::before_apply(plane, wanted).await?.unzip();
     let steps = plan::apply(wanted, current.as_ref());
-    if let Some(deployed) = deployed.filter(|_| steps.contains(&Step::CreateVersion)) {
+    if let Some(deployed) = deployed.filter(|_| steps.contains(&DeployStep::CreateVersion)) {
         outcome.changes = differences(&deployed, wanted);
         if !command.allow_empty && takes_all_away(&deployed, wanted) {
             let what = "the new document allows nothing, and the deployed one does";
@@ -221,7 +235,10 @@ async fn once(
         }
     }
     if command.changes.dry_run {
-        outcome.steps = steps.iter().map(|step| Done::step(step, None)).collect();
+        outcome.steps = steps
+            .iter()
+            .map(|step| CompletedStep::step(step, None))
+            .collect();
         return Ok(());
     }
     let (name, document) = (wanted.name.as_str(), wanted.text.as_str());

@@ -1,43 +1,43 @@
 //! The frame of every change: what is asked for is checked, sorted by the journal, worked on, reported, and becomes an exit status.
 //!
-//! It knows no step of any change: [`Change`] says what is done to an item. Nothing is written before the journal, where there is
+//! It knows no step of any change: [`BulkChange`] says what is done to an item. Nothing is written before the journal, where there is
 //! one, could be opened.
 
 use std::io::Write;
 use std::path::Path;
 
-use super::journal::{Heading, Journal};
-use super::list::{Place, Unreadable};
-use super::report::{Failure, Outcome, Report, cannot_answer};
-use super::{Access, Changes, run, stop};
+use super::journal::{Journal, JournalHeading};
+use super::list::{ListPosition, UnreadableList};
+use super::report::{DeployReport, ItemFailure, ItemOutcome, cannot_answer};
+use super::{AwsAccess, ChangeOptions, run, stop};
 use crate::aws::caller;
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::ControlError;
 use crate::cli::Status;
 use crate::cli::endpoint_variables;
 use crate::escape::write_line;
-use crate::policy::deploy::target::Target;
+use crate::policy::deploy::target::AttachmentTarget;
 use crate::shutdown::Shutdown;
 
 /// What a command was asked for: an item or what is wrong with it, for each line.
-pub(super) type Asked<I> = Vec<Result<I, Box<Failure>>>;
+pub(super) type RequestedItems<I> = Vec<Result<I, Box<ItemFailure>>>;
 
 /// What a change works on, one policy a time.
-pub(super) trait Item {
+pub(super) trait BulkItem {
     /// The policy's name; empty where there is none.
     fn name(&self) -> &str;
 
     /// Where it was asked for.
-    fn place(&self) -> &Place;
+    fn place(&self) -> &ListPosition;
 
     /// The targets that it names.
-    fn targets(&self) -> impl Iterator<Item = &Target>;
+    fn targets(&self) -> impl Iterator<Item = &AttachmentTarget>;
 }
 
 /// One kind of change.
-pub(super) trait Change {
+pub(super) trait BulkChange {
     /// What it works on.
-    type Item: Item;
+    type Item: BulkItem;
 
     /// The command, as a journal knows it.
     const COMMAND: &'static str;
@@ -48,34 +48,39 @@ pub(super) trait Change {
     /// Opens what else it takes, given what is asked for.
     async fn prepare(
         &mut self,
-        access: &Access,
-        asked: &Asked<Self::Item>,
+        access: &AwsAccess,
+        asked: &RequestedItems<Self::Item>,
     ) -> Result<(), ControlError>;
 
     /// What a journal knows an item by.
     fn key(&self, item: &Self::Item) -> String;
 
     /// Sees to one item.
-    async fn make(&self, plane: &ControlPlane, shutdown: &Shutdown, item: Self::Item) -> Outcome;
+    async fn make(
+        &self,
+        plane: &ControlPlane,
+        shutdown: &Shutdown,
+        item: Self::Item,
+    ) -> ItemOutcome;
 }
 
 /// Makes a change of everything asked for. With `listed`, a bad line is told of and left out; a command line that is not right ends it.
-pub(super) async fn run<C: Change>(
+pub(super) async fn run<C: BulkChange>(
     mut change: C,
-    changes: &Changes,
-    asked: Asked<C::Item>,
+    changes: &ChangeOptions,
+    asked: RequestedItems<C::Item>,
     listed: bool,
     (out, messages): (&mut impl Write, &mut impl Write),
 ) -> anyhow::Result<Status> {
     if !endpoint_variables::are_usable(messages)? {
         return Ok(Status::CannotAnswer);
     }
-    let access = match Access::open(changes.rate).await {
+    let access = match AwsAccess::open(changes.rate).await {
         Ok(access) => access,
         Err(error) => return stop(&error, Status::CannotAnswer, messages),
     };
     let region = access.plane.region();
-    let asked: Asked<C::Item> = asked
+    let asked: RequestedItems<C::Item> = asked
         .into_iter()
         .map(|item| item.and_then(|item| here(item, region)))
         .collect();
@@ -90,11 +95,11 @@ pub(super) async fn run<C: Change>(
 }
 
 /// Works on what is left to do, and reports.
-async fn carry_out<C: Change>(
+async fn carry_out<C: BulkChange>(
     change: &C,
-    changes: &Changes,
-    access: &Access,
-    asked: Asked<C::Item>,
+    changes: &ChangeOptions,
+    access: &AwsAccess,
+    asked: RequestedItems<C::Item>,
     (out, messages): (&mut impl Write, &mut impl Write),
 ) -> anyhow::Result<Status> {
     let region = access.plane.region();
@@ -108,11 +113,11 @@ async fn carry_out<C: Change>(
             },
         },
     };
-    let mut report = Report {
+    let mut report = DeployReport {
         region: region.to_owned(),
         dry_run: changes.dry_run,
         asked: asked.len() as u64,
-        ..Report::default()
+        ..DeployReport::default()
     };
     let known = |item: &C::Item| {
         let journal = journal.as_ref();
@@ -134,7 +139,7 @@ async fn carry_out<C: Change>(
 }
 
 /// An item whose targets are in the Region: policies are attached within one.
-fn here<I: Item>(item: I, region: &str) -> Result<I, Box<Failure>> {
+fn here<I: BulkItem>(item: I, region: &str) -> Result<I, Box<ItemFailure>> {
     let elsewhere = item.targets().find(|target| target.region() != region);
     let Some(target) = elsewhere else {
         return Ok(item);
@@ -152,8 +157,8 @@ fn open(
     command: &str,
     account: String,
     region: &str,
-) -> Result<Option<Journal>, Unreadable> {
-    let heading = Heading {
+) -> Result<Option<Journal>, UnreadableList> {
+    let heading = JournalHeading {
         journal: command.to_owned(),
         account,
         region: region.to_owned(),
@@ -163,9 +168,9 @@ fn open(
 
 /// What is left to do: what the journal knows is skipped, what is not right is told.
 fn sort<I>(
-    asked: Asked<I>,
+    asked: RequestedItems<I>,
     known: impl Fn(&I) -> bool,
-    report: &mut Report,
+    report: &mut DeployReport,
     messages: &mut impl Write,
 ) -> anyhow::Result<Vec<I>> {
     let mut items = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{Access, stop};
+use super::{AwsAccess, stop};
 use crate::cli::Status;
 use crate::cli::endpoint_variables;
 use crate::cli::runtime::block_on;
@@ -22,7 +22,7 @@ pub(in crate::cli::policy) fn document(
         return Ok(Err(Status::CannotAnswer));
     }
     block_on(async {
-        let plane = match Access::open(1.0).await {
+        let plane = match AwsAccess::open(1.0).await {
             Ok(access) => access.plane,
             Err(error) => return stop(&error, Status::CannotAnswer, messages).map(Err),
         };

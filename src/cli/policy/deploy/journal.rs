@@ -11,12 +11,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::list::Unreadable;
+use super::list::UnreadableList;
 use crate::cli::input::{self, LIST_BYTES};
 
 /// What a journal is about: it stands in its first line.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) struct Heading {
+pub(super) struct JournalHeading {
     /// The command, such as `policy apply`.
     pub(super) journal: String,
     pub(super) account: String,
@@ -24,7 +24,7 @@ pub(super) struct Heading {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Line<'l> {
+struct JournalLine<'l> {
     done: &'l str,
     key: &'l str,
 }
@@ -48,11 +48,11 @@ impl Journal {
     /// Opens a journal, or begins one. With `read_only` nothing is written: `None` when there is none.
     pub(super) fn open(
         path: &Path,
-        heading: &Heading,
+        heading: &JournalHeading,
         read_only: bool,
-    ) -> Result<Option<Self>, Unreadable> {
+    ) -> Result<Option<Self>, UnreadableList> {
         let name = path.display();
-        let failed = |error: io::Error| Unreadable {
+        let failed = |error: io::Error| UnreadableList {
             what: format!("opening the journal `{name}`: {error}"),
             help: "name a file that can be written with --journal".into(),
         };
@@ -71,11 +71,11 @@ impl Journal {
             .rfind('\n')
             .map_or("", |end| text.get(..=end).unwrap_or_default());
         let mut lines = whole.lines();
-        match lines.next().map(serde_json::from_str::<Heading>) {
+        match lines.next().map(serde_json::from_str::<JournalHeading>) {
             Some(Ok(known)) if known == *heading => {}
             Some(Ok(known)) => return Err(other(&name.to_string(), &known, heading)),
             Some(Err(_)) => {
-                return Err(Unreadable {
+                return Err(UnreadableList {
                     what: format!("`{name}` is no journal of this program's"),
                     help: "name another file with --journal".into(),
                 });
@@ -84,7 +84,7 @@ impl Journal {
         }
         let mut done = HashSet::new();
         for line in lines {
-            if let Ok(line) = serde_json::from_str::<Line<'_>>(line) {
+            if let Ok(line) = serde_json::from_str::<JournalLine<'_>>(line) {
                 done.insert(line.key.to_owned());
             }
         }
@@ -96,7 +96,7 @@ impl Journal {
     }
 
     /// Cuts off what is not whole, and writes the heading where there is none.
-    fn begin(&mut self, whole: &str, heading: &Heading) -> io::Result<()> {
+    fn begin(&mut self, whole: &str, heading: &JournalHeading) -> io::Result<()> {
         self.file.set_len(whole.len() as u64)?;
         self.file.seek(SeekFrom::End(0))?;
         if whole.is_empty() {
@@ -112,7 +112,7 @@ impl Journal {
 
     /// Notes that a request is done.
     pub(super) fn note(&mut self, name: &str, key: &str) -> io::Result<()> {
-        self.write(&Line { done: name, key })
+        self.write(&JournalLine { done: name, key })
     }
 
     fn write(&mut self, line: &impl Serialize) -> io::Result<()> {
@@ -123,14 +123,14 @@ impl Journal {
     }
 }
 
-fn other(name: &str, known: &Heading, heading: &Heading) -> Unreadable {
-    let words = |heading: &Heading| {
+fn other(name: &str, known: &JournalHeading, heading: &JournalHeading) -> UnreadableList {
+    let words = |heading: &JournalHeading| {
         format!(
             "`{}` in account {}, Region {}",
             heading.journal, heading.account, heading.region
         )
     };
-    Unreadable {
+    UnreadableList {
         what: format!(
             "the journal `{name}` is of {}; this is {}",
             words(known),
@@ -146,8 +146,8 @@ mod tests {
 
     use super::*;
 
-    fn heading(account: &str) -> Heading {
-        Heading {
+    fn heading(account: &str) -> JournalHeading {
+        JournalHeading {
             journal: "policy apply".into(),
             account: account.into(),
             region: "eu-central-1".into(),

@@ -7,7 +7,7 @@ use csv::{ReaderBuilder, StringRecord};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::report::Failure;
+use super::report::ItemFailure;
 use crate::cli::input::{self, LIST_BYTES};
 
 /// How much of a bad line is shown, in characters.
@@ -15,14 +15,14 @@ const SHOWN: usize = 80;
 
 /// Where an item was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ListPosition {
     /// The list, where it is one.
     pub(super) file: Option<String>,
     /// The line in it, from 1.
     pub(super) line: Option<u64>,
 }
 
-impl Place {
+impl ListPosition {
     /// A failure at this place.
     pub(super) fn failure(
         &self,
@@ -30,8 +30,8 @@ impl Place {
         value: &str,
         error: String,
         help: &str,
-    ) -> Box<Failure> {
-        Box::new(Failure {
+    ) -> Box<ItemFailure> {
+        Box::new(ItemFailure {
             file: self.file.clone(),
             line: self.line,
             name: (!name.is_empty()).then(|| name.to_owned()),
@@ -44,8 +44,8 @@ impl Place {
 
 /// One line as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) place: Place,
+pub(super) struct ListRow {
+    pub(super) place: ListPosition,
     pub(super) name: String,
     /// A file's name, or a document.
     pub(super) policy: Option<String>,
@@ -56,7 +56,7 @@ pub(super) struct Row {
 
 /// Which columns a command understands beside `name`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Columns {
+pub(super) struct ListColumns {
     /// The columns in their order.
     pub(super) known: &'static [&'static str],
     /// Those that must be there.
@@ -65,7 +65,7 @@ pub(super) struct Columns {
 
 /// Why a list cannot be read at all.
 #[derive(Debug)]
-pub(super) struct Unreadable {
+pub(super) struct UnreadableList {
     pub(super) what: String,
     pub(super) help: String,
 }
@@ -73,10 +73,10 @@ pub(super) struct Unreadable {
 /// Reads a list: a row or a failure for each line.
 pub(super) fn read(
     path: &Path,
-    columns: Columns,
-) -> Result<Vec<Result<Row, Box<Failure>>>, Unreadable> {
+    columns: ListColumns,
+) -> Result<Vec<Result<ListRow, Box<ItemFailure>>>, UnreadableList> {
     let file = path.display().to_string();
-    let unreadable = |what: String, help: &str| Unreadable {
+    let unreadable = |what: String, help: &str| UnreadableList {
         what,
         help: help.to_owned(),
     };
@@ -102,19 +102,19 @@ pub(super) fn read(
 fn csv_rows(
     text: &[u8],
     file: &str,
-    columns: Columns,
-) -> Result<Vec<Result<Row, Box<Failure>>>, Unreadable> {
+    columns: ListColumns,
+) -> Result<Vec<Result<ListRow, Box<ItemFailure>>>, UnreadableList> {
     // A mark at the beginning is what spreadsheets write.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
-    let heading = reader.headers().cloned().map_err(|error| Unreadable {
+    let heading = reader.headers().cloned().map_err(|error| UnreadableList {
         what: format!("reading the heading of `{file}`: {error}"),
         help: format!("the columns are {}", columns.known.join(",")),
     })?;
     check_heading(&heading, file, columns)?;
     let mut rows = Vec::new();
     let mut record = StringRecord::new();
-    let mut lines = Lines {
+    let mut lines = LineCounter {
         text,
         at: 0,
         line: 1,
@@ -130,13 +130,13 @@ fn csv_rows(
 }
 
 /// Which line something stands in. The reader's own count is one behind after lines that end as on Windows.
-struct Lines<'t> {
+struct LineCounter<'t> {
     text: &'t [u8],
     at: usize,
     line: u64,
 }
 
-impl Lines<'_> {
+impl LineCounter<'_> {
     /// The first line from a place on that is not empty; places are asked for in their order.
     fn from(&mut self, byte: u64) -> u64 {
         let byte = usize::try_from(byte).unwrap_or(usize::MAX);
@@ -151,18 +151,22 @@ impl Lines<'_> {
     }
 }
 
-fn place(file: &str, line: u64) -> Place {
-    Place {
+fn place(file: &str, line: u64) -> ListPosition {
+    ListPosition {
         file: Some(file.to_owned()),
         line: Some(line),
     }
 }
 
-fn check_heading(heading: &StringRecord, file: &str, columns: Columns) -> Result<(), Unreadable> {
+fn check_heading(
+    heading: &StringRecord,
+    file: &str,
+    columns: ListColumns,
+) -> Result<(), UnreadableList> {
     let help = format!("the columns are {}", columns.known.join(","));
     let unknown = heading.iter().find(|name| !columns.known.contains(name));
     if let Some(unknown) = unknown {
-        return Err(Unreadable {
+        return Err(UnreadableList {
             what: format!("the list `{file}` has a column `{unknown}`"),
             help,
         });
@@ -172,7 +176,7 @@ fn check_heading(heading: &StringRecord, file: &str, columns: Columns) -> Result
         .iter()
         .find(|name| !heading.iter().any(|known| known == **name));
     if let Some(missing) = missing {
-        return Err(Unreadable {
+        return Err(UnreadableList {
             what: format!("the list `{file}` has no column `{missing}`"),
             help,
         });
@@ -184,7 +188,7 @@ fn check_heading(heading: &StringRecord, file: &str, columns: Columns) -> Result
             .any(|name| heading.get(*at) == Some(name))
     });
     match twice.and_then(|at| heading.get(at)) {
-        Some(twice) => Err(Unreadable {
+        Some(twice) => Err(UnreadableList {
             what: format!("the list `{file}` has the column `{twice}` twice"),
             help,
         }),
@@ -192,13 +196,13 @@ fn check_heading(heading: &StringRecord, file: &str, columns: Columns) -> Result
     }
 }
 
-fn csv_row(heading: &StringRecord, record: &StringRecord, place: Place) -> Row {
+fn csv_row(heading: &StringRecord, record: &StringRecord, place: ListPosition) -> ListRow {
     let cell = |name: &str| {
         let at = heading.iter().position(|known| known == name);
         at.and_then(|at| record.get(at)).unwrap_or_default()
     };
     let words = |name: &str| cell(name).split_whitespace().map(str::to_owned).collect();
-    Row {
+    ListRow {
         place,
         name: cell("name").to_owned(),
         policy: Some(cell("policy").to_owned()).filter(|text| !text.is_empty()),
@@ -207,7 +211,11 @@ fn csv_row(heading: &StringRecord, record: &StringRecord, place: Place) -> Row {
     }
 }
 
-fn bad_record(error: &csv::Error, heading: &StringRecord, place: &Place) -> Box<Failure> {
+fn bad_record(
+    error: &csv::Error,
+    heading: &StringRecord,
+    place: &ListPosition,
+) -> Box<ItemFailure> {
     let (what, help) = match error.kind() {
         csv::ErrorKind::UnequalLengths { len, .. } => (
             format!(
@@ -233,7 +241,11 @@ struct JsonRow {
     disconnect: Vec<String>,
 }
 
-fn json_rows(text: &[u8], file: &str, columns: Columns) -> Vec<Result<Row, Box<Failure>>> {
+fn json_rows(
+    text: &[u8],
+    file: &str,
+    columns: ListColumns,
+) -> Vec<Result<ListRow, Box<ItemFailure>>> {
     let lines = text.split(|byte| *byte == b'\n').zip(1..);
     lines
         .filter(|(line, _)| !line.trim_ascii().is_empty())
@@ -241,7 +253,11 @@ fn json_rows(text: &[u8], file: &str, columns: Columns) -> Vec<Result<Row, Box<F
         .collect()
 }
 
-fn json_row(line: &[u8], place: Place, columns: Columns) -> Result<Row, Box<Failure>> {
+fn json_row(
+    line: &[u8],
+    place: ListPosition,
+    columns: ListColumns,
+) -> Result<ListRow, Box<ItemFailure>> {
     let shown = || -> String {
         let line = String::from_utf8_lossy(line);
         line.trim().chars().take(SHOWN).collect()
@@ -270,7 +286,7 @@ fn json_row(line: &[u8], place: Place, columns: Columns) -> Result<Row, Box<Fail
     let policy = row.policy.map(|policy| {
         serde_json::from_str::<String>(policy.get()).unwrap_or_else(|_| policy.get().to_owned())
     });
-    Ok(Row {
+    Ok(ListRow {
         place,
         name,
         policy,
@@ -292,13 +308,13 @@ fn in_line(error: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
-    const COLUMNS: Columns = Columns {
+    const COLUMNS: ListColumns = ListColumns {
         known: &["name", "policy", "targets"],
         needed: &["name", "policy"],
     };
 
-    fn told(rows: Vec<Result<Row, Box<Failure>>>) -> String {
-        let row = |row: Result<Row, Box<Failure>>| match row {
+    fn told(rows: Vec<Result<ListRow, Box<ItemFailure>>>) -> String {
+        let row = |row: Result<ListRow, Box<ItemFailure>>| match row {
             Ok(row) => format!(
                 "{} {:?} {:?} {:?}",
                 row.place.line.unwrap(),

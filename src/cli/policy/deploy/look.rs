@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::ControlError;
 use crate::policy::deploy::canonical::canonical;
-use crate::policy::deploy::plan::{Current, Revocation, Wanted};
-use crate::policy::deploy::target::Target;
+use crate::policy::deploy::plan::{CurrentPolicy, PolicyRevocation, WantedDocument};
+use crate::policy::deploy::target::AttachmentTarget;
 
 /// Up to so many targets are asked for their policies; with more, the policy is asked for its targets, of which there may be many
 /// pages.
@@ -18,8 +18,8 @@ const FEW: usize = 4;
 /// [`ControlError`]; outdated when it went away meanwhile.
 pub(super) async fn before_apply(
     plane: &ControlPlane,
-    wanted: &Wanted,
-) -> Result<Option<(Current, String)>, ControlError> {
+    wanted: &WantedDocument,
+) -> Result<Option<(CurrentPolicy, String)>, ControlError> {
     let name = wanted.name.as_str();
     let Some(deployed) = plane.policy(name).await? else {
         return Ok(None);
@@ -38,7 +38,7 @@ pub(super) async fn before_apply(
     } else {
         attached(plane, name, &wanted.targets).await?
     };
-    let current = Current {
+    let current = CurrentPolicy {
         canonical,
         versions,
         targets,
@@ -52,8 +52,8 @@ pub(super) async fn before_apply(
 /// [`ControlError`].
 pub(super) async fn before_revoke(
     plane: &ControlPlane,
-    revocation: &Revocation,
-) -> Result<Option<Current>, ControlError> {
+    revocation: &PolicyRevocation,
+) -> Result<Option<CurrentPolicy>, ControlError> {
     let name = revocation.name.as_str();
     let targets = match &revocation.targets {
         Some(named) if !revocation.delete => attached(plane, name, named).await,
@@ -68,7 +68,7 @@ pub(super) async fn before_revoke(
     } else {
         Vec::new()
     };
-    Ok(Some(Current {
+    Ok(Some(CurrentPolicy {
         canonical: None,
         versions,
         targets,
@@ -79,10 +79,10 @@ pub(super) async fn before_revoke(
 async fn attached(
     plane: &ControlPlane,
     name: &str,
-    targets: &BTreeSet<Target>,
+    targets: &BTreeSet<AttachmentTarget>,
 ) -> Result<BTreeSet<String>, ControlError> {
     if targets.len() > FEW {
-        let enough = targets.iter().map(Target::as_str).collect();
+        let enough = targets.iter().map(AttachmentTarget::as_str).collect();
         return plane.targets(name, &enough).await;
     }
     let mut found = BTreeSet::new();

@@ -23,18 +23,18 @@ use std::path::PathBuf;
 use aws_config::SdkConfig;
 use clap::Args;
 
-use self::list::{Place, Row};
-use self::report::Failure;
+use self::list::{ListPosition, ListRow};
+use self::report::ItemFailure;
 use crate::aws::client;
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::{ControlError, Told};
 use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status};
-use crate::policy::deploy::target::{BadText, Target};
+use crate::policy::deploy::target::{AttachmentTarget, BadText};
 
 /// What all changes have in common.
 #[derive(Debug, Args)]
-struct Changes {
+struct ChangeOptions {
     /// A file that keeps what is done, so that a rerun skips it without a call
     #[arg(long, value_name = "FILE", requires = "from")]
     journal: Option<PathBuf>,
@@ -58,12 +58,12 @@ fn times(text: &str) -> Result<f64, String> {
 }
 
 /// The SDK's configuration and the control plane it names.
-struct Access {
+struct AwsAccess {
     aws: SdkConfig,
     plane: ControlPlane,
 }
 
-impl Access {
+impl AwsAccess {
     async fn open(times: f64) -> Result<Self, ControlError> {
         let aws = client::environment().await;
         let plane = ControlPlane::open(&aws, times).await?;
@@ -79,23 +79,27 @@ fn stop(error: &ControlError, status: Status, messages: &mut impl Write) -> anyh
 }
 
 /// A line's targets, checked.
-fn targets(texts: &[String], name: &str, place: &Place) -> Result<BTreeSet<Target>, Box<Failure>> {
+fn targets(
+    texts: &[String],
+    name: &str,
+    place: &ListPosition,
+) -> Result<BTreeSet<AttachmentTarget>, Box<ItemFailure>> {
     texts
         .iter()
-        .map(|text| Target::parse(text).map_err(|bad| unfit(&bad, name, text, place)))
+        .map(|text| AttachmentTarget::parse(text).map_err(|bad| unfit(&bad, name, text, place)))
         .collect()
 }
 
-fn unfit(bad: &BadText, name: &str, value: &str, place: &Place) -> Box<Failure> {
+fn unfit(bad: &BadText, name: &str, value: &str, place: &ListPosition) -> Box<ItemFailure> {
     place.failure(name, value, bad.what.clone(), bad.help)
 }
 
 /// The policies of a list so far, and the lines they stand in: each stands in one.
 #[derive(Default)]
-struct Once(HashMap<String, u64>);
+struct SeenPolicies(HashMap<String, u64>);
 
-impl Once {
-    fn check(&mut self, row: &Row) -> Result<(), Box<Failure>> {
+impl SeenPolicies {
+    fn check(&mut self, row: &ListRow) -> Result<(), Box<ItemFailure>> {
         let line = row.place.line.unwrap_or_default();
         let first = *self.0.entry(row.name.clone()).or_insert(line);
         if first == line {

@@ -6,18 +6,18 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::list::Unreadable;
+use super::list::UnreadableList;
 use crate::aws::control_plane::error::Told;
 use crate::cli::json::write_json;
 use crate::cli::user_error::UserError;
 use crate::cli::{Format, Status};
 use crate::escape::write_line;
-use crate::policy::deploy::plan::Step;
+use crate::policy::deploy::plan::DeployStep;
 
 /// One thing that was done, or would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "did", rename_all = "kebab-case")]
-pub(super) enum Done {
+pub(super) enum CompletedStep {
     Create { version: Option<String> },
     NewVersion { version: Option<String> },
     DeleteVersion { version: String },
@@ -27,22 +27,22 @@ pub(super) enum Done {
     Disconnect { client: String },
 }
 
-impl Done {
+impl CompletedStep {
     /// A step that was taken, with the id of the version that it made.
-    pub(super) fn step(step: &Step, version: Option<String>) -> Self {
+    pub(super) fn step(step: &DeployStep, version: Option<String>) -> Self {
         match step {
-            Step::Create => Self::Create { version },
-            Step::CreateVersion => Self::NewVersion { version },
-            Step::DeleteVersion(version) => Self::DeleteVersion {
+            DeployStep::Create => Self::Create { version },
+            DeployStep::CreateVersion => Self::NewVersion { version },
+            DeployStep::DeleteVersion(version) => Self::DeleteVersion {
                 version: version.clone(),
             },
-            Step::Attach(target) => Self::Attach {
+            DeployStep::Attach(target) => Self::Attach {
                 target: target.clone(),
             },
-            Step::Detach(target) => Self::Detach {
+            DeployStep::Detach(target) => Self::Detach {
                 target: target.clone(),
             },
-            Step::Delete => Self::Delete,
+            DeployStep::Delete => Self::Delete,
         }
     }
 
@@ -90,7 +90,7 @@ fn numbered(name: &str, version: Option<&String>) -> String {
 
 /// What did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Failure {
+pub(super) struct ItemFailure {
     /// The list and the line in it, where it came from one.
     pub(super) file: Option<String>,
     pub(super) line: Option<u64>,
@@ -102,7 +102,7 @@ pub(super) struct Failure {
     pub(super) help: Option<String>,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ItemFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let (Some(file), Some(line)) = (&self.file, self.line) {
             write!(f, "{file}:{line}: ")?;
@@ -119,7 +119,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Failure {
+impl ItemFailure {
     /// Writes it, and what to do.
     pub(super) fn write(&self, messages: &mut impl Write) -> io::Result<()> {
         let error = UserError::plain(self);
@@ -132,11 +132,11 @@ impl Failure {
 
 /// What came of one policy.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct ItemOutcome {
     pub(super) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<u64>,
-    pub(super) steps: Vec<Done>,
+    pub(super) steps: Vec<CompletedStep>,
     /// What a new document allows and no longer allows, in lines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) changes: Vec<String>,
@@ -144,7 +144,7 @@ pub(super) struct Outcome {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) notes: Vec<String>,
     #[serde(skip)]
-    pub(super) failures: Vec<Failure>,
+    pub(super) failures: Vec<ItemFailure>,
     /// Whether it was left before it was finished.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) interrupted: bool,
@@ -158,7 +158,7 @@ pub(super) struct Outcome {
 
 /// What came of all of them.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
+pub(super) struct DeployReport {
     pub(super) region: String,
     pub(super) dry_run: bool,
     /// False when it was interrupted, or stopped because nothing could succeed any more.
@@ -170,8 +170,8 @@ pub(super) struct Report {
     /// How many calls were made, by action.
     pub(super) calls: BTreeMap<&'static str, u64>,
     /// The policies of which something was done.
-    pub(super) policies: Vec<Outcome>,
-    pub(super) failures: Vec<Failure>,
+    pub(super) policies: Vec<ItemOutcome>,
+    pub(super) failures: Vec<ItemFailure>,
     /// When a revocation is in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) effect: Option<&'static str>,
@@ -193,7 +193,7 @@ const COUNTS: [&str; 12] = [
     "not_tried",
 ];
 
-impl Report {
+impl DeployReport {
     pub(super) fn count(&mut self, what: &'static str, times: u64) {
         if times > 0 {
             *self.counts.entry(what).or_default() += times;
@@ -203,7 +203,7 @@ impl Report {
     /// Takes an outcome in. In text, its lines are written at once; failures are told at once in any case.
     pub(super) fn add(
         &mut self,
-        outcome: Outcome,
+        outcome: ItemOutcome,
         format: Format,
         out: &mut impl Write,
         messages: &mut impl Write,
@@ -242,7 +242,11 @@ impl Report {
     }
 
     /// Tells of a failure and keeps it.
-    pub(super) fn fail(&mut self, failure: Failure, messages: &mut impl Write) -> io::Result<()> {
+    pub(super) fn fail(
+        &mut self,
+        failure: ItemFailure,
+        messages: &mut impl Write,
+    ) -> io::Result<()> {
         failure.write(messages)?;
         self.failures.push(failure);
         Ok(())
@@ -306,7 +310,10 @@ impl Report {
 }
 
 /// Tells why a question cannot be answered.
-pub(super) fn cannot_answer(why: &Unreadable, messages: &mut impl Write) -> anyhow::Result<Status> {
+pub(super) fn cannot_answer(
+    why: &UnreadableList,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
     write_line(messages, format_args!("error: {}", why.what))?;
     write_line(messages, format_args!("help: {}", why.help))?;
     Ok(Status::CannotAnswer)

@@ -7,12 +7,12 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
-use super::bulk::{self, Asked, Change, Item as _};
-use super::list::{Place, Row};
-use super::report::{Done, Outcome, cannot_answer};
+use super::bulk::{self, BulkChange, BulkItem as _, RequestedItems};
+use super::list::{ListPosition, ListRow};
+use super::report::{CompletedStep, ItemOutcome, cannot_answer};
 use super::run::{fail, take};
-use super::unwanted::{COLUMNS, Item, from_list, item};
-use super::{Access, Changes, list, look};
+use super::unwanted::{COLUMNS, RevocationItem, from_list, item};
+use super::{AwsAccess, ChangeOptions, list, look};
 use crate::aws::connections::Connections;
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::{ControlError, Told};
@@ -20,7 +20,7 @@ use crate::aws::endpoint;
 use crate::cli::Status;
 use crate::cli::runtime::block_on;
 use crate::config::duration;
-use crate::policy::deploy::plan::{self, Revocation};
+use crate::policy::deploy::plan::{self, PolicyRevocation};
 use crate::shutdown::Shutdown;
 
 pub(in crate::cli::policy) const HELP: &str = "\
@@ -54,7 +54,7 @@ const ROUNDS: usize = 3;
 const HELD: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Revoke {
+pub(in crate::cli) struct RevokeCommand {
     /// The policy's name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -83,7 +83,7 @@ pub(in crate::cli) struct Revoke {
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     wait: Duration,
     #[command(flatten)]
-    changes: Changes,
+    changes: ChangeOptions,
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -92,7 +92,7 @@ fn time(text: &str) -> Result<Duration, String> {
 
 /// Runs the command.
 pub(in crate::cli::policy) fn run(
-    command: &Revoke,
+    command: &RevokeCommand,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -102,11 +102,11 @@ pub(in crate::cli::policy) fn run(
             Err(why) => return cannot_answer(&why, messages),
         },
         None => {
-            let row = Row {
+            let row = ListRow {
                 name: command.name.clone().unwrap_or_default(),
                 targets: command.target.clone(),
                 disconnect: command.disconnect.clone(),
-                ..Row::default()
+                ..ListRow::default()
             };
             match item(&row, command.delete) {
                 Ok(item) => vec![Ok(item)],
@@ -117,7 +117,7 @@ pub(in crate::cli::policy) fn run(
             }
         }
     };
-    let revoking = Revoking {
+    let revoking = RevokeChange {
         command,
         connections: None,
     };
@@ -127,19 +127,23 @@ pub(in crate::cli::policy) fn run(
 }
 
 /// A revocation under way.
-struct Revoking<'c> {
-    command: &'c Revoke,
+struct RevokeChange<'c> {
+    command: &'c RevokeCommand,
     /// Where connections are ended, if any are.
     connections: Option<Connections>,
 }
 
-impl Change for Revoking<'_> {
-    type Item = Item;
+impl BulkChange for RevokeChange<'_> {
+    type Item = RevocationItem;
 
     const COMMAND: &'static str = "policy revoke";
     const EFFECT: Option<&'static str> = Some(EFFECT);
 
-    async fn prepare(&mut self, access: &Access, asked: &Asked<Item>) -> Result<(), ControlError> {
+    async fn prepare(
+        &mut self,
+        access: &AwsAccess,
+        asked: &RequestedItems<RevocationItem>,
+    ) -> Result<(), ControlError> {
         let mut items = asked.iter().flatten();
         if !self.command.changes.dry_run && items.any(|item| !item.disconnect.is_empty()) {
             self.connections = Some(connections(self.command, access).await?);
@@ -147,18 +151,23 @@ impl Change for Revoking<'_> {
         Ok(())
     }
 
-    fn key(&self, item: &Item) -> String {
+    fn key(&self, item: &RevocationItem) -> String {
         let command = self.command;
         let sessions = (command.clean_session, command.prevent_will);
         item.key(command.delete, sessions)
     }
 
-    async fn make(&self, plane: &ControlPlane, shutdown: &Shutdown, item: Item) -> Outcome {
-        let mut outcome = Outcome {
+    async fn make(
+        &self,
+        plane: &ControlPlane,
+        shutdown: &Shutdown,
+        item: RevocationItem,
+    ) -> ItemOutcome {
+        let mut outcome = ItemOutcome {
             name: item.name().to_owned(),
             line: item.place.line,
             key: Some(self.key(&item)),
-            ..Outcome::default()
+            ..ItemOutcome::default()
         };
         if let Some(revocation) = &item.revocation {
             let asked = (revocation, &item.place);
@@ -172,12 +181,12 @@ impl Change for Revoking<'_> {
     }
 }
 
-impl Revoking<'_> {
+impl RevokeChange<'_> {
     /// Ends the connections of an item's clients, or tells that they would be ended.
-    async fn disconnect(&self, item: &Item, outcome: &mut Outcome) {
+    async fn disconnect(&self, item: &RevocationItem, outcome: &mut ItemOutcome) {
         let (clean, quiet) = (self.command.clean_session, self.command.prevent_will);
         for client in &item.disconnect {
-            let done = Done::Disconnect {
+            let done = CompletedStep::Disconnect {
                 client: client.clone(),
             };
             let Some(connections) = &self.connections else {
@@ -197,7 +206,10 @@ impl Revoking<'_> {
 }
 
 /// Where connections are ended.
-async fn connections(command: &Revoke, access: &Access) -> Result<Connections, ControlError> {
+async fn connections(
+    command: &RevokeCommand,
+    access: &AwsAccess,
+) -> Result<Connections, ControlError> {
     let endpoint = match command.endpoint.as_deref().or(access.aws.endpoint_url()) {
         Some(endpoint) => endpoint.to_owned(),
         None => {
@@ -215,11 +227,11 @@ async fn connections(command: &Revoke, access: &Access) -> Result<Connections, C
 
 /// Detaches and deletes, and waits where IoT Core says that it is too early.
 async fn take_back(
-    command: &Revoke,
+    command: &RevokeCommand,
     plane: &ControlPlane,
     shutdown: &Shutdown,
-    (revocation, place): (&Revocation, &Place),
-    outcome: &mut Outcome,
+    (revocation, place): (&PolicyRevocation, &ListPosition),
+    outcome: &mut ItemOutcome,
 ) {
     let name = revocation.name.as_str();
     let deadline = Instant::now() + command.wait;
@@ -249,11 +261,11 @@ async fn take_back(
 
 /// Looks, plans and acts.
 async fn once(
-    command: &Revoke,
+    command: &RevokeCommand,
     plane: &ControlPlane,
     shutdown: &Shutdown,
-    (revocation, place): (&Revocation, &Place),
-    outcome: &mut Outcome,
+    (revocation, place): (&PolicyRevocation, &ListPosition),
+    outcome: &mut ItemOutcome,
 ) -> Result<(), ControlError> {
     let name = revocation.name.as_str();
     let current = look::before_revoke(plane, revocation).await?;
@@ -270,7 +282,10 @@ async fn once(
         }
     };
     if command.changes.dry_run {
-        outcome.steps = steps.iter().map(|step| Done::step(step, None)).collect();
+        outcome.steps = steps
+            .iter()
+            .map(|step| CompletedStep::step(step, None))
+            .collect();
         return Ok(());
     }
     take(plane, shutdown, (name, ""), &steps, place, outcome).await

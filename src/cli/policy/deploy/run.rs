@@ -8,14 +8,14 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::interval;
 
 use super::journal::Journal;
-use super::list::Place;
-use super::report::{Done, Outcome, Report};
+use super::list::ListPosition;
+use super::report::{CompletedStep, DeployReport, ItemOutcome};
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::{ControlError, Told};
 use crate::cli::Format;
 use crate::cli::progress::bar;
 use crate::escape::write_line;
-use crate::policy::deploy::plan::Step;
+use crate::policy::deploy::plan::DeployStep;
 use crate::shutdown::Shutdown;
 
 /// How many policies are worked on at once: enough to use the rates up while answers take half a second.
@@ -29,12 +29,12 @@ const TELL: Duration = Duration::from_secs(10);
 
 /// Works on all items. Whatever ends it early, but for the second signal, each item was either finished or not begun, or is told as
 /// interrupted.
-pub(super) async fn all<I, F: Future<Output = Outcome>>(
+pub(super) async fn all<I, F: Future<Output = ItemOutcome>>(
     items: Vec<I>,
     shutdown: &Shutdown,
     work: impl Fn(I) -> F,
     mut journal: Option<Journal>,
-    report: &mut Report,
+    report: &mut DeployReport,
     (format, out, messages): (Format, &mut impl Write, &mut impl Write),
 ) -> anyhow::Result<()> {
     let total = items.len() as u64;
@@ -87,7 +87,10 @@ pub(super) async fn all<I, F: Future<Output = Outcome>>(
     }
     progress.finish_and_clear();
     if let Some((Told { what, help }, name)) = hopeless {
-        report.fail(*Place::default().failure(&name, "", what, &help), messages)?;
+        report.fail(
+            *ListPosition::default().failure(&name, "", what, &help),
+            messages,
+        )?;
     }
     let interrupted = report
         .counts
@@ -100,7 +103,7 @@ pub(super) async fn all<I, F: Future<Output = Outcome>>(
 }
 
 /// What the journal is to know an outcome by, if it is to know it.
-fn finished(outcome: &Outcome, dry_run: bool) -> Option<&String> {
+fn finished(outcome: &ItemOutcome, dry_run: bool) -> Option<&String> {
     let whole = outcome.hopeless.is_none() && !outcome.interrupted;
     let well = outcome.failures.is_empty() && whole && !dry_run;
     outcome.key.as_ref().filter(|_| well)
@@ -114,26 +117,26 @@ pub(super) async fn take(
     plane: &ControlPlane,
     shutdown: &Shutdown,
     (name, document): (&str, &str),
-    steps: &[Step],
-    place: &Place,
-    outcome: &mut Outcome,
+    steps: &[DeployStep],
+    place: &ListPosition,
+    outcome: &mut ItemOutcome,
 ) -> Result<(), ControlError> {
     for (taken, step) in steps.iter().enumerate() {
         if shutdown.is_draining() && steps.len() - taken > SHORT {
             outcome.interrupted = true;
             return Ok(());
         }
-        let alone = matches!(step, Step::Attach(_) | Step::Detach(_));
+        let alone = matches!(step, DeployStep::Attach(_) | DeployStep::Detach(_));
         match plane.take(name, step, document).await {
-            Ok(version) => outcome.steps.push(Done::step(step, version)),
+            Ok(version) => outcome.steps.push(CompletedStep::step(step, version)),
             Err(error @ (ControlError::Outdated(_) | ControlError::Held(_))) => return Err(error),
-            Err(ControlError::Absent(told)) if *step == Step::CreateVersion => {
+            Err(ControlError::Absent(told)) if *step == DeployStep::CreateVersion => {
                 return Err(ControlError::Outdated(told));
             }
             Err(error) => {
                 let one = matches!(error, ControlError::Refused(_) | ControlError::Absent(_));
                 let value = match step {
-                    Step::Attach(target) | Step::Detach(target) => target,
+                    DeployStep::Attach(target) | DeployStep::Detach(target) => target,
                     _ => name,
                 };
                 fail(error, name, value, place, outcome);
@@ -151,8 +154,8 @@ pub(super) fn fail(
     error: ControlError,
     name: &str,
     value: &str,
-    place: &Place,
-    outcome: &mut Outcome,
+    place: &ListPosition,
+    outcome: &mut ItemOutcome,
 ) {
     let told = error.told();
     if let ControlError::Hopeless(told) = error {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Access, stop};
+use super::{AwsAccess, stop};
 use crate::aws::control_plane::ControlPlane;
 use crate::aws::control_plane::error::ControlError;
 use crate::cli::endpoint_variables;
@@ -17,8 +17,8 @@ use crate::cli::runtime::block_on;
 use crate::cli::user_error::write_error;
 use crate::cli::{Format, Status};
 use crate::escape::write_line;
-use crate::policy::deploy::plan::Version;
-use crate::policy::deploy::target::{BadText, PolicyName, Target};
+use crate::policy::deploy::plan::DeployedVersion;
+use crate::policy::deploy::target::{AttachmentTarget, BadText, PolicyName};
 
 pub(in crate::cli::policy) const HELP: &str = "\
 Without --name and --target, the names of all policies of the account and Region are listed.
@@ -34,7 +34,7 @@ Exit status: 0 shown, 1 there is no such policy or version, 2 the question is no
 #[derive(Debug, Args)]
 // A policy's version is what is asked for here.
 #[command(disable_version_flag = true)]
-pub(in crate::cli) struct Show {
+pub(in crate::cli) struct ShowPoliciesCommand {
     /// Show this policy: its document, versions and targets
     #[arg(long, value_name = "NAME", conflicts_with = "target")]
     name: Option<String>,
@@ -54,7 +54,7 @@ pub(in crate::cli) struct Show {
 
 /// A policy as it is deployed.
 #[derive(Serialize)]
-struct Shown<'s> {
+struct DeployedPolicy<'s> {
     name: &'s str,
     arn: &'s str,
     created: Option<Timestamp>,
@@ -75,7 +75,7 @@ struct ShownVersion<'s> {
 
 /// Runs the command.
 pub(in crate::cli::policy) fn run(
-    command: &Show,
+    command: &ShowPoliciesCommand,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -87,7 +87,7 @@ pub(in crate::cli::policy) fn run(
     let target = command
         .target
         .as_deref()
-        .map(|target| Target::parse(target).map(drop));
+        .map(|target| AttachmentTarget::parse(target).map(drop));
     if let Some(BadText { what, help }) = name.or(target).and_then(bad) {
         write_error(messages, format_args!("{what}"), format_args!("{help}"))?;
         return Ok(Status::CannotAnswer);
@@ -96,7 +96,7 @@ pub(in crate::cli::policy) fn run(
         return Ok(Status::CannotAnswer);
     }
     block_on(async {
-        let plane = match Access::open(1.0).await {
+        let plane = match AwsAccess::open(1.0).await {
             Ok(access) => access.plane,
             Err(error) => return stop(&error, Status::CannotAnswer, messages),
         };
@@ -108,7 +108,7 @@ pub(in crate::cli::policy) fn run(
 }
 
 async fn show(
-    command: &Show,
+    command: &ShowPoliciesCommand,
     plane: &ControlPlane,
     out: &mut impl Write,
     messages: &mut impl Write,
@@ -154,7 +154,7 @@ async fn show(
 
 /// Shows one policy.
 async fn one(
-    command: &Show,
+    command: &ShowPoliciesCommand,
     name: &str,
     plane: &ControlPlane,
     out: &mut impl Write,
@@ -195,7 +195,7 @@ async fn one(
             Err(error) => return Ok(Err(error)),
         },
     };
-    let shown = Shown {
+    let shown = DeployedPolicy {
         name,
         arn: &deployed.arn,
         created: deployed.created,
@@ -217,7 +217,7 @@ fn as_written(document: String) -> anyhow::Result<Box<RawValue>> {
     }
 }
 
-fn shown_version(version: &Version) -> ShownVersion<'_> {
+fn shown_version(version: &DeployedVersion) -> ShownVersion<'_> {
     ShownVersion {
         id: &version.id,
         created: version.created,
@@ -225,7 +225,11 @@ fn shown_version(version: &Version) -> ShownVersion<'_> {
     }
 }
 
-fn write_one(shown: &Shown<'_>, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
+fn write_one(
+    shown: &DeployedPolicy<'_>,
+    format: Format,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     if format == Format::Json {
         write_json(shown, out)?;
         return Ok(());
@@ -266,7 +270,7 @@ mod tests {
     fn what_a_service_names_begins_no_line() {
         let forged = "x\nversion 9:\u{1b}[2K";
         let targets = BTreeSet::from([forged.to_owned()]);
-        let shown = Shown {
+        let shown = DeployedPolicy {
             name: forged,
             arn: forged,
             created: None,

@@ -1,27 +1,27 @@
 //! What `eventcast policy revoke` is asked for: by the command line or a list, checked before any call.
 
-use super::bulk::{Asked, Item as _};
+use super::bulk::{BulkItem as _, RequestedItems};
 use super::journal::key;
-use super::list::{Columns, Place, Row};
-use super::report::Failure;
-use super::{Once, bulk, targets, unfit};
+use super::list::{ListColumns, ListPosition, ListRow};
+use super::report::ItemFailure;
+use super::{SeenPolicies, bulk, targets, unfit};
 use crate::channel::limits::CLIENT_ID_BYTES;
-use crate::policy::deploy::plan::Revocation;
-use crate::policy::deploy::target::{PolicyName, Target};
+use crate::policy::deploy::plan::PolicyRevocation;
+use crate::policy::deploy::target::{AttachmentTarget, PolicyName};
 
-pub(super) const COLUMNS: Columns = Columns {
+pub(super) const COLUMNS: ListColumns = ListColumns {
     known: &["name", "targets", "disconnect", "policy"],
     needed: &["name"],
 };
 
 /// What is taken back from one policy, and whose connections end.
-pub(super) struct Item {
-    pub(super) place: Place,
-    pub(super) revocation: Option<Revocation>,
+pub(super) struct RevocationItem {
+    pub(super) place: ListPosition,
+    pub(super) revocation: Option<PolicyRevocation>,
     pub(super) disconnect: Vec<String>,
 }
 
-impl Item {
+impl RevocationItem {
     /// What a journal knows it by; `sessions` says what becomes of sessions and wills.
     pub(super) fn key(&self, delete: bool, sessions: (bool, bool)) -> String {
         let targets = self.revocation.as_ref().and_then(|revocation| {
@@ -37,18 +37,18 @@ impl Item {
     }
 }
 
-impl bulk::Item for Item {
+impl bulk::BulkItem for RevocationItem {
     /// Empty when only connections end.
     fn name(&self) -> &str {
         let revocation = self.revocation.as_ref();
         revocation.map_or("", |revocation| revocation.name.as_str())
     }
 
-    fn place(&self) -> &Place {
+    fn place(&self) -> &ListPosition {
         &self.place
     }
 
-    fn targets(&self) -> impl Iterator<Item = &Target> {
+    fn targets(&self) -> impl Iterator<Item = &AttachmentTarget> {
         let revocation = self.revocation.as_ref();
         let targets = revocation.and_then(|revocation| revocation.targets.as_ref());
         targets.into_iter().flatten()
@@ -56,9 +56,12 @@ impl bulk::Item for Item {
 }
 
 /// The revocations of a list, each checked by itself and against those before it.
-pub(super) fn from_list(rows: Asked<Row>, delete: bool) -> Asked<Item> {
-    let mut once = Once::default();
-    let mut checked = |row: Row| {
+pub(super) fn from_list(
+    rows: RequestedItems<ListRow>,
+    delete: bool,
+) -> RequestedItems<RevocationItem> {
+    let mut once = SeenPolicies::default();
+    let mut checked = |row: ListRow| {
         let item = item(&row, delete)?;
         if row.name.is_empty() {
             return Ok(item);
@@ -71,7 +74,7 @@ pub(super) fn from_list(rows: Asked<Row>, delete: bool) -> Asked<Item> {
 }
 
 /// What one line, or the command line, asks for.
-pub(super) fn item(row: &Row, delete: bool) -> Result<Item, Box<Failure>> {
+pub(super) fn item(row: &ListRow, delete: bool) -> Result<RevocationItem, Box<ItemFailure>> {
     let place = &row.place;
     if row.name.is_empty() && row.disconnect.is_empty() {
         let help = "name a policy to revoke, or a client to disconnect";
@@ -88,14 +91,14 @@ pub(super) fn item(row: &Row, delete: bool) -> Result<Item, Box<Failure>> {
         None
     } else {
         let named = targets(&row.targets, &row.name, place)?;
-        Some(Revocation {
+        Some(PolicyRevocation {
             name: PolicyName::parse(&row.name)
                 .map_err(|bad| unfit(&bad, &row.name, &row.name, place))?,
             targets: (!named.is_empty()).then_some(named),
             delete,
         })
     };
-    Ok(Item {
+    Ok(RevocationItem {
         place: place.clone(),
         revocation,
         disconnect: row.disconnect.clone(),

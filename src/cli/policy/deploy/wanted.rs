@@ -5,30 +5,30 @@ use std::fs::File;
 use std::io::{BufRead, Write};
 use std::path::Path;
 
-use super::bulk::Asked;
+use super::bulk::RequestedItems;
 use super::journal::key;
-use super::list::{Columns, Place, Row, Unreadable};
-use super::report::{Failure, cannot_answer};
-use super::{Once, bulk, targets, unfit};
+use super::list::{ListColumns, ListPosition, ListRow, UnreadableList};
+use super::report::{ItemFailure, cannot_answer};
+use super::{SeenPolicies, bulk, targets, unfit};
 use crate::cli::diagnostic::render;
 use crate::cli::policy::documents::{self, bounded, read_text};
 use crate::cli::policy::{document_fault, lint};
 use crate::cli::user_error::write_error;
-use crate::policy::deploy::plan::Wanted;
-use crate::policy::deploy::target::{PolicyName, Target};
+use crate::policy::deploy::plan::WantedDocument;
+use crate::policy::deploy::target::{AttachmentTarget, PolicyName};
 use crate::policy::deploy::text::{PolicyText, UnfitText};
 use crate::policy::document::Document;
-use crate::policy::lint::Level;
+use crate::policy::lint::FindingLevel;
 use crate::policy::told::Policies;
 
-pub(super) const COLUMNS: Columns = Columns {
+pub(super) const COLUMNS: ListColumns = ListColumns {
     known: &["name", "policy", "targets"],
     needed: &["name", "policy"],
 };
 
 /// How documents are read.
 #[derive(Clone, Copy)]
-pub(super) struct Reading {
+pub(super) struct ReadOptions {
     /// Whether policies are detached from all other targets.
     pub(super) only_these: bool,
     /// Whether a document with errors of the lints is refused.
@@ -36,15 +36,15 @@ pub(super) struct Reading {
 }
 
 /// One policy that is wanted.
-pub(super) struct Item {
-    pub(super) place: Place,
-    pub(super) wanted: Wanted,
+pub(super) struct WantedPolicy {
+    pub(super) place: ListPosition,
+    pub(super) wanted: WantedDocument,
 }
 
-impl Item {
+impl WantedPolicy {
     /// What a journal knows it by.
     pub(super) fn key(&self) -> String {
-        let Wanted {
+        let WantedDocument {
             name,
             text,
             targets,
@@ -55,27 +55,27 @@ impl Item {
     }
 }
 
-impl bulk::Item for Item {
+impl bulk::BulkItem for WantedPolicy {
     fn name(&self) -> &str {
         self.wanted.name.as_str()
     }
 
-    fn place(&self) -> &Place {
+    fn place(&self) -> &ListPosition {
         &self.place
     }
 
-    fn targets(&self) -> impl Iterator<Item = &Target> {
+    fn targets(&self) -> impl Iterator<Item = &AttachmentTarget> {
         self.wanted.targets.iter()
     }
 }
 
 /// The one policy of the command line; `None`, and told, when it is none.
 pub(super) fn one(
-    row: &Row,
-    how: Reading,
+    row: &ListRow,
+    how: ReadOptions,
     input: &mut Option<impl BufRead>,
     messages: &mut impl Write,
-) -> anyhow::Result<Option<Item>> {
+) -> anyhow::Result<Option<WantedPolicy>> {
     let argument = row.policy.as_deref().unwrap_or_default();
     let read = read_policy(argument, Path::new(""), input);
     let (file, text) = match read {
@@ -109,7 +109,7 @@ fn passes(file: &str, text: &str, messages: &mut impl Write) -> anyhow::Result<b
     let policies = alone(file, text)?;
     let findings = lint::found(&policies, None);
     lint::write_findings(&findings, &policies, messages)?;
-    let errors = lint::count(&findings, Level::Error);
+    let errors = lint::count(&findings, FindingLevel::Error);
     if errors > 0 {
         write_error(
             messages,
@@ -136,7 +136,7 @@ fn read_policy(
     argument: &str,
     folder: &Path,
     input: &mut Option<impl BufRead>,
-) -> Result<(String, String), Unreadable> {
+) -> Result<(String, String), UnreadableList> {
     let (name, text) = if argument.trim_start().starts_with('{') {
         ("policy".to_owned(), argument.to_owned())
     } else if argument == "-" {
@@ -152,20 +152,20 @@ fn read_policy(
     };
     let mut parts = documents::split(&text);
     match parts.pop().filter(|_| parts.is_empty()) {
-        Some(part) if part.is_unknown => Err(Unreadable {
+        Some(part) if part.is_unknown => Err(UnreadableList {
             what: format!("`{name}` is neither a policy document nor an answer that holds one"),
             help: format!("give {}", documents::ACCEPTED),
         }),
         Some(part) => Ok((name, part.text)),
-        None => Err(Unreadable {
+        None => Err(UnreadableList {
             what: format!("`{name}` holds {} documents", parts.len() + 1),
             help: "a policy of IoT Core has one document: apply each under its own name".into(),
         }),
     }
 }
 
-fn unreadable(what: String) -> Unreadable {
-    Unreadable {
+fn unreadable(what: String) -> UnreadableList {
+    UnreadableList {
         what,
         help: "name a file, or give the document itself".into(),
     }
@@ -195,11 +195,15 @@ fn explain(
 const TOO_LONG: &str = "divide it into policies of their own, or grant by patterns";
 
 /// The policies of a list, each checked by itself and against those before it.
-pub(super) fn from_list(path: &Path, rows: Asked<Row>, how: Reading) -> Asked<Item> {
+pub(super) fn from_list(
+    path: &Path,
+    rows: RequestedItems<ListRow>,
+    how: ReadOptions,
+) -> RequestedItems<WantedPolicy> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut texts: HashMap<String, Result<PolicyText, (String, String)>> = HashMap::new();
-    let mut once = Once::default();
-    let mut checked = |row: Row| {
+    let mut once = SeenPolicies::default();
+    let mut checked = |row: ListRow| {
         let policy = row.policy.clone().unwrap_or_default();
         let text = texts
             .entry(policy.clone())
@@ -247,11 +251,11 @@ fn lint_alone(name: &str, text: &str) -> Result<(), (String, String)> {
     let findings = lint::found(&policies, None);
     let first = findings
         .iter()
-        .find(|finding| finding.rule.level == Level::Error);
+        .find(|finding| finding.rule.level == FindingLevel::Error);
     match first {
         None => Ok(()),
         Some(finding) => {
-            let more = lint::count(&findings, Level::Error) - 1;
+            let more = lint::count(&findings, FindingLevel::Error) - 1;
             let more = if more > 0 {
                 format!(", and {more} more")
             } else {
@@ -279,12 +283,16 @@ fn shortened(policy: &str) -> String {
     shown
 }
 
-fn item(row: &Row, text: PolicyText, only_these: bool) -> Result<Item, Box<Failure>> {
+fn item(
+    row: &ListRow,
+    text: PolicyText,
+    only_these: bool,
+) -> Result<WantedPolicy, Box<ItemFailure>> {
     let name = PolicyName::parse(&row.name)
         .map_err(|bad| unfit(&bad, &row.name, &row.name, &row.place))?;
-    Ok(Item {
+    Ok(WantedPolicy {
         place: row.place.clone(),
-        wanted: Wanted {
+        wanted: WantedDocument {
             name,
             text,
             targets: targets(&row.targets, &row.name, &row.place)?,

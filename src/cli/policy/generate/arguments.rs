@@ -14,7 +14,7 @@ use crate::policy::scope::Scope;
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct Whose {
+pub(super) struct GrantSubject {
     /// A role of the configuration
     #[arg(long, value_name = "NAME")]
     pub(super) role: Option<String>,
@@ -23,11 +23,11 @@ pub(super) struct Whose {
     pub(super) client: Option<String>,
     /// A part of the platform
     #[arg(long = "for", value_enum, value_name = "PART")]
-    pub(super) part: Option<Part>,
+    pub(super) part: Option<BridgePart>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Part {
+pub(super) enum BridgePart {
     /// The daemon and `eventcast doctor`: its queues, its connections, the topics of its routes
     Bridge,
     /// `eventcast doctor --upstream`: settings of queues, rules, targets and keys, nothing that
@@ -41,7 +41,7 @@ pub(super) enum Part {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "With --role")]
-pub(super) struct Claims {
+pub(super) struct ClaimArguments {
     /// A claim of the token; values with commas between them are a list, none are an empty list (repeatable)
     #[arg(long, value_name = "NAME=VALUE[,VALUE…]", value_parser = claim, conflicts_with_all = ["client", "part"])]
     pub(super) claim: Vec<(String, Value)>,
@@ -52,7 +52,7 @@ pub(super) struct Claims {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "With --client")]
-pub(super) struct Spelled {
+pub(super) struct SpelledClaim {
     /// A channel, all channels of a kind (order:*) or a topic filter to subscribe to (repeatable)
     #[arg(long, value_name = "GRANT", conflicts_with_all = ["role", "part"])]
     pub(super) subscribe: Vec<String>,
@@ -68,7 +68,7 @@ pub(super) struct Spelled {
 #[command(
     next_help_heading = "Where IoT Core is (by default authorizer.region and account, or where the queue is)"
 )]
-pub(super) struct Endpoint {
+pub(super) struct EndpointArguments {
     /// The Region in ARNs
     #[arg(long, value_name = "REGION", env = "AWS_REGION")]
     pub(super) region: Option<String>,
@@ -78,7 +78,7 @@ pub(super) struct Endpoint {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum As {
+pub(super) enum DocumentFormat {
     /// The answer of a custom authorizer: up to 10 documents
     Authorizer,
     /// A named IoT policy, for a certificate, a thing group or a Cognito identity
@@ -89,13 +89,13 @@ pub(super) enum As {
     Iam,
 }
 
-impl From<As> for Form {
-    fn from(form: As) -> Self {
+impl From<DocumentFormat> for Form {
+    fn from(form: DocumentFormat) -> Self {
         match form {
-            As::Authorizer => Self::Authorizer,
-            As::Iot => Self::Named,
-            As::Session => Self::Session,
-            As::Iam => Self::Role,
+            DocumentFormat::Authorizer => Self::Authorizer,
+            DocumentFormat::Iot => Self::Named,
+            DocumentFormat::Session => Self::Session,
+            DocumentFormat::Iam => Self::Role,
         }
     }
 }
@@ -115,12 +115,12 @@ pub(in crate::cli) fn claim(text: &str) -> Result<(String, Value), String> {
 
 /// What one source says of where IoT Core is.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Located<'s> {
+pub(super) struct LocatedScope<'s> {
     pub(super) region: Option<&'s str>,
     pub(super) account: Option<&'s str>,
 }
 
-impl<'s> Located<'s> {
+impl<'s> LocatedScope<'s> {
     /// As the configuration's authorizer has it.
     pub(super) fn by_authorizer(config: &'s Config) -> Self {
         let scope = config.authorizer.scope.as_ref();
@@ -143,32 +143,32 @@ impl<'s> Located<'s> {
 }
 
 /// What went wrong, by whose fault it is.
-pub(super) enum Refusal {
+pub(super) enum GenerateRefusal {
     /// The configuration, the claims or the arguments: what is wrong, and what to do.
     Input(UserError),
     /// There is no room.
     Room(GenerateError),
 }
 
-impl From<anyhow::Error> for Refusal {
+impl From<anyhow::Error> for GenerateRefusal {
     fn from(error: anyhow::Error) -> Self {
         Self::Input(UserError::plain(format_args!("{error:#}")))
     }
 }
 
-impl From<UserError> for Refusal {
+impl From<UserError> for GenerateRefusal {
     fn from(error: UserError) -> Self {
         Self::Input(error)
     }
 }
 
-impl From<GenerateError> for Refusal {
+impl From<GenerateError> for GenerateRefusal {
     fn from(error: GenerateError) -> Self {
         Self::Room(error)
     }
 }
 
-impl Claims {
+impl ClaimArguments {
     pub(super) fn read(&self) -> Result<Value, UserError> {
         let mut claims = match &self.claims {
             None => Map::new(),
@@ -196,11 +196,11 @@ fn unfit(argument: &str, error: &dyn std::error::Error) -> UserError {
     )
 }
 
-impl Endpoint {
+impl EndpointArguments {
     /// The scope of ARNs: as the command line or the environment has it, or else as a configuration
     /// does, which names it or where its queue is.
-    pub(super) fn scope(&self, known: &[Located<'_>]) -> Result<Scope, Refusal> {
-        let given = Located {
+    pub(super) fn scope(&self, known: &[LocatedScope<'_>]) -> Result<Scope, GenerateRefusal> {
+        let given = LocatedScope {
             region: self.region.as_deref(),
             account: self.account.as_deref(),
         };

@@ -5,9 +5,9 @@ use clap::Parser;
 use super::*;
 
 #[derive(Parser)]
-struct Line {
+struct AnswerLine {
     #[command(flatten)]
-    generate: Generate,
+    generate: GenerateCommand,
 }
 
 const CONFIG: &str = r#"
@@ -37,7 +37,7 @@ const PLACE: [&str; 4] = ["--region", "eu-central-1", "--account", "123456789012
 
 fn generated_with(config: &str, arguments: &[&str]) -> (Status, String) {
     let line = ["generate"].iter().chain(arguments);
-    let mut line = Line::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
+    let mut line = AnswerLine::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
     // Not what the environment of the tests happens to say.
     if !arguments.contains(&"--region") {
         line.generate.endpoint.region = None;
@@ -219,7 +219,7 @@ fn arguments_that_do_not_go_together() {
         "--for gateway",
     ] {
         let Err(error) =
-            Line::try_parse_from(["generate"].into_iter().chain(line.split_whitespace()))
+            AnswerLine::try_parse_from(["generate"].into_iter().chain(line.split_whitespace()))
         else {
             panic!("`{line}` is taken");
         };

@@ -5,9 +5,9 @@ use clap::Parser;
 use super::*;
 
 #[derive(Parser)]
-struct Line {
+struct SimulationLine {
     #[command(flatten)]
-    simulate: Simulate,
+    simulate: SimulateCommand,
 }
 
 const CUSTOMER: &str = r#"{
@@ -17,7 +17,7 @@ const CUSTOMER: &str = r#"{
       "Sid": "Connect",
       "Effect": "Allow",
       "Action": "iot:Connect",
-      "Resource": "arn:aws:iot:eu-central-1:111122223333:client/${iot:Connection.Thing.ThingName}",
+      "Resource": "arn:aws:iot:eu-central-1:111122223333:client/${iot:Connection.ClientThing.ThingName}",
       "Condition": {"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}
     },
     {
@@ -45,7 +45,7 @@ const CUSTOMER: &str = r#"{
 
 fn simulated(arguments: &[&str]) -> (Status, String, String) {
     let line = ["simulate"].iter().chain(arguments);
-    let line = Line::try_parse_from(line).unwrap();
+    let line = SimulationLine::try_parse_from(line).unwrap();
     let (mut out, mut messages) = (Vec::new(), Vec::new());
     let status = run(&line.simulate, None::<&[u8]>, &mut out, &mut messages).unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -176,7 +176,7 @@ fn bad_input() {
 fn bad_arguments() {
     let refused = |arguments: &[&str]| {
         let line = ["simulate", "--policy", "{}"].iter().chain(arguments);
-        crate::cli::usage::message(&Line::try_parse_from(line).err().unwrap())
+        crate::cli::usage::message(&SimulationLine::try_parse_from(line).err().unwrap())
     };
     let refusals = [
         refused(&["--client", "c"]),
@@ -263,7 +263,7 @@ fn answers_of_others_are_read() {
         "app-1",
         "--connect",
     ];
-    let line = Line::try_parse_from(line).unwrap();
+    let line = SimulationLine::try_parse_from(line).unwrap();
     let (mut out, mut messages) = (Vec::new(), Vec::new());
     let status = run(
         &line.simulate,

@@ -16,7 +16,7 @@ fn tested(name: &str, files: &[(&str, &str)], format: ReportFormat) -> (Status, 
         fs::write(folder.join(file), text).unwrap();
     }
     let named = files.iter().filter(|(file, _)| file.ends_with(".yaml"));
-    let command = Test {
+    let command = TestCommand {
         files: named
             .map(|(file, _)| folder.join(file).display().to_string())
             .collect(),
@@ -127,7 +127,7 @@ fn what_cannot_be_run_is_told_and_the_rest_is_run() {
 #[test]
 fn nothing_to_test() {
     let told = |files: &[&str]| {
-        let command = Test {
+        let command = TestCommand {
             files: files.iter().map(|&file| file.to_owned()).collect(),
             format: ReportFormat::Text,
         };

@@ -1,10 +1,10 @@
 //! Why a connection ended: what MQTT 5 is told, and what life-cycle events call it.
 
-use crate::wire::{Breach, Reason};
+use crate::wire::{ProtocolError, ReasonCode};
 
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum DisconnectReason {
     /// The client said goodbye.
     Left,
     /// The client said goodbye and wants its will published.
@@ -12,9 +12,9 @@ pub(crate) enum Ending {
     /// The peer closed, or the connection broke.
     Lost,
     /// The client broke a rule.
-    Breach(Breach),
+    Breach(ProtocolError),
     /// The client exceeded a limit, or sent what a rule of the broker refuses: what MQTT 5 is told, and why, for a developer.
-    Refused(Reason, Box<str>),
+    Refused(ReasonCode, Box<str>),
     /// The client did what it may not; why, for a developer.
     Forbidden(Box<str>),
     /// The client was silent for too long.
@@ -36,7 +36,7 @@ pub(crate) enum Ending {
     Fault,
 }
 
-impl Ending {
+impl DisconnectReason {
     /// The word that life-cycle events have (developer guide, "Connect/Disconnect events").
     pub(crate) fn word(&self) -> &'static str {
         match self {
@@ -85,16 +85,16 @@ impl Ending {
     }
 
     /// What MQTT 5's DISCONNECT says; `None` where the peer would not hear it, or is not to.
-    pub(crate) fn reason(&self) -> Option<Reason> {
+    pub(crate) fn reason(&self) -> Option<ReasonCode> {
         match self {
             Self::Left | Self::LeftWithWill | Self::Lost | Self::Fault => None,
             Self::Breach(breach) => Some(breach.reason),
             Self::Refused(reason, _) => Some(*reason),
-            Self::Forbidden(_) | Self::Expired(_) => Some(Reason::NotAuthorized),
-            Self::KeepAlive => Some(Reason::KeepAliveTimeout),
-            Self::TakenOver => Some(Reason::TakenOver),
-            Self::Deleted { .. } | Self::WebSocketLife => Some(Reason::Administrative),
-            Self::ShuttingDown => Some(Reason::ShuttingDown),
+            Self::Forbidden(_) | Self::Expired(_) => Some(ReasonCode::NotAuthorized),
+            Self::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
+            Self::TakenOver => Some(ReasonCode::TakenOver),
+            Self::Deleted { .. } | Self::WebSocketLife => Some(ReasonCode::Administrative),
+            Self::ShuttingDown => Some(ReasonCode::ShuttingDown),
         }
     }
 

@@ -9,12 +9,12 @@ use bytes::Buf as _;
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::Instant;
 
-use super::ending::Ending;
-use super::{Connection, Turn};
+use super::ending::DisconnectReason;
+use super::{ClientConnection, Turn};
 use crate::dev::broker::excess::excess;
 use crate::dev::broker::observe::count;
-use crate::wire::decode::Packet;
-use crate::wire::{self, Breach, Reason, encode, kind};
+use crate::wire::decode::ClientPacket;
+use crate::wire::{self, ProtocolError, ReasonCode, encode, kind};
 
 /// How many bytes are read at once.
 const READ: usize = 16 * 1024;
@@ -25,12 +25,12 @@ thread_local! {
 }
 
 /// Why a message or a subscription was not taken: what MQTT 5 is told in PUBACK or SUBACK, and why.
-pub(crate) struct No {
-    pub(crate) reason: Reason,
+pub(crate) struct PacketRejection {
+    pub(crate) reason: ReasonCode,
     pub(crate) why: Box<str>,
 }
 
-impl Connection {
+impl ClientConnection {
     /// Reads once, and handles what has come. `Ok(0)` is the end.
     pub(super) fn read(
         &mut self,
@@ -103,7 +103,7 @@ impl Connection {
             let packet = wire::decode::decode(self.level, frame.header, body);
             let handled = match packet {
                 Ok(packet) => self.handle(packet, now),
-                Err(breach) => Err(Ending::Breach(breach)),
+                Err(breach) => Err(DisconnectReason::Breach(breach)),
             };
             arrived = arrived.get(frame.end..).unwrap_or_default();
             if let Err(ending) = handled {
@@ -115,50 +115,54 @@ impl Connection {
 
     /// # Errors
     /// How the connection ends, if it does.
-    pub(crate) fn handle(&mut self, packet: Packet<'_>, now: Instant) -> Result<(), Ending> {
+    pub(crate) fn handle(
+        &mut self,
+        packet: ClientPacket<'_>,
+        now: Instant,
+    ) -> Result<(), DisconnectReason> {
         match packet {
-            Packet::Publish(publish) => self.publish(&publish, now),
-            Packet::PubAck { id, .. } => {
+            ClientPacket::Publish(publish) => self.publish(&publish, now),
+            ClientPacket::PubAck { id, .. } => {
                 // Also one that says no: the client has decided. One for a message that was given up means nothing.
                 if self.session.state().outbox.acknowledge(id).is_some() {
                     count(&self.hub.counters.acknowledged);
                 }
                 Ok(())
             }
-            Packet::Subscribe(subscribe) => self.subscribe(&subscribe, now),
-            Packet::Unsubscribe { id, filters } => self.unsubscribe(id, &filters),
-            Packet::Ping => {
+            ClientPacket::Subscribe(subscribe) => self.subscribe(&subscribe, now),
+            ClientPacket::Unsubscribe { id, filters } => self.unsubscribe(id, &filters),
+            ClientPacket::Ping => {
                 encode::pong(self.output.packets());
                 Ok(())
             }
-            Packet::Disconnect {
+            ClientPacket::Disconnect {
                 reason,
                 session_expiry,
             } => self.disconnect(reason, session_expiry),
-            Packet::Connect(_) => Err(Ending::Breach(Breach::protocol(
+            ClientPacket::Connect(_) => Err(DisconnectReason::Breach(ProtocolError::protocol(
                 "a second CONNECT on one connection",
             ))),
         }
     }
 
-    fn disconnect(&mut self, reason: u8, expiry: Option<u32>) -> Result<(), Ending> {
+    fn disconnect(&mut self, reason: u8, expiry: Option<u32>) -> Result<(), DisconnectReason> {
         if let Some(expiry) = expiry {
             if expiry > 0 && self.terms.expiry == 0 {
-                return Err(Ending::Breach(Breach::protocol(
+                return Err(DisconnectReason::Breach(ProtocolError::protocol(
                     "a session expiry in DISCONNECT where CONNECT had none",
                 )));
             }
             self.expiry = Some(expiry.min(self.hub.limits.session_expiry_seconds));
         }
         // Any other reason than this one lets the will be published (MQTT 5.0, section 3.14.4).
-        Err(if reason == Reason::Success.code() {
-            Ending::Left
+        Err(if reason == ReasonCode::Success.code() {
+            DisconnectReason::Left
         } else {
-            Ending::LeftWithWill
+            DisconnectReason::LeftWithWill
         })
     }
 
-    pub(crate) fn acknowledge(&mut self, id: u16, reason: Reason, why: Option<&str>) {
+    pub(crate) fn acknowledge(&mut self, id: u16, reason: ReasonCode, why: Option<&str>) {
         let why = why.filter(|_| self.terms.problems && self.terms.packet_bytes > 512);
         let reason = self.listed(reason);
         encode::acknowledged(self.output.packets(), self.level, id, reason, why);
@@ -166,14 +170,14 @@ impl Connection {
 }
 
 /// The end of a connection whose next packet has no length, or is too large.
-fn unreadable(breach: Breach, largest: usize) -> Ending {
-    if breach.reason == Reason::TooLarge {
+fn unreadable(breach: ProtocolError, largest: usize) -> DisconnectReason {
+    if breach.reason == ReasonCode::TooLarge {
         let why = excess("a larger packet", "packet-bytes", largest, "");
-        return Ending::Refused(breach.reason, why);
+        return DisconnectReason::Refused(breach.reason, why);
     }
-    Ending::Breach(breach)
+    DisconnectReason::Breach(breach)
 }
 
-pub(crate) fn breach(reason: Reason, what: &'static str) -> Ending {
-    Ending::Breach(Breach { reason, what })
+pub(crate) fn breach(reason: ReasonCode, what: &'static str) -> DisconnectReason {
+    DisconnectReason::Breach(ProtocolError { reason, what })
 }

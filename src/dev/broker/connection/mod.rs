@@ -24,17 +24,17 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use self::ending::Ending;
-use self::permissions::Permissions;
-use self::refresh::Refresh;
-use self::transport::{Io, Output};
-use crate::dev::broker::hub::Hub;
-use crate::dev::broker::hub::outbox::Parcel;
-use crate::dev::broker::hub::rate::Rate;
-use crate::dev::broker::hub::routing::Room;
-use crate::dev::broker::hub::session::{Link, Session};
-use crate::dev::broker::limits::Limits;
-use crate::wire::{Level, Reason, encode};
+use self::ending::DisconnectReason;
+use self::permissions::ConnectionPermissions;
+use self::refresh::IdentityRefresh;
+use self::transport::{BoxedStream, WriteBuffer};
+use crate::dev::broker::hub::SessionHub;
+use crate::dev::broker::hub::outbox::OutgoingPublish;
+use crate::dev::broker::hub::rate::WindowCounter;
+use crate::dev::broker::hub::routing::MatchBuffer;
+use crate::dev::broker::hub::session::{ClientSession, ConnectionHandle};
+use crate::dev::broker::limits::BrokerLimits;
+use crate::wire::{ProtocolVersion, ReasonCode, encode};
 
 /// How often writing and reading take turns before other tasks have theirs.
 const ROUNDS: u32 = 16;
@@ -42,21 +42,21 @@ const ROUNDS: u32 = 16;
 /// How long a peer has to take the last words.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-pub(crate) struct Connection {
-    hub: Arc<Hub>,
-    session: Arc<Session>,
-    link: Arc<Link>,
-    level: Level,
-    permissions: Permissions,
-    io: Io,
-    output: Output,
+pub(crate) struct ClientConnection {
+    hub: Arc<SessionHub>,
+    session: Arc<ClientSession>,
+    link: Arc<ConnectionHandle>,
+    level: ProtocolVersion,
+    permissions: ConnectionPermissions,
+    io: BoxedStream,
+    output: WriteBuffer,
     /// Bytes of a packet that has not come as a whole.
     input: BytesMut,
     /// What the client was told, or asked for.
-    terms: Terms,
+    terms: NegotiatedParameters,
     /// What may pass in this second.
-    pace: Pace,
-    clock: Clock,
+    pace: ConnectionRates,
+    clock: ConnectionDeadlines,
     /// Topics that the client has given an alias, by alias.
     aliases_in: Vec<Option<Box<str>>>,
     /// Topics that the client was told an alias for, by alias.
@@ -66,13 +66,13 @@ pub(crate) struct Connection {
     /// Acknowledgements that a fault holds back, and until when.
     held: VecDeque<(Instant, u16)>,
     /// Messages that were taken from the outbox while the output was full.
-    taken: VecDeque<Parcel>,
-    room: Room,
+    taken: VecDeque<OutgoingPublish>,
+    room: MatchBuffer,
     /// Whether the session knows whom to wake, in this round.
     listens: bool,
     turn: Turn,
     /// Why it is ending, while its last words are written.
-    closing: Option<Ending>,
+    closing: Option<DisconnectReason>,
     /// What the client said in DISCONNECT.
     expiry: Option<u32>,
 }
@@ -88,21 +88,21 @@ enum Turn {
 }
 
 /// What a connection begins with.
-pub(crate) struct Parts {
-    pub(crate) session: Arc<Session>,
-    pub(crate) link: Arc<Link>,
-    pub(crate) level: Level,
-    pub(crate) permissions: Permissions,
-    pub(crate) io: Io,
+pub(crate) struct ConnectionParts {
+    pub(crate) session: Arc<ClientSession>,
+    pub(crate) link: Arc<ConnectionHandle>,
+    pub(crate) level: ProtocolVersion,
+    pub(crate) permissions: ConnectionPermissions,
+    pub(crate) io: BoxedStream,
     /// With CONNACK in it.
-    pub(crate) output: Output,
-    pub(crate) terms: Terms,
-    pub(crate) clock: Clock,
+    pub(crate) output: WriteBuffer,
+    pub(crate) terms: NegotiatedParameters,
+    pub(crate) clock: ConnectionDeadlines,
 }
 
 /// What client and broker agreed on.
 #[derive(Debug)]
-pub(crate) struct Terms {
+pub(crate) struct NegotiatedParameters {
     /// One and a half keep-alives.
     pub(crate) silence: Option<Duration>,
     /// The largest packet that the client takes.
@@ -116,26 +116,26 @@ pub(crate) struct Terms {
 }
 
 #[derive(Debug)]
-struct Pace {
-    publishes: Rate,
-    bytes: Rate,
+struct ConnectionRates {
+    publishes: WindowCounter,
+    bytes: WindowCounter,
 }
 
-impl Pace {
-    fn new(limits: &Limits) -> Self {
+impl ConnectionRates {
+    fn new(limits: &BrokerLimits) -> Self {
         Self {
-            publishes: Rate::new(limits.publishes_per_second),
-            bytes: Rate::new(limits.bytes_per_second),
+            publishes: WindowCounter::new(limits.publishes_per_second),
+            bytes: WindowCounter::new(limits.bytes_per_second),
         }
     }
 }
 
 /// What happens by itself, and when.
-pub(crate) struct Clock {
+pub(crate) struct ConnectionDeadlines {
     pub(crate) heard: Instant,
     /// When the connection ends whatever happens, and how.
-    pub(crate) end: Option<(Instant, Ending)>,
-    pub(crate) refresh: Option<Refresh>,
+    pub(crate) end: Option<(Instant, DisconnectReason)>,
+    pub(crate) refresh: Option<IdentityRefresh>,
     /// Nothing is delivered before.
     pub(crate) delayed: Option<Instant>,
     /// When to look again, as far as is known in this round.
@@ -143,7 +143,7 @@ pub(crate) struct Clock {
     pub(crate) sleep: Pin<Box<Sleep>>,
 }
 
-impl Clock {
+impl ConnectionDeadlines {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             heard: now,
@@ -160,8 +160,8 @@ impl Clock {
     }
 }
 
-impl Connection {
-    pub(crate) fn new(hub: Arc<Hub>, parts: Parts) -> Self {
+impl ClientConnection {
+    pub(crate) fn new(hub: Arc<SessionHub>, parts: ConnectionParts) -> Self {
         Self {
             session: parts.session,
             link: parts.link,
@@ -171,7 +171,7 @@ impl Connection {
             output: parts.output,
             input: BytesMut::new(),
             terms: parts.terms,
-            pace: Pace::new(&hub.limits),
+            pace: ConnectionRates::new(&hub.limits),
             clock: parts.clock,
             aliases_in: Vec::new(),
             aliases_out: Vec::new(),
@@ -209,7 +209,7 @@ impl Connection {
         let _ = timeout(Duration::from_secs(1), read_to_the_end).await;
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<DisconnectReason> {
         self.turn = match self.turn {
             Turn::Waits => Turn::Had,
             Turn::Had | Turn::None => Turn::None,
@@ -223,11 +223,14 @@ impl Connection {
             self.listens = false;
             self.look_around(now, context);
             // Who leaves still gets what has come for it before.
-            let delivers = self.closing.as_ref().is_none_or(Ending::is_clients);
+            let delivers = self
+                .closing
+                .as_ref()
+                .is_none_or(DisconnectReason::is_clients);
             let more = delivers && self.deliver(now, context);
             let written = self.write(now, context);
             if let Poll::Ready(Err(_)) = written {
-                return Poll::Ready(self.closing.take().unwrap_or(Ending::Lost));
+                return Poll::Ready(self.closing.take().unwrap_or(DisconnectReason::Lost));
             }
             if written.is_ready()
                 && !more
@@ -237,10 +240,10 @@ impl Connection {
             }
             let read = match self.read(now, context) {
                 Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(self.closing.take().unwrap_or(Ending::Lost));
+                    return Poll::Ready(self.closing.take().unwrap_or(DisconnectReason::Lost));
                 }
                 Poll::Ready(Err(_)) => {
-                    return Poll::Ready(self.closing.take().unwrap_or(Ending::Lost));
+                    return Poll::Ready(self.closing.take().unwrap_or(DisconnectReason::Lost));
                 }
                 Poll::Ready(Ok(_)) => true,
                 Poll::Pending => false,
@@ -290,7 +293,7 @@ impl Connection {
         if self.closing.is_none() {
             if let Some(ending) = self.link.ending() {
                 let ending = ending.clone();
-                if ending == Ending::TakenOver {
+                if ending == DisconnectReason::TakenOver {
                     self.hear_out(now, context);
                 }
                 self.close(ending);
@@ -307,7 +310,7 @@ impl Connection {
                 break;
             }
             self.held.pop_front();
-            self.acknowledge(id, Reason::Success, None);
+            self.acknowledge(id, ReasonCode::Success, None);
         }
     }
 
@@ -325,11 +328,11 @@ impl Connection {
         }
     }
 
-    fn overdue(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Ending> {
+    fn overdue(&mut self, now: Instant, context: &mut Context<'_>) -> Option<DisconnectReason> {
         if let Some(silence) = self.terms.silence {
             let silent = self.clock.heard + silence;
             if silent <= now {
-                return Some(Ending::KeepAlive);
+                return Some(DisconnectReason::KeepAlive);
             }
             self.clock.look_at(silent);
         }
@@ -351,7 +354,7 @@ impl Connection {
                 Poll::Ready(Err(why)) => return Some(refresh.ending(why)),
                 Poll::Pending => {}
             }
-            if let Some(at) = self.clock.refresh.as_ref().and_then(Refresh::at) {
+            if let Some(at) = self.clock.refresh.as_ref().and_then(IdentityRefresh::at) {
                 self.clock.look_at(at);
             }
         }
@@ -359,7 +362,7 @@ impl Connection {
     }
 
     /// Begins to end the connection: MQTT 5 is told why, and nothing more is read or delivered.
-    pub(crate) fn close(&mut self, ending: Ending) {
+    pub(crate) fn close(&mut self, ending: DisconnectReason) {
         if self.closing.is_some() {
             return;
         }
@@ -372,17 +375,17 @@ impl Connection {
         }
         self.closing = Some(ending);
         // Who does not even take this is cut off.
-        self.clock.end = Some((Instant::now() + GOODBYE, Ending::Lost));
+        self.clock.end = Some((Instant::now() + GOODBYE, DisconnectReason::Lost));
     }
 
     /// The reason as AWS lists it, where only those are sent.
-    pub(crate) fn listed(&self, reason: Reason) -> Reason {
+    pub(crate) fn listed(&self, reason: ReasonCode) -> ReasonCode {
         if !self.hub.rules.listed_reasons_only {
             return reason;
         }
         match reason {
-            Reason::TooLarge => Reason::QuotaExceeded,
-            Reason::NoMatchingSubscribers | Reason::NoSubscription => Reason::Success,
+            ReasonCode::TooLarge => ReasonCode::QuotaExceeded,
+            ReasonCode::NoMatchingSubscribers | ReasonCode::NoSubscription => ReasonCode::Success,
             other => other,
         }
     }

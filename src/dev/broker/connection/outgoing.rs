@@ -5,20 +5,20 @@ use std::task::Context;
 
 use tokio::time::Instant;
 
-use super::Connection;
-use crate::dev::broker::hub::Hub;
-use crate::dev::broker::hub::message::Delivery;
-use crate::dev::broker::hub::outbox::{Next, Parcel};
-use crate::dev::broker::hub::session::State;
-use crate::dev::broker::observe::{Happening, count};
+use super::ClientConnection;
+use crate::dev::broker::hub::SessionHub;
+use crate::dev::broker::hub::message::SubscriberDelivery;
+use crate::dev::broker::hub::outbox::{NextOutgoing, OutgoingPublish};
+use crate::dev::broker::hub::session::SessionState;
+use crate::dev::broker::observe::{BrokerEvent, count};
 use crate::dev::faults::Kind;
 use crate::port::Action;
-use crate::wire::Level;
+use crate::wire::ProtocolVersion;
 
 /// How many messages are taken from the outbox at once.
 const AT_ONCE: u32 = 32;
 
-impl Connection {
+impl ClientConnection {
     /// Puts messages into the output, as many as there are and may be sent; says whether there are more. Otherwise this task is
     /// woken when one comes.
     pub(crate) fn deliver(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
@@ -71,15 +71,15 @@ impl Connection {
         let mut taken = 0;
         while taken < allowed {
             match state.next(now) {
-                Next::Send(parcel) => {
+                NextOutgoing::Send(parcel) => {
                     self.taken.push_back(parcel);
                     taken += 1;
                 }
-                Next::At(at) => {
+                NextOutgoing::At(at) => {
                     self.clock.look_at(at);
                     break;
                 }
-                Next::Nothing => break,
+                NextOutgoing::Nothing => break,
             }
         }
         account.give_back(allowed - taken);
@@ -108,8 +108,8 @@ impl Connection {
     }
 
     /// Puts one message into the output, unless its client is not to have it.
-    fn send(&mut self, parcel: &Parcel, now: Instant) {
-        let Parcel { delivery, id, .. } = parcel;
+    fn send(&mut self, parcel: &OutgoingPublish, now: Instant) {
+        let OutgoingPublish { delivery, id, .. } = parcel;
         let (message, id) = (&delivery.message, *id);
         if message.is_expired(now) {
             return self.give_up(delivery, id, "it has expired");
@@ -120,7 +120,7 @@ impl Connection {
             let client_id = &self.session.client_id;
             self.hub.observers.tell(client_id, || {
                 let why = self.permissions.check(Action::Receive(&message.topic));
-                Happening::Dropped {
+                BrokerEvent::Dropped {
                     topic: message.topic.clone(),
                     why: why.err().unwrap_or_default(),
                     mark: message.mark(),
@@ -135,7 +135,9 @@ impl Connection {
         match fault {
             // Lost on its way: with QoS 1 it comes again, at the latest after the next connect.
             Some((Kind::Drop | Kind::Refuse | Kind::Throttle, _)) => return,
-            Some((Kind::Disconnect, _)) => return self.close(super::ending::Ending::Fault),
+            Some((Kind::Disconnect, _)) => {
+                return self.close(super::ending::DisconnectReason::Fault);
+            }
             Some((Kind::Delay, time)) => {
                 self.clock.delayed = Some(now + time);
                 self.clock.look_at(now + time);
@@ -148,8 +150,8 @@ impl Connection {
         self.write_message(parcel, now);
     }
 
-    fn write_message(&mut self, parcel: &Parcel, now: Instant) {
-        let Parcel { delivery, id, .. } = parcel;
+    fn write_message(&mut self, parcel: &OutgoingPublish, now: Instant) {
+        let OutgoingPublish { delivery, id, .. } = parcel;
         let id = *id;
         let message = &delivery.message;
         let mut packet = delivery.packet(self.level, id, now);
@@ -174,7 +176,7 @@ impl Connection {
         count(&self.hub.counters.delivered);
         self.hub
             .observers
-            .tell(&self.session.client_id, || Happening::Delivered {
+            .tell(&self.session.client_id, || BrokerEvent::Delivered {
                 topic: message.topic.clone(),
                 bytes: message.payload.len(),
                 qos: delivery.qos,
@@ -197,7 +199,7 @@ impl Connection {
     }
 
     /// A message that never comes to its client.
-    fn give_up(&self, delivery: &Delivery, id: u16, why: &str) {
+    fn give_up(&self, delivery: &SubscriberDelivery, id: u16, why: &str) {
         self.forget(id);
         count(&self.hub.counters.dropped);
         self.hub
@@ -213,7 +215,12 @@ impl Connection {
 }
 
 /// Gives up messages that were not acknowledged for as long as one is held; says when to look again.
-fn give_up_old(hub: &Hub, state: &mut State, level: Level, now: Instant) -> Option<Instant> {
+fn give_up_old(
+    hub: &SessionHub,
+    state: &mut SessionState,
+    level: ProtocolVersion,
+    now: Instant,
+) -> Option<Instant> {
     let (v3, v5) = hub.limits.redelivery?;
     let age = if level.is_v5() { v5 } else { v3 };
     loop {

@@ -8,13 +8,13 @@ use crate::port::{Action, Client, Decision, Identity};
 const REMEMBERED: usize = 256;
 
 /// One connection's identity, and its decisions on deliveries.
-pub(crate) struct Permissions {
+pub(crate) struct ConnectionPermissions {
     pub(crate) identity: Identity,
     client: Client,
     received: FxHashMap<Box<str>, bool>,
 }
 
-impl Permissions {
+impl ConnectionPermissions {
     pub(crate) fn new(identity: Identity, client: Client) -> Self {
         Self {
             identity,

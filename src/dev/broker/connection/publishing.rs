@@ -6,33 +6,40 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::Connection;
-use super::ending::Ending;
-use super::incoming::{No, breach};
+use super::ClientConnection;
+use super::ending::DisconnectReason;
+use super::incoming::{PacketRejection, breach};
 use crate::dev::broker::excess::{excess, per_second, sizes};
 use crate::dev::broker::hub::holdings::MessageWeight;
-use crate::dev::broker::hub::message::Message;
-use crate::dev::broker::names::{self, Unfit, Use, Way};
-use crate::dev::broker::observe::{Happening, count};
+use crate::dev::broker::hub::message::PublishedMessage;
+use crate::dev::broker::names::{self, PublishOrigin, TopicClass, TopicRejection};
+use crate::dev::broker::observe::{BrokerEvent, count};
 use crate::dev::faults::Kind;
 use crate::port::Action;
-use crate::wire::Reason;
-use crate::wire::decode::{MessageProperties, Publish};
+use crate::wire::ReasonCode;
+use crate::wire::decode::{MessageProperties, PublishPacket};
 
 /// What is done with a message that was taken in.
-enum Taken {
+enum PublishOutcome {
     /// It is answered with yes, also where nobody had subscribed.
-    Yes(Reason),
+    Yes(ReasonCode),
     /// It is answered with no.
-    No(No),
+    No(PacketRejection),
     /// It was discarded for its rate: only MQTT 5 is told, if anybody is.
     Throttled,
 }
 
-impl Connection {
-    pub(super) fn publish(&mut self, publish: &Publish<'_>, now: Instant) -> Result<(), Ending> {
+impl ClientConnection {
+    pub(super) fn publish(
+        &mut self,
+        publish: &PublishPacket<'_>,
+        now: Instant,
+    ) -> Result<(), DisconnectReason> {
         if publish.qos == 2 {
-            return Err(breach(Reason::QosUnsupported, "QoS 2 is not spoken here"));
+            return Err(breach(
+                ReasonCode::QosUnsupported,
+                "QoS 2 is not spoken here",
+            ));
         }
         let topic = self.resolve(publish)?;
         if publish.qos == 1 && !self.is_acceptable(publish.id)? {
@@ -43,12 +50,12 @@ impl Connection {
             .faults
             .strike_client("Publish", &self.session.client_id, &topic);
         let taken = match fault {
-            Some((Kind::Disconnect, _)) => return Err(Ending::Fault),
-            Some((Kind::Refuse, _)) => Taken::No(No {
-                reason: Reason::Unspecified,
+            Some((Kind::Disconnect, _)) => return Err(DisconnectReason::Fault),
+            Some((Kind::Refuse, _)) => PublishOutcome::No(PacketRejection {
+                reason: ReasonCode::Unspecified,
                 why: "a fault that was asked for".into(),
             }),
-            Some((Kind::Throttle, _)) => Taken::Throttled,
+            Some((Kind::Throttle, _)) => PublishOutcome::Throttled,
             _ => self.take(
                 publish,
                 topic,
@@ -57,8 +64,10 @@ impl Connection {
             )?,
         };
         match fault {
-            Some((Kind::Drop, _)) => return Err(Ending::Fault),
-            Some((Kind::Delay, time)) if publish.qos == 1 && matches!(taken, Taken::Yes(_)) => {
+            Some((Kind::Drop, _)) => return Err(DisconnectReason::Fault),
+            Some((Kind::Delay, time))
+                if publish.qos == 1 && matches!(taken, PublishOutcome::Yes(_)) =>
+            {
                 self.unflushed = self.unflushed.saturating_sub(1);
                 self.held.push_back((now + time, publish.id));
                 return Ok(());
@@ -69,7 +78,7 @@ impl Connection {
     }
 
     /// Whether another message of QoS 1 may come now, or is passed over.
-    fn is_acceptable(&mut self, id: u16) -> Result<bool, Ending> {
+    fn is_acceptable(&mut self, id: u16) -> Result<bool, DisconnectReason> {
         // Only MQTT 5 clients know how many they may send, so that the count can be strict.
         let unflushed = if self.level.is_v5() {
             self.unflushed
@@ -82,14 +91,14 @@ impl Connection {
                 let most = self.hub.limits.unacknowledged_in;
                 let sent = "one more PUBLISH with QoS 1 than CONNACK's Receive Maximum";
                 let why = excess(sent, "unacknowledged-in", most, "wait for PUBACK");
-                return Err(Ending::Refused(Reason::ReceiveMaximum, why));
+                return Err(DisconnectReason::Refused(ReasonCode::ReceiveMaximum, why));
             }
             // MQTT 3 has no way to be told; it sends again after it has come back.
             return Ok(false);
         }
         if self.held.iter().any(|(_, other)| *other == id) {
             if self.level.is_v5() {
-                self.acknowledge(id, Reason::IdInUse, None);
+                self.acknowledge(id, ReasonCode::IdInUse, None);
             }
             return Ok(false);
         }
@@ -98,8 +107,8 @@ impl Connection {
     }
 
     /// The topic, from its alias where it has one.
-    fn resolve(&mut self, publish: &Publish<'_>) -> Result<Box<str>, Ending> {
-        let invalid = |what| breach(Reason::AliasInvalid, what);
+    fn resolve(&mut self, publish: &PublishPacket<'_>) -> Result<Box<str>, DisconnectReason> {
+        let invalid = |what| breach(ReasonCode::AliasInvalid, what);
         let Some(alias) = publish.properties.alias else {
             return Ok(publish.topic.into());
         };
@@ -107,7 +116,7 @@ impl Connection {
         if alias == 0 || alias > most {
             let sent = format!("topic alias {alias}");
             let why = excess(&sent, "topic-aliases", most, "the lowest alias is 1");
-            return Err(Ending::Refused(Reason::AliasInvalid, why));
+            return Err(DisconnectReason::Refused(ReasonCode::AliasInvalid, why));
         }
         let at = usize::from(alias) - 1;
         if self.aliases_in.len() <= at {
@@ -122,7 +131,7 @@ impl Connection {
         // A protocol error, unlike a number that can be no alias (section 3.3.4).
         let unknown = || {
             breach(
-                Reason::Protocol,
+                ReasonCode::Protocol,
                 "a topic alias that stands for nothing yet",
             )
         };
@@ -132,44 +141,47 @@ impl Connection {
     /// Checks a message, and hands it to who gets it.
     fn take(
         &mut self,
-        publish: &Publish<'_>,
+        publish: &PublishPacket<'_>,
         topic: Box<str>,
         is_twice: bool,
         now: Instant,
-    ) -> Result<Taken, Ending> {
+    ) -> Result<PublishOutcome, DisconnectReason> {
         let hub = Arc::clone(&self.hub);
         let limits = &hub.limits;
         if !self.pace.publishes.take(now, 1) {
             let why = per_second("publishes-per-second", limits.publishes_per_second);
             return Ok(self.throttled(&topic, why));
         }
-        let reached = match names::topic(&topic, Way::Mqtt, limits, &hub.rules) {
+        let reached = match names::topic(&topic, PublishOrigin::Mqtt, limits, &hub.rules) {
             Ok(reached) => reached,
-            Err(Unfit::Beyond(why) | Unfit::Reserved(why))
+            Err(TopicRejection::Beyond(why) | TopicRejection::Reserved(why))
                 if self.level.is_v5() && publish.qos == 1 =>
             {
-                return Ok(Taken::No(self.denied(
-                    Reason::TopicInvalid,
+                return Ok(PublishOutcome::No(self.denied(
+                    ReasonCode::TopicInvalid,
                     &topic,
                     why.into(),
                 )));
             }
             Err(
-                Unfit::Beyond(why) | Unfit::Refused(why) | Unfit::Reserved(why) | Unfit::Wrong(why),
+                TopicRejection::Beyond(why)
+                | TopicRejection::Refused(why)
+                | TopicRejection::Reserved(why)
+                | TopicRejection::Wrong(why),
             ) => {
-                let no = self.denied(Reason::TopicInvalid, &topic, why.into());
-                return Err(Ending::Refused(no.reason, no.why));
+                let no = self.denied(ReasonCode::TopicInvalid, &topic, why.into());
+                return Err(DisconnectReason::Refused(no.reason, no.why));
             }
         };
         self.measure(publish.payload.len(), &publish.properties)?;
         if let Err(why) = self.may_publish(&topic, publish.retain) {
             count(&hub.counters.publish_denied);
-            let no = self.denied(Reason::NotAuthorized, &topic, why);
+            let no = self.denied(ReasonCode::NotAuthorized, &topic, why);
             let closes = !self.level.is_v5() || publish.qos == 0 || hub.rules.close_v5_refusals;
             return if closes {
-                Err(Ending::Forbidden(no.why))
+                Err(DisconnectReason::Forbidden(no.why))
             } else {
-                Ok(Taken::No(no))
+                Ok(PublishOutcome::No(no))
             };
         }
         if !hub.account.publishes_in.take(now) {
@@ -182,24 +194,24 @@ impl Connection {
             return Ok(self.throttled(&topic, why));
         }
         let found = self.pass_on(publish, topic, reached, is_twice, now);
-        Ok(Taken::Yes(match found {
-            0 => Reason::NoMatchingSubscribers,
-            _ => Reason::Success,
+        Ok(PublishOutcome::Yes(match found {
+            0 => ReasonCode::NoMatchingSubscribers,
+            _ => ReasonCode::Success,
         }))
     }
 
     fn pass_on(
         &mut self,
-        publish: &Publish<'_>,
+        publish: &PublishPacket<'_>,
         topic: Box<str>,
-        reached: Use,
+        reached: TopicClass,
         is_twice: bool,
         now: Instant,
     ) -> usize {
         let limits = &self.hub.limits;
         let expiry = publish.properties.expiry;
         let expiry = expiry.map(|seconds| limits.message_expiry(seconds));
-        let message = Arc::new(Message {
+        let message = Arc::new(PublishedMessage {
             topic,
             payload: Bytes::copy_from_slice(publish.payload),
             properties: publish.properties.forwarded().into(),
@@ -211,28 +223,36 @@ impl Connection {
             weight: MessageWeight::default(),
         });
         let times = match reached {
-            Use::Plain => 1 + usize::from(is_twice),
-            Use::Rule => 0,
+            TopicClass::Plain => 1 + usize::from(is_twice),
+            TopicClass::Rule => 0,
         };
         let client_id = &self.session.client_id;
         self.hub.pass_on(client_id, &message, times, &mut self.room)
     }
 
-    fn answer(&mut self, publish: &Publish<'_>, taken: Taken) -> Result<(), Ending> {
+    fn answer(
+        &mut self,
+        publish: &PublishPacket<'_>,
+        taken: PublishOutcome,
+    ) -> Result<(), DisconnectReason> {
         let is_v5 = self.level.is_v5();
         match taken {
-            Taken::Yes(reason) if publish.qos == 1 => self.acknowledge(publish.id, reason, None),
-            Taken::No(no) if publish.qos == 1 && is_v5 => {
+            PublishOutcome::Yes(reason) if publish.qos == 1 => {
+                self.acknowledge(publish.id, reason, None)
+            }
+            PublishOutcome::No(no) if publish.qos == 1 && is_v5 => {
                 self.acknowledge(publish.id, no.reason, Some(&no.why));
             }
             // MQTT 3 can be told in no other way.
-            Taken::No(_) if !is_v5 => return Err(Ending::Fault),
-            Taken::Throttled if publish.qos == 1 && is_v5 && self.hub.rules.answer_throttled => {
+            PublishOutcome::No(_) if !is_v5 => return Err(DisconnectReason::Fault),
+            PublishOutcome::Throttled
+                if publish.qos == 1 && is_v5 && self.hub.rules.answer_throttled =>
+            {
                 let why = "discarded: more than a quota";
-                self.acknowledge(publish.id, Reason::QuotaExceeded, Some(why));
+                self.acknowledge(publish.id, ReasonCode::QuotaExceeded, Some(why));
             }
             // Without an acknowledgement the message is not unacknowledged for ever: the broker has forgotten it.
-            Taken::Throttled if publish.qos == 1 => {
+            PublishOutcome::Throttled if publish.qos == 1 => {
                 self.unflushed = self.unflushed.saturating_sub(1);
             }
             _ => {}
@@ -240,24 +260,28 @@ impl Connection {
         Ok(())
     }
 
-    fn throttled(&self, topic: &str, why: Box<str>) -> Taken {
+    fn throttled(&self, topic: &str, why: Box<str>) -> PublishOutcome {
         count(&self.hub.counters.throttled);
-        self.denied(Reason::QuotaExceeded, topic, why);
-        Taken::Throttled
+        self.denied(ReasonCode::QuotaExceeded, topic, why);
+        PublishOutcome::Throttled
     }
 
-    fn denied(&self, reason: Reason, topic: &str, why: Box<str>) -> No {
+    fn denied(&self, reason: ReasonCode, topic: &str, why: Box<str>) -> PacketRejection {
         self.hub
             .observers
-            .tell(&self.session.client_id, || Happening::PublishDenied {
+            .tell(&self.session.client_id, || BrokerEvent::PublishDenied {
                 topic: topic.into(),
                 why: why.clone(),
             });
-        No { reason, why }
+        PacketRejection { reason, why }
     }
 
     /// Sizes beyond a limit end the connection (iot limits: the request is rejected).
-    fn measure(&self, payload: usize, properties: &MessageProperties<'_>) -> Result<(), Ending> {
+    fn measure(
+        &self,
+        payload: usize,
+        properties: &MessageProperties<'_>,
+    ) -> Result<(), DisconnectReason> {
         let limits = &self.hub.limits;
         let content_type = properties.content_type.map_or(0, str::len);
         let correlation = properties.correlation_bytes;
@@ -268,7 +292,7 @@ impl Connection {
             correlation,
             content_type,
         )
-        .map_err(|why| Ending::Refused(Reason::TooLarge, why))
+        .map_err(|why| DisconnectReason::Refused(ReasonCode::TooLarge, why))
     }
 
     fn may_publish(&self, topic: &str, retain: bool) -> Result<(), Box<str>> {

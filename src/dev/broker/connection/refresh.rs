@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::ending::Ending;
+use super::ending::DisconnectReason;
 use crate::port::{Answer, Authentication, Authorizer, Identity, Presented};
 
 /// When an identity is to be asked for again, and the question while it is open.
-pub(crate) struct Refresh {
+pub(crate) struct IdentityRefresh {
     authorizer: Arc<dyn Authorizer>,
     presented: Arc<Presented>,
     at: Option<Instant>,
@@ -21,7 +21,7 @@ pub(crate) struct Refresh {
     again: bool,
 }
 
-impl Refresh {
+impl IdentityRefresh {
     /// `None` for an identity that needs no refresh. Who has shown a certificate is asked for again at once: a change that came
     /// between the answer and the session would not find its connection.
     pub(crate) fn new(
@@ -60,11 +60,11 @@ impl Refresh {
     }
 
     /// What becomes of a connection whose identity is not given again: it was taken away, or its time is over.
-    pub(crate) fn ending(&self, why: Box<str>) -> Ending {
+    pub(crate) fn ending(&self, why: Box<str>) -> DisconnectReason {
         if self.changed {
-            Ending::Forbidden(why)
+            DisconnectReason::Forbidden(why)
         } else {
-            Ending::Expired(why)
+            DisconnectReason::Expired(why)
         }
     }
 

@@ -5,28 +5,28 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::Connection;
-use super::ending::Ending;
-use super::incoming::{No, breach};
+use super::ClientConnection;
+use super::ending::DisconnectReason;
+use super::incoming::{PacketRejection, breach};
 use crate::dev::broker::excess::{excess, quoted};
-use crate::dev::broker::hub::session::Options;
-use crate::dev::broker::names::{self, Unfit};
-use crate::dev::broker::observe::{Happening, count};
+use crate::dev::broker::hub::session::SubscriptionOptions;
+use crate::dev::broker::names::{self, TopicRejection};
+use crate::dev::broker::observe::{BrokerEvent, count};
 use crate::dev::faults::Kind;
 use crate::port::Action;
-use crate::wire::decode::{Subscribe, Wish};
-use crate::wire::{Reason, encode};
+use crate::wire::decode::{SubscribeFilter, SubscribePacket};
+use crate::wire::{ReasonCode, encode};
 
-impl Connection {
+impl ClientConnection {
     pub(super) fn subscribe(
         &mut self,
-        subscribe: &Subscribe<'_>,
+        subscribe: &SubscribePacket<'_>,
         now: Instant,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), DisconnectReason> {
         let hub = Arc::clone(&self.hub);
         if subscribe.subscription_id.is_some() && !hub.rules.subscription_ids {
             return Err(breach(
-                Reason::SubscriptionIdsUnsupported,
+                ReasonCode::SubscriptionIdsUnsupported,
                 "subscription identifiers are not spoken here",
             ));
         }
@@ -37,14 +37,14 @@ impl Connection {
                 "send several packets; MQTT.js does with `subscribeBatchSize: {most}`, also when it connects again"
             );
             let why = excess(&sent, "filters-per-subscribe", most, &advice);
-            return Err(Ending::Refused(Reason::QuotaExceeded, why));
+            return Err(DisconnectReason::Refused(ReasonCode::QuotaExceeded, why));
         }
-        let mut answers = SmallVec::<[Reason; 8]>::new();
-        let mut granted = SmallVec::<[(&str, Options); 8]>::new();
-        let mut retained = SmallVec::<[(&str, Options); 8]>::new();
+        let mut answers = SmallVec::<[ReasonCode; 8]>::new();
+        let mut granted = SmallVec::<[(&str, SubscriptionOptions); 8]>::new();
+        let mut retained = SmallVec::<[(&str, SubscriptionOptions); 8]>::new();
         let mut why = None;
         for wish in &subscribe.wishes {
-            let options = Options {
+            let options = SubscriptionOptions {
                 qos: wish.qos.min(1),
                 no_local: wish.no_local && hub.rules.no_local,
                 retain_as_published: wish.retain_as_published,
@@ -53,9 +53,9 @@ impl Connection {
             match self.grant(wish, options, now)? {
                 Ok(is_new) => {
                     answers.push(if options.qos == 0 {
-                        Reason::Success
+                        ReasonCode::Success
                     } else {
-                        Reason::GrantedQos1
+                        ReasonCode::GrantedQos1
                     });
                     granted.push((wish.filter, options));
                     if wish.retain_handling == 0 || (wish.retain_handling == 1 && is_new) {
@@ -77,31 +77,31 @@ impl Connection {
             hub.hand_retained(&self.session, filter, options);
         }
         self.tell_subscribed(&granted);
-        let is_denied = answers.contains(&Reason::NotAuthorized);
+        let is_denied = answers.contains(&ReasonCode::NotAuthorized);
         if is_denied && self.level.is_v5() && hub.rules.close_v5_refusals {
-            return Err(Ending::Forbidden(why.unwrap_or_default()));
+            return Err(DisconnectReason::Forbidden(why.unwrap_or_default()));
         }
         Ok(())
     }
 
-    fn tell_refused(&self, filter: &str, no: &No) {
+    fn tell_refused(&self, filter: &str, no: &PacketRejection) {
         self.hub
             .observers
-            .tell(&self.session.client_id, || Happening::SubscribeDenied {
+            .tell(&self.session.client_id, || BrokerEvent::SubscribeDenied {
                 filter: filter.into(),
                 why: no.why.clone(),
             });
     }
 
     /// A filter that ends the connection.
-    fn bad_filter(&self, filter: &str, reason: Reason, why: &str) -> Ending {
+    fn bad_filter(&self, filter: &str, reason: ReasonCode, why: &str) -> DisconnectReason {
         let why: Box<str> = format!("the filter {}: {why}", quoted(filter)).into();
-        let no = No { reason, why };
+        let no = PacketRejection { reason, why };
         self.tell_refused(filter, &no);
-        Ending::Refused(reason, no.why)
+        DisconnectReason::Refused(reason, no.why)
     }
 
-    fn tell_subscribed(&self, granted: &[(&str, Options)]) {
+    fn tell_subscribed(&self, granted: &[(&str, SubscriptionOptions)]) {
         if granted.is_empty() {
             return;
         }
@@ -109,7 +109,7 @@ impl Connection {
         for (filter, options) in granted {
             self.hub
                 .observers
-                .tell(client_id, || Happening::Subscribed {
+                .tell(client_id, || BrokerEvent::Subscribed {
                     filter: (*filter).into(),
                     qos: options.qos,
                 });
@@ -121,29 +121,29 @@ impl Connection {
     /// Grants one subscription, and says whether it is new. The inner error is the answer to it, and `None` is no answer at all.
     fn grant(
         &mut self,
-        wish: &Wish<'_>,
-        options: Options,
+        wish: &SubscribeFilter<'_>,
+        options: SubscriptionOptions,
         now: Instant,
-    ) -> Result<Result<bool, Option<No>>, Ending> {
+    ) -> Result<Result<bool, Option<PacketRejection>>, DisconnectReason> {
         let hub = Arc::clone(&self.hub);
-        let no = |reason, why: Box<str>| Ok(Err(Some(No { reason, why })));
+        let no = |reason, why: Box<str>| Ok(Err(Some(PacketRejection { reason, why })));
         match names::filter(wish.filter, &hub.limits, &hub.rules) {
             Ok(()) => {}
-            Err(Unfit::Beyond(why)) => return no(Reason::FilterInvalid, why.into()),
-            Err(Unfit::Reserved(why)) => {
+            Err(TopicRejection::Beyond(why)) => return no(ReasonCode::FilterInvalid, why.into()),
+            Err(TopicRejection::Reserved(why)) => {
                 if self.level.is_v5() {
-                    return no(Reason::FilterInvalid, why.into());
+                    return no(ReasonCode::FilterInvalid, why.into());
                 }
-                let (reason, why) = (Reason::FilterInvalid, why.into());
-                let no = No { reason, why };
+                let (reason, why) = (ReasonCode::FilterInvalid, why.into());
+                let no = PacketRejection { reason, why };
                 self.tell_refused(wish.filter, &no);
-                return Err(Ending::Refused(reason, no.why));
+                return Err(DisconnectReason::Refused(reason, no.why));
             }
-            Err(Unfit::Refused(why)) => {
-                return Err(self.bad_filter(wish.filter, Reason::FilterInvalid, &why));
+            Err(TopicRejection::Refused(why)) => {
+                return Err(self.bad_filter(wish.filter, ReasonCode::FilterInvalid, &why));
             }
-            Err(Unfit::Wrong(why)) => {
-                return Err(self.bad_filter(wish.filter, Reason::Malformed, &why));
+            Err(TopicRejection::Wrong(why)) => {
+                return Err(self.bad_filter(wish.filter, ReasonCode::Malformed, &why));
             }
         }
         let client_id = &self.session.client_id;
@@ -151,9 +151,9 @@ impl Connection {
             .faults
             .strike_client("Subscribe", client_id, wish.filter)
         {
-            Some((Kind::Disconnect | Kind::Drop, _)) => return Err(Ending::Fault),
+            Some((Kind::Disconnect | Kind::Drop, _)) => return Err(DisconnectReason::Fault),
             Some((Kind::Refuse, _)) => {
-                return no(Reason::Unspecified, "a fault that was asked for".into());
+                return no(ReasonCode::Unspecified, "a fault that was asked for".into());
             }
             Some((Kind::Throttle, _)) => return self.subscribe_throttled(),
             Some((Kind::Delay | Kind::Duplicate | Kind::Linger, _)) | None => {}
@@ -161,21 +161,21 @@ impl Connection {
         if let Err(why) = self.permissions.check(Action::Subscribe(wish.filter)) {
             count(&hub.counters.subscribe_denied);
             if self.level.is_v5() || hub.rules.answer_v3_refusals {
-                return no(Reason::NotAuthorized, why);
+                return no(ReasonCode::NotAuthorized, why);
             }
-            let refusal = No {
-                reason: Reason::NotAuthorized,
+            let refusal = PacketRejection {
+                reason: ReasonCode::NotAuthorized,
                 why,
             };
             self.tell_refused(wish.filter, &refusal);
-            return Err(Ending::Forbidden(refusal.why));
+            return Err(DisconnectReason::Forbidden(refusal.why));
         }
         if !hub.account.subscribes.take(now) {
             return self.subscribe_throttled();
         }
         match hub.subscribe(&self.session, &self.link, wish.filter, options) {
             Some(is_new) => Ok(Ok(is_new)),
-            None => no(Reason::QuotaExceeded, self.too_many_subscriptions()),
+            None => no(ReasonCode::QuotaExceeded, self.too_many_subscriptions()),
         }
     }
 
@@ -192,11 +192,13 @@ impl Connection {
     }
 
     /// MQTT 5 is told; with MQTT 3 IoT Core says nothing at all.
-    fn subscribe_throttled(&self) -> Result<Result<bool, Option<No>>, Ending> {
+    fn subscribe_throttled(
+        &self,
+    ) -> Result<Result<bool, Option<PacketRejection>>, DisconnectReason> {
         count(&self.hub.counters.throttled);
         let most = self.hub.limits.account_subscribes.unwrap_or_default();
-        let no = No {
-            reason: Reason::QuotaExceeded,
+        let no = PacketRejection {
+            reason: ReasonCode::QuotaExceeded,
             why: excess(
                 "one more subscription in this second",
                 "account-subscribes",
@@ -207,33 +209,39 @@ impl Connection {
         Ok(Err(self.level.is_v5().then_some(no)))
     }
 
-    pub(super) fn unsubscribe(&mut self, id: u16, filters: &[&str]) -> Result<(), Ending> {
+    pub(super) fn unsubscribe(
+        &mut self,
+        id: u16,
+        filters: &[&str],
+    ) -> Result<(), DisconnectReason> {
         let hub = Arc::clone(&self.hub);
         let client_id = Arc::clone(&self.session.client_id);
-        let mut answers = SmallVec::<[Reason; 8]>::new();
+        let mut answers = SmallVec::<[ReasonCode; 8]>::new();
         for filter in filters {
-            if let Err(Unfit::Wrong(why)) = names::filter(filter, &hub.limits, &hub.rules) {
-                return Err(self.bad_filter(filter, Reason::Malformed, &why));
+            if let Err(TopicRejection::Wrong(why)) = names::filter(filter, &hub.limits, &hub.rules)
+            {
+                return Err(self.bad_filter(filter, ReasonCode::Malformed, &why));
             }
             match hub.faults.strike_client("Unsubscribe", &client_id, filter) {
-                Some((Kind::Disconnect | Kind::Drop, _)) => return Err(Ending::Fault),
+                Some((Kind::Disconnect | Kind::Drop, _)) => return Err(DisconnectReason::Fault),
                 Some((Kind::Throttle, _)) => return Ok(()),
                 Some((Kind::Refuse, _)) => {
-                    answers.push(Reason::Unspecified);
+                    answers.push(ReasonCode::Unspecified);
                     continue;
                 }
                 _ => {}
             }
             let was_there = hub.unsubscribe(&self.session, filter);
             answers.push(self.listed(if was_there {
-                Reason::Success
+                ReasonCode::Success
             } else {
-                Reason::NoSubscription
+                ReasonCode::NoSubscription
             }));
             if was_there {
-                hub.observers.tell(&client_id, || Happening::Unsubscribed {
-                    filter: (*filter).into(),
-                });
+                hub.observers
+                    .tell(&client_id, || BrokerEvent::Unsubscribed {
+                        filter: (*filter).into(),
+                    });
             }
         }
         encode::unsubscribed(self.output.packets(), self.level, id, &answers);

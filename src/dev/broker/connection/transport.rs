@@ -12,12 +12,12 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// A connection's bytes, both ways.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A connection's bytes, both ways, of whatever kind.
-pub(crate) type Io = Box<dyn Duplex>;
+pub(crate) type BoxedStream = Box<dyn ByteStream>;
 
 /// The largest frame that is written, so that a large message is not copied as a whole for each subscriber.
 const FRAME: usize = 16 * 1024;
@@ -119,7 +119,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketIo<T> {
 
 /// What is to be written: packets one after the other, the payload of the last one where it is large, and packets behind it.
 #[derive(Debug, Default)]
-pub(crate) struct Output {
+pub(crate) struct WriteBuffer {
     before: BytesMut,
     payload: Bytes,
     behind: BytesMut,
@@ -136,7 +136,7 @@ const ENOUGH: usize = 8 * 1024;
 /// So much may wait to be written before nothing more is read from who does not read.
 const TOO_MUCH: usize = 64 * 1024;
 
-impl Output {
+impl WriteBuffer {
     /// Where packets are put, each as a whole but for a message's payload.
     pub(crate) fn packets(&mut self) -> &mut BytesMut {
         if self.payload.is_empty() {
@@ -187,7 +187,7 @@ impl Output {
     /// Writes until everything is written; `Pending` once the peer takes no more. Adds up how many bytes were written.
     pub(crate) fn poll_write(
         &mut self,
-        io: &mut Io,
+        io: &mut BoxedStream,
         context: &mut Context<'_>,
         written: &mut usize,
     ) -> Poll<io::Result<()>> {
@@ -243,9 +243,9 @@ mod tests {
     #[tokio::test]
     async fn packets_behind_a_large_payload_stay_behind_it() {
         let (near, mut far) = tokio::io::duplex(1_000);
-        let mut near: Io = Box::new(near);
+        let mut near: BoxedStream = Box::new(near);
         let payload = Bytes::from(vec![b'p'; 10_000]);
-        let mut output = Output::default();
+        let mut output = WriteBuffer::default();
         output.packets().extend_from_slice(b"first");
         output.put_payload(&payload);
         assert!(!output.has_room());

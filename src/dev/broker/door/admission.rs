@@ -5,26 +5,26 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::handshake::Visitor;
-use crate::dev::broker::connection::permissions::Permissions;
+use super::handshake::PendingConnection;
+use crate::dev::broker::connection::permissions::ConnectionPermissions;
 use crate::dev::broker::excess::excess;
-use crate::dev::broker::hub::Hub;
-use crate::dev::broker::names::{self, Unfit, Way};
+use crate::dev::broker::hub::SessionHub;
+use crate::dev::broker::names::{self, PublishOrigin, TopicRejection};
 use crate::dev::faults::Kind;
 use crate::port::{Action, Authentication, Authorizer, Client};
 use crate::port::{Presented, PresentedLogin, Refusal};
-use crate::wire::connect::Connect;
-use crate::wire::{Level, Reason};
+use crate::wire::connect::ConnectPacket;
+use crate::wire::{ProtocolVersion, ReasonCode};
 
 /// Why a client is not let in: what it is told, and why.
-pub(super) struct No {
+pub(super) struct ConnectRefusal {
     /// `None` where the connection just closes.
-    pub(super) reason: Option<Reason>,
+    pub(super) reason: Option<ReasonCode>,
     pub(super) why: Box<str>,
 }
 
-fn no(reason: Reason, why: impl Into<Box<str>>) -> No {
-    No {
+fn no(reason: ReasonCode, why: impl Into<Box<str>>) -> ConnectRefusal {
+    ConnectRefusal {
         reason: Some(reason),
         why: why.into(),
     }
@@ -38,12 +38,12 @@ fn throttled(whose: &str, limit: &str, most: Option<u32>) -> Box<str> {
 
 /// Decides, and gives the client's permissions.
 pub(super) async fn admit(
-    hub: &Arc<Hub>,
+    hub: &Arc<SessionHub>,
     authorizer: &Arc<dyn Authorizer>,
-    visitor: &mut Visitor,
-    connect: &Connect<'_>,
+    visitor: &mut PendingConnection,
+    connect: &ConnectPacket<'_>,
     client_id: &Arc<str>,
-) -> Result<Permissions, No> {
+) -> Result<ConnectionPermissions, ConnectRefusal> {
     check(hub, connect)?;
     strike(hub, client_id).await?;
     let now = Instant::now();
@@ -51,12 +51,12 @@ pub(super) async fn admit(
         let limits = &hub.limits;
         let most = limits.connects_per_second_per_client_id;
         let why = throttled("of this client id", "connects-per-second", most);
-        return Err(no(Reason::QuotaExceeded, why));
+        return Err(no(ReasonCode::QuotaExceeded, why));
     }
     if !hub.account.connects.take(now) {
         let most = hub.limits.account_connects;
         let why = throttled("of all clients", "account-connects", most);
-        return Err(no(Reason::QuotaExceeded, why));
+        return Err(no(ReasonCode::QuotaExceeded, why));
     }
     visitor.presented.login = Some(PresentedLogin {
         client_id: connect.client_id.to_owned(),
@@ -68,12 +68,12 @@ pub(super) async fn admit(
         None => match authorizer.authenticate(&visitor.presented).await {
             Ok(Authentication::Known(identity)) => identity,
             Ok(Authentication::AtConnect) => {
-                return Err(no(Reason::BadCredentials, "nobody knows the client"));
+                return Err(no(ReasonCode::BadCredentials, "nobody knows the client"));
             }
             Err(Refusal::BadCredentials(why) | Refusal::NothingShown(why)) => {
-                return Err(no(Reason::BadCredentials, why));
+                return Err(no(ReasonCode::BadCredentials, why));
             }
-            Err(Refusal::Unavailable(why)) => return Err(no(Reason::Unspecified, why)),
+            Err(Refusal::Unavailable(why)) => return Err(no(ReasonCode::Unspecified, why)),
         },
     };
     let client = Client {
@@ -81,7 +81,7 @@ pub(super) async fn admit(
         source: visitor.presented.source.ip(),
         domain_name: domain_name(&visitor.presented),
     };
-    let permissions = Permissions::new(identity, client);
+    let permissions = ConnectionPermissions::new(identity, client);
     authorize(&permissions, hub, connect).inspect_err(|_| {
         let principal = &permissions.identity.principal;
         hub.tell_connect_failed(client_id, principal, visitor.presented.source);
@@ -102,75 +102,81 @@ fn domain_name(presented: &Presented) -> Option<Arc<str>> {
 }
 
 /// What can be said of a CONNECT by itself.
-fn check(hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
+fn check(hub: &SessionHub, connect: &ConnectPacket<'_>) -> Result<(), ConnectRefusal> {
     let limits = &hub.limits;
     if connect.extended {
         let why = "extended authentication is not spoken here";
-        return Err(no(Reason::BadMethod, why));
+        return Err(no(ReasonCode::BadMethod, why));
     }
     let id = connect.client_id;
     if id.is_empty() && !connect.clean && !connect.level.is_v5() {
         let why = "an empty client id, and a session that is to be kept";
-        return Err(no(Reason::ClientIdInvalid, why));
+        return Err(no(ReasonCode::ClientIdInvalid, why));
     }
-    if id.is_empty() && connect.level == Level::V31 {
+    if id.is_empty() && connect.level == ProtocolVersion::V31 {
         let why = "an empty client id, which MQTT 3.1 does not know";
-        return Err(no(Reason::ClientIdInvalid, why));
+        return Err(no(ReasonCode::ClientIdInvalid, why));
     }
     if let Some(most) = limits.client_id_bytes.filter(|most| id.len() > *most) {
         let sent = format!("a client id of {} bytes", id.len());
         let why = excess(&sent, "client-id-bytes", most, "");
-        return Err(no(Reason::ClientIdInvalid, why));
+        return Err(no(ReasonCode::ClientIdInvalid, why));
     }
     if hub.rules.reserved_topics && id.starts_with('$') {
-        return Err(no(Reason::ClientIdInvalid, "the client id begins with `$`"));
+        return Err(no(
+            ReasonCode::ClientIdInvalid,
+            "the client id begins with `$`",
+        ));
     }
     if let (Some(asked), Some(least)) = (connect.packet_bytes, limits.least_packet_bytes)
         && asked < least
     {
         let sent = format!("a Maximum Packet Size of {asked} bytes");
         let why = excess(&sent, "least-packet-bytes", least, "ask for more");
-        return Err(no(Reason::QuotaExceeded, why));
+        return Err(no(ReasonCode::QuotaExceeded, why));
     }
     check_will(hub, connect)
 }
 
-fn check_will(hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
+fn check_will(hub: &SessionHub, connect: &ConnectPacket<'_>) -> Result<(), ConnectRefusal> {
     let Some(will) = &connect.will else {
         return Ok(());
     };
     // MQTT 3 has no word for what is wrong with a will: the connection closes.
     let wrong = |reason, why: Box<str>| {
-        Err(No {
+        Err(ConnectRefusal {
             reason: connect.level.is_v5().then_some(reason),
             why,
         })
     };
     if will.qos == 2 {
-        return wrong(Reason::QosUnsupported, "a will with QoS 2".into());
+        return wrong(ReasonCode::QosUnsupported, "a will with QoS 2".into());
     }
     if let Err(
-        Unfit::Wrong(why) | Unfit::Refused(why) | Unfit::Reserved(why) | Unfit::Beyond(why),
-    ) = names::topic(will.topic, Way::Mqtt, &hub.limits, &hub.rules)
+        TopicRejection::Wrong(why)
+        | TopicRejection::Refused(why)
+        | TopicRejection::Reserved(why)
+        | TopicRejection::Beyond(why),
+    ) = names::topic(will.topic, PublishOrigin::Mqtt, &hub.limits, &hub.rules)
     {
-        return wrong(Reason::TopicInvalid, format!("the will: {why}").into());
+        return wrong(ReasonCode::TopicInvalid, format!("the will: {why}").into());
     }
     let size = will.payload.len();
     if let Some(most) = hub.limits.payload_bytes.filter(|most| size > *most) {
         let sent = format!("a will of {size} bytes");
         let why = excess(&sent, "payload-bytes", most, "");
-        return wrong(Reason::TooLarge, why);
+        return wrong(ReasonCode::TooLarge, why);
     }
     Ok(())
 }
 
 /// Faults that were asked for.
-async fn strike(hub: &Hub, client_id: &str) -> Result<(), No> {
+async fn strike(hub: &SessionHub, client_id: &str) -> Result<(), ConnectRefusal> {
     let asked = "a fault that was asked for";
     match hub.faults.strike_client("Connect", client_id, "") {
-        Some((Kind::Refuse, _)) => Err(no(Reason::Unspecified, asked)),
-        Some((Kind::Throttle, _)) => Err(no(Reason::QuotaExceeded, asked)),
-        Some((Kind::Drop | Kind::Disconnect, _)) => Err(No {
+        Some((Kind::Refuse, _)) => Err(no(ReasonCode::Unspecified, asked)),
+        Some((Kind::Throttle, _)) => Err(no(ReasonCode::QuotaExceeded, asked)),
+        Some((Kind::Drop | Kind::Disconnect, _)) => Err(ConnectRefusal {
             reason: None,
             why: asked.into(),
         }),
@@ -183,7 +189,11 @@ async fn strike(hub: &Hub, client_id: &str) -> Result<(), No> {
 }
 
 /// Whether the client may connect, and leave its will.
-fn authorize(permissions: &Permissions, hub: &Hub, connect: &Connect<'_>) -> Result<(), No> {
+fn authorize(
+    permissions: &ConnectionPermissions,
+    hub: &SessionHub,
+    connect: &ConnectPacket<'_>,
+) -> Result<(), ConnectRefusal> {
     let will = connect.will.as_ref();
     let connects = Action::Connect {
         persistent: session_expiry(hub, connect) > 0,
@@ -193,8 +203,8 @@ fn authorize(permissions: &Permissions, hub: &Hub, connect: &Connect<'_>) -> Res
     let answers = connect.level.is_v5() || hub.rules.answer_v3_refusals;
     let check = |action| {
         let result = permissions.check(action);
-        result.map_err(|why| No {
-            reason: answers.then_some(Reason::NotAuthorized),
+        result.map_err(|why| ConnectRefusal {
+            reason: answers.then_some(ReasonCode::NotAuthorized),
             why,
         })
     };
@@ -209,7 +219,7 @@ fn authorize(permissions: &Permissions, hub: &Hub, connect: &Connect<'_>) -> Res
 }
 
 /// How long the session outlives its connection, in seconds.
-pub(super) fn session_expiry(hub: &Hub, connect: &Connect<'_>) -> u32 {
+pub(super) fn session_expiry(hub: &SessionHub, connect: &ConnectPacket<'_>) -> u32 {
     let most = hub.limits.session_expiry_seconds;
     match (connect.level.is_v5(), connect.clean) {
         (true, _) => connect.session_expiry.unwrap_or(0).min(most),

@@ -16,24 +16,24 @@ use tokio_rustls::rustls::{
 };
 
 /// Whether a certificate, as DER, is known.
-pub type Known = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+pub type CertificateLookup = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// Decides on the certificates of clients.
-pub(super) struct Clients {
-    pub(super) known: Known,
+pub(super) struct ClientCertificateVerifier {
+    pub(super) known: CertificateLookup,
     /// Who decides on those that are not known.
     pub(super) signed: Option<Arc<dyn ClientCertVerifier>>,
     pub(super) required: bool,
     pub(super) provider: Arc<CryptoProvider>,
 }
 
-impl fmt::Debug for Clients {
+impl fmt::Debug for ClientCertificateVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clients").finish_non_exhaustive()
     }
 }
 
-impl ClientCertVerifier for Clients {
+impl ClientCertVerifier for ClientCertificateVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.required
     }

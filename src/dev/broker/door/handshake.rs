@@ -7,30 +7,32 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 
-use super::admission::{No, admit, session_expiry};
-use crate::dev::broker::connection::ending::Ending;
-use crate::dev::broker::connection::permissions::Permissions;
-use crate::dev::broker::connection::refresh::Refresh;
-use crate::dev::broker::connection::transport::{Io, Output};
-use crate::dev::broker::connection::{Clock, Connection, Parts, Terms};
+use super::admission::{ConnectRefusal, admit, session_expiry};
+use crate::dev::broker::connection::ending::DisconnectReason;
+use crate::dev::broker::connection::permissions::ConnectionPermissions;
+use crate::dev::broker::connection::refresh::IdentityRefresh;
+use crate::dev::broker::connection::transport::{BoxedStream, WriteBuffer};
+use crate::dev::broker::connection::{
+    ClientConnection, ConnectionDeadlines, ConnectionParts, NegotiatedParameters,
+};
 use crate::dev::broker::excess::excess;
 use crate::dev::broker::hub::holdings::MessageWeight;
-use crate::dev::broker::hub::message::Message;
-use crate::dev::broker::hub::session::{Link, Will};
-use crate::dev::broker::hub::{Arrival, Hub};
-use crate::dev::broker::observe::Rights;
+use crate::dev::broker::hub::message::PublishedMessage;
+use crate::dev::broker::hub::session::{ConnectionHandle, SessionWill};
+use crate::dev::broker::hub::{AcceptedConnect, SessionHub};
+use crate::dev::broker::observe::ClientRights;
 use crate::port::{Authorizer, Identity, Presented};
-use crate::wire::connect::Connect;
-use crate::wire::decode::{Packet, decode};
-use crate::wire::encode::{self, Granted};
-use crate::wire::{Breach, Level, Reason, frame};
+use crate::wire::connect::ConnectPacket;
+use crate::wire::decode::{ClientPacket, decode};
+use crate::wire::encode::{self, ConnackProperties};
+use crate::wire::{ProtocolError, ProtocolVersion, ReasonCode, frame};
 
 /// How long a client may take to say CONNECT.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client that knocks.
-pub(crate) struct Visitor {
-    pub(crate) io: Io,
+pub(crate) struct PendingConnection {
+    pub(crate) io: BoxedStream,
     pub(crate) presented: Presented,
     /// Who it is, where its WebSocket's address has told.
     pub(crate) identity: Option<Identity>,
@@ -40,10 +42,10 @@ pub(crate) struct Visitor {
 
 /// Lets a client in, or tells it why not.
 pub(crate) async fn greet(
-    hub: &Arc<Hub>,
+    hub: &Arc<SessionHub>,
     authorizer: &Arc<dyn Authorizer>,
-    mut visitor: Visitor,
-) -> Option<Box<Connection>> {
+    mut visitor: PendingConnection,
+) -> Option<Box<ClientConnection>> {
     let mut arrived = BytesMut::new();
     let first = timeout(PATIENCE, first_packet(hub, &mut visitor.io, &mut arrived)).await;
     let (header, body) = match first {
@@ -55,10 +57,10 @@ pub(crate) async fn greet(
         }
     };
     // The level is known from the packet itself; it stands in for what cannot be read.
-    let connect = match decode(Level::V311, header, &body) {
-        Ok(Packet::Connect(connect)) => connect,
+    let connect = match decode(ProtocolVersion::V311, header, &body) {
+        Ok(ClientPacket::Connect(connect)) => connect,
         Ok(_) => {
-            let breach = Breach::protocol("the first packet is not CONNECT");
+            let breach = ProtocolError::protocol("the first packet is not CONNECT");
             refuse_unread(hub, &mut visitor, breach).await;
             return None;
         }
@@ -96,10 +98,10 @@ pub(crate) async fn greet(
 
 /// The first packet; `None` where the client leaves before.
 async fn first_packet(
-    hub: &Hub,
-    io: &mut Io,
+    hub: &SessionHub,
+    io: &mut BoxedStream,
     arrived: &mut BytesMut,
-) -> Result<Option<(u8, Bytes)>, Breach> {
+) -> Result<Option<(u8, Bytes)>, ProtocolError> {
     let largest = hub.limits.packet_bytes as usize;
     loop {
         if let Some(found) = frame(arrived, largest)? {
@@ -115,24 +117,24 @@ async fn first_packet(
     }
 }
 
-async fn refuse_unread(hub: &Hub, visitor: &mut Visitor, breach: Breach) {
+async fn refuse_unread(hub: &SessionHub, visitor: &mut PendingConnection, breach: ProtocolError) {
     let source = visitor.presented.source;
     let why = match breach.reason {
-        Reason::TooLarge => {
+        ReasonCode::TooLarge => {
             let most = hub.limits.packet_bytes;
             excess("a larger CONNECT", "packet-bytes", most, "")
         }
         _ => breach.what.into(),
     };
     hub.turn_away(&"".into(), source, &why);
-    if breach.reason == Reason::UnsupportedVersion {
+    if breach.reason == ReasonCode::UnsupportedVersion {
         let mut out = BytesMut::new();
-        encode::refused(&mut out, Level::V311, breach.reason, None);
+        encode::refused(&mut out, ProtocolVersion::V311, breach.reason, None);
         say_goodbye(&mut visitor.io, &out).await;
     }
 }
 
-async fn say_goodbye(io: &mut Io, last: &[u8]) {
+async fn say_goodbye(io: &mut BoxedStream, last: &[u8]) {
     let words = async {
         if io.write_all(last).await.is_ok() && io.shutdown().await.is_ok() {
             let mut part = [0; 256];
@@ -144,7 +146,7 @@ async fn say_goodbye(io: &mut Io, last: &[u8]) {
 }
 
 /// CONNACK with a no; with a reason in words where the client wants it and takes it.
-fn refusal(connect: &Connect<'_>, reason: Reason, why: &str) -> BytesMut {
+fn refusal(connect: &ConnectPacket<'_>, reason: ReasonCode, why: &str) -> BytesMut {
     let most = connect
         .packet_bytes
         .map_or(usize::MAX, |most| most as usize);
@@ -161,17 +163,17 @@ fn refusal(connect: &Connect<'_>, reason: Reason, why: &str) -> BytesMut {
 
 /// A client is sent no packet that is larger than it takes, which CONNACK may be (MQTT 5.0, section 3.1.2.11.4).
 fn fits(
-    permissions: Permissions,
-    connect: &Connect<'_>,
-    granted: &Granted<'_>,
-) -> Result<Permissions, No> {
+    permissions: ConnectionPermissions,
+    connect: &ConnectPacket<'_>,
+    granted: &ConnackProperties<'_>,
+) -> Result<ConnectionPermissions, ConnectRefusal> {
     let mut out = BytesMut::new();
     encode::connected(&mut out, connect.level, false, granted);
     let most = connect
         .packet_bytes
         .map_or(usize::MAX, |most| most as usize);
     if out.len() > most {
-        return Err(No {
+        return Err(ConnectRefusal {
             reason: None,
             why: "it takes no packet that is as large as CONNACK".into(),
         });
@@ -180,13 +182,17 @@ fn fits(
 }
 
 /// What the client is told of its connection.
-fn granted<'a>(hub: &Hub, connect: &Connect<'_>, client_id: &'a str) -> Granted<'a> {
+fn granted<'a>(
+    hub: &SessionHub,
+    connect: &ConnectPacket<'_>,
+    client_id: &'a str,
+) -> ConnackProperties<'a> {
     let limits = &hub.limits;
     let expiry = session_expiry(hub, connect);
     let keep_alive = limits
         .keep_alive
         .grant(connect.keep_alive, connect.level.is_v5());
-    Granted {
+    ConnackProperties {
         session_expiry: (connect.session_expiry.unwrap_or(0) != expiry).then_some(expiry),
         receive_maximum: Some(limits.unacknowledged_in),
         packet_bytes: Some(limits.packet_bytes),
@@ -199,33 +205,33 @@ fn granted<'a>(hub: &Hub, connect: &Connect<'_>, client_id: &'a str) -> Granted<
 }
 
 /// The reason as AWS lists it for CONNACK, where only those are sent.
-fn listed(hub: &Hub, reason: Reason) -> Reason {
+fn listed(hub: &SessionHub, reason: ReasonCode) -> ReasonCode {
     if !hub.rules.listed_reasons_only {
         return reason;
     }
     match reason {
-        Reason::TooLarge => Reason::QuotaExceeded,
-        Reason::Success
-        | Reason::Unspecified
-        | Reason::ClientIdInvalid
-        | Reason::BadCredentials
-        | Reason::NotAuthorized
-        | Reason::TopicInvalid
-        | Reason::QuotaExceeded
-        | Reason::QosUnsupported => reason,
-        _ => Reason::Unspecified,
+        ReasonCode::TooLarge => ReasonCode::QuotaExceeded,
+        ReasonCode::Success
+        | ReasonCode::Unspecified
+        | ReasonCode::ClientIdInvalid
+        | ReasonCode::BadCredentials
+        | ReasonCode::NotAuthorized
+        | ReasonCode::TopicInvalid
+        | ReasonCode::QuotaExceeded
+        | ReasonCode::QosUnsupported => reason,
+        _ => ReasonCode::Unspecified,
     }
 }
 
 /// The connection of a client that is let in, with its CONNACK in the output.
 fn welcome(
-    hub: &Arc<Hub>,
+    hub: &Arc<SessionHub>,
     authorizer: &Arc<dyn Authorizer>,
-    visitor: Visitor,
-    connect: &Connect<'_>,
-    permissions: Permissions,
-    granted: &Granted<'_>,
-) -> Connection {
+    visitor: PendingConnection,
+    connect: &ConnectPacket<'_>,
+    permissions: ConnectionPermissions,
+    granted: &ConnackProperties<'_>,
+) -> ClientConnection {
     let limits = &hub.limits;
     let (level, now) = (connect.level, Instant::now());
     let is_v5 = level.is_v5();
@@ -233,10 +239,10 @@ fn welcome(
     let keep_alive = limits.keep_alive.grant(connect.keep_alive, is_v5);
     let identity = &permissions.identity;
     let client_id = Arc::clone(&permissions.client().id);
-    let link = Arc::new(Link::new(
+    let link = Arc::new(ConnectionHandle::new(
         unique_id().into(),
         Arc::clone(&identity.principal),
-        Rights {
+        ClientRights {
             client: permissions.client().clone(),
             access: Arc::clone(&identity.access),
         },
@@ -244,10 +250,10 @@ fn welcome(
         expiry == 0,
         keep_alive,
     ));
-    let mut clock = Clock::new(now);
+    let mut clock = ConnectionDeadlines::new(now);
     clock.end = end(identity, visitor.end, now);
-    clock.refresh = Refresh::new(Arc::clone(authorizer), visitor.presented, identity);
-    let (session, session_present) = hub.arrive(Arrival {
+    clock.refresh = IdentityRefresh::new(Arc::clone(authorizer), visitor.presented, identity);
+    let (session, session_present) = hub.arrive(AcceptedConnect {
         client_id: Arc::clone(&client_id),
         is_v5,
         clean: connect.clean,
@@ -256,9 +262,9 @@ fn welcome(
         will: will(hub, connect),
         link: Arc::clone(&link),
     });
-    let mut output = Output::default();
+    let mut output = WriteBuffer::default();
     encode::connected(output.packets(), level, session_present, granted);
-    let terms = Terms {
+    let terms = NegotiatedParameters {
         silence: (keep_alive > 0).then(|| Duration::from_secs(keep_alive.into()) * 3 / 2),
         packet_bytes: connect
             .packet_bytes
@@ -267,7 +273,7 @@ fn welcome(
         problems: connect.problems,
         expiry,
     };
-    let parts = Parts {
+    let parts = ConnectionParts {
         session,
         link,
         level,
@@ -277,25 +283,29 @@ fn welcome(
         terms,
         clock,
     };
-    Connection::new(Arc::clone(hub), parts)
+    ClientConnection::new(Arc::clone(hub), parts)
 }
 
 /// When the connection ends whatever happens, and how.
-fn end(identity: &Identity, websocket: Option<Instant>, now: Instant) -> Option<(Instant, Ending)> {
+fn end(
+    identity: &Identity,
+    websocket: Option<Instant>,
+    now: Instant,
+) -> Option<(Instant, DisconnectReason)> {
     let expires = identity.disconnect_after.map(|after| {
         let why = "the authorizer's time for the connection is over";
-        (now + after, Ending::Expired(why.into()))
+        (now + after, DisconnectReason::Expired(why.into()))
     });
-    let websocket = websocket.map(|end| (end, Ending::WebSocketLife));
+    let websocket = websocket.map(|end| (end, DisconnectReason::WebSocketLife));
     let ends = [expires, websocket].into_iter().flatten();
     ends.min_by_key(|(at, _)| *at)
 }
 
-fn will(hub: &Hub, connect: &Connect<'_>) -> Option<Will> {
+fn will(hub: &SessionHub, connect: &ConnectPacket<'_>) -> Option<SessionWill> {
     let will = connect.will.as_ref()?;
     let expiry = will.properties.expiry;
-    Some(Will {
-        message: Arc::new(Message {
+    Some(SessionWill {
+        message: Arc::new(PublishedMessage {
             topic: will.topic.into(),
             payload: Bytes::copy_from_slice(will.payload),
             properties: will.properties.forwarded().into(),

@@ -16,11 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::handshake::{Visitor, greet};
-use self::tls::Tls;
+use self::handshake::{PendingConnection, greet};
+use self::tls::ListenerTls;
 use self::upgrade::upgrade;
-use crate::dev::broker::connection::Connection;
-use crate::dev::broker::hub::Hub;
+use crate::dev::broker::connection::ClientConnection;
+use crate::dev::broker::hub::SessionHub;
 use crate::dev::sites::AllowedSites;
 use crate::port::{Authorizer, Presented};
 
@@ -32,7 +32,7 @@ const NO_ROOM: Duration = Duration::from_millis(100);
 
 /// What is spoken on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
+pub enum ListenerProtocol {
     /// MQTT as it is.
     Plain,
     /// MQTT inside a WebSocket, at `/mqtt`.
@@ -41,29 +41,29 @@ pub enum Carrier {
 
 /// A port that clients come to.
 #[derive(Debug)]
-pub struct Endpoint {
+pub struct ListenerEndpoint {
     /// The port.
     pub listener: TcpListener,
     /// What is spoken there. A client that asks for `mqtt` in its TLS handshake speaks MQTT as it is, whatever this says.
-    pub carrier: Carrier,
+    pub carrier: ListenerProtocol,
     /// With TLS where there is one.
-    pub tls: Option<Tls>,
+    pub tls: Option<ListenerTls>,
 }
 
 /// What every connection needs.
 #[derive(Clone)]
-pub(crate) struct House {
-    pub(crate) hub: Arc<Hub>,
+pub(crate) struct ListenerContext {
+    pub(crate) hub: Arc<SessionHub>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     /// Hosts and origins whose WebSockets are opened.
     pub(crate) sites: Arc<AllowedSites>,
 }
 
-impl House {
+impl ListenerContext {
     /// Lets clients in for ever. Dropping it ends their connections.
-    pub(crate) async fn serve(self, endpoint: Endpoint) -> io::Result<()> {
+    pub(crate) async fn serve(self, endpoint: ListenerEndpoint) -> io::Result<()> {
         let mut connections = JoinSet::new();
-        let Endpoint {
+        let ListenerEndpoint {
             listener,
             carrier,
             tls,
@@ -92,8 +92,8 @@ impl House {
         self,
         stream: TcpStream,
         source: SocketAddr,
-        carrier: Carrier,
-        tls: Option<Tls>,
+        carrier: ListenerProtocol,
+        tls: Option<ListenerTls>,
     ) {
         if let Some(connection) = Box::pin(self.let_in(stream, source, carrier, tls)).await {
             connection.serve().await;
@@ -104,9 +104,9 @@ impl House {
         self,
         stream: TcpStream,
         source: SocketAddr,
-        carrier: Carrier,
-        tls: Option<Tls>,
-    ) -> Option<Box<Connection>> {
+        carrier: ListenerProtocol,
+        tls: Option<ListenerTls>,
+    ) -> Option<Box<ClientConnection>> {
         let mut presented = Presented {
             source,
             tls: None,
@@ -116,11 +116,14 @@ impl House {
         let Some(tls) = tls else {
             return self.receive(stream, presented, carrier).await;
         };
-        let accepting = timeout(PATIENCE, tls.accept(stream, carrier == Carrier::WebSocket));
+        let accepting = timeout(
+            PATIENCE,
+            tls.accept(stream, carrier == ListenerProtocol::WebSocket),
+        );
         let stream = accepting.await.ok()?.ok()?;
         let told = tls::told(stream.get_ref().1);
         let carrier = if tls::asks_for_mqtt(&told) {
-            Carrier::Plain
+            ListenerProtocol::Plain
         } else {
             carrier
         };
@@ -133,16 +136,16 @@ impl House {
         self,
         io: T,
         presented: Presented,
-        carrier: Carrier,
-    ) -> Option<Box<Connection>> {
+        carrier: ListenerProtocol,
+    ) -> Option<Box<ClientConnection>> {
         let visitor = match carrier {
-            Carrier::Plain => Visitor {
+            ListenerProtocol::Plain => PendingConnection {
                 io: Box::new(io),
                 presented,
                 identity: None,
                 end: None,
             },
-            Carrier::WebSocket => self.open(io, presented).await?,
+            ListenerProtocol::WebSocket => self.open(io, presented).await?,
         };
         greet(&self.hub, &self.authorizer, visitor).await
     }
@@ -151,11 +154,11 @@ impl House {
         &self,
         io: T,
         mut presented: Presented,
-    ) -> Option<Visitor> {
+    ) -> Option<PendingConnection> {
         let begin = Instant::now();
         let (io, identity) = upgrade(self, io, &mut presented).await?;
         let life = self.hub.limits.websocket_life;
-        Some(Visitor {
+        Some(PendingConnection {
             io: Box::new(io),
             presented,
             identity,

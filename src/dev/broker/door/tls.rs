@@ -16,7 +16,7 @@ use tokio_rustls::rustls::server::{Acceptor, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, ServerConnection};
 use tokio_rustls::server::TlsStream;
 
-use super::certificates::{Clients, Known};
+use super::certificates::{CertificateLookup, ClientCertificateVerifier};
 use crate::port::PresentedTls;
 
 /// Application protocols (developer guide, "Protocols, port mappings, and authentication"): a client that asks for one of the first two
@@ -28,7 +28,7 @@ const CERTIFICATES: &str = "x-amzn-mqtt-ca";
 
 /// What a listener needs for TLS, checked.
 #[derive(Clone, Debug)]
-pub struct Tls {
+pub struct ListenerTls {
     /// Asks clients for a certificate, where there is somebody to check it.
     asking: Arc<ServerConfig>,
     /// Never asks.
@@ -62,7 +62,7 @@ pub struct TlsTexts<'a> {
     pub client_certificate_required: bool,
 }
 
-impl Tls {
+impl ListenerTls {
     /// Puts a configuration together.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Tls {
     ///
     /// # Errors
     /// [`TlsError`] as for `try_new`.
-    pub fn knowing(texts: &TlsTexts<'_>, known: Known) -> Result<Self, TlsError> {
+    pub fn knowing(texts: &TlsTexts<'_>, known: CertificateLookup) -> Result<Self, TlsError> {
         let signed = texts
             .client_authority
             .map(|_| authority(texts))
@@ -89,7 +89,7 @@ impl Tls {
         let required = signed.is_some() && texts.client_certificate_required;
         Self::verifying(
             texts,
-            Some(Arc::new(Clients {
+            Some(Arc::new(ClientCertificateVerifier {
                 known,
                 signed,
                 required,

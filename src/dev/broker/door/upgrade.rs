@@ -14,9 +14,9 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::House;
+use super::ListenerContext;
 use crate::dev::broker::connection::transport::{WebSocketIo, websocket_config};
-use crate::dev::broker::hub::Hub;
+use crate::dev::broker::hub::SessionHub;
 use crate::dev::sites::SiteRefusal;
 use crate::port::{Authentication, Identity, Presented, PresentedUpgrade, Refusal};
 
@@ -35,9 +35,9 @@ const LARGEST: usize = 32 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why there is no WebSocket: HTTP's status, and why.
-struct No(&'static str, String);
+struct UpgradeRefusal(&'static str, String);
 
-impl From<&SiteRefusal> for No {
+impl From<&SiteRefusal> for UpgradeRefusal {
     fn from(refusal: &SiteRefusal) -> Self {
         let status = match refusal {
             SiteRefusal::NoHost => "400 Bad Request",
@@ -50,11 +50,11 @@ impl From<&SiteRefusal> for No {
 
 /// Opens a WebSocket, or answers why not. Also who the client is, where its request tells.
 pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
-    House {
+    ListenerContext {
         hub,
         authorizer,
         sites,
-    }: &House,
+    }: &ListenerContext,
     mut io: T,
     presented: &mut Presented,
 ) -> Option<(WebSocketIo<T>, Option<Identity>)> {
@@ -67,7 +67,7 @@ pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
         Err(_) => return None,
     };
     if let Err(foreign) = sites.check(request.method(), request.uri(), request.headers()) {
-        return refuse(hub, &mut io, source, No::from(&foreign)).await;
+        return refuse(hub, &mut io, source, UpgradeRefusal::from(&foreign)).await;
     }
     let protocol = match check(&request) {
         Ok(protocol) => protocol,
@@ -78,10 +78,16 @@ pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
         Ok(Authentication::Known(identity)) => Some(identity),
         Ok(Authentication::AtConnect) => None,
         Err(Refusal::BadCredentials(why) | Refusal::NothingShown(why)) => {
-            return refuse(hub, &mut io, source, No("403 Forbidden", why)).await;
+            return refuse(hub, &mut io, source, UpgradeRefusal("403 Forbidden", why)).await;
         }
         Err(Refusal::Unavailable(why)) => {
-            return refuse(hub, &mut io, source, No("503 Service Unavailable", why)).await;
+            return refuse(
+                hub,
+                &mut io,
+                source,
+                UpgradeRefusal("503 Service Unavailable", why),
+            )
+            .await;
         }
     };
     let answer = answer(&request, protocol)?;
@@ -99,18 +105,18 @@ pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
 async fn read_request<T: AsyncRead + Unpin>(
     io: &mut T,
     arrived: &mut Vec<u8>,
-) -> Result<(usize, Request), No> {
+) -> Result<(usize, Request), UpgradeRefusal> {
     loop {
         match Request::try_parse(arrived) {
             Ok(Some(found)) => return Ok(found),
             Ok(None) if arrived.len() > LARGEST => {
                 let why = "the request is too large".to_owned();
-                return Err(No("431 Request Header Fields Too Large", why));
+                return Err(UpgradeRefusal("431 Request Header Fields Too Large", why));
             }
             Ok(None) => {}
-            Err(error) => return Err(No("400 Bad Request", error.to_string())),
+            Err(error) => return Err(UpgradeRefusal("400 Bad Request", error.to_string())),
         }
-        let gone = || No("400 Bad Request", "the request breaks off".to_owned());
+        let gone = || UpgradeRefusal("400 Bad Request", "the request breaks off".to_owned());
         if io.read_buf(arrived).await.map_err(|_| gone())? == 0 {
             return Err(gone());
         }
@@ -118,13 +124,13 @@ async fn read_request<T: AsyncRead + Unpin>(
 }
 
 /// The sub-protocol to speak, if the request is one that is taken.
-fn check(request: &Request) -> Result<&'static str, No> {
+fn check(request: &Request) -> Result<&'static str, UpgradeRefusal> {
     if request.uri().path() != PATH {
         let why = format!(
             "there is nothing at `{}`; MQTT over WebSocket is at {PATH}",
             request.uri().path()
         );
-        return Err(No("404 Not Found", why));
+        return Err(UpgradeRefusal("404 Not Found", why));
     }
     let offered = request.headers().get_all(PROTOCOL_HEADER).iter();
     let offered = offered.filter_map(|value| value.to_str().ok());
@@ -132,7 +138,7 @@ fn check(request: &Request) -> Result<&'static str, No> {
     let spoken =
         offered.find_map(|offered| PROTOCOLS.into_iter().find(|spoken| *spoken == offered));
     let missing = "the sub-protocol `mqtt` must be offered in Sec-WebSocket-Protocol";
-    spoken.ok_or_else(|| No("400 Bad Request", missing.to_owned()))
+    spoken.ok_or_else(|| UpgradeRefusal("400 Bad Request", missing.to_owned()))
 }
 
 fn told(request: &Request) -> PresentedUpgrade {
@@ -159,10 +165,10 @@ fn answer(request: &Request, protocol: &'static str) -> Option<Vec<u8>> {
 }
 
 async fn refuse<T: AsyncRead + AsyncWrite + Unpin, R>(
-    hub: &Hub,
+    hub: &SessionHub,
     io: &mut T,
     source: SocketAddr,
-    No(status, why): No,
+    UpgradeRefusal(status, why): UpgradeRefusal,
 ) -> Option<R> {
     // No client id is known before CONNECT.
     hub.turn_away(&"".into(), source, &why);

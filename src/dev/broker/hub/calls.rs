@@ -7,32 +7,32 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::rate::{Rate, SharedRate};
-use crate::dev::broker::limits::Limits;
+use super::rate::{SharedRate, WindowCounter};
+use crate::dev::broker::limits::BrokerLimits;
 
 /// How many client ids are remembered before those whose second is over are looked for.
 const LOOK: usize = 1_024;
 
 #[derive(Debug)]
-pub(crate) struct Calls {
+pub(crate) struct ApiRateLimits {
     get_retained: SharedRate,
     list_retained: SharedRate,
-    get_connection: Kind,
-    list_subscriptions: Kind,
-    delete_connection: Kind,
+    get_connection: ApiCall,
+    list_subscriptions: ApiCall,
+    delete_connection: ApiCall,
 }
 
 /// A call that names a client id.
 #[derive(Debug)]
-struct Kind {
+struct ApiCall {
     account: SharedRate,
     per_client: Option<u32>,
-    clients: Mutex<FxHashMap<Box<str>, (Instant, Rate)>>,
+    clients: Mutex<FxHashMap<Box<str>, (Instant, WindowCounter)>>,
 }
 
-impl Calls {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let kind = || Kind {
+impl ApiRateLimits {
+    pub(crate) fn new(limits: &BrokerLimits) -> Self {
+        let kind = || ApiCall {
             account: SharedRate::new(limits.account_connection_calls),
             per_client: limits.connection_calls_per_second_per_client_id,
             clients: Mutex::default(),
@@ -60,7 +60,7 @@ impl Calls {
     }
 }
 
-impl Kind {
+impl ApiCall {
     fn take(&self, client_id: &str, now: Instant) -> bool {
         let Some(limit) = self.per_client else {
             return self.account.take(now);
@@ -71,7 +71,7 @@ impl Kind {
                 .retain(|_, (at, _)| now.saturating_duration_since(*at) < Duration::from_secs(1));
         }
         let known = clients.get_mut(client_id);
-        let mut rate = known.map_or_else(|| Rate::new(Some(limit)), |(_, rate)| *rate);
+        let mut rate = known.map_or_else(|| WindowCounter::new(Some(limit)), |(_, rate)| *rate);
         // What the account may not do does not count for the client.
         let may = rate.take(now, 1) && self.account.take(now);
         if may {
@@ -87,10 +87,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_call_has_its_rates() {
-        let calls = Calls::new(&Limits {
+        let calls = ApiRateLimits::new(&BrokerLimits {
             account_connection_calls: Some(3),
             account_retained_lists: Some(1),
-            ..Limits::iot_core()
+            ..BrokerLimits::iot_core()
         });
         let now = Instant::now();
         let take = |action, client, now| calls.take(action, Some(client), now);
@@ -111,9 +111,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn client_ids_are_forgotten() {
-        let calls = Calls::new(&Limits {
+        let calls = ApiRateLimits::new(&BrokerLimits {
             account_connection_calls: None,
-            ..Limits::iot_core()
+            ..BrokerLimits::iot_core()
         });
         let mut now = Instant::now();
         for n in 0..10_000 {

@@ -14,53 +14,53 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::Hub;
-use super::holdings::{HeldBytes, Holdings};
-use super::message::{Delivery, Message};
-use super::outbox::Offer;
-use super::rate::Rate;
-use super::routing::{Entry, parts};
-use super::session::{Options, Session, State};
+use super::SessionHub;
+use super::holdings::{HeldBytes, QueuedBytes};
+use super::message::{PublishedMessage, SubscriberDelivery};
+use super::outbox::EnqueueResult;
+use super::rate::WindowCounter;
+use super::routing::{SubscriberEntry, parts};
+use super::session::{ClientSession, SessionState, SubscriptionOptions};
 use crate::dev::broker::observe::count;
 
 /// Who has subscribed to one filter under one name.
 #[derive(Debug)]
-pub(crate) struct Group {
-    members: Vec<Entry>,
+pub(crate) struct SharedSubscription {
+    members: Vec<SubscriberEntry>,
     /// Whose turn is next, if it is there.
     turn: AtomicUsize,
-    waiting: Arc<Waiting>,
+    waiting: Arc<SharedQueue>,
 }
 
 /// What waits for a group.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct SharedQueue {
     /// As its members named it, with its name before the filter.
     pub(crate) filter: Arc<str>,
-    queue: Mutex<VecDeque<Arc<Message>>>,
+    queue: Mutex<VecDeque<Arc<PublishedMessage>>>,
     /// How many there are, for who does not want the lock.
     count: AtomicUsize,
     bound: usize,
-    holdings: Arc<Holdings>,
+    holdings: Arc<QueuedBytes>,
     /// The bytes of its entries.
     held: Mutex<Option<HeldBytes>>,
 }
 
 /// A session's part in a group.
 #[derive(Debug)]
-pub(crate) struct Share {
-    pub(crate) waiting: Arc<Waiting>,
-    pub(crate) options: Options,
+pub(crate) struct SharedMember {
+    pub(crate) waiting: Arc<SharedQueue>,
+    pub(crate) options: SubscriptionOptions,
     /// How fast it takes what waits.
-    pace: Rate,
+    pace: WindowCounter,
 }
 
-impl Group {
-    pub(crate) fn new(filter: &str, bound: usize, holdings: &Arc<Holdings>) -> Self {
+impl SharedSubscription {
+    pub(crate) fn new(filter: &str, bound: usize, holdings: &Arc<QueuedBytes>) -> Self {
         Self {
             members: Vec::new(),
             turn: AtomicUsize::new(0),
-            waiting: Arc::new(Waiting {
+            waiting: Arc::new(SharedQueue {
                 filter: filter.into(),
                 queue: Mutex::default(),
                 count: AtomicUsize::new(0),
@@ -71,16 +71,16 @@ impl Group {
         }
     }
 
-    pub(crate) fn members(&mut self) -> &mut Vec<Entry> {
+    pub(crate) fn members(&mut self) -> &mut Vec<SubscriberEntry> {
         &mut self.members
     }
 
-    pub(crate) fn waiting(&self) -> &Arc<Waiting> {
+    pub(crate) fn waiting(&self) -> &Arc<SharedQueue> {
         &self.waiting
     }
 
     /// Whose turn it is, of those that are there.
-    pub(crate) fn pick(&self) -> Option<&Entry> {
+    pub(crate) fn pick(&self) -> Option<&SubscriberEntry> {
         let turn = self.turn.load(Ordering::Relaxed);
         let start = turn.checked_rem(self.members.len())?;
         let members = self.members.iter().enumerate();
@@ -104,15 +104,15 @@ impl Group {
     }
 
     /// Those that have come, for whom something waits now.
-    pub(crate) fn come(&self) -> impl Iterator<Item = Arc<Session>> {
+    pub(crate) fn come(&self) -> impl Iterator<Item = Arc<ClientSession>> {
         let members = self.members.iter();
         let there = members.filter(|member| member.options.qos > 0 && member.session.is_present());
         there.map(|member| Arc::clone(&member.session))
     }
 }
 
-impl Waiting {
-    fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<Message>>> {
+impl SharedQueue {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<PublishedMessage>>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -126,23 +126,23 @@ impl Waiting {
     }
 
     /// Behind all others.
-    pub(crate) fn push(&self, message: &Arc<Message>) -> Offer {
+    pub(crate) fn push(&self, message: &Arc<PublishedMessage>) -> EnqueueResult {
         self.put(message, VecDeque::push_back)
     }
 
     /// Before all others: it was on its way already.
-    pub(crate) fn put_back(&self, message: &Arc<Message>) -> Offer {
+    pub(crate) fn put_back(&self, message: &Arc<PublishedMessage>) -> EnqueueResult {
         self.put(message, VecDeque::push_front)
     }
 
     fn put(
         &self,
-        message: &Arc<Message>,
-        how: impl FnOnce(&mut VecDeque<Arc<Message>>, Arc<Message>),
-    ) -> Offer {
+        message: &Arc<PublishedMessage>,
+        how: impl FnOnce(&mut VecDeque<Arc<PublishedMessage>>, Arc<PublishedMessage>),
+    ) -> EnqueueResult {
         let mut queue = self.queue();
         if queue.len() >= self.bound {
-            return Offer::Full("queued-per-group");
+            return EnqueueResult::Full("queued-per-group");
         }
         let entries = queue.len() + 1;
         let fits = self
@@ -150,14 +150,14 @@ impl Waiting {
             .get_or_insert_with(|| HeldBytes::none(&self.holdings))
             .reach(entries);
         if !fits || !message.weigh(&self.holdings) {
-            return Offer::Full("queued-bytes");
+            return EnqueueResult::Full("queued-bytes");
         }
         how(&mut queue, Arc::clone(message));
         self.count.store(queue.len(), Ordering::SeqCst);
-        Offer::Taken
+        EnqueueResult::Taken
     }
 
-    fn pop(&self) -> Option<Arc<Message>> {
+    fn pop(&self) -> Option<Arc<PublishedMessage>> {
         let mut queue = self.queue();
         let message = queue.pop_front();
         if queue.is_empty() {
@@ -176,16 +176,20 @@ impl Waiting {
     }
 }
 
-impl Share {
-    pub(crate) fn new(waiting: Arc<Waiting>, options: Options, per_second: Option<u32>) -> Self {
+impl SharedMember {
+    pub(crate) fn new(
+        waiting: Arc<SharedQueue>,
+        options: SubscriptionOptions,
+        per_second: Option<u32>,
+    ) -> Self {
         Self {
             waiting,
             options,
-            pace: Rate::new(per_second),
+            pace: WindowCounter::new(per_second),
         }
     }
 
-    pub(crate) fn is_of(&self, waiting: &Arc<Waiting>) -> bool {
+    pub(crate) fn is_of(&self, waiting: &Arc<SharedQueue>) -> bool {
         Arc::ptr_eq(&self.waiting, waiting)
     }
 
@@ -195,13 +199,17 @@ impl Share {
     }
 
     /// Takes one of what waits, if its time has come.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<Delivery> {
+    pub(crate) fn take(&mut self, now: Instant) -> Option<SubscriberDelivery> {
         if !self.has_some() || self.pace.left(now) == 0 {
             return None;
         }
         let message = self.waiting.pop()?;
         self.pace.take(now, 1);
-        Some(Delivery::shared(message, self.options, &self.waiting))
+        Some(SubscriberDelivery::shared(
+            message,
+            self.options,
+            &self.waiting,
+        ))
     }
 
     /// When to look again, where something waits.
@@ -212,23 +220,28 @@ impl Share {
 
 /// What is to be done about groups once no lock is held.
 #[derive(Default)]
-pub(super) struct Late {
+pub(super) struct DeferredDeliveries {
     /// How many keep the message.
     pub(super) kept: usize,
     /// Who has come while something was put into a queue.
-    come: Vec<Arc<Session>>,
+    come: Vec<Arc<ClientSession>>,
     /// What had no room, whose queue had none, and by which limit.
-    full: Vec<(Arc<str>, Arc<Message>, &'static str)>,
+    full: Vec<(Arc<str>, Arc<PublishedMessage>, &'static str)>,
 }
 
-impl Hub {
+impl SessionHub {
     /// A session has its part in a group.
-    pub(super) fn share(&self, state: &mut State, group: &Group, options: Options) {
+    pub(super) fn share(
+        &self,
+        state: &mut SessionState,
+        group: &SharedSubscription,
+        options: SubscriptionOptions,
+    ) {
         let waiting = group.waiting();
         let shares = &mut state.shares;
         match shares.iter_mut().find(|share| share.is_of(waiting)) {
             Some(share) => share.options = options,
-            None => shares.push(Share::new(
+            None => shares.push(SharedMember::new(
                 Arc::clone(waiting),
                 options,
                 self.limits.stored_per_second_shared,
@@ -237,9 +250,14 @@ impl Hub {
     }
 
     /// Keeps a message for a group without a member that is there.
-    pub(super) fn keep(&self, group: &Group, message: &Arc<Message>, late: &mut Late) {
+    pub(super) fn keep(
+        &self,
+        group: &SharedSubscription,
+        message: &Arc<PublishedMessage>,
+        late: &mut DeferredDeliveries,
+    ) {
         let may = message.qos > 0 && group.keeps() && self.account.queued.take(Instant::now());
-        if may && self.put(group, message, late, Waiting::push) {
+        if may && self.put(group, message, late, SharedQueue::push) {
             count(&self.counters.stored);
             late.kept += 1;
         }
@@ -247,21 +265,21 @@ impl Hub {
 
     fn put(
         &self,
-        group: &Group,
-        message: &Arc<Message>,
-        late: &mut Late,
-        how: fn(&Waiting, &Arc<Message>) -> Offer,
+        group: &SharedSubscription,
+        message: &Arc<PublishedMessage>,
+        late: &mut DeferredDeliveries,
+        how: fn(&SharedQueue, &Arc<PublishedMessage>) -> EnqueueResult,
     ) -> bool {
         let offer = how(group.waiting(), message);
-        if let Offer::Full(limit) = offer {
+        if let EnqueueResult::Full(limit) = offer {
             let filter = Arc::clone(&group.waiting().filter);
             late.full.push((filter, Arc::clone(message), limit));
         }
         late.come.extend(group.come());
-        offer == Offer::Taken
+        offer == EnqueueResult::Taken
     }
 
-    pub(super) fn after(&self, late: Late) {
+    pub(super) fn after(&self, late: DeferredDeliveries) {
         for session in late.come {
             session.wake();
         }
@@ -272,11 +290,11 @@ impl Hub {
     }
 
     /// What a member of a group was to get, and will not, goes to another one, or waits for one.
-    pub(crate) fn hand_on(&self, shared: Vec<Delivery>) {
+    pub(crate) fn hand_on(&self, shared: Vec<SubscriberDelivery>) {
         if shared.is_empty() {
             return;
         }
-        let mut late = Late::default();
+        let mut late = DeferredDeliveries::default();
         let mut handed = Vec::new();
         let trie = self.read();
         // From the end on, as each that waits is put before all others.
@@ -293,11 +311,12 @@ impl Hub {
             match group.pick() {
                 Some(member) => {
                     let waiting = group.waiting();
-                    let delivery = Delivery::shared(delivery.message, member.options, waiting);
+                    let delivery =
+                        SubscriberDelivery::shared(delivery.message, member.options, waiting);
                     handed.push((Arc::clone(&member.session), delivery));
                 }
                 None if group.keeps() => {
-                    self.put(group, &delivery.message, &mut late, Waiting::put_back);
+                    self.put(group, &delivery.message, &mut late, SharedQueue::put_back);
                 }
                 None => count(&self.counters.dropped),
             }

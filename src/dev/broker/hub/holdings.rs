@@ -17,12 +17,12 @@ const BLOCK: usize = 64 * 1024;
 
 /// Bytes in all queues, and their bound.
 #[derive(Debug)]
-pub(crate) struct Holdings {
+pub(crate) struct QueuedBytes {
     bytes: AtomicUsize,
     bound: usize,
 }
 
-impl Holdings {
+impl QueuedBytes {
     pub(crate) fn new(bound: usize) -> Self {
         Self {
             bytes: AtomicUsize::new(0),
@@ -43,12 +43,12 @@ impl Holdings {
 /// A part of the bytes, given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct HeldBytes {
-    holdings: Arc<Holdings>,
+    holdings: Arc<QueuedBytes>,
     bytes: usize,
 }
 
 impl HeldBytes {
-    pub(crate) fn none(holdings: &Arc<Holdings>) -> Self {
+    pub(crate) fn none(holdings: &Arc<QueuedBytes>) -> Self {
         Self {
             holdings: Arc::clone(holdings),
             bytes: 0,
@@ -83,7 +83,7 @@ pub(crate) struct MessageWeight(OnceLock<HeldBytes>);
 
 impl MessageWeight {
     /// Has the message's bytes counted; false where there is no room for them.
-    pub(crate) fn count(&self, bytes: usize, holdings: &Arc<Holdings>) -> bool {
+    pub(crate) fn count(&self, bytes: usize, holdings: &Arc<QueuedBytes>) -> bool {
         if self.0.get().is_some() {
             return true;
         }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn bytes_are_taken_and_given_back() {
-        let holdings = Arc::new(Holdings::new(3 * BLOCK));
+        let holdings = Arc::new(QueuedBytes::new(3 * BLOCK));
         let bytes = || holdings.bytes.load(Ordering::Relaxed);
         let mut queue = HeldBytes::none(&holdings);
         assert!(queue.reach(1) && queue.reach(BLOCK / ENTRY));

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::rate::Rate;
-use crate::dev::broker::connection::ending::Ending;
+use super::rate::WindowCounter;
+use crate::dev::broker::connection::ending::DisconnectReason;
 
 /// After this time without anything new a client id is forgotten; its version numbers then begin again (developer guide, "Lifecycle
 /// events": after about an hour).
@@ -18,16 +18,16 @@ const REMEMBERED: Duration = Duration::from_secs(3_600);
 const LOOK: usize = 4_096;
 
 #[derive(Debug)]
-pub(crate) struct Ledger {
-    clients: FxHashMap<Arc<str>, Record>,
+pub(crate) struct ClientHistory {
+    clients: FxHashMap<Arc<str>, ClientRecord>,
     connects_per_second: Option<u32>,
     look_at: usize,
 }
 
 #[derive(Debug)]
-struct Record {
+struct ClientRecord {
     at: Instant,
-    connects: Rate,
+    connects: WindowCounter,
     version: u64,
     last: Option<LastConnection>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct LastConnection {
     pub(crate) why: Box<str>,
 }
 
-impl Ledger {
+impl ClientHistory {
     pub(crate) fn new(connects_per_second: Option<u32>) -> Self {
         Self {
             clients: FxHashMap::default(),
@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     /// Remembers how a connection ended.
-    pub(crate) fn ended(&mut self, client_id: &Arc<str>, now: Instant, ending: &Ending) {
+    pub(crate) fn ended(&mut self, client_id: &Arc<str>, now: Instant, ending: &DisconnectReason) {
         self.record(client_id, now).last = Some(LastConnection {
             ended: SystemTime::now(),
             reason: ending.word(),
@@ -77,17 +77,17 @@ impl Ledger {
         self.clients.get(client_id)?.last.clone()
     }
 
-    fn record(&mut self, client_id: &Arc<str>, now: Instant) -> &mut Record {
+    fn record(&mut self, client_id: &Arc<str>, now: Instant) -> &mut ClientRecord {
         if self.clients.len() >= self.look_at {
             self.clients
                 .retain(|_, record| now.saturating_duration_since(record.at) < REMEMBERED);
             self.look_at = (self.clients.len() * 2).max(LOOK);
         }
-        let connects = Rate::new(self.connects_per_second);
+        let connects = WindowCounter::new(self.connects_per_second);
         let record = self
             .clients
             .entry(Arc::clone(client_id))
-            .or_insert_with(|| Record {
+            .or_insert_with(|| ClientRecord {
                 at: now,
                 connects,
                 version: 0,
@@ -108,11 +108,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn versions_rise_and_begin_again() {
-        let mut ledger = Ledger::new(Some(1));
+        let mut ledger = ClientHistory::new(Some(1));
         let id = Arc::from("a");
         let now = Instant::now();
         assert_eq!((ledger.version(&id, now), ledger.version(&id, now)), (0, 1));
-        ledger.ended(&id, now, &Ending::Lost);
+        ledger.ended(&id, now, &DisconnectReason::Lost);
         assert!(
             ledger
                 .last("a")
@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_connect_a_second() {
-        let mut ledger = Ledger::new(Some(1));
+        let mut ledger = ClientHistory::new(Some(1));
         let (id, other) = (Arc::from("a"), Arc::from("b"));
         let now = Instant::now();
         assert!(ledger.may_connect(&id, now));

@@ -9,17 +9,17 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::Hub;
+use super::SessionHub;
 use super::holdings::MessageWeight;
-use super::message::Message;
-use super::session::{Link, Session};
-use crate::dev::broker::connection::ending::Ending;
-use crate::dev::broker::observe::Happening;
+use super::message::PublishedMessage;
+use super::session::{ClientSession, ConnectionHandle};
+use crate::dev::broker::connection::ending::DisconnectReason;
+use crate::dev::broker::observe::BrokerEvent;
 
 /// What every event says. Absent fields are left out.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Event<'a> {
+struct LifecycleEvent<'a> {
     client_id: &'a str,
     timestamp: u128,
     event_type: &'a str,
@@ -37,10 +37,15 @@ struct Event<'a> {
     version_number: Option<u64>,
 }
 
-impl Hub {
-    pub(crate) fn tell_connected(&self, session: &Session, link: &Link, resumed: bool) {
+impl SessionHub {
+    pub(crate) fn tell_connected(
+        &self,
+        session: &ClientSession,
+        link: &ConnectionHandle,
+        resumed: bool,
+    ) {
         self.observers
-            .tell(&session.client_id, || Happening::Connected {
+            .tell(&session.client_id, || BrokerEvent::Connected {
                 principal: Arc::clone(&link.principal),
                 mqtt: if session.is_v5 { "5" } else { "3" },
                 source: link.source,
@@ -48,17 +53,24 @@ impl Hub {
                 rights: link.rights(),
             });
         let version = self.version(&session.client_id);
-        self.event("presence/connected", &session.client_id, || Event {
-            event_type: "connected",
-            version_number: Some(version),
-            ip_address: Some(link.source.ip().to_string()),
-            ..of(link)
+        self.event("presence/connected", &session.client_id, || {
+            LifecycleEvent {
+                event_type: "connected",
+                version_number: Some(version),
+                ip_address: Some(link.source.ip().to_string()),
+                ..of(link)
+            }
         });
     }
 
-    pub(crate) fn tell_disconnected(&self, client_id: &Arc<str>, link: &Link, ending: &Ending) {
+    pub(crate) fn tell_disconnected(
+        &self,
+        client_id: &Arc<str>,
+        link: &ConnectionHandle,
+        ending: &DisconnectReason,
+    ) {
         let version = self.version(client_id);
-        self.event("presence/disconnected", client_id, || Event {
+        self.event("presence/disconnected", client_id, || LifecycleEvent {
             event_type: "disconnected",
             client_initiated_disconnect: Some(ending.is_clients()),
             disconnect_reason: Some(ending.word()),
@@ -75,25 +87,35 @@ impl Hub {
         principal: &str,
         source: SocketAddr,
     ) {
-        self.event("presence/connect_failed", client_id, || Event {
+        self.event("presence/connect_failed", client_id, || LifecycleEvent {
             event_type: "connect_failed",
             principal_identifier: principal,
             disconnect_reason: Some("AUTHORIZATION_FAILED"),
             ip_address: Some(source.ip().to_string()),
-            ..Event::default()
+            ..LifecycleEvent::default()
         });
     }
 
-    pub(crate) fn tell_subscribed(&self, client_id: &Arc<str>, link: &Link, filters: &[&str]) {
-        self.event("subscriptions/subscribed", client_id, || Event {
+    pub(crate) fn tell_subscribed(
+        &self,
+        client_id: &Arc<str>,
+        link: &ConnectionHandle,
+        filters: &[&str],
+    ) {
+        self.event("subscriptions/subscribed", client_id, || LifecycleEvent {
             event_type: "subscribed",
             topics: Some(filters),
             ..of(link)
         });
     }
 
-    pub(crate) fn tell_unsubscribed(&self, client_id: &Arc<str>, link: &Link, filters: &[&str]) {
-        self.event("subscriptions/unsubscribed", client_id, || Event {
+    pub(crate) fn tell_unsubscribed(
+        &self,
+        client_id: &Arc<str>,
+        link: &ConnectionHandle,
+        filters: &[&str],
+    ) {
+        self.event("subscriptions/unsubscribed", client_id, || LifecycleEvent {
             event_type: "unsubscribed",
             topics: Some(filters),
             ..of(link)
@@ -105,21 +127,26 @@ impl Hub {
     }
 
     /// Publishes an event, if anybody has subscribed to any. There are none for client ids with `#` or `+`.
-    fn event<'a>(&self, about: &str, client_id: &'a str, event: impl FnOnce() -> Event<'a>) {
+    fn event<'a>(
+        &self,
+        about: &str,
+        client_id: &'a str,
+        event: impl FnOnce() -> LifecycleEvent<'a>,
+    ) {
         let nobody = self.event_subscriptions.load(Ordering::Relaxed) == 0;
         if nobody || client_id.contains(['#', '+']) {
             return;
         }
         let now = SystemTime::now();
         let since = now.duration_since(SystemTime::UNIX_EPOCH);
-        let event = Event {
+        let event = LifecycleEvent {
             client_id,
             timestamp: since.unwrap_or_default().as_millis(),
             ..event()
         };
         // Text and numbers only: there is nothing that JSON could not say.
         let payload = serde_json::to_vec(&event).unwrap_or_default();
-        self.publish(Arc::new(Message {
+        self.publish(Arc::new(PublishedMessage {
             topic: format!("$aws/events/{about}/{client_id}").into(),
             payload: Bytes::from(payload),
             properties: Box::default(),
@@ -133,10 +160,10 @@ impl Hub {
     }
 }
 
-fn of(link: &Link) -> Event<'_> {
-    Event {
+fn of(link: &ConnectionHandle) -> LifecycleEvent<'_> {
+    LifecycleEvent {
         session_identifier: &link.id,
         principal_identifier: &link.principal,
-        ..Event::default()
+        ..LifecycleEvent::default()
     }
 }

@@ -6,17 +6,17 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::group::Waiting;
-use super::holdings::{ENTRY, Holdings, MessageWeight};
-use super::session::Options;
-use crate::dev::broker::observe::Mark;
-use crate::wire::Level;
-use crate::wire::encode::Publish;
-use crate::wire::property::{Value, properties};
+use super::group::SharedQueue;
+use super::holdings::{ENTRY, MessageWeight, QueuedBytes};
+use super::session::SubscriptionOptions;
+use crate::dev::broker::observe::EventCorrelation;
+use crate::wire::ProtocolVersion;
+use crate::wire::encode::SubscriberPublish;
+use crate::wire::property::{PropertyValue, properties};
 
 /// A message that was published. Its parts are kept as they are written to subscribers.
 #[derive(Debug)]
-pub(crate) struct Message {
+pub(crate) struct PublishedMessage {
     pub(crate) topic: Box<str>,
     pub(crate) payload: Bytes,
     /// MQTT 5 properties as they go on: without expiry and alias, which are written for each subscriber.
@@ -33,14 +33,14 @@ pub(crate) struct Message {
     pub(crate) weight: MessageWeight,
 }
 
-impl Message {
+impl PublishedMessage {
     /// Bytes of its parts.
     pub(crate) fn bytes(&self) -> usize {
         self.topic.len() + self.payload.len() + self.properties.len()
     }
 
     /// Has its bytes counted among those of all queues, once; false where there is no room for them.
-    pub(crate) fn weigh(&self, holdings: &Arc<Holdings>) -> bool {
+    pub(crate) fn weigh(&self, holdings: &Arc<QueuedBytes>) -> bool {
         self.weight.count(self.bytes(), holdings)
     }
 
@@ -61,16 +61,16 @@ impl Message {
     }
 
     /// The event that it was made of, where its user properties tell.
-    pub(crate) fn mark(&self) -> Option<Box<Mark>> {
+    pub(crate) fn mark(&self) -> Option<Box<EventCorrelation>> {
         let (mut event_id, mut route) = (None, None);
         for property in properties(&self.properties).map_while(Result::ok) {
             match property.value {
-                Value::Pair("eb-id", id) => event_id = Some(id.into()),
-                Value::Pair("eb-route", name) => route = Some(name.into()),
+                PropertyValue::Pair("eb-id", id) => event_id = Some(id.into()),
+                PropertyValue::Pair("eb-route", name) => route = Some(name.into()),
                 _ => {}
             }
         }
-        Some(Box::new(Mark {
+        Some(Box::new(EventCorrelation {
             event_id: event_id?,
             route,
             published: self.at,
@@ -93,8 +93,8 @@ impl Message {
 
 /// A message on its way to one session.
 #[derive(Clone, Debug)]
-pub(crate) struct Delivery {
-    pub(crate) message: Arc<Message>,
+pub(crate) struct SubscriberDelivery {
+    pub(crate) message: Arc<PublishedMessage>,
     /// The lower of the message's and the subscription's.
     pub(crate) qos: u8,
     /// The retain flag that the subscriber sees.
@@ -102,19 +102,23 @@ pub(crate) struct Delivery {
     /// Identifiers of the subscriptions that match; few clients have any.
     pub(crate) subscription_ids: Option<Box<[u32]>>,
     /// The group that it is for, with QoS 1: another member may get it in this one's place.
-    pub(crate) group: Option<Arc<Waiting>>,
+    pub(crate) group: Option<Arc<SharedQueue>>,
     /// The packet identifier under which an earlier connection was sent it, where it is to have it again; otherwise 0.
     pub(crate) sent_as: u16,
 }
 
-impl Delivery {
+impl SubscriberDelivery {
     /// Bytes that it takes in a queue, its message included.
     pub(crate) fn bytes(&self) -> usize {
         ENTRY + self.message.bytes()
     }
 
     /// A message for a group as one member gets it.
-    pub(crate) fn shared(message: Arc<Message>, options: Options, waiting: &Arc<Waiting>) -> Self {
+    pub(crate) fn shared(
+        message: Arc<PublishedMessage>,
+        options: SubscriptionOptions,
+        waiting: &Arc<SharedQueue>,
+    ) -> Self {
         let qos = message.qos.min(options.qos);
         let id = options.subscription_id;
         Self {
@@ -128,10 +132,15 @@ impl Delivery {
     }
 
     /// The packet, but for its payload.
-    pub(crate) fn packet<'a>(&'a self, level: Level, id: u16, now: Instant) -> Publish<'a> {
+    pub(crate) fn packet<'a>(
+        &'a self,
+        level: ProtocolVersion,
+        id: u16,
+        now: Instant,
+    ) -> SubscriberPublish<'a> {
         let message = &*self.message;
         let is_v5 = level.is_v5();
-        Publish {
+        SubscriberPublish {
             topic: &message.topic,
             qos: self.qos,
             retain: self.retain,

@@ -27,52 +27,52 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use self::calls::Calls;
-use self::holdings::Holdings;
-use self::ledger::Ledger;
-use self::message::Delivery;
-use self::outbox::Outbox;
+use self::calls::ApiRateLimits;
+use self::holdings::QueuedBytes;
+use self::ledger::ClientHistory;
+use self::message::SubscriberDelivery;
+use self::outbox::OutgoingQueue;
 use self::rate::SharedRate;
-use self::retained::Retained;
-use self::routing::Subscribers;
-use self::session::{FOR_EVER, Link, Session, State, Will};
+use self::retained::RetainedStore;
+use self::routing::FilterSubscribers;
+use self::session::{ClientSession, ConnectionHandle, FOR_EVER, SessionState, SessionWill};
 use self::stir::Stir;
-use self::timers::Timers;
-use self::trie::Trie;
-use crate::dev::broker::connection::ending::Ending;
-use crate::dev::broker::limits::{Limits, Rules};
-use crate::dev::broker::notices::Notices;
-use crate::dev::broker::observe::{Counters, Happening, Observation, count, uncount};
+use self::timers::SessionTimers;
+use self::trie::TopicTree;
+use crate::dev::broker::connection::ending::DisconnectReason;
+use crate::dev::broker::limits::{BrokerLimits, BrokerRules};
+use crate::dev::broker::notices::BrokerNotices;
+use crate::dev::broker::observe::{BrokerCounters, BrokerEvent, BrokerObservation, count, uncount};
 use crate::dev::faults::Faults;
 use crate::dev::observers::Observers;
 
 #[derive(Debug)]
-pub(crate) struct Hub {
-    pub(crate) limits: Limits,
-    pub(crate) rules: Rules,
-    pub(crate) observers: Observers<Observation>,
-    pub(crate) counters: Counters,
-    pub(crate) notices: Notices,
+pub(crate) struct SessionHub {
+    pub(crate) limits: BrokerLimits,
+    pub(crate) rules: BrokerRules,
+    pub(crate) observers: Observers<BrokerObservation>,
+    pub(crate) counters: BrokerCounters,
+    pub(crate) notices: BrokerNotices,
     pub(crate) faults: Faults,
-    pub(crate) account: Account,
-    pub(crate) calls: Calls,
-    pub(crate) timers: Timers,
+    pub(crate) account: AccountRates,
+    pub(crate) calls: ApiRateLimits,
+    pub(crate) timers: SessionTimers,
     pub(crate) stir: Stir,
-    pub(crate) trie: RwLock<Trie<Subscribers>>,
-    pub(crate) holdings: Arc<Holdings>,
-    retained: Mutex<Retained>,
-    ledger: Mutex<Ledger>,
+    pub(crate) trie: RwLock<TopicTree<FilterSubscribers>>,
+    pub(crate) holdings: Arc<QueuedBytes>,
+    retained: Mutex<RetainedStore>,
+    ledger: Mutex<ClientHistory>,
     /// Subscriptions to life-cycle events: without any, none are made.
     pub(crate) event_subscriptions: AtomicUsize,
-    sessions: Mutex<Sessions>,
+    sessions: Mutex<SessionTable>,
     numbers: AtomicU64,
 }
 
-type Sessions = FxHashMap<Arc<str>, Arc<Session>>;
+type SessionTable = FxHashMap<Arc<str>, Arc<ClientSession>>;
 
 /// The rates of all connections together.
 #[derive(Debug)]
-pub(crate) struct Account {
+pub(crate) struct AccountRates {
     pub(crate) publishes_in: SharedRate,
     pub(crate) publishes_out: SharedRate,
     pub(crate) connects: SharedRate,
@@ -82,7 +82,7 @@ pub(crate) struct Account {
 }
 
 /// A client that was let in.
-pub(crate) struct Arrival {
+pub(crate) struct AcceptedConnect {
     pub(crate) client_id: Arc<str>,
     pub(crate) is_v5: bool,
     /// Whether an earlier session is forgotten.
@@ -91,24 +91,24 @@ pub(crate) struct Arrival {
     pub(crate) expiry: u32,
     /// How many messages of QoS 1 the client takes at once.
     pub(crate) window: u16,
-    pub(crate) will: Option<Will>,
-    pub(crate) link: Arc<Link>,
+    pub(crate) will: Option<SessionWill>,
+    pub(crate) link: Arc<ConnectionHandle>,
 }
 
 /// What is to be told once no lock is held.
 #[derive(Default)]
-struct Aftermath {
-    wills: Vec<Will>,
+struct DeferredEffects {
+    wills: Vec<SessionWill>,
     /// What other members of its groups are to get.
-    shared: Vec<Delivery>,
+    shared: Vec<SubscriberDelivery>,
     /// The connection that was taken over.
-    taken: Option<Arc<Link>>,
+    taken: Option<Arc<ConnectionHandle>>,
 }
 
-impl Hub {
-    pub(crate) fn new(limits: Limits, rules: Rules) -> Self {
+impl SessionHub {
+    pub(crate) fn new(limits: BrokerLimits, rules: BrokerRules) -> Self {
         Self {
-            account: Account {
+            account: AccountRates {
                 publishes_in: SharedRate::new(limits.account_publishes_in),
                 publishes_out: SharedRate::new(limits.account_publishes_out),
                 connects: SharedRate::new(limits.account_connects),
@@ -116,20 +116,20 @@ impl Hub {
                 queued: SharedRate::new(limits.account_queued),
                 retained: SharedRate::new(limits.account_retained),
             },
-            calls: Calls::new(&limits),
+            calls: ApiRateLimits::new(&limits),
             observers: Observers::default(),
-            counters: Counters::default(),
-            notices: Notices::default(),
+            counters: BrokerCounters::default(),
+            notices: BrokerNotices::default(),
             faults: Faults::default(),
-            timers: Timers::default(),
+            timers: SessionTimers::default(),
             stir: Stir::default(),
             trie: RwLock::default(),
-            holdings: Arc::new(Holdings::new(limits.queued_bytes)),
-            retained: Mutex::new(Retained::new(
+            holdings: Arc::new(QueuedBytes::new(limits.queued_bytes)),
+            retained: Mutex::new(RetainedStore::new(
                 limits.retained_per_second_per_topic,
                 limits.retained_bytes,
             )),
-            ledger: Mutex::new(Ledger::new(limits.connects_per_second_per_client_id)),
+            ledger: Mutex::new(ClientHistory::new(limits.connects_per_second_per_client_id)),
             event_subscriptions: AtomicUsize::new(0),
             sessions: Mutex::default(),
             // Zero is the broker itself.
@@ -139,20 +139,20 @@ impl Hub {
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+    fn sessions(&self) -> MutexGuard<'_, SessionTable> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn retained(&self) -> MutexGuard<'_, Retained> {
+    pub(crate) fn retained(&self) -> MutexGuard<'_, RetainedStore> {
         self.retained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, ClientHistory> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session of a client id.
-    pub(crate) fn session(&self, client_id: &str) -> Option<Arc<Session>> {
+    pub(crate) fn session(&self, client_id: &str) -> Option<Arc<ClientSession>> {
         self.sessions().get(client_id).map(Arc::clone)
     }
 
@@ -163,9 +163,9 @@ impl Hub {
 
     /// A connection begins: it takes over the session of its client id, or gets a new one. Also whether it goes on with an earlier
     /// one.
-    pub(crate) fn arrive(&self, arrival: Arrival) -> (Arc<Session>, bool) {
+    pub(crate) fn arrive(&self, arrival: AcceptedConnect) -> (Arc<ClientSession>, bool) {
         self.stir.stir(Instant::now());
-        let mut aftermath = Aftermath::default();
+        let mut aftermath = DeferredEffects::default();
         let client_id = Arc::clone(&arrival.client_id);
         let link = Arc::clone(&arrival.link);
         let (session, resumed) = self.seat(arrival, &mut aftermath);
@@ -173,7 +173,7 @@ impl Hub {
         count(&self.counters.connected);
         if let Some(taken) = &aftermath.taken {
             uncount(&self.counters.connections, 1);
-            self.gone(&client_id, taken, &Ending::TakenOver);
+            self.gone(&client_id, taken, &DisconnectReason::TakenOver);
         }
         self.hand_on(aftermath.shared);
         for will in aftermath.wills {
@@ -183,14 +183,18 @@ impl Hub {
         (session, resumed)
     }
 
-    fn seat(&self, arrival: Arrival, aftermath: &mut Aftermath) -> (Arc<Session>, bool) {
+    fn seat(
+        &self,
+        arrival: AcceptedConnect,
+        aftermath: &mut DeferredEffects,
+    ) -> (Arc<ClientSession>, bool) {
         let mut sessions = self.sessions();
         let earlier = sessions.get(&arrival.client_id).map(Arc::clone);
         if let Some(session) = earlier {
             let mut state = session.state();
             aftermath.taken = state.link.take();
             if let Some(link) = &aftermath.taken {
-                link.end(Ending::TakenOver);
+                link.end(DisconnectReason::TakenOver);
                 if let Some(waker) = state.waker.take() {
                     waker.wake();
                 }
@@ -211,14 +215,14 @@ impl Hub {
             }
             aftermath.shared = self.finish(&session, &mut state);
         }
-        let outbox = Outbox::new(
+        let outbox = OutgoingQueue::new(
             self.limits.queued_per_session,
             self.limits.stored_per_second,
             self.limits.resend,
         )
         .keeping_ids(self.rules.original_ids)
         .within(self.limits.queued_bytes_per_session, &self.holdings);
-        let session = Arc::new(Session::new(
+        let session = Arc::new(ClientSession::new(
             self.numbers.fetch_add(1, Ordering::Relaxed),
             Arc::clone(&arrival.client_id),
             arrival.is_v5,
@@ -233,9 +237,9 @@ impl Hub {
     /// A connection has ended. `expiry` is the session expiry that its client named last.
     pub(crate) fn leave(
         &self,
-        session: &Arc<Session>,
-        link: &Arc<Link>,
-        ending: &Ending,
+        session: &Arc<ClientSession>,
+        link: &Arc<ConnectionHandle>,
+        ending: &DisconnectReason,
         expiry: Option<u32>,
     ) {
         let mut will = None;
@@ -285,14 +289,14 @@ impl Hub {
     pub(crate) fn turn_away(&self, client_id: &Arc<str>, source: SocketAddr, why: &str) {
         count(&self.counters.refused);
         self.observers
-            .tell(client_id, || Happening::Refused { why: why.into() });
+            .tell(client_id, || BrokerEvent::Refused { why: why.into() });
         let source = source.to_string();
         self.notices
             .refused(client_id, &source, why, Instant::now());
     }
 
     /// Looks after a session whose time may have come: its will is published, or it ends.
-    pub(crate) fn look_after(&self, session: &Arc<Session>) {
+    pub(crate) fn look_after(&self, session: &Arc<ClientSession>) {
         let mut will = None;
         {
             let mut sessions = self.sessions();
@@ -319,7 +323,7 @@ impl Hub {
         }
     }
 
-    fn set_timer(&self, session: &Arc<Session>, state: &State) {
+    fn set_timer(&self, session: &Arc<ClientSession>, state: &SessionState) {
         let Some(away_since) = state.away_since else {
             return;
         };
@@ -332,7 +336,11 @@ impl Hub {
     }
 
     /// A session is over: nothing finds it any more, nothing waits for it. Gives what was for its groups.
-    fn finish(&self, session: &Arc<Session>, state: &mut State) -> Vec<Delivery> {
+    fn finish(
+        &self,
+        session: &Arc<ClientSession>,
+        state: &mut SessionState,
+    ) -> Vec<SubscriberDelivery> {
         state.is_over = true;
         session.set_present(false);
         let subscriptions = std::mem::take(&mut state.subscriptions);
@@ -341,18 +349,18 @@ impl Hub {
         }
         state.shares = Vec::new();
         let shared = state.outbox.close();
-        state.outbox = Outbox::new(0, None, None);
+        state.outbox = OutgoingQueue::new(0, None, None);
         uncount(&self.counters.sessions, 1);
         shared
     }
 
     /// All sessions, without holding up those that come and go.
-    pub(crate) fn all_sessions(&self) -> Vec<Arc<Session>> {
+    pub(crate) fn all_sessions(&self) -> Vec<Arc<ClientSession>> {
         self.sessions().values().map(Arc::clone).collect()
     }
 
     /// All connections are told to end.
-    pub(crate) fn end_all(&self, ending: &Ending) {
+    pub(crate) fn end_all(&self, ending: &DisconnectReason) {
         for session in self.all_sessions() {
             let link = session.state().link.clone();
             if let Some(link) = link {
@@ -362,23 +370,24 @@ impl Hub {
         }
     }
 
-    fn gone(&self, client_id: &Arc<str>, link: &Link, ending: &Ending) {
+    fn gone(&self, client_id: &Arc<str>, link: &ConnectionHandle, ending: &DisconnectReason) {
         let now = Instant::now();
         self.ledger().ended(client_id, now, ending);
         if ending.is_remarkable() {
             self.notices
                 .closed(client_id, ending.word(), ending.why(), now);
         }
-        self.observers.tell(client_id, || Happening::Disconnected {
-            reason: ending.word(),
-            why: ending.why().into(),
-        });
+        self.observers
+            .tell(client_id, || BrokerEvent::Disconnected {
+                reason: ending.word(),
+                why: ending.why().into(),
+            });
         self.tell_disconnected(client_id, link, ending);
     }
 }
 
 /// A connection takes its place in a session.
-fn occupy(session: &Session, state: &mut State, arrival: Arrival) {
+fn occupy(session: &ClientSession, state: &mut SessionState, arrival: AcceptedConnect) {
     state.outbox.open(arrival.window);
     state.link = Some(arrival.link);
     state.expiry = arrival.expiry;
@@ -388,7 +397,7 @@ fn occupy(session: &Session, state: &mut State, arrival: Arrival) {
 }
 
 /// Takes a session out of the table, unless another one stands in its place.
-fn forget(sessions: &mut Sessions, session: &Arc<Session>) {
+fn forget(sessions: &mut SessionTable, session: &Arc<ClientSession>) {
     let is_there = sessions
         .get(&session.client_id)
         .is_some_and(|other| Arc::ptr_eq(other, session));
@@ -398,7 +407,7 @@ fn forget(sessions: &mut Sessions, session: &Arc<Session>) {
 }
 
 /// When a session without a connection ends; `None` for never.
-fn ends(state: &State, away_since: Instant) -> Option<Instant> {
+fn ends(state: &SessionState, away_since: Instant) -> Option<Instant> {
     (state.expiry != FOR_EVER).then(|| away_since + seconds(state.expiry))
 }
 

@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::holdings::{FREE, HeldBytes, Holdings};
-use super::message::Delivery;
-use super::rate::Rate;
+use super::holdings::{FREE, HeldBytes, QueuedBytes};
+use super::message::SubscriberDelivery;
+use super::rate::WindowCounter;
 
 /// Everything between the broker and one client.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub(crate) struct OutgoingQueue {
     /// For the client that is there, in order.
-    live: VecDeque<Delivery>,
+    live: VecDeque<SubscriberDelivery>,
     /// From the time it was away, and what it had left unacknowledged then.
-    stored: VecDeque<Delivery>,
+    stored: VecDeque<SubscriberDelivery>,
     /// Sent with QoS 1 and not acknowledged, in the order of sending.
     in_flight: VecDeque<InFlight>,
     last_id: u16,
@@ -33,10 +33,10 @@ pub(crate) struct Outbox {
     bytes: usize,
     bytes_bound: usize,
     /// The bytes of all clients together, and how many of them are this one's entries.
-    holdings: Option<Arc<Holdings>>,
+    holdings: Option<Arc<QueuedBytes>>,
     held: Option<HeldBytes>,
     /// How fast stored messages come.
-    pace: Rate,
+    pace: WindowCounter,
     /// After how long an unacknowledged message is sent again.
     resend: Option<Duration>,
     /// Nothing in flight is due to be sent again before: none is looked at until then.
@@ -52,7 +52,7 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 struct InFlight {
     id: u16,
-    delivery: Delivery,
+    delivery: SubscriberDelivery,
     /// When it was sent first, and last.
     since: Instant,
     last: Instant,
@@ -60,7 +60,7 @@ struct InFlight {
 
 /// Whether a message found a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
+pub(crate) enum EnqueueResult {
     /// It waits.
     Taken,
     /// There was no room: the limit by its name.
@@ -69,9 +69,9 @@ pub(crate) enum Offer {
 
 /// What there is to send.
 #[derive(Debug)]
-pub(crate) enum Next {
+pub(crate) enum NextOutgoing {
     /// A message.
-    Send(Parcel),
+    Send(OutgoingPublish),
     /// Nothing before this time.
     At(Instant),
     /// Nothing until something comes: a message, or an acknowledgement.
@@ -80,15 +80,15 @@ pub(crate) enum Next {
 
 /// A message that leaves.
 #[derive(Debug)]
-pub(crate) struct Parcel {
-    pub(crate) delivery: Delivery,
+pub(crate) struct OutgoingPublish {
+    pub(crate) delivery: SubscriberDelivery,
     /// Its packet identifier; 0 with QoS 0.
     pub(crate) id: u16,
     /// Whether it was sent before, as far as its client is to know.
     pub(crate) again: bool,
 }
 
-impl Outbox {
+impl OutgoingQueue {
     pub(crate) fn new(
         bound: usize,
         stored_per_second: Option<u32>,
@@ -105,7 +105,7 @@ impl Outbox {
             bytes_bound: usize::MAX,
             holdings: None,
             held: None,
-            pace: Rate::new(stored_per_second),
+            pace: WindowCounter::new(stored_per_second),
             resend,
             due: None,
             seen: 0,
@@ -121,7 +121,7 @@ impl Outbox {
     }
 
     /// Bytes are bounded too: of this client, and of all together.
-    pub(crate) fn within(mut self, bytes: usize, holdings: &Arc<Holdings>) -> Self {
+    pub(crate) fn within(mut self, bytes: usize, holdings: &Arc<QueuedBytes>) -> Self {
         self.bytes_bound = bytes;
         self.holdings = Some(Arc::clone(holdings));
         self
@@ -133,7 +133,7 @@ impl Outbox {
     }
 
     /// The limit that leaves no room for one more that waits, by its name.
-    fn full(&mut self, delivery: &Delivery) -> Option<&'static str> {
+    fn full(&mut self, delivery: &SubscriberDelivery) -> Option<&'static str> {
         if self.live.len() + self.stored.len() >= self.bound {
             return Some("queued-per-session");
         }
@@ -169,9 +169,9 @@ impl Outbox {
     }
 
     /// A message for a client that is there.
-    pub(crate) fn offer(&mut self, delivery: Delivery) -> Offer {
+    pub(crate) fn offer(&mut self, delivery: SubscriberDelivery) -> EnqueueResult {
         if let Some(limit) = self.full(&delivery) {
-            return Offer::Full(limit);
+            return EnqueueResult::Full(limit);
         }
         self.bytes += delivery.bytes();
         let topic = &delivery.message.topic;
@@ -184,17 +184,17 @@ impl Outbox {
         } else {
             self.live.push_back(delivery);
         }
-        Offer::Taken
+        EnqueueResult::Taken
     }
 
     /// A message for a client that is away.
-    pub(crate) fn store(&mut self, delivery: Delivery) -> Offer {
+    pub(crate) fn store(&mut self, delivery: SubscriberDelivery) -> EnqueueResult {
         if let Some(limit) = self.full(&delivery) {
-            return Offer::Full(limit);
+            return EnqueueResult::Full(limit);
         }
         self.bytes += delivery.bytes();
         self.stored.push_back(delivery);
-        Offer::Taken
+        EnqueueResult::Taken
     }
 
     /// The client is there, and takes so many messages of QoS 1 at once.
@@ -204,7 +204,7 @@ impl Outbox {
 
     /// The client is gone: what it has not acknowledged comes again, before all else; what was sent once at most is given up. Gives what
     /// was for its groups, in order.
-    pub(crate) fn close(&mut self) -> Vec<Delivery> {
+    pub(crate) fn close(&mut self) -> Vec<SubscriberDelivery> {
         let keeps_ids = self.keeps_ids;
         let unacknowledged = self.in_flight.drain(..).map(|mut sent| {
             // What goes back to a group may come to another member, under an identifier of its own.
@@ -213,11 +213,11 @@ impl Outbox {
             sent.delivery
         });
         let waiting = self.stored.drain(..).chain(self.live.drain(..));
-        let (shared, stored): (Vec<Delivery>, Vec<Delivery>) = unacknowledged
+        let (shared, stored): (Vec<SubscriberDelivery>, Vec<SubscriberDelivery>) = unacknowledged
             .chain(waiting)
             .filter(|delivery| delivery.qos > 0)
             .partition(|delivery| delivery.group.is_some());
-        let bytes = stored.iter().map(Delivery::bytes).sum();
+        let bytes = stored.iter().map(SubscriberDelivery::bytes).sum();
         let holdings = self.holdings.take();
         let held = self.held.take().filter(|_| !stored.is_empty());
         *self = Self {
@@ -235,9 +235,9 @@ impl Outbox {
     }
 
     /// What is to be sent now.
-    pub(crate) fn next(&mut self, now: Instant) -> Next {
+    pub(crate) fn next(&mut self, now: Instant) -> NextOutgoing {
         if let Some(parcel) = self.again(now) {
-            return Next::Send(parcel);
+            return NextOutgoing::Send(parcel);
         }
         let live = self.live.front().is_some_and(|first| self.fits(first));
         if !live
@@ -245,7 +245,7 @@ impl Outbox {
             && self.fits(first)
         {
             return match self.pace.next(now) {
-                Some(at) => Next::At(at),
+                Some(at) => NextOutgoing::At(at),
                 None => {
                     self.pace.take(now, 1);
                     let delivery = self.stored.pop_front();
@@ -255,7 +255,7 @@ impl Outbox {
             };
         }
         if !live {
-            return Next::Nothing;
+            return NextOutgoing::Nothing;
         }
         // Live messages do not starve stored ones: both are due, and stored ones are few a second.
         if self.stored.front().is_some_and(|first| self.fits(first)) && self.pace.take(now, 1) {
@@ -268,7 +268,7 @@ impl Outbox {
         self.send_next(delivery, now)
     }
 
-    fn fits(&self, delivery: &Delivery) -> bool {
+    fn fits(&self, delivery: &SubscriberDelivery) -> bool {
         delivery.qos == 0 || self.has_room_in_flight()
     }
 
@@ -278,9 +278,9 @@ impl Outbox {
     }
 
     /// What waited until now leaves.
-    fn send_next(&mut self, delivery: Option<Delivery>, now: Instant) -> Next {
+    fn send_next(&mut self, delivery: Option<SubscriberDelivery>, now: Instant) -> NextOutgoing {
         let Some(delivery) = delivery else {
-            return Next::Nothing;
+            return NextOutgoing::Nothing;
         };
         let bytes = delivery.bytes();
         let next = self.send(delivery, now);
@@ -289,7 +289,7 @@ impl Outbox {
     }
 
     /// A message leaves now, whatever waits; the caller has looked whether it may.
-    pub(crate) fn send(&mut self, delivery: Delivery, now: Instant) -> Next {
+    pub(crate) fn send(&mut self, delivery: SubscriberDelivery, now: Instant) -> NextOutgoing {
         let (mut id, again) = (delivery.sent_as, delivery.sent_as > 0);
         if delivery.qos > 0 {
             if !again {
@@ -306,7 +306,7 @@ impl Outbox {
                 self.due = self.resend.map(|after| now + after);
             }
         }
-        Next::Send(Parcel {
+        NextOutgoing::Send(OutgoingPublish {
             delivery,
             id,
             again,
@@ -315,7 +315,7 @@ impl Outbox {
 
     /// A message that was sent so long ago that it is due again. Those in flight are looked through once for each time that one may
     /// be due, not for each message.
-    fn again(&mut self, now: Instant) -> Option<Parcel> {
+    fn again(&mut self, now: Instant) -> Option<OutgoingPublish> {
         let after = self.resend?;
         if self.due.is_none_or(|due| due > now) {
             return None;
@@ -324,7 +324,7 @@ impl Outbox {
             self.seen += 1;
             if sent.last + after <= now {
                 sent.last = now;
-                return Some(Parcel {
+                return Some(OutgoingPublish {
                     delivery: sent.delivery.clone(),
                     id: sent.id,
                     again: true,
@@ -366,7 +366,7 @@ impl Outbox {
     }
 
     /// The client has a message; or it never will, so that nothing is in flight any more. `None` for an identifier that is not.
-    pub(crate) fn acknowledge(&mut self, id: u16) -> Option<Delivery> {
+    pub(crate) fn acknowledge(&mut self, id: u16) -> Option<SubscriberDelivery> {
         let at = self.in_flight.iter().position(|sent| sent.id == id)?;
         let sent = self.in_flight.remove(at);
         if at < self.seen {

@@ -12,13 +12,13 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// What has been counted in the current second.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rate {
+pub(crate) struct WindowCounter {
     limit: Option<u32>,
     since: Option<Instant>,
     count: u32,
 }
 
-impl Rate {
+impl WindowCounter {
     /// At most `limit` a second; `None` is no limit.
     pub(crate) fn new(limit: Option<u32>) -> Self {
         Self {
@@ -70,11 +70,11 @@ impl Rate {
 
 /// A rate that all connections share.
 #[derive(Debug)]
-pub(crate) struct SharedRate(Option<Mutex<Rate>>);
+pub(crate) struct SharedRate(Option<Mutex<WindowCounter>>);
 
 impl SharedRate {
     pub(crate) fn new(limit: Option<u32>) -> Self {
-        Self(limit.map(|limit| Mutex::new(Rate::new(Some(limit)))))
+        Self(limit.map(|limit| Mutex::new(WindowCounter::new(Some(limit)))))
     }
 
     /// Counts one, if there is room.
@@ -119,7 +119,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_second_has_room_for_so_many() {
         let now = Instant::now();
-        let mut rate = Rate::new(Some(3));
+        let mut rate = WindowCounter::new(Some(3));
         assert!((0..3).all(|_| rate.take(now, 1)));
         assert!(!rate.take(now, 1));
         assert_eq!(rate.next(now), Some(now + SECOND));
@@ -132,7 +132,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_large_one_is_made_up_for() {
         let now = Instant::now();
-        let mut rate = Rate::new(Some(10));
+        let mut rate = WindowCounter::new(Some(10));
         assert!(rate.take(now, 35));
         assert_eq!(rate.next(now), Some(now + SECOND * 3));
         assert_eq!(rate.left(now + SECOND * 3), 5);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::message::Message;
-use super::rate::Rate;
+use super::message::PublishedMessage;
+use super::rate::WindowCounter;
 
 /// The bytes of a topic's place, beside its name and its message.
 const PLACE: usize = 256;
@@ -17,9 +17,9 @@ const PLACE: usize = 256;
 const RATES: usize = 1_024;
 
 #[derive(Debug)]
-pub(crate) struct Retained {
-    by_topic: BTreeMap<Box<str>, Arc<Message>>,
-    rates: FxHashMap<Box<str>, Rate>,
+pub(crate) struct RetainedStore {
+    by_topic: BTreeMap<Box<str>, Arc<PublishedMessage>>,
+    rates: FxHashMap<Box<str>, WindowCounter>,
     per_second: Option<u32>,
     /// Bytes that are kept, and may be.
     bytes: usize,
@@ -31,7 +31,7 @@ fn weight(topic: &str, message_bytes: usize) -> usize {
     PLACE + topic.len() + message_bytes
 }
 
-impl Retained {
+impl RetainedStore {
     pub(crate) fn new(per_second_per_topic: Option<u32>, bound: usize) -> Self {
         Self {
             by_topic: BTreeMap::new(),
@@ -54,7 +54,7 @@ impl Retained {
         let rate = self
             .rates
             .entry(topic.into())
-            .or_insert_with(|| Rate::new(per_second));
+            .or_insert_with(|| WindowCounter::new(per_second));
         rate.take(now, 1)
     }
 
@@ -80,7 +80,7 @@ impl Retained {
     }
 
     /// Keeps a message; an empty one takes away what was kept. False where it does not fit.
-    pub(crate) fn set(&mut self, message: &Arc<Message>) -> bool {
+    pub(crate) fn set(&mut self, message: &Arc<PublishedMessage>) -> bool {
         let topic = &message.topic;
         if message.payload.is_empty() {
             self.remove(topic);
@@ -114,7 +114,7 @@ impl Retained {
     }
 
     /// The message that is kept for a topic.
-    pub(crate) fn message(&mut self, topic: &str, now: Instant) -> Option<Arc<Message>> {
+    pub(crate) fn message(&mut self, topic: &str, now: Instant) -> Option<Arc<PublishedMessage>> {
         let message = self.by_topic.get(topic)?;
         if message.is_expired(now) {
             self.remove(topic);
@@ -128,7 +128,7 @@ impl Retained {
         &mut self,
         now: Instant,
         matches: impl Fn(&str) -> bool,
-    ) -> Vec<Arc<Message>> {
+    ) -> Vec<Arc<PublishedMessage>> {
         self.forget_expired(now);
         let matching = self.by_topic.values();
         let matching = matching.filter(|message| matches(&message.topic));
@@ -136,7 +136,12 @@ impl Retained {
     }
 
     /// Up to `count` messages whose topics come after one, by topic.
-    pub(crate) fn after(&mut self, topic: &str, count: usize, now: Instant) -> Vec<Arc<Message>> {
+    pub(crate) fn after(
+        &mut self,
+        topic: &str,
+        count: usize,
+        now: Instant,
+    ) -> Vec<Arc<PublishedMessage>> {
         self.forget_expired(now);
         let after = (Bound::Excluded(topic), Bound::Unbounded);
         let messages = self.by_topic.range::<str, _>(after);

@@ -10,25 +10,27 @@ use std::sync::{Arc, PoisonError};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::Hub;
-use super::group::{Group, Late, Waiting};
-use super::message::{Delivery, Message};
-use super::session::{Handed, Link, Options, Session, Will};
-use super::trie::Trie;
+use super::SessionHub;
+use super::group::{DeferredDeliveries, SharedQueue, SharedSubscription};
+use super::message::{PublishedMessage, SubscriberDelivery};
+use super::session::{
+    ClientSession, ConnectionHandle, DeliveryResult, SessionWill, SubscriptionOptions,
+};
+use super::trie::TopicTree;
 use crate::dev::broker::excess::{excess, per_second};
-use crate::dev::broker::observe::{Happening, count, uncount};
+use crate::dev::broker::observe::{BrokerEvent, count, uncount};
 
 /// Who has subscribed to one filter.
 #[derive(Debug, Default)]
-pub(crate) struct Subscribers {
-    each: Vec<Entry>,
-    pub(super) groups: BTreeMap<Box<str>, Group>,
+pub(crate) struct FilterSubscribers {
+    each: Vec<SubscriberEntry>,
+    pub(super) groups: BTreeMap<Box<str>, SharedSubscription>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) session: Arc<Session>,
-    pub(crate) options: Options,
+pub(crate) struct SubscriberEntry {
+    pub(crate) session: Arc<ClientSession>,
+    pub(crate) options: SubscriptionOptions,
 }
 
 /// What a filter says: the shared subscription's name, if it is one, and what topics are matched against.
@@ -46,21 +48,21 @@ fn is_for_events(filter: &str) -> bool {
 }
 
 /// Room that a publisher keeps for the sessions of one message, so that it is not asked for each time.
-pub(crate) type Room = Vec<Hit>;
+pub(crate) type MatchBuffer = Vec<MatchedSubscriber>;
 
 /// One session that a message goes to.
 #[derive(Debug)]
-pub(crate) struct Hit {
-    session: Arc<Session>,
-    options: Options,
+pub(crate) struct MatchedSubscriber {
+    session: Arc<ClientSession>,
+    options: SubscriptionOptions,
     /// Where it is a member's turn.
-    group: Option<Arc<Waiting>>,
+    group: Option<Arc<SharedQueue>>,
     /// Further identifiers of subscriptions that match.
     more_ids: SmallVec<[u32; 1]>,
 }
 
-impl Hub {
-    pub(super) fn read(&self) -> std::sync::RwLockReadGuard<'_, Trie<Subscribers>> {
+impl SessionHub {
+    pub(super) fn read(&self) -> std::sync::RwLockReadGuard<'_, TopicTree<FilterSubscribers>> {
         self.trie.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -68,10 +70,10 @@ impl Hub {
     /// it has as many as it may have.
     pub(crate) fn subscribe(
         &self,
-        session: &Arc<Session>,
-        link: &Arc<Link>,
+        session: &Arc<ClientSession>,
+        link: &Arc<ConnectionHandle>,
         filter: &str,
-        options: Options,
+        options: SubscriptionOptions,
     ) -> Option<bool> {
         self.stir.stir(Instant::now());
         let mut state = session.state();
@@ -94,7 +96,8 @@ impl Hub {
                 let groups = subscribers.groups.entry(name.into());
                 let bound = self.limits.queued_per_group;
                 let holdings = &self.holdings;
-                let group = groups.or_insert_with(|| Group::new(filter, bound, holdings));
+                let group =
+                    groups.or_insert_with(|| SharedSubscription::new(filter, bound, holdings));
                 self.share(&mut state, group, options);
                 group.members()
             }
@@ -104,7 +107,7 @@ impl Hub {
             .find(|entry| !is_new && Arc::ptr_eq(&entry.session, session));
         match known {
             Some(entry) => entry.options = options,
-            None => entries.push(Entry {
+            None => entries.push(SubscriberEntry {
                 session: Arc::clone(session),
                 options,
             }),
@@ -123,7 +126,7 @@ impl Hub {
     }
 
     /// Takes a subscription away; says whether there was one.
-    pub(crate) fn unsubscribe(&self, session: &Arc<Session>, filter: &str) -> bool {
+    pub(crate) fn unsubscribe(&self, session: &Arc<ClientSession>, filter: &str) -> bool {
         let mut state = session.state();
         let was_there = state.subscriptions.remove(filter).is_some();
         if was_there {
@@ -136,11 +139,11 @@ impl Hub {
     }
 
     /// Takes a session's entry out of the trie. The session's lock is held.
-    pub(crate) fn remove(&self, session: &Arc<Session>, filter: &str) {
+    pub(crate) fn remove(&self, session: &Arc<ClientSession>, filter: &str) {
         let (share, matched) = parts(filter);
         let mut trie = self.trie.write().unwrap_or_else(PoisonError::into_inner);
         trie.change(matched, |subscribers| {
-            let out = |entries: &mut Vec<Entry>| {
+            let out = |entries: &mut Vec<SubscriberEntry>| {
                 let at = entries
                     .iter()
                     .position(|entry| Arc::ptr_eq(&entry.session, session));
@@ -170,7 +173,7 @@ impl Hub {
     }
 
     /// Hands a message to everybody who gets it; says how many those are: sessions, and groups that keep it.
-    pub(crate) fn route(&self, message: &Arc<Message>, room: &mut Room) -> usize {
+    pub(crate) fn route(&self, message: &Arc<PublishedMessage>, room: &mut MatchBuffer) -> usize {
         let kept = self.find(message, room);
         let found = room.len() + kept;
         for hit in room.drain(..) {
@@ -180,7 +183,7 @@ impl Hub {
                 own => std::iter::once(own).chain(hit.more_ids).collect(),
             };
             let qos = message.qos.min(hit.options.qos);
-            let delivery = Delivery {
+            let delivery = SubscriberDelivery {
                 message: Arc::clone(message),
                 qos,
                 retain: message.retain && hit.options.retain_as_published,
@@ -198,21 +201,22 @@ impl Hub {
     }
 
     /// Finds the sessions that a message goes to; says how many groups keep it.
-    fn find(&self, message: &Arc<Message>, room: &mut Room) -> usize {
+    fn find(&self, message: &Arc<PublishedMessage>, room: &mut MatchBuffer) -> usize {
         let mut lists = 0;
-        let wanted =
-            |entry: &Entry| !(entry.options.no_local && entry.session.number == message.publisher);
-        let hit = |entry: &Entry| Hit {
+        let wanted = |entry: &SubscriberEntry| {
+            !(entry.options.no_local && entry.session.number == message.publisher)
+        };
+        let hit = |entry: &SubscriberEntry| MatchedSubscriber {
             session: Arc::clone(&entry.session),
             options: entry.options,
             group: None,
             more_ids: SmallVec::new(),
         };
         // A member that also subscribed by itself gets the message twice: these are two subscriptions to it.
-        let mut picked = SmallVec::<[Hit; 2]>::new();
-        let mut late = Late::default();
+        let mut picked = SmallVec::<[MatchedSubscriber; 2]>::new();
+        let mut late = DeferredDeliveries::default();
         let parent = self.rules.hash_matches_parent;
-        let with = &mut |subscribers: &Subscribers| {
+        let with = &mut |subscribers: &FilterSubscribers| {
             if !subscribers.each.is_empty() {
                 lists += 1;
                 let each = subscribers.each.iter();
@@ -220,7 +224,7 @@ impl Hub {
             }
             for group in subscribers.groups.values() {
                 match group.pick() {
-                    Some(member) => picked.push(Hit {
+                    Some(member) => picked.push(MatchedSubscriber {
                         group: Some(Arc::clone(group.waiting())),
                         ..hit(member)
                     }),
@@ -239,7 +243,7 @@ impl Hub {
     }
 
     /// Hands a message to one session.
-    pub(crate) fn hand(&self, session: &Session, delivery: Delivery) {
+    pub(crate) fn hand(&self, session: &ClientSession, delivery: SubscriberDelivery) {
         let message = Arc::clone(&delivery.message);
         let mut stores = false;
         let handed = session.hand(delivery, || {
@@ -247,19 +251,21 @@ impl Hub {
             stores
         });
         match handed {
-            Handed::Taken if stores => count(&self.counters.stored),
-            Handed::Full(limit) => {
+            DeliveryResult::Taken if stores => count(&self.counters.stored),
+            DeliveryResult::Full(limit) => {
                 count(&self.counters.dropped);
                 self.tell_full(&session.client_id, &message, limit);
             }
             // It has gone since it was chosen.
-            Handed::Away(delivery) if delivery.group.is_some() => self.hand_on(vec![delivery]),
-            Handed::Taken | Handed::Away(_) => {}
+            DeliveryResult::Away(delivery) if delivery.group.is_some() => {
+                self.hand_on(vec![delivery])
+            }
+            DeliveryResult::Taken | DeliveryResult::Away(_) => {}
         }
     }
 
     /// A message found no room in a queue. `who` is a client, or a group.
-    pub(crate) fn tell_full(&self, who: &Arc<str>, message: &Message, limit: &str) {
+    pub(crate) fn tell_full(&self, who: &Arc<str>, message: &PublishedMessage, limit: &str) {
         self.observers.tell(who, || {
             let limits = &self.limits;
             let most = match limit {
@@ -268,7 +274,7 @@ impl Hub {
                 "queued-bytes-per-session" => limits.queued_bytes_per_session,
                 _ => limits.queued_bytes,
             };
-            Happening::Dropped {
+            BrokerEvent::Dropped {
                 topic: message.topic.clone(),
                 why: excess("too much waits already", limit, most, ""),
                 mark: message.mark(),
@@ -277,8 +283,8 @@ impl Hub {
     }
 
     /// `who` is a client, or a group.
-    pub(crate) fn tell_dropped(&self, who: &Arc<str>, message: &Message, why: &str) {
-        self.observers.tell(who, || Happening::Dropped {
+    pub(crate) fn tell_dropped(&self, who: &Arc<str>, message: &PublishedMessage, why: &str) {
+        self.observers.tell(who, || BrokerEvent::Dropped {
             topic: message.topic.clone(),
             why: why.into(),
             mark: message.mark(),
@@ -286,7 +292,7 @@ impl Hub {
     }
 
     /// Keeps a message for later subscribers, where it is one to be kept. `$` topics keep none.
-    pub(crate) fn retain(&self, message: &Arc<Message>) {
+    pub(crate) fn retain(&self, message: &Arc<PublishedMessage>) {
         if message.retain && !message.topic.starts_with('$') && !self.retained().set(message) {
             // A will; what clients publish was asked for before.
             let most = self.limits.retained_bytes;
@@ -328,9 +334,9 @@ impl Hub {
     pub(crate) fn pass_on(
         &self,
         client_id: &Arc<str>,
-        message: &Arc<Message>,
+        message: &Arc<PublishedMessage>,
         times: usize,
-        room: &mut Room,
+        room: &mut MatchBuffer,
     ) -> usize {
         let mut found = 0;
         if times > 0 {
@@ -340,7 +346,7 @@ impl Hub {
             found = self.route(message, room);
         }
         count(&self.counters.published);
-        self.observers.tell(client_id, || Happening::Published {
+        self.observers.tell(client_id, || BrokerEvent::Published {
             topic: message.topic.clone(),
             bytes: message.payload.len(),
             qos: message.qos,
@@ -352,17 +358,22 @@ impl Hub {
     }
 
     /// Publishes what the broker has to say, or what a client has left.
-    pub(crate) fn publish(&self, message: Arc<Message>) -> usize {
+    pub(crate) fn publish(&self, message: Arc<PublishedMessage>) -> usize {
         self.retain(&message);
-        self.route(&message, &mut Room::new())
+        self.route(&message, &mut MatchBuffer::new())
     }
 
-    pub(crate) fn publish_will(&self, will: &Will) {
+    pub(crate) fn publish_will(&self, will: &SessionWill) {
         self.publish(Arc::new(will.message.published_now(will.expiry)));
     }
 
     /// Hands the retained messages that a new subscription asks for to its session.
-    pub(crate) fn hand_retained(&self, session: &Arc<Session>, filter: &str, options: Options) {
+    pub(crate) fn hand_retained(
+        &self,
+        session: &Arc<ClientSession>,
+        filter: &str,
+        options: SubscriptionOptions,
+    ) {
         // Shared subscriptions get none (MQTT 5.0, section 4.8.2).
         if filter.starts_with("$share/") {
             return;
@@ -373,7 +384,7 @@ impl Hub {
             if !filter.contains(['+', '#']) {
                 retained.message(filter, now).into_iter().collect()
             } else if self.rules.retained_by_wildcard {
-                let mut one = Trie::<()>::default();
+                let mut one = TopicTree::<()>::default();
                 one.entry(filter);
                 let matches = |topic: &str| {
                     let mut matches = false;
@@ -388,7 +399,7 @@ impl Hub {
         };
         for message in found {
             let ids = [options.subscription_id];
-            let delivery = Delivery {
+            let delivery = SubscriberDelivery {
                 qos: message.qos.min(options.qos),
                 message,
                 retain: true,
@@ -402,7 +413,7 @@ impl Hub {
 }
 
 /// Makes one hit of several for the same session: with the highest QoS and all identifiers (MQTT 5.0, section 3.3.4).
-fn merge(room: &mut Room) {
+fn merge(room: &mut MatchBuffer) {
     room.sort_by_key(|hit| hit.session.number);
     room.dedup_by(|other, kept| {
         let same = other.session.number == kept.session.number;

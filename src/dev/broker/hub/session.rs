@@ -13,18 +13,18 @@ use std::time::SystemTime;
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
-use super::group::Share;
-use super::message::{Delivery, Message};
-use super::outbox::{Next, Offer, Outbox};
-use crate::dev::broker::connection::ending::Ending;
-use crate::dev::broker::observe::Rights;
+use super::group::SharedMember;
+use super::message::{PublishedMessage, SubscriberDelivery};
+use super::outbox::{EnqueueResult, NextOutgoing, OutgoingQueue};
+use crate::dev::broker::connection::ending::DisconnectReason;
+use crate::dev::broker::observe::ClientRights;
 use crate::port::Access;
 
 /// Never: a session that does not expire.
 pub(crate) const FOR_EVER: u32 = u32::MAX;
 
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct ClientSession {
     /// Unlike client ids, never used again.
     pub(crate) number: u64,
     pub(crate) client_id: Arc<str>,
@@ -32,31 +32,31 @@ pub(crate) struct Session {
     pub(crate) is_v5: bool,
     /// Whether it has a connection, for who does not want the lock.
     present: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
 }
 
 #[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) outbox: Outbox,
-    pub(crate) subscriptions: BTreeMap<Arc<str>, Options>,
+pub(crate) struct SessionState {
+    pub(crate) outbox: OutgoingQueue,
+    pub(crate) subscriptions: BTreeMap<Arc<str>, SubscriptionOptions>,
     /// Those of its subscriptions that are shared: few clients have any.
-    pub(crate) shares: Vec<Share>,
+    pub(crate) shares: Vec<SharedMember>,
     /// The connection, while there is one.
-    pub(crate) link: Option<Arc<Link>>,
+    pub(crate) link: Option<Arc<ConnectionHandle>>,
     /// The connection's task, while it has nothing to do.
     pub(crate) waker: Option<Waker>,
     /// How long the session outlives its connection, in seconds.
     pub(crate) expiry: u32,
     /// Since when it has no connection.
     pub(crate) away_since: Option<Instant>,
-    pub(crate) will: Option<Will>,
+    pub(crate) will: Option<SessionWill>,
     /// Nobody will ever come for it.
     pub(crate) is_over: bool,
 }
 
 /// A subscription's options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Options {
+pub(crate) struct SubscriptionOptions {
     pub(crate) qos: u8,
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
@@ -66,8 +66,8 @@ pub(crate) struct Options {
 
 /// What is published when the client is lost.
 #[derive(Clone, Debug)]
-pub(crate) struct Will {
-    pub(crate) message: Arc<Message>,
+pub(crate) struct SessionWill {
+    pub(crate) message: Arc<PublishedMessage>,
     /// The message's expiry, which begins when it is published; in seconds.
     pub(crate) expiry: Option<u32>,
     /// How long after the loss, in seconds.
@@ -76,7 +76,7 @@ pub(crate) struct Will {
 
 /// One connection of a session, as others see it.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct ConnectionHandle {
     /// What life-cycle events call the session identifier: one for each connection.
     pub(crate) id: Box<str>,
     pub(crate) principal: Arc<str>,
@@ -84,18 +84,18 @@ pub(crate) struct Link {
     pub(crate) is_clean: bool,
     pub(crate) keep_alive: u16,
     pub(crate) since: SystemTime,
-    rights: Mutex<Rights>,
+    rights: Mutex<ClientRights>,
     /// Whether the authorizer is to be asked again, since something has changed.
     asks: AtomicBool,
-    end: OnceLock<Ending>,
+    end: OnceLock<DisconnectReason>,
     left: SetOnce<()>,
 }
 
-impl Link {
+impl ConnectionHandle {
     pub(crate) fn new(
         id: Box<str>,
         principal: Arc<str>,
-        rights: Rights,
+        rights: ClientRights,
         source: SocketAddr,
         is_clean: bool,
         keep_alive: u16,
@@ -115,7 +115,7 @@ impl Link {
     }
 
     /// What the client may do now.
-    pub(crate) fn rights(&self) -> Rights {
+    pub(crate) fn rights(&self) -> ClientRights {
         self.rights
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -155,35 +155,35 @@ impl Link {
     }
 
     /// Tells the connection's task to end, and why; the first one to say so is heard.
-    pub(crate) fn end(&self, ending: Ending) {
+    pub(crate) fn end(&self, ending: DisconnectReason) {
         let _ = self.end.set(ending);
     }
 
     /// Why it is to end, once it is.
-    pub(crate) fn ending(&self) -> Option<&Ending> {
+    pub(crate) fn ending(&self) -> Option<&DisconnectReason> {
         self.end.get()
     }
 }
 
 /// What became of a message that was handed to a session.
 #[derive(Debug)]
-pub(crate) enum Handed {
+pub(crate) enum DeliveryResult {
     /// It is on its way, or waits for its client to come back.
     Taken,
     /// There was no room: the limit by its name.
     Full(&'static str),
     /// The client is away, and the message is not kept here.
-    Away(Delivery),
+    Away(SubscriberDelivery),
 }
 
-impl State {
+impl SessionState {
     /// Whether nothing is to be sent now.
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
-        self.outbox.is_idle(now) && !self.shares.iter().any(Share::has_some)
+        self.outbox.is_idle(now) && !self.shares.iter().any(SharedMember::has_some)
     }
 
     /// What is to be sent now: what waits for its groups, which comes at a pace, and what waits for itself.
-    pub(crate) fn next(&mut self, now: Instant) -> Next {
+    pub(crate) fn next(&mut self, now: Instant) -> NextOutgoing {
         let mut at = None;
         if self.outbox.has_room_in_flight() {
             for share in &mut self.shares {
@@ -194,8 +194,8 @@ impl State {
             }
         }
         match (self.outbox.next(now), at) {
-            (Next::At(own), Some(at)) => Next::At(own.min(at)),
-            (Next::Nothing, Some(at)) => Next::At(at),
+            (NextOutgoing::At(own), Some(at)) => NextOutgoing::At(own.min(at)),
+            (NextOutgoing::Nothing, Some(at)) => NextOutgoing::At(at),
             (next, _) => next,
         }
     }
@@ -209,14 +209,19 @@ impl State {
     }
 }
 
-impl Session {
-    pub(crate) fn new(number: u64, client_id: Arc<str>, is_v5: bool, outbox: Outbox) -> Self {
+impl ClientSession {
+    pub(crate) fn new(
+        number: u64,
+        client_id: Arc<str>,
+        is_v5: bool,
+        outbox: OutgoingQueue,
+    ) -> Self {
         Self {
             number,
             client_id,
             is_v5,
             present: AtomicBool::new(false),
-            state: Mutex::new(State {
+            state: Mutex::new(SessionState {
                 outbox,
                 subscriptions: BTreeMap::new(),
                 shares: Vec::new(),
@@ -230,7 +235,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -244,17 +249,21 @@ impl Session {
     }
 
     /// Hands a message over. `may_store` is asked before it is kept for a client that is away; what is for a group never is.
-    pub(crate) fn hand(&self, delivery: Delivery, may_store: impl FnOnce() -> bool) -> Handed {
+    pub(crate) fn hand(
+        &self,
+        delivery: SubscriberDelivery,
+        may_store: impl FnOnce() -> bool,
+    ) -> DeliveryResult {
         let mut state = self.state();
         if state.is_over {
-            return Handed::Away(delivery);
+            return DeliveryResult::Away(delivery);
         }
         let offer = if state.link.is_some() {
             state.outbox.offer(delivery)
         } else if delivery.qos > 0 && delivery.group.is_none() && may_store() {
             state.outbox.store(delivery)
         } else {
-            return Handed::Away(delivery);
+            return DeliveryResult::Away(delivery);
         };
         let waker = state.waker.take();
         drop(state);
@@ -262,8 +271,8 @@ impl Session {
             waker.wake();
         }
         match offer {
-            Offer::Taken => Handed::Taken,
-            Offer::Full(limit) => Handed::Full(limit),
+            EnqueueResult::Taken => DeliveryResult::Taken,
+            EnqueueResult::Full(limit) => DeliveryResult::Full(limit),
         }
     }
 

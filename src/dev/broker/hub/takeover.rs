@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Hub;
-use crate::dev::broker::connection::ending::Ending;
+use super::SessionHub;
+use crate::dev::broker::connection::ending::DisconnectReason;
 
 /// How long the earlier connection may take, which waits for nobody unless its peer reads nothing.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-impl Hub {
+impl SessionHub {
     /// Has the connection end that has a client id now, and waits until it has left. One that does not in time keeps its place until
-    /// [`Hub::arrive`] takes it.
+    /// [`SessionHub::arrive`] takes it.
     pub(crate) async fn vacate(&self, client_id: &str) {
         let Some(session) = self.session(client_id) else {
             return;
@@ -25,7 +25,7 @@ impl Hub {
         let Some(link) = link else {
             return;
         };
-        link.end(Ending::TakenOver);
+        link.end(DisconnectReason::TakenOver);
         session.wake();
         let _ = timeout(PATIENCE, link.left()).await;
     }

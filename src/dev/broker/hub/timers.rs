@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::Hub;
-use super::session::Session;
+use super::SessionHub;
+use super::session::ClientSession;
 
 #[derive(Debug, Default)]
-pub(crate) struct Timers {
+pub(crate) struct SessionTimers {
     /// By time, and by the session's number where several have the same.
-    due: Mutex<BTreeMap<(Instant, u64), Weak<Session>>>,
+    due: Mutex<BTreeMap<(Instant, u64), Weak<ClientSession>>>,
     changed: Notify,
 }
 
-impl Timers {
+impl SessionTimers {
     /// Somebody looks after the session at a time.
-    pub(crate) fn set(&self, at: Instant, session: &Arc<Session>) {
+    pub(crate) fn set(&self, at: Instant, session: &Arc<ClientSession>) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (at, session.number);
         due.insert(key, Arc::downgrade(session));
@@ -34,7 +34,7 @@ impl Timers {
         due.keys().next().map(|(at, _)| *at)
     }
 
-    fn take_due(&self, now: Instant) -> Option<Weak<Session>> {
+    fn take_due(&self, now: Instant) -> Option<Weak<ClientSession>> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let first = due.first_entry().filter(|first| first.key().0 <= now)?;
         Some(first.remove())
@@ -42,7 +42,7 @@ impl Timers {
 }
 
 /// Looks after sessions when their time has come, until it is aborted.
-pub(crate) async fn keep_time(hub: Arc<Hub>) {
+pub(crate) async fn keep_time(hub: Arc<SessionHub>) {
     loop {
         while let Some(session) = hub.timers.take_due(Instant::now()) {
             if let Some(session) = session.upgrade() {

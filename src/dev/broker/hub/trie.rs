@@ -8,21 +8,21 @@ use rustc_hash::FxHashMap;
 
 /// What belongs to filters, by filter.
 #[derive(Debug)]
-pub(crate) struct Trie<V> {
-    root: Node<V>,
+pub(crate) struct TopicTree<V> {
+    root: TreeNode<V>,
 }
 
 #[derive(Debug)]
-struct Node<V> {
-    children: FxHashMap<Box<str>, Node<V>>,
-    plus: Option<Box<Node<V>>>,
+struct TreeNode<V> {
+    children: FxHashMap<Box<str>, TreeNode<V>>,
+    plus: Option<Box<TreeNode<V>>>,
     /// What belongs to the filter that ends here.
     here: Option<Box<V>>,
     /// What belongs to the filter that goes on with `#`.
     below: Option<Box<V>>,
 }
 
-impl<V> Default for Node<V> {
+impl<V> Default for TreeNode<V> {
     fn default() -> Self {
         Self {
             children: FxHashMap::default(),
@@ -33,7 +33,7 @@ impl<V> Default for Node<V> {
     }
 }
 
-impl<V> Node<V> {
+impl<V> TreeNode<V> {
     fn is_empty(&self) -> bool {
         self.children.is_empty()
             && self.plus.is_none()
@@ -42,15 +42,15 @@ impl<V> Node<V> {
     }
 }
 
-impl<V: Default> Default for Trie<V> {
+impl<V: Default> Default for TopicTree<V> {
     fn default() -> Self {
         Self {
-            root: Node::default(),
+            root: TreeNode::default(),
         }
     }
 }
 
-impl<V: Default> Trie<V> {
+impl<V: Default> TopicTree<V> {
     /// What belongs to a filter, made where it is not there yet.
     pub(crate) fn entry(&mut self, filter: &str) -> &mut V {
         let mut node = &mut self.root;
@@ -95,7 +95,11 @@ impl<V: Default> Trie<V> {
 }
 
 /// `rest` is what is left of the filter; `None` behind its last level. As deep as the filter is.
-fn change_below<V>(node: &mut Node<V>, rest: Option<&str>, change: &mut dyn FnMut(&mut V) -> bool) {
+fn change_below<V>(
+    node: &mut TreeNode<V>,
+    rest: Option<&str>,
+    change: &mut dyn FnMut(&mut V) -> bool,
+) {
     let emptied = |value: &mut Option<Box<V>>, change: &mut dyn FnMut(&mut V) -> bool| {
         if value.as_deref_mut().is_some_and(change) {
             *value = None;
@@ -141,7 +145,7 @@ fn split(rest: &str) -> (&str, Option<&str>) {
 
 /// `rest` is what is left of the topic; `None` behind its last level. As deep as the filters are, whatever the topic.
 fn walk<'a, V>(
-    node: &'a Node<V>,
+    node: &'a TreeNode<V>,
     rest: Option<&str>,
     reserved: bool,
     hash_matches_parent: bool,
@@ -197,7 +201,7 @@ mod tests {
         matches(&filter, &topic, parent)
     }
 
-    fn found(trie: &Trie<Vec<usize>>, topic: &str, parent: bool) -> Vec<usize> {
+    fn found(trie: &TopicTree<Vec<usize>>, topic: &str, parent: bool) -> Vec<usize> {
         let mut found = Vec::new();
         trie.matching(topic, parent, &mut |numbers: &Vec<usize>| {
             found.extend(numbers);
@@ -232,7 +236,7 @@ mod tests {
             topic in "(\\$a|[ab]?)(/[ab]?){0,4}",
             parent: bool,
         ) {
-            let mut trie = Trie::<Vec<usize>>::default();
+            let mut trie = TopicTree::<Vec<usize>>::default();
             for (number, filter) in filters.iter().enumerate() {
                 trie.entry(filter).push(number);
             }
@@ -266,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_parent_is_iot_cores_exception() {
-        let mut trie = Trie::<Vec<usize>>::default();
+        let mut trie = TopicTree::<Vec<usize>>::default();
         trie.entry("a/#").push(1);
         assert!(found(&trie, "a", false).is_empty());
         assert_eq!(found(&trie, "a", true), [1]);

@@ -20,7 +20,7 @@ fn begin() -> SystemTime {
 
 /// What is signed, and how.
 #[derive(Clone)]
-struct Plan<'a> {
+struct SigningPlan<'a> {
     query: &'a str,
     secret: &'a str,
     service: &'a str,
@@ -28,7 +28,7 @@ struct Plan<'a> {
     token: Option<(&'a str, SessionTokenMode)>,
 }
 
-const PLAN: Plan<'static> = Plan {
+const PLAN: SigningPlan<'static> = SigningPlan {
     query: "",
     secret: SECRET,
     service: SERVICE,
@@ -36,7 +36,7 @@ const PLAN: Plan<'static> = Plan {
     token: None,
 };
 
-impl Plan<'_> {
+impl SigningPlan<'_> {
     /// The query with its signature.
     fn signed(&self) -> String {
         let token = self.token.map(|(token, _)| token.to_owned());
@@ -74,7 +74,7 @@ fn verified(query: &str, host: &str, now: SystemTime) -> Result<String, Signatur
         ("upgrade".to_owned(), "websocket".to_owned()),
         ("host".to_owned(), host.to_owned()),
     ];
-    let signed = Signed {
+    let signed = SignedRequest {
         path: "/mqtt",
         query,
         headers: &headers,
@@ -89,7 +89,7 @@ fn after(seconds: u64) -> SystemTime {
 #[test]
 fn the_sdks_signature_is_good_for_as_long_as_it_says() {
     let query = PLAN.signed();
-    assert!(Signed::is_there(&query));
+    assert!(SignedRequest::is_there(&query));
     for seconds in [0, 60] {
         assert_eq!(verified(&query, HOST, after(seconds)), Ok(ID.to_owned()));
     }
@@ -131,7 +131,7 @@ fn a_signature_that_does_not_say_for_how_long() {
 #[test]
 fn the_token_is_not_signed() {
     let with = |mode| {
-        Plan {
+        SigningPlan {
             token: Some(("a/b+c=", mode)),
             ..PLAN
         }
@@ -151,21 +151,21 @@ fn the_token_is_not_signed() {
 fn what_is_not_taken() {
     let query = PLAN.signed();
     let told = |query: &str| verified(query, HOST, begin()).unwrap_err().to_string();
-    let of = |plan: &Plan<'_>| told(&plan.signed());
+    let of = |plan: &SigningPlan<'_>| told(&plan.signed());
     let without = |name: &str| {
         let pairs = query.split('&').filter(|pair| !pair.starts_with(name));
         told(&pairs.collect::<Vec<_>>().join("&"))
     };
     let lines = [
-        of(&Plan {
+        of(&SigningPlan {
             secret: "other",
             ..PLAN
         }),
-        of(&Plan {
+        of(&SigningPlan {
             service: "iotdata",
             ..PLAN
         }),
-        of(&Plan {
+        of(&SigningPlan {
             expires: 86_401,
             ..PLAN
         }),
@@ -199,7 +199,7 @@ fn what_is_signed_at_all() {
         ("a=b&X-Amz-Signature=00", true),
         ("X-Amz-Algorithm", true),
     ] {
-        assert_eq!(Signed::is_there(query), wanted, "{query}");
+        assert_eq!(SignedRequest::is_there(query), wanted, "{query}");
     }
 }
 
@@ -214,7 +214,7 @@ proptest! {
         let encoded = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
         let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
         let query = pairs.collect::<Vec<_>>().join("&");
-        let signed = Plan { query: &query, ..PLAN }.signed();
+        let signed = SigningPlan { query: &query, ..PLAN }.signed();
         prop_assert_eq!(verified(&signed, HOST, begin()), Ok(ID.to_owned()));
         let begins = signed.find("X-Amz-Signature=").unwrap() + "X-Amz-Signature=".len() + at;
         let mut forged = signed.clone();

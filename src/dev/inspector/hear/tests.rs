@@ -72,8 +72,12 @@ fn connection(is_connected: bool) -> ConnectionFacts {
     }
 }
 
-fn known(subscriptions: &[&str], grounds: Option<Grounds>, is_connected: bool) -> Known<'static> {
-    Known {
+fn known(
+    subscriptions: &[&str],
+    grounds: Option<Grounds>,
+    is_connected: bool,
+) -> KnownClient<'static> {
+    KnownClient {
         client: "u-phone",
         connection: Some(connection(is_connected)),
         subscriptions: subscriptions
@@ -88,7 +92,7 @@ fn known(subscriptions: &[&str], grounds: Option<Grounds>, is_connected: bool) -
 }
 
 /// The explanation as a person reads it.
-fn explained(known: &Known<'_>, topic: &str) -> String {
+fn explained(known: &KnownClient<'_>, topic: &str) -> String {
     let heard = hear(known, &Filter::exact(topic).unwrap(), &config());
     let mut lines = vec![heard.says];
     for check in heard.checks {
@@ -140,14 +144,14 @@ fn who_does_not() {
     );
     insta::assert_snapshot!("the_parent", explained(&parent, "board"));
     insta::assert_snapshot!("thrown_out", explained(&known(&[], may(), false), &other));
-    let stranger = Known {
+    let stranger = KnownClient {
         connection: None,
         refused: Some("the token is not believed".into()),
         ..known(&[], None, false)
     };
     insta::assert_snapshot!("not_let_in", explained(&stranger, &topic));
     // Of a client whose token is refused with its WebSocket's address no id is known.
-    let unknown = Known {
+    let unknown = KnownClient {
         refused: None,
         strangers: Some("2 connections were refused".into()),
         ..stranger
@@ -160,8 +164,8 @@ fn who_does_not() {
 fn who_has_no_token() {
     let topic = format!("order/{ORDER}");
     for (name, principal) in [
-        ("by_certificate", Principal::Certificate),
-        ("by_key", Principal::Iam),
+        ("by_certificate", ClientPrincipal::Certificate),
+        ("by_key", ClientPrincipal::Iam),
     ] {
         let mut grounds = grounds(&["board"], &["board"]);
         grounds.role = None;

@@ -2,31 +2,33 @@
 
 use serde::Serialize;
 
-use crate::dev::inspector::rates::{Latencies, Percentiles, Rate, SECONDS, second};
-use crate::dev::inspector::trail::Micros;
+use crate::dev::inspector::rates::{
+    LatencyPercentiles, MinuteRate, RecentLatencies, SECONDS, second,
+};
+use crate::dev::inspector::trail::EpochMicros;
 
 #[derive(Default)]
-pub(super) struct Totals {
-    pub(super) events: Rate,
-    pub(super) messages: Rate,
-    pub(super) deliveries: Rate,
-    pub(super) denied: Rate,
+pub(super) struct LiveTotals {
+    pub(super) events: MinuteRate,
+    pub(super) messages: MinuteRate,
+    pub(super) deliveries: MinuteRate,
+    pub(super) denied: MinuteRate,
 }
 
-impl Totals {
+impl LiveTotals {
     /// Counts as they are now, of what began at a moment.
     pub(super) fn pulse(
         &self,
-        (began, now): (Micros, Micros),
-        latencies: &Latencies,
+        (began, now): (EpochMicros, EpochMicros),
+        latencies: &RecentLatencies,
         missed: u64,
-    ) -> Pulse {
-        Pulse {
+    ) -> LiveStatistics {
+        LiveStatistics {
             at: now,
-            events: Flow::of(&self.events, began, now),
-            messages: Flow::of(&self.messages, began, now),
-            deliveries: Flow::of(&self.deliveries, began, now),
-            denied: Flow::of(&self.denied, began, now),
+            events: EventRates::of(&self.events, began, now),
+            messages: EventRates::of(&self.messages, began, now),
+            deliveries: EventRates::of(&self.deliveries, began, now),
+            denied: EventRates::of(&self.denied, began, now),
             latency: latencies.percentiles(),
             missed,
         }
@@ -35,26 +37,26 @@ impl Totals {
 
 /// How much is going on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Pulse {
+pub struct LiveStatistics {
     /// When, in microseconds since 1970.
-    pub at: Micros,
+    pub at: EpochMicros,
     /// Events that were seen.
-    pub events: Flow,
+    pub events: EventRates,
     /// Messages that were published.
-    pub messages: Flow,
+    pub messages: EventRates,
     /// Messages that were written to clients.
-    pub deliveries: Flow,
+    pub deliveries: EventRates,
     /// What was refused: connections, subscriptions, publishes, deliveries.
-    pub denied: Flow,
+    pub denied: EventRates,
     /// From an event's first step to each client that got a message of it.
-    pub latency: Option<Percentiles>,
+    pub latency: Option<LatencyPercentiles>,
     /// Observations that were missed.
     pub missed: u64,
 }
 
 /// How often something happens.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Flow {
+pub struct EventRates {
     /// Since the start.
     pub total: u64,
     /// A second.
@@ -72,10 +74,10 @@ fn as_list<S: serde::Serializer>(
 }
 
 /// The time after which the five whole seconds before now lie behind the beginning, in microseconds.
-const AVERAGED: Micros = 6_000_000;
+const AVERAGED: EpochMicros = 6_000_000;
 
-impl Flow {
-    fn of(rate: &Rate, began: Micros, now: Micros) -> Self {
+impl EventRates {
+    fn of(rate: &MinuteRate, began: EpochMicros, now: EpochMicros) -> Self {
         // Before that, the average is over the time that has passed, and one second at least.
         let passed = now - began;
         let per_second = if passed < AVERAGED {
@@ -97,20 +99,20 @@ mod tests {
 
     #[test]
     fn rates_are_right_from_the_first_second_on() {
-        const BEGAN: Micros = 1_000_300_000;
-        let mut rate = Rate::default();
+        const BEGAN: EpochMicros = 1_000_300_000;
+        let mut rate = MinuteRate::default();
         // Twenty-five a second, evenly.
         for step in 0..25 * 12 {
             let at = BEGAN + step * 40_000;
             rate.one(second(at));
             if step % 25 == 24 {
-                let told = Flow::of(&rate, BEGAN, at + 40_000).per_second;
+                let told = EventRates::of(&rate, BEGAN, at + 40_000).per_second;
                 assert!((told - 25.0).abs() < 1.0, "after {step}: {told}");
             }
         }
-        let mut first = Rate::default();
+        let mut first = MinuteRate::default();
         first.one(second(BEGAN));
-        assert!((Flow::of(&first, BEGAN, BEGAN + 1).per_second - 1.0).abs() < 1e-9);
-        assert!((Flow::of(&first, BEGAN, BEGAN + 4_000_000).per_second - 0.25).abs() < 1e-9);
+        assert!((EventRates::of(&first, BEGAN, BEGAN + 1).per_second - 1.0).abs() < 1e-9);
+        assert!((EventRates::of(&first, BEGAN, BEGAN + 4_000_000).per_second - 0.25).abs() < 1e-9);
     }
 }

@@ -7,24 +7,24 @@ use crate::event::envelope::Envelope;
 
 const EVENT: &str = r#"{"version":"0","id":"e1","detail-type":"OrderPlaced","source":"shop.orders","account":"0","time":"2026-11-25T10:00:00Z","region":"r","resources":[],"detail":{"orderId":"1"}}"#;
 
-fn ledger() -> Ledger {
+fn ledger() -> EventStore {
     let routes = RouteTable::new(Vec::new(), Envelope::EventBridge, None);
-    Ledger::new(Arc::new(routes))
+    EventStore::new(Arc::new(routes))
 }
 
 fn at(millis: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
 }
 
-fn sight(ledger: &Ledger, millis: u64, what: Seen) {
+fn sight(ledger: &EventStore, millis: u64, what: Seen) {
     ledger.sight(Sighting {
         at: at(millis),
         what,
     });
 }
 
-fn observe(ledger: &Ledger, millis: u64, client: &str, what: Happening) {
-    ledger.observe(Observation {
+fn observe(ledger: &EventStore, millis: u64, client: &str, what: BrokerEvent) {
+    ledger.observe(BrokerObservation {
         at: at(millis),
         client_id: client.into(),
         what,
@@ -50,16 +50,16 @@ fn queued(message: &str, body: &str, from: Option<&str>) -> Seen {
     }
 }
 
-fn mark(id: &str, millis: u64) -> Option<Box<Mark>> {
-    Some(Box::new(Mark {
+fn mark(id: &str, millis: u64) -> Option<Box<EventCorrelation>> {
+    Some(Box::new(EventCorrelation {
         event_id: id.into(),
         route: Some("orders".into()),
         published: at(millis),
     }))
 }
 
-fn delivered(id: &str, topic: &str) -> Happening {
-    Happening::Delivered {
+fn delivered(id: &str, topic: &str) -> BrokerEvent {
+    BrokerEvent::Delivered {
         topic: topic.into(),
         bytes: 10,
         qos: 1,
@@ -70,7 +70,7 @@ fn delivered(id: &str, topic: &str) -> Happening {
 }
 
 /// One event's whole way, told in the order in which the endpoints might tell it.
-fn whole_way(ledger: &Ledger) {
+fn whole_way(ledger: &EventStore) {
     sight(ledger, 10, put("e1", EVENT));
     sight(ledger, 10, queued("m1", EVENT, Some("e1")));
     let (queue, message_id) = ("events".into(), "m1".into());
@@ -81,7 +81,7 @@ fn whole_way(ledger: &Ledger) {
     };
     sight(ledger, 11, received);
     observe(ledger, 13, "c1", delivered("e1", "order/1"));
-    let published = Happening::Published {
+    let published = BrokerEvent::Published {
         topic: "order/1".into(),
         bytes: 10,
         qos: 1,
@@ -90,7 +90,7 @@ fn whole_way(ledger: &Ledger) {
         mark: mark("e1", 12),
     };
     observe(ledger, 14, "bridge", published);
-    let dropped = Happening::Dropped {
+    let dropped = BrokerEvent::Dropped {
         topic: "order/1".into(),
         why: "no policy allows iot:Receive on its topic".into(),
         mark: mark("e1", 12),
@@ -118,7 +118,7 @@ fn an_event_is_followed_from_the_bus_to_clients() {
     let latency = pulse.latency.unwrap();
     assert_eq!((latency.p50_ms, latency.p99_ms), (3.0, 3.0));
     let (_, denials) = ledger.of_client("c2", 9);
-    assert!(matches!(&denials[..], [one] if matches!(one.what, Happening::Dropped { .. })));
+    assert!(matches!(&denials[..], [one] if matches!(one.what, BrokerEvent::Dropped { .. })));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_forgotten_event_is_not_new_and_took_no_time() {
 #[test]
 fn messages_without_a_mark_count_for_their_topic_only() {
     let ledger = ledger();
-    let what = Happening::Published {
+    let what = BrokerEvent::Published {
         topic: "a/b".into(),
         bytes: 1,
         qos: 0,

@@ -4,7 +4,7 @@ use super::{
     audience_narrowed, channel_removed, conflation_added, event_removed, expiry_shortened,
     payload_broken, qos_lowered, retain_removed,
 };
-use crate::event::pattern::tree::Position;
+use crate::event::pattern::tree::TextPosition;
 use crate::guard::contract::ContractRun;
 use crate::guard::contract::changes::{HarmKind, harms};
 use crate::guard::contract::routed::PlatformRoutes;
@@ -36,7 +36,7 @@ pub(in crate::guard::contract) fn check(run: &mut ContractRun<'_>) {
         ServedContract::of_manifest(base.manifest, Some(routes.as_ref().unwrap_or(&run.routes)));
     let after = ServedContract::of_manifest(run.input.manifest, Some(&run.routes));
     for harm in harms(&before, &after) {
-        let at = harm.at.unwrap_or(Position { line: 1, column: 1 });
+        let at = harm.at.unwrap_or(TextPosition { line: 1, column: 1 });
         run.find(rule_of(harm.kind), at, &harm.message, harm.message.clone());
     }
 }

@@ -7,7 +7,7 @@ use crate::guard::contract::ContractRun;
 use crate::guard::manifest::example::{ExampleBody, ExpectedChannel};
 use crate::guard::manifest::{DeclaredChannel, DeclaredEvent};
 use crate::guard::rule::{GuardRule, GuardSeverity, RuleSample};
-use crate::route::explain::Explanation;
+use crate::route::explain::EventExplanation;
 
 /// The rule.
 pub static RULE: GuardRule = GuardRule::new(
@@ -83,7 +83,7 @@ fn expected(
     run: &mut ContractRun<'_>,
     event: &DeclaredEvent,
     example: &ExampleBody,
-    explanation: &Explanation,
+    explanation: &EventExplanation,
 ) {
     if example.expect.is_empty() {
         return;
@@ -125,7 +125,11 @@ fn expected(
 }
 
 /// The reason of the nearest route, or the route to add.
-fn advice(event: &DeclaredEvent, channel: &DeclaredChannel, explanation: &Explanation) -> String {
+fn advice(
+    event: &DeclaredEvent,
+    channel: &DeclaredChannel,
+    explanation: &EventExplanation,
+) -> String {
     if let Some(route) = explanation.routes.iter().find(|route| route.matches) {
         let topics: Vec<&str> = route
             .publications

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::mqtt::pool::flow::Outcome;
 use crate::port::PublishError;
-use crate::route::publication::{Facts, Qos};
+use crate::route::publication::{EnvelopeFacts, Qos};
 
 mod counted;
 
@@ -77,7 +77,7 @@ impl Broker {
             order,
             content_type: "application/json",
             oversize: None,
-            facts: Arc::new(Facts::new("e", [None; 4])),
+            facts: Arc::new(EnvelopeFacts::new("e", [None; 4])),
         };
         let job = Job {
             publication,

@@ -26,32 +26,35 @@ fn canonical(document: &str) -> String {
     }
 }
 
-fn targets(targets: &[&str]) -> BTreeSet<Target> {
-    targets.iter().map(|t| Target::parse(t).unwrap()).collect()
+fn targets(targets: &[&str]) -> BTreeSet<AttachmentTarget> {
+    targets
+        .iter()
+        .map(|t| AttachmentTarget::parse(t).unwrap())
+        .collect()
 }
 
 /// A policy whose default version has this document, with versions of these ids, the one with a star in force.
-fn current(document: &str, versions: &str, targets: &[&str]) -> Current {
-    let version = |word: &str| Version {
+fn current(document: &str, versions: &str, targets: &[&str]) -> CurrentPolicy {
+    let version = |word: &str| DeployedVersion {
         id: word.trim_end_matches('*').into(),
         created: None,
         default: word.ends_with('*'),
     };
-    Current {
+    CurrentPolicy {
         canonical: Some(canonical(document)),
         versions: versions.split_whitespace().map(version).collect(),
         targets: targets.iter().map(|t| (*t).to_owned()).collect(),
     }
 }
 
-fn told(steps: Vec<Step>) -> String {
-    let word = |step: Step| match step {
-        Step::Create => "create".into(),
-        Step::CreateVersion => "version".into(),
-        Step::DeleteVersion(id) => format!("-{id}"),
-        Step::Attach(target) => format!("attach:{}", &target[target.len() - 1..]),
-        Step::Detach(target) => format!("detach:{}", &target[target.len() - 1..]),
-        Step::Delete => "delete".into(),
+fn told(steps: Vec<DeployStep>) -> String {
+    let word = |step: DeployStep| match step {
+        DeployStep::Create => "create".into(),
+        DeployStep::CreateVersion => "version".into(),
+        DeployStep::DeleteVersion(id) => format!("-{id}"),
+        DeployStep::Attach(target) => format!("attach:{}", &target[target.len() - 1..]),
+        DeployStep::Detach(target) => format!("detach:{}", &target[target.len() - 1..]),
+        DeployStep::Delete => "delete".into(),
     };
     steps.into_iter().map(word).collect::<Vec<_>>().join(" ")
 }
@@ -92,7 +95,7 @@ fn applied() {
             "version attach:b detach:a",
         ),
     ] {
-        let wanted = Wanted {
+        let wanted = WantedDocument {
             name: name(),
             text: text(),
             targets: targets(wanted),
@@ -102,11 +105,11 @@ fn applied() {
         assert_eq!(planned, steps, "{wanted:?} {current:?}");
     }
     // What cannot be read is replaced.
-    let unread = Current {
+    let unread = CurrentPolicy {
         canonical: None,
         ..current("d", "1*", &[])
     };
-    let wanted = Wanted {
+    let wanted = WantedDocument {
         name: name(),
         text: text(),
         targets: BTreeSet::new(),
@@ -148,7 +151,7 @@ fn revoked() {
         ),
         (Some(&[A]), true, Some(current("d", "1*", &[])), "delete"),
     ] {
-        let revocation = Revocation {
+        let revocation = PolicyRevocation {
             name: name(),
             targets: named.map(targets),
             delete,
@@ -160,7 +163,7 @@ fn revoked() {
 
 #[test]
 fn a_policy_that_stays_attached_is_not_deleted() {
-    let revocation = Revocation {
+    let revocation = PolicyRevocation {
         name: name(),
         targets: Some(targets(&[A])),
         delete: true,
@@ -174,13 +177,13 @@ fn a_policy_that_stays_attached_is_not_deleted() {
 
 /// What IoT Core would make of a plan: the obvious reference, which refuses what IoT Core refuses.
 fn carry_out(
-    steps: &[Step],
+    steps: &[DeployStep],
     document: &str,
-    current: Option<Current>,
-) -> Result<Option<Current>, &'static str> {
+    current: Option<CurrentPolicy>,
+) -> Result<Option<CurrentPolicy>, &'static str> {
     let mut policy = current;
     for step in steps {
-        if let Step::Create = step {
+        if let DeployStep::Create = step {
             if policy.is_some() {
                 return Err("ResourceAlreadyExists");
             }
@@ -189,37 +192,37 @@ fn carry_out(
         }
         let there = policy.as_mut().ok_or("ResourceNotFound")?;
         match step {
-            Step::CreateVersion => {
+            DeployStep::CreateVersion => {
                 if there.versions.len() >= VERSIONS {
                     return Err("VersionsLimitExceeded");
                 }
                 there.versions.iter_mut().for_each(|v| v.default = false);
-                there.versions.push(Version {
+                there.versions.push(DeployedVersion {
                     id: "99".into(),
                     created: None,
                     default: true,
                 });
                 there.canonical = Some(canonical(document));
             }
-            Step::DeleteVersion(id) => {
+            DeployStep::DeleteVersion(id) => {
                 let at = there.versions.iter().position(|v| v.id == *id);
                 if there.versions.remove(at.ok_or("ResourceNotFound")?).default {
                     return Err("InvalidRequest");
                 }
             }
-            Step::Attach(target) => {
+            DeployStep::Attach(target) => {
                 there.targets.insert(target.clone());
             }
-            Step::Detach(target) => {
+            DeployStep::Detach(target) => {
                 if !there.targets.remove(target) {
                     return Err("ResourceNotFound");
                 }
             }
-            Step::Delete if there.versions.len() > 1 || !there.targets.is_empty() => {
+            DeployStep::Delete if there.versions.len() > 1 || !there.targets.is_empty() => {
                 return Err("DeleteConflict");
             }
-            Step::Delete => policy = None,
-            Step::Create => {}
+            DeployStep::Delete => policy = None,
+            DeployStep::Create => {}
         }
     }
     Ok(policy)
@@ -229,7 +232,7 @@ fn some_targets() -> impl Strategy<Value = Vec<&'static str>> {
     proptest::sample::subsequence(vec![A, B, C], 0..=3)
 }
 
-fn something() -> impl Strategy<Value = Option<Current>> {
+fn something() -> impl Strategy<Value = Option<CurrentPolicy>> {
     let policy = (
         prop_oneof![Just("d"), Just("e")],
         proptest::sample::subsequence(vec!["7", "8", "9", "10", "11"], 1..=5).prop_shuffle(),
@@ -249,7 +252,7 @@ fn something() -> impl Strategy<Value = Option<Current>> {
 proptest! {
     #[test]
     fn a_plan_leads_to_what_is_wanted(there in something(), targets in some_targets(), only_these: bool) {
-        let wanted = Wanted {
+        let wanted = WantedDocument {
             name: name(),
             text: text(),
             targets: self::targets(&targets),
@@ -269,7 +272,7 @@ proptest! {
 
     #[test]
     fn a_revocation_leaves_nothing_of_it(there in something(), named in proptest::option::of(some_targets()), delete: bool) {
-        let revocation = Revocation {
+        let revocation = PolicyRevocation {
             name: name(),
             targets: named.as_deref().map(self::targets),
             delete,

@@ -6,17 +6,17 @@ use std::task::{Wake, Waker};
 use std::time::SystemTime;
 
 use super::*;
-use crate::dev::broker::connection::ending::Ending;
-use crate::dev::broker::everybody::Everybody;
-use crate::dev::broker::hub::Arrival;
+use crate::dev::broker::connection::ending::DisconnectReason;
+use crate::dev::broker::everybody::AllowAll;
+use crate::dev::broker::hub::AcceptedConnect;
 use crate::dev::broker::hub::holdings::MessageWeight;
-use crate::dev::broker::hub::outbox::Next;
-use crate::dev::broker::hub::session::Link;
-use crate::dev::broker::limits::{Limits, Rules};
-use crate::dev::broker::observe::Rights;
+use crate::dev::broker::hub::outbox::NextOutgoing;
+use crate::dev::broker::hub::session::ConnectionHandle;
+use crate::dev::broker::limits::{BrokerLimits, BrokerRules};
+use crate::dev::broker::observe::ClientRights;
 use crate::port::Client;
 
-const OPTIONS: Options = Options {
+const OPTIONS: SubscriptionOptions = SubscriptionOptions {
     qos: 1,
     no_local: false,
     retain_as_published: false,
@@ -24,29 +24,29 @@ const OPTIONS: Options = Options {
 };
 
 #[derive(Default)]
-struct Bell(AtomicBool);
+struct WakeupCounter(AtomicBool);
 
-impl Wake for Bell {
+impl Wake for WakeupCounter {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::SeqCst);
     }
 }
 
 /// A member that is there, and sleeps until the bell rings.
-fn member(hub: &Hub, id: &str) -> (Arc<Session>, Arc<Bell>) {
+fn member(hub: &SessionHub, id: &str) -> (Arc<ClientSession>, Arc<WakeupCounter>) {
     let source = SocketAddr::from(([127, 0, 0, 1], 1));
     let client = Client {
         id: id.into(),
         source: source.ip(),
         domain_name: None,
     };
-    let rights = Rights {
+    let rights = ClientRights {
         client,
-        access: Arc::new(Everybody),
+        access: Arc::new(AllowAll),
     };
-    let link = Link::new(id.into(), id.into(), rights, source, false, 60);
+    let link = ConnectionHandle::new(id.into(), id.into(), rights, source, false, 60);
     let link = Arc::new(link);
-    let (session, _) = hub.arrive(Arrival {
+    let (session, _) = hub.arrive(AcceptedConnect {
         client_id: id.into(),
         is_v5: true,
         clean: false,
@@ -59,13 +59,13 @@ fn member(hub: &Hub, id: &str) -> (Arc<Session>, Arc<Bell>) {
         hub.subscribe(&session, &link, "$share/g/t", OPTIONS),
         Some(true)
     );
-    let bell = Arc::new(Bell::default());
+    let bell = Arc::new(WakeupCounter::default());
     session.state().listen(&Waker::from(Arc::clone(&bell)));
     (session, bell)
 }
 
-fn message(text: &'static str) -> Arc<Message> {
-    Arc::new(Message {
+fn message(text: &'static str) -> Arc<PublishedMessage> {
+    Arc::new(PublishedMessage {
         topic: "t".into(),
         payload: text.into(),
         properties: Box::default(),
@@ -78,9 +78,9 @@ fn message(text: &'static str) -> Arc<Message> {
     })
 }
 
-fn next(session: &Session, now: Instant) -> Option<Delivery> {
+fn next(session: &ClientSession, now: Instant) -> Option<SubscriberDelivery> {
     match session.state().next(now) {
-        Next::Send(parcel) => Some(parcel.delivery),
+        NextOutgoing::Send(parcel) => Some(parcel.delivery),
         _ => None,
     }
 }
@@ -88,9 +88,9 @@ fn next(session: &Session, now: Instant) -> Option<Delivery> {
 /// A publisher found nobody there; before it has put the message into the queue a member comes, finds nothing, and sleeps.
 #[tokio::test(start_paused = true)]
 async fn who_comes_just_before_something_waits_is_woken() {
-    let hub = Hub::new(Limits::iot_core(), Rules::iot_core());
+    let hub = SessionHub::new(BrokerLimits::iot_core(), BrokerRules::iot_core());
     let (session, bell) = member(&hub, "a");
-    let mut late = Late::default();
+    let mut late = DeferredDeliveries::default();
     {
         let trie = hub.read();
         let group = trie.get("t").and_then(|all| all.groups.get("g")).unwrap();
@@ -108,16 +108,16 @@ async fn who_comes_just_before_something_waits_is_woken() {
 /// A publisher chose a member that is gone before the message is handed over.
 #[tokio::test(start_paused = true)]
 async fn who_is_gone_when_it_is_chosen_does_not_keep_the_message() {
-    let hub = Hub::new(Limits::iot_core(), Rules::iot_core());
+    let hub = SessionHub::new(BrokerLimits::iot_core(), BrokerRules::iot_core());
     let (first, _) = member(&hub, "a");
     let waiting = {
         let trie = hub.read();
         let group = trie.get("t").and_then(|all| all.groups.get("g")).unwrap();
         Arc::clone(group.waiting())
     };
-    let chosen = || Delivery::shared(message("x"), OPTIONS, &waiting);
+    let chosen = || SubscriberDelivery::shared(message("x"), OPTIONS, &waiting);
     let link = first.state().link.clone().unwrap();
-    hub.leave(&first, &link, &Ending::Lost, None);
+    hub.leave(&first, &link, &DisconnectReason::Lost, None);
     // To the queue, or to one that is there.
     hub.hand(&first, chosen());
     assert!(!waiting.is_empty());

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dev::broker::hub::holdings::MessageWeight;
-use crate::dev::broker::hub::message::Message;
+use crate::dev::broker::hub::message::PublishedMessage;
 
-fn delivery(topic: &str, text: &str, qos: u8) -> Delivery {
-    let message = Message {
+fn delivery(topic: &str, text: &str, qos: u8) -> SubscriberDelivery {
+    let message = PublishedMessage {
         topic: topic.into(),
         payload: Bytes::copy_from_slice(text.as_bytes()),
         properties: Box::default(),
@@ -22,7 +22,7 @@ fn delivery(topic: &str, text: &str, qos: u8) -> Delivery {
         at: SystemTime::UNIX_EPOCH,
         weight: MessageWeight::default(),
     };
-    Delivery {
+    SubscriberDelivery {
         message: Arc::new(message),
         qos,
         retain: false,
@@ -32,9 +32,9 @@ fn delivery(topic: &str, text: &str, qos: u8) -> Delivery {
     }
 }
 
-fn sent(outbox: &mut Outbox, now: Instant) -> Vec<(String, u16)> {
+fn sent(outbox: &mut OutgoingQueue, now: Instant) -> Vec<(String, u16)> {
     let mut sent = Vec::new();
-    while let Next::Send(parcel) = outbox.next(now) {
+    while let NextOutgoing::Send(parcel) = outbox.next(now) {
         let payload = &parcel.delivery.message.payload;
         let mut text = String::from_utf8_lossy(payload).into_owned();
         if parcel.again {
@@ -46,7 +46,7 @@ fn sent(outbox: &mut Outbox, now: Instant) -> Vec<(String, u16)> {
 }
 
 #[track_caller]
-fn check(outbox: &mut Outbox, now: Instant, expected: &[(&str, u16)]) {
+fn check(outbox: &mut OutgoingQueue, now: Instant, expected: &[(&str, u16)]) {
     let sent = sent(outbox, now);
     let sent: Vec<(&str, u16)> = sent.iter().map(|(text, id)| (&**text, *id)).collect();
     assert_eq!(sent, expected);
@@ -55,7 +55,7 @@ fn check(outbox: &mut Outbox, now: Instant, expected: &[(&str, u16)]) {
 #[tokio::test(start_paused = true)]
 async fn the_window_holds_messages_back() {
     let now = Instant::now();
-    let mut outbox = Outbox::new(100, None, None);
+    let mut outbox = OutgoingQueue::new(100, None, None);
     outbox.open(2);
     for n in 1..=4 {
         outbox.offer(delivery("t", &n.to_string(), 1));
@@ -72,7 +72,7 @@ async fn the_window_holds_messages_back() {
 #[tokio::test(start_paused = true)]
 async fn what_was_not_acknowledged_comes_again_first() {
     let now = Instant::now();
-    let mut outbox = Outbox::new(100, None, None);
+    let mut outbox = OutgoingQueue::new(100, None, None);
     outbox.open(2);
     for (text, qos) in [("1", 1), ("2", 1), ("3", 1), ("4", 0)] {
         outbox.offer(delivery("t", text, qos));
@@ -88,7 +88,7 @@ async fn what_was_not_acknowledged_comes_again_first() {
 #[tokio::test(start_paused = true)]
 async fn what_was_not_acknowledged_keeps_its_identifier_where_that_is_asked_for() {
     let now = Instant::now();
-    let mut outbox = Outbox::new(100, Some(1), None).keeping_ids(true);
+    let mut outbox = OutgoingQueue::new(100, Some(1), None).keeping_ids(true);
     outbox.open(3);
     for n in 1..=4 {
         outbox.offer(delivery("t", &n.to_string(), 1));
@@ -101,7 +101,7 @@ async fn what_was_not_acknowledged_keeps_its_identifier_where_that_is_asked_for(
     check(&mut outbox, now, &[("1 again", 1)]);
     for _ in 0..65_533 {
         outbox.offer(delivery("other", "x", 1));
-        let Next::Send(parcel) = outbox.next(now) else {
+        let NextOutgoing::Send(parcel) = outbox.next(now) else {
             panic!("it passes by");
         };
         assert!(parcel.id != 1 && parcel.id != 3 && !parcel.again);
@@ -119,7 +119,7 @@ async fn what_was_not_acknowledged_keeps_its_identifier_where_that_is_asked_for(
 #[tokio::test(start_paused = true)]
 async fn stored_messages_come_at_a_pace_and_others_do_not_wait() {
     let now = Instant::now();
-    let mut outbox = Outbox::new(100, Some(2), None);
+    let mut outbox = OutgoingQueue::new(100, Some(2), None);
     for n in 1..=3 {
         outbox.store(delivery("stored", &n.to_string(), 1));
     }
@@ -127,7 +127,7 @@ async fn stored_messages_come_at_a_pace_and_others_do_not_wait() {
     outbox.offer(delivery("other", "live", 1));
     outbox.offer(delivery("stored", "4", 1));
     check(&mut outbox, now, &[("1", 1), ("2", 2), ("live", 3)]);
-    let Next::At(at) = outbox.next(now) else {
+    let NextOutgoing::At(at) = outbox.next(now) else {
         panic!("it waits for the next second");
     };
     assert_eq!(at, now + Duration::from_secs(1));
@@ -136,14 +136,14 @@ async fn stored_messages_come_at_a_pace_and_others_do_not_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_beyond_the_bound_is_dropped() {
-    let mut outbox = Outbox::new(2, None, None);
+    let mut outbox = OutgoingQueue::new(2, None, None);
     let offered = [1, 2, 3].map(|n| outbox.store(delivery("t", &n.to_string(), 1)));
     assert_eq!(
         offered,
         [
-            Offer::Taken,
-            Offer::Taken,
-            Offer::Full("queued-per-session")
+            EnqueueResult::Taken,
+            EnqueueResult::Taken,
+            EnqueueResult::Full("queued-per-session")
         ]
     );
     outbox.open(10);
@@ -153,14 +153,14 @@ async fn what_is_beyond_the_bound_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn identifiers_in_flight_are_not_given_out_again() {
     let now = Instant::now();
-    let mut outbox = Outbox::new(10, None, None);
+    let mut outbox = OutgoingQueue::new(10, None, None);
     outbox.open(3);
     outbox.offer(delivery("t", "held", 1));
     outbox.offer(delivery("t", "held", 1));
     check(&mut outbox, now, &[("held", 1), ("held", 2)]);
     for _ in 0..65_533 {
         outbox.offer(delivery("t", "x", 1));
-        let Next::Send(Parcel { id, .. }) = outbox.next(now) else {
+        let NextOutgoing::Send(OutgoingPublish { id, .. }) = outbox.next(now) else {
             panic!("there is room");
         };
         outbox.acknowledge(id);
@@ -173,7 +173,7 @@ async fn identifiers_in_flight_are_not_given_out_again() {
 async fn what_stays_unacknowledged_is_sent_again() {
     let now = Instant::now();
     let seconds = Duration::from_secs;
-    let mut outbox = Outbox::new(100, None, Some(seconds(30)));
+    let mut outbox = OutgoingQueue::new(100, None, Some(seconds(30)));
     outbox.open(3);
     for n in 1..=4 {
         outbox.offer(delivery("t", &n.to_string(), 1));
@@ -203,7 +203,7 @@ async fn what_stays_unacknowledged_is_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn acknowledgements_while_messages_are_sent_again_pass_none_over() {
     let now = Instant::now();
-    let mut outbox = Outbox::new(100, None, Some(Duration::from_secs(30)));
+    let mut outbox = OutgoingQueue::new(100, None, Some(Duration::from_secs(30)));
     outbox.open(100);
     for n in 1..=6 {
         outbox.offer(delivery("t", &n.to_string(), 1));
@@ -211,7 +211,7 @@ async fn acknowledgements_while_messages_are_sent_again_pass_none_over() {
     assert_eq!(sent(&mut outbox, now).len(), 6);
     let later = now + Duration::from_secs(30);
     let mut seen = Vec::new();
-    while let Next::Send(parcel) = outbox.next(later) {
+    while let NextOutgoing::Send(parcel) = outbox.next(later) {
         assert!(parcel.again);
         seen.push(parcel.id);
         match parcel.id {
@@ -233,7 +233,7 @@ proptest! {
     ) {
         const AFTER: Duration = Duration::from_secs(10);
         let mut now = Instant::now();
-        let mut outbox = Outbox::new(100, None, Some(AFTER));
+        let mut outbox = OutgoingQueue::new(100, None, Some(AFTER));
         outbox.open(20);
         let mut known: Vec<(u16, Instant)> = Vec::new();
         for (step, seconds, which) in steps {
@@ -254,7 +254,7 @@ proptest! {
                 .collect();
             due.sort_unstable();
             let mut again = Vec::new();
-            while let Next::Send(parcel) = outbox.next(now) {
+            while let NextOutgoing::Send(parcel) = outbox.next(now) {
                 if parcel.again {
                     again.push(parcel.id);
                     known.retain(|(id, _)| *id != parcel.id);
@@ -274,7 +274,7 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_in_flight_for_ever() {
     let now = Instant::now();
-    let mut outbox = Outbox::new(10, None, None);
+    let mut outbox = OutgoingQueue::new(10, None, None);
     outbox.open(1);
     outbox.offer(delivery("t", "1", 1));
     outbox.offer(delivery("t", "2", 1));
@@ -286,12 +286,12 @@ async fn nothing_is_in_flight_for_ever() {
 }
 
 /// The bytes of everything that is there, counted anew.
-fn counted(outbox: &Outbox) -> usize {
+fn counted(outbox: &OutgoingQueue) -> usize {
     let waiting = outbox
         .live
         .iter()
         .chain(&outbox.stored)
-        .map(Delivery::bytes);
+        .map(SubscriberDelivery::bytes);
     let in_flight = outbox.in_flight.iter().map(|sent| sent.delivery.bytes());
     waiting.chain(in_flight).sum()
 }
@@ -302,9 +302,9 @@ proptest! {
     fn bytes_are_those_of_what_is_there(
         steps in prop::collection::vec((0..9u8, 0..40usize, any::<prop::sample::Index>()), 1..80),
     ) {
-        let holdings = Arc::new(Holdings::new(usize::MAX));
+        let holdings = Arc::new(QueuedBytes::new(usize::MAX));
         let mut now = Instant::now();
-        let mut outbox = Outbox::new(40, Some(3), Some(Duration::from_secs(7)))
+        let mut outbox = OutgoingQueue::new(40, Some(3), Some(Duration::from_secs(7)))
             .within(usize::MAX, &holdings);
         outbox.open(5);
         let mut ids = Vec::new();
@@ -328,7 +328,7 @@ proptest! {
                 _ => now += Duration::from_millis(size as u64 * 50),
             }
             if step % 2 == 0 {
-                while let Next::Send(parcel) = outbox.next(now) {
+                while let NextOutgoing::Send(parcel) = outbox.next(now) {
                     if parcel.id > 0 && !parcel.again {
                         ids.push(parcel.id);
                     }
@@ -343,29 +343,29 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn bytes_are_bounded() {
     let text = "x".repeat(10_000);
-    let limit = |outbox: &mut Outbox| {
+    let limit = |outbox: &mut OutgoingQueue| {
         (0..100).find_map(|n| match outbox.store(delivery("t", &text, 1)) {
-            Offer::Taken => None,
-            Offer::Full(limit) => Some((n, limit)),
+            EnqueueResult::Taken => None,
+            EnqueueResult::Full(limit) => Some((n, limit)),
         })
     };
-    let holdings = Arc::new(Holdings::new(300_000));
-    let mut one = Outbox::new(1_000, None, None).within(100_000, &holdings);
+    let holdings = Arc::new(QueuedBytes::new(300_000));
+    let mut one = OutgoingQueue::new(1_000, None, None).within(100_000, &holdings);
     assert_eq!(limit(&mut one), Some((9, "queued-bytes-per-session")));
     // What one has leaves less for the other, until it is gone.
-    let mut other = Outbox::new(1_000, None, None).within(usize::MAX, &holdings);
+    let mut other = OutgoingQueue::new(1_000, None, None).within(usize::MAX, &holdings);
     let (while_one_is_there, by) = limit(&mut other).unwrap();
     assert_eq!(by, "queued-bytes");
     drop((one, other));
-    let mut other = Outbox::new(1_000, None, None).within(usize::MAX, &holdings);
+    let mut other = OutgoingQueue::new(1_000, None, None).within(usize::MAX, &holdings);
     let (alone, by) = limit(&mut other).unwrap();
     assert_eq!(by, "queued-bytes");
     assert!(alone > while_one_is_there, "{alone} {while_one_is_there}");
     // One message always finds room.
     let mut narrow =
-        Outbox::new(1_000, None, None).within(10, &Arc::new(Holdings::new(usize::MAX)));
+        OutgoingQueue::new(1_000, None, None).within(10, &Arc::new(QueuedBytes::new(usize::MAX)));
     assert_eq!(
         narrow.store(delivery("t", &"x".repeat(100_000), 1)),
-        Offer::Taken
+        EnqueueResult::Taken
     );
 }
