@@ -44,7 +44,8 @@ Examples:
   eventcast simulate --example > outage.yaml
   eventcast simulate outage.yaml --set clients.count=200000 --set connect-quota=1000
   eventcast simulate outage.yaml --compare connect-quota=6000 --compare jitter=none
-  eventcast simulate outage.yaml --compare connect-quota=6000,subscribe-quota=6000 --html report.html
+  eventcast simulate outage.yaml --compare connect-quota=6000,subscribe-quota=6000
+  eventcast simulate outage.yaml --set disturbances.outage.for=10m --html report.html
   eventcast simulate - --format json < outage.yaml
 
 Exit status: 0 simulated, 2 the scenario, a setting or a curve is not right, 3 it was interrupted, a file cannot be written, or the \

@@ -159,6 +159,15 @@ fn path_of<'p>(
             ..fault(format!("`{name}` is the end of several paths"))
         })),
         _ => Err(Box::new(Fault {
+            accepted: Some(format!(
+                "the path of a value, such as {}",
+                paths
+                    .iter()
+                    .take(3)
+                    .map(|(path, _)| path.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )),
             help: did_you_mean(&wanted, paths.iter().map(|(path, _)| path.as_str())).or_else(
                 || {
                     let ends = paths.iter().filter_map(|(path, _)| path.rsplit('.').next());

@@ -74,7 +74,7 @@ pub enum Effect {
 /// A list that says what is meant, or what is not.
 #[derive(Clone, Debug)]
 pub enum ElementList<T> {
-    /// `ActionPattern`, `ResourcePattern`: these.
+    /// `Action`, `Resource`: these.
     Only(Vec<T>),
     /// `NotAction`, `NotResource`: all but these.
     AllBut(Vec<T>),
@@ -239,7 +239,7 @@ pub struct DocumentFault {
     pub message: String,
     /// Where it stands.
     pub at: TextPosition,
-    /// The element's path, such as `Statement[0].ActionPattern[1]`.
+    /// The element's path, such as `Statement[0].Action[1]`.
     pub key: String,
     /// What would be right.
     pub accepted: String,

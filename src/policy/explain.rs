@@ -280,25 +280,24 @@ mod tests {
     #[test]
     fn reasons() {
         let statements = r#"
-            {"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":"~topicfilter/b"},
-            {"Effect":"Allow","Action":"iot:*","ResourcePattern":["~topic/a","~topicfilter/${iot:Connection.Thing.ThingName}"]},
-            {"Effect":"Allow","Action":"iot:*","ResourcePattern":"*","Condition":{
+            {"Effect":"Allow","Action":"iot:Subscribe","Resource":"~topicfilter/b"},
+            {"Effect":"Allow","Action":"iot:*","Resource":["~topic/a","~topicfilter/${iot:Connection.Thing.ThingName}"]},
+            {"Effect":"Allow","Action":"iot:*","Resource":"*","Condition":{
                 "StringEquals":{"iot:ClientId":["c2","c3"]},"ForAllValues:StringLike":{"k":["a*"]},
                 "Bool":{"iot:Connection.Thing.IsAttached":"true"},"Null":{"j":"true"}}},
-            {"Effect":"Allow","Action":"iot:Publish","ResourcePattern":"*"},
+            {"Effect":"Allow","Action":"iot:Publish","Resource":"*"},
             {"Effect":"Allow","Action":"iot:Subscribe","NotResource":"~topicfilter/*"},
-            {"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":["~topicfilter/b","~topicfilter/c"]},
-            {"Effect":"Deny","Action":"iot:Subscribe","ResourcePattern":"~topicfilter/z"},
-            {"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":["~topicfilter/a"]}"#;
+            {"Effect":"Allow","Action":"iot:Subscribe","Resource":["~topicfilter/b","~topicfilter/c"]},
+            {"Effect":"Deny","Action":"iot:Subscribe","Resource":"~topicfilter/z"},
+            {"Effect":"Allow","Action":"iot:Subscribe","Resource":["~topicfilter/a"]}"#;
         insta::assert_snapshot!(explained(statements, "iot:Subscribe", "~topicfilter/a"));
     }
 
     /// The reason of the nearest statement.
     #[track_caller]
     fn check(resources: &str, asked: &str, expected: &str) {
-        let statement = format!(
-            r#"{{"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":[{resources}]}}"#
-        );
+        let statement =
+            format!(r#"{{"Effect":"Allow","Action":"iot:Subscribe","Resource":[{resources}]}}"#);
         let found = explained(&statement, "iot:Subscribe", asked);
         assert!(found.contains(expected), "{found}");
     }
@@ -342,7 +341,7 @@ mod tests {
     #[test]
     fn a_slip_in_an_action_is_a_near_miss() {
         let statements =
-            r#"{"Effect":"Allow","Action":["iot:Subcribe","iot:Recieve"],"ResourcePattern":"*"}"#;
+            r#"{"Effect":"Allow","Action":["iot:Subcribe","iot:Recieve"],"Resource":"*"}"#;
         assert_eq!(
             explained(statements, "iot:Receive", "~topic/a"),
             "0: AWS IoT has no action `iot:Recieve`; did you mean `iot:Receive`?"
@@ -351,8 +350,8 @@ mod tests {
 
     #[test]
     fn of_two_statements_the_more_alike_comes_first() {
-        let statements = r#"{"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":"~topicfilter/zzz"},
-            {"Effect":"Allow","Action":"iot:Subscribe","ResourcePattern":"~topicfilter/order/2"}"#;
+        let statements = r#"{"Effect":"Allow","Action":"iot:Subscribe","Resource":"~topicfilter/zzz"},
+            {"Effect":"Allow","Action":"iot:Subscribe","Resource":"~topicfilter/order/2"}"#;
         let found = explained(statements, "iot:Subscribe", "~topicfilter/order/1");
         assert!(found.starts_with("1: "), "{found}");
     }

@@ -240,7 +240,7 @@ mod tests {
     fn check(facts: &ClientCertificate, variable: &str, value: &str) {
         let text = format!(
             r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"iot:Connect",
-                "Resource":"arn:aws:iot:us-east-1:123456789012:client/${{iot:ClientCertificate.{variable}}}"}}}}"#
+                "Resource":"arn:aws:iot:us-east-1:123456789012:client/${{iot:Certificate.{variable}}}"}}}}"#
         );
         let documents = [Document::parse(&text).unwrap()];
         let mut context = Context::of_client(value);

@@ -18,20 +18,20 @@ fn faults(text: &str) -> String {
 #[test]
 fn all_faults_at_once() {
     let text = r#"{
-  "LanguageVersion": "2012-10-18",
+  "Version": "2012-10-18",
   "Statements": [],
   "Statement": [
     {
       "Effect": "allow",
-      "ActionPattern": ["Publish", "iot:Receive", 7],
+      "Action": ["Publish", "iot:Receive", 7],
       "NotResource": "topic/a",
       "Principal": "*"
     },
     {
-      "ActionPattern": [],
+      "Action": [],
       "NotAction": "iot:*",
-      "ResourcePattern": "arn:aws:iot:us-east-1:topic/a",
-      "PolicyCondition": {
+      "Resource": "arn:aws:iot:us-east-1:topic/a",
+      "Condition": {
         "StringEqual": {"iot:ClientId": "c"},
         "IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "10.0.0.0/40", "x"]},
         "Bool": "true"
@@ -40,8 +40,8 @@ fn all_faults_at_once() {
     {
       "Effect": "Deny",
       "Effect": "Deny",
-      "ResourcePattern": ["arn:aws:iot:us-east-1:123456789012:topic/${iot:ClientId"],
-      "PolicyCondition": {"StringLike": {"k": "${}"}, "ArnLike": {"k": "topic/a"}, "NumericEquals": {"k": [true, null]}}
+      "Resource": ["arn:aws:iot:us-east-1:123456789012:topic/${iot:ClientId"],
+      "Condition": {"StringLike": {"k": "${}"}, "ArnLike": {"k": "topic/a"}, "NumericEquals": {"k": [true, null]}}
     }
   ]
 }"#;
@@ -56,16 +56,16 @@ fn each_fault_alone() {
         "[]",
         "{}",
         r#"{"Statement": "Allow"}"#,
-        r#"{"LanguageVersion": 2012, "Statement": []}"#,
-        r#"{"Statement": {"Effect": "Allow", "ActionPattern": "iot:*"}}"#,
-        r#"{"Statement": {"Effect": true, "ActionPattern": "", "ResourcePattern": "*"}}"#,
-        r#"{"Statement": {"Sid": 1, "Effect": "Permit", "ActionPattern": "iot:", "ResourcePattern": ["*", {}]}}"#,
-        r#"{"Statement": {"Effect": "Deny", "ActionPattern": "*", "ResourcePattern": "arn:aws:iot:r:1"}}"#,
-        r#"{"LanguageVersion": "2012-10-17", "Statement": {"Effect": "Deny", "ActionPattern": "*", "ResourcePattern": "arn:aws:iot:r:${aws:x}:topic/a"}}"#,
-        r#"{"Statement": {"Effect": "Deny", "ActionPattern": "*", "ResourcePattern": "*", "PolicyCondition": []}}"#,
-        r#"{"Statement": {"Effect": "Deny", "ActionPattern": "*", "ResourcePattern": "*", "PolicyCondition": {"ForAllValues:Null": {"k": "true"}}}}"#,
-        r#"{"Statement": {"Effect": "Deny", "ActionPattern": "*", "ResourcePattern": "*", "PolicyCondition": {"Bool": {"k": "yes"}, "DateEquals": {"k": "soon"}}}}"#,
-        r#"{"Statement": {"Effect": "Deny", "ActionPattern": "*", "ResourcePattern": "\ud800"}}"#,
+        r#"{"Version": 2012, "Statement": []}"#,
+        r#"{"Statement": {"Effect": "Allow", "Action": "iot:*"}}"#,
+        r#"{"Statement": {"Effect": true, "Action": "", "Resource": "*"}}"#,
+        r#"{"Statement": {"Sid": 1, "Effect": "Permit", "Action": "iot:", "Resource": ["*", {}]}}"#,
+        r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "arn:aws:iot:r:1"}}"#,
+        r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "arn:aws:iot:r:${aws:x}:topic/a"}}"#,
+        r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": []}}"#,
+        r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"ForAllValues:Null": {"k": "true"}}}}"#,
+        r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"k": "yes"}, "DateEquals": {"k": "soon"}}}}"#,
+        r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "\ud800"}}"#,
     ];
     insta::assert_snapshot!(documents.map(faults).join("\n"));
 }
@@ -74,7 +74,7 @@ fn each_fault_alone() {
 fn what_is_read() {
     let document = Document::parse(
         r#"{"Statement": {"Sid": "One", "Effect": "Deny", "NotAction": "IOT:pub*", "NotResource": ["*"],
-            "PolicyCondition": {"ForAnyValue:StringLike": {"k": ["a", 1, true]}}}}"#,
+            "Condition": {"ForAnyValue:StringLike": {"k": ["a", 1, true]}}}}"#,
     )
     .unwrap();
     assert_eq!(document.version, LanguageVersion::Of2008);
@@ -101,9 +101,9 @@ fn what_is_read() {
 #[test]
 fn variables_are_known() {
     let document = Document::parse(
-        r#"{"LanguageVersion": "2012-10-17", "Statement": [{"Effect": "Allow", "ActionPattern": "iot:Connect",
-            "ResourcePattern": "arn:aws:iot:*:*:client/${iot:ClientId}-${aws:SourceIp}",
-            "PolicyCondition": {"StringLike": {"k": "*${iot:Connection.Thing.ThingName}"}}}]}"#,
+        r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect",
+            "Resource": "arn:aws:iot:*:*:client/${iot:ClientId}-${aws:SourceIp}",
+            "Condition": {"StringLike": {"k": "*${iot:Connection.Thing.ThingName}"}}}]}"#,
     )
     .unwrap();
     let statement = &document.statements[0];

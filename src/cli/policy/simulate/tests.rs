@@ -17,7 +17,7 @@ const CUSTOMER: &str = r#"{
       "Sid": "Connect",
       "Effect": "Allow",
       "Action": "iot:Connect",
-      "Resource": "arn:aws:iot:eu-central-1:111122223333:client/${iot:Connection.ClientThing.ThingName}",
+      "Resource": "arn:aws:iot:eu-central-1:111122223333:client/${iot:Connection.Thing.ThingName}",
       "Condition": {"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}
     },
     {
