@@ -4,7 +4,7 @@
 //! A run is a function of its scenario and seed: the same pair gives the same bytes. Every run ends
 //! with the checks of `invariant`. Nothing here reads a file, a clock or the environment.
 //!
-//! - [`scenario`] is the question, [`file`] its form in YAML;
+//! - [`scenario`] is the question, [`file`](mod@file) its form in YAML;
 //! - [`engine`] is the loop: `wheel` orders clients' events, `population` holds clients,
 //!   `quota` and `function_pool` admit them, `ledger` counts their messages, `bridge_queue`
 //!   is the queue with the bridge's tasks;
