@@ -1,7 +1,9 @@
-//! The two bare limits beside the peers: the AWS SDK's receive-and-delete loop, and the MQTT client's publish loop.
+//! The two bare limits beside the peers: the AWS SDK's receive-and-delete loop, and the MQTT
+//! client's publish loop.
 //!
-//! `bare sqs QUEUE_URL COUNT POLLERS` takes COUNT messages out of a queue and publishes nothing; `bare mqtt PORT COUNT` publishes
-//! COUNT messages of 1 KiB at QoS 1 with 1,000 unacknowledged, and prints rate and CPU time as JSON.
+//! `bare sqs QUEUE_URL COUNT POLLERS` takes COUNT messages out of a queue and publishes nothing;
+//! `bare mqtt PORT COUNT` publishes COUNT messages of 1 KiB at QoS 1 with 1,000 unacknowledged, and
+//! prints rate and CPU time as JSON.
 
 #![allow(
     clippy::unwrap_used,
@@ -62,7 +64,7 @@ async fn sqs(queue: &str, count: usize, pollers: usize) {
         });
     }
     tasks.join_all().await;
-    // Whoever looks on still wants to read what it took.
+    // The measuring process still reads what it took.
     std::future::pending::<()>().await;
 }
 

@@ -1,8 +1,11 @@
-//! Documents for many clients, on as many threads as there are cores: from a token's claims to documents that were read back and asked.
+//! Documents for many clients, on as many threads as there are cores: from a token's claims to
+//! documents that were read back and asked.
 //!
-//! `cargo run --release --example generate -- [CLIENTS] [THREADS]`, by default 100,000 on 2. Each client has a role with one to ten orders of
-//! its own. The generator asks its documents for every permission and a neighbour of each; here they are read once more, every channel
-//! is asked for as a client would hear it, and an order of somebody else is refused. Prints one JSON object; memory is that of the process.
+//! `cargo run --release --example generate -- [CLIENTS] [THREADS]`, by default 100,000 on 2. Each
+//! client has a role with one to ten orders of its own. The generator asks its documents for every
+//! permission and a neighbour of each. Here they are read once more, every channel is asked for as
+//! a client would receive from it, and an order of somebody else is refused. Prints one JSON
+//! object; memory is that of the process.
 
 #![allow(
     clippy::unwrap_used,
@@ -171,7 +174,7 @@ fn one(client: usize, role: &Role, scope: &Scope) -> Made {
     }
 }
 
-/// How much memory the process holds, where Linux says so.
+/// Memory that the process holds, where Linux says so.
 fn resident_kilobytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use tokio::task::LocalSet;
 
-/// Does the work and reports it. Exit status: that of the report, 130 interrupted, 2 it could not be
-/// done.
+/// Does the work and reports it. Exit status: that of the report, 130 interrupted, 2 it could not
+/// be done.
 pub(crate) fn run<T>(
     work: impl Future<Output = anyhow::Result<T>>,
     report: impl FnOnce(T) -> ExitCode,

@@ -1,8 +1,10 @@
-//! One decision on a document of ten channels, as an authorizer hands it out, and reading such a document.
+//! One decision on a document of ten channels, as an authorizer hands it out, and reading such a
+//! document.
 //!
-//! `cargo bench --bench policy`. The document grants Connect to one client, and Subscribe and Receive on ten channels, each named;
-//! requests are about the last of them, so that all are compared. Beside it the same by variables and wildcards, a condition on
-//! the client's address, and ten such documents pooled.
+//! `cargo bench --bench policy`. The document grants Connect to one client, and Subscribe and
+//! Receive on ten channels, each named; requests are about the last of them, so that all are
+//! compared. Beside it the same by variables and wildcards, a condition on the client's address,
+//! and ten such documents pooled.
 
 #![allow(
     missing_docs,

@@ -1,8 +1,9 @@
 //! Decode plus route: one 1 KiB event against 1, 100 and 1,000 routes.
 //!
-//! `cargo bench --bench route`. Beside it, in the same run, what serde_json needs for the same body (only to check that it is
-//! JSON, and to build a tree), so that figures from different machines can be compared as ratios. Three mixes of routes:
-//! `types` (each route another detail-type, one matches), `shared` (all routes ask for the same source and type and differ in a
+//! `cargo bench --bench route`. Beside it, in the same run, the time of serde_json for the same
+//! body (only to check that it is JSON, and to build a tree), so that figures from different
+//! machines can be compared as ratios. Three mixes of routes: `types` (each route another
+//! detail-type, one matches), `shared` (all routes ask for the same source and type and differ in a
 //! detail field, one matches), `scanned` (prefixes only, which no index can look up, one matches).
 
 #![allow(

@@ -1,7 +1,9 @@
-//! What pooled policy documents allow one client: the answer to a broker's questions, by the real evaluator ([`crate::policy`]).
+//! Permissions that pooled policy documents give one client: the answer to a broker's questions, by
+//! the real evaluator ([`crate::policy`]).
 //!
-//! Whose documents they are does not matter here: a custom authorizer's, those attached to a certificate, an IAM user's. All that
-//! concern a client are pooled, and a deny in one of them wins, as AWS has it (IAM user guide, "Policy evaluation logic").
+//! The origin of the documents does not matter here: a custom authorizer's, those attached to a
+//! certificate, an IAM user's. All that concern a client are pooled, and a deny in one of them
+//! wins, as AWS has it (IAM user guide, "Policy evaluation logic").
 
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use crate::policy::scope::{Kind, Scope};
 use crate::policy::told::Policies;
 use crate::port::{Access, Action, Client, Decision, Grounds};
 
-/// The documents of one principal, and what else policies can ask about it.
+/// The documents of one principal, and the other facts that policies can ask for.
 #[derive(Clone, Debug)]
 pub struct Documents {
     /// The role that they were made for.
@@ -24,16 +26,18 @@ pub struct Documents {
     pub policies: Arc<Policies>,
     /// Partition, Region and account of the ARNs that are asked about.
     pub scope: Scope,
-    /// How the client proved who it is, its thing and certificate. Its client id, address and host are added for each connection.
+    /// Proof of the client's identity, its thing and certificate. Its client id, address and host
+    /// are added for each connection.
     pub context: Context,
-    /// Where there are no documents, why: what the client is told instead of "no statement allows it".
+    /// Reason why there are no documents, where there are none: the client receives it instead of
+    /// "no statement allows it".
     pub none: Option<Box<str>>,
 }
 
 /// Generated documents under the names that explanations have for them.
 ///
 /// # Errors
-/// When one of them cannot be read.
+/// One line, where one of them cannot be read.
 pub fn policies(drafts: &[Draft]) -> Result<Policies, &'static str> {
     let mut policies = Policies::default();
     for (index, draft) in drafts.iter().enumerate() {
@@ -84,7 +88,7 @@ impl Access for Documents {
 }
 
 impl Documents {
-    /// What policies may ask of a client, whatever it does.
+    /// Values that policies may ask of a client, whatever it does.
     fn context(&self, client: &Client) -> Context {
         let mut context = self.context.clone();
         context.client_id = Some((&*client.id).into());
@@ -107,7 +111,8 @@ impl Documents {
         }
     }
 
-    /// One line: what was asked, and which statement said no, or came nearest to a yes.
+    /// One line: the question, and the statement that denied it, or that came nearest to allowing
+    /// it.
     fn why(&self, request: &Request<'_>, resource: &str, decision: &evaluate::Decision) -> String {
         let asked = format!("{} on `{resource}`", request.action);
         if let Some(none) = self.none.as_ref()

@@ -1,11 +1,11 @@
-//! Where an MQTT broker listens, as a URL has it: `mqtt://`, `mqtts://`, `ws://`, `wss://`.
+//! Address of an MQTT broker, as a URL has it: `mqtt://`, `mqtts://`, `ws://`, `wss://`.
 
 use std::fmt;
 
 /// An MQTT broker's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broker {
-    /// How to talk to it.
+    /// Transport of the connection.
     pub transport: Transport,
     /// Host name or address.
     pub host: String,
@@ -15,7 +15,7 @@ pub struct Broker {
     pub path: String,
 }
 
-/// How MQTT is carried.
+/// Transports of MQTT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// MQTT over TCP.
@@ -51,18 +51,18 @@ impl Transport {
         }
     }
 
-    /// Whether TLS protects the connection.
+    /// Returns `true` where TLS protects the connection.
     pub fn is_secure(self) -> bool {
         matches!(self, Self::Tls | Self::SecureWebSocket)
     }
 
-    /// Whether MQTT runs inside a WebSocket.
+    /// Returns `true` where MQTT runs inside a WebSocket.
     pub fn is_websocket(self) -> bool {
         matches!(self, Self::WebSocket | Self::SecureWebSocket)
     }
 }
 
-/// Where IoT Core, and most brokers, take WebSockets.
+/// Path at which IoT Core, and most brokers, take WebSockets.
 const WEBSOCKET_PATH: &str = "/mqtt";
 
 impl Broker {
@@ -79,7 +79,7 @@ impl Broker {
             (false, "" | "/") => "",
             (false, _) => return None,
         };
-        // An IPv6 address stands in brackets.
+        // An IPv6 address is in brackets.
         let (host, port) = match address.strip_prefix('[') {
             Some(rest) => rest.split_once(']')?,
             None => address.split_at(address.find(':').unwrap_or(address.len())),

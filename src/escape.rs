@@ -66,8 +66,8 @@ pub fn same_width(c: char) -> char {
     }
 }
 
-/// Whether a terminal shows the character and does nothing else with it. The joiners count as
-/// shown: [`escaped`] looks at their neighbours.
+/// Returns `true` where a terminal shows the character and does nothing else with it. The joiners
+/// count as shown: [`escaped`] looks at their neighbours.
 fn is_shown(c: char) -> bool {
     if c.is_ascii() {
         return !c.is_ascii_control();

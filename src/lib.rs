@@ -41,7 +41,7 @@ pub mod mqtt;
 pub mod port;
 pub mod wire;
 
-// Beside the core: what follows from a configuration, pure as well.
+// Beside the core: parts that follow from a configuration, pure as well.
 pub mod infra;
 pub mod plan;
 pub mod simulation;
@@ -55,7 +55,7 @@ pub mod broker;
 pub mod channel;
 pub mod event;
 
-// Beside them: what every part may use.
+// Beside them: parts that every other part may use.
 pub mod escape;
 pub mod http_server;
 pub mod log_limit;

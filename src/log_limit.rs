@@ -55,8 +55,8 @@ impl<K: Ord> LogLimit<K> {
         Some(std::mem::take(&mut window.suppressed))
     }
 
-    /// Takes the number of lines of all kinds that were not written and that no later line has told
-    /// of.
+    /// Takes the number of lines of all kinds that were not written and that no later line has
+    /// reported.
     pub fn take_suppressed(&self) -> u64 {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         windows

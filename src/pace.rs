@@ -1,8 +1,9 @@
-//! Pacing: what a connection, and all of them together, may send in a second.
+//! Pacing: the rate at which a connection, and all of them together, may send.
 //!
-//! IoT Core discards what exceeds 100 publishes a second on a connection without a word (QUOTA, "Publish requests per second per
-//! connection"), so that keeping below is a matter of correctness. No window of one second ever holds more than the rate: a
-//! bucket's burst and what flows into it within a second together make the rate.
+//! IoT Core silently discards publishes beyond 100 a second on a connection (QUOTA, "Publish
+//! requests per second per connection"), so that keeping below is a matter of correctness. No
+//! window of one second ever holds more than the rate: a bucket's burst and its refill within a
+//! second together make the rate.
 
 pub(crate) mod task_rate;
 
@@ -14,10 +15,11 @@ use tokio::time::{Instant, sleep_until};
 /// The part of a rate that may be sent at once.
 const BURST: f64 = 0.1;
 
-/// The least that a timer tells apart.
+/// The resolution of a timer.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Tokens that flow in steadily, up to a bound. Taking may overdraw it; then it is empty for longer.
+/// Tokens that flow in steadily, up to a bound. Taking may overdraw it; then it is empty for
+/// longer.
 #[derive(Debug)]
 struct Bucket {
     capacity: f64,
@@ -49,13 +51,13 @@ impl Bucket {
         }
     }
 
-    /// When there is something to take.
+    /// Time at which there are tokens to take; `None` when there are enough now.
     fn due(&mut self, now: Instant, least: f64) -> Option<Instant> {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.tokens = (self.tokens + elapsed * self.per_second).min(self.capacity);
         self.at = now;
         let wait = (least - self.tokens) / self.per_second;
-        // Rounded up to what the clock can tell apart: rounding down would ask again at once, for ever.
+        // Rounded up to the clock's resolution: rounding down would ask again at once, for ever.
         (wait > 0.0).then(|| now + Duration::from_secs_f64(wait) + TICK)
     }
 
@@ -81,7 +83,7 @@ pub(crate) async fn turn(mut take: impl FnMut(Instant) -> Option<Instant>) {
     }
 }
 
-/// How much may be sent in a second; `None` where the broker has no such limit.
+/// Limits of sending, by the second; `None` where the broker has no such limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Publishes on one connection.
@@ -106,11 +108,11 @@ impl Default for Limits {
 /// A limit that holds a publication back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// What a connection may send in a second.
+    /// Rate of a connection.
     Connection,
-    /// What the account may send in a second.
+    /// Rate of the account.
     Account,
-    /// What a topic takes at a time.
+    /// Room of a topic.
     Topic,
     /// The broker is away, or slow to acknowledge.
     Broker,
@@ -163,7 +165,7 @@ impl Pace {
         publishes.map_or(f64::INFINITY, |bucket| bucket.tokens)
     }
 
-    /// Takes what one publication of so many bytes costs.
+    /// Takes the tokens that one publication of so many bytes costs.
     pub(crate) fn take(&mut self, bytes: usize) {
         if let Some(bucket) = &mut self.publishes {
             bucket.take(1.0);
@@ -174,7 +176,7 @@ impl Pace {
     }
 }
 
-/// A rate of calls that everybody who makes them shares.
+/// A rate of calls that all callers share.
 #[derive(Debug)]
 pub(crate) struct Rate(Mutex<Bucket>);
 

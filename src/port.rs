@@ -1,7 +1,9 @@
-//! The seams: where events come from, where publications go, who says what a broker's clients may do, and who makes tokens.
+//! The ports: the source of events, the destination of publications, the permissions of a broker's
+//! clients, and the issue of tokens.
 //!
-//! The parts know these traits only; `aws` and `mqtt` implement them and map foreign errors once. Each text says who owes
-//! what. A type that implements one of them passes the contract suite of that port (`tests/`), fakes included.
+//! The parts know these traits only; `aws` and `mqtt` implement them and map foreign errors once.
+//! Each text states the duties of both sides. A type that implements one of them passes the
+//! contract suite of that port (`tests/`), fakes included.
 
 use std::fmt;
 use std::future::Future;
@@ -29,15 +31,16 @@ pub struct Delivery {
     pub body: Bytes,
     /// The right to settle this delivery.
     pub receipt: Receipt,
-    /// When the queue will hand the message out again unless it was settled, or its lease extended, before.
+    /// End of the visibility timeout: the queue hands the message out again then, unless it was
+    /// settled or the timeout was extended before.
     pub lease: Instant,
-    /// When it was sent to the queue, by the queue's clock.
+    /// Time at which it was sent to the queue, by the queue's clock.
     pub sent: Option<Timestamp>,
-    /// How often the queue has handed it out, this time included; 1 for the first time.
+    /// Number of times that the queue has handed it out, this time included; 1 for the first time.
     pub attempt: u32,
     /// The message group (FIFO and fair queues).
     pub group: Option<Arc<str>>,
-    /// The W3C trace context of whoever sent it.
+    /// The W3C trace context of the sender.
     pub traceparent: Option<Box<str>>,
 }
 
@@ -58,12 +61,13 @@ impl fmt::Debug for Delivery {
 pub struct Receipt(Arc<str>);
 
 impl Receipt {
-    /// Wraps what the queue calls a receipt handle.
+    /// Wraps the queue's receipt handle.
     pub fn new(handle: impl Into<Arc<str>>) -> Self {
         Self(handle.into())
     }
 
-    /// The lesser right that others may be given: to say for how long the message stays invisible.
+    /// The lesser right that others may be given: to set the time for which the message stays
+    /// invisible.
     pub fn hold(&self) -> Hold {
         Hold(Arc::clone(&self.0))
     }
@@ -80,7 +84,8 @@ impl fmt::Debug for Receipt {
     }
 }
 
-/// The right to say for how long a received message stays invisible, which ends with the receipt it came from.
+/// The right to set the time for which a received message stays invisible, which ends with the
+/// receipt it came from.
 #[derive(Clone)]
 pub struct Hold(Arc<str>);
 
@@ -97,7 +102,8 @@ impl fmt::Debug for Hold {
     }
 }
 
-/// A delivery on its way to the dead-letter queue: the body unchanged, and why it can never succeed.
+/// A delivery on its way to the dead-letter queue: the body unchanged, and the reason why it can
+/// never succeed.
 #[derive(Debug)]
 pub struct DeadLetter {
     /// The queue's id of the message.
@@ -112,22 +118,22 @@ pub struct DeadLetter {
     pub detail: String,
     /// The route that could not be served, where one is to blame.
     pub route: Option<Box<str>>,
-    /// How often the queue had handed the message out.
+    /// Number of times that the queue had handed the message out.
     pub attempt: u32,
 }
 
 /// The outcome of one entry of a batch: which entry, by its place in the batch, and how it went.
 pub type BatchOutcome = Vec<Result<(), QueueError>>;
 
-/// Where events come from.
+/// The source of events.
 ///
-/// A message is invisible to others from the moment it was received until its lease ends, unless it was deleted before or its
-/// visibility changed. Implementations retry nothing themselves: the daemon decides by [`QueueError`]'s kind. All methods may
-/// be called concurrently.
+/// A message is invisible to others from the moment it was received until its visibility timeout
+/// ends, unless it was deleted before or its visibility changed. Implementations retry nothing
+/// themselves: the daemon decides by [`QueueError`]'s kind. All methods may be called concurrently.
 pub trait Queue: Send + Sync + 'static {
-    /// Waits up to `wait` for messages and takes at most `max` of them (1 to 10), in the queue's order. An empty vector
-    /// means that none came. Cancel safe only in the sense of SQS: messages of a call that was dropped come back when
-    /// their lease ends.
+    /// Waits up to `wait` for messages and takes at most `max` of them (1 to 10), in the queue's
+    /// order. An empty vector means that none came. Cancel safe only in the sense of SQS: messages
+    /// of a call that was dropped come back when their visibility timeout ends.
     fn receive(
         &self,
         max: usize,
@@ -140,12 +146,12 @@ pub trait Queue: Send + Sync + 'static {
         0
     }
 
-    /// Deletes up to ten messages; the outcomes are in the order of `receipts`. A receipt whose lease has ended may be
-    /// refused: the message will come again.
+    /// Deletes up to ten messages; the outcomes are in the order of `receipts`. A receipt whose
+    /// visibility timeout has ended may be refused: the message will come again.
     fn delete(&self, receipts: &[Receipt]) -> impl Future<Output = BatchOutcome> + Send;
 
-    /// Says of up to ten messages when each becomes visible again, counted from now: later than its lease would end to extend
-    /// it, at once (zero) to hand it back.
+    /// Sets for up to ten messages the time until each becomes visible again, counted from now:
+    /// later than the end of its visibility timeout to extend it, at once (zero) to hand it back.
     fn change_visibility(
         &self,
         holds: &[(Hold, Duration)],
@@ -159,40 +165,42 @@ pub trait Queue: Send + Sync + 'static {
     fn describe(&self) -> impl Future<Output = Result<QueueFacts, QueueError>> + Send;
 }
 
-/// What the daemon wants to know of its queue at start.
+/// Facts about the queue that the daemon needs at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueFacts {
-    /// How long a received message stays invisible.
+    /// Time for which a received message stays invisible.
     pub visibility: Duration,
-    /// Whether the queue keeps order within message groups.
+    /// Indicates that the queue keeps order within message groups.
     pub fifo: bool,
-    /// About how many messages wait in it.
+    /// Approximate number of messages that wait in it.
     pub backlog: u64,
-    /// How often a message is handed out before the queue moves it to its own dead-letter queue; `None` without redrive.
+    /// Number of times that a message is handed out before the queue moves it to its own
+    /// dead-letter queue; `None` without redrive.
     pub max_receives: Option<u32>,
 }
 
-/// Why the queue did not do what it was asked, by what the caller does next.
+/// Reason why the queue did not do as asked, by what the caller does next.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// It may work later: throttled, unreachable, a server error.
     #[error("{what}")]
     Transient {
-        /// What was being done, and the service's own words.
+        /// The operation, and the service's own words.
         what: String,
     },
     /// It will not work however often it is tried: no such queue, no permission, bad credentials.
     #[error("{what}")]
     Permanent {
-        /// What was being done, and the service's own words.
+        /// The operation, and the service's own words.
         what: String,
     },
-    /// The receipt is not good any more: the lease ended, or the message is gone. It may come again.
+    /// The receipt is not valid any more: the visibility timeout ended, or the message is gone. It
+    /// may come again.
     #[error("the lease on the message had ended")]
     LeaseLost,
 }
 
-/// Where publications go.
+/// The destination of publications.
 ///
 /// Order: publications to one topic leave in the order in which they were handed over, except those
 /// of a route without order ([`TopicOrder::Unordered`](crate::route::publication::TopicOrder)). An
@@ -209,7 +217,7 @@ pub trait Publisher: Send + Sync + 'static {
     /// how many may. Its place in its topic's order is fixed with this call.
     ///
     /// # Errors
-    /// What can be known before sending, such as a payload above the broker's limit.
+    /// Errors that can be known before sending, such as a payload above the broker's limit.
     fn publish(&self, publication: Publication) -> Result<Self::Pending, PublishError>;
 
     /// Resolves once at least one connection is up: nothing should be received before that. Cancel safe.
@@ -225,27 +233,28 @@ pub trait Publisher: Send + Sync + 'static {
     fn close(&self, deadline: Instant) -> impl Future<Output = ()> + Send;
 }
 
-/// Why a publication was not acknowledged, by what the caller does next.
+/// Reason why a publication was not acknowledged, by what the caller does next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// It may work later: disconnected, throttled, timed out, a server error.
     #[error("{what}")]
     Transient {
-        /// What happened, in the broker's or the client's words.
+        /// The error, in the broker's or the client's words.
         what: String,
     },
     /// It cannot succeed: refused by policy, malformed, too large.
     #[error("{what}")]
     Permanent {
-        /// A word from a closed set for metrics and dead letters, such as `not_authorized` or `too_large`.
+        /// A word from a closed set for metrics and dead-letter messages, such as `not_authorized`
+        /// or `too_large`.
         reason: &'static str,
-        /// What happened, in the broker's or the client's words.
+        /// The error, in the broker's or the client's words.
         what: String,
     },
     /// The broker takes fewer than were sent to it for a while: it may work later, at a lower rate.
     #[error("{what}")]
     Throttled {
-        /// What happened, in the broker's words.
+        /// The error, in the broker's words.
         what: String,
     },
     /// It was not sent: less than a second was left of the time for which it is worth delivering.
@@ -254,7 +263,7 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    /// Refuses what is larger than IoT Core takes, whatever carries it there.
+    /// Refuses a payload that is larger than IoT Core takes, by any transport.
     ///
     /// # Errors
     /// [`PublishError::Permanent`] with the reason `too_large`.
@@ -275,13 +284,13 @@ impl PublishError {
 /// Passwords, tokens and signed addresses are in here: it is never logged.
 #[derive(Clone)]
 pub struct Presented {
-    /// Where it connects from.
+    /// Address that it connects from.
     pub source: SocketAddr,
-    /// What the TLS handshake told.
+    /// Results of the TLS handshake.
     pub tls: Option<PresentedTls>,
     /// The HTTP request, where it comes by WebSocket.
     pub upgrade: Option<PresentedUpgrade>,
-    /// What its CONNECT says; `None` while a WebSocket is being opened.
+    /// Its login in CONNECT; `None` while a WebSocket is being opened.
     pub login: Option<PresentedLogin>,
 }
 
@@ -293,14 +302,14 @@ impl fmt::Debug for Presented {
     }
 }
 
-/// What a TLS handshake told of the client.
+/// Facts about the client from the TLS handshake.
 #[derive(Clone, Default)]
 pub struct PresentedTls {
     /// The host it asked for (SNI).
     pub server_name: Option<String>,
     /// The application protocol that was agreed on (ALPN), such as `mqtt`.
     pub protocol: Option<String>,
-    /// Its certificate as DER, checked as far as the listener was told to.
+    /// Its certificate as DER, checked as far as the listener is configured to.
     pub certificate: Option<Bytes>,
 }
 
@@ -309,13 +318,13 @@ pub struct PresentedTls {
 pub struct PresentedUpgrade {
     /// The path, such as `/mqtt`.
     pub path: String,
-    /// What follows `?`, as it was sent.
+    /// The query, the text after `?`, as it was sent.
     pub query: Option<String>,
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
 }
 
-/// What an MQTT CONNECT says of who it is.
+/// Identification in an MQTT CONNECT.
 #[derive(Clone, Default)]
 pub struct PresentedLogin {
     /// The client id; empty where the broker assigns one.
@@ -326,41 +335,42 @@ pub struct PresentedLogin {
     pub password: Option<Bytes>,
 }
 
-/// Says who a client of a broker is. The broker asks, and does not know who answers.
+/// Identifies the clients of a broker. The broker asks, and does not know which implementation
+/// answers.
 pub trait Authorizer: Send + Sync + 'static {
     /// Decides on what a client presents. Asked when a WebSocket is opened, without a login; again at CONNECT if the answer was
     /// [`Authentication::AtConnect`]; and, with the same, each time an identity is to be refreshed. Cancel safe.
     fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a>;
 }
 
-/// What [`Authorizer::authenticate`] returns: the broker holds authorizers of any kind.
+/// Return type of [`Authorizer::authenticate`]: the broker holds authorizers of any kind.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Authentication, Refusal>> + Send + 'a>>;
 
-/// What an authorizer makes of what a client presents.
+/// Result of an authorizer's decision on a connecting client.
 pub enum Authentication {
     /// It is known.
     Known(Identity),
-    /// It takes the login of its CONNECT to tell. At CONNECT this is a refusal.
+    /// The login of its CONNECT is needed to decide. At CONNECT this is a refusal.
     AtConnect,
 }
 
-/// Who a client is, and what it may do.
+/// Identity of a client, and its permissions.
 #[derive(Clone)]
 pub struct Identity {
     /// The principal, as life-cycle events name it.
     pub principal: Arc<str>,
-    /// What it may do.
+    /// Permissions of the client.
     pub access: Arc<dyn Access>,
-    /// After which time to ask again; an authorizer that then refuses ends the connection.
+    /// Time after which to ask again; an authorizer that then refuses ends the connection.
     pub refresh_after: Option<Duration>,
-    /// After which time the connection ends.
+    /// Time after which the connection ends.
     pub disconnect_after: Option<Duration>,
 }
 
-/// Why an authorizer does not let a client in.
+/// Reason why an authorizer does not let a client in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// What it presents is wrong: an unknown user, a bad token.
+    /// Its credentials are wrong: an unknown user, a bad token.
     #[error("{0}")]
     BadCredentials(String),
     /// It presents nothing that could be decided on: no token at all.
@@ -371,29 +381,30 @@ pub enum Refusal {
     Unavailable(String),
 }
 
-/// What one client may do. Decisions are pure: the same question gets the same answer for as long as this lives, so that who
-/// asks may remember it; other permissions come as another one.
+/// Permissions of one client. Decisions are pure: the same question gets the same answer for as
+/// long as this lives, so that a caller may remember it; other permissions come as another value.
 pub trait Access: Send + Sync + 'static {
     /// Decides on one action of a client.
     fn decide(&self, client: &Client, action: Action<'_>) -> Decision;
 
-    /// What the decisions on a client rest on, for who explains them; `None` where there are no policies.
+    /// The basis of the decisions on a client, for explanations; `None` where there are no
+    /// policies.
     fn grounds(&self, client: &Client) -> Option<Grounds> {
         let _ = client;
         None
     }
 }
 
-/// What decisions on a client rest on.
+/// Basis of the decisions on a client.
 #[derive(Clone, Debug)]
 pub struct Grounds {
     /// The role that its policies were made for.
     pub role: Option<Box<str>>,
     /// Its policies.
     pub policies: Arc<Policies>,
-    /// What the ARNs of its requests begin with.
+    /// Scope of the ARNs of its requests.
     pub scope: Scope,
-    /// What conditions and variables are asked of.
+    /// Values for conditions and variables.
     pub context: Context,
 }
 
@@ -436,22 +447,22 @@ pub trait Issuer: Send + Sync + 'static {
     /// Makes a token for a role with some claims.
     ///
     /// # Errors
-    /// Why there is none, in words: an unknown role, claims that give no grants.
+    /// The reason why there is none, in words: an unknown role, claims that give no grants.
     fn issue(&self, role: &str, claims: &Map<String, Value>) -> Result<Issued, String>;
 }
 
-/// A token, and what its bearer needs to use it.
+/// A token, and the facts that its bearer needs to use it.
 #[derive(Clone)]
 pub struct Issued {
     /// The token.
     pub token: String,
     /// The name under which the authorizer looks for it in the query of a WebSocket's address.
     pub key: String,
-    /// What the client id must begin with.
+    /// Prefix that the client id must have.
     pub principal: String,
-    /// What it may subscribe to: filters, or what they begin with and a `*`.
+    /// Filters that it may subscribe to, or their beginnings and a `*`.
     pub subscribe: Vec<String>,
-    /// What it may publish to.
+    /// Topics that it may publish to, in the same form.
     pub publish: Vec<String>,
 }
 
@@ -475,12 +486,12 @@ pub struct Client {
     pub domain_name: Option<Arc<str>>,
 }
 
-/// What a client is about to do, in the words of IoT policies.
+/// Action that a client is about to take, in the words of IoT policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action<'a> {
     /// `iot:Connect` on its client id.
     Connect {
-        /// Whether it asks for a session that outlives the connection.
+        /// Indicates that it asks for a session that outlives the connection.
         persistent: bool,
         /// The topic of its will.
         will: Option<&'a str>,
@@ -495,11 +506,11 @@ pub enum Action<'a> {
     Receive(&'a str),
 }
 
-/// Whether an action is allowed.
+/// Decision on an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It is.
+    /// It is allowed.
     Allowed,
-    /// It is not; why, in one line for a developer.
+    /// It is denied; the reason, in one line for a developer.
     Denied(Box<str>),
 }

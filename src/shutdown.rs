@@ -1,4 +1,4 @@
-//! How the process ends: the first signal drains, the second stops at once.
+//! End of the process: the first signal drains, the second stops at once.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ enum Phase {
     Stopped,
 }
 
-/// Tells every part of the process how far its end has come. Clones share one state.
+/// State of the process's end, for every part of the process. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct Shutdown(watch::Sender<Phase>);
 
@@ -38,7 +38,7 @@ impl Shutdown {
         });
     }
 
-    /// Whether nothing new may be begun.
+    /// Returns `true` where nothing new may be begun.
     pub fn is_draining(&self) -> bool {
         *self.0.borrow() != Phase::Running
     }
@@ -85,7 +85,7 @@ impl Shutdown {
     /// count once.
     ///
     /// # Errors
-    /// When the operating system does not let signals be listened to.
+    /// The operating system's error, where it does not let signals be listened to.
     pub async fn on_signals(&self) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

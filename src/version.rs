@@ -1,4 +1,4 @@
-//! What this build is: version, commit and features.
+//! Identity of this build: version, commit and features.
 
 /// The version of the package.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,7 +1,7 @@
 //! The direction of imports, and the paths that the documents name.
 //!
-//! The design's map is the architecture: a module may use what stands below it, and this reads every `crate::` path of the
-//! sources to see that it does.
+//! The design's map is the architecture: a module may use the modules below it. These tests read
+//! every `crate::` path of the sources to check that.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Who may use whom. The core is pure, so nothing outside it appears on its right-hand sides.
+/// The modules that each module may use. The core is pure, so nothing outside it appears on its
+/// right-hand sides.
 const MAY_USE: [(&str, &[&str]); 28] = [
     (
         "cli",
@@ -154,7 +155,8 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     ("pace", &["channel"]),
 ];
 
-/// What the core must not touch: the runtime, sockets, the environment, clocks, foreign clients.
+/// Things that the core must not touch: the runtime, sockets, the environment, clocks, foreign
+/// clients.
 const CORE: [&str; 10] = [
     "guard",
     "infra",
@@ -245,7 +247,7 @@ fn used(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// What is wrong with one file's imports.
+/// The faults of one file's imports.
 fn breaches(file: &str, text: &str) -> Vec<String> {
     let module = module(file);
     if matches!(module, "main" | "lib" | "bin") {
@@ -340,8 +342,8 @@ fn named_paths(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// What a person reads is escaped line by line (`src/cli/user_error.rs`, `src/escape.rs`): a text
-/// that holds two lines would let what it quotes begin a third.
+/// Text that a person reads is escaped line by line (`src/cli/user_error.rs`, `src/escape.rs`): a
+/// text that holds two lines would let what it quotes begin a third.
 #[test]
 fn no_message_joins_its_lines() {
     for (file, text) in sources() {

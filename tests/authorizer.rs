@@ -70,7 +70,7 @@ async fn a_function_of_lambda_answers_every_event() {
         assert_eq!(refused["isAuthenticated"], false, "{event}");
         assert_eq!(refused["policyDocuments"], json!([]));
     }
-    // What `eventcast authorizer invoke` prints is the same answer.
+    // `eventcast authorizer invoke` prints the same answer.
     let (status, invoked) = folder.invoke(&[], &event);
     assert_eq!(status, Some(0));
     assert_eq!(invoked["policyDocuments"], admitted["policyDocuments"]);
@@ -128,7 +128,7 @@ async fn a_function_reads_its_configuration_as_the_other_programs_do() {
         let refresh = if variables.len() == 2 { 600 } else { 900 };
         assert_eq!(admitted["refreshAfterInSeconds"], refresh);
     }
-    // What is wrong with it ends the program before it takes an event, with a message in the log.
+    // A fault in it ends the program before it takes an event, with a message in the log.
     for (variables, message) in [
         (vec![], "reading the configuration `eventcast.yaml`"),
         (
@@ -235,7 +235,7 @@ async fn key_sets_come_by_https() {
     assert_eq!(status, Some(0));
 }
 
-/// Nothing but the set at the very address is taken, and the reason is told.
+/// Only the set at the very address is taken, and the answer has the reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn key_sets_that_cannot_be_fetched() {
     let folder = Folder::new("");

@@ -1,5 +1,5 @@
-//! `eventcast dev` before the clients that AWS itself gives to applications: its device SDK, and Amplify in a browser, over TLS with an
-//! authority of the test's own.
+//! `eventcast dev` before the clients that AWS itself gives to applications: its device SDK, and
+//! Amplify in a browser, over TLS with an authority of the test's own.
 
 #![cfg(all(feature = "authorizer", feature = "dev"))]
 #![allow(
@@ -46,13 +46,13 @@ roles:
     publish: ['user:{claims.sub}']
 ";
 
-/// How the device SDK puts clients together, and the ports that they use.
+/// Constructors of the device SDK's clients, and the ports that they use.
 const CUSTOM_WEBSOCKET: (&str, &str) = ("websockets_with_custom_authorizer", "wss");
 const CUSTOM_DIRECT: (&str, &str) = ("direct_with_custom_authorizer", "mqtts");
 const SIGNED: (&str, &str) = ("websockets_with_default_aws_signing", "wss");
 const CERTIFICATE: (&str, &str) = ("mtls_from_path", "mqtts");
 
-/// A platform with TLS, and what its clients need.
+/// A platform with TLS, and the files that its clients need.
 struct Shop {
     dev: Dev,
     authority: Authority,
@@ -65,7 +65,7 @@ impl Shop {
         Self::start(name, SHOP)
     }
 
-    /// Customers hear an order of theirs, and write to themselves.
+    /// Customers receive an order of theirs, and write to themselves.
     fn with_roles(name: &str) -> Self {
         Self::start(name, &format!("{SHOP}{ROLES}"))
     }
@@ -226,7 +226,8 @@ fn hears(shop: &Shop, client: &Lines) {
     assert!(message.contains(&id), "{id}: {message}");
 }
 
-/// All ways in, for a client with a token: what its role grants works from end to end, and nothing else does.
+/// All ways in, for a client with a token: actions that its role grants work from end to end, and
+/// no others.
 fn a_role_is_what_a_client_may_do(version: &str, denied: [&str; 2]) {
     let shop = Shop::with_roles(&format!("roles-{version}"));
     let token = shop.token();
@@ -279,7 +280,7 @@ fn a_role_is_what_a_client_may_do_by_mqtt_3() {
     a_role_is_what_a_client_may_do("mqtt3", ["closed", "closed"]);
 }
 
-/// Where everybody may do everything, a signature or a certificate is enough.
+/// A signature or a certificate is enough where everybody may do everything.
 #[test]
 fn clients_without_a_token_hear_where_there_are_no_roles() {
     let shop = Shop::open("open-sdk");
@@ -298,7 +299,8 @@ fn clients_without_a_token_hear_where_there_are_no_roles() {
     }
 }
 
-/// A certificate that is registered and has a policy, and no token: the policy is what its client may do, with roles or without.
+/// A certificate that is registered and has a policy, and no token: the policy alone decides on its
+/// client's actions, with roles or without.
 #[cfg(feature = "admin")]
 fn the_policies_of_a_certificate_decide(version: &str, denied: [&str; 2]) {
     let arn = "arn:aws:iot:us-east-1:000000000000";
@@ -379,7 +381,7 @@ fn a_forged_token_does_not_let_in() {
     }
 }
 
-/// Who does not know the authority does not speak to the broker: TLS is not for show.
+/// A client that does not know the authority does not speak to the broker: TLS is not for show.
 #[test]
 fn the_device_sdk_wants_the_authority() {
     let shop = Shop::open("authority");

@@ -58,7 +58,7 @@ fn page(dev: &Dev, scenario: &str) -> Command {
     command
 }
 
-/// A page goes through a scenario before a platform; fails with what it missed.
+/// A page goes through a scenario before a platform; fails with the steps that it missed.
 #[track_caller]
 fn browse_with(arguments: &[&str], scenario: &str) {
     let dev = Dev::assembled(&[&["--broker", "general"], arguments].concat());

@@ -1,8 +1,8 @@
 //! Everything at once, with real processes: the daemon killed, the broker killed, the network
 //! between them dark, a queue that answers errors, and a broker that refuses, throttles, repeats,
 //! forgets and hangs up. Nothing may be lost, of a busy topic, of a pipelined one and of one
-//! without order; what comes twice is counted. Message groups keep their order, on a queue that
-//! others wrote.
+//! without order; duplicates are counted. Message groups keep their order, on a queue that others
+//! wrote.
 
 #![allow(
     clippy::unwrap_used,
@@ -40,7 +40,8 @@ use tokio::task::JoinSet;
 
 const TOPICS: usize = 40;
 
-/// The stand-in broker without the rates that a test in a hurry breaks, and with room for what a subscriber does not take at once.
+/// The stand-in broker without the rates that a test in a hurry breaks, and with room for messages
+/// that a subscriber does not take at once.
 const BROKER: [&str; 6] = [
     "--limit=publishes-per-second=off",
     "--limit=bytes-per-second=off",
@@ -50,7 +51,7 @@ const BROKER: [&str; 6] = [
     "--limit=queued-per-session=100000",
 ];
 
-/// What goes wrong with publications in each round: now and then, and the worst once.
+/// Faults of publications in each round: now and then, and the worst once.
 const PUBLISH_FAULTS: [(&str, &str, u64); 6] = [
     ("refuse", r#""rate":0.01"#, 0),
     ("throttle", r#""rate":0.01"#, 0),
@@ -60,7 +61,7 @@ const PUBLISH_FAULTS: [(&str, &str, u64); 6] = [
     ("disconnect", r#""rate":0.01,"times":1"#, 0),
 ];
 
-/// What goes wrong with connecting, once a round, in turn.
+/// Faults of connecting, one a round, in turn.
 const CONNECT_FAULTS: [&str; 4] = ["refuse", "throttle", "disconnect", "delay"];
 
 const CONFIG: &str = r#"
@@ -88,7 +89,7 @@ struct Chaos {
     gate: Gate,
     folder: PathBuf,
     bridge: Option<Child>,
-    /// How often each of the broker's faults has struck.
+    /// Number of times that each of the broker's faults has struck.
     hits: BTreeMap<String, u64>,
 }
 
@@ -130,7 +131,8 @@ impl Chaos {
         self.bridge = Some(bridge.unwrap());
     }
 
-    /// As `kill -9` does, while acknowledgements are under way: what was published but not deleted comes again.
+    /// As `kill -9` does, while acknowledgements are under way: events that were published but not
+    /// deleted come again.
     fn kill_bridge(&mut self) {
         self.gate.hold_answers();
         until("an answer is held back", || self.gate.holds_something());
@@ -141,8 +143,8 @@ impl Chaos {
         self.start_bridge();
     }
 
-    /// The broker ends with what it has not acknowledged. It keeps nothing for a subscriber that is away, so that nothing new
-    /// passes before the subscriber is back.
+    /// The broker ends with unacknowledged messages. It keeps nothing for a subscriber that is
+    /// away, so that nothing new passes before the subscriber is back.
     fn kill_broker(&mut self, subscriber: &Lines, word: &str) {
         self.gate.hold_answers();
         lines::quiet(subscriber);
@@ -168,7 +170,7 @@ impl Chaos {
         }));
     }
 
-    /// All is well again; what struck is counted.
+    /// All is well again; the faults that struck are counted.
     fn stop_faults(&mut self) {
         for fault in self.broker.faults() {
             let name = format!("{} {}", fault["action"], fault["fault"]).replace('"', "");
@@ -177,7 +179,7 @@ impl Chaos {
         self.broker.no_faults();
     }
 
-    /// Every fault has struck: what came through came through all of them.
+    /// Every fault has struck: messages that came through came through all of them.
     fn check_faults(&self) {
         let publish = PUBLISH_FAULTS.map(|(fault, ..)| format!("Publish {fault}"));
         let connect = CONNECT_FAULTS.map(|fault| format!("Connect {fault}"));
@@ -187,7 +189,8 @@ impl Chaos {
         }
     }
 
-    /// Packets vanish for longer than the daemon waits for an acknowledgement; no connection is told of its end.
+    /// Packets vanish for longer than the daemon waits for an acknowledgement; no connection is
+    /// closed.
     fn darken(&self, subscriber: &Lines) {
         let seen = subscriber.count();
         until("the daemon publishes", || subscriber.count() > seen);
@@ -201,8 +204,8 @@ impl Chaos {
         self.gate.open();
     }
 
-    /// Waits until every event has arrived and left the queue. Gives what each topic brought, in the order in which it first
-    /// brought it, and how many came again.
+    /// Waits until every event has arrived and left the queue. Returns the messages of each topic,
+    /// in the order of their first arrival, and the number of duplicates.
     async fn all(
         &self,
         subscriber: &Lines,
@@ -350,7 +353,8 @@ async fn twenty_thousand_events_survive_everything() {
     let sqs = client(&environment).await;
     let events = queue(&sqs, "events", 8).await;
     put(&sqs, &events, 0..EVENTS / 2, false).await;
-    // Every seventh call or so goes wrong in one way or another; deletes also succeed without saying so.
+    // Every seventh call or so goes wrong in one way or another; deletes also succeed without
+    // saying so.
     for (action, fault, rate) in [
         ("ReceiveMessage", "refuse", 0.05),
         ("ReceiveMessage", "throttle", 0.05),
@@ -391,7 +395,8 @@ async fn twenty_thousand_events_survive_everything() {
     );
 }
 
-/// On LocalStack, whose queues others wrote: within a message group nothing overtakes, whatever is killed and whatever the broker does.
+/// On LocalStack, whose queues others wrote: within a message group nothing overtakes, whatever is
+/// killed and whatever the broker does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn message_groups_keep_their_order_through_kills_and_cuts() {
     const EVENTS: usize = 3_000;

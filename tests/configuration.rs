@@ -33,7 +33,7 @@ impl Folder {
         fs::write(self.0.join(name), text).unwrap();
     }
 
-    /// The program in this folder, without variables of the one who runs the tests.
+    /// The program in this folder, without variables of the tests' own environment.
     fn eventcast(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eventcast"));
         command

@@ -1,4 +1,5 @@
-//! The broker of `eventcast dev` as IoT Core: what it does otherwise than MQTT says, its limits, and what policies do to a client.
+//! The broker of `eventcast dev` as IoT Core: its differences from MQTT, its limits, and the
+//! effects of policies on a client.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -65,7 +66,8 @@ async fn what_connack_tells() {
     let connect = v5("a").keep_alive(10).expiry(100_000);
     let (_, told) = client.login(&connect).await;
     let numbers = [
-        // Receive maximum, maximum QoS, maximum packet size, topic aliases, keep-alive, session expiry; no subscription identifiers.
+        // Receive maximum, maximum QoS, maximum packet size, topic aliases, keep-alive, session
+        // expiry; no subscription identifiers.
         (0x21, 100),
         (0x24, 1),
         (0x27, 146 * 1024),
@@ -366,7 +368,7 @@ async fn more_than_the_publishes_a_second_are_discarded() {
     let yes = codes.iter().filter(|code| **code == 0).count();
     assert!((10..=11).contains(&yes), "{codes:?}");
     assert!(codes.contains(&0x97));
-    // MQTT 3 hears nothing.
+    // An MQTT 3 client gets no PUBACK beyond the limit.
     let mut client = Raw::join(running.port, &v3("b")).await;
     for id in 1..=15 {
         client
@@ -509,7 +511,7 @@ async fn publishing_without_permission() {
     // Retained ones ask for more.
     assert_eq!(client.publish_with("ann/x", "x", true, &[]).await, 0x87);
     assert_eq!(client.publish_with("ann/status", "x", true, &[]).await, 0);
-    // With QoS 0 there is no other way to tell.
+    // With QoS 0 there is no other way to report it.
     client.fire("root/x", "x").await;
     client.expect_disconnect(0x87).await;
     for qos in [0, 1] {
@@ -573,7 +575,7 @@ async fn deliveries_ask_for_permission_each() {
     assert_eq!(ann.message().await.payload, "for ann");
     ann.expect_silence().await;
     assert_eq!(running.broker.counts().receive_denied, 2);
-    // What was denied is not in flight for ever.
+    // A denied message is not in flight for ever.
     assert_eq!(running.broker.connection("ann").unwrap().queued, 0);
 }
 
@@ -600,7 +602,7 @@ async fn a_will_is_authorized_when_it_is_left() {
     }
 }
 
-/// The events that a watcher sees, as JSON, without what changes from run to run.
+/// The events that a watcher sees, as JSON, without the parts that change from run to run.
 async fn event(watcher: &mut Raw<tokio::net::TcpStream>) -> (String, serde_json::Value) {
     let message = watcher.message().await;
     let mut event: serde_json::Value = serde_json::from_str(&message.payload).unwrap();

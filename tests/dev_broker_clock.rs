@@ -1,4 +1,5 @@
-//! What time does to clients of the broker of `eventcast dev`. The clock is paused: it moves on when nothing else can happen.
+//! Effects of time on clients of the broker of `eventcast dev`. The clock is paused: it moves on
+//! when nothing else can happen.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -31,7 +32,7 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-/// How long something takes, in whole seconds.
+/// Runs something, and measures its time in whole seconds.
 async fn timed<T>(what: impl Future<Output = T>) -> (u64, T) {
     let begin = Instant::now();
     let result = what.await;
@@ -163,7 +164,7 @@ async fn a_will_waits_for_its_delay() {
             "{delay} {expiry}"
         );
     }
-    // Who comes back in time is not lost; with a clean start it is.
+    // A client that comes back in time is not lost; with a clean start it is.
     sleep(seconds(1)).await;
     drop(paused.join(&lost(10, 100)).await);
     sleep(seconds(5)).await;
@@ -271,7 +272,7 @@ async fn a_hundred_publishes_a_second_both_ways() {
         assert!((50..=51).contains(&said[0]), "in second {second}: {said:?}");
         sleep(seconds(2)).await;
     }
-    // With QoS 0, what exceeds the rate on its way out is discarded as well.
+    // With QoS 0, outgoing messages beyond the rate are discarded as well.
     let mut quiet = paused.join(&v5("quiet")).await;
     assert_eq!(quiet.subscribe_with("u", 0, &[]).await, 0);
     let mut publishers = Vec::new();
@@ -562,7 +563,7 @@ async fn an_identity_is_refreshed_and_ends() {
     bob.publish("t", "3").await;
     ann.expect_silence().await;
     assert_eq!(ann.publish("t", "x").await, 0x87);
-    // Who is not known any more is cut off with the next refresh.
+    // A client that is not known any more is cut off with the next refresh.
     book.forget("ann");
     let (took, got) = timed(patiently(&mut ann, seconds(299))).await;
     assert_eq!((took, got), (299, Got::Disconnect(0x87)));
@@ -597,7 +598,8 @@ async fn who_reads_nothing_holds_nobody_up() {
         assert_eq!(publisher.publish("t", &large).await, 0);
         assert_eq!(other.message().await.payload.len(), 60_000);
     }
-    // What waits for who reads nothing is bounded, and at the end so is the patience.
+    // Messages that wait for a client that reads nothing are bounded, and at the end so is the
+    // patience.
     assert!(paused.broker.connection("stuck").unwrap().queued <= 50);
     assert!(paused.broker.counts().dropped >= 140);
     // One and a half keep-alives, and a while for last words that it does not read either.

@@ -1,5 +1,5 @@
-//! What WebSocket frames do to the broker of `eventcast dev`: they bound no packets, and one that breaks RFC 6455's rules, or MQTT's for
-//! WebSockets (5.0, section 6), ends its connection.
+//! Effects of WebSocket frames on the broker of `eventcast dev`: they bound no packets, and one
+//! that breaks RFC 6455's rules, or MQTT's for WebSockets (5.0, section 6), ends its connection.
 
 #![cfg(feature = "dev")]
 #![allow(

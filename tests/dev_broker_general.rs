@@ -1,4 +1,5 @@
-//! The broker of `eventcast dev` without IoT Core's limits: what MQTT's specifications ask of any broker, with QoS 0 and 1.
+//! The broker of `eventcast dev` without IoT Core's limits: requirements of MQTT's specifications
+//! on any broker, with QoS 0 and 1.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -72,7 +73,7 @@ async fn a_second_connect_and_another_protocol_end_the_connection() {
     connect.name = "hj";
     client.send(&connect.bytes()).await;
     client.expect_end().await;
-    // A version that is not known is told so.
+    // An unknown version is refused by CONNACK.
     let mut client = Raw::open(running.port).await;
     connect.name = "MQTT";
     connect.level = 6;
@@ -91,7 +92,7 @@ async fn retained_messages_come_to_later_subscribers() {
         let bytes = publish(true, topic, "kept", qos, 9, true, &properties);
         publisher.send(&bytes).await;
         if qos == 1 {
-            // Nobody has subscribed, which is told.
+            // Nobody has subscribed, as the reason code says.
             assert_eq!(publisher.next().await, Got::PubAck(9, 0x10));
         }
     }
@@ -105,7 +106,7 @@ async fn retained_messages_come_to_later_subscribers() {
         assert_eq!(message.properties.user(), pairs);
     }
     later.expect_silence().await;
-    // Live ones are not marked as retained, and an empty one takes away what was kept.
+    // Live ones are not marked as retained, and an empty one removes the retained message.
     publisher.publish_with("r/0", "live", true, &[]).await;
     assert!(!later.message().await.retain);
     for topic in ["r/0", "r/1"] {
@@ -158,7 +159,7 @@ async fn a_client_without_an_id_is_given_one() {
         Got::ConnAck { code: 2, .. } => client.expect_end().await,
         other => panic!("{other:?}"),
     }
-    // Who has one is not told another.
+    // A client that has a client id is assigned no other.
     let mut client = Raw::open(running.port).await;
     assert_eq!(client.login(&v5("own")).await.1.text(0x12), None);
 }
@@ -252,7 +253,7 @@ async fn what_was_not_acknowledged_comes_again() {
             assert_eq!((message.id, message.dup), (ids[n], true));
         }
         client.expect_silence().await;
-        // What comes new is none, and has none of the identifiers that were in use.
+        // A new message is no duplicate, and has none of the identifiers that were in use.
         publisher.publish("t", "new").await;
         let message = client.message().await;
         assert!(!message.dup && message.id > ids[2]);
@@ -549,11 +550,11 @@ async fn a_will_is_published_for_who_is_lost() {
         if connect.level == 5 {
             assert_eq!(message.properties.user().len(), 2);
         }
-        // Not for who says goodbye.
+        // No will for a client that sends DISCONNECT.
         Raw::join(running.port, &connect).await.leave().await;
         watcher.expect_silence().await;
     }
-    // But for who says goodbye and asks for it.
+    // A will for a client that sends DISCONNECT and asks for it (reason code 0x04).
     let connect = v5("a").will(will);
     let mut client = Raw::join(running.port, &connect).await;
     client.send(&[0xE0, 1, 4]).await;
@@ -616,7 +617,8 @@ async fn who_says_goodbye_and_comes_back_at_once_leaves_no_will() {
             client = Raw::join(running.port, &connect).await;
             watcher.expect_silence().await;
         }
-        // Who is only taken over leaves it, before anything that the new connection does.
+        // A client that is only taken over leaves its will to be published, before anything that
+        // the new connection does.
         let mut next = Raw::join(running.port, &connect).await;
         next.fire("will", "back").await;
         for payload in ["lost", "back"] {
@@ -654,7 +656,7 @@ async fn a_shared_subscription_gives_each_message_to_one_member() {
     for n in &all {
         assert_eq!(alone.message().await.payload, *n);
     }
-    // Who is gone has no turn.
+    // A client that is gone has no turn.
     members.pop().unwrap().leave().await;
     for n in 0..4 {
         publisher.publish("t/1", &n.to_string()).await;
@@ -709,7 +711,7 @@ async fn malformed_packets_end_the_connection() {
         assert_eq!(got, Got::Disconnect(reason), "{bytes:02x?}");
         client.expect_end().await;
     }
-    // MQTT 3 is not told.
+    // MQTT 3 has no DISCONNECT from the broker.
     let mut client = Raw::join(running.port, &v3("a")).await;
     client.send(&[0xC1, 0]).await;
     client.expect_end().await;

@@ -1,4 +1,5 @@
-//! What is no MQTT, on the broker of `eventcast dev`: it ends the connection that it came on, as the specification has it, and nothing else.
+//! Bytes that are not MQTT, on the broker of `eventcast dev`: they end the connection that they
+//! came on, as the specification has it, and nothing else.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -23,7 +24,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// The broker serves others as if nothing had happened, and nothing is left of those who broke a rule.
+/// The broker serves others as if nothing had happened, and nothing is left of the clients that
+/// broke a rule.
 async fn check_health(running: &Running) {
     running.until(|broker| broker.connections() == 0).await;
     let mut client = Raw::join(running.port, &v5("healthy")).await;
@@ -178,7 +180,8 @@ async fn a_connect_that_is_none_is_not_answered() {
     check_health(&running).await;
 }
 
-/// Packets after CONNECT, by what MQTT 5 is told; `None` where they are no mistake in MQTT 3.
+/// Packets after CONNECT, with the reason code of MQTT 5; `None` where they are no mistake in MQTT
+/// 3.
 fn bad_packets(is_v5: bool) -> Vec<(&'static str, Vec<u8>, u8)> {
     let either = |three: &[u8], five: &[u8]| if is_v5 { five.to_vec() } else { three.to_vec() };
     let ends = [0x20, 0x90, 0xB0, 0xD0].map(|header| ("a broker's packet", vec![header, 0], 0x82));
@@ -310,7 +313,7 @@ fn altered_header(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// What only MQTT 5 can do wrong.
+/// Mistakes that only MQTT 5 can have.
 fn bad_properties() -> Vec<(&'static str, Vec<u8>, u8)> {
     let message = |properties: &[u8]| publish(true, "t", "x", 0, 0, false, properties);
     let twice = |property: &[u8]| message(&[property, property].concat());
@@ -452,7 +455,7 @@ fn session(is_v5: bool) -> Vec<u8> {
     .concat()
 }
 
-/// Says something, hears everything that is answered, and expects the end.
+/// Sends something, reads all answers, and expects the end.
 async fn say(port: u16, bytes: &[u8]) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     // The broker may have closed before it has read all.

@@ -1,5 +1,5 @@
-//! Reserved topics of the dev broker: what clients may publish to and subscribe to, how each version of MQTT is refused, and what
-//! IoT Core leaves out of MQTT beside them.
+//! Reserved topics of the dev broker: topics that clients may publish to and subscribe to, the
+//! refusal in each version of MQTT, and other parts of MQTT that IoT Core leaves out.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -222,7 +222,8 @@ async fn no_local_is_ignored() {
     client.expect_silence().await;
 }
 
-/// Who may not connect is refused as IoT Core refuses it: a policy's no closes an MQTT 3 connection without CONNACK.
+/// A client that may not connect is refused as IoT Core refuses it: a policy's no closes an MQTT 3
+/// connection without CONNACK.
 #[tokio::test]
 async fn a_denied_connect() {
     let grants = ["connect ann*", "publish ann/*", "subscribe *", "receive *"];
@@ -262,7 +263,8 @@ async fn a_denied_connect() {
     assert!(matches!(got, Got::ConnAck { code: 5, .. }), "{got:?}");
 }
 
-/// mosquitto as a bridge asks with a bit in the protocol's level, and then leaves a will on a topic that is reserved.
+/// mosquitto as a bridge asks with a bit in the protocol's level, and then leaves a will on a topic
+/// that is reserved.
 #[tokio::test]
 async fn a_bridge_of_mosquitto() {
     let running = iot_core().await;

@@ -1,5 +1,5 @@
-//! Shared subscriptions of the broker of `eventcast dev`: messages wait for a group whose members are away, and what one member leaves
-//! goes to another.
+//! Shared subscriptions of the broker of `eventcast dev`: messages wait for a group whose members
+//! are away, and messages that one member leaves go to another.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -211,7 +211,7 @@ async fn what_waits_is_bounded() {
 #[tokio::test(start_paused = true)]
 async fn the_queue_is_gone_with_its_last_member() {
     let mut paused = Paused::start(limits());
-    // With the session of who is away.
+    // With the session of an absent member.
     join(&mut paused, &v5("a").dirty().expiry(5))
         .await
         .leave()
@@ -263,7 +263,7 @@ async fn what_a_member_leaves_unacknowledged_goes_to_another() {
             };
             assert_eq!((message.payload, message.dup), (n.to_string(), false));
         }
-        // Without one, before all that comes later, to whoever comes.
+        // Without one, before all that comes later, to the next member that comes.
         other.leave().await;
         publish(&mut paused, 4..6).await;
         let mut third = join(&mut paused, &v3("c")).await;
@@ -303,8 +303,8 @@ async fn who_takes_over_gets_what_was_not_acknowledged() {
     anew.expect_silence().await;
 }
 
-/// Members that come and go while messages are published, some without an acknowledgement: as one session is always kept, everything
-/// comes to somebody.
+/// Members that come and go while messages are published, some without an acknowledgement: as one
+/// session is always kept, everything comes to somebody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_lost_while_members_come_and_go() {
     const MESSAGES: usize = 3_000;
@@ -383,7 +383,8 @@ async fn nothing_is_lost_while_members_come_and_go() {
     assert_eq!(running.broker.counts().dropped, 0, "seed {seed}");
 }
 
-/// A message that is published while a member comes back is not overlooked by both. The worst moment is met by a test in the hub.
+/// A message that is published while a member comes back is not overlooked by both. The worst
+/// moment is met by a test in the hub.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_comes_while_something_is_kept_hears_of_it() {
     let running = start(

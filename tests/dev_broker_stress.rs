@@ -1,4 +1,5 @@
-//! Many clients of the dev broker at once, doing anything in any order: nothing is lost that was promised, and nothing is left over.
+//! Many clients of the dev broker at once, doing anything in any order: nothing is lost that was
+//! promised, and nothing is left over.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -58,7 +59,8 @@ fn connect(random: &mut Rng, id: &str) -> Connect {
     connect
 }
 
-/// One client that keeps coming and going with one of few client ids, so that clients take over from each other.
+/// One client that keeps coming and going with one of few client ids, so that clients take over
+/// from each other.
 async fn wild(port: u16, seed: u64) {
     let mut random = Rng::with_seed(seed);
     for _ in 0..15 {
@@ -144,7 +146,7 @@ async fn nothing_is_lost_and_nothing_is_left() {
     while let Some(done) = tasks.join_next().await {
         done.unwrap();
     }
-    // Those that are still there are told to go, and what is left of them is forgotten.
+    // Clients that are still there are disconnected, and the state that is left of them is dropped.
     running.until(|broker| broker.connections() == 0).await;
     for n in 0..10 {
         let id = format!("wild-{n}");
@@ -161,7 +163,8 @@ async fn nothing_is_lost_and_nothing_is_left() {
     );
 }
 
-/// Retained messages have a bound in bytes; what is there stays, and makes room when it is taken away.
+/// Retained messages have a bound in bytes; stored ones stay, and make room when they are taken
+/// away.
 #[tokio::test]
 async fn retained_messages_have_a_bound() {
     let limits = BrokerLimits {
@@ -190,7 +193,7 @@ async fn retained_messages_have_a_bound() {
         panic!("it is taken");
     };
     assert!(why.contains("the limit retained-bytes is 20000"), "{why}");
-    // As large as what is there; not retained; and after another one is gone.
+    // As large as the stored one; not retained; and after another one is gone.
     assert_eq!(client.publish_with("r/0", &text, true, &[]).await, 0x10);
     assert_eq!(client.publish_with("r/6", &text, false, &[]).await, 0x10);
     let mut seen = running.broker.observe();
@@ -216,7 +219,8 @@ async fn retained_messages_have_a_bound() {
     assert_eq!(running.broker.retained_after("", 10).len(), 4);
 }
 
-/// Clients that are away or do not read hold no more than there is room for, and the others hear everything.
+/// Clients that are away or do not read hold no more than there is room for, and the others receive
+/// everything.
 #[tokio::test]
 async fn queues_have_a_bound_in_bytes() {
     let limits = BrokerLimits {

@@ -1,4 +1,5 @@
-//! How clients reach the broker of `eventcast dev`: WebSocket, TLS, certificates, application protocols; and what its authorizer sees.
+//! Ways to reach the broker of `eventcast dev`: WebSocket, TLS, certificates, application
+//! protocols; and the facts that its authorizer sees.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -106,7 +107,7 @@ async fn websockets_that_are_refused() {
         refused(running.port, "/mqtt?user=eve", Some("mqtt")).await,
     ];
     insta::assert_debug_snapshot!(refusals);
-    // What is no HTTP at all.
+    // A request that is not HTTP at all.
     let mut stream = TcpStream::connect(("127.0.0.1", running.port))
         .await
         .unwrap();
@@ -139,7 +140,7 @@ async fn frames_are_a_stream_of_bytes() {
         arrived.extend(binary(&mut socket).await);
     }
     let seen = book.seen.lock().unwrap().clone();
-    // The address has told: it is not asked again at CONNECT.
+    // The address decided at the upgrade: the authorizer is not asked again at CONNECT.
     assert_eq!(seen.len(), 1);
     let upgrade = seen[0].upgrade.as_ref().unwrap();
     assert_eq!(
@@ -182,7 +183,7 @@ async fn a_login_in_connect_will_do_as_well() {
     assert_eq!(facts.disconnect_reason, Some("CONNECTION_LOST"));
 }
 
-/// A listener with TLS, and what a client needs to reach it.
+/// A listener with TLS, and the settings that a client needs to reach it.
 struct Secure {
     running: Running,
     authority: Authority,
@@ -234,7 +235,8 @@ async fn a_client_certificate_is_shown_to_the_authorizer() {
         let mut client = Raw::new(stream);
         client.login(&connect).await;
         assert_eq!(client.subscribe("t").await, 1);
-        // Who has a certificate is asked for once more when it is in: a change in between would have missed it.
+        // A client with a certificate is authorized once more when it is in: a change in between
+        // would have missed it.
         let times = if name.is_some() { 2 } else { 1 };
         assert_eq!(book.seen.lock().unwrap().len(), times);
         let seen = book.seen.lock().unwrap().last().unwrap().clone();
@@ -251,7 +253,7 @@ async fn a_client_certificate_is_shown_to_the_authorizer() {
     let stranger = Authority::new();
     let config = secure.config(Some((&stranger, "device")), None);
     if let Ok(stream) = secure.dial(config).await {
-        // With TLS 1.3 the client hears of it with its first read.
+        // With TLS 1.3 the client notices with its first read.
         let mut client = Raw::new(stream);
         assert_eq!(client.knock(&connect).await, Got::End);
     }
@@ -274,7 +276,8 @@ async fn a_certificate_can_be_asked_for() {
     Raw::new(stream).login(&connect).await;
 }
 
-/// Browsers give up where they are asked, so who does not say that it has one is not.
+/// Browsers give up where they are asked for a certificate, so that a client that does not announce
+/// one is not asked.
 #[tokio::test]
 async fn a_websocket_port_asks_for_certificates_by_application_protocol() {
     let book = book();

@@ -1,4 +1,5 @@
-//! The dev broker's wire format against the client library's: what one writes the other reads, and no bytes bring it down.
+//! The dev broker's wire format against the client library's: each reads the packets that the other
+//! writes, and no bytes bring the broker down.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -26,7 +27,7 @@ const LEVELS: [ProtocolVersion; 3] = [
     ProtocolVersion::V5,
 ];
 
-/// Reads what the library has written.
+/// Reads bytes that the library has written.
 fn read<'a>(packet: &Packet, bytes: &'a mut BytesMut) -> decode::ClientPacket<'a> {
     packet.write(bytes, None).unwrap();
     let frame = frame(bytes, usize::MAX).unwrap().expect("a packet");
@@ -39,7 +40,7 @@ fn read<'a>(packet: &Packet, bytes: &'a mut BytesMut) -> decode::ClientPacket<'a
     .unwrap()
 }
 
-/// Lets the library read what was written here.
+/// Lets the library read bytes that were written here.
 fn written(mut bytes: BytesMut) -> Packet {
     let packet = Packet::read(&mut bytes, None).unwrap();
     assert!(bytes.is_empty(), "it read all of it");
@@ -281,7 +282,7 @@ proptest! {
         prop_assert_eq!(wishes, filters);
     }
 
-    /// The broker's own packets are what the library takes for them.
+    /// The library reads the broker's own packets as they were meant.
     #[test]
     fn answers(
         id in 1..=u16::MAX,

@@ -1,4 +1,5 @@
-//! The event bus of `eventcast dev`, seen by AWS's own SDKs for Python and Rust and its command line, and held against LocalStack's.
+//! The event bus of `eventcast dev`, seen by AWS's own SDKs for Python and Rust and its command
+//! line, and held against LocalStack's.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +23,7 @@ use aws_sdk_eventbridge::types::{PutEventsRequestEntry, RuleState, Target};
 use dev::Dev;
 use localstack::LocalStack;
 
-/// Runs a program to its end and gives what it printed.
+/// Runs a program to its end, and returns its output.
 #[track_caller]
 fn output(command: &mut Command) -> String {
     let output = command.output().unwrap();
@@ -35,7 +36,7 @@ fn script(part: &str, environment: [(&'static str, String); 5]) -> String {
     output(moto::python("events.py").arg(part).envs(environment))
 }
 
-/// What AWS's service does as LocalStack's does it, this bus does too, answer for answer.
+/// The bus does all that AWS's service and LocalStack do alike, answer for answer.
 #[test]
 fn it_does_as_localstack_does() {
     let ours = script("agreed", Dev::start(&[]).environment());
@@ -49,7 +50,7 @@ fn it_does_as_localstack_does() {
     insta::assert_snapshot!(ours);
 }
 
-/// Where LocalStack is not AWS's equal.
+/// Behaviour of AWS that LocalStack does not have.
 #[test]
 fn boto3_is_content() {
     assert_eq!(script("own", Dev::start(&[]).environment()), "well\n");

@@ -1,4 +1,5 @@
-//! `eventcast dev` as a command: its ports, its flags, and clients that have nothing to do with this project.
+//! `eventcast dev` as a command: its ports, its flags, and clients that have nothing to do with
+//! this project.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -143,7 +144,7 @@ async fn counters_of_what_limits_discarded() {
     }
 }
 
-/// Without limits, and with a broker that ends when it is told to.
+/// Without limits, and with a broker that ends when it is asked to.
 #[tokio::test]
 async fn a_broker_like_others() {
     let mut dev = Dev::start(&["--broker", "general"]);
@@ -193,7 +194,8 @@ async fn mosquittos_clients() {
     }
 }
 
-/// An authority made on the first start is the same on the second, and what mosquitto's client believes.
+/// An authority made on the first start is the same on the second, and mosquitto's client trusts
+/// it.
 #[test]
 fn tls_with_an_authority_of_its_own() {
     let folder = std::env::temp_dir().join(format!("eventcast-tls-{}", std::process::id()));
@@ -301,7 +303,8 @@ fn http_port(dev: &Dev) -> u16 {
     dev.endpoint().rsplit(':').next().unwrap().parse().unwrap()
 }
 
-/// One request for each service on the port; what each answers when it is asked by a program on this machine.
+/// One request for each service on the port, with the status of its answer to a program on this
+/// machine.
 const SERVICES: [(&str, &str, &str, u16); 13] = [
     ("GET /", "", "", 200),
     ("GET /health", "", "", 200),

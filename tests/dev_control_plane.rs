@@ -1,4 +1,5 @@
-//! The IoT control plane of `eventcast dev`: AWS's own SDK in front of it, as in front of moto, and MQTT clients with certificates behind it.
+//! The IoT control plane of `eventcast dev`: AWS's own SDK in front of it, as in front of moto, and
+//! MQTT clients with certificates behind it.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -52,14 +53,14 @@ fn well(environment: [(&'static str, String); 5], place: &str) {
     );
 }
 
-/// One script, two servers: what it asks of dev, moto answers alike.
+/// One script, two servers: moto answers its calls as dev does.
 #[test]
 fn boto3_is_content() {
     well(Dev::start(&[]).environment(), "dev");
     well(Moto::start().environment(), "moto");
 }
 
-/// A broker with TLS, and what its clients and its operator need.
+/// A broker with TLS, and the files and addresses that its clients and its operator need.
 struct Shop {
     dev: Dev,
     authority: Authority,
@@ -176,7 +177,7 @@ fn document(statements: &[(&str, &str)]) -> String {
     json!({"Version": "2012-10-17", "Statement": statements}).to_string()
 }
 
-/// A courier may be itself, hear orders but those of others, and tell its own status.
+/// A courier may be itself, receive orders but those of others, and publish its own status.
 fn courier() -> String {
     document(&[
         ("iot:Connect", "client/courier-*"),
@@ -189,7 +190,8 @@ fn courier() -> String {
     ])
 }
 
-/// What a policy that is attached to a certificate forbids is refused as IoT Core does it, to MQTT 5 and to MQTT 3.1.1.
+/// Actions that a policy attached to a certificate forbids are refused as IoT Core does it, to MQTT
+/// 5 and to MQTT 3.1.1.
 #[tokio::test]
 async fn the_policies_of_a_certificate_decide() {
     let shop = Shop::bare();
@@ -218,7 +220,7 @@ async fn the_policies_of_a_certificate_decide() {
         let mut client = shop.join(&pair, &connect).await;
         assert_eq!(client.subscribe("order/+").await, 1);
         assert_eq!(client.publish("status/courier", "here").await, 0);
-        // What may not be received is dropped, and nothing is said.
+        // A message that may not be received is dropped, without any error.
         shop.publish("order/2", "not for you");
         shop.publish("order/1", "for you");
         assert_eq!(client.message().await.payload, "for you");
@@ -260,7 +262,7 @@ impl Shop {
     }
 }
 
-/// A change is in force once its call was answered, for who is connected as well.
+/// A change is in force once its call was answered, for connected clients as well.
 #[tokio::test]
 async fn changes_reach_live_clients() {
     let shop = Shop::bare();
@@ -335,7 +337,7 @@ async fn changes_reach_live_clients() {
     assert_eq!(shop.knock(&pair, &v5("courier-1")).await, NOT_AUTHORIZED);
 }
 
-/// Who has no use for the registry is not bothered by it, until there is a policy.
+/// A client that does not use the registry is not affected by it, until there is a policy.
 #[tokio::test]
 async fn a_certificate_that_nobody_registered() {
     let shop = Shop::open(Dev::assembled, &["--config", "tests/support/open.yaml"]);
@@ -372,7 +374,8 @@ async fn a_certificate_that_nobody_registered() {
     assert_eq!(inspected["policies"][0]["text"], json!(all), "{inspected}");
 }
 
-/// Keys that were made here, and an authority that nobody was told of: TLS takes what is registered, and nothing else.
+/// Keys that were made here, and an authority that is registered nowhere: TLS takes a certificate
+/// that is registered, and nothing else.
 #[tokio::test]
 async fn a_certificate_that_was_made_here() {
     let shop = Shop::open(Dev::start, &["--without-authority"]);
@@ -416,7 +419,7 @@ async fn a_certificate_that_was_made_here() {
 
     let stranger = shop.authority.issue("stranger", &[]);
     if let Ok(stream) = shop.try_dial(&stranger, None).await {
-        // With TLS 1.3 the client hears of it with its first read.
+        // With TLS 1.3 the client notices with its first read.
         assert_eq!(Raw::new(stream).knock(&v5("lamp")).await, Got::End);
     }
 }
@@ -481,7 +484,8 @@ async fn a_token_beside_a_certificate() {
     assert_eq!(shop.knock(&pair, &with(&format!("{token}x"))).await, 0x86);
 }
 
-/// Faults are asked for by the calls' names: the command goes on where it is throttled, and where an answer is lost.
+/// Faults are asked for by the calls' names: the command goes on where it is throttled, and where
+/// an answer is lost.
 #[test]
 fn faults_of_the_control_plane() {
     let shop = Shop::bare();

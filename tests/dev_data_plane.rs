@@ -1,4 +1,5 @@
-//! The HTTPS data plane of `eventcast dev`: AWS's own SDKs in front of the broker, and MQTT clients behind it.
+//! The HTTPS data plane of `eventcast dev`: AWS's own SDKs in front of the broker, and MQTT clients
+//! behind it.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -31,7 +32,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-/// What IoT Core tells a client whose connection was ended on request.
+/// Reason code for a client whose connection was ended on request.
 const ADMINISTRATIVE_ACTION: u8 = 0x98;
 
 async fn subscriber(dev: &Dev, id: &str, filters: &[&str]) -> Raw<TcpStream> {
@@ -42,7 +43,7 @@ async fn subscriber(dev: &Dev, id: &str, filters: &[&str]) -> Raw<TcpStream> {
     client
 }
 
-/// Every call with boto3, and what a subscriber hears of it.
+/// Every call with boto3, and the messages that a subscriber receives.
 #[tokio::test]
 async fn boto3_is_content() {
     let dev = Dev::start(&["--limit", "connection-calls-per-second=off"]);
@@ -103,7 +104,7 @@ async fn fate(publisher: &DataPlane, publication: Publication) -> Result<(), Pub
     timeout(raw::BOUND, pending).await.unwrap()
 }
 
-/// What the pool of MQTT connections owes the daemon, this publisher owes it too.
+/// This publisher keeps the promises that the pool of MQTT connections makes to the daemon.
 #[tokio::test]
 async fn the_daemons_publisher_keeps_the_order_of_topics() {
     let dev = Dev::start(&["--limit", "publishes-per-second=off"]);
@@ -164,7 +165,8 @@ async fn the_daemons_publisher_knows_what_faults_mean() {
         matches!(throttled, Err(PublishError::Throttled { .. })),
         "{throttled:?}"
     );
-    // Its fate is unknown, so it comes again: once where nothing was done, twice where only the answer was lost.
+    // Its fate is unknown, so it comes again: once where nothing was done, twice where only the
+    // answer was lost.
     for (kind, copies) in [
         ("refuse", 1),
         ("disconnect", 1),

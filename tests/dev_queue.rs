@@ -1,5 +1,5 @@
-//! The queues of `eventcast dev` by SQS's own protocol: messages, from sending to settling, and what
-//! AWS refuses of them. The rules of the store are tested beside it, by a paused clock.
+//! The queues of `eventcast dev` by SQS's own protocol: messages, from sending to settling, and the
+//! requests that AWS refuses. The rules of the store are tested beside it, by a paused clock.
 
 #![allow(
     clippy::unwrap_used,
@@ -265,7 +265,7 @@ fn fifo_queues_take_and_refuse_as_aws_does() {
         let batch = json!({ "QueueUrl": url, "Entries": [good, entry] });
         queues.refused("SendMessageBatch", &batch, VALUE);
     }
-    // A receipt handle whose lease has ended neither deletes nor changes anything.
+    // A receipt handle whose visibility timeout has ended neither deletes nor changes anything.
     let received = queues.receive(&url, &json!({ "VisibilityTimeout": 0 }));
     let asked = json!({ "QueueUrl": url, "ReceiptHandle": received[0]["ReceiptHandle"], "VisibilityTimeout": 5 });
     let told = queues.refused("DeleteMessage", &asked, VALUE);

@@ -1,5 +1,5 @@
-//! The queues of `eventcast dev` by SQS's own protocols: attributes, names, dead-letter queues, lists,
-//! tags, permissions, the older query protocol, and faults on request.
+//! The queues of `eventcast dev` by SQS's own protocols: attributes, names, dead-letter queues,
+//! lists, tags, permissions, the older query protocol, and faults on request.
 
 #![allow(
     clippy::unwrap_used,
@@ -399,7 +399,7 @@ fn the_query_protocol_is_spoken() {
     );
 }
 
-/// A fault that could never strike is refused, with what is meant.
+/// A fault that could never strike is refused, with a suggestion.
 #[test]
 fn faults_are_checked_against_the_actions_that_there_are() {
     let queues = Queues::start();

@@ -1,4 +1,5 @@
-//! Signed addresses of WebSockets at `eventcast dev`: what the daemon's own signer makes is taken, and nothing else.
+//! Signed addresses of WebSockets at `eventcast dev`: addresses that the daemon's own signer makes
+//! are taken, and no others.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -122,7 +123,8 @@ async fn a_signature_beside_tokens() {
     assert_eq!(knock(&dev, &query).await, Ok(0));
     let (status, _) = knock(&dev, &format!("{query}&x=1")).await.unwrap_err();
     assert_eq!(status, 403);
-    // Unsigned, it is the token that is asked for, at the latest in CONNECT; 0x86: bad user name or password.
+    // Unsigned, it is the token that is asked for, at the latest in CONNECT; 0x86: bad user name or
+    // password.
     assert_eq!(knock(&dev, "").await, Ok(0x86));
     let (status, why) = knock(&dev, "token=none").await.unwrap_err();
     assert_eq!(status, 403, "{why}");
@@ -150,7 +152,7 @@ async fn the_policies_of_a_key_decide() {
         answer.unwrap().unwrap().into_data().to_vec()
     };
     assert_eq!(ask(v5("a").bytes()).await[3], 0);
-    // PUBACK: what is allowed has no reason; 0x87: not authorized.
+    // PUBACK: an allowed publish has no reason; 0x87: not authorized.
     let allowed = ask(raw::publish(true, "status", "x", 1, 1, false, &[])).await;
     assert_eq!(allowed, [0x40, 2, 0, 1]);
     let denied = ask(raw::publish(true, "other", "x", 1, 2, false, &[])).await;
@@ -164,7 +166,7 @@ async fn the_policies_of_a_key_decide() {
     assert_eq!(denied.last(), Some(&0x87), "{denied:?}");
 }
 
-/// What is wrong with the policies of keys is told before anything is opened.
+/// Faults of the policies of keys are reported before anything is opened.
 #[test]
 fn policies_that_are_not_right() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-policy.json");

@@ -1,4 +1,5 @@
-//! The broker of `eventcast dev` with the authorizer: clients with tokens may do there what their roles say, and nothing else.
+//! The broker of `eventcast dev` with the authorizer: clients with tokens have the rights of their
+//! roles, and no others.
 
 #![cfg(all(feature = "authorizer", feature = "dev"))]
 #![allow(
@@ -113,7 +114,7 @@ async fn a_role_is_what_a_client_may_do() {
         (own, "on its way".to_owned())
     );
     customer.expect_silence().await;
-    // What it may not do is refused.
+    // Actions that it may not do are refused.
     for filter in [&format!("order/{OTHER}"), "order/+", "#"] {
         let mut customer = Raw::join(running.port, &self::customer(CUSTOMER)).await;
         let answer = customer.subscribe(filter).await;

@@ -1,5 +1,5 @@
-//! `eventcast dlq` against real queues: nothing is consumed by looking, nothing lost by sending back,
-//! and nothing deleted that was not asked for.
+//! `eventcast dlq` against real queues: nothing is consumed by looking, nothing lost by sending
+//! back, and nothing deleted that was not asked for.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -428,8 +428,8 @@ fn what_comes_back_is_reported() {
     assert_eq!(queues.count(), 3);
 }
 
-/// A FIFO queue hands out no more of a group while some are in flight: what was not looked at is
-/// said.
+/// A FIFO queue hands out no more of a group while some are in flight: the command reports that it
+/// has not seen the rest.
 #[test]
 fn message_groups_that_are_not_looked_at_whole() {
     let queues = Queues::on_dev();

@@ -1,11 +1,11 @@
 //! `eventcast doctor` and the policies of `eventcast policy generate --for`: moto checks each call
 //! against them.
 //!
-//! moto's IAM (5.2.5, `moto/iam/access_control.py`) knows the ARNs of queues and none of IoT, and does
-//! not get the signature of DescribeEndpoint right, whose query has a colon; so `tests/ministack.rs`
-//! shows the actions of IoT. A call that takes a batch is an action of its own there
-//! (`sqs:DeleteMessageBatch`), where AWS takes the single one's permission; so the test adds the
-//! batch's name beside the single one's. GetQueueUrl is not called.
+//! moto's IAM (5.2.5, `moto/iam/access_control.py`) knows the ARNs of queues and none of IoT, and
+//! does not get the signature of DescribeEndpoint right, whose query has a colon; so
+//! `tests/ministack.rs` shows the actions of IoT. A call that takes a batch is an action of its own
+//! there (`sqs:DeleteMessageBatch`), where AWS takes the single one's permission; so the test adds
+//! the batch's name beside the single one's. GetQueueUrl is not called.
 
 #![allow(
     clippy::unwrap_used,
@@ -165,8 +165,8 @@ fn what_is_missing_is_reported() {
     }
 }
 
-/// Nothing that needs a signature is tried without a Region or credentials; a broker that needs none
-/// is.
+/// Nothing that needs a signature is tried without a Region or credentials; a broker that needs
+/// none is.
 #[test]
 fn without_region_or_credentials() {
     let platform = Platform::new();
@@ -248,7 +248,7 @@ fn regions_that_do_not_fit() {
         assert_eq!(status, 2, "{errors}");
         assert!(errors.starts_with(expected), "{errors}");
     }
-    // Nothing listens at the endpoint: what fails is the call.
+    // Nothing listens at the endpoint: the call itself fails.
     let overridden = [
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
         ("AWS_ACCESS_KEY_ID", "a"),
@@ -281,8 +281,8 @@ fn regions_that_do_not_fit() {
 type Keys = [(&'static str, String)];
 
 /// Runs `try_it` with the keys of a policy, and with those of the policy less each action of
-/// `needed`, given with the end of the resource: everything works with it, and `try_it` notices
-/// what is gone.
+/// `needed`, given with the end of the resource: everything works with it, and `try_it` notices the
+/// missing action.
 fn each_is_needed(
     platform: &Platform,
     statements: &[Value],
@@ -323,7 +323,7 @@ fn the_bridges_role_is_enough_for_the_doctor() {
         let (status, report, _) = told(command.envs(keys.iter().cloned()).output().unwrap());
         if status == 0 { Ok(()) } else { Err(report) }
     });
-    // Where `doctor --publish` publishes.
+    // The topics to which `doctor --publish` publishes.
     let topics = statements
         .iter()
         .filter(|one| actions(one).contains(&"iot:Publish".to_owned()));
@@ -386,7 +386,7 @@ fn the_daemon_counts_its_tasks_with_its_role() {
     });
 }
 
-/// The road before the queue, and what is wrong with it.
+/// The road before the queue, and its faults.
 #[test]
 fn the_road_before_the_queue() {
     let platform = Platform::new();
@@ -489,7 +489,7 @@ fn the_doctors_role_is_enough_upstream() {
     }
 }
 
-/// Whether everything is looked at by `dlq list`, sent back by `replay` and gone after `purge`.
+/// Everything is listed by `dlq list`, sent back by `replay` and gone after `purge`.
 #[test]
 fn the_roles_of_the_dead_letter_queue() {
     let platform = Platform::new();
@@ -539,8 +539,8 @@ fn the_roles_of_the_dead_letter_queue() {
     }
 }
 
-/// The daemon receives, deletes and dead-letters with the role, and with nothing less. Leases are
-/// extended only while an event takes long: `dlq list` shows that action.
+/// The daemon receives, deletes and dead-letters with the role, and with nothing less. A visibility
+/// timeout is extended only while an event takes long: `dlq list` shows that action.
 #[test]
 fn the_bridges_role_is_enough_for_the_bridge() {
     let platform = Platform::new();
@@ -557,8 +557,8 @@ fn the_bridges_role_is_enough_for_the_bridge() {
     });
 }
 
-/// One life of the daemon: an event that is published, and a body that is dead-lettered. The error is
-/// its log.
+/// One life of the daemon: an event that is published, and a body that is dead-lettered. The error
+/// is its log.
 fn live(platform: &Platform, keys: &Keys, owner: &Keys) -> Result<(), String> {
     let bus = |arguments: &[&str]| {
         let mut command = platform.moto.bus_command(arguments);

@@ -1,5 +1,6 @@
-//! The main job on real software: events put on a bus with AWS's Python SDK, moto's rule and queue, the daemon's own process,
-//! mosquitto, and subscribers that others wrote: mosquitto_sub, and MQTT.js in Chromium.
+//! The main job on real software: events put on a bus with AWS's Python SDK, moto's rule and queue,
+//! the daemon's own process, mosquitto, and subscribers that others wrote: mosquitto_sub, and
+//! MQTT.js in Chromium.
 
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +55,7 @@ impl Platform {
 
     /// `set` are more settings of the daemon, such as `bridge.pollers.max=1`.
     fn start_with(name: &str, config: PathBuf, set: &[&str]) -> Self {
-        // Short enough for what is killed to come again soon.
+        // Short enough for events of a killed daemon to come again soon.
         Self::start_on(name, config, set, "6")
     }
 
@@ -129,7 +130,8 @@ impl Platform {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for the daemon's end and gives its exit status. Its log is JSON, line by line, and has nothing of a payload.
+    /// Waits for the daemon's end and gives its exit status. Its log is JSON, line by line, and has
+    /// nothing of a payload.
     fn ended_bridge(&mut self) -> i32 {
         let status = self.bridge.take().unwrap().wait().unwrap().code().unwrap();
         for line in self.log().lines() {
@@ -176,7 +178,7 @@ impl Drop for Platform {
     }
 }
 
-/// What a run of `bus.py put` says has to arrive.
+/// The events that have to arrive, as a run of `bus.py put` lists them.
 fn expected(text: &str) -> BTreeSet<String> {
     text.lines().map(str::to_owned).collect()
 }
@@ -212,7 +214,8 @@ fn an_event_on_the_bus_reaches_a_browser_and_leaves_the_queue_after_its_acknowle
     until("the page shows the event", || {
         browser.messages().into_iter().collect::<BTreeSet<_>>() == shown
     });
-    // The broker has the messages, but its acknowledgements are held: the event stays. A second would be enough to delete it.
+    // The broker has the messages, but its acknowledgements are held: the event stays. A second
+    // would be enough to delete it.
     until("an answer is held back", || platform.gate.holds_something());
     thread::sleep(Duration::from_secs(1));
     assert_eq!(platform.queued(), 1);
@@ -223,8 +226,9 @@ fn an_event_on_the_bus_reaches_a_browser_and_leaves_the_queue_after_its_acknowle
 
 #[test]
 fn a_thousand_mixed_events_arrive_without_one_missing_or_repeated() {
-    // moto hands a message to two polls that ask at the same moment: only one poll at a time shows that nothing is repeated.
-    // On a busy machine a lease of a few seconds can end before it is extended.
+    // moto hands a message to two polls that ask at the same moment: only one poll at a time shows
+    // that nothing is repeated. On a busy machine a visibility timeout of a few seconds can end
+    // before it is extended.
     let one_poll = ["bridge.pollers.max=1"];
     let mut platform = Platform::start_on("thousand", CONFIG.into(), &one_poll, "120");
     let subscriber = platform.subscriber();
@@ -242,7 +246,8 @@ fn a_thousand_mixed_events_arrive_without_one_missing_or_repeated() {
     assert!(log.contains("\"unrouted\":100"), "{log}");
 }
 
-/// Starts putting events in the background; gives what says which messages must arrive.
+/// Starts putting events in the background; returns the process that lists the messages that must
+/// arrive.
 fn putting(platform: &Platform, count: &str) -> Child {
     let mut command = platform.moto.bus_command(&["put", "0", count]);
     command.stdout(Stdio::piped()).spawn().unwrap()
@@ -284,7 +289,7 @@ fn a_bridge_killed_in_mid_run_loses_nothing() {
 fn a_signal_drains_and_a_second_one_stops_at_once() {
     let mut platform = Platform::start("signals");
     let subscriber = platform.subscriber();
-    // How long after the first signal another follows: GNU `timeout` sends two at once.
+    // Seconds between the first signal and the second: GNU `timeout` sends two at once.
     let seconds = [None, Some(0), Some(2)];
     for (round, second) in seconds.into_iter().enumerate() {
         platform.gate.hold_answers();
@@ -299,7 +304,8 @@ fn a_signal_drains_and_a_second_one_stops_at_once() {
             thread::sleep(Duration::from_secs(seconds));
             platform.signal_bridge();
         }
-        // Drained: what was not acknowledged in time is handed back, and that is a proper end. Stopped: it is not.
+        // Drained: events that were not acknowledged in time are handed back, and that is a proper
+        // end. Stopped: it is not.
         assert_eq!(platform.ended_bridge(), [0, 0, 3][round]);
         assert_eq!(platform.queued(), 1);
         platform.gate.open();
@@ -377,7 +383,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// What `eventcast healthcheck` answers, and what stands at a path.
+/// The answer of `eventcast healthcheck`: its status and its output.
 fn healthcheck(port: u16, arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_eventcast"))
         .args(["healthcheck", "--listen", &format!("0.0.0.0:{port}")])
@@ -404,7 +410,7 @@ fn get(port: u16, path: &str) -> String {
     answer
 }
 
-/// How many messages were published, by all routes together.
+/// Number of messages that were published, by all routes together.
 fn published(metrics: &str) -> usize {
     let counts = metrics
         .lines()
@@ -558,7 +564,8 @@ fn a_broker_killed_in_mid_run_loses_nothing() {
     let subscriber = platform.subscriber();
     let feed = putting(&platform, "300");
     until("some have arrived", || subscriber.messages().len() > 100);
-    // Nothing is published while the subscriber is away: a broker keeps nothing for those who were not there.
+    // Nothing is published while the subscriber is away: a broker keeps nothing for absent
+    // subscribers.
     platform.gate.cut();
     lines::quiet(&subscriber);
     platform.broker.restart();

@@ -1,8 +1,11 @@
-//! Examples that README, the manual, `--help` and the inspector print: each is run as it is printed.
+//! Examples that README, the manual, `--help` and the inspector print: each is run as it is
+//! printed.
 //!
-//! Commands are lines that begin with a program's name in a block of code, or in the text of `--help`. They run in a folder with the
-//! files that they name, beside a running `eventcast dev`, through a shell; only ports are other ones, and what runs for ever gets a
-//! time. A new example is run without a change here; one that cannot be run is listed in `NOT_RUN` with the reason.
+//! Commands are lines that begin with a program's name in a block of code, or in the text of
+//! `--help`. They run in a folder with the files that they name, beside a running `eventcast dev`,
+//! through a shell; only ports are other ones, and a command that runs for ever gets a time. A new
+//! example is run without a change here; one that cannot be run is listed in `NOT_RUN` with the
+//! reason.
 
 #![cfg(all(feature = "admin", feature = "dev"))]
 #![allow(
@@ -137,7 +140,8 @@ fn pages() -> Vec<(String, String)> {
 /// The places that examples talk to.
 struct Platforms {
     shop: Dev,
-    /// With a queue and a dead-letter queue, for the daemon and what looks at its queues.
+    /// With a queue and a dead-letter queue, for the daemon and the commands that look at its
+    /// queues.
     bare: Dev,
     event: String,
     certificate: String,
@@ -180,7 +184,7 @@ impl Platforms {
         }
     }
 
-    /// The command as it is run here: ports, ids, and an end for what has none.
+    /// The command as it is run here: ports, ids, and an end for a command that has none.
     fn adapted(&self, command: &str, platform: &Dev) -> String {
         let address = |scheme: &str| format!("127.0.0.1:{}", platform.port(scheme));
         let endpoint = platform.endpoint().trim_start_matches("http://");
@@ -382,7 +386,8 @@ fn every_command_that_is_printed_runs() {
     );
 }
 
-/// Blocks of YAML with routes or channels are whole configurations, or stand beside a route that this test adds.
+/// Blocks of YAML with routes or channels are whole configurations, or stand beside a route that
+/// this test adds.
 #[test]
 fn every_configuration_that_is_printed_is_right() {
     let mut checked = 0;

@@ -1,4 +1,4 @@
-//! The gateway over the stand-in's broker: sessions and polls, and what becomes of messages when
+//! The gateway over the stand-in's broker: sessions and polls, and the fate of messages when
 //! something breaks.
 
 #![cfg(all(feature = "dev", feature = "gateway"))]

@@ -33,7 +33,7 @@ impl Progress for Unseen {
 fn suite(gateway: &FakeGateway) -> Suite {
     let address = GatewayAddress::parse(&format!("http://127.0.0.1:{}", gateway.port)).unwrap();
     Suite {
-        // The same task by another name: what it answers is what another one must.
+        // The same task by another name: it answers as another one must.
         second: Some(address.clone()),
         address,
         tls: None,
@@ -136,7 +136,7 @@ const FAULTS: [(Fault, &str); 52] = [
 async fn every_fault_is_found_and_named() {
     let found = futures_util::future::join_all(FAULTS.map(|(fault, rule)| async move {
         let gateway = FakeGateway::start(Some(fault)).await;
-        // What every answer must have needs answers to look at.
+        // Demands on every answer need answers to look at.
         let mut only = vec![rule];
         if rule.starts_with("always.") {
             only.extend(["session.created", "poll.at-once", "refusal.path"]);

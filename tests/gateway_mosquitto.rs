@@ -1,8 +1,8 @@
 //! The gateway over a broker that is not ours: mosquitto.
 //!
 //! A session that is taken over is not tried: mosquitto 2.0.11 closes the older connection without
-//! the DISCONNECT that MQTT 5 demands (section 3.1.4, MQTT-3.1.4-3), so that it cannot be told from
-//! a lost one.
+//! the DISCONNECT that MQTT 5 demands (section 3.1.4, MQTT-3.1.4-3), so that it looks the same as a
+//! lost one.
 
 #![cfg(feature = "gateway")]
 

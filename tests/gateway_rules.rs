@@ -285,7 +285,7 @@ async fn the_address_is_what_the_load_balancer_says() {
             .await
             .status
     };
-    // Whatever a client writes before it, the last address is counted.
+    // The last address is counted, whatever a client writes before it.
     let mut statuses = Vec::new();
     for n in 0..11 {
         statuses.push(ask(&format!("10.0.0.{n}, 192.0.2.1")).await);

@@ -1,4 +1,4 @@
-//! The data plane's publisher against a server that answers as it is told.
+//! The data plane's publisher against a server with scripted answers.
 
 #![allow(
     clippy::unwrap_used,

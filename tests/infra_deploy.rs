@@ -44,7 +44,7 @@ const ORDER: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
 
 type Environment = [(&'static str, String); 5];
 
-/// Runs `stacks.py`; the exit status, and what it prints.
+/// Runs `stacks.py`. Returns the exit status, and its output.
 fn try_stacks(environment: &Environment, arguments: &[&str]) -> (bool, String, String) {
     let mut command = python("stacks.py");
     let output = command
@@ -110,7 +110,7 @@ fn put(environment: &Environment, detail_type: &str, order: &str) {
     stacks(environment, &arguments);
 }
 
-/// Deploys all stacks, compares what was made with the manual, and sends events through them.
+/// Deploys all stacks, compares the resources with the manual, and sends events through them.
 fn deployed(stand_in: &str, environment: &Environment) {
     let outputs = stacks(environment, &["deploy", stand_in]);
     let outputs: Value = serde_json::from_str(&outputs).unwrap();
@@ -291,8 +291,8 @@ fn position(commands: &[String], begin: &str) -> usize {
     found.unwrap_or_else(|| panic!("{begin}: {commands:#?}"))
 }
 
-/// The first deployment, word by word. moto has the services that are asked; what it ignores, the
-/// doctor reports.
+/// The first deployment, word by word. moto has the services that are asked; the doctor reports the
+/// parts that moto ignores.
 #[test]
 fn a_new_operator_follows_the_manual() {
     let shell = OperatorShell::open("manual");
@@ -303,7 +303,7 @@ fn a_new_operator_follows_the_manual() {
     let bad: Vec<&str> = out
         .lines()
         .filter(|line| line.starts_with("FAILED ") || line.starts_with("MISSING"))
-        // What moto ignores: policies of queues. What it fails on: a key that a stack made.
+        // moto ignores policies of queues. It fails on a key that a stack made.
         .filter(|line| {
             !line.contains("has no policy") && !line.contains("kms:DescribeKey: HTTP 500")
         })
@@ -320,8 +320,8 @@ fn a_new_operator_follows_the_manual() {
     assert_eq!(stacks(&shell.moto.environment(), &["count", url]), "1");
 }
 
-/// Runbooks, word by word, on what the first deployment has made: both dead-letter queues and the
-/// archive are replayed, the service is stopped and started again, the key is rotated and replaced.
+/// Runbooks, word by word, on the first deployment: both dead-letter queues and the archive are
+/// replayed, the service is stopped and started again, the key is rotated and replaced.
 #[test]
 fn an_operator_follows_the_runbooks() {
     let shell = OperatorShell::open("runbooks");
@@ -345,7 +345,8 @@ fn an_operator_follows_the_runbooks() {
             "targets() { aws application-autoscaling describe-scalable-targets --service-namespace ecs --query \
                 'ScalableTargets[0].[SuspendedState.DynamicScalingOutSuspended,MinCapacity]' --output text; }",
         ),
-        // What moto does not make of the templates, and what a dead-letter queue would have.
+        // Resources of the templates that moto does not make, and messages that a dead-letter queue
+        // would have.
         own(target),
         own(
             "aws sqs send-message --queue-url $(output queues DeadLetterQueueUrl) --message-body '{}' \

@@ -1,4 +1,4 @@
-//! Clients that `eventcast dev` refuses or sends away: what `inspect client` and the log say of them.
+//! Clients that `eventcast dev` refuses or disconnects, in `inspect client` and in the log.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use dev::Dev;
 use raw::{Got, Raw, Will, publish, subscribe, v3, v5};
 
-/// Runs a command against a running `eventcast dev`; its exit status and what it wrote.
+/// Runs a command against a running `eventcast dev`; its exit status and its output.
 fn eventcast(dev: &Dev, arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_eventcast"))
         .args(arguments)
@@ -34,7 +34,7 @@ fn eventcast(dev: &Dev, arguments: &[&str]) -> (i32, String) {
     (status, String::from_utf8(written).unwrap())
 }
 
-/// Asks until the answer has a text: the inspector hears of things a moment after they happen.
+/// Asks until the answer has a text: the inspector gets events a moment after they happen.
 #[track_caller]
 fn until(dev: &Dev, arguments: &[&str], text: &str) -> i32 {
     let begin = Instant::now();
@@ -78,7 +78,8 @@ impl Drop for Open {
     }
 }
 
-/// MQTT.js has its filters in one SUBSCRIBE when it connects again: it is closed, and tries for ever.
+/// MQTT.js has its filters in one SUBSCRIBE when it connects again: it is closed, and tries for
+/// ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_that_closed_a_connection_is_named() {
     let open = Open::start("closed");
@@ -285,7 +286,7 @@ async fn the_log_says_who_is_sent_away_and_not_a_thousand_times() {
     );
     assert!(log.contains(r"tab\n0"), "{log}");
     assert_eq!(log.lines().count(), 10, "{log}");
-    // Who wants no such lines has none.
+    // A log level without such lines has none.
     let logged = Logged::start(Some("warn"));
     let mut client = Raw::open(logged.port).await;
     let long = v5(&"x".repeat(129));

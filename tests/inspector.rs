@@ -1,4 +1,5 @@
-//! The inspector of `eventcast dev` before a real browser, the demo, and the commands that ask it: trace and inspect.
+//! The inspector of `eventcast dev` before a real browser, the demo, and the commands that ask it:
+//! trace and inspect.
 
 #![allow(
     clippy::disallowed_methods,
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 use dev::Dev;
 use serde_json::{Value, json};
 
-/// Lets a person with a browser go through a scenario; fails with what they missed.
+/// Lets a person with a browser go through a scenario; fails with the steps that they missed.
 #[track_caller]
 fn browse(dev: &Dev, scenario: &str) {
     let modules = moto::cache().join("browser").join("node_modules");
@@ -415,7 +416,8 @@ fn pages_of_the_web_are_not_answered() {
     assert_eq!(ask("127.0.0.1", "/_dev/nothing"), 404);
 }
 
-/// An IoT Core data plane that knows one client and one retained message; it answers a few calls, then ends.
+/// An IoT Core data plane that knows one client and one retained message; it answers a few calls,
+/// then ends.
 fn data_plane() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

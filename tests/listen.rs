@@ -1,4 +1,5 @@
-//! `eventcast listen` beside a running `eventcast dev`, and `eventcast dev` when its configuration changes.
+//! `eventcast listen` beside a running `eventcast dev`, and `eventcast dev` when its configuration
+//! changes.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -87,7 +88,7 @@ impl Listening {
         );
     }
 
-    /// Status, standard output, and what is left of standard error.
+    /// Status, standard output, and the rest of standard error.
     fn ended(mut self) -> (i32, String, String) {
         let (mut out, mut errors) = (String::new(), String::new());
         let mut stdout = self.process.stdout.take().unwrap();
@@ -237,7 +238,7 @@ fn what_is_refused_is_explained() {
         "{errors}"
     );
     assert!(errors.contains("order:{claims.orders[*].id}"), "{errors}");
-    // What may be heard is heard, and the rest is named.
+    // Channels that may be received from are, and the rest is named.
     let both = [&role[..], &[&foreign, "announcements", "--duration", "1s"]].concat();
     let (status, _, errors) = run(&dev, &both);
     assert_eq!(status, 0, "{errors}");
@@ -278,7 +279,7 @@ fn questions_that_are_not_right() {
         assert_eq!((status, out.as_str()), (2, ""), "{arguments:?}: {errors}");
         assert!(errors.contains(told), "{arguments:?}: {errors}");
     }
-    // What is quoted ends no line of ours and begins none.
+    // Quoted text ends no line of ours and begins none.
     for forged in [
         &["--role", "x`\nhelp: \u{1b}[31mrun this"][..],
         &["--role", "customer", "x\nhelp: \u{1b}[31mrun this"],
@@ -362,7 +363,7 @@ impl Drop for Configured {
     }
 }
 
-/// Whether an event is heard at a topic by a new client, within some seconds.
+/// Returns `true` where a new client receives an event at a topic, within some seconds.
 fn hears(dev: &Dev, topic: &str) -> bool {
     let end = Instant::now() + Duration::from_secs(20);
     while Instant::now() < end {

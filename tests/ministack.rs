@@ -1,6 +1,6 @@
-//! The platform on ministack, a second opinion beside moto, LocalStack and `eventcast dev`: its bus,
-//! its queue, and its MQTT broker, which checks signatures and policies. What it does otherwise than
-//! `dev` is in docs/broker.md and docs/bus.md.
+//! The platform on ministack, a second opinion beside moto, LocalStack and `eventcast dev`: its
+//! bus, its queue, and its MQTT broker, which checks signatures and policies. Its differences from
+//! `dev` are in docs/broker.md and docs/bus.md.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -234,7 +234,7 @@ async fn events_reach_clients() {
     });
 }
 
-/// What moto's IAM cannot decide: the permissions at the broker are needed, and enough.
+/// A decision that moto's IAM cannot make: the permissions at the broker are needed, and enough.
 #[test]
 fn each_permission_at_the_broker_is_needed() {
     let platform = Platform::new();
@@ -290,7 +290,7 @@ fn each_permission_at_the_broker_is_needed() {
     }
 }
 
-/// Where the two brokers differ, as docs/broker.md has it: `dev` keeps IoT Core's limits.
+/// The differences of the two brokers, as docs/broker.md has them: `dev` keeps IoT Core's limits.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_brokers_differ_where_the_manual_says() {
     let key: Key = [

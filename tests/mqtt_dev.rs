@@ -1,4 +1,5 @@
-//! The MQTT adapter against the broker of `eventcast dev`: the same as against mosquitto, and what only IoT Core does.
+//! The MQTT adapter against the broker of `eventcast dev`: the same as against mosquitto, and
+//! behaviour that only IoT Core has.
 
 #![cfg(feature = "dev")]
 #![allow(
@@ -37,7 +38,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 const BOUND: Duration = Duration::from_secs(30);
 
-/// IoT Core's behaviour without what it limits by the second.
+/// IoT Core's behaviour without its limits by the second.
 async fn unlimited() -> Running {
     let limits = BrokerLimits {
         bytes_per_second: None,
@@ -81,7 +82,8 @@ async fn too_large_a_payload_is_not_sent() {
     contract::sends_nothing_too_large(running.port).await;
 }
 
-/// A pool that keeps to IoT Core's limits never has a message discarded by a broker that enforces them.
+/// A pool that keeps to IoT Core's limits never has a message discarded by a broker that enforces
+/// them.
 #[tokio::test]
 async fn a_pool_within_the_limits_loses_nothing() {
     let running = start(
@@ -114,7 +116,8 @@ async fn a_pool_within_the_limits_loses_nothing() {
 }
 
 /// A network before a broker's port, which stalls for 1 s of each 1.8 s and then lets through at
-/// once what came meanwhile, as TCP does after a loss. The connections end with the returned tasks.
+/// once the bytes that came meanwhile, as TCP does after a loss. The connections end with the
+/// returned tasks.
 async fn stalling(broker: u16) -> (u16, JoinSet<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -147,7 +150,8 @@ async fn stalling(broker: u16) -> (u16, JoinSet<()>) {
     (port, tasks)
 }
 
-/// What was sent within the limit can arrive at once. The broker counts what arrives.
+/// Messages that were sent within the limit can arrive at once. The broker counts the messages that
+/// arrive.
 #[tokio::test]
 async fn a_network_that_stalls_makes_no_second_too_full() {
     let running = start(

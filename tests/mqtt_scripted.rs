@@ -1,5 +1,5 @@
-//! The MQTT adapter against a broker that misbehaves on command: what any replacement of the client
-//! library must pass.
+//! The MQTT adapter against a broker that misbehaves on command. Any replacement of the client
+//! library must pass these tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ use publications::publication;
 use scripted_broker::{PING, Published, ScriptedBroker, Session};
 use tokio::time::{Instant, timeout};
 
-/// What mosquitto and the scripted broker limit.
+/// The limits of mosquitto and the scripted broker: none.
 const NO_LIMITS: Limits = Limits {
     publishes: None,
     bytes: None,
@@ -105,8 +105,8 @@ async fn shuffled_acknowledgements_reach_their_own_publications() {
     }
 }
 
-/// Answers are told apart by counting what was sent: what is sent without acknowledgement counts as
-/// well.
+/// Each answer is matched by counting the messages that were sent: those without acknowledgement
+/// count as well.
 #[tokio::test]
 async fn both_qualities_of_service_find_their_answers() {
     let (_broker, pool, mut session) = connected(&[]).await;
@@ -395,7 +395,7 @@ async fn a_connection_keeps_its_pace() {
             session.acknowledge(published.id, 0).await;
         }
     }
-    // What lies 20 apart lies a second apart, less what the way here may compress.
+    // Messages 20 apart are a second apart, less the time that the way here may compress.
     for (before, after) in sent.iter().zip(&sent[20..]) {
         assert!(*after - *before > Duration::from_millis(900));
     }
@@ -410,7 +410,7 @@ async fn the_pool_grows_while_publications_wait_and_a_topic_keeps_its_order() {
         ..settings(&broker)
     }));
     let mut first = broker.accept(&[]).await;
-    // Each of forty topics twice, the second time retained, which tells them apart.
+    // Each of forty topics twice, the second time retained, which distinguishes them.
     let mut publishing = tokio::task::JoinSet::new();
     let publisher = Arc::clone(&pool);
     publishing.spawn(async move {
@@ -446,7 +446,7 @@ async fn the_pool_grows_while_publications_wait_and_a_topic_keeps_its_order() {
     }
 }
 
-/// Waits until the pool has told why it cannot connect.
+/// Waits until the pool has reported why it cannot connect.
 async fn not_connected(pool: &Pool) -> String {
     let told = async {
         loop {

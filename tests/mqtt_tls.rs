@@ -1,4 +1,5 @@
-//! The ways to a broker: TLS with a local authority, mutual TLS, WebSocket, and the signed WebSocket of IoT Core, against mosquitto.
+//! The ways to a broker: TLS with a local authority, mutual TLS, WebSocket, and the signed
+//! WebSocket of IoT Core, against mosquitto.
 
 #![allow(
     clippy::unwrap_used,
@@ -86,7 +87,7 @@ async fn publishes(pool: &Pool) {
     }
 }
 
-/// Why a pool never becomes ready.
+/// Reason why a pool never becomes ready.
 async fn refused(pool: &Pool) -> String {
     let end = Instant::now() + BOUND;
     loop {
@@ -137,7 +138,7 @@ async fn a_websocket_over_tls() {
     assert!(told.contains("invalid peer certificate"), "{told}");
 }
 
-/// Listens before a broker's WebSocket and notes what each upgrade asked for.
+/// Listens before a broker's WebSocket and notes the request of each upgrade.
 struct Front {
     port: u16,
     asked: Arc<Mutex<Vec<Vec<String>>>>,

@@ -46,7 +46,7 @@ const EVENTS: usize = 600;
 const BOUND: Duration = Duration::from_secs(60);
 
 /// A standard queue's order, as far as it has one: answers of several polls come in any order, and
-/// what is beyond a topic's share goes back.
+/// events beyond a topic's share go back.
 const ONE_POLL: &str = "  pollers: { max: 1 }\n  in_flight: 5000\n";
 
 /// A message that came: when, its topic's number, its own.
@@ -60,7 +60,7 @@ struct Platform {
     queue: String,
     folder: PathBuf,
     daemon: Option<Daemon>,
-    /// Where the daemon serves its metrics.
+    /// Port where the daemon serves its metrics.
     listen: u16,
     heard: Arc<Mutex<Vec<Heard>>>,
     subscribers: JoinSet<()>,
@@ -370,7 +370,7 @@ async fn a_call_that_hangs_keeps_its_topic_for_a_bounded_time() {
     assert_eq!(platform.metric("eventcast_leases_lost_total"), 0);
 }
 
-/// What was done without an answer comes twice, and nothing overtakes it where order is strict.
+/// A publication whose answer is lost comes twice, and nothing overtakes it where order is strict.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_lost_double_and_lose_nothing() {
     for (queue, bridge) in [("deaf.fifo", ""), ("deaf", "  publish_timeout: 5s\n")] {

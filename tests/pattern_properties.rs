@@ -1,8 +1,9 @@
 //! The matcher against a slow and obvious one, and many patterns together against each alone.
 //!
-//! The reference flattens the event into a list of leaves and tries every choice of one leaf a field, without index, trie or
-//! backtracking. It knows exact values, `prefix`, `anything-but`, `exists` and `numeric`, which meet every way through the
-//! matcher; what each operator means by itself is held to AWS's verdicts elsewhere.
+//! The reference flattens the event into a list of leaves and tries every choice of one leaf a
+//! field, without index, trie or backtracking. It knows exact values, `prefix`, `anything-but`,
+//! `exists` and `numeric`, which meet every way through the matcher; the meaning of each operator
+//! by itself is held to AWS's verdicts elsewhere.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +22,8 @@ use eventcast::event::scan::scan;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-/// A leaf of an event: its dotted path, its value, and the array elements it came from, by the arrays' places.
+/// A leaf of an event: its dotted path, its value, and the array elements it came from, by the
+/// arrays' places.
 #[derive(Clone, Debug)]
 struct Leaf {
     path: String,
@@ -29,7 +31,7 @@ struct Leaf {
     elements: BTreeMap<String, usize>,
 }
 
-/// `place` tells arrays apart; `elements` are those that bind.
+/// `place` distinguishes arrays; `elements` are those that bind.
 fn flatten(
     value: &Value,
     path: &str,
@@ -211,7 +213,7 @@ proptest! {
         prop_assert_eq!(matching(&patterns, &event), alone);
     }
 
-    /// Whatever the text, reading it ends, with a pattern or with an error that has a place in the text.
+    /// Reading any text ends, with a pattern or with an error that has a place in the text.
     #[test]
     fn reading_never_panics(text in r#"(\{|\}|\[|\]|:|,|"a"|"\$or"|"prefix"|"numeric"|"anything-but"|"cidr"|"=|<|[0-9.e-]{1,5}|null|true| |\n|"\*\*"){0,40}"#) {
         if let Err(error) = Pattern::parse(&text) {

@@ -1,4 +1,5 @@
-//! The example roles of `policies/`: their tests pass, their golden documents are what is generated today, and nothing is found in them.
+//! The example roles of `policies/`: their tests pass, their golden documents equal those generated
+//! today, and the lints find nothing in them.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +13,7 @@ use std::process::Command;
 
 const PLACE: [&str; 4] = ["--region", "eu-central-1", "--account", "123456789012"];
 
-/// What each golden file is generated from.
+/// The arguments that each golden file is generated from.
 const GOLDEN: [(&str, &[&str]); 5] = [
     (
         "customer",

@@ -1,4 +1,5 @@
-//! `eventcast policy apply`, `revoke` and `show` against a server that answers as it is told: refusals, throttling, pages, connections.
+//! `eventcast policy apply`, `revoke` and `show` against a server with scripted answers: refusals,
+//! throttling, pages, connections.
 
 #![cfg(feature = "admin")]
 #![allow(
@@ -321,7 +322,7 @@ fn live_connections_are_ended() {
             "DELETE /connections/courier-18?cleanSession=true&preventWillMessage=true"
         ]
     );
-    // Whoever may not end connections is told what to grant.
+    // Without the right to end connections, the message says what to grant.
     let server = Scripted::start(&[(403, "ForbiddenException", "{}")]);
     let (status, _, errors) = scripted(&server, &["revoke", "--disconnect", "c"]);
     assert_eq!(status, 3);

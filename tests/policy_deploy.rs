@@ -1,5 +1,6 @@
-//! `eventcast policy apply`, `revoke` and `show` against moto's control plane, looked at with boto3; and against that of `eventcast dev`,
-//! where another crate (`tests/policy_deploy_dev.rs`) has this file as a module.
+//! `eventcast policy apply`, `revoke` and `show` against moto's control plane, looked at with
+//! boto3; and against that of `eventcast dev`, where another crate (`tests/policy_deploy_dev.rs`)
+//! has this file as a module.
 
 #![cfg(feature = "admin")]
 #![allow(
@@ -29,12 +30,12 @@ use deploy::{document, eventcast, folder, told};
 use moto::Moto;
 use serde_json::{Value, json};
 
-/// Whether this is the crate that tries `eventcast dev`.
+/// Returns `true` in the crate that tries `eventcast dev`.
 fn is_on_dev() -> bool {
     env!("CARGO_CRATE_NAME") == "policy_deploy_dev"
 }
 
-/// Whose the policies are.
+/// Account that has the policies.
 fn account() -> &'static str {
     if is_on_dev() {
         "000000000000"
@@ -88,7 +89,8 @@ impl Plane {
         }
     }
 
-    /// A certificate, a thing group and a Cognito identity; on dev, which has none of these, another thing group.
+    /// A certificate, a thing group and a Cognito identity; on dev, which has none of these,
+    /// another thing group.
     fn targets(&self) -> [String; 3] {
         let third = if is_on_dev() { "group" } else { "cognito" };
         let out = self.python(&["setup", third]);
@@ -389,7 +391,7 @@ fn lists_are_applied_and_bad_lines_told() {
         assert_eq!(state["courier"]["targets"], json!([group]));
         assert_eq!(state["customer"]["document"], document("customer"));
         let (status, out, errors) = plane.run(&["revoke", "--from", &list, "--delete"]);
-        // The target that is none and the name that is none are told here as well.
+        // The text that is no target and the one that is no name are reported here as well.
         assert_eq!(status, 3, "{out}{errors}");
         assert_eq!(plane.state(), json!({}));
     }
@@ -432,7 +434,7 @@ fn a_rerun_with_a_journal_spends_no_call_on_what_is_done() {
     let report = plane.report(&apply);
     assert_eq!(report["calls"], json!({"GetCallerIdentity": 1}));
     assert_eq!(report["counts"], json!({"skipped": 20}));
-    // What is asked for otherwise is looked at again.
+    // A changed request is looked at again.
     plane.write("p.json", &document("b"));
     let report = plane.report(&apply);
     assert_eq!(report["counts"], json!({"updated": 20}));
@@ -493,7 +495,7 @@ fn an_interruption_is_gone_on_from() {
         report["counts"]["not_tried"].as_u64().unwrap(),
         100 - created
     );
-    // What was begun was finished, and is in the journal.
+    // Every policy that was begun was finished, and is in the journal.
     assert!(created < 100, "it was not interrupted");
     assert_eq!(plane.state().as_object().unwrap().len() as u64, created);
     assert_eq!(lines() as u64, created + 1);

@@ -1,5 +1,5 @@
-//! Generated documents allow exactly what was granted: the evaluator's verdicts, over the neighbours of every grant, against a few lines
-//! that say what a grant means.
+//! Generated documents allow exactly the granted actions: the evaluator's verdicts, over the
+//! neighbours of every grant, against a few lines that say what a grant means.
 
 #![allow(
     clippy::unwrap_used,
@@ -116,7 +116,8 @@ fn cases() -> impl Strategy<Value = Case> {
         )
 }
 
-/// Whether a filter fits a name when each of its wildcards may span levels, as `*` of policies does.
+/// Returns `true` where a filter fits a name when each of its wildcards may span levels, as `*` of
+/// policies does.
 fn spans(levels: &[&str], name: &str) -> bool {
     let Some((level, rest)) = levels.split_first() else {
         return false;
@@ -132,7 +133,7 @@ fn spans(levels: &[&str], name: &str) -> bool {
         })
 }
 
-/// Whether grants allow a request: what is meant, said directly.
+/// Returns `true` where grants allow a request: their meaning, written directly.
 fn granted(grants: &Grants, action: &str, kind: &str, name: &str) -> bool {
     let principal = grants.principal.as_str();
     let topic = |reach: &Reach| match reach {
@@ -281,7 +282,8 @@ proptest! {
         }
     }
 
-    /// What a client can get at, by any filter it may subscribe to, is what was granted, in MQTT's own sense of it.
+    /// A client can get at exactly the topics that were granted, by any filter that it may
+    /// subscribe to, in MQTT's own sense of it.
     #[test]
     fn what_arrives_is_what_was_granted(case in cases()) {
         let grants = case.grants();

@@ -1,4 +1,5 @@
-//! A second opinion on generated documents: parliament, which knows the actions of AWS and their resources from AWS's own tables.
+//! A second opinion on generated documents: parliament, which knows the actions of AWS and their
+//! resources from AWS's own tables.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +21,7 @@ use eventcast::policy::grant::Grants;
 use eventcast::policy::scope::Scope;
 use serde_json::{Value, json};
 
-/// What parliament finds in each document.
+/// Findings of parliament in each document.
 fn findings(documents: &[String]) -> Vec<Vec<(String, String)>> {
     let python = moto::cache().join("parliament/bin/python");
     let script = concat!(
@@ -87,7 +88,8 @@ fn uuid(n: usize) -> String {
     format!("{n:08x}-4f0b-4d3e-9f51-6a4f0c6c2a11")
 }
 
-/// Every role in every form that has room, with few and many channels, in each partition; and the daemon's own policies.
+/// Every role in every form that has room, with few and many channels, in each partition; and the
+/// daemon's own policies.
 fn generated() -> Vec<String> {
     let mut all = Vec::new();
     for region in ["eu-central-1", "cn-north-1", "us-gov-west-1"] {
@@ -139,7 +141,8 @@ fn parliament_finds_nothing_in_generated_documents() {
     }
 }
 
-/// That it finds nothing means something: it does find what is planted in the same documents.
+/// The linter parliament finds faults that are planted in the same documents, so that the absence
+/// of findings means something.
 #[test]
 fn parliament_finds_planted_faults() {
     let sound = generated()

@@ -1,8 +1,9 @@
 //! The policy evaluator against a slow and obvious one.
 //!
-//! The reference works on the JSON as it is: it replaces variables in the text by copying, matches globs by recursion over
-//! characters, splits ARNs into vectors, and asks conditions by their names. It knows the text operators with all quantifiers;
-//! what the other operators mean by themselves is tested beside them.
+//! The reference works on the JSON as it is: it replaces variables in the text by copying, matches
+//! globs by recursion over characters, splits ARNs into vectors, and asks conditions by their
+//! names. It knows the text operators with all quantifiers; the meaning of the other operators by
+//! themselves is tested beside them.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +24,7 @@ use eventcast::policy::simulate::Simulation;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// What a request knows: values by key, in lower case.
+/// Facts of a request: values by key, in lower case.
 type Facts = BTreeMap<String, Vec<String>>;
 
 /// A character of a pattern after variables were replaced.
@@ -372,7 +373,7 @@ fn small_filters() -> Vec<String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Whether a topic can be heard, against trying every filter there is.
+    /// The answer for receiving from a topic agrees with a trial of every filter there is.
     #[test]
     fn hearing_agrees(
         allowed in prop::collection::vec(resource_name(), 1..4),
@@ -471,7 +472,8 @@ proptest! {
         let decision = decide(&documents, &request);
         prop_assert_eq!(decision.verdict.as_str(), reference(&policies, action, &topic, &facts));
 
-        // The statements that are named are those that apply, and no other statement would change the verdict.
+        // The statements that are named are those that apply, and no other statement would change
+        // the verdict.
         for at in &decision.statements {
             let statement = &policies[at.document]["Statement"][at.statement];
             prop_assert!(applies(statement, action, &topic, &facts));

@@ -1,6 +1,6 @@
 //! Real proxies from Debian in front of `eventcast dev`, with their default configuration and with
-//! the one that `docs/proxies.md` recommends: what streams, polls and WebSockets come through, and
-//! what becomes of them.
+//! the one that `docs/proxies.md` recommends: the streams, polls and WebSockets that come through,
+//! and the effects of the proxy on them.
 
 #![cfg(all(feature = "dev", feature = "gateway"))]
 #![allow(
@@ -125,7 +125,7 @@ fn websocket(port: u16) -> Result<TcpStream, u16> {
     Ok(stream)
 }
 
-/// What WebSockets need is there by default in haproxy and caddy alone.
+/// haproxy and caddy alone support WebSockets by default.
 #[test]
 fn websockets_come_through() {
     let dev = Dev::start(&[]);
@@ -188,8 +188,8 @@ fn polls_come_through() {
     });
 }
 
-/// Streams need nothing of a proxy but that it passes on what comes; lighttpd holds answers back
-/// until their end by default.
+/// Streams need nothing of a proxy but that it passes on bytes as they come; lighttpd holds answers
+/// back until their end by default.
 #[test]
 fn streams_come_through() {
     each(&Kind::ALL, |kind| {
@@ -241,8 +241,8 @@ fn customer(dev: &Dev) -> (String, String) {
     (minted["token"].as_str().unwrap().into(), topic.into())
 }
 
-/// A proxy that is less patient than a poll gives it up, or cuts it: the same cursor returns what
-/// came meanwhile.
+/// A proxy that is less patient than a poll gives it up, or cuts it: the same cursor returns
+/// messages that came meanwhile.
 #[test]
 fn polls_that_proxies_give_up_lose_nothing() {
     each(&Kind::ALL, |kind| {
@@ -306,8 +306,8 @@ fn until(stream: &mut TcpStream, words: Option<&str>) -> String {
     }
 }
 
-/// A stream that a proxy cuts, or that it holds back, has confirmed nothing: the same cursor returns
-/// what was written on it.
+/// A stream that a proxy cuts, or that it holds back, has confirmed nothing: the same cursor
+/// returns messages that were written on it.
 #[test]
 fn streams_that_proxies_cut_lose_nothing() {
     each(&Kind::ALL, |kind| {

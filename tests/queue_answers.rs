@@ -25,8 +25,8 @@ use tokio::task::JoinSet;
 
 type Answers = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
-/// A queue that answers each action with what a test has set; its settings are those of a queue
-/// with defaults.
+/// A queue that answers each action with bytes that a test has set; its settings are those of a
+/// queue with defaults.
 struct Answering {
     answers: Answers,
     sqs: Sqs,
@@ -84,7 +84,7 @@ fn letter(number: usize) -> DeadLetter {
     }
 }
 
-/// `+` for success, `-` for what may be tried again.
+/// `+` for success, `-` for a failure that may be tried again.
 fn told(outcomes: &BatchOutcome) -> String {
     let letters = outcomes.iter().map(|outcome| match outcome {
         Ok(()) => '+',
@@ -97,7 +97,7 @@ fn told(outcomes: &BatchOutcome) -> String {
 #[tokio::test]
 async fn what_an_answer_does_not_name_as_successful_has_failed() {
     let queue = Answering::start().await;
-    // Each list by the ids that it names, and what three entries have come to.
+    // Each list by the ids that it names, and the outcomes of three entries.
     let cases: [(&[&str], &[&str], &str); 7] = [
         (&["0", "1", "2"], &[], "+++"),
         (&["0", "2"], &["1"], "+-+"),
@@ -171,7 +171,7 @@ async fn messages_that_cannot_be_worked_on_are_counted_and_leave_the_others_alon
         assert_eq!(ids, wanted, "{number}");
         assert_eq!(queue.sqs.unusable(), number as u64 + 1);
     }
-    // What is no answer of a queue is an error, which quotes nothing of it.
+    // A text that is no answer of a queue is an error, which quotes nothing of it.
     queue.set("ReceiveMessage", br#"{"Messages":"secret"}"#);
     let error = queue.sqs.receive(10, Duration::ZERO).await.unwrap_err();
     assert!(matches!(error, QueueError::Transient { .. }), "{error}");

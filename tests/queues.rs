@@ -1,4 +1,5 @@
-//! The SQS adapter keeps its port's contract on moto, on LocalStack, on ministack and on `eventcast dev`; boto3 is content with the latter.
+//! The SQS adapter keeps its port's contract on moto, on LocalStack, on ministack and on `eventcast
+//! dev`; boto3 is content with the latter.
 
 #![allow(
     clippy::unwrap_used,
@@ -99,7 +100,8 @@ async fn on_dev_with_message_groups() {
     contract(Dev::start(&[]).endpoint(), true).await;
 }
 
-/// The order within message groups is LocalStack's and ours alike: the suite that `dev` passes is no invention of its own.
+/// The order within message groups is LocalStack's and ours alike: the suite that `dev` passes is
+/// no invention of its own.
 #[tokio::test]
 async fn on_localstack_with_message_groups() {
     contract(&LocalStack::start().endpoint(), true).await;

@@ -1,6 +1,5 @@
-//! What the repository has for strangers beside the program: recipes, workflows, forms, verbs,
-//! manual pages and the site. Linters and parsers that others wrote read them; each is shown to
-//! find a fault.
+//! The repository's parts beside the program: recipes, workflows, forms, verbs, manual pages and
+//! the site. Linters and parsers that others wrote read them; each is shown to find a fault.
 
 #![allow(
     clippy::unwrap_used,
@@ -291,7 +290,7 @@ fn documents_link_to_files_that_exist() {
     assert!(count > 10, "{count}");
 }
 
-/// What Cargo.toml says of licences is in files, and both are in the package.
+/// The licences that Cargo.toml names are in files, and both are in the package.
 #[test]
 fn licences_are_in_the_package() {
     assert!(text("Cargo.toml").contains("license = \"MIT OR Apache-2.0\""));
@@ -316,6 +315,7 @@ fn licences_are_in_the_package() {
     ] {
         assert!(listed.contains(wanted), "{wanted}: {listed:?}");
     }
-    // What the sources include from outside their own folder, tests apart, has to come along.
+    // A file that the sources include from outside their own folder, tests apart, has to be in the
+    // package.
     assert!(listed.contains("policies/eventcast.yaml"));
 }

@@ -1,4 +1,5 @@
-//! Tokens between `eventcast token` and PyJWT, in both directions, and what the commands say of them.
+//! Tokens between `eventcast token` and PyJWT, in both directions, and the commands' reports on
+//! them.
 
 #![allow(
     clippy::unwrap_used,
@@ -86,7 +87,7 @@ fn output(command: &mut Command, input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Who refuses its arguments does not read.
+    // A command that refuses its arguments does not read.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -138,7 +139,7 @@ fn what_py_jwt_signs_is_believed() {
         let told = folder.token(&["verify", "--key", &pem, &forged], "");
         assert_eq!(told.status, Some(1), "{told:?}");
     }
-    // Access tokens say what they are (RFC 9068).
+    // Access tokens name their type (RFC 9068).
     let signed = folder.jwts(
         &["sign", "ES256", "at+jwt"],
         &claims(&json!({})).to_string(),
@@ -151,7 +152,7 @@ fn what_py_jwt_signs_is_believed() {
     let told = folder.token(&[&verify[..], &["--format", "json"]].concat(), "");
     let told: Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(told["type"], "at+jwt");
-    // A key of the set that is not taken signs nothing that is believed.
+    // A token signed with a key that is not taken from the set does not verify.
     let signed = folder.jwts(&["sign", "ES384"], &claims(&json!({})).to_string());
     let told = folder.token(&["verify", "--key", "jwks.json", signed.out.trim()], "");
     assert_eq!(told.status, Some(1));
@@ -196,7 +197,7 @@ fn py_jwt_believes_what_is_minted() {
     }
 }
 
-/// What differs from run to run, left out.
+/// The text without the parts that differ from run to run.
 fn steady(text: &str) -> String {
     let patterns = [
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
@@ -280,8 +281,8 @@ fn what_cannot_be_answered() {
     ");
 }
 
-/// Where there is no configuration the development key goes with the shop that `eventcast dev`
-/// serves.
+/// The development key goes with the shop that `eventcast dev` serves, where there is no
+/// configuration.
 #[test]
 fn the_built_in_shop_stands_in() {
     let folder = Folder::new();

@@ -1,4 +1,5 @@
-//! Traces of the real daemon: spans that a collector receives by OTLP, and the context that a subscriber sees.
+//! Traces of the real daemon: spans that a collector receives by OTLP, and the context that a
+//! subscriber sees.
 
 #![allow(
     clippy::unwrap_used,
@@ -118,7 +119,7 @@ fn tree(spans: &[Span], event: &str) -> (Span, Vec<Span>) {
     (delivery, publications)
 }
 
-/// A span as a text, but for what differs from run to run.
+/// A span as a text, without the parts that differ from run to run.
 fn shown(span: &Span) -> String {
     let kind = SpanKind::try_from(span.kind).unwrap();
     let mut told = format!("{} {}\n", span.name, kind.as_str_name());
@@ -321,7 +322,8 @@ async fn the_end_sends_what_still_waits() {
     assert!(!platform.log().contains("spans were lost"));
 }
 
-/// Sends events to a daemon whose collector takes nothing; gives the last count of what was lost, and how long the end took.
+/// Sends events to a daemon whose collector takes nothing; returns the last count of lost spans,
+/// and the duration of the end.
 async fn fails(name: &str, port: u16) -> (serde_json::Value, Duration) {
     let mut platform = Platform::new(name).await;
     let subscriber = platform.subscriber();
@@ -366,7 +368,8 @@ async fn a_collector_that_fails_does_not_hold_the_daemon_up() {
         assert_eq!(count("queue_full") + count("not_taken"), 200, "{lost}");
         assert!(count("queue_full") > 0, "{lost}");
         assert!(lost["cause"].as_str().unwrap().contains(cause), "{lost}");
-        // Two seconds for the last spans, one for polls that are still open, and what a busy machine adds.
+        // Two seconds for the last spans, one for polls that are still open, and some for a busy
+        // machine.
         assert!(took < Duration::from_secs(8), "{name}: {took:?}");
     }
     assert!(refusing.count() > 0 && hanging.count() > 0);

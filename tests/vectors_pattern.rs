@@ -1,7 +1,9 @@
-//! The event-pattern language against verdicts of AWS: conformance vectors that live outside the repository.
+//! The event-pattern language against verdicts of AWS: conformance vectors that live outside the
+//! repository.
 //!
-//! `EVENTCAST_VECTORS` names their folder (default `../shared/vectors`). One case a line: `pattern` and `event` are JSON text,
-//! `valid` and `matches` the verdicts, `error` the text that AWS or its matcher gives.
+//! `EVENTCAST_VECTORS` names their folder (default `../shared/vectors`). One case a line: `pattern`
+//! and `event` are JSON text, `valid` and `matches` the verdicts, `error` the text that AWS or its
+//! matcher gives.
 
 #![allow(
     clippy::unwrap_used,
@@ -43,7 +45,7 @@ fn cases(file: &str) -> Vec<Case> {
         .collect()
 }
 
-/// What differs from a case's verdict, if anything does.
+/// The difference from a case's verdict, if there is one.
 fn disagreement(case: &Case) -> Option<String> {
     let pattern = match Pattern::parse(&case.pattern) {
         Ok(_) if !case.valid => return Some("valid, but AWS refuses it".into()),

@@ -1,7 +1,8 @@
 //! The policy evaluator against conformance vectors that live outside the repository.
 //!
-//! `EVENTCAST_VECTORS` names their folder (default `../shared/vectors`). One case a line: policies, action, resource and context,
-//! and the decision in the words of iot:TestAuthorization. `basis` tells whether AWS states it or it is inferred.
+//! `EVENTCAST_VECTORS` names their folder (default `../shared/vectors`). One case a line: policies,
+//! action, resource and context, and the decision in the words of iot:TestAuthorization. `basis`
+//! says whether AWS states it or it is inferred.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +35,7 @@ struct Case<'l> {
     note: String,
 }
 
-/// What differs from a case's decision, if anything does.
+/// The difference from a case's decision, if there is one.
 fn disagreement(line: &str) -> Option<String> {
     let case: Case<'_> = match serde_json::from_str(line) {
         Ok(case) => case,
@@ -68,7 +69,7 @@ fn disagreement(line: &str) -> Option<String> {
     })
 }
 
-/// Where the vectors are; `None`, and said so, when they are not.
+/// Path of the vectors; `None`, with a line about it, when they are not there.
 fn vectors() -> Option<PathBuf> {
     let folder = std::env::var_os("EVENTCAST_VECTORS").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"),

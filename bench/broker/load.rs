@@ -1,9 +1,12 @@
-//! Brokers side by side: `eventcast dev` and mosquitto under the same load in one run, by CPU time and memory of their processes.
+//! Brokers side by side: `eventcast dev` and mosquitto under the same load in one run, by CPU time
+//! and memory of their processes.
 //!
-//! `load EVENTCAST [--subscribers N] [--messages N] [--window N] [--rounds N]`. Scenes: idle; N WebSocket subscribers of a topic each;
-//! fan-out 1 and fan-out 1,000 at QoS 1, over TCP and over WebSocket, with so many messages (the window) on their way at once. Prints
-//! a line of JSON for each. The client here is written for the load: it acknowledges in batches, and looks at nothing but lengths.
-//! `eventcast` is the endpoints alone (`dev --bare`), `inspected` has bridge and inspector inside, and somebody looks at the page.
+//! `load EVENTCAST [--subscribers N] [--messages N] [--window N] [--rounds N]`. Scenes: idle; N
+//! WebSocket subscribers of a topic each; fan-out 1 and fan-out 1,000 at QoS 1, over TCP and over
+//! WebSocket, with so many messages (the window) on their way at once. Prints a line of JSON for
+//! each. The client here is written for the load: it acknowledges in batches, and looks at nothing
+//! but lengths. `eventcast` is the endpoints alone (`dev --bare`), `inspected` has bridge and
+//! inspector inside, and somebody looks at the page.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,10 +34,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 const PAYLOAD: usize = 200;
 
-/// How long a broker is left alone before its memory is looked at.
+/// Time for which a broker is left alone before its memory is looked at.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// A configuration without roles: whoever comes may do everything.
+/// A configuration without roles: every client may do everything.
 const CONFIG: &str = "channels: { load: { id: uuid } }
 routes: [{ name: load, match: { source: [load] }, to: ['load:{detail.id}'] }]
 bridge: { queue: https://sqs.eu-central-1.amazonaws.com/123456789012/load }
@@ -46,9 +49,9 @@ struct Server {
     process: Child,
     mqtt: u16,
     websocket: u16,
-    /// From its start until it said that it is ready; `None` of who says nothing.
+    /// From its start until it said that it is ready; `None` of a broker that says nothing.
     started: Option<Duration>,
-    /// Where the inspector's page is.
+    /// URL of the inspector's page.
     page: Option<String>,
 }
 
@@ -97,7 +100,7 @@ impl Server {
         }
     }
 
-    /// Reads what the inspector's page is told, for ever.
+    /// Reads the events of the inspector's page, for ever.
     async fn look(&self) -> Option<JoinHandle<()>> {
         let address = self.page.as_ref()?.strip_prefix("http://")?;
         let mut io = TcpStream::connect(address.trim_end_matches('/'))
@@ -185,7 +188,7 @@ impl Drop for Server {
     }
 }
 
-/// What a subscriber tells the publisher.
+/// Progress that a subscriber reports to the publisher.
 #[derive(Default)]
 struct Progress {
     delivered: AtomicU64,
@@ -377,7 +380,7 @@ fn packet(header: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Publishes to `fan_out` subscribers, and tells how it went.
+/// Publishes to `fan_out` subscribers, and reports the result.
 async fn fan_out(server: &Server, fan_out: u64, messages: u64, window: u64, is_websocket: bool) {
     let progress = Arc::new(Progress::default());
     let mut tasks = JoinSet::new();

@@ -1,5 +1,5 @@
-//! Waiting polls of the gateway: what each costs in memory, and how much later than a WebSocket
-//! client they hear. `bench/gateway/run` builds and runs this.
+//! Waiting polls of the gateway: the memory of each, and the delay after a WebSocket client's
+//! messages. `bench/gateway/run` builds and runs this.
 //!
 //! Everything runs on this machine: `eventcast dev` as the broker, with TLS; `eventcast gateway`,
 //! whose resident memory is read; and this program, which keeps so many polls waiting, each with a

@@ -16,7 +16,7 @@ use super::process::Process;
 /// Time that a process may take to be ready.
 const READY: Duration = Duration::from_secs(30);
 
-/// Channels of orders, and a role whose bearer hears those of a token.
+/// Channels of orders, and a role whose bearer receives those of a token.
 const CONFIGURATION: &str = r#"
 channels:
   user: { id: uuid }

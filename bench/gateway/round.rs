@@ -125,7 +125,7 @@ pub(crate) async fn round(eventcast: &str, load: Load) -> anyhow::Result<Figures
         );
         sleep(Duration::from_millis(50)).await;
     }
-    // What opening took is given back by then.
+    // Memory that opening took is given back by then.
     sleep(Duration::from_secs(5)).await;
     let waiting = platform.resident()?;
     eprintln!("{} polls wait: {} MB", load.polls, waiting >> 20);

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The part of a log that is shown when a daemon does not work.
 const LOG_BYTES: usize = 2_000;
 
-/// A build, and what is set for it beyond the defaults.
+/// A build, and its settings beyond the defaults.
 #[derive(Clone, Debug)]
 pub(crate) struct Build {
     pub(crate) name: String,

@@ -17,8 +17,8 @@ pub(crate) enum Verdict {
     Inconclusive,
 }
 
-/// The figures of one run by one build, or by the rig: medians of its rounds, the worst of what
-/// should be 0.
+/// The figures of one run by one build, or by the rig: medians of its rounds, the worst of figures
+/// that should be 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures<'r> {
     pub(crate) rounds: &'r [Outcome],
@@ -44,7 +44,7 @@ impl Bound {
             && self.least.is_none_or(|least| self.value >= least)
     }
 
-    /// Whether it is not far worse than `other`, which the machine did by itself.
+    /// Returns `true` where it is not far worse than `other`, which the machine did by itself.
     fn is_near(self, other: f64) -> bool {
         match self.most {
             Some(_) => self.value <= other * TIMES_WORSE,
@@ -64,7 +64,7 @@ pub(crate) struct Judgement {
     pub(crate) words: String,
 }
 
-/// The median; what is missing counts as the largest.
+/// The median; a missing value counts as the largest.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -117,7 +117,7 @@ fn bound(target: Target, run: &Run, figures: Figures<'_>) -> Bound {
     }
 }
 
-/// How far the task that is furthest from an equal share is from it, as a part of it.
+/// Distance from an equal share of the task that is furthest from it, as a part of it.
 fn uneven(outcome: &Outcome) -> f64 {
     let equal = outcome.shares.iter().sum::<f64>() / outcome.shares.len().max(1) as f64;
     if equal == 0.0 {
@@ -144,7 +144,7 @@ pub(crate) fn judge(
         Target::P99Milliseconds(most) if lag > most / 2.0 && found.is_near(lag) => {
             Some(format!("the generator was {lag:.1} ms late itself"))
         }
-        // A broker that gets no core reads in one second what was sent in two.
+        // A broker that gets no core reads in one second the messages of two.
         Target::PartOfRate(_) | Target::PartOfQuota(_) | Target::NoDiscards if idle < IDLE => {
             let percent = idle * 100.0;
             Some(format!("the machine idled {percent:.0} % of the time"))

@@ -1,12 +1,12 @@
-//! The daemon at IoT Core's own limits: how late events are, and what becomes of others, when
+//! The daemon at IoT Core's own limits: the delay of events, and the fate of others, when
 //! connections are paced as IoT Core demands it. `bench/limits/run` builds and runs this;
 //! `docs/benchmarks.md` has figures.
 //!
 //! Everything runs on this machine: `eventcast dev` with bus, queue and broker, one or two tasks of
-//! `eventcast bridge`, and the generator here, which puts events on the bus by the clock and hears
-//! every topic over MQTT. With `--beside` a second build has the same rounds, in alternation. What
-//! a machine cannot show is told from what the daemon does by the rig: the same load, led from the
-//! queue to the broker by a loop of this program.
+//! `eventcast bridge`, and the generator here, which puts events on the bus by the clock and
+//! receives every topic over MQTT. With `--beside` a second build has the same rounds, in
+//! alternation. The rig separates the machine's limits from the daemon's: the same load, led from
+//! the queue to the broker by a loop of this program.
 //!
 //! Exit status: 0 every target is met, 1 one is missed, 2 it could not be run, 3 none is missed but
 //! some are inconclusive.
@@ -101,7 +101,7 @@ enum Format {
     Json,
 }
 
-/// Without limits a subscriber may hear many topics.
+/// Without limits a subscriber may receive from many topics.
 const FLOOD_MESSAGES_PER_SECOND: u32 = 1_000;
 
 const RIG_WARM_UP: Duration = Duration::from_secs(1);
@@ -150,7 +150,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
                 eprintln!("{}", report::progress(&run, "rig", &outcome));
                 rig.rounds[at].push(outcome);
             }
-            // Who comes first changes with the round.
+            // The build that runs first changes with the round.
             for turn in 0..builds.len() {
                 let which = (turn + number as usize) % builds.len();
                 let build = Some(&builds[which]);

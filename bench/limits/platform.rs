@@ -115,7 +115,7 @@ impl Platform {
         Ok(names.iter().filter_map(count).sum())
     }
 
-    /// The broker's counters; `None` of a build that does not tell them.
+    /// The broker's counters; `None` of a build that does not report them.
     pub(crate) async fn counts(&mut self) -> anyhow::Result<Option<BrokerCounts>> {
         let (status, body) = self.http.read("/_dev/counts").await?;
         if status == 404 {

@@ -137,7 +137,7 @@ impl Record {
         self.foreign.get()
     }
 
-    /// Calls are made in the order of the schedule, so that what was sent is its beginning.
+    /// Calls are made in the order of the schedule, so that the sent events are its beginning.
     fn sent_events(&self) -> impl Iterator<Item = &Planned> {
         self.schedule.events.iter().take(self.sent.get())
     }

@@ -1,8 +1,8 @@
 //! The rig's own bridge: the cheapest way from the queue to the broker, without a promise, a pace
 //! or a limit.
 //!
-//! With it in the daemon's place a run shows what bus, queue, broker and generator can do on this
-//! machine: its latencies are the floor of what any daemon can show here.
+//! With it in the daemon's place a run shows the limits of bus, queue, broker and generator on this
+//! machine: its latencies are the floor for any daemon here.
 
 use std::rc::Rc;
 

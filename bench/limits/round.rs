@@ -20,7 +20,7 @@ use super::{relay, subscriber};
 /// Time for which everything is left alone before the load: from rest means from rest.
 const REST: Duration = Duration::from_secs(2);
 
-/// What was put on the bus just before the end of the load is no backlog.
+/// Events that were put on the bus just before the end of the load are no backlog.
 const UNDER_WAY: Duration = Duration::from_millis(250);
 
 const PUBLISHED: &str = "eventcast_published_total";
@@ -39,8 +39,8 @@ pub(crate) struct Outcome {
     /// Sent, not received, and in no queue any more.
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
-    /// What had not come at the end of the load, without the hot topic and the last quarter of a
-    /// second.
+    /// Events that had not come at the end of the load, without the hot topic and the last quarter
+    /// of a second.
     pub(crate) backlog: usize,
     /// Messages a second in the measured part.
     pub(crate) rate: f64,
@@ -84,9 +84,9 @@ impl Bridge {
         Ok(values)
     }
 
-    /// What the broker discarded, and the connections that were opened: by the broker's counters
-    /// or, of a platform that has none, by the daemon's own metrics, which know what was refused
-    /// and how many connections are up.
+    /// Messages that the broker discarded, and the connections that were opened: by the broker's
+    /// counters or, of a platform that has none, by the daemon's own metrics, which count refusals
+    /// and connections that are up.
     async fn seen_by_broker(
         &self,
         platform: &mut Platform,
@@ -140,7 +140,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left is a few kilobytes in the folder for temporary files.
+        // The rest is a few kilobytes in the folder for temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -166,7 +166,7 @@ impl Clocks {
 /// Runs it: `build` is `None` for the rig alone, which has no limits to keep.
 ///
 /// # Errors
-/// When a process does not start or ends, and when the bus refuses an event.
+/// Fails when a process does not start or ends, and when the bus refuses an event.
 pub(crate) async fn round(
     run: &Run,
     build: Option<&Build>,

@@ -1,5 +1,5 @@
-//! The scenarios: one table of what is put on the bus, by how many tasks it is bridged, and which
-//! figures are wanted.
+//! The scenarios: one table of the events that are put on the bus, the number of tasks that bridge
+//! them, and the wanted figures.
 //!
 //! Latencies are wanted of all events of a run's measured part, those that never came included.
 
@@ -55,7 +55,7 @@ pub(crate) enum Target {
     P99Milliseconds(f64),
     /// The 99th percentile is at most so many times that of the run before.
     P99TimesTheRunBefore(f64),
-    /// At the end of the load everything has come but what was put in the last quarter of a second.
+    /// At the end of the load everything has come but the events of the last quarter of a second.
     NoBacklog,
     /// At least this part of the offered rate comes through.
     PartOfRate(f64),
@@ -80,7 +80,7 @@ pub(crate) struct Run {
     /// Load before the measured part.
     pub(crate) warm_up: Duration,
     pub(crate) measured: Duration,
-    /// Time for what is under way after the load's end.
+    /// Time for events that are under way after the load's end.
     pub(crate) drain: Duration,
     pub(crate) acknowledged_after: Duration,
     pub(crate) quota: Option<AccountQuota>,
@@ -107,7 +107,7 @@ const PLAIN: Run = Run {
     targets: &[],
 };
 
-/// More than any daemon here is asked for: what comes through is the rig's ceiling.
+/// More than any daemon here is asked for: the rate that comes through is the rig's ceiling.
 pub(crate) const FLOOD: Run = Run {
     name: "ceiling",
     load: Load {

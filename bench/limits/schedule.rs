@@ -86,11 +86,11 @@ impl Schedule {
         schedule
     }
 
-    /// Puts everything on the bus, and returns when the last call is answered. Where calls are far
-    /// too late, the rest is left out.
+    /// Puts everything on the bus, and returns when the last call is answered. If calls are far too
+    /// late, the rest is left out.
     ///
     /// # Errors
-    /// When the bus cannot be called, or refuses an event.
+    /// Fails when the bus cannot be called, or refuses an event.
     pub(crate) async fn play(
         self: &Rc<Self>,
         record: &Rc<Record>,

@@ -7,7 +7,7 @@
 //! The curve of those that are live again is written as JSON, and the model runs the same scenario
 //! beside it.
 //!
-//! Exit status: 0 the model's time to 99 % live is within a tenth of what was measured, 1 it is
+//! Exit status: 0 the model's time to 99 % live is within a tenth of the measured time, 1 it is
 //! not, 2 it could not be run.
 
 #![allow(
@@ -82,7 +82,7 @@ struct Arguments {
     html: Option<PathBuf>,
 }
 
-/// What all clients share.
+/// State that all clients share.
 pub(crate) struct Recovery {
     pub(crate) port: u16,
     pub(crate) scenario: RecoveryScenario,

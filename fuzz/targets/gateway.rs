@@ -1,5 +1,5 @@
-//! Any bytes through what clients send to the gateway: bodies, tokens, sealed texts. What opens was
-//! sealed here.
+//! Any bytes as bodies, tokens and sealed texts that clients send to the gateway. A text that opens
+//! was sealed here.
 
 #![no_main]
 
@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
         assert!(KEYS.open(purpose, b"", &text, 0).is_err());
     }
     assert!(Session::open(&KEYS, &text, 0).is_err());
-    // Whatever was sealed, as an attacker would have it who owned a key.
+    // Any sealed input, as an attacker with a key would have it.
     let sealed = KEYS.seal(Purpose::Session, b"", u64::MAX, input);
     let _ = Session::open(&KEYS, &sealed, 0);
 });

@@ -1,5 +1,5 @@
-//! Any text as a feature's manifest: reading ends, faults have places, and what is read can be
-//! proved.
+//! Any text as a feature's manifest: reading ends, faults have places, and a manifest that is read
+//! can be proved.
 //!
 //! The input is a manifest, or a manifest, a line `---`, and an earlier one.
 

@@ -1,4 +1,5 @@
-//! Any bytes through the dev broker's wire format: packets lie within what has come, and what goes on to subscribers can be read.
+//! Any bytes through the dev broker's wire format: packets lie within the bytes that have come, and
+//! messages that go on to subscribers can be read.
 
 #![no_main]
 
@@ -14,7 +15,7 @@ fuzz_target!(|input: &[u8]| {
         while let Ok(Some(found)) = frame(rest, 64 * 1024) {
             let body = &rest[found.begin..found.end];
             rest = &rest[found.end..];
-            // As a client reads it: nothing but a refusal may come of what no broker sends.
+            // As a client reads it: bytes that no broker sends must give nothing but a refusal.
             let _ = answer(found.header, body);
             let Ok(ClientPacket::Publish(publish)) = decode(level, found.header, body) else {
                 continue;

@@ -1,4 +1,5 @@
-//! Any pattern against any event: nothing panics or hangs, and the explanation gives the verdict of the set.
+//! Any pattern against any event: nothing panics or hangs, and the explanation gives the verdict of
+//! the set.
 //!
 //! The input is a pattern, a line break, and an event.
 

@@ -1,6 +1,8 @@
-//! Any policy, asked anything: nothing panics or hangs, faults have places, and the decision fits its grounds.
+//! Any policy, asked anything: nothing panics or hangs, faults have places, and the decision fits
+//! its grounds.
 //!
-//! The input is a policy, a context, an action and a resource, a line each; the policy may hold line breaks and comes last.
+//! The input is a policy, a context, an action and a resource, a line each; the policy may hold
+//! line breaks and comes last.
 
 #![no_main]
 
@@ -49,7 +51,7 @@ fuzz_target!(|input: &str| {
     assert_eq!(twice.verdict, decision.verdict);
     assert_eq!(twice.statements.len(), 2 * decision.statements.len());
     assert_eq!(twice.missing, decision.missing);
-    // What allowed is no near miss; nothing that allows is left out of both.
+    // A statement that allowed is no near miss; nothing that allows is left out of both.
     let misses = near_misses([&document], &request);
     assert!(misses.iter().all(|miss| !miss.reasons.is_empty()));
     if decision.verdict == Verdict::Allowed {

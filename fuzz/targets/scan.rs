@@ -1,5 +1,6 @@
-//! Any bytes through the scan: what serde_json takes for JSON is JSON, and captured places are within the text. The same bytes as a
-//! body: an event is one JSON object, and its detail is a slice of it.
+//! Any bytes through the scan: text that serde_json takes for JSON is JSON, and captured places are
+//! within the text. The same bytes as a body: an event is one JSON object, and its detail is a
+//! slice of it.
 
 #![no_main]
 
@@ -14,8 +15,8 @@ fuzz_target!(|input: &[u8]| {
     let ids = ["a", "a.b", "detail"].map(|path| fields.add(path));
     let body = Bytes::copy_from_slice(input);
     let scanned = scan(&body, &fields);
-    // The scan takes more than serde_json: lone surrogates, and nesting beyond 128 levels. Text it is asked about, since
-    // serde_json does not look whether strings that it passes over are UTF-8.
+    // The scan takes more than serde_json: lone surrogates, and nesting beyond 128 levels. Text it
+    // is asked about, since serde_json does not look whether strings that it passes over are UTF-8.
     if let Ok(text) = std::str::from_utf8(input)
         && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
     {

@@ -1,5 +1,5 @@
-//! Any token, key set, claim path and event: nothing panics, nothing that is not signed is
-//! believed, and whatever claims a signed token has, its documents allow no more than its role.
+//! Any token, key set, claim path and event: nothing panics, no token without a valid signature is
+//! accepted, and for all claims of a signed token its documents allow no more than its role.
 //!
 //! The input is a header, a claim path and an event, a line each; claims, a key set or a whole
 //! token come last.

@@ -1,8 +1,8 @@
 //! The authorizer of a broker in this process: it answers as IoT Core's custom authorizers do, through the port.
 //!
 //! The token is looked for where clients of IoT Core put it (`src/authorizer/presented_token.rs`).
-//! What is granted is asked of the same documents that IoT Core would be handed, so that a client
-//! here may do what it may do there.
+//! Permissions come from the same documents that IoT Core would receive, so that a client here may
+//! do what it may do there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::policy::draft::Draft;
 use crate::policy::scope::Scope;
 use crate::port::{Answer, Authentication, Authorizer, Identity, Presented, Refusal};
 
-/// Lets in whom tokens let in.
+/// Authorizer that lets in the bearers of valid tokens.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     authority: Arc<Authority>,
@@ -61,10 +61,10 @@ impl Tokens {
     }
 }
 
-/// What documents that were made for a role grant, at an endpoint with this scope.
+/// Access by documents that were made for a role, at an endpoint with this scope.
 ///
 /// # Errors
-/// When a document cannot be read.
+/// One line, where a document cannot be read.
 pub fn granted(
     role: Option<Box<str>>,
     drafts: &[Draft],

@@ -1,4 +1,5 @@
-//! What an IoT custom authorizer answers (AWS IoT Core developer guide, "Defining your Lambda function").
+//! Answer of an IoT custom authorizer (AWS IoT Core developer guide, "Defining your Lambda
+//! function").
 
 use std::time::Duration;
 
@@ -18,15 +19,15 @@ use crate::policy::draft::Draft;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// Whether the client may connect at all.
+    /// Indicates that the client may connect at all.
     pub is_authenticated: bool,
-    /// Who it is, in letters and digits.
+    /// The principal's id, in letters and digits.
     pub principal_id: String,
-    /// After how many seconds the connection ends; fixed when it begins.
+    /// Seconds after which the connection ends; fixed when it begins.
     pub disconnect_after_in_seconds: u64,
-    /// After how many seconds the authorizer is asked again.
+    /// Seconds after which the authorizer is asked again.
     pub refresh_after_in_seconds: u64,
-    /// What it may do.
+    /// Policy documents with its permissions.
     pub policy_documents: Vec<Draft>,
 }
 

@@ -1,10 +1,10 @@
 //! The decision: token -> issuer -> verified claims -> roles -> grants -> policy documents.
 //!
-//! A token that is not believed, names no role there is, was revoked, or carries claims that a role
+//! A token that is not valid, names no role there is, was revoked, or carries claims that a role
 //! does not fit, lets nobody in: there is no half of a grant.
 //!
 //! [`Authority::admit`] is the whole decision, with keys that are fetched and the list of revoked
-//! tokens; [`Authority::decide`] is what of it needs neither.
+//! tokens; [`Authority::decide`] is the part of it that needs neither.
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,11 +38,11 @@ pub struct Authority {
     pub environment: Option<String>,
     /// The Region and account in documents.
     pub scope: Scope,
-    /// After which time to be asked again.
+    /// Time after which the authorizer is asked again.
     pub refresh: Duration,
 }
 
-/// A token that is believed, and by whose keys.
+/// A verified token, and the issuer whose keys verified it.
 #[derive(Clone, Debug)]
 pub struct BelievedToken<'a> {
     /// Its claims.
@@ -51,7 +51,7 @@ pub struct BelievedToken<'a> {
     pub issuer: &'a TrustedIssuer,
 }
 
-/// A client that is let in, and with what.
+/// A client that is let in, and its permissions.
 #[derive(Clone)]
 pub struct Admission {
     /// The token's claims, and the end of its validity.
@@ -60,11 +60,11 @@ pub struct Admission {
     pub issuer: Option<Box<str>>,
     /// The roles' names; several where all that a token names count.
     pub roles: Vec<Box<str>>,
-    /// What it may do.
+    /// Permissions of the client.
     pub grants: Grants,
     /// The same as policy documents.
     pub documents: Vec<Draft>,
-    /// What somebody should know about them, a line each.
+    /// Notes on them for a person, a line each.
     pub notes: Vec<String>,
     refresh: Duration,
 }
@@ -79,13 +79,13 @@ impl fmt::Debug for Admission {
     }
 }
 
-/// Why nobody is let in.
+/// Reason why a token lets nobody in.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
-    /// The token is not believed.
+    /// The token is not valid.
     #[error("the token is not believed: {0}")]
     Token(#[from] TokenError),
-    /// There is no key that it could be believed by.
+    /// The keys that could verify it are missing.
     #[error("the issuer's key set cannot be fetched: {0}")]
     KeySet(String),
     /// It was revoked, or nobody can say.
@@ -171,7 +171,7 @@ impl Authority {
         Self::verified(issuer, token)
     }
 
-    /// Makes grants and documents for a token that is believed.
+    /// Makes grants and documents for a verified token.
     ///
     /// # Errors
     /// [`Rejection`] when it names no role, or its claims do not fit one.
@@ -230,8 +230,8 @@ impl Authority {
         Ok(BelievedToken { verified, issuer })
     }
 
-    /// The issuer whose keys count for a token: of several that whose `iss` it names, before
-    /// anything of it is believed.
+    /// The issuer whose keys count for a token: of several the one whose `iss` it names, before
+    /// anything of it is verified.
     fn issuer(&self, token: &str) -> Result<&TrustedIssuer, TokenError> {
         if let [only] = self.issuers.as_slice() {
             return Ok(only);
@@ -249,7 +249,7 @@ impl Admission {
         self.roles.join(",").into()
     }
 
-    /// What a custom authorizer answers.
+    /// Answer of a custom authorizer.
     pub fn answer(&self, now: Timestamp) -> Answer {
         Answer::admitted(
             self.grants.principal.as_str(),

@@ -1,4 +1,4 @@
-//! An issuer whose tokens are believed: its keys belong to it alone, and a token's `iss` decides
+//! An issuer whose tokens are accepted: its keys belong to it alone, and a token's `iss` decides
 //! which issuer's count.
 
 use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! Keys: whom tokens are believed, and with what tokens are made.
+//! Keys: those that verify tokens, and those that sign them.
 //!
-//! Tokens are believed by public keys: PEM files and key sets (RFC 7517), each key for one
-//! algorithm. A shared secret is never among those of a file or a set; it is believed where the
-//! configuration names a variable that holds it, since whoever can check with it can mint with it
-//! as well. The development key is a secret that everybody can read in this file: it is believed
-//! only where somebody asks for it by name.
+//! Public keys verify tokens: PEM files and key sets (RFC 7517), each key for one algorithm. A
+//! shared secret is never among those of a file or a set. It is accepted where the configuration
+//! names a variable that holds it, since anyone that can verify with it can mint with it as well.
+//! The development key is a secret that everybody can read in this file: it is accepted only where
+//! somebody asks for it by name.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey};
@@ -14,7 +14,7 @@ use super::signature::{self, name};
 /// The key that `eventcast dev` and `eventcast token mint --dev` share. It is no secret.
 const DEVELOPMENT_KEY: &[u8] = b"eventcast development key: anybody can mint tokens with it";
 
-/// What tokens of the development key say in `kid`.
+/// Value of `kid` in tokens of the development key.
 pub const DEVELOPMENT_KEY_ID: &str = "eventcast-development";
 
 /// The fewest bytes of an RSA key's modulus that are taken: 2,048 bits (RFC 7518, section 3.3).
@@ -26,7 +26,7 @@ const SECRET_BYTES: usize = 32;
 /// The most keys of a file or a set: each of them may be tried for one token.
 const MAX_KEYS: usize = 100;
 
-/// The keys that tokens are believed by.
+/// The keys that verify tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Keys(Vec<Key>);
 
@@ -38,7 +38,7 @@ pub(super) struct Key {
     pub(super) key: DecodingKey,
 }
 
-/// Why a text is no key.
+/// Reason why a text is not a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The private half is nobody's business here.
@@ -80,7 +80,7 @@ impl Keys {
         }])
     }
 
-    /// A secret that an issuer shares with whom it makes tokens for (HS256).
+    /// A secret that an issuer shares with the verifiers of its tokens (HS256).
     ///
     /// # Errors
     /// [`KeyError::Guessable`] for a secret that is shorter than the hash (RFC 7518, section 3.2).
@@ -152,7 +152,7 @@ impl Keys {
         self.0.extend(others.0);
     }
 
-    /// Whether nobody is believed.
+    /// Returns `true` where there is no key, so that no token is valid.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -178,8 +178,9 @@ impl Keys {
     }
 }
 
-/// Whether a PEM block is a key on another curve than P-256, of which no signature would ever fit: secp256k1's points are as
-/// long as P-256's, and the library does not look at the curve.
+/// Returns `true` where a PEM block is a key on another curve than P-256, of which no signature
+/// would ever fit: secp256k1's points are as long as P-256's, and the library does not look at the
+/// curve.
 fn is_of_another_curve(pem: &[u8]) -> bool {
     /// id-ecPublicKey (RFC 5480, section 2.1.1), as DER.
     const EC_KEY: [u8; 9] = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -256,7 +257,7 @@ fn checked(key: Key) -> Result<Key, KeyError> {
     right.then_some(key).ok_or(KeyError::Kind)
 }
 
-/// What tokens are made with.
+/// Key and header for making tokens.
 #[derive(Clone, Debug)]
 pub struct Mint {
     pub(super) algorithm: Algorithm,
@@ -275,7 +276,7 @@ impl Mint {
         }
     }
 
-    /// A private key as PEM (PKCS#8; RSA also PKCS#1). `id` is what its tokens say in `kid`.
+    /// A private key as PEM (PKCS#8; RSA also PKCS#1). `id` is the value of `kid` in its tokens.
     ///
     /// # Errors
     /// [`KeyError`] says what it is instead.

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::key::Keys;
 use crate::port::KeySetSource;
 
-/// The age at which a set is fetched again: a key that the issuer takes back is believed no longer
+/// The age at which a set is fetched again: a key that the issuer takes back is accepted no longer
 /// than this.
 pub const KEY_SET_AGE: Duration = Duration::from_secs(15 * 60);
 
@@ -144,7 +144,7 @@ impl FetchedKeys {
         } else {
             self.last.lock().await
         };
-        // Whoever held the lock may have fetched what is missing.
+        // The holder of the lock before may have fetched the missing key.
         let held = self.held();
         if held.is_old() || held.lacks(id) {
             let pause = match &*last {

@@ -1,9 +1,10 @@
-//! The authorizer: from a client's token to what it may do, as IoT Core's custom authorizers answer it.
+//! The authorizer: from a client's token to its permissions, in the form that IoT Core's custom
+//! authorizers answer.
 //!
-//! A token ([`token`]) is believed by the keys of its issuer ([`issuer`], [`key`], [`key_set`]).
-//! Its claims name roles of the configuration and fill them in; what comes out are policy documents
-//! and the answer around them ([`decide`], [`answer`]). The same decision serves IoT Core
-//! ([`event`], [`function`]) and a broker in this process ([`access`]).
+//! The keys of its issuer ([`issuer`], [`key`], [`key_set`]) verify a token ([`token`]). Its claims
+//! name roles of the configuration and fill them in; the result is policy documents and the answer
+//! around them ([`decide`], [`answer`]). The same decision serves IoT Core ([`event`],
+//! [`function`]) and a broker in this process ([`access`]).
 
 pub mod access;
 pub mod answer;

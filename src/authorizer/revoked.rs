@@ -20,7 +20,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most answers that are remembered.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// A list of revoked subjects and tokens, with what is remembered of it.
+/// A list of revoked subjects and tokens, with its remembered answers.
 pub struct RevocationCheck {
     list: Arc<dyn RevocationList>,
     /// Time that an answer counts.
@@ -62,7 +62,7 @@ impl RevocationCheck {
         }
     }
 
-    /// Looks a believed token up: its subject, its principal, and its ids. Cancel safe.
+    /// Looks a verified token up: its subject, its principal, and its ids. Cancel safe.
     ///
     /// # Errors
     /// [`RevocationError`] when it is revoked, or nobody can say.

@@ -1,4 +1,4 @@
-//! What is granted to whom by what its token says, and where a token is looked for.
+//! Grants by the claims of a token, and the places where a token is looked for.
 
 mod attacks;
 mod confusion;
@@ -237,7 +237,7 @@ async fn whom_a_broker_does_not_let_in() {
     insta::assert_snapshot!(refused(presented(Some("token=nonsense"), None)).await, @"the token is not believed: not a token: three parts in base64url with dots between them are wanted");
 }
 
-/// Nothing about a token or its claims is shown by what a log might print.
+/// The text that a log might print shows nothing about a token or its claims.
 #[test]
 fn debug_keeps_secrets() {
     let token = minted(json!({ "sub": USER, "role": "courier", "depot": "north" }));
@@ -250,7 +250,8 @@ fn debug_keeps_secrets() {
 }
 
 proptest! {
-    /// Whatever the claims, what is let in hears and says no more than its role writes: exactly the named depot.
+    /// With any claims, an admitted client receives and publishes no more than its role writes:
+    /// exactly the named depot.
     #[test]
     fn no_claim_widens_a_grant(depot in r"[ -~é]{0,12}", other in r"[ -~é/+#*]{1,12}") {
         let token = minted(json!({ "sub": USER, "role": "courier", "depot": depot }));

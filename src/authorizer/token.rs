@@ -1,8 +1,9 @@
 //! Tokens: JSON Web Tokens (RFC 7519) that carry the identity of a client.
 //!
-//! A token is valid when one of the keys signed it with that key's own algorithm, it has not expired and is valid already, its
-//! issuer and audience are those of the configuration, and each of its claims occurs once. What it grants is decided elsewhere.
-//! Tokens never reach a log or a message: errors name claims and times at most.
+//! A token is valid when one of the keys signed it with that key's own algorithm, it has not
+//! expired and is valid already, its issuer and audience are those of the configuration, and each
+//! of its claims occurs once. Its grants are decided elsewhere. Tokens never reach a log or a
+//! message: errors name claims and times at most.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,12 +20,12 @@ use super::key::{Key, Keys, Mint};
 use super::signature::name;
 use super::token_error::{MAX_TOKEN_CHARACTERS, TokenError};
 
-/// What a believed token says.
+/// Contents of a verified token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Verified {
     /// All its claims.
     pub claims: Map<String, Value>,
-    /// Until when it is valid.
+    /// End of its validity.
     pub expires: Timestamp,
     /// The algorithm of its signature.
     pub algorithm: &'static str,
@@ -61,10 +62,10 @@ impl fmt::Debug for Verified {
     }
 }
 
-/// Reads a token and says whether it is believed. The clock is the system's.
+/// Reads a token and verifies it. The clock is the system's.
 ///
 /// # Errors
-/// [`TokenError`] says why it is not.
+/// [`TokenError`] gives the reason why it is not valid.
 pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified, TokenError> {
     let token = token.trim();
     if token.len() > MAX_TOKEN_CHARACTERS {
@@ -102,8 +103,8 @@ pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified,
     Err(error)
 }
 
-/// The key id that a token's header names. Nothing of it is believed: it says which keys to look
-/// for.
+/// The key id that a token's header names. Nothing of it is verified: it only selects the keys to
+/// look for.
 pub(super) fn key_id(token: &str) -> Option<String> {
     let token = token.trim();
     if token.len() > MAX_TOKEN_CHARACTERS {
@@ -112,8 +113,8 @@ pub(super) fn key_id(token: &str) -> Option<String> {
     header::read(token)?.key_id()
 }
 
-/// The issuer that a token names. Nothing of it is believed: it says whose keys and whose `iss` to
-/// check it by.
+/// The issuer that a token names. Nothing of it is verified: it only selects the keys and the `iss`
+/// to check it by.
 pub(super) fn unverified_issuer(token: &str) -> Result<String, TokenError> {
     let token = token.trim();
     if token.len() > MAX_TOKEN_CHARACTERS {
@@ -189,7 +190,8 @@ fn verify_with(token: &str, key: &Key, expected: &Expected) -> Result<Verified, 
     })
 }
 
-/// What is wrong, in our words; what it names is read from the token's claims.
+/// Converts the library's error into ours; the values that it names are read from the token's
+/// claims.
 fn token_error(error: &Error, token: &str) -> TokenError {
     let claims =
         || dangerous::insecure_decode_claims::<Map<String, Value>>(token).unwrap_or_default();
@@ -242,7 +244,8 @@ fn unfit(claim: &str, found: Option<Value>) -> TokenError {
     }
 }
 
-/// Nanoseconds since 1970 that are still a date of the calendar: what is later is no unit's.
+/// Nanoseconds since 1970 that are still a date of the calendar: a later value is a date in no
+/// unit.
 const LATEST_IN_ANY_UNIT: f64 = 253_402_300_799e9;
 
 /// The time that a claim names.
@@ -259,11 +262,11 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Timestamp, TokenError
     }
 }
 
-/// A token that was made, with all its claims. It has no `Debug`: it lets in whoever has it.
+/// A token that was made, with all its claims. It has no `Debug`: it lets any bearer in.
 pub struct Minted {
     /// The token.
     pub token: String,
-    /// What it says.
+    /// Its claims.
     pub claims: Map<String, Value>,
 }
 
@@ -288,7 +291,7 @@ pub fn mint(
     Ok(Minted { token, claims })
 }
 
-/// Why there is no token.
+/// Reason why there is no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
     /// It would be valid beyond all time.

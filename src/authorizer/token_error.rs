@@ -1,4 +1,4 @@
-//! Reasons why a token is not believed. They name claims and times, never the token.
+//! Reasons why a token is not valid. They name claims and times, never the token.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// broker and the gateway see more.
 pub const MAX_TOKEN_CHARACTERS: usize = 16_384;
 
-/// Reason why a token is not believed.
+/// Reason why a token is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// No token at all.
@@ -24,7 +24,7 @@ pub enum TokenError {
         /// The algorithms of the keys.
         keys: Vec<&'static str>,
     },
-    /// Nobody who is believed could have signed it.
+    /// No accepted key could have signed it.
     #[error("no key is known for it: {0}")]
     Key(String),
     /// Somebody else signed it, or it was changed.

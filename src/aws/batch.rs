@@ -115,7 +115,7 @@ pub(super) async fn send(
     }
 }
 
-/// Splits letters into batches that SQS takes.
+/// Splits dead-letter messages into batches that SQS takes.
 pub(super) fn batches_of<L>(letters: &[L], body_bytes: impl Fn(&L) -> usize) -> Vec<&[L]> {
     let mut batches = Vec::new();
     let mut rest = letters;
@@ -217,7 +217,7 @@ mod tests {
             .unwrap()
     }
 
-    /// What an answer to a batch of three is taken for: `+` for success.
+    /// Checks the reading of an answer to a batch of three: `+` for success.
     #[track_caller]
     fn check(successes: &[&str], failures: &[&str], wanted: &str) {
         let failures: Vec<_> = failures.iter().map(|id| failure(id)).collect();

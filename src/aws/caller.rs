@@ -1,4 +1,5 @@
-//! Who calls: the account that the credentials are of, as STS tells it. It needs no permission.
+//! The caller's account, which the credentials belong to, as STS reports it. The call needs no
+//! permission.
 
 use aws_config::SdkConfig;
 

@@ -1,7 +1,7 @@
-//! An error of the SDK in one line: what it says, and what its causes say.
+//! An error of the SDK in one line: its own text, and the texts of its causes.
 //!
-//! The SDK's own rendering adds the debug text of everything, responses with their headers included: a page that nobody reads, and
-//! more than a log should hold.
+//! The SDK's own rendering adds the debug text of everything, responses with their headers
+//! included: a page of text, and more than a log should hold.
 
 use std::error::Error;
 use std::iter::successors;

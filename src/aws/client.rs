@@ -1,4 +1,5 @@
-//! How the SDK reaches AWS: credentials, Region and endpoint as every SDK finds them, over the one TLS stack of the process.
+//! Connection of the SDK to AWS: credentials, Region and endpoint as every SDK finds them, over the
+//! one TLS stack of the process.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +20,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 const CALL: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// One HTTP client for what no SDK client sends.
+/// One HTTP client for requests that no SDK client sends.
 pub(super) fn connector() -> Connector {
     Connector::builder()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -73,7 +74,8 @@ pub fn function() -> SdkConfig {
     builder.build()
 }
 
-/// What variables and the profile say of one service, such as `AWS_ENDPOINT_URL_SQS`, without what is set to nothing.
+/// Settings of one service from variables and the profile, such as `AWS_ENDPOINT_URL_SQS`. Empty
+/// values do not count.
 #[derive(Debug)]
 struct ServiceSettings(SdkConfig);
 
@@ -84,8 +86,8 @@ impl LoadServiceConfig for ServiceSettings {
     }
 }
 
-/// The SDK's configuration for a stand-in of AWS that takes any credentials, such as one on this machine; the environment's Region,
-/// endpoint and credentials do not count.
+/// The SDK's configuration for a stand-in for AWS that takes any credentials, such as one on this
+/// machine; the environment's Region, endpoint and credentials do not count.
 pub async fn stand_in(endpoint: &str, region: &str) -> SdkConfig {
     common()
         .region(Region::new(region.to_owned()))
@@ -152,7 +154,7 @@ mod tests {
         );
     }
 
-    /// What the test above prints under some variables.
+    /// Returns the output of the test above under some variables.
     fn printed(variables: &[(&str, &str)], name: &str) -> String {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--nocapture"])

@@ -1,4 +1,4 @@
-//! How far this machine's clock is from AWS's, by the date that stands in every answer.
+//! Difference between this machine's clock and AWS's, by the date in every answer.
 
 use std::time::Duration;
 

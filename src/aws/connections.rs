@@ -1,6 +1,7 @@
 //! Live connections, which IoT Core's data plane ends on request (IoT data API reference, DeleteConnection).
 //!
-//! It does not keep a client away: whoever may connect connects again at once. Take the permission first.
+//! It does not keep a client away: a client that may connect connects again at once. Take the
+//! permission first.
 
 use std::sync::Arc;
 

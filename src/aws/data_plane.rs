@@ -1,4 +1,5 @@
-//! IoT Core's HTTPS data plane as the daemon's publisher: one call for each message, and every refusal is told.
+//! IoT Core's HTTPS data plane as the daemon's publisher: one call for each message, and every
+//! refusal is reported.
 //!
 //! A call that is throttled makes all wait for a moment. A call whose fate is unknown (no answer, a
 //! server error) is made again before any other of its topic; beside MQTT connections it is given
@@ -32,13 +33,14 @@ use crate::port::{PublishError, Publisher};
 use crate::route::explain::SHORTEST_EXPIRY;
 use crate::route::publication::{Publication, TopicOrder, whole_seconds};
 
-/// How long before a call whose fate is unknown is made again: at first, and at most.
+/// Delay before a call whose fate is unknown is made again: the first one, and the longest.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
-/// How long everybody waits after one call was throttled.
+/// Pause of all calls after one call was throttled.
 const THROTTLED: Duration = Duration::from_millis(500);
 
-/// How long nothing is taken on after the data plane could not be reached, unless it is reached before.
+/// Time for which nothing is taken on after the data plane could not be reached, unless it is
+/// reached before.
 const DOWN: Duration = Duration::from_secs(5);
 
 static CREDENTIALS_REFUSED: LogLimit<()> = LogLimit::new();
@@ -49,12 +51,13 @@ type Fate = Result<(), PublishError>;
 pub struct DataPlane {
     shared: Arc<Ours>,
     most: u32,
-    /// Calls of unknown fate, and a rate that refusals lower, are the matter of who publishes.
+    /// `true` beside MQTT connections: the caller then handles calls of unknown fate, and a rate
+    /// that refusals lower.
     is_overflow: bool,
     closing: watch::Sender<bool>,
 }
 
-/// What all calls share.
+/// State that all calls share.
 struct Ours {
     client: Client,
     calls: Semaphore,
@@ -290,7 +293,7 @@ impl Ours {
         }
     }
 
-    /// What a failed call means (IoT API reference, Publish, "Errors").
+    /// Classifies a failed call (IoT API reference, Publish, "Errors").
     fn meaning(&self, error: &SdkError<Failure>) -> Answer {
         let SdkError::ServiceError(service) = error else {
             return Answer::Unknown(causes(error));
@@ -337,10 +340,10 @@ impl Ours {
     }
 }
 
-/// What is known after a call.
+/// Result of one call.
 enum Answer {
     Fate(Fate),
-    /// Nobody knows whether the message was published.
+    /// The message may have been published, or not.
     Unknown(String),
 }
 

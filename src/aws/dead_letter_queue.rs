@@ -50,15 +50,15 @@ pub struct DeadLetterMessage {
     pub id: String,
     /// The event as it was received.
     pub body: String,
-    /// When it was sent to the queue it failed in, or here, by the queue's clock.
+    /// Time at which it was sent to the queue it failed in, or here, by the queue's clock.
     pub sent: Option<Timestamp>,
-    /// Why it is here.
+    /// Reason why it was dead-lettered.
     pub reason: String,
     /// One line for a person.
     pub detail: Option<String>,
     /// The route that could not be served.
     pub route: Option<String>,
-    /// How often it had been handed out.
+    /// Number of receives in the queue that it failed in.
     pub attempt: Option<u32>,
     /// The id it had in the queue it failed in.
     pub message_id: Option<String>,
@@ -90,7 +90,8 @@ impl DeadLetterQueue {
         &self.queue
     }
 
-    /// Whether the queue keeps order within message groups. A FIFO queue's name ends in `.fifo`.
+    /// Returns `true` if the queue keeps order within message groups. A FIFO queue's name ends in
+    /// `.fifo`.
     pub fn is_fifo(&self) -> bool {
         self.queue.ends_with(".fifo")
     }
@@ -170,7 +171,8 @@ impl DeadLetterQueue {
                 .message_body(&message.body)
                 .set_message_attributes(others)
                 .set_message_group_id(group)
-                // Sent twice, after an interruption in between, it is one message where the queue can tell.
+                // Sent twice, after an interruption in between, it is one message where the queue
+                // can detect that.
                 .set_message_deduplication_id(fifo.then(|| message.id.clone()));
             match message.trace.as_deref().map(system_attribute) {
                 Some(Ok(trace)) => entry.message_system_attributes(
@@ -211,7 +213,8 @@ impl DeadLetterMessage {
         Some(event.id)
     }
 
-    /// Whether an id means this message: its own, that of the original message, or the event's.
+    /// Returns `true` if an id means this message: its own, that of the original message, or the
+    /// event's.
     pub fn has_id(&self, id: &str) -> bool {
         self.id == id
             || self.message_id.as_deref() == Some(id)
@@ -309,7 +312,7 @@ mod tests {
             undelivered.detail.unwrap(),
             format!("NO_PERMISSIONS: the queue's policy refuses, by {rule}")
         );
-        // What EventBridge added is not sent back; what the event had is.
+        // Attributes that EventBridge added are not sent back; those of the event are.
         assert_eq!(undelivered.others.keys().collect::<Vec<_>>(), ["tenant"]);
         let exhausted = message(&[
             ("RULE_ARN", rule),

@@ -32,7 +32,7 @@ pub enum EcsTasksError {
     Call(#[from] CallError),
 }
 
-/// What may be missing, where ECS refuses.
+/// Advice on what may be missing, for a refusal of ECS.
 fn advice(error: &CallError) -> &'static str {
     match error {
         CallError::Refused { .. } => "; the task role needs ecs:ListTasks",
@@ -56,7 +56,7 @@ struct Metadata {
 }
 
 impl EcsTasks {
-    /// Reads what this task is from the metadata at `metadata`, the value of
+    /// Reads the task's identity from the metadata at `metadata`, the value of
     /// ECS_CONTAINER_METADATA_URI_V4.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one request after the other, and gives what was asked.
+    /// Answers one request after the other; returns the requests.
     async fn serve(listener: TcpListener, answers: &[(u16, &str)]) -> Vec<String> {
         let mut asked = Vec::new();
         for (status, body) in answers {

@@ -1,4 +1,4 @@
-//! Where an account's IoT Core listens: DescribeEndpoint, asked once at start.
+//! Address of an account's IoT Core endpoint: DescribeEndpoint, called once at start.
 //!
 //! One signed GET rather than the SDK's client of the IoT control plane, which is nearly half of a release build and of no
 //! other use to the daemon.
@@ -16,7 +16,7 @@ use super::sign::{SignError, Signer};
 const KIND: &str = "iot:Data-ATS";
 const SERVICE: &str = "iot";
 
-/// Why the endpoint is not known.
+/// Reason why the endpoint is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// There is nothing to sign with.
@@ -25,7 +25,7 @@ pub enum EndpointError {
     /// The control plane cannot be reached.
     #[error("{url}: {why}")]
     Unreachable {
-        /// What was asked.
+        /// The URL of the call.
         url: String,
         /// One line.
         why: String,
@@ -35,7 +35,7 @@ pub enum EndpointError {
         "{url}: HTTP {status}: {answer}; grant the task role iot:DescribeEndpoint, or set bridge.broker"
     )]
     Refused {
-        /// What was asked.
+        /// The URL of the call.
         url: String,
         /// The HTTP status.
         status: u16,
@@ -53,7 +53,7 @@ struct Answer {
 /// Asks the IoT control plane for the host name of the account's data plane, such as `abc-ats.iot.eu-central-1.amazonaws.com`.
 ///
 /// # Errors
-/// [`EndpointError`] when it cannot be asked or does not tell.
+/// [`EndpointError`] when it cannot be asked or does not answer with the host name.
 pub async fn describe(config: &SdkConfig) -> Result<String, EndpointError> {
     let signer = Signer::try_new(config)?;
     let base = address(config, SERVICE, signer.region());
@@ -85,7 +85,7 @@ pub async fn describe(config: &SdkConfig) -> Result<String, EndpointError> {
 /// own.
 ///
 /// # Errors
-/// [`EndpointError`] when the control plane has to be asked and does not tell.
+/// [`EndpointError`] when the control plane has to be asked and does not answer with the host name.
 pub async fn of_data_plane(
     configured: Option<&str>,
     config: &SdkConfig,
@@ -106,7 +106,8 @@ mod tests {
 
     use super::*;
 
-    /// Asks a server that gives one answer, and tells what it was asked.
+    /// Asks a server that gives one answer; returns the result and the request that the server
+    /// received.
     async fn asked(status: &str, body: &str) -> (Result<String, EndpointError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = SdkConfig::builder()

@@ -5,7 +5,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use super::causes::causes;
 use crate::port::QueueError;
 
-/// What a failed call means. `doing` says what was tried, to which thing.
+/// Classifies a failed call. `doing` says what was tried, to which thing.
 pub(super) fn queue<E>(doing: &str, error: &SdkError<E>) -> QueueError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -28,7 +28,8 @@ where
     }
 }
 
-/// What an error code of SQS means (SQS API reference, "Common error types" and each action's errors).
+/// Classifies an error code of SQS (SQS API reference, "Common error types" and each action's
+/// errors).
 pub(super) fn by_code(doing: &str, code: &str, message: &str) -> QueueError {
     // The JSON protocol prefixes codes with a namespace.
     let name = code.rsplit(['#', '.']).next().unwrap_or(code);
@@ -78,8 +79,8 @@ pub(super) fn by_receipt_code(doing: &str, code: &str, message: &str) -> QueueEr
     }
 }
 
-/// The meaning of an answer whose body names no code, such as that of a proxy: what is forbidden
-/// stays so, the rest may mend.
+/// Classifies an answer whose body names no code, such as that of a proxy: a forbidden call stays
+/// forbidden, other failures may be temporary.
 fn by_status(doing: &str, status: u16) -> QueueError {
     let what = format!("{doing}: HTTP {status} without an error code");
     match status {

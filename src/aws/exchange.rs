@@ -1,4 +1,4 @@
-//! A request of our own over the SDK's HTTP client, for what none of its clients is built in.
+//! A request over the SDK's HTTP client, for actions that none of the built-in SDK clients has.
 //! Nothing is retried.
 
 use std::time::Duration;

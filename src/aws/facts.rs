@@ -1,5 +1,5 @@
-//! What IoT Core's data plane tells of one client and of one topic (IoT data API reference: GetConnection, ListSubscriptions,
-//! GetRetainedMessage). Read only.
+//! Facts that IoT Core's data plane has of one client and of one topic (IoT data API reference:
+//! GetConnection, ListSubscriptions, GetRetainedMessage). Read only.
 
 use aws_config::SdkConfig;
 use aws_sdk_iotdataplane::Client;
@@ -12,28 +12,28 @@ use super::causes::causes;
 /// The most subscriptions of one page.
 const PAGE: i32 = 200;
 
-/// How often a call is tried: a person waits, and reading again does no harm.
+/// Maximum number of tries of a call: a person waits, and reading again does no harm.
 const TRIES: u32 = 3;
 
 /// The data plane, for reading.
 pub struct DataPlaneFacts(Client);
 
-/// What is known of a client's connection.
+/// State of a client's connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Whether there is one.
+    /// `true` if the client is connected.
     pub connected: bool,
     /// Since when there is, or is not; milliseconds since 1970.
     pub since_ms: Option<i64>,
-    /// Why the last one ended.
+    /// Reason why the last connection ended.
     pub disconnect_reason: Option<String>,
-    /// Where it comes from.
+    /// Address that it comes from.
     pub source: Option<String>,
     /// In seconds.
     pub keep_alive: Option<u32>,
-    /// How long its session outlives it, in seconds.
+    /// Time for which its session outlives it, in seconds.
     pub session_expiry: i64,
-    /// Whether its session ends with it.
+    /// `true` if its session ends with it.
     pub clean: bool,
     /// The thing that it is.
     pub thing_name: Option<String>,
@@ -42,15 +42,15 @@ pub struct Connection {
 /// A retained message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retained {
-    /// What was published.
+    /// The published payload.
     pub payload: Vec<u8>,
     /// 0 or 1.
     pub qos: u8,
-    /// When, in milliseconds since 1970.
+    /// Time of the publication, in milliseconds since 1970.
     pub modified_ms: i64,
 }
 
-/// Why the data plane does not tell.
+/// Reason why the data plane gives no facts.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct FactsError(String);
@@ -143,7 +143,7 @@ fn level(qos: i32) -> u8 {
     u8::try_from(qos).unwrap_or_default()
 }
 
-/// What is not there is no error; everything else is, with what to do about it.
+/// Returns `None` for an absent item, which is no error; every other error is returned with advice.
 fn absent<T, E, R>(
     error: &SdkError<E, R>,
     action: &str,

@@ -3,7 +3,7 @@
 //! The SDK reads JSON byte by byte, which took a fifth of all that the daemon executes for a
 //! message; serde_json does it in a small part of that (docs/benchmarks.md). Only a success in the
 //! AWS JSON 1.0 protocol is read here (Smithy, "AWS JSON 1.0 protocol"; SQS API reference,
-//! ReceiveMessage). Errors, and whatever protocol the SDK may speak one day, stay the SDK's.
+//! ReceiveMessage). Errors, and any other protocol of the SDK, stay with the SDK.
 
 mod structure;
 
@@ -118,7 +118,8 @@ fn only<'b>(members: &[RawMember<'b>], name: &str) -> Option<&'b [u8]> {
     named.next().is_none().then_some(*value)
 }
 
-/// An answer that cannot be read, told by the place: the words of the parser may quote a message.
+/// An answer that cannot be read, described by the position only: the words of the parser may quote
+/// a message.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is not what SQS answers (JSON, line {line}, column {column})")]
 struct Unreadable {

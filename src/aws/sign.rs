@@ -1,7 +1,9 @@
-//! Signature Version 4 for what no SDK client sends: WebSocket addresses for AWS IoT Core, and the question for its endpoint.
+//! Signature Version 4 for requests that no SDK client sends: WebSocket addresses for AWS IoT Core,
+//! and DescribeEndpoint.
 //!
-//! The signature of an address stands in its query (developer guide, "Device communication protocols", MQTT over WebSocket).
-//! The security token of temporary credentials is added after signing: IoT Core leaves it out of the canonical query.
+//! The signature of an address is in its query (developer guide, "Device communication protocols",
+//! MQTT over WebSocket). The security token of temporary credentials is added after signing: IoT
+//! Core leaves it out of the canonical query.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,26 +19,27 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// The name by which IoT Core's message broker checks signatures.
 const SERVICE: &str = "iotdevicegateway";
 
-/// For how long an address may be used to connect, not how long the connection lasts: IoT Core takes up to a day.
+/// Time for which an address may be used to connect. It does not bound the connection: IoT Core
+/// takes up to a day.
 const EXPIRES: Duration = Duration::from_secs(300);
 
 const SECURITY_TOKEN: &str = "X-Amz-Security-Token";
 
-/// What a query leaves as it is (RFC 3986, section 2.3).
+/// Characters that a query leaves as they are (RFC 3986, section 2.3).
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Signs with whatever credentials are good at the moment.
+/// Signs with the credentials that are valid at the moment.
 #[derive(Clone, Debug)]
 pub struct Signer {
     credentials: SharedCredentialsProvider,
     region: Region,
 }
 
-/// Why nothing can be signed.
+/// Reason why nothing can be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
     /// The environment names no credentials.
@@ -153,7 +156,8 @@ impl Signer {
         })
     }
 
-    /// What a signature adds to headers and to the query of a GET without a body.
+    /// Returns the headers, and the query parameters, that a signature adds to a GET without a
+    /// body.
     fn sign(
         &self,
         service: &str,

@@ -24,33 +24,33 @@ use crate::port::{
     BatchOutcome, DeadLetter, Delivery, Hold, Queue, QueueError, QueueFacts, Receipt,
 };
 
-/// The longest text of an attribute that says what went wrong: a line for a person, and well below
+/// The longest text of an attribute that describes a failure: a line for a person, and well below
 /// SQS's bounds.
 const DETAIL_BYTES: usize = 1_024;
 
-/// One queue, and the one that takes what can never be published.
+/// One queue, and the dead-letter queue for messages that can never be published.
 pub struct Sqs {
     client: Client,
     queue: String,
     dead_letter_queue: Option<String>,
-    /// How long a received message stays invisible: the queue's own setting, read before the first
+    /// Visibility timeout of a received message: the queue's own setting, read before the first
     /// receive.
     visibility: Duration,
     /// Messages that were left out of what was received.
     unusable: AtomicU64,
 }
 
-/// Why a message that was received cannot be worked on. SQS sends none of these; a proxy or an
-/// emulator may.
+/// Reason why a message that was received cannot be worked on. SQS sends none of these; a proxy or
+/// an emulator may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 enum Unusable {
-    /// It could be neither named nor told apart from others.
+    /// It could be neither named nor distinguished from others.
     #[error("it has no MessageId")]
     MessageId,
     /// It could not be settled.
     #[error("it has no ReceiptHandle")]
     ReceiptHandle,
-    /// A dead letter could not hold it unchanged.
+    /// A dead-letter message could not hold it unchanged.
     #[error("its Body or one of its attributes is missing or not text")]
     Body,
 }
@@ -127,8 +127,8 @@ impl Queue for Sqs {
             .map_err(|error| error::queue(&format!("receiving from {}", self.queue), &error))?;
         let messages = answer.messages.unwrap_or_default();
         // The call may have waited its whole time: the answer's arrival is the best guess at when
-        // the queue handed them out. It is late by the way from there to here, which whoever relies
-        // on a lease leaves room for.
+        // the queue handed them out. It is late by the way from there to here. Code that relies on
+        // the visibility timeout leaves room for that.
         let received = Instant::now();
         let mut deliveries = Vec::with_capacity(messages.len());
         for message in messages {
@@ -189,7 +189,8 @@ impl Queue for Sqs {
 
 impl Sqs {
     /// Counts a message that cannot be worked on. It stays in the queue: it comes again when its
-    /// lease ends, until the queue's redrive policy moves it, unchanged, to the dead-letter queue.
+    /// visibility timeout ends, until the queue's redrive policy moves it, unchanged, to the
+    /// dead-letter queue.
     fn left_out(&self, message_id: Option<&str>, why: Unusable) {
         self.unusable.fetch_add(1, Ordering::Relaxed);
         if let Some(suppressed) = UNUSABLE.admit(why) {
@@ -204,8 +205,8 @@ impl Sqs {
                 .id(index.to_string())
                 .message_body(String::from_utf8_lossy(&letter.body))
                 .set_message_group_id(letter.group.as_deref().map(str::to_owned))
-                // Burying twice, after a crash in between, leaves one message where the queue can
-                // tell.
+                // Dead-lettered twice, after a crash in between, it is one message where the queue
+                // can detect that.
                 .set_message_deduplication_id(letter.group.as_ref().map(|_| letter.id.to_string()));
             letter_attributes(letter)
                 .into_iter()
@@ -220,14 +221,14 @@ impl Sqs {
     }
 }
 
-/// A queue's redrive policy; the count is a number or text, depending on who wrote it.
+/// A queue's redrive policy; the count is a number or text, depending on its writer.
 #[derive(serde::Deserialize)]
 struct Redrive {
     #[serde(rename = "maxReceiveCount")]
     max_receive_count: serde_json::Value,
 }
 
-/// How often a redrive policy lets a message be handed out.
+/// Number of receives of a message that a redrive policy allows.
 pub fn max_receives(policy: &str) -> Option<u32> {
     let redrive: Redrive = serde_json::from_str(policy).ok()?;
     match &redrive.max_receive_count {
@@ -277,7 +278,7 @@ async fn read_attributes(
         .collect())
 }
 
-/// What a dead letter says of itself.
+/// Attributes of a dead-letter message, with its reason and origin.
 fn letter_attributes(letter: &DeadLetter) -> [(&'static str, String); 5] {
     let mut detail = letter.detail.clone();
     let mut end = detail.len().min(DETAIL_BYTES);

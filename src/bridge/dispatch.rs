@@ -1,11 +1,11 @@
-//! Routes deliveries in the order in which they came and publishes what is made of them, each topic
-//! in its order.
+//! Routes deliveries in the order in which they came, and publishes their messages, each topic in
+//! its order.
 //!
-//! One task owns all that is under way and learns of every change by a [`Step`]. Where order is
-//! strict, a topic has one unacknowledged publication: its order then holds whatever the broker
-//! refuses or a connection loses. Where it is pipelined, all are handed over at once, and the
-//! publisher keeps them in order; while one of them is tried again, those that were not handed over
-//! yet wait.
+//! One task owns all that is under way and learns of every change by a [`Step`]. With strict order,
+//! a topic has one unacknowledged publication: its order then holds even if the broker refuses a
+//! publication or a connection loses one. With pipelined order, all are handed over at once, and
+//! the publisher keeps them in order; while one of them is tried again, those that were not handed
+//! over yet wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -209,7 +209,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         let group = group.and_then(|work| self.group(&work.delivery));
         let alone = |publication: &Publication| self.goes_alone(publication);
         let passed = group.filter(|_| !routed.publications.iter().any(alone));
-        // All of them stand on the work before any may end.
+        // All of them are entered on the work before any may end.
         for publication in routed.publications {
             self.enter(id, publication);
         }
@@ -288,7 +288,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         }
     }
 
-    /// Goes on with whatever has its turn.
+    /// Goes on with every delivery and topic that has its turn.
     fn go_on(&mut self) {
         loop {
             if let Some(id) = self.begun.pop_front() {
@@ -399,8 +399,8 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         }
     }
 
-    /// A refusal that may not last: nothing of its topic overtakes the publication but what was
-    /// handed over already.
+    /// Handles a refusal that may not last: only publications that were handed over already
+    /// overtake this one in its topic.
     fn try_again(&mut self, id: JobId, why: &str) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;

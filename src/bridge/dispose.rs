@@ -1,11 +1,11 @@
-//! What becomes of a delivery, as a pure table.
+//! Disposition of a delivery, as a pure table.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::route::table::RouteRefusal;
 
-/// How working on a delivery ended.
+/// Outcome of the work on a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Every publication was acknowledged, or there was none to make.
@@ -21,13 +21,13 @@ pub(super) enum Outcome {
     OverShare,
     /// Others are to take it over at once.
     HandedBack,
-    /// Its lease has ended: there is nothing to settle.
+    /// Its visibility timeout has ended: there is nothing to settle.
     Lost,
 }
 
 impl Outcome {
-    /// The graver of two. What may still succeed is graver than what never can: all the rest has to be published before a
-    /// delivery may leave the queue.
+    /// The graver of two. An outcome that may still succeed is graver than one that never can: all
+    /// the rest has to be published before a delivery may leave the queue.
     pub(super) fn or(self, other: Self) -> Self {
         let weight = |outcome: &Self| match outcome {
             Self::Done => 0,
@@ -57,7 +57,7 @@ impl Outcome {
     }
 }
 
-/// What is done with a delivery.
+/// Action that settles a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Disposition {
     /// It leaves the queue.
@@ -77,7 +77,8 @@ const LONGEST_WAIT_FOR_ROOM: Duration = Duration::from_secs(30);
 /// The longest wait before a publication is tried again.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// What to do with a delivery, if there is anything to do. `attempt` counts from 1; `chance` is a random number from 0 to 1.
+/// Returns the action that settles a delivery, if there is anything to settle. `attempt` counts
+/// from 1; `chance` is a random number from 0 to 1.
 pub(super) fn dispose(outcome: Outcome, attempt: u32, chance: f64) -> Option<Disposition> {
     Some(match outcome {
         Outcome::Done => Disposition::Delete,
@@ -95,7 +96,8 @@ pub(super) fn dispose(outcome: Outcome, attempt: u32, chance: f64) -> Option<Dis
     })
 }
 
-/// How long a delivery that failed stays invisible: 2 s, doubled with each attempt, up to five minutes.
+/// Time for which a delivery that failed stays invisible: 2 s, doubled with each attempt, up to
+/// five minutes.
 pub(super) fn back_off(attempt: u32, chance: f64) -> Duration {
     jittered(
         Duration::from_secs(1 << attempt.clamp(1, 9)).min(LONGEST_BACK_OFF),
@@ -113,7 +115,8 @@ fn room_after(attempt: u32, chance: f64) -> Duration {
     )
 }
 
-/// How long a publication that was refused for now waits: 200 ms, doubled with each try, up to half a minute.
+/// Delay of a publication that was refused for now: 200 ms, doubled with each try, up to half a
+/// minute.
 pub(super) fn retry_after(tries: u32, chance: f64) -> Duration {
     jittered(
         Duration::from_millis(100 << tries.clamp(1, 9)).min(LONGEST_RETRY),
@@ -121,7 +124,8 @@ pub(super) fn retry_after(tries: u32, chance: f64) -> Duration {
     )
 }
 
-/// Takes a random part of up to half off, so that what failed together does not come back together.
+/// Takes a random part of up to half off, so that deliveries that failed together do not come back
+/// together.
 fn jittered(wait: Duration, chance: f64) -> Duration {
     wait.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
 }

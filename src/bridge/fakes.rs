@@ -1,5 +1,6 @@
-//! A queue and a publisher in memory. They keep the ports' contracts on tokio's clock: the queue redelivers, reorders what is not
-//! FIFO, and lets receipts go stale; the publisher refuses and takes its time. Both fail on command, or at random from a seed.
+//! A queue and a publisher in memory. They keep the ports' contracts on tokio's clock: the queue
+//! redelivers, reorders unless it is FIFO, and lets receipts go stale; the publisher refuses and
+//! takes its time. Both fail on command, or at random from a seed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -41,7 +42,7 @@ impl Mischief {
         self.random.lock().unwrap().u32(..n)
     }
 
-    /// How long a call takes: some milliseconds as a rule, seconds now and then.
+    /// Waits as long as a call takes: some milliseconds as a rule, seconds now and then.
     async fn delay(&self) {
         let longest = if self.once_in(30) { 8_000 } else { 40 };
         sleep(Duration::from_millis(self.below(longest).into())).await;
@@ -73,30 +74,31 @@ impl Stored {
 pub(super) struct Messages {
     pub(super) stored: BTreeMap<u32, Stored>,
     sent: u32,
-    /// Dead letters: the message, its body, and the reason.
+    /// Dead-letter messages: the message, its body, and the reason.
     pub(super) letters: Vec<(String, Bytes, &'static str)>,
     /// Receives so far; and which of them, and which place in it, brought each message last.
     pub(super) receives: usize,
     pub(super) brought: BTreeMap<u32, (usize, usize)>,
 }
 
-/// A queue as SQS describes it: leases, receipts that go stale, redelivery; message groups when it is FIFO.
+/// A queue as SQS describes it: visibility timeouts, receipts that go stale, redelivery; message
+/// groups when it is FIFO.
 #[derive(Default)]
 pub(super) struct FakeQueue {
     pub(super) messages: Mutex<Messages>,
     /// Calls of receive that are open now, and the most that ever were.
     pub(super) polling: AtomicUsize,
     pub(super) most_polling: AtomicUsize,
-    /// How many calls of delete fail before one succeeds.
+    /// Number of calls of delete that fail before one succeeds.
     pub(super) failing_deletes: AtomicUsize,
-    /// Whether there is a dead-letter queue.
+    /// `true` if there is a dead-letter queue.
     pub(super) buries: bool,
-    /// Whether changes of visibility fail.
+    /// `true` while changes of visibility fail.
     pub(super) refusing_changes: AtomicBool,
     pub(super) max_receives: Option<u32>,
     pub(super) fifo: bool,
     pub(super) mischief: Option<Arc<Mischief>>,
-    /// Told of each message that was deleted.
+    /// Called with each message that was deleted.
     pub(super) on_delete: Option<Box<dyn Fn(u32) + Send + Sync>>,
 }
 
@@ -198,7 +200,7 @@ impl FakeQueue {
         taken.collect()
     }
 
-    /// The number behind a receipt, while its lease lasts.
+    /// Returns the message number of a receipt, unless its visibility timeout has ended.
     fn leased(messages: &Messages, handle: &str) -> Result<u32, QueueError> {
         let (number, receives) = handle.split_once(' ').unwrap();
         let number = number.parse().unwrap();
@@ -212,7 +214,7 @@ impl FakeQueue {
         }
     }
 
-    /// Whether a call, or an entry of one, fails.
+    /// Decides if a call, or an entry of one, fails.
     fn trouble(&self, once_in: u32) -> bool {
         let mischief = self.mischief.as_ref();
         mischief.is_some_and(|mischief| mischief.once_in(once_in))
@@ -241,7 +243,8 @@ impl Queue for FakeQueue {
             sleep(Duration::from_millis(100)).await;
         };
         self.polling.fetch_sub(1, Ordering::SeqCst);
-        // The answer may be lost on its way: what was taken comes back when its lease ends.
+        // The answer may be lost on its way: what was taken comes back when its visibility timeout
+        // ends.
         if self.trouble(20) {
             Err(busy())
         } else {
@@ -321,12 +324,12 @@ impl Queue for FakeQueue {
 
 type Fate = oneshot::Sender<Result<(), PublishError>>;
 
-/// A publisher that keeps what it is given until a test says what becomes of it.
+/// A publisher that keeps publications until a test decides on their outcome.
 pub(super) struct FakePublisher {
     /// Publications in the order in which they were handed over.
     pub(super) handed_over: Mutex<Vec<Publication>>,
     waiting: Mutex<VecDeque<Fate>>,
-    /// Whether publications are acknowledged at once.
+    /// `true` if publications are acknowledged at once.
     pub(super) prompt: bool,
     pub(super) up: watch::Sender<bool>,
 }

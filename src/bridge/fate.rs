@@ -1,4 +1,4 @@
-//! How the work on publications and deliveries ends, and what goes on for it.
+//! End of the work on publications and deliveries, and the work that it lets go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         }
     }
 
-    /// Tells a delivery the fate of one of its publications.
+    /// Records the fate of one of a delivery's publications.
     fn credit(&mut self, id: WorkId, job: JobId, outcome: Outcome) {
         let Some(work) = self.works.get_mut(&id) else {
             return;
@@ -60,7 +60,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         }
     }
 
-    /// Takes a delivery's publications back, as far as nobody else waits for them.
+    /// Takes a delivery's publications back, unless another delivery waits for them.
     fn withdraw(&mut self, id: WorkId) {
         let jobs = self
             .works

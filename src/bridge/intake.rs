@@ -17,8 +17,9 @@ use crate::port::{Delivery, Publisher, Queue, QueueError};
 /// The most messages of one receive (SQS API reference, ReceiveMessage).
 pub(super) const PER_RECEIVE: usize = 10;
 
-/// How long open polls are given to answer when the process is to end. A message that a dropped poll brings comes again when
-/// its lease ends, which takes longer than handing it back.
+/// Time that open polls are given to answer when the process is to end. A message that a dropped
+/// poll brings comes again when its visibility timeout ends, which takes longer than handing it
+/// back.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 type Poll = (OwnedSemaphorePermit, Result<Vec<Delivery>, QueueError>);
@@ -89,14 +90,14 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
                 }
             }
         };
-        // Whoever has not answered by then is dropped.
+        // Polls that have not answered by then are dropped.
         let _ = timeout(LAST_CALL.min(self.settings.drain / 4), last).await;
     }
 
     /// Opens polls until as many are open as are wanted, or there is no room for what they may bring.
     async fn open(&self, polls: &mut JoinSet<Poll>, wanted: usize, room: &Room) {
         while polls.len() < wanted {
-            // Nothing is taken while nobody could be told.
+            // Nothing is taken while nothing can be published.
             let places = if polls.is_empty() {
                 self.publisher.ready().await;
                 room.take().await

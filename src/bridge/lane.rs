@@ -127,7 +127,7 @@ impl<K: Hash + Eq + Clone, J> Lanes<K, J> {
         begun
     }
 
-    /// Ends what is under way and gives all that waited for it: the lane is idle.
+    /// Ends the job under way and returns all that waited for it: the lane is idle.
     pub(super) fn clear(&mut self, key: &K) -> impl Iterator<Item = J> + use<K, J> {
         let lane = self.busy.remove(key);
         let waiting = lane.map(|lane| lane.waiting).unwrap_or_default();

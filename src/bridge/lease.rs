@@ -1,8 +1,11 @@
-//! Leases: how long the queue leaves a delivery to this process, and when it is time to ask for more or to let it go.
+//! Visibility timeouts: the time that the queue leaves a delivery to this process, its extension,
+//! and its release.
 //!
-//! A lease is extended by the queue's own visibility time-out, in batches, once half of it is gone. What cannot be finished is
-//! not extended for ever: after a while it is handed back, so that somebody else may try. The last attempt before the queue's own
-//! redrive is held for as long as SQS lets it be: what may succeed later must not end among the dead for that.
+//! A visibility timeout is extended by the queue's own setting, in batches, once half of it is
+//! gone. A delivery that cannot be finished is not extended for ever: after a while it is handed
+//! back, so that another process may try. The last attempt before the queue's own redrive is held
+//! for as long as SQS allows: a delivery that may succeed later must not be dead-lettered for want
+//! of time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +23,7 @@ const PER_BATCH: usize = 10;
 /// SQS keeps a message invisible for 12 hours from its receipt at most (developer guide, "Visibility timeout").
 const LONGEST_HOLD: Duration = Duration::from_secs(11 * 3_600 + 1_800);
 
-/// The rules by which leases are kept.
+/// Rules for the extension of visibility timeouts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leases {
     visibility: Duration,
@@ -28,7 +31,7 @@ pub(super) struct Leases {
     max_receives: Option<u32>,
 }
 
-/// What a delivery's lease asks for.
+/// Need of a delivery whose visibility timeout is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Need {
     Nothing,
@@ -48,14 +51,15 @@ impl Leases {
         }
     }
 
-    /// How often leases have to be looked at for several tries to fit into the second half of one.
+    /// Interval between looks at the visibility timeouts: several tries fit into the second half of
+    /// one.
     pub(super) fn between_looks(&self) -> Duration {
         let tenth = self.visibility / 10;
         tenth.clamp(Duration::from_millis(100), Duration::from_secs(10))
     }
 
-    /// How long before its end a lease counts as gone: it must not end between two looks, and the answer to a receive took its
-    /// way, too.
+    /// Time before its end at which a visibility timeout counts as ended. It must not end between
+    /// two looks, and the answer to a receive took time on its way.
     fn margin(&self) -> Duration {
         self.between_looks() + (self.visibility / 20).min(Duration::from_secs(1))
     }
@@ -81,7 +85,7 @@ impl Leases {
 }
 
 impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
-    /// Looks after all leases.
+    /// Extends or releases each delivery that needs it.
     pub(super) fn look(&mut self) {
         let now = Instant::now();
         let mut needs: Vec<(WorkId, Need)> = self
@@ -121,7 +125,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         let queue = Arc::clone(&self.bridge.queue);
         self.steps.push(Box::pin(async move {
             let asked = Instant::now();
-            // Nobody may wait for an answer until the lease has ended.
+            // The wait for an answer must not last until the visibility timeout has ended.
             let answer = timeout(visibility / 5, queue.change_visibility(&holds)).await;
             Step::Extended(ids, asked, answer.unwrap_or_default())
         }));
@@ -146,7 +150,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
                     self.bridge.metrics.leases_extended.one();
                 }
                 Some(Err(QueueError::LeaseLost)) => self.give_up(*id, Outcome::Lost),
-                // The next look asks again, as long as the lease lasts.
+                // The next look asks again, as long as the visibility timeout lasts.
                 failed => {
                     if let Some(suppressed) = self.bridge.log_limits.not_extended.admit(()) {
                         let error = match failed {

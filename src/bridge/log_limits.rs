@@ -1,15 +1,15 @@
 //! Limits on the daemon's log lines that events and refusals cause: a flood of either must not
 //! become a flood of lines.
 //!
-//! What is held back is counted, and metrics count all of it. Keys come from closed sets: reasons,
-//! and the routes of the configuration.
+//! Suppressed lines are counted, and metrics count all of them. Keys come from closed sets:
+//! reasons, and the routes of the configuration.
 
 use std::sync::Arc;
 
 use crate::log_limit::LogLimit;
 use crate::route::table::RouteRefusal;
 
-/// Why an event or a route was refused: the reason, and the route at fault where one is.
+/// Reason why an event or a route was refused, and the route at fault where one is.
 pub(super) type Cause = (&'static str, Option<Arc<str>>);
 
 /// One limit for each kind of line.
@@ -29,7 +29,7 @@ pub(super) struct LogLimits {
 }
 
 impl LogLimits {
-    /// The number of lines held back that no line has told of yet.
+    /// The number of suppressed lines that no line has reported yet.
     pub(super) fn take_suppressed(&self) -> u64 {
         self.skipped.take_suppressed()
             + self.dead_lettered.take_suppressed()

@@ -3,9 +3,9 @@
 //!
 //! `intake` keeps long polls open and hands what they bring, in order, to `dispatch`, which owns
 //! everything that is under way: it routes, publishes in lanes (`lane`), ends what has its fate
-//! (`fate`), keeps leases (`lease`) and fair shares (`shares`); `settle` deletes, releases and
-//! buries in batches; `spans` is what traces say of it all. A delivery occupies one of a bounded
-//! number of places from before it is received until it is settled.
+//! (`fate`), keeps visibility timeouts (`lease`) and fair shares (`shares`); `settle` deletes,
+//! releases and dead-letters in batches; `spans` describes it all in traces. A delivery occupies
+//! one of a bounded number of places from before it is received until it is settled.
 
 mod dispatch;
 mod dispose;
@@ -49,31 +49,31 @@ use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
-/// How hard the daemon works.
+/// Limits on the daemon's work.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The least and the most long polls at a time.
     pub pollers: (usize, usize),
-    /// How long a poll waits for a message.
+    /// Time for which a poll waits for a message.
     pub wait: Duration,
     /// The most deliveries between receiving and settling.
     pub in_flight: usize,
     /// Nothing is received while the bodies of those have as many bytes.
     pub in_flight_bytes: usize,
-    /// How long a delivery may be worked on, its lease extended meanwhile, before it is handed
-    /// back.
+    /// Time for which a delivery may be worked on before it is handed back. Its visibility timeout
+    /// is extended meanwhile.
     pub hold: Duration,
-    /// How long draining may take.
+    /// Maximum duration of draining.
     pub drain: Duration,
 }
 
-/// How the daemon ended.
+/// End of the daemon's run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Everything received was settled or handed back.
     Drained,
     /// The deadline, or a second signal, cut it short: what was not settled comes again when its
-    /// lease ends.
+    /// visibility timeout ends.
     Cut,
 }
 
@@ -119,7 +119,7 @@ impl Drop for Place {
     }
 }
 
-/// Bounds of what is in flight.
+/// Bounds of the deliveries in flight.
 struct Room {
     places: Arc<Semaphore>,
     most: usize,
@@ -144,7 +144,7 @@ impl Room {
         self.places.available_permits() >= self.most / 2
     }
 
-    /// Places for what one receive may bring, where there are some now.
+    /// Returns places for the messages of one receive, if there are some now.
     fn try_take(&self) -> Option<OwnedSemaphorePermit> {
         if self.bytes.load(Ordering::Relaxed) >= self.most_bytes {
             return None;
@@ -155,7 +155,7 @@ impl Room {
             .ok()
     }
 
-    /// Places for what one receive may bring, once there are some. Cancel safe.
+    /// Returns places for the messages of one receive, once there are some. Cancel safe.
     async fn take(&self) -> Option<OwnedSemaphorePermit> {
         while self.bytes.load(Ordering::Relaxed) >= self.most_bytes {
             self.freed.notified().await;
@@ -168,7 +168,7 @@ impl Room {
     }
 }
 
-/// How often a summary is logged while something happens.
+/// Interval between summaries in the log, while something happens.
 const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 
 /// The daemon over any queue and any publisher.
@@ -211,7 +211,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         }
     }
 
-    /// Traces what it does with each delivery, from a queue's URL to a broker's.
+    /// Traces the work on each delivery, from a queue's URL to a broker's.
     pub fn traced(self, traces: Traces, queue: &str, broker: &str) -> Self {
         Self {
             spans: Spans::new(traces, queue, broker),
@@ -228,7 +228,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         }
     }
 
-    /// What it measures.
+    /// Metrics that it counts.
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
     }
@@ -238,7 +238,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         Arc::clone(&self.health)
     }
 
-    /// Works until it is told to shut down and everything in flight is settled.
+    /// Works until it is asked to shut down and everything in flight is settled.
     pub async fn run(self) -> Ending {
         let deadline = async {
             let since = self.shutdown.draining().await;
@@ -268,7 +268,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         );
     }
 
-    /// How many deliveries may be in flight.
+    /// Maximum number of deliveries in flight.
     fn places(&self) -> usize {
         self.settings.in_flight.max(intake::PER_RECEIVE)
     }

@@ -1,5 +1,6 @@
-//! Random schedules against the promises: deliver, duplicate, publish, confirm, refuse, disconnect, lease expiry, failing deletes,
-//! reload, stop and kill, over a queue and a publisher that tell the truth, on a paused clock.
+//! Random schedules against the promises: deliver, duplicate, publish, confirm, refuse, disconnect,
+//! end of a visibility timeout, failing deletes, reload, stop and kill, over a queue and a
+//! publisher that tell the truth, on a paused clock.
 //!
 //! A schedule is one seed. `EVENTCAST_SEED=n` runs one of them alone; `EVENTCAST_SCHEDULES=n` says how many are run (1,000 unless set).
 
@@ -18,15 +19,16 @@ use crate::port::PublishError;
 use crate::route::publication::{Publication, TopicOrder};
 use crate::route::table::Route;
 
-/// What has to be known to check the promises.
+/// Facts that are needed to check the promises.
 #[derive(Default)]
 struct Ledger {
-    /// Which topics each event must reach. Events are numbered as their messages are.
+    /// Topics that each event must reach. Events are numbered as their messages are.
     wanted: BTreeMap<u32, BTreeSet<String>>,
     group: BTreeMap<u32, usize>,
-    /// Which of them acknowledged it, or a newer event in its place.
+    /// Topics that acknowledged it, or a newer event in its place.
     acknowledged: BTreeMap<u32, BTreeSet<String>>,
-    /// What was deleted before all of its topics had acknowledged it: only a dead letter may be.
+    /// Events deleted before all of their topics had acknowledged them: only a dead-letter message
+    /// may be.
     early: BTreeSet<u32>,
     /// Topics with publications that have no known fate, and how many.
     outstanding: BTreeMap<String, usize>,
@@ -63,7 +65,7 @@ struct Broker {
     away: Mutex<Instant>,
 }
 
-/// Counts a publication as outstanding until it has ended, whatever way.
+/// Counts a publication as outstanding until it has ended, in any way.
 struct Outstanding(Arc<Mutex<Ledger>>, String);
 
 impl Drop for Outstanding {
@@ -89,7 +91,7 @@ impl Broker {
         let mut ledger = self.ledger.lock().unwrap();
         let ledger = &mut *ledger;
         let mut broken = |what: &str| ledger.broken.push(format!("{what}: {id} to {topic}"));
-        // Nothing is published of a message that nobody holds.
+        // No message may be published while its visibility timeout has ended.
         match messages.stored.get(&number) {
             Some(stored) if stored.is_visible(Instant::now()) => {
                 broken("published without a lease")
@@ -106,7 +108,7 @@ impl Broker {
         }
         let now = messages.brought[&number];
         let again = !ledger.known.insert((topic.clone(), number, now.0));
-        // What was refused comes after those that were out already, where order is not strict.
+        // Refused publications come after those that were out already, where order is not strict.
         if (strict || !again)
             && let Some(before) = ledger.last.insert(topic.clone(), now)
             && before.0 == now.0
@@ -144,7 +146,8 @@ impl Publisher for Broker {
     type Pending = Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send>>;
 
     fn publish(&self, publication: Publication) -> Result<Self::Pending, PublishError> {
-        // A full connection lets one wait, sometimes for longer than a lease lasts.
+        // A full connection makes a publication wait, sometimes for longer than a visibility
+        // timeout.
         let mut waits = 0;
         if self.mischief.once_in(5) {
             let longest = if self.mischief.once_in(4) {
@@ -157,7 +160,7 @@ impl Publisher for Broker {
         let (number, topic) = self.hand_over(&publication);
         let mut takes = self.mischief.below(30);
         if self.mischief.once_in(10) {
-            // Longer than a lease, sometimes longer than a delivery may be worked on.
+            // Longer than a visibility timeout, sometimes longer than a delivery may be worked on.
             takes = self.mischief.below(120_000);
         }
         let refused = self.mischief.once_in(8);
@@ -184,7 +187,7 @@ impl Publisher for Broker {
             let reached: Vec<u32> = ledger
                 .wanted
                 .iter()
-                // A newer state stands for all older ones.
+                // A newer state replaces all older ones.
                 .filter(|(n, wanted)| **n == number || (conflates && wanted.contains(&topic)))
                 .map(|(n, _)| *n)
                 .collect();
@@ -193,7 +196,7 @@ impl Publisher for Broker {
             }
             drop(ledger);
             drop(guard);
-            // What is too old counts as done, and so do the older ones that it stands for.
+            // An expired publication counts as done, and so do the older ones that it replaces.
             if expired {
                 Err(PublishError::Expired)
             } else {
@@ -273,7 +276,7 @@ fn routes(order: Option<TopicOrder>) -> RouteTable {
     table(ordered.chain([state]).collect())
 }
 
-/// One schedule; gives what was broken.
+/// Runs one schedule; returns the promises that were broken.
 async fn schedule(seed: u64) -> Vec<String> {
     let mischief = Arc::new(Mischief::new(seed));
     let ledger = Arc::new(Mutex::new(Ledger::default()));
@@ -347,7 +350,7 @@ async fn schedule(seed: u64) -> Vec<String> {
                 *broker.away.lock().unwrap() = Instant::now() + gone;
             }
             3 | 4 => {
-                // No lease can be extended for a while, and nothing handed back.
+                // For a while no visibility timeout can be extended, and nothing handed back.
                 let refusing = mischief.below(2) == 0;
                 queue.refusing_changes.store(refusing, Ordering::SeqCst);
             }

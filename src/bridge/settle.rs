@@ -1,4 +1,4 @@
-//! Deletes, releases and buries deliveries in batches.
+//! Deletes, releases and dead-letters deliveries in batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,20 +20,20 @@ use crate::telemetry::traces::Span;
 /// The most entries of one batch (SQS API reference, DeleteMessageBatch).
 const PER_BATCH: usize = 10;
 
-/// How long an incomplete batch waits for company.
+/// Time for which an incomplete batch waits for more entries.
 const LINGER: Duration = Duration::from_millis(20);
 
 /// The most batches under way at a time.
 const CONCURRENT: usize = 32;
 
-/// How often an entry is tried before its lease is left to end.
+/// Number of tries of an entry before its visibility timeout is left to end.
 const TRIES: u32 = 4;
 
 /// The longest id of an event that is logged: EventBridge's own are UUIDs, of 36 characters; other
 /// senders name theirs.
 const EVENT_ID_BYTES: usize = 128;
 
-/// What a delivery keeps until it is settled: its place among those in flight, and its span.
+/// Parts of a delivery kept until it is settled: its place among those in flight, and its span.
 pub(super) struct Kept {
     pub(super) _place: Place,
     pub(super) span: Span,
@@ -44,14 +44,14 @@ pub(super) struct Settlement {
     pub(super) delivery: Delivery,
     pub(super) disposition: Disposition,
     pub(super) kept: Kept,
-    /// Who waits to hear whether a dead letter left the queue.
+    /// Channel that reports if a dead-letter message left the queue.
     pub(super) left: Option<oneshot::Sender<bool>>,
 }
 
-/// The right to settle a delivery, and what it keeps until then.
+/// The right to settle a delivery, and the parts of it kept until then.
 type Entry = (Receipt, Kept);
 
-/// A dead letter, its entry, and who waits to hear of it.
+/// A dead-letter message, its entry, and the channel for its outcome.
 type Burial = (DeadLetter, Entry, Option<oneshot::Sender<bool>>);
 
 impl<Q: Queue, P: Publisher> Bridge<Q, P> {
@@ -90,7 +90,7 @@ struct Call<Q> {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     log_limits: Arc<LogLimits>,
-    /// What reads an event's id out of a body.
+    /// Routes, which read an event's id out of a body.
     routes: Arc<RouteTable>,
 }
 
@@ -135,7 +135,7 @@ impl<Q: Queue> Call<Q> {
     }
 
     /// Logs that an event can never be published. The refusal's detail may quote the event, so that
-    /// it goes into the dead letter only, which holds the whole body anyway.
+    /// it goes into the dead-letter message only, which holds the whole body anyway.
     fn log_refusal(&self, (id, body, attempt): (&str, &Bytes, u32), refusal: &RouteRefusal) {
         let Some(suppressed) = self.log_limits.dead_lettered.admit(cause(refusal)) else {
             return;
@@ -160,8 +160,8 @@ impl<Q: Queue> Call<Q> {
         (id.len() <= EVENT_ID_BYTES).then(|| id.to_owned())
     }
 
-    /// Sends letters to the dead-letter queue. What arrived there may be deleted, the rest is
-    /// released; dropping who waits to hear of it says that it stays.
+    /// Sends messages to the dead-letter queue. Messages that arrived there may be deleted; the
+    /// rest is released. A dropped sender of the outcome means that the message stays.
     async fn bury(
         &self,
         mut burials: Vec<Burial>,
@@ -170,7 +170,7 @@ impl<Q: Queue> Call<Q> {
     ) {
         let later = |letter: &DeadLetter| back_off(letter.attempt, fastrand::f64());
         let tell = |waits: Option<oneshot::Sender<bool>>, left| {
-            // Who waited may have gone.
+            // The receiver may be gone.
             let _ = waits.map(|waits| waits.send(left));
         };
         for attempt in 1..=TRIES {
@@ -264,7 +264,7 @@ impl<Q: Queue> Call<Q> {
             held = Vec::new();
             for (entry, outcome) in holds.into_iter().zip(kept).zip(outcomes) {
                 match outcome {
-                    // Whose lease has ended is visible already.
+                    // A message whose visibility timeout has ended is visible already.
                     Ok(()) | Err(QueueError::LeaseLost) => {}
                     Err(QueueError::Transient { .. }) if attempt < TRIES => held.push(entry),
                     Err(error) => {

@@ -1,11 +1,12 @@
-//! Fair shares of the places in flight: what waits for one topic, or for one message group of a
-//! standard queue, takes none from others.
+//! Fair shares of the places in flight: deliveries that wait for one topic, or for one message
+//! group of a standard queue, take no places from others.
 //!
-//! While half of the places are free, everybody may have as many as there are. Once they are not, a
-//! topic or a group that holds more than a fair part of the other half gets no more: its deliveries
-//! go back to the queue with growing delay, and come again when there is room. The last attempt
-//! before the queue's redrive is kept here all the same, without a place, so that waiting never
-//! sends an event to the dead letters; bytes bound how many of those there may be.
+//! While half of the places are free, every topic and group may have as many as there are. Once
+//! they are not, a topic or a group that holds more than a fair part of the other half gets no
+//! more: its deliveries go back to the queue with growing delay, and come again when there is room.
+//! The last attempt before the queue's redrive is kept here all the same, without a place, so that
+//! waiting never sends an event to the dead-letter queue; bytes bound how many of those there may
+//! be.
 
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use crate::pace::Limit;
 use crate::port::{Publisher, Queue};
 use crate::route::publication::Publication;
 
-/// Everybody may hold as many, however many others there are, and a quarter of the places at the
-/// most.
+/// The number of places that any topic or group may hold, however many others there are, but no
+/// more than a quarter of the places.
 const LEAST_SHARE: usize = 20;
 
 /// The most deliveries that are kept without a place.
@@ -102,7 +103,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         true
     }
 
-    /// Counts and logs what a topic, or a message group, has too much of.
+    /// Counts and logs a topic, or a message group, that has more than its share.
     fn report_over_share(&mut self, publication: &Publication, is_topic: bool) {
         let route = &publication.route;
         self.counters.of(route).over_share.one();
@@ -137,7 +138,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         self.bridge.metrics.topics_over_share.set(over);
     }
 
-    /// Counts a publication that has to wait, by what it waits for.
+    /// Counts a publication that has to wait, by the limit that it waits for.
     pub(super) fn held_back(&self, publication: &Publication, limit: Limit) {
         let route = Some(Arc::clone(&publication.route));
         self.bridge.metrics.held_back.one(limit.name(), route);

@@ -1,8 +1,9 @@
-//! Spans: what a trace says of a delivery, and of the publications made of it.
+//! Spans of deliveries, and of the publications made of them.
 //!
-//! Names, kinds and attributes are those of OpenTelemetry's semantic conventions 1.42.0 ("Messaging spans" and "AWS SQS", whose
-//! status is development); what they have no word for begins with `eventcast.`. A delivery's span hangs below the sender's and is
-//! linked to it. Topics are never told: they are without number, and they name people.
+//! Names, kinds and attributes are those of OpenTelemetry's semantic conventions 1.42.0 ("Messaging
+//! spans" and "AWS SQS", whose status is development); names that they do not define begin with
+//! `eventcast.`. A delivery's span hangs below the sender's and is linked to it. Topics are never
+//! recorded: they are without number, and they name people.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use crate::route::publication::Publication;
 use crate::route::table::RouteTable;
 use crate::telemetry::traces::{Beginning, Kind, Span, Traces, Value};
 
-/// What became of a delivery or a publication.
+/// Outcome of a delivery or a publication.
 const OUTCOME: &str = "eventcast.outcome";
 
 /// A route's name.
@@ -135,14 +136,14 @@ impl<Q, P> Bridge<Q, P> {
         if !self.spans.traces.are_on() {
             return Span::default();
         }
-        // That is when its lease began.
+        // Its visibility timeout began at its receipt.
         let received = delivery.lease.checked_sub(self.facts.visibility);
         let ago = received.map_or(Duration::ZERO, |received| received.elapsed());
         self.spans.delivery(delivery, ago, &self.routes.borrow())
     }
 }
 
-/// Tells a delivery's span which publications are made of it.
+/// Records in a delivery's span which publications are made of it.
 pub(super) fn routed(span: &mut Span, publications: &[Publication]) {
     if span.traceparent().is_some() {
         let mut routes: Vec<&str> = publications.iter().map(|one| &*one.route).collect();
@@ -162,7 +163,8 @@ pub(super) fn resolved(job: &mut Job, fate: &'static str, outcome: &Outcome) {
     }
 }
 
-/// Tells a delivery's span how the work on it ended. What becomes of one that can never be published is known when it is settled.
+/// Records in a delivery's span how the work on it ended. The outcome of one that can never be
+/// published is known when it is settled.
 pub(super) fn ended(span: &mut Span, outcome: &Outcome) {
     let fate = match outcome {
         Outcome::Done => "finished",
@@ -183,7 +185,7 @@ pub(super) fn ended(span: &mut Span, outcome: &Outcome) {
     }
 }
 
-/// Tells a delivery's span what became of the delivery.
+/// Records in a delivery's span how the delivery was settled.
 pub(super) fn settled(span: &mut Span, fate: &'static str) {
     span.say(OUTCOME, fate);
 }
@@ -197,7 +199,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// Reads `SCHEME://HOST[:PORT][/PATH]`; whatever else it is, it is told as it is.
+    /// Reads `SCHEME://HOST[:PORT][/PATH]`. Text of another form is kept as it is.
     fn of(url: &str) -> Self {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let authority = rest.split('/').next().unwrap_or(rest);

@@ -68,7 +68,7 @@ pub(super) fn event(kind: &str, id: u32, n: u32) -> String {
     format!(r#"{{"id":"e{id}","source":"shop","detail-type":"{kind}","detail":{{"n":{n}}}}}"#)
 }
 
-/// How long a delivery may be worked on in these tests.
+/// Time for which a delivery may be worked on in these tests.
 const HOLD: Duration = Duration::from_secs(60);
 
 pub(super) struct Run {

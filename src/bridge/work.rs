@@ -1,4 +1,5 @@
-//! What is under way: deliveries, the publications made of them, and the steps that bring news of either.
+//! Work under way: deliveries, the publications made of them, and the steps that bring news of
+//! either.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,21 +28,21 @@ pub(super) struct Work {
     pub(super) delivery: Delivery,
     /// Its place among the deliveries in flight, given up when it is settled.
     pub(super) place: Place,
-    /// What traces say of it.
+    /// Span of the delivery in traces.
     pub(super) span: Span,
-    /// When work on it began.
+    /// Time at which work on it began.
     pub(super) since: Instant,
-    /// How old its event was then.
+    /// Age of its event at that time.
     pub(super) age: Duration,
     /// Its publications without a known fate.
     pub(super) jobs: SmallVec<[JobId; 4]>,
-    /// What is known of its end so far.
+    /// Outcome so far.
     pub(super) outcome: Outcome,
-    /// Whether anything of it was handed to the publisher.
+    /// `true` once anything of it was handed to the publisher.
     pub(super) started: bool,
     /// The next of its message group did not have to wait for its end.
     pub(super) passed: bool,
-    /// Whether a call that extends its lease is under way.
+    /// `true` while a call that extends its visibility timeout is under way.
     pub(super) extending: bool,
 }
 
@@ -72,7 +73,7 @@ impl Work {
             .unwrap_or_default();
     }
 
-    /// How old its event is now.
+    /// Age of its event now.
     pub(super) fn age_now(&self) -> Duration {
         self.age + self.since.elapsed()
     }
@@ -81,20 +82,20 @@ impl Work {
 /// One publication under way, or waiting for its topic.
 pub(super) struct Job {
     pub(super) publication: Publication,
-    /// What is counted of its route.
+    /// Counters of its route.
     pub(super) counters: Arc<RouteCounters>,
     /// The delivery that it was made of, which may have been given up.
     pub(super) source: WorkId,
     /// The deliveries that wait for it: that one, and those whose own publication it took the place
     /// of.
     pub(super) works: SmallVec<[WorkId; 1]>,
-    /// How often it was handed to the publisher.
+    /// Number of times that it was handed to the publisher.
     pub(super) tries: u32,
     /// Nothing of its topic begins before it was handed over again.
     pub(super) holds: bool,
-    /// When it was handed to the publisher last.
+    /// Time at which it was handed to the publisher last.
     pub(super) sent: Instant,
-    /// What traces say of it.
+    /// Span of the publication in traces.
     pub(super) span: Span,
     /// Ends what is under way for it.
     pub(super) abort: Option<AbortHandle>,
@@ -102,15 +103,15 @@ pub(super) struct Job {
 
 /// News of something that was under way.
 pub(super) enum Step {
-    /// The publisher told a publication's fate.
+    /// The publisher reported a publication's fate.
     Answered(JobId, Result<(), PublishError>),
     /// It is time to try a publication again.
     Again(JobId),
-    /// Nobody waits for a publication any more.
+    /// No delivery waits for a publication any more.
     Withdrawn(JobId),
     /// The next retained publication may be made to a topic.
     Cooled(Topic),
-    /// The queue answered a call that extends leases, made at a moment.
+    /// The queue answered a call that extends visibility timeouts, made at a moment.
     Extended(Vec<WorkId>, Instant, BatchOutcome),
     /// A delivery of a message group was settled as one that never can be published: whether it left the queue.
     Buried(Arc<str>, bool),

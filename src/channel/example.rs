@@ -60,7 +60,8 @@ pub(crate) fn uuid_of_bits(bits: u128) -> String {
     .join("-")
 }
 
-/// Puts a value where a placeholder looks for it, its first `skip` segments left out; what is there already stays.
+/// Puts a value where a placeholder looks for it, its first `skip` segments left out; existing
+/// values stay.
 pub(crate) fn place(
     root: &mut Map<String, Value>,
     placeholder: &Placeholder,
@@ -141,7 +142,7 @@ mod tests {
                 }
             }
         }
-        // What `region` was first stays; text has nothing inside.
+        // The first value of `region` stays; text has nothing inside.
         let wanted = serde_json::json!({
             "detail": { "orderId": "o", "watchers": [{ "userId": "u", "name": "n" }], "tags": ["t"] },
             "region": "r",

@@ -1,8 +1,10 @@
-//! Topic filters: what may be subscribed to, which topics each one matches, and which other filters it covers.
+//! Topic filters: those that may be subscribed to, the topics that each one matches, and the other
+//! filters that it covers.
 //!
-//! The rules are MQTT's (version 5.0, sections 4.7 and 4.8.2) with what AWS IoT Core does otherwise (developer guide, "MQTT
-//! topics"): `a/#` does not match `a`. A held [`Filter`] is one that IoT Core takes. Whether a client may subscribe to it is a
-//! policy's matter, and is decided elsewhere, on the text as sent.
+//! The rules are MQTT's (version 5.0, sections 4.7 and 4.8.2) with the differences of AWS IoT Core
+//! (developer guide, "MQTT topics"): `a/#` does not match `a`. A held [`Filter`] is one that IoT
+//! Core takes. A policy decides whether a client may subscribe to it, elsewhere, on the text as
+//! sent.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,17 +12,18 @@ use std::sync::Arc;
 use super::limits::{TOPIC_BYTES, TOPIC_SLASHES};
 use super::topic::{TopicError, check_name, is_unfit};
 
-/// What the filter of a shared subscription begins with: `$share/<name>/<filter>`.
+/// Prefix of the filter of a shared subscription: `$share/<name>/<filter>`.
 const SHARE: &str = "$share/";
 
-/// The only reserved topics that clients may subscribe to; IoT Core disconnects who asks for others, such as `$SYS`.
+/// The only reserved topics that clients may subscribe to; IoT Core disconnects clients that ask
+/// for others, such as `$SYS`.
 const RESERVED_BUT_OPEN: &str = "$aws/";
 
 /// A topic filter that IoT Core accepts for a subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Filter {
     text: Arc<str>,
-    /// Where the part begins that topics are matched against: behind `$share/<name>/`.
+    /// Offset of the part that topics are matched against: behind `$share/<name>/`.
     from: usize,
 }
 
@@ -74,12 +77,13 @@ impl Filter {
         prefix.strip_prefix(SHARE)?.strip_suffix('/')
     }
 
-    /// Whether there is no wildcard in it, so that it matches one topic only.
+    /// Returns `true` where it has no wildcard, so that it matches one topic only.
     pub fn is_exact(&self) -> bool {
         !self.matched_part().contains(['+', '#'])
     }
 
-    /// Whether messages on `topic` come to who subscribed to this filter. Does not allocate.
+    /// Returns `true` where a subscriber to this filter receives messages on `topic`. Does not
+    /// allocate.
     pub fn matches(&self, topic: &str) -> bool {
         let filter = self.matched_part();
         // Wildcards in first place do not reach reserved topics.
@@ -99,7 +103,7 @@ impl Filter {
         topic.next().is_none()
     }
 
-    /// Whether this filter matches every topic that `other` matches.
+    /// Returns `true` where this filter matches every topic that `other` matches.
     pub fn covers(&self, other: &Self) -> bool {
         let (mine, theirs) = (self.matched_part(), other.matched_part());
         if theirs.starts_with('$') && mine.starts_with(['+', '#']) {
@@ -170,7 +174,7 @@ fn check(filter: &str) -> Result<(), FilterError> {
     Ok(())
 }
 
-/// Which rule a topic filter breaks.
+/// Rule that a topic filter breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// Nothing at all, or nothing behind `$share/<name>/`.
@@ -329,8 +333,8 @@ mod tests {
             }
         }
 
-        /// A filter covers another just when no topic of the other escapes it; the topics of three names up to five levels
-        /// tell, since `c` stands in no filter.
+        /// A filter covers another exactly when it matches every topic of the other. The topics of
+        /// three names up to five levels decide it, since no filter contains `c`.
         #[test]
         fn covering_agrees_with_matching(
             mine in prop::collection::vec(level(), 1..4),

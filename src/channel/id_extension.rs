@@ -15,7 +15,7 @@ use super::IdFormat;
 /// The most pairs of states that are looked at.
 const MOST_PAIRS: usize = 4_000;
 
-/// The memory of one automaton, in bytes. Where it does not hold all states there is no answer.
+/// The memory of one automaton, in bytes. There is no answer where it does not hold all states.
 const CACHE_BYTES: usize = 1 << 20;
 
 /// The answer for two formats.
@@ -23,7 +23,7 @@ const CACHE_BYTES: usize = 1 << 20;
 pub enum IdExtension {
     /// No id of the one format begins an id of the other.
     Never,
-    /// It does.
+    /// An id of the one format may begin an id of the other.
     Possible {
         /// A shortest id of the first format, without a hyphen.
         id: String,
@@ -96,7 +96,7 @@ struct Pair {
 
 fn search(short: &str, long: &str) -> Option<IdExtension> {
     let (mut short, mut long) = (Automaton::build(short)?, Automaton::build(long)?);
-    // Bytes that neither automaton tells apart are tried once; letters and digits make readable
+    // Bytes that neither automaton distinguishes are tried once; letters and digits make readable
     // texts.
     let mut bytes: Vec<u8> = Vec::new();
     let mut classes = HashSet::new();

@@ -72,13 +72,14 @@ pub const STORED_PER_SECOND: u32 = 10;
 /// Stored messages a second that each member of a shared subscription gets while it is connected (DG, "MQTT", persistent sessions).
 pub const STORED_PER_SECOND_SHARED: u32 = 20;
 
-/// How long a message of QoS 1 that is not acknowledged is sent again, in seconds: MQTT 3.1.1, and MQTT 5 (QUOTA).
+/// Time for which an unacknowledged message of QoS 1 is sent again, in seconds: MQTT 3.1.1, and
+/// MQTT 5 (QUOTA).
 pub const REDELIVERY_SECONDS: (u64, u64) = (3_600, 960);
 
 /// Retained messages a second on one topic (QUOTA, "Retained message inbound publish requests per second per topic").
 pub const RETAINED_PER_SECOND_PER_TOPIC: u32 = 1;
 
-/// How long a WebSocket connection lasts, in seconds (QUOTA, "WebSocket connection duration").
+/// Duration of a WebSocket connection, in seconds (QUOTA, "WebSocket connection duration").
 pub const WEBSOCKET_SECONDS: u64 = 86_400;
 
 /// Publishes a second to all subscribers of an account (QUOTA, "Outbound publish requests per second per account"): the default, which
@@ -135,7 +136,8 @@ pub const SUBSCRIPTIONS_PER_CONNECTION: usize = 50;
 /// The most filters of one SUBSCRIBE packet (QUOTA, "Maximum subscriptions per subscribe request").
 pub const SUBSCRIPTIONS_PER_SUBSCRIBE: usize = 8;
 
-/// What an authorizer may say for how long a connection lasts and when to ask again, in seconds (DG, "Defining your Lambda function").
+/// Times that an authorizer may set, in seconds: the duration of a connection, and the time until
+/// the next request (DG, "Defining your Lambda function").
 pub const AUTHORIZER_SECONDS: std::ops::RangeInclusive<u64> = 300..=86_400;
 
 /// The longest principal id that an authorizer may give, in letters and digits (DG, "Defining your Lambda function").

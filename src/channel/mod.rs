@@ -1,7 +1,8 @@
 //! Channels, topic names, topic filters and the limits of AWS IoT Core.
 //!
-//! A channel is what a client subscribes to and an event is sent to: a kind and an id, written `order:5b0c…`, which stands
-//! for the MQTT topic `order/5b0c…`. Kinds are declared in the configuration with the format of their ids.
+//! A channel, to which clients subscribe and events are sent, is a kind and an id. It is written
+//! `order:5b0c…` and means the MQTT topic `order/5b0c…`. Kinds are declared in the configuration
+//! with the format of their ids.
 //!
 //! This module is pure: no sockets, clock or environment.
 
@@ -18,7 +19,8 @@ use std::fmt;
 use regex::Regex;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// One declared kind of channel: its name (the first level of its topics) and what its ids look like.
+/// One declared kind of channel: its name (the first level of its topics) and the format of its
+/// ids.
 #[derive(Clone, Debug)]
 pub struct Kind {
     name: Box<str>,
@@ -47,7 +49,7 @@ impl Kind {
         &self.name
     }
 
-    /// What the ids of this kind must look like.
+    /// Format that the ids of this kind must have.
     pub fn id(&self) -> &IdFormat {
         &self.id
     }
@@ -56,7 +58,7 @@ impl Kind {
 /// The declared kinds of channels, by name.
 pub type Kinds = BTreeMap<Box<str>, Kind>;
 
-/// What the ids of one kind of channel look like.
+/// Format of the ids of one kind of channel.
 #[derive(Clone, Debug)]
 pub enum IdFormat {
     /// A UUID as 8-4-4-4-12 hexadecimal digits (RFC 9562, section 4), in either case.
@@ -79,7 +81,7 @@ impl IdFormat {
             })
     }
 
-    /// Whether `id` is of this format.
+    /// Returns `true` where `id` is of this format.
     pub fn accepts(&self, id: &str) -> bool {
         match self {
             Self::Uuid => is_uuid(id),
@@ -116,8 +118,8 @@ impl fmt::Display for IdFormat {
     }
 }
 
-/// Whether a part of a regular expression matches a hyphen. The recursion is as deep as the
-/// expression, whose nesting `regex-syntax` bounds.
+/// Returns `true` where a part of a regular expression matches a hyphen. The recursion is as deep
+/// as the expression, whose nesting `regex-syntax` bounds.
 fn hyphen_in(hir: &Hir) -> bool {
     match hir.kind() {
         HirKind::Literal(literal) => literal.0.contains(&b'-'),
@@ -144,7 +146,7 @@ fn is_uuid(id: &str) -> bool {
         })
 }
 
-/// Why a kind of channel cannot be declared.
+/// Reason why a kind of channel cannot be declared.
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
     /// The name has characters that do not fit.
@@ -155,7 +157,7 @@ pub enum KindError {
     Pattern {
         /// The expression as written.
         expression: String,
-        /// Where and why it fails.
+        /// Position and reason of the failure.
         #[source]
         error: regex::Error,
     },

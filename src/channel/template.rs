@@ -34,7 +34,7 @@ pub(crate) struct Placeholder {
     pub(crate) path: Box<str>,
     /// The same, segment by segment: a quoted segment may hold dots.
     pub(crate) segments: Box<[Box<str>]>,
-    /// Which elements of arrays along the path are meant, where that is said.
+    /// Elements of arrays along the path that are meant, where the path names them.
     pub(crate) picks: Vec<Pick>,
     /// The arrays along the path that `[*]` marks.
     pub(crate) stars: Vec<ArrayStar>,
@@ -58,7 +58,7 @@ pub(crate) struct ArrayStar {
     pub(crate) nth: usize,
 }
 
-/// What is done to a value before it is checked.
+/// Filters applied to a value before it is checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filters {
     pub(crate) lower: bool,
@@ -121,7 +121,8 @@ impl Filters {
     }
 }
 
-/// Percent-encodes what a topic level must not hold, and `%` itself so that it can be undone.
+/// Percent-encodes the characters that a topic level must not hold, and `%` itself so that it can
+/// be undone.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
@@ -137,15 +138,15 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// What is wrong with a template.
+/// Fault of a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TemplateError {
     /// One line.
     pub message: String,
-    /// Where in the template, in bytes from its beginning.
+    /// Position in the template, in bytes from its beginning.
     pub offset: usize,
-    /// What to write instead, where that can be told.
+    /// Text to write instead, where it is known.
     pub help: Option<String>,
 }
 
@@ -156,7 +157,7 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// [`TemplateError`] with the offset of what cannot be read.
+    /// [`TemplateError`] with the offset of the text that cannot be read.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parser = Parser { text, at: 0 };
         let mut parts = Vec::new();

@@ -1,4 +1,4 @@
-//! Topic names: what may be published to, checked once, so that a held [`Topic`] is a right topic.
+//! Topic names that may be published to, checked once, so that a held [`Topic`] is a right topic.
 //!
 //! The rules are MQTT's (version 5.0, sections 1.5.4, 3.3.2.1 and 4.7) and AWS IoT Core's limits. Values that come out of
 //! events are checked here as well ([`check_value`]), before they enter a topic: a topic that is legal as a whole may still
@@ -80,7 +80,8 @@ fn counted_part(name: &str) -> &str {
         .map_or(name, |(_rule, rest)| rest)
 }
 
-/// Whether text is printable ASCII without wildcards, as nearly all topics are: a look at each byte is enough then.
+/// Returns `true` where text is printable ASCII without wildcards, as nearly all topics are: a look
+/// at each byte is enough then.
 fn is_plain(text: &str) -> bool {
     text.bytes()
         .all(|byte| matches!(byte, b' '..=b'~') && byte != b'+' && byte != b'#')
@@ -92,7 +93,7 @@ pub(super) fn is_unfit(c: char) -> bool {
     c.is_control() || matches!(c, '\u{FDD0}'..='\u{FDEF}') || (c as u32 & 0xFFFE) == 0xFFFE
 }
 
-/// Which rule a topic name breaks.
+/// Rule that a topic name breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// Nothing at all.
@@ -141,7 +142,7 @@ pub fn check_value(value: &str) -> Result<(), ValueError> {
     }
 }
 
-/// Why a value must not enter a topic.
+/// Reason why a value must not enter a topic.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
     /// An empty value would leave an empty level.

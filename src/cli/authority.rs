@@ -1,5 +1,5 @@
-//! Who decides on tokens, put together from the configuration, the files that it names, and the
-//! adapters that it asks for.
+//! The authority that decides on tokens. It is built from the configuration, the files that it
+//! names, and the adapters that it asks for.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use crate::config::authorizer::revoked::RevocationSource;
 use crate::escape::write_line;
 use crate::port::RevocationList;
 
-/// The keys that tokens are believed by.
+/// The keys that verify tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum KeyChoice<'a> {
     /// Those of the configuration.
@@ -40,8 +40,8 @@ pub(super) enum KeyChoice<'a> {
     Files(&'a [String]),
 }
 
-/// What decides on tokens, with the list of revoked ones where the configuration has one. `None`
-/// (and reported) when keys cannot be read.
+/// Builds the authority that decides on tokens, with the revocation list where the configuration
+/// has one. Returns `None`, after it reports the reason, when keys cannot be read.
 pub(super) fn authority(
     config: &Config,
     choice: KeyChoice<'_>,
@@ -180,7 +180,7 @@ fn keys_of_files(files: &[String], messages: &mut impl Write) -> anyhow::Result<
     Ok(sound.then_some(keys))
 }
 
-/// Returns `true` where nothing is named that a token could be believed by.
+/// Returns `true` where the configuration names no keys that could verify a token.
 pub(super) fn has_no_keys(config: &Config) -> bool {
     config
         .authorizer

@@ -39,10 +39,10 @@ use crate::telemetry::logs;
 use crate::telemetry::traces::Traces;
 use crate::version::{COMMIT, VERSION};
 
-/// How often embedded metrics are written.
+/// Interval between two writes of embedded metrics.
 const EMBEDDED_EVERY: Duration = Duration::from_secs(60);
 
-/// How long acknowledgements that nobody waits for are given when the process ends.
+/// Time for acknowledgements that nobody waits for, when the process ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
@@ -88,7 +88,7 @@ impl From<LogFormat> for logs::Format {
     }
 }
 
-/// Runs the daemon until it is told to end.
+/// Runs the daemon until it receives a signal to end.
 pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Result<Status> {
     let Some((config, warnings)) = command.configuration.read_with_warnings(messages)? else {
         return Ok(Status::CannotAnswer);
@@ -158,7 +158,7 @@ fn log_warnings(warnings: &[Fault]) {
     }
 }
 
-/// How many threads work beside the one that dispatches: a thread more than there are cores costs a
+/// Number of threads beside the one that dispatches. One thread more than there are cores costs a
 /// tenth of the daemon's time (`bench/peers`, on two cores).
 fn workers() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -1,4 +1,5 @@
-//! From the configuration to a way to the broker: files are read, credentials found, the endpoint asked for.
+//! From the configuration to a way to the broker: files are read, credentials found, the endpoint
+//! asked for.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::broker::{Broker, Transport};
 use crate::config::bridge::{self, Bridge};
 use crate::mqtt::auth::{Access, Credentials, Pem, Sign, Tls, TlsFiles, Token};
 
-/// How to reach the broker and who to be there.
+/// Address, TLS and credentials of the broker.
 pub(super) async fn access(section: &Bridge, aws: &SdkConfig) -> anyhow::Result<Access> {
     let broker = match &section.broker {
         Some(broker) => broker.clone(),

@@ -1,4 +1,5 @@
-//! `eventcast config schema` and `config show`: the JSON Schema of the configuration file, and the values in effect.
+//! `eventcast config schema` and `config show`: the JSON Schema of the configuration file, and the
+//! values in effect.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The configuration, as every command that needs it is told of it.
+//! The configuration: the arguments by which every command finds it.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::config::effective::{EffectiveValue, effective};
 use crate::config::fault::Fault;
 use crate::config::{Config, Loaded, MAX_FILE_BYTES, Source, load};
 
-/// Where it is looked for.
+/// The file that is read where none is named.
 const USUAL: &str = "eventcast.yaml";
 
 /// Variable with the text itself, for containers that have no file: ECS sets it from a parameter of
 /// SSM. A file of the command line wins, and it wins over EVENTCAST_CONFIG, which images set.
 const TEXT_VARIABLE: &str = "EVENTCAST_CONFIG_TEXT";
 
-/// The shop of the examples, which stands in where there is no configuration.
+/// The shop of the examples, used where there is no configuration.
 #[cfg(any(feature = "dev", feature = "authorizer"))]
 const SHOP: &str = include_str!("../../policies/eventcast.yaml");
 /// The shop in messages.
@@ -70,7 +70,8 @@ impl Configuration {
         }
     }
 
-    /// The configuration, and its text without secrets, for messages; `None` when the file cannot be read, which is reported.
+    /// The configuration, and its text without secrets, for messages; `None` when the file cannot
+    /// be read, which is reported.
     pub(super) fn read(
         &self,
         messages: &mut impl Write,
@@ -106,7 +107,8 @@ impl Configuration {
         }
     }
 
-    /// The text of the file. Standard input is kept, since a daemon reads its configuration more than once.
+    /// The text of the file. Standard input is kept, since a daemon reads its configuration more
+    /// than once.
     fn text(&self) -> io::Result<String> {
         static STANDARD_INPUT: OnceLock<String> = OnceLock::new();
         if let Some((_, text)) = &self.given {
@@ -125,7 +127,8 @@ impl Configuration {
         Ok(STANDARD_INPUT.get_or_init(|| text).clone())
     }
 
-    /// The same with the file that an argument names, if it names one; `None` when --config names another, which is reported.
+    /// The same with the file that an argument names, if it names one; `None` when --config names
+    /// another, which is reported.
     pub(super) fn with_argument(
         &self,
         file: Option<&Path>,
@@ -174,13 +177,13 @@ impl Configuration {
         }
     }
 
-    /// Whether nobody named a file, and the usual one is not there.
+    /// Returns `true` where no file is named and the usual one does not exist.
     pub(super) fn is_absent(&self) -> bool {
         let is_unnamed = self.file == Path::new(USUAL) && self.text_of_variable().is_none();
         is_unnamed && !self.file.exists()
     }
 
-    /// Whether the command line names a file, rather than the environment or nobody.
+    /// Returns `true` where the command line names the file, not the environment.
     pub(super) fn is_typed(&self) -> bool {
         let of_environment = std::env::var_os("EVENTCAST_CONFIG");
         self.file != Path::new(USUAL) && of_environment != Some(self.file.clone().into())
@@ -226,7 +229,7 @@ impl Configuration {
         load(&self.source(file, text))
     }
 
-    /// The configuration when it has no errors; otherwise `None`, and what is wrong with it is told.
+    /// Returns the configuration when it has no errors. Otherwise reports them and returns `None`.
     pub(super) fn read_checked(&self, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
         let read = self.read_with_warnings(messages)?;
         Ok(read.map(|(config, _)| config))

@@ -1,4 +1,5 @@
-//! `eventcast dev`: an event bus, queues and a broker on this machine, for development, tests and benchmarks.
+//! `eventcast dev`: an event bus, queues and a broker on this machine, for development, tests and
+//! benchmarks.
 
 mod assemble;
 mod beside;
@@ -136,17 +137,17 @@ pub(super) struct Command {
     duration: Option<Duration>,
 }
 
-/// What is logged without EVENTCAST_LOG: what goes wrong, and which clients the broker refuses or sends away.
+/// Log filter without EVENTCAST_LOG: warnings, and clients that the broker refuses or disconnects.
 const LOG: &str = "warn,eventcast::dev::broker=info";
 
-/// How long clients have to hear that the broker ends.
+/// Time for clients to receive the news that the broker ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 fn time(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "a time such as 10ms or 1s is wanted".to_owned())
 }
 
-/// Runs the command until it is told to end.
+/// Runs the command until it receives a signal to end.
 pub(super) fn run(
     command: &Command,
     out: &mut impl Write,
@@ -204,7 +205,7 @@ pub(super) fn run(
     ended.map(|()| Status::Yes)
 }
 
-/// What the arguments came to, checked.
+/// The arguments, checked.
 struct Settings {
     limits: (BrokerLimits, BrokerRules),
     /// TLS, and the file of the authority that clients are to trust.
@@ -212,21 +213,21 @@ struct Settings {
     config: Option<Config>,
     signers: Found,
     registry: IotRegistry,
-    /// What the ARNs of clients' requests begin with.
+    /// Region and account in the ARNs of clients' requests.
     scope: Scope,
 }
 
-/// The configuration of what is served beside the bare endpoints.
+/// The configuration of the parts beside the bare endpoints.
 enum Read {
     Config(Box<Config>),
     /// Nothing is.
     None,
-    /// It is not right, which was told.
+    /// It has errors, which were reported.
     Wrong,
 }
 
 impl Command {
-    /// What the configuration is read from, for messages.
+    /// Name of the configuration's source, for messages.
     fn source(&self) -> String {
         if self.is_shop() {
             SHOP_NAME.to_owned()
@@ -261,7 +262,7 @@ impl Command {
     }
 }
 
-/// Opens the ports, starts everything, and serves until it is told to end.
+/// Opens the ports, starts everything, and serves until it receives a signal to end.
 async fn serve(
     command: &Command,
     settings: Settings,
@@ -340,7 +341,7 @@ async fn serve(
     }
     let signals = shutdown.on_signals();
     tokio::pin!(signals);
-    // Whoever reads that it is ready may tell it to end at once.
+    // A reader of the line that it is ready may send the signal to end at once.
     tokio::select! {
         biased;
         failed = &mut signals => failed.context("listening to signals")?,
@@ -381,7 +382,7 @@ async fn serve(
     {
         show.moment(&assembled.moment(begin), true)?;
     }
-    // What the queue holds is gone with this process: there is nothing to drain for.
+    // The contents of the queue are lost with this process: there is nothing to drain for.
     bridges.shutdown().await;
     if let Some(assembled) = &assembled {
         assembled.see_off(&handle).await;

@@ -1,4 +1,5 @@
-//! How faults are shown to a person: message, place, the line of the source with a caret, what is accepted, what to do.
+//! Faults as a person sees them: message, place, the line of the source with a caret, what is
+//! accepted, what to do.
 
 use std::io::{self, Write};
 
@@ -6,7 +7,7 @@ use super::terminal::Palette;
 use crate::config::fault::{Fault, Place, Severity};
 use crate::escape::{escaped, same_width};
 
-/// How much of a long line is shown around the fault, in characters.
+/// Bounds of the excerpt of a long line around the fault, in characters.
 const BEFORE: usize = 60;
 const SHOWN: usize = 100;
 
@@ -59,8 +60,8 @@ const BOLD: &str = "1";
 const FRAME: &str = "1;34";
 const HELP: &str = "1;36";
 
-/// The line at a place, both counted from 1, and a caret under the column. Of a long line only the part around the caret is
-/// shown, so that a screen holds both.
+/// The line at a place, both counted from 1, and a caret under the column. Of a long line only the
+/// part around the caret is shown, so that a screen holds both.
 pub(super) fn excerpt(
     source: &str,
     line: usize,

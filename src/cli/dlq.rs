@@ -140,8 +140,8 @@ pub(super) fn run(
     })?
 }
 
-/// The dead-letter queue's URL, the queue's where one is asked for, and the configuration. Flags come
-/// before the configuration, which may be absent when they name all.
+/// The dead-letter queue's URL, the queue's where one is asked for, and the configuration. Flags
+/// come before the configuration, which may be absent when they name all.
 fn urls(
     queues: &QueueArguments,
     queue: Option<&Option<String>>,

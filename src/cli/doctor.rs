@@ -1,8 +1,8 @@
-//! `eventcast doctor`: tries everything that the daemon needs, and reports what is missing and what to
-//! do about it.
+//! `eventcast doctor`: tries everything that the daemon needs, and reports what is missing and what
+//! to do about it.
 //!
-//! A check is `ok` only after it was tried. What depends on something that failed, and what is not
-//! tried without being asked for, is `not tried`.
+//! A check is `ok` only after it was tried. A check that depends on something that failed, or that
+//! runs only on request, is `not tried`.
 
 mod held_back;
 mod publishing;
@@ -53,7 +53,8 @@ Exit status: 0 nothing is missing or failed, 1 something is, 2 the configuration
 pub(super) struct Command {
     #[command(flatten)]
     configuration: Configuration,
-    /// Publish one message, to see that it is allowed [default topic: eventcast/doctor below the environment]
+    /// Publish one message, to see that it is allowed [default topic: eventcast/doctor below the
+    /// environment]
     // A topic without `=` may be anything that does not look like a flag.
     #[arg(long, value_name = "TOPIC", num_args = 0..=1, value_parser = topic)]
     publish: Option<Option<Topic>>,

@@ -1,5 +1,5 @@
-//! The variables that name endpoints to the AWS SDK, checked before it meets them: what the SDK
-//! says of one that is no URL quotes the request and not the variable.
+//! The variables that name endpoints to the AWS SDK, checked before it meets them: the SDK's error
+//! for one that is no URL quotes the request and not the variable.
 
 use std::env;
 use std::io::{self, Write};

@@ -1,9 +1,10 @@
 //! The environment of the process, for eventcast and for the libraries that read it on their own.
 //!
-//! A variable that is set to nothing counts as not set, as with the AWS CLI: Compose files and charts write `VAR=${VAR:-}`.
-//! Libraries (the AWS SDK, TLS, proxies, the OTLP exporter) disagree about it, and a running process cannot change its
-//! environment safely. So where one of their variables is set to nothing, the process starts its program anew without them:
-//! `exec` keeps the process id, the files and the arguments.
+//! A variable that is set to nothing counts as not set, as with the AWS CLI: Compose files and
+//! charts write `VAR=${VAR:-}`. Libraries (the AWS SDK, TLS, proxies, the OTLP exporter) disagree
+//! about it, and a running process cannot change its environment safely. So where one of their
+//! variables is set to nothing, the process starts its program anew without them: `exec` keeps the
+//! process id, the files and the arguments.
 //!
 //! Variables that are not UTF-8 matter only when they are eventcast's own.
 
@@ -31,8 +32,9 @@ const READ_NAMES: [&str; 9] = [
     "ECS_CONTAINER_METADATA_URI_V4",
 ];
 
-/// Starts the program anew where variables are set to nothing, and refuses variables of eventcast's own that are not UTF-8.
-/// Returns false when the process cannot go on; the reason has been written.
+/// Starts the program anew where variables are set to nothing, and refuses variables of eventcast's
+/// own that are not UTF-8. Returns false when the process cannot go on; the reason has been
+/// written.
 pub(super) fn prepare(messages: &mut impl Write) -> std::io::Result<bool> {
     let empty: Vec<OsString> = env::vars_os()
         .filter(|(name, value)| value.is_empty() && is_read(name))

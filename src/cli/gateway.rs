@@ -92,7 +92,7 @@ pub(super) fn run(
     }
 }
 
-/// Runs the gateway until it is told to end.
+/// Runs the gateway until it receives a signal to end.
 fn serve_until_end(command: &Command, messages: &mut impl Write) -> anyhow::Result<Status> {
     let Some(config) = command.configuration.read_checked(messages)? else {
         return Ok(Status::CannotAnswer);

@@ -14,7 +14,7 @@ use super::{Status, http};
 use crate::cli::user_error::write_error;
 use crate::escape::write_line;
 
-/// Less than what ECS gives a health check.
+/// Less than the time that ECS gives a health check.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Args)]

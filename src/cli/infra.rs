@@ -1,4 +1,5 @@
-//! `eventcast infra`: what follows from the configuration, and what would lose events silently.
+//! `eventcast infra`: templates made from the configuration, and a check of templates for faults
+//! that lose events silently.
 
 mod check;
 mod render;

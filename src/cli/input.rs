@@ -13,10 +13,10 @@ pub(super) const INPUT_BYTES: usize = 4 << 20;
 #[cfg(feature = "admin")]
 pub(super) const LIST_BYTES: usize = 256 << 20;
 
-/// Whether standard input has been read: it gives its bytes once.
+/// `true` once standard input has been read: it gives its bytes once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Whether a name stands for standard input.
+/// Returns `true` for the name of standard input.
 pub(super) fn is_standard(name: &Path) -> bool {
     name.as_os_str() == "-"
 }

@@ -1,7 +1,8 @@
-//! `eventcast trace` and `eventcast inspect`: what became of an event, and how a client, a channel or a route is.
+//! `eventcast trace` and `eventcast inspect`: the fate of an event, and the state of a client, a
+//! channel or a route.
 //!
-//! A running `eventcast dev` is asked; on AWS itself what IoT Core's data plane tells, which is less: it knows single clients and
-//! retained messages, and nothing of events or of who has subscribed to a topic.
+//! A running `eventcast dev` answers. On AWS itself, IoT Core's data plane answers, which knows
+//! less: single clients and retained messages, and nothing of events or of a topic's subscribers.
 
 mod account;
 mod client;
@@ -23,7 +24,7 @@ use crate::cli::user_error::UserError;
 use crate::config::Config;
 use crate::escape::write_line;
 
-/// How long a process beside this one has to answer.
+/// Longest wait for an answer of a process on this machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
@@ -114,7 +115,7 @@ pub(super) struct DevAddress {
     format: Format,
 }
 
-/// What was asked for, as a running `eventcast dev` tells it.
+/// The answer of a running `eventcast dev` to the question.
 enum InspectorAnswer {
     Found(Value),
     /// There is no such thing; why, in words.
@@ -160,7 +161,8 @@ impl DevAddress {
     }
 }
 
-/// Writes what was found, or says why there is nothing. `write` says whether the answer is yes.
+/// Writes the answer that was found, or reports why there is none. `write` returns `true` where the
+/// answer is yes.
 fn answer(
     told: InspectorAnswer,
     format: Format,

@@ -8,8 +8,9 @@ use super::Status;
 use super::input::INPUT_BYTES;
 use super::user_error::UserError;
 
-/// Answers each line of `input` that is not blank by what `answer` writes, which gets the line's number, counted from 1, and
-/// says whether the line could be answered. One line is held at a time.
+/// Answers each line of `input` that is not blank by the output of `answer`, which gets the line's
+/// number, counted from 1, and returns `true` where the line could be answered. One line is held at
+/// a time.
 pub(super) fn answer_each<W: Write>(
     mut input: impl BufRead,
     out: &mut W,
@@ -29,8 +30,7 @@ pub(super) fn answer_each<W: Write>(
         }
         number += 1;
         if length > INPUT_BYTES {
-            // What was answered so far is read by somebody; nothing tells where the next line
-            // begins.
+            // The answers so far have a reader; nothing says where the next line begins.
             out.flush()?;
             let what = format!("line {number} of standard input has more than {INPUT_BYTES} bytes");
             return Err(UserError::new(what, "write one JSON object a line").into());
@@ -42,7 +42,7 @@ pub(super) fn answer_each<W: Write>(
             status = Status::CannotAnswer;
         }
         writeln!(out)?;
-        // Who asks line by line waits for each answer.
+        // A caller that asks line by line waits for each answer.
         if input.fill_buf().map_or(true, <[u8]>::is_empty) {
             out.flush()?;
         }

@@ -1,6 +1,6 @@
 //! `eventcast man`: the manual pages of the command line, made of the same text as `--help`.
 //!
-//! clap_mangen renders arguments. What follows them in `--help` is rendered here, since examples
+//! clap_mangen renders arguments. The text after them in `--help` is rendered here, since examples
 //! keep their lines: roff(7) joins lines of text, and leaves those between `.nf` and `.fi` alone.
 
 use std::fs;
@@ -120,7 +120,7 @@ fn render(command: &clap::Command, out: &mut dyn Write) -> io::Result<()> {
     after.map_or(Ok(()), |after| notes(&after.to_string(), out))
 }
 
-/// Renders what follows the options in `--help`: paragraphs, and indented lines as they are.
+/// Renders the text after the options in `--help`: paragraphs, and indented lines as they are.
 fn notes(text: &str, out: &mut dyn Write) -> io::Result<()> {
     let mut roff = Roff::default();
     roff.control("SH", ["NOTES"]);

@@ -1,7 +1,8 @@
-//! The command line: one file per subcommand, and the only place that wires adapters to ports and parts to each other.
+//! The command line: one file per subcommand, and the only place that wires adapters to ports and
+//! parts to each other.
 //!
-//! Data goes to standard output, everything else to standard error. Exit status: 0 yes or clean, 1 no (no match, findings),
-//! 2 cannot answer (usage, configuration, input), 3 ran and failed.
+//! Data goes to standard output, everything else to standard error. Exit status: 0 yes or clean, 1
+//! no (no match, findings), 2 cannot answer (usage, configuration, input), 3 ran and failed.
 
 #[cfg(feature = "authorizer")]
 mod authority;
@@ -69,7 +70,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::version::{COMMIT, FEATURES, VERSION};
 
-/// How a command ended.
+/// Outcome of a command, from which the exit status is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     /// Yes, or clean.
@@ -235,17 +236,17 @@ enum Command {
     Man(man::Command),
 }
 
-/// Runs the command line and tells how it ended.
+/// Runs the command line and returns its exit status.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match environment::prepare(&mut io::stderr()) {
         Ok(true) => {}
-        // Without standard error nobody can be told.
+        // Without standard error there is nowhere to report it.
         Ok(false) | Err(_) => return Status::CannotAnswer.into(),
     }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // A closed pipe is all that can go wrong here, and nobody is left to tell.
+            // A closed pipe is all that can go wrong here, and there is nowhere to report it.
             let _ = match error.kind() {
                 ErrorKind::DisplayHelp
                 | ErrorKind::DisplayVersion
@@ -327,7 +328,8 @@ fn piped() -> Option<io::BufReader<io::Stdin>> {
     (!stdin.is_terminal()).then(|| io::BufReader::new(stdin))
 }
 
-/// Whether the reader of our output has gone, as `| head` does: no failure of ours.
+/// Returns `true` where the reader of the output has closed the pipe, as `| head` does. That is no
+/// failure of the command.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()

@@ -98,7 +98,8 @@ pub(super) fn run(
     }
 }
 
-/// The text of an argument: literal JSON, standard input, or the content of a file. Standard input is read once.
+/// The text of an argument: literal JSON, standard input, or the content of a file. Standard input
+/// is read once.
 fn text(argument: &str, input: &mut Option<impl BufRead>) -> anyhow::Result<String> {
     if argument.trim_start().starts_with(['{', '[']) {
         return Ok(argument.to_owned());

@@ -1,4 +1,4 @@
-//! `eventcast plan`: what a platform uses of its quotas, what it costs, and how long recovery takes.
+//! `eventcast plan`: a platform's use of its quotas, its cost, and the duration of its recovery.
 
 mod inputs;
 mod learned;

@@ -1,4 +1,4 @@
-//! A bar for people who wait; silent where nobody looks at a terminal.
+//! A progress bar on a terminal; silent elsewhere.
 
 use std::io::IsTerminal as _;
 

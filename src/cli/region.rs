@@ -35,7 +35,8 @@ pub(super) fn agrees(config: &Config, messages: &mut impl Write) -> anyhow::Resu
     Ok(mismatches.is_empty())
 }
 
-/// Whether the environment names an endpoint, so that hosts of the configuration are not used.
+/// Returns `true` where the environment names an endpoint, so that hosts of the configuration are
+/// not used.
 pub(super) fn is_overridden(aws: &SdkConfig) -> bool {
     aws.endpoint_url().is_some() || endpoint_variables::is_one_set()
 }

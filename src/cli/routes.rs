@@ -1,4 +1,5 @@
-//! `eventcast routes check` and `routes explain`: is the configuration right, and what does it do with one event.
+//! `eventcast routes check` and `routes explain`: a check of the configuration, and its effect on
+//! one event.
 
 #[cfg(feature = "guard")]
 mod description;
@@ -207,7 +208,7 @@ fn check(
     })
 }
 
-/// The message id that stands in for the queue's.
+/// The message id in place of the queue's.
 const MESSAGE_ID: &str = "message-id-of-the-queue";
 
 fn explain(

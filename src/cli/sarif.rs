@@ -1,7 +1,9 @@
-//! Findings as SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format"), which code hosts show beside the code.
+//! Findings as SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format"), which code hosts
+//! show beside the code.
 //!
-//! The few properties that a linter needs, as types. The crate of the whole format brings a dozen others, one of them under a licence that
-//! is not among ours, to generate code from the format's schema.
+//! The few properties that a linter needs, as types. The crate of the whole format brings a dozen
+//! others, one of them under a licence that is not among ours, to generate code from the format's
+//! schema.
 
 use std::io::Write;
 
@@ -10,7 +12,7 @@ use serde::Serialize;
 
 use super::json::write_json;
 
-/// What stays as it is in the path of a URI (RFC 3986, section 3.3).
+/// Characters that are not escaped in the path of a URI (RFC 3986, section 3.3).
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -23,13 +25,13 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
 pub(super) struct SarifRule {
     pub(super) code: &'static str,
     pub(super) level: SarifLevel,
-    /// Why it matters.
+    /// Reason why it matters.
     pub(super) reason: &'static str,
-    /// What to do.
+    /// Advice on what to do.
     pub(super) fix: &'static str,
 }
 
-/// How grave a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum SarifLevel {

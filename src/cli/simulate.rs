@@ -1,4 +1,4 @@
-//! `eventcast simulate`: how long a recovery takes, and what is lost meanwhile.
+//! `eventcast simulate`: the duration of a recovery, and the losses meanwhile.
 
 use std::fs;
 use std::io::{self, Write};
@@ -26,7 +26,7 @@ use crate::simulation::scenario::RecoveryScenario;
 /// The label of the run without variants.
 const AS_WRITTEN: &str = "as written";
 
-/// The most variants of one report, whose lines can still be told apart.
+/// The most variants of one report whose lines can still be distinguished.
 const MOST_VARIANTS: usize = 5;
 
 /// The scenario of a command without a file.
@@ -270,7 +270,7 @@ fn run_all(
         let (done, ended) = tokio::sync::oneshot::channel();
         let work = scope.spawn(move || {
             let runs = work();
-            // Whoever waits for a signal need not wait any more.
+            // The wait for a signal is over.
             let _ = done.send(());
             runs
         });

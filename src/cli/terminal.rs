@@ -1,8 +1,8 @@
-//! How much is said, and in which colours: `--quiet` and `--color`, with NO_COLOR (no-color.org) and CLICOLOR_FORCE
-//! (bixense.com/clicolors).
+//! Amount and colours of the output: `--quiet` and `--color`, with NO_COLOR (no-color.org) and
+//! CLICOLOR_FORCE (bixense.com/clicolors).
 //!
-//! The choice is made once, before a command runs, and holds for the process. Until then everything is plain, as in tests and
-//! in what goes to a log.
+//! The choice is made once, before a command runs, and holds for the process. Until then everything
+//! is plain, as in tests and in what goes to a log.
 
 use std::io::{self, IsTerminal as _, Stderr, Write};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -73,7 +73,7 @@ fn is_coloured(
     }
 }
 
-/// Whether only results, findings and errors are wanted.
+/// Returns `true` where only results, findings and errors are wanted.
 pub(super) fn is_quiet() -> bool {
     QUIET.load(Relaxed)
 }

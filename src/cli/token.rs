@@ -1,4 +1,4 @@
-//! `eventcast token`: mint tokens for development and tests, and say what a token is worth.
+//! `eventcast token`: mint tokens for development and tests, and verify tokens.
 
 mod mint;
 mod verify;

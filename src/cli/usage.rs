@@ -1,6 +1,7 @@
-//! What is wrong with a command line, in the words of all other messages: what was typed, what is accepted, what to do.
+//! The faults of a command line, in the words of all other messages: what was typed, what is
+//! accepted, what to do.
 //!
-//! clap finds out; what it has no facts about is told in its own words.
+//! clap finds them. Where clap has no facts about one, clap's own words are given.
 
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -90,7 +91,7 @@ fn what(error: &Error) -> Option<String> {
     })
 }
 
-/// An argument without what stands for its value: `--delay` of `--delay <TIME>`.
+/// An argument without the name of its value: `--delay` of `--delay <TIME>`.
 fn flag(argument: &str) -> &str {
     match argument.split_once(' ') {
         Some((flag, _)) if flag.starts_with('-') => flag,
@@ -98,7 +99,7 @@ fn flag(argument: &str) -> &str {
     }
 }
 
-/// The texts that clap tells of one kind.
+/// The texts of one kind in clap's error.
 fn words(error: &Error, kind: ContextKind) -> Vec<String> {
     match error.get(kind) {
         Some(ContextValue::String(text)) => vec![text.clone()],

@@ -1,6 +1,6 @@
 //! Errors for the user in lines of their own: `error:` with what is wrong, `help:` with what to do.
 //!
-//! What is wrong often quotes what others wrote: claims, names of policies, answers of a service.
+//! An error often quotes text that others wrote: claims, names of policies, answers of a service.
 //! Each part is therefore escaped as one line, so that nothing quoted begins a line that looks like
 //! one of ours. No text of `src/cli/` joins the two lines itself; `tests/architecture.rs` fails
 //! when one does.

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 
-/// Text with what XML 1.0 reserves written as references, and what it cannot hold as U+FFFD.
+/// Text with characters that XML 1.0 reserves written as references, and characters that it cannot
+/// hold as U+FFFD.
 pub(super) fn escaped(text: impl Display) -> String {
     let mut out = String::new();
     for c in text.to_string().chars() {

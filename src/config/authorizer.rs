@@ -1,6 +1,6 @@
-//! The `authorizer` section: whose tokens are believed, and what they say.
+//! The `authorizer` section: the issuers whose tokens are accepted, and the claims in these tokens.
 //!
-//! The development key is none of the keys that can stand here: it is asked for on the command line, or not at all.
+//! The development key cannot be named here: it is asked for on the command line, or not at all.
 
 pub mod issuer;
 pub mod revoked;
@@ -23,7 +23,7 @@ const PATH: &str = "authorizer";
 
 const ACCOUNT: &str = "an account id of 12 digits, such as \"123456789012\"";
 
-/// How far clocks may be apart at most.
+/// The most that clocks may differ.
 const MOST_LEEWAY: Duration = Duration::from_secs(300);
 
 pub(super) const KEYS: &[Key] = &[
@@ -77,16 +77,16 @@ pub(super) const KEYS: &[Key] = &[
     ),
 ];
 
-/// Whose tokens are believed.
+/// Issuers whose tokens are accepted, and the terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorizer {
     /// The issuers; never none. Several differ in `iss`.
     pub issuers: Vec<TokenIssuer>,
     /// The list of revoked subjects and tokens.
     pub revoked: Option<RevocationSettings>,
-    /// How far clocks may be apart.
+    /// The most that clocks may differ.
     pub leeway: Duration,
-    /// After which time to be asked again.
+    /// Time after which the authorizer is asked again.
     pub refresh: Duration,
     /// The name that clients send the token under.
     pub token_key: String,

@@ -13,7 +13,7 @@ use crate::broker::Broker;
 use crate::channel::limits::CLIENT_ID_BYTES;
 use crate::event::pattern::tree::TreeValue;
 
-/// What the daemon is configured to do.
+/// Configuration of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bridge {
     /// The queue's URL.
@@ -22,17 +22,17 @@ pub struct Bridge {
     pub dead_letter_queue: Option<String>,
     /// The broker; without it IoT Core is asked for the account's endpoint.
     pub broker: Option<Broker>,
-    /// How to publish.
+    /// Way of publishing.
     pub publish: Publish,
-    /// Who to be to the broker.
+    /// Identity towards the broker.
     pub credentials: Credentials,
-    /// How to protect the connection.
+    /// Protection of the connection by TLS.
     pub tls: Tls,
-    /// What the daemon's MQTT client ids begin with.
+    /// Prefix of the daemon's MQTT client ids.
     pub client_id: String,
     /// The fewest and the most MQTT connections.
     pub connections: (usize, usize),
-    /// What may be sent in a second.
+    /// Limits of the sending rate.
     pub pace: Pace,
     /// The most deliveries between receiving and settling.
     pub in_flight: usize,
@@ -40,21 +40,21 @@ pub struct Bridge {
     pub in_flight_bytes: usize,
     /// The least and the most long polls at a time.
     pub pollers: (usize, usize),
-    /// How long a long poll waits.
+    /// Time that a long poll waits.
     pub wait: Duration,
-    /// How long an event may be worked on.
+    /// Time for which an event may be worked on.
     pub hold: Duration,
-    /// How long an acknowledgement over MQTT may take before its connection counts as lost.
+    /// Time that an acknowledgement over MQTT may take before its connection counts as lost.
     pub publish_timeout: Duration,
-    /// How long draining may take.
+    /// Time that draining may take.
     pub drain: Duration,
-    /// Where health and metrics are served.
+    /// Address at which health and metrics are served.
     pub listen: Option<SocketAddr>,
     /// The namespace of CloudWatch embedded metrics, where they are wanted.
     pub embedded_metrics: Option<String>,
 }
 
-/// What may be sent in a second; `None` where nothing limits it.
+/// Limits of sending, by the second; `None` where nothing limits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// Publishes on one connection.
@@ -65,15 +65,15 @@ pub struct Pace {
     pub unacknowledged: u16,
     /// Publishes of all tasks together.
     pub account: Option<u32>,
-    /// Publishes of this task: its part of what all tasks together may send.
+    /// Publishes of this task: its part of the limit of all tasks together.
     pub task: Option<u32>,
     /// The number of tasks is asked of ECS, and `task` follows from it.
     pub counts_tasks: bool,
-    /// The number of tasks that share what they may send, by the configuration.
+    /// The number of tasks that share the limit, by the configuration.
     pub tasks: u32,
 }
 
-/// How messages are published.
+/// Ways of publishing messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Publish {
     /// Over MQTT connections to the broker.
@@ -108,10 +108,10 @@ impl Publish {
     }
 }
 
-/// Who the daemon says it is to the broker.
+/// Identity that the daemon presents to the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
-    /// Nobody, or whom the certificate of `tls` names.
+    /// Nobody, or the subject of the certificate of `tls`.
     None,
     /// The role that every AWS SDK finds: it signs the WebSocket's address.
     Aws,
@@ -238,7 +238,8 @@ fn client_id(node: &TreeValue, faults: &mut Faults<'_>) -> String {
     id
 }
 
-/// One task's part of what all may send: less than one for each task cannot be shared out.
+/// One task's part of the account's limit, one at least: less than one for each task cannot be
+/// shared out.
 pub fn share(account: u32, tasks: u32) -> u32 {
     (account / tasks.max(1)).max(1)
 }
@@ -308,7 +309,8 @@ fn publish(node: &TreeValue, faults: &mut Faults<'_>) -> Publish {
     }
 }
 
-/// An address as a message may show it: what is before an `@` may be a password, with a scheme or without one.
+/// An address as a message may show it: the text before an `@` may be a password, with a scheme or
+/// without one.
 fn shown(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((before, rest)) if !before.contains("://") => format!("{MASK}@{}", masked_url(rest)),
@@ -353,7 +355,7 @@ fn broker(node: &TreeValue, faults: &mut Faults<'_>) -> Option<Broker> {
     broker
 }
 
-/// Whether a broker is AWS IoT Core, by its name.
+/// Returns `true` where a broker is AWS IoT Core, by its name.
 pub(super) fn is_iot_core(broker: &Broker) -> bool {
     let host = broker.host.to_ascii_lowercase();
     host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
@@ -458,7 +460,8 @@ fn tls(node: &TreeValue, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Tl
     }
 }
 
-/// What IoT Core asks for where port 443 carries MQTT rather than HTTPS (developer guide, "Device communication protocols").
+/// Application protocol (ALPN) that IoT Core requires where port 443 carries MQTT rather than HTTPS
+/// (developer guide, "Device communication protocols").
 fn usual_alpn(broker: &Broker, node: &TreeValue, certificate: bool) -> Option<String> {
     use crate::broker::Transport;
     let mqtt_on_443 = broker.transport == Transport::Tls && broker.port == 443;

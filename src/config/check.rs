@@ -138,7 +138,8 @@ fn section(
     }
 }
 
-/// Whether a key is the user's own: a place for anchors and notes, which nothing reads (as in Compose files and OpenAPI).
+/// Returns `true` where a key is the user's own: a place for anchors and notes, which nothing reads
+/// (as in Compose files and OpenAPI).
 fn is_extension(key: &str) -> bool {
     key.starts_with("x-")
 }
@@ -239,7 +240,7 @@ impl ParseDuration for String {
 }
 
 impl Shape {
-    /// What may stand there, in words.
+    /// Describes the accepted values, in words.
     pub(crate) fn accepts(&self) -> String {
         match self {
             Self::Text { example } => format!("text such as `{example}`"),

@@ -82,7 +82,7 @@ impl DescribedFile {
         Err(found)
     }
 
-    /// Puts settings into the tree, and returns what is wrong with them.
+    /// Puts settings into the tree, and returns their faults.
     fn set(&mut self, settings: &[String]) -> Vec<Fault> {
         let mut faults = Vec::new();
         for setting in settings {

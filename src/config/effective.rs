@@ -16,11 +16,11 @@ pub struct EffectiveValue {
     pub key: String,
     /// The value; of a secret nothing is shown.
     pub value: Value,
-    /// Where it comes from.
+    /// Source of the value.
     pub origin: Origin,
 }
 
-/// Where a value comes from.
+/// Sources of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -55,7 +55,8 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// The values of a configuration in effect, in the order of its description, beside what reading it gives.
+/// The values of a configuration in effect, in the order of its description, beside the result of
+/// reading it.
 pub fn effective(source: &Source<'_>) -> (Loaded, Vec<EffectiveValue>) {
     let (loaded, tree) = load_tree(source);
     let Some((root, origins)) = tree else {
@@ -171,18 +172,19 @@ fn json(node: &TreeValue) -> Value {
     }
 }
 
-/// A description of every key, for the reference and its test: path, what it accepts, default, and what it is about.
+/// A description of every key, for the reference and its test: path, accepted values, default, and
+/// effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyDescription {
     /// The path, with `NAME` for names of the user's own and `[]` for elements of lists.
     pub path: String,
-    /// Whether it must be there, where its section is.
+    /// Indicates that it is required where its section is present.
     pub required: bool,
-    /// What may stand there.
+    /// Accepted values.
     pub accepts: String,
     /// The default, as JSON.
     pub default: Option<String>,
-    /// What it is about.
+    /// Description of its effect.
     pub about: &'static str,
 }
 

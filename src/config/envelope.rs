@@ -65,14 +65,14 @@ const OTHER_WORDS: [(&str, &str); 14] = [
     ("replay", "replay-name"),
 ];
 
-/// Why no event has a field at some path.
+/// Reason why no event has a field at some path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MissingField {
     /// One clause.
     pub(super) message: String,
-    /// The path that is meant, where that can be told.
+    /// The path that is meant, where it can be guessed.
     pub(super) meant: Option<String>,
-    /// How many segments of the path lead to the fault.
+    /// Number of the path's segments that lead to the fault.
     pub(super) depth: usize,
 }
 
@@ -133,7 +133,7 @@ pub(super) fn missing(segments: &[&str]) -> Option<MissingField> {
     }
 }
 
-/// The member that a wrong name stands for.
+/// The member that a wrong name was meant to be.
 fn meant(name: &str) -> Option<&'static str> {
     let plain = plain(name);
     let classic = || MEMBERS.iter().take(10).map(|(known, _)| *known);

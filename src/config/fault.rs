@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: every fault with its place, the value, what is accepted, and what to do.
+//! Faults of a configuration: each with its place, the value, the accepted values, and the fix.
 
 use std::fmt;
 
@@ -9,23 +9,23 @@ use crate::event::pattern::tree::TextPosition;
 /// One finding about a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// Whether it stops the configuration from being used.
+    /// Severity, which decides whether the configuration can be used.
     pub severity: Severity,
-    /// Which rule, from a closed set, such as `unknown-key`.
+    /// Rule that is broken, from a closed set, such as `unknown-key`.
     pub code: &'static str,
     /// One line.
     pub message: String,
-    /// Where the value comes from.
+    /// Source of the value.
     pub place: Place,
     /// The key's path, such as `routes[2].to[0]`.
     pub key: String,
-    /// What would be right, where that can be told.
+    /// Accepted values, where they are known.
     pub accepted: Option<String>,
-    /// What to do about it.
+    /// Advice on the fix.
     pub help: Option<String>,
 }
 
-/// How grave a finding is.
+/// Gravity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -35,7 +35,7 @@ pub enum Severity {
     Warning,
 }
 
-/// Where a value comes from.
+/// Source of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Place {

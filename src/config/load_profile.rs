@@ -1,4 +1,5 @@
-//! Load descriptions: how many clients a platform has, what they do, and what each route carries.
+//! Load descriptions: the number of a platform's clients, their activity, and the load of each
+//! route.
 //!
 //! ```yaml
 //! clients: 1M
@@ -11,7 +12,7 @@
 //! ```
 //!
 //! As with the configuration, all faults of a file are reported at once, and a held profile is a
-//! right one. Values of flags stand above those of the file.
+//! right one. Values of flags take precedence over those of the file.
 
 mod keys;
 mod quantity;
@@ -33,10 +34,11 @@ use super::shape::Shape;
 use super::{member, text, yaml};
 use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
-/// The most clients that a profile may have: a hundred times what the largest worked platform has.
+/// The most clients that a profile may have: a hundred times as many as the largest worked platform
+/// has.
 const MOST_CLIENTS: f64 = 1e9;
 
-/// A day, the unit of what clients do.
+/// A day, the unit of clients' activity.
 pub const DAY: Duration = Duration::from_secs(86_400);
 
 /// Days of a month in bills.

@@ -50,7 +50,7 @@ use crate::route::table::{OnInvalidTopic, Route, RouteTable};
 /// The most bytes that a configuration file may have.
 pub const MAX_FILE_BYTES: usize = yaml::MAX_FILE_BYTES;
 
-/// What a configuration is read from.
+/// Input of a configuration: a file and its overrides.
 #[derive(Clone, Debug, Default)]
 pub struct Source<'s> {
     /// The file's name, for messages.
@@ -68,7 +68,7 @@ pub struct Source<'s> {
 pub struct Config {
     /// The first level of every topic.
     pub environment: Option<String>,
-    /// What bodies look like.
+    /// Form of the bodies.
     pub envelope: Envelope,
     /// The kinds of channels.
     pub kinds: Kinds,
@@ -76,7 +76,7 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The roles, in the order of the file.
     pub roles: Vec<Role>,
-    /// Whose tokens are believed.
+    /// Issuers whose tokens are accepted.
     pub authorizer: authorizer::Authorizer,
     /// The daemon.
     pub bridge: bridge::Bridge,
@@ -95,7 +95,8 @@ impl Config {
     }
 }
 
-/// What reading a configuration gives: warnings come with or without a configuration, errors only without.
+/// Result of reading a configuration: warnings come with or without a configuration, errors only
+/// without.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The configuration, unless there are errors.
@@ -256,7 +257,8 @@ pub(crate) fn flag(node: &TreeValue, key: &str) -> bool {
     )
 }
 
-/// Reads the tree into types. What the check refused is passed over here: it was reported.
+/// Reads the tree into types. Parts that the check refused are passed over here: they were
+/// reported.
 fn read(root: &TreeValue, faults: &mut Faults<'_>) -> Config {
     let environment = text(root, "environment");
     if let (Some(name), Some(node)) = (&environment, member(root, "environment"))
@@ -358,7 +360,7 @@ fn id_pattern(node: &TreeValue) -> Option<(String, TextPosition)> {
     }
 }
 
-/// The last line of an error of the regular-expression parser, which says what is wrong.
+/// The last line of an error of the regular-expression parser, which names the fault.
 fn regex_help(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let text = error.to_string();
     let last = text.lines().last()?.trim();

@@ -1,8 +1,9 @@
 //! Environment variables and flags above the file.
 //!
-//! Every scalar has a path (`environment`, `channels.order.id`, `routes.order-updates.qos`: routes go by their names) and a
-//! variable: the path in capitals, with `_` for all that is no letter or digit, after `EVENTCAST_`. A value from an override
-//! stands at line 0 of the tree, and its column says which override it is.
+//! Every scalar has a path (`environment`, `channels.order.id`, `routes.order-updates.qos`: routes
+//! go by their names) and a variable: the path in capitals, with `_` for every character that is no
+//! letter or digit, after `EVENTCAST_`. A value from an override is at line 0 of the tree, and its
+//! column identifies the override.
 
 use saphyr_parser::ScalarStyle;
 
@@ -35,7 +36,7 @@ const PREFIX: &str = "EVENTCAST_";
 /// The flag that takes out the environment of the file, for topics without its level.
 const NO_ENVIRONMENT: &str = "environment=";
 
-/// The tree with overrides in place, the names of the overrides by their column, and what is wrong with them.
+/// The tree with overrides in place, the names of the overrides by their column, and their faults.
 pub(super) fn apply(
     mut root: TreeValue,
     source: &Source<'_>,
@@ -50,7 +51,8 @@ pub(super) fn apply(
             column: origins.len(),
         };
         origins.push(name);
-        // Where text is wanted, `2024` and `true` are text.
+        // Text that looks like another type, such as `2024` and `true`, stays text where text is
+        // wanted.
         let style = match shape {
             Shape::Text { .. } | Shape::Texts { .. } => ScalarStyle::DoubleQuoted,
             _ => ScalarStyle::Plain,
@@ -123,7 +125,7 @@ pub(super) fn fault(name: &str, message: &str) -> Fault {
     }
 }
 
-/// A flag as a message may show it: what comes after the path of a secret is one.
+/// A flag as a message may show it: the text after the path of a secret is one.
 fn without_secret(flag: &str) -> String {
     let end = flag.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '_' | '-')));
     let (path, rest) = flag.split_at(end.unwrap_or(flag.len()));

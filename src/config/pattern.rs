@@ -1,4 +1,4 @@
-//! A route's event pattern: read, and searched for what no event can match.
+//! A route's event pattern: read, and searched for parts that no event can match.
 //!
 //! EventBridge accepts every pattern that is right by its language, so that a rule with a misspelt member is silent for ever.
 //! Here such a member is a warning. Warnings are certain: what depends on a platform's own data (`detail`) gets none. With
@@ -220,7 +220,7 @@ impl Search<'_, '_> {
     }
 }
 
-/// Whether a field that is missing is among what is asked for.
+/// Returns `true` where a missing field is among the accepted values.
 fn asks_for_absence(value: &TreeValue) -> bool {
     match &value.value {
         NodeValue::Array(values) => values.iter().any(|value| {
@@ -241,7 +241,8 @@ fn operator<'n>(value: &'n TreeValue, name: &str) -> Option<&'n TreeValue> {
     Some(&member.value)
 }
 
-/// The reason why a member that is text, or a list of text, never has a value, and what to write instead.
+/// The reason why a member that is text, or a list of text, never has a value, and the form to
+/// write instead.
 fn never(member: &str, value: &TreeValue) -> Option<(String, String)> {
     let in_quotes = |number: &str| format!("write it in quotes: \"{number}\"");
     match &value.value {

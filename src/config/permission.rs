@@ -436,7 +436,8 @@ bridge:
         );
     }
 
-    /// Whatever the routes make of an event may be published, and what is next to it may not.
+    /// Every topic that the routes make of an event may be published to, and the topics next to it
+    /// may not.
     #[test]
     fn what_routes_reach_is_allowed() {
         let config = config("");

@@ -19,13 +19,13 @@ pub(super) struct ForeignPlaceholder {
     pub(super) written: String,
     /// The tools that know it.
     pub(super) tools: &'static str,
-    /// What to do.
+    /// Advice on the fix.
     pub(super) help: String,
-    /// Whether it names a field that is known.
+    /// Indicates that it names a known field.
     pub(super) is_field: bool,
 }
 
-/// What the first segment of a field's path may be.
+/// Names that the first segment of a field's path may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Roots {
     /// The members of EventBridge's envelope.
@@ -36,7 +36,7 @@ pub(super) enum Roots {
     Claims,
 }
 
-/// How much a spelling proves by itself.
+/// Proof that a spelling gives by itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Evidence {
     /// Nobody writes it for its own sake.
@@ -121,7 +121,7 @@ pub(super) fn foreign(text: &str, roots: Roots) -> Vec<ForeignPlaceholder> {
     let mut rest = text.to_owned();
     let mut found = Vec::new();
     for style in STYLES.iter() {
-        // What one style has taken is blank for the next.
+        // Text that one style has taken is blank for the next.
         while let Some(captures) = style.pattern.captures(&rest) {
             let (Some(whole), Some(name)) = (captures.get(1), captures.get(2)) else {
                 break;
@@ -144,7 +144,7 @@ pub(super) fn foreign(text: &str, roots: Roots) -> Vec<ForeignPlaceholder> {
     found
 }
 
-/// Whether a template has a placeholder of eventcast's own.
+/// Returns `true` where a template has a placeholder of eventcast's own.
 fn has_own(text: &str) -> bool {
     Template::parse(text).is_ok_and(|template| template.paths().next().is_some())
 }
@@ -152,7 +152,7 @@ fn has_own(text: &str) -> bool {
 /// A name inside of a placeholder, as a field.
 struct Field {
     path: String,
-    /// Whether the path begins with a member that is known.
+    /// Indicates that the path begins with a known member.
     is_certain: bool,
 }
 
@@ -179,7 +179,7 @@ fn field(name: &str, roots: Roots) -> Option<Field> {
     })
 }
 
-/// Roots of what is known when a service is deployed.
+/// Roots of values that are known when a service is deployed.
 const DEPLOYMENT: [&str; 12] = [
     "env",
     "self",

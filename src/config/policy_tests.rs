@@ -1,20 +1,21 @@
-//! Files of policy tests: a client, its policies, and a table of what it may do.
+//! Files of policy tests: a client, its policies, and a table of questions with the expected
+//! decisions.
 //!
 //! ```yaml
 //! tests:
-//!   - name: a customer hears its own order
+//!   - name: a customer receives its own order
 //!     client: customer-7
 //!     documents: [customer.json]
 //!     cases:
-//!       - { hear: order/1, expect: allowed }
+//!       - { receive: order/1, expect: allowed }
 //!       - { subscribe: "order/+", expect: denied }
 //! ```
 //!
 //! In place of `documents` a test may name a `role` of the configuration and the `claims` of a token, and is then about the documents
 //! that are generated for them.
 //!
-//! As with the configuration, all faults of a file are told at once. Documents in files of their own are named here and read
-//! by who asked for the tests.
+//! As with the configuration, all faults of a file are reported at once. Documents in files of
+//! their own are named here and read by the caller.
 
 mod case;
 mod client;
@@ -51,13 +52,13 @@ pub struct PolicyTests {
 /// A client, its policies, and cases.
 #[derive(Clone, Debug)]
 pub struct PolicyTest {
-    /// What it is about.
+    /// Subject of the test.
     pub name: String,
     /// The client.
     pub context: Context,
     /// Its policies; none when there is a role.
     pub documents: Vec<PolicySource>,
-    /// What its policies are generated from.
+    /// The role and claims from which its policies are generated.
     pub role: Option<PolicyRole>,
     /// The table.
     pub cases: Vec<PolicyCase>,
@@ -72,18 +73,18 @@ pub struct PolicyRole {
     pub name: String,
     /// The token's claims.
     pub claims: serde_json::Value,
-    /// Where the role is named.
+    /// Position of the role's name.
     pub at: TextPosition,
 }
 
-/// Where a policy comes from.
+/// Source of a policy.
 #[derive(Clone, Debug)]
 pub enum PolicySource {
     /// A file, named relative to the file of tests.
     File {
         /// As written.
         path: String,
-        /// Where it is named.
+        /// Position of its name.
         at: TextPosition,
     },
     /// Written out in the file of tests.
@@ -93,11 +94,11 @@ pub enum PolicySource {
 /// A row of the table.
 #[derive(Clone, Debug)]
 pub struct PolicyCase {
-    /// What is asked.
+    /// The question.
     pub ask: Ask,
-    /// Who asks: the test's client, with what this case says of it.
+    /// The client that asks: the test's client, with the changes of this case.
     pub context: Context,
-    /// What is expected.
+    /// The expected decision.
     pub expected: Expected,
     /// The line.
     pub line: usize,
@@ -117,7 +118,7 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Whether a verdict is as expected.
+    /// Returns `true` where a verdict is as expected.
     pub fn is_met_by(self, verdict: Verdict) -> bool {
         match self {
             Self::Allowed => verdict == Verdict::Allowed,
@@ -138,7 +139,7 @@ impl Expected {
     }
 }
 
-/// Reads a file of tests, or tells everything that is wrong with it.
+/// Reads a file of tests, or reports all its faults.
 ///
 /// # Errors
 /// All faults, in the order of the file.

@@ -2,8 +2,8 @@
 
 use crate::policy::scope::{Scope, ScopeError};
 
-/// Labels that stand before the Region in hosts of SQS (AWS General Reference, "Amazon SQS
-/// endpoints and quotas": <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>).
+/// Labels before the Region in hosts of SQS (AWS General Reference, "Amazon SQS endpoints and
+/// quotas": <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>).
 const SQS_LABELS: [&str; 2] = ["sqs", "sqs-fips"];
 
 /// The parts of a queue's URL.
@@ -61,7 +61,7 @@ pub(super) fn region_behind<'h>(host: &'h str, services: &[&str]) -> Option<&'h 
     None
 }
 
-/// Whether a text has the form of a Region's name.
+/// Returns `true` where a text has the form of a Region's name.
 fn is_region(text: &str) -> bool {
     Scope::try_new(text, &Scope::default().account).is_ok()
 }

@@ -21,7 +21,7 @@ const AWS_DOMAINS: [&str; 5] = [
     ".api.amazonwebservices.com.cn",
 ];
 
-/// Labels that stand before the Region in hosts of IoT Core's data plane.
+/// Labels before the Region in hosts of IoT Core's data plane.
 const IOT_LABELS: [&str; 2] = ["iot", "iot-fips"];
 
 /// A value of the configuration that names another Region than requests are signed for.
@@ -139,7 +139,7 @@ mod tests {
                 "vpce-0a1b-2c3d.sqs.eu-west-1.vpce.amazonaws.com",
                 "bridge.queue=eu-west-1",
             ),
-            // Stand-ins and names of one's own say nothing of AWS's Regions.
+            // Names of local emulators and of one's own domains say nothing of AWS's Regions.
             ("sqs.us-east-1.localhost.localstack.cloud:4566", ""),
             ("sqs.us-east-1.example.com", ""),
             ("127.0.0.1:4566", ""),

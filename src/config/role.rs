@@ -1,4 +1,4 @@
-//! The `roles` section: what a kind of client may subscribe and publish to.
+//! The `roles` section: topics that a kind of client may subscribe and publish to.
 
 use std::fmt;
 
@@ -196,7 +196,7 @@ fn warn_of_reserved_client_ids(role: &Role, section: &ObjectMember, faults: &mut
     }
 }
 
-/// Where ids that look like this one fit, those of a uuid fit.
+/// Sample UUID: a pattern that matches it is taken to match the ids of a uuid channel.
 const A_UUID: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
 
 /// Client ids are bound to the id alone: user 7 and courier 7 would have the same ones.
@@ -236,7 +236,7 @@ fn check_shared_client_ids(
         .filter(shared)
         .map(|known| (known, Takeover::of(known, role)))
         .collect();
-    // Where one principal can take another's client ids, that comes before a mere likeness.
+    // A principal that can take another's client ids comes before a mere likeness.
     let certain = shared.iter().find(|(_, takeover)| takeover.is_some());
     let Some((other, takeover)) = certain.or(shared.first()) else {
         return;

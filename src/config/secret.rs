@@ -53,7 +53,7 @@ static OPEN_ENTRY: LazyLock<Regex> = LazyLock::new(|| {
     regex(r#"^\s*(?:-\s+)?["']?[\w-]*?WORDS["']?\s*:|\b[\w-]*?WORDS["']?\s*:\s*$"#)
 });
 
-/// Whether the value at a path of the configuration is secret.
+/// Returns `true` where the value at a path of the configuration is secret.
 pub(super) fn is_secret(path: &str) -> bool {
     let below = path
         .strip_prefix(SECTION)

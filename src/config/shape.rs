@@ -5,7 +5,7 @@ mod bridge;
 
 use DefaultValue::{Bool, Number, Text};
 
-/// What may stand at a place of the file.
+/// Form of the value at a place of the file.
 #[derive(Debug)]
 pub(crate) enum Shape {
     /// Text; the example is shown where something else was found.
@@ -32,7 +32,7 @@ pub(crate) enum Shape {
     Pattern,
     /// The format of a channel's ids: `uuid`, or a mapping with a regular expression.
     IdFormat,
-    /// What its reader checks by itself; in words, what may stand there.
+    /// A value that its reader checks by itself; `accepts` describes it in words.
     Read { accepts: &'static str },
 }
 

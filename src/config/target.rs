@@ -1,4 +1,4 @@
-//! The targets of a route, and what no event can fill in.
+//! The targets of a route, and placeholders that no event can fill in.
 //!
 //! As in patterns, warnings are certain, and there are none about a platform's own data.
 

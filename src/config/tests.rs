@@ -154,7 +154,7 @@ fn variables_of_the_scripts_are_no_overrides() {
     let mut names: Vec<&str> = scripts
         .iter()
         .flat_map(|script| script.split(|character| !is_part(character)))
-        // What the build writes into the program is no variable of its environment.
+        // A value that the build writes into the program is no variable of its environment.
         .filter(|name| name.starts_with("EVENTCAST_") && *name != "EVENTCAST_BUILD_COMMIT")
         .collect();
     names.sort_unstable();
@@ -240,7 +240,7 @@ fn ways_to_the_broker_that_do_not_fit() {
     );
 }
 
-/// What would be read and never used is a fault, which names what it needs.
+/// A key that would be read and never used is a fault, which names the key that it needs.
 #[test]
 fn keys_that_do_nothing_without_another() {
     let check = |bridge: &str, expected: &[&str]| {

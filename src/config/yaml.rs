@@ -29,7 +29,7 @@ const MAX_COPIED_BYTES: usize = 8 << 20;
 /// The deepest nesting.
 const MAX_DEPTH: usize = 64;
 
-/// Why a text is not a file we read.
+/// Reason why a text cannot be read as a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct YamlError {
     /// One line.
@@ -121,7 +121,7 @@ fn within_copies(bytes: usize, at: TextPosition) -> Result<(), YamlError> {
 
 struct Reader<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
-    /// Whether tags are functions of CloudFormation.
+    /// Indicates that tags are functions of CloudFormation.
     has_functions: bool,
     anchors: HashMap<usize, (TreeValue, TreeSize)>,
     nodes: usize,
@@ -317,7 +317,7 @@ pub(super) fn scalar(text: &str, style: ScalarStyle) -> NodeValue {
     }
 }
 
-/// Whether text is a number as JSON spells it, which is how patterns compare numbers.
+/// Returns `true` where text is a number as JSON spells it, which is how patterns compare numbers.
 fn is_number(text: &str) -> bool {
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         && serde_json::from_str::<serde_json::Number>(text).is_ok()
@@ -434,7 +434,7 @@ b: 2",
         check("{ <<: { e: 5 }, f: 6 }", r#"{"f":6,"e":5}"#);
         check("{ e: { <<: *y } }", r#"{"e":{"b":3,"d":4}}"#);
         check("\n  <<: *y\n  g: 7", r#"{"g":7,"b":3,"d":4}"#);
-        // What was merged can be merged again.
+        // A merged mapping can be merged again.
         assert_eq!(
             json("a: &a { m: 1 }\nb: &b { <<: *a, n: 2 }\nc: { <<: *b }\n"),
             r#"{"a":{"m":1},"b":{"n":2,"m":1},"c":{"n":2,"m":1}}"#

@@ -1,4 +1,4 @@
-//! Answers of a gateway, and what is said of them: never a token, session or cursor.
+//! Answers of a gateway, and their description in messages: never a token, session or cursor.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use super::answer::Answer;
 use super::finding::{Finding, Outcome, broken};
 use super::transport::Dialer;
 
-/// Bound of what is read of one answer.
+/// The most bytes that are read of one answer.
 const ANSWER_BYTES: usize = 16 << 20;
 
 /// Time that an answer may take beyond the time for which a poll waits.
@@ -92,7 +92,7 @@ struct Spoken {
     connection: Connection,
 }
 
-/// The task-free half of a connection: whoever reads an answer drives it.
+/// The task-free half of a connection: the reader of an answer drives it.
 type Connection =
     Pin<Box<http1::Connection<TokioIo<Box<dyn super::transport::Wire>>, Full<Bytes>>>>;
 
@@ -119,7 +119,7 @@ impl Client {
         &self.dialer
     }
 
-    /// What is asked, for messages: without the query, which is a counter.
+    /// Method and path of a call, for messages: without the query, which is a counter.
     pub(super) fn what(&self, call: &Call) -> String {
         let path = call.path.split('?').next().unwrap_or_default();
         format!("{} {}{path}", call.method, self.base)
@@ -133,8 +133,7 @@ impl Client {
         }
     }
 
-    /// As [`Client::ask`], where no whole answer is what a rule expects: the error is why it is
-    /// none.
+    /// As [`Client::ask`], for rules that expect no whole answer: the error says why there is none.
     pub(super) async fn try_ask(&self, call: &Call) -> Result<Answer, String> {
         let bound = call.waits + ANSWER_TIMEOUT;
         let asking = async {
@@ -185,7 +184,7 @@ impl Client {
         })
     }
 
-    /// Sends a request; nothing is read. Dropping what comes back breaks the connection off.
+    /// Sends a request; nothing is read. Dropping the returned value breaks the connection off.
     async fn speak(&self, call: &Call) -> Result<Spoken, String> {
         let io = self.dialer.dial().await;
         let io = io.map_err(|error| format!("connecting: {error}"))?;

@@ -167,7 +167,7 @@ mod tests {
             event("advice", "1", "{\"a\":1}"),
             event("message", "1", "x\n"),
         ];
-        // Whatever the pieces are in which they come.
+        // The result is the same for pieces of any size.
         for size in [1, 2, 3, 7, 100] {
             let mut parser = Parser::default();
             let mut found = std::collections::VecDeque::new();

@@ -1,4 +1,4 @@
-//! What trying a rule came to, where it did not hold.
+//! The result of a rule that does not hold, or that could not be tried.
 
 /// Reason why a rule is not known to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! Conformance of a gateway: the rules of its protocol (`docs/gateway.md`), each tried from outside
 //! over HTTP on a running deployment.
 //!
-//! A rule opens sessions of its own, has messages published, and looks at what comes back. Some are
+//! A rule opens sessions of its own, has messages published, and looks at the answers. Some are
 //! tried through proxies that this module runs on the loopback interface in front of the
-//! deployment, and that hold back, cut or slice what passes. It never looks into the gateway, so
-//! that any deployment, and any other gateway of the same protocol, can be tried.
+//! deployment, and that hold back, cut or slice the bytes that pass. It never looks into the
+//! gateway, so that any deployment, and any other gateway of the same protocol, can be tried.
 
 pub mod address;
 mod answer;
@@ -42,7 +42,7 @@ pub struct ProbeChannel {
     pub topic: Option<String>,
 }
 
-/// The deployment, and what it takes to try each rule.
+/// The deployment, and the means to try each rule.
 #[derive(Clone, Debug)]
 pub struct Suite {
     /// The gateway.
@@ -69,11 +69,11 @@ pub struct Suite {
     pub quota: Option<u32>,
     /// `true` where rules that take long are left out.
     pub is_quick: bool,
-    /// Names of rules, or what they begin with; all rules when there are none.
+    /// Names of rules, or prefixes of names; all rules when there are none.
     pub only: Vec<String>,
 }
 
-/// A rule's name and what it says.
+/// A rule's name and its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleName {
     /// Such as `poll.lost-response`.
@@ -113,8 +113,9 @@ impl Suite {
 
     /// Tries the rules, one after the other; those that take long beside them.
     ///
-    /// # Errors A sentence that says why nothing can be tried: nobody answers, the token is
-    /// refused, no channel is granted, or messages cannot be published.
+    /// # Errors
+    /// A sentence that says why nothing can be tried: nobody answers, the token is refused, no
+    /// channel is granted, or messages cannot be published.
     pub async fn run(&self, progress: &impl Progress) -> Result<Report, String> {
         let begin = Instant::now();
         let bench = Bench::new(self);
@@ -137,8 +138,8 @@ impl Suite {
         };
         let (slow, mut reports) = join(slow, quick).await;
         reports.extend(slow);
-        // What every answer must have is known when all answers have been seen, and a drain ends
-        // the gateway.
+        // Demands on every answer are judged when all answers have been seen, and a drain ends the
+        // gateway.
         for pace in [Pace::Drain, Pace::Last] {
             for rule in wanted(pace) {
                 reports.push(self.try_rule(rule, &bench, progress).await);

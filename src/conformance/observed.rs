@@ -1,5 +1,5 @@
-//! What each answer of a run must have, whatever was asked; looked at beside the rules, and
-//! reported at the end.
+//! Demands on each answer of a run, to any request. They are checked beside the rules, and reported
+//! at the end.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -119,7 +119,7 @@ impl Observed {
         found.map(|(name, _)| name.to_string())
     }
 
-    /// Breaks a rule by what was seen against its demand.
+    /// Fails a rule with the breaches of its demand.
     pub(super) fn verdict(&self, demand: Demand) -> Outcome {
         let breaches = self.breaches.lock().unwrap_or_else(PoisonError::into_inner);
         match breaches.get(&demand) {
@@ -130,7 +130,7 @@ impl Observed {
     }
 }
 
-/// What is wrong with an error's status or body.
+/// The fault of an error's status or body.
 fn error_fault(status: u16, body: &[u8]) -> Option<String> {
     if status >= 500 && !matches!(status, 502 | 503) {
         return Some("a fault of the server; expected 502 or 503 at most".into());

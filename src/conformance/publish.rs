@@ -21,7 +21,7 @@ use super::ProbeChannel;
 /// Time that a message may take to be published.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a topic's levels may hold as they are in a URL (RFC 3986, section 2.3).
+/// Characters of a topic's levels that are not escaped in a URL (RFC 3986, section 2.3).
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -61,7 +61,7 @@ async fn post(address: &str, channel: &ProbeChannel, id: &str) -> Result<(), Str
     let Some(topic) = &channel.topic else {
         return Err(format!("the topic of `{}` is not known", channel.name));
     };
-    // As the bridge marks what it publishes.
+    // The mark that the bridge puts on its messages.
     let properties = STANDARD.encode(json!([{ "eb-id": id }]).to_string());
     let request = Request::post(format!(
         "/topics/{}?qos=1",

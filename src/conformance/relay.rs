@@ -1,4 +1,4 @@
-//! Hostile proxies: relays on the loopback interface that hold back, cut or slice what a gateway
+//! Hostile proxies: relays on the loopback interface that hold back, cut or slice a gateway's
 //! answers.
 //!
 //! They know as much of HTTP as they need: where a head ends. One connection of a client is one to
@@ -51,7 +51,7 @@ impl Relay {
                         let Ok((stream, _)) = accepted else { return };
                         let dialer = dialer.clone();
                         connections.spawn(async move {
-                            // An error is a cut, which is what the client sees of it.
+                            // The client sees an error as a cut connection.
                             let _ = relay(stream, &dialer, hostility).await;
                         });
                     }

@@ -1,4 +1,4 @@
-//! Sessions of the suite, and what polls of them return.
+//! Sessions of the suite, and the results of their polls.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ impl Session {
         self.call("POST", "/stream", &[("cursor", json!(self.cursor))])
     }
 
-    /// The request that confirms what came up to a cursor.
+    /// The request that confirms messages up to a cursor.
     pub(super) fn ack(&self, cursor: &str) -> Call {
         self.call("POST", "/ack", &[("cursor", json!(cursor))])
     }
@@ -89,7 +89,7 @@ impl Polled {
     }
 }
 
-/// Which of our messages a message is: by its id, or by what its payload says.
+/// Finds which of our messages a message is: by its id, or by its payload.
 pub(super) fn id_of(message: &Value, ids: &[String]) -> Option<String> {
     let id = message.get("id").and_then(Value::as_str);
     let payload = message.get("payload").map(Value::to_string);

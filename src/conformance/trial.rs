@@ -1,4 +1,4 @@
-//! What rules are tried with: the deployment's client, sessions, messages, streams, relays.
+//! The means to try rules: the deployment's client, sessions, messages, streams, relays.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -78,7 +78,7 @@ impl<'s> Bench<'s> {
             let call = Call::new("DELETE", "/session")
                 .token(&self.suite.token)
                 .json(&json!({ "session": session }));
-            // What becomes of it is a rule's business.
+            // The answer is a rule's business.
             let _ = self.client.try_ask(&call).await;
         }
         Ok(())

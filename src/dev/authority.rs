@@ -1,8 +1,10 @@
-//! A certificate authority of one's own, for TLS on one machine: its certificate is made once and trusted by clients, and each start
-//! signs a new certificate for the names of the machine. P-256, as every client of IoT Core takes it.
+//! Local certificate authority for TLS on one machine. Its certificate is created once and trusted
+//! by clients. Each start signs a new certificate for the names of the machine. Keys are P-256,
+//! which every client of IoT Core accepts.
 //!
-//! Never here: files. A key that was kept is all it takes to go on with an authority: its name and the key's identifier stay the same,
-//! so that what it signs is trusted by who trusts the certificate that was made first.
+//! The module never touches files. A stored key is enough to restore an authority: its name and key
+//! identifier stay the same. So a client that trusts the first certificate also trusts later
+//! signatures.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -15,44 +17,44 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 use super::pem::pem;
 
-/// What the authority is called.
+/// Common name of the authority.
 const NAME: &str = "eventcast dev";
 
-/// How long the authority is valid, and what it signs: clients refuse certificates of servers that are valid for longer than
-/// 825 days (Apple), or 398 (CA/Browser Forum).
+/// Validity of the authority, and of the certificates that it signs: clients refuse server
+/// certificates that are valid for longer than 825 days (Apple), or 398 (CA/Browser Forum).
 const YEARS: i64 = 10;
 const DAYS: i64 = 397;
 
-/// An authority, with its key.
+/// Certificate authority with its private key.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     now: Timestamp,
 }
 
-/// A certificate and its key, both as PEM.
+/// Certificate and its key, both as PEM.
 pub struct Signed {
     /// The certificate.
     pub certificate: String,
-    /// Its key, as PKCS #8.
+    /// Private key, as PKCS #8.
     pub key: String,
 }
 
-/// Why there is no authority, or no certificate.
+/// Reason why there is no authority, or no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// What was kept is no key.
+    /// The stored text is no key.
     #[error("it holds no private key as PEM")]
     Pem,
-    /// The key cannot be used, or a name cannot stand in a certificate.
+    /// The key cannot be used, or a name cannot be part of a certificate.
     #[error("{0}")]
     Unusable(#[from] rcgen::Error),
 }
 
 impl Authority {
-    /// Makes one; its certificate and key, to be kept.
+    /// Creates an authority; returns its certificate and key to be stored.
     ///
     /// # Errors
-    /// [`AuthorityError`] when no key can be made.
+    /// [`AuthorityError`] when no key can be generated.
     pub fn make(now: Timestamp) -> Result<(Self, Signed), AuthorityError> {
         let key = KeyPair::generate()?;
         let text = pem("PRIVATE KEY", key.serialized_der());
@@ -66,10 +68,10 @@ impl Authority {
         Ok((Self { issuer, now }, made))
     }
 
-    /// Goes on with the one whose key was kept.
+    /// Restores an authority from its stored key.
     ///
     /// # Errors
-    /// [`AuthorityError`] when it is no key that can sign.
+    /// [`AuthorityError`] when the text is no key that can sign.
     pub fn of_key(key: &[u8], now: Timestamp) -> Result<Self, AuthorityError> {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| AuthorityError::Pem)?;
         let issuer = Issuer::new(parameters(now)?, KeyPair::try_from(&key)?);
@@ -79,7 +81,7 @@ impl Authority {
     /// Signs a certificate for a server with these names and addresses.
     ///
     /// # Errors
-    /// [`AuthorityError`] when a name cannot stand in a certificate.
+    /// [`AuthorityError`] for a name that cannot be part of a certificate.
     pub fn sign(&self, names: Vec<String>) -> Result<Signed, AuthorityError> {
         let key = KeyPair::generate()?;
         let mut parameters = CertificateParams::new(names)?;
@@ -106,7 +108,7 @@ fn parameters(now: Timestamp) -> Result<CertificateParams, AuthorityError> {
     Ok(parameters)
 }
 
-/// From yesterday on, since clocks differ.
+/// Sets the validity: it begins a day ago, since clocks differ.
 fn valid(parameters: &mut CertificateParams, now: Timestamp, days: i64) {
     let day = |days: i64| {
         let at = now.saturating_add(SignedDuration::from_hours(24 * days));
@@ -132,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether a client that trusts an authority believes a server.
+    /// Verifies a server's certificate like a client that trusts the authority.
     fn believes(authority: &str, server: &str, name: &str, at: Timestamp) -> Result<(), Error> {
         let der = |text: &str| CertificateDer::from_pem_slice(text.as_bytes()).unwrap();
         let mut roots = RootCertStore::empty();

@@ -1,13 +1,14 @@
-//! Faults on request: what goes wrong between a client and a service.
+//! Fault injection between a client and a service.
 //!
-//! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds one,
-//! `GET` returns all with how often each has struck (`hits`), `DELETE` removes all. Without an action
-//! it hits every call but that of the action named by `except`; `times` bounds how often. What
-//! happens to MQTT clients has actions too (`Connect`, `Publish`, `Subscribe`, `Unsubscribe`,
-//! `Deliver`), which only a fault that names one hits, and can be narrowed to one `client` and one
-//! `topic` or filter. So can calls of the data plane, where `Publish` is called `HttpPublish`.
+//! `POST /_dev/faults` with `{"action": "ReceiveMessage", "fault": "refuse", "rate": 0.1}` adds a
+//! fault, `GET` returns all with their number of injections (`hits`), `DELETE` removes all. A fault
+//! without an action applies to every call except the action named by `except`; `times` bounds the
+//! injections. Operations of MQTT clients are actions too (`Connect`, `Publish`, `Subscribe`,
+//! `Unsubscribe`, `Deliver`). Only a fault that names such an action applies to it, and `client`
+//! and `topic` narrow the fault to one client and one topic or filter. Both also narrow calls of
+//! the data plane, where `Publish` is called `HttpPublish`.
 //!
-//! A fault that could never strike is refused when it is asked for.
+//! A request for a fault that could never apply is refused.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What goes wrong.
+/// Kind of an injected fault.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -24,19 +25,19 @@ pub(crate) enum Kind {
     Refuse,
     /// The service throttles.
     Throttle,
-    /// It is done, but the answer is lost with the connection.
+    /// The call is done, but the answer is lost with the connection.
     Drop,
-    /// It is done late.
+    /// The call is delayed.
     Delay,
-    /// It is done twice; for MQTT messages.
+    /// An MQTT message is sent twice.
     Duplicate,
-    /// The connection breaks before it is done.
+    /// The connection breaks before the call is done.
     Disconnect,
-    /// It goes on after its client has gone: a long poll that takes the next message nevertheless.
+    /// The call continues after its client has gone: a long poll still receives the next message.
     Linger,
 }
 
-/// The kinds of fault by their words.
+/// Kinds of fault by name.
 const KINDS: [(&str, Kind); 7] = [
     ("refuse", Kind::Refuse),
     ("throttle", Kind::Throttle),
@@ -47,10 +48,10 @@ const KINDS: [(&str, Kind); 7] = [
     ("linger", Kind::Linger),
 ];
 
-/// The action that can linger, since it waits.
+/// Action that can linger, since it waits.
 const LINGERS: &str = "ReceiveMessage";
 
-/// The members of a fault.
+/// Members of a fault's JSON object.
 const MEMBERS: [&str; 8] = [
     "action",
     "except",
@@ -62,7 +63,7 @@ const MEMBERS: [&str; 8] = [
     "milliseconds",
 ];
 
-/// What an MQTT client does, or has done to it, and the kinds of fault that each can have.
+/// Operations of an MQTT client, with the kinds of fault that each can have.
 const MQTT: [(&str, &[Kind]); 5] = {
     use Kind::{Delay, Disconnect, Drop, Duplicate, Refuse, Throttle};
     [
@@ -80,17 +81,17 @@ const MQTT: [(&str, &[Kind]); 5] = {
     ]
 };
 
-/// The actions of the services that faults can hit.
+/// Actions of the services that faults can apply to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultyActions {
-    /// Those of SQS and EventBridge: nothing there is done twice.
+    /// Actions of SQS and EventBridge: they have no duplicates.
     pub(crate) messaging: Vec<&'static str>,
-    /// Those of IoT Core's control plane and data plane.
+    /// Actions of IoT Core's control plane and data plane.
     pub(crate) iot: Vec<&'static str>,
 }
 
 impl FaultyActions {
-    /// Reads a fault; the error says what is wrong with it and what is accepted.
+    /// Parses a fault; the error names the mistake and what is accepted.
     pub(crate) fn fault(&self, body: &[u8]) -> Result<Fault, String> {
         let members: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
             format!("a fault is a JSON object such as {{\"action\": \"SendMessage\", \"fault\": \"refuse\"}}: {error}")
@@ -133,7 +134,7 @@ impl FaultyActions {
         }
     }
 
-    /// Refuses what could never strike.
+    /// Refuses a fault that could never apply.
     fn check(&self, fault: &Fault, word: &str) -> Result<(), String> {
         if !(0.0..=1.0).contains(&fault.rate) {
             let rate = fault.rate;
@@ -186,7 +187,7 @@ impl FaultyActions {
     }
 }
 
-/// A word that is none of those that are known.
+/// Builds the error for an unknown word, with the nearest known one.
 fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
@@ -208,33 +209,33 @@ fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     }
 }
 
-/// A fault that was asked for.
+/// Injected fault.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fault {
-    /// Which action it hits; every one without.
+    /// Action that the fault applies to; every action by default.
     #[serde(default)]
     action: Option<String>,
-    /// Which action it never hits.
+    /// Action that the fault never applies to.
     #[serde(default)]
     except: Option<String>,
-    /// Which MQTT client it hits; every one without.
+    /// MQTT client that the fault applies to; every client by default.
     #[serde(default)]
     client: Option<String>,
-    /// Which topic or filter it hits; every one without.
+    /// Topic or filter that the fault applies to; every one by default.
     #[serde(default)]
     topic: Option<String>,
     fault: Kind,
-    /// How likely it is, from 0 to 1.
+    /// Probability, from 0 to 1.
     #[serde(default = "always")]
     rate: f64,
-    /// How often at most.
+    /// Maximum number of injections.
     #[serde(default)]
     times: Option<u32>,
-    /// How often it has struck.
+    /// Number of injections so far.
     #[serde(skip_deserializing)]
     hits: u64,
-    /// For how long an action is delayed.
+    /// Delay of an action, in milliseconds.
     #[serde(default)]
     milliseconds: u64,
 }
@@ -243,14 +244,14 @@ fn always() -> f64 {
     1.0
 }
 
-/// The faults that were asked for; clones are the same ones.
+/// Faults to inject; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     faults: Mutex<Vec<Fault>>,
-    /// Whether there are any, for who asks often.
+    /// `true` where there are any faults: a cheap check for frequent callers.
     any: AtomicBool,
 }
 
@@ -260,7 +261,7 @@ impl Faults {
         self.0.any.store(true, Ordering::Relaxed);
     }
 
-    /// All of them, as they are now.
+    /// Returns the current faults.
     pub(crate) fn list(&self) -> Vec<Fault> {
         self.lock().clone()
     }
@@ -270,12 +271,12 @@ impl Faults {
         self.0.any.store(false, Ordering::Relaxed);
     }
 
-    /// What goes wrong with one call of an action.
+    /// Returns the fault for one call of an action, if any.
     pub(crate) fn strike(&self, action: &str) -> Option<(Kind, Duration)> {
         self.strike_call(action, None, None)
     }
 
-    /// What goes wrong with one call of an action that is about a client or a topic.
+    /// Returns the fault for one call of an action that concerns a client or a topic, if any.
     pub(crate) fn strike_call(
         &self,
         action: &str,
@@ -284,7 +285,7 @@ impl Faults {
     ) -> Option<(Kind, Duration)> {
         let is_about = |meant: &Option<String>, known| meant.is_none() || meant.as_deref() == known;
         self.find(|fault| {
-            // What names a client or a topic but no action is meant for nobody.
+            // A fault that names a client or a topic, but no action, applies to no call.
             let is_general = fault.client.is_none() && fault.topic.is_none();
             fault
                 .action
@@ -296,7 +297,7 @@ impl Faults {
         })
     }
 
-    /// What goes wrong with one action of an MQTT client.
+    /// Returns the fault for one action of an MQTT client, if any.
     pub(crate) fn strike_client(
         &self,
         action: &str,

@@ -1,7 +1,9 @@
-//! A platform on one machine, for development, tests and benchmarks: endpoints that speak AWS's protocols. In memory only.
+//! Platform on one machine, for development, tests and benchmarks: endpoints that speak AWS's
+//! protocols. In memory only.
 //!
-//! The event bus and the queues speak EventBridge's and SQS's JSON protocols, so that every SDK works with `AWS_ENDPOINT_URL`.
-//! The broker speaks MQTT as IoT Core does, and has its HTTPS data plane and its control plane. Faults can be asked for at `/_dev/faults`.
+//! The event bus and the queues speak EventBridge's and SQS's JSON protocols, so that every SDK
+//! works with `AWS_ENDPOINT_URL`. The broker speaks MQTT as IoT Core does, and has its HTTPS data
+//! plane and its control plane. `/_dev/faults` injects faults.
 
 pub mod authority;
 pub mod broker;
@@ -27,13 +29,13 @@ mod uuid;
 
 pub use server::{Options, Platform};
 
-/// The account that everything belongs to.
+/// Account that owns every resource.
 pub const ACCOUNT: &str = "000000000000";
 
-/// The body of an answer, or why there is none.
+/// Body of an answer, or the reason why there is none.
 type Answer = Result<Vec<u8>, refusal::Refusal>;
 
-/// Writes an answer.
+/// Serializes an answer.
 fn body_of(value: &impl serde::Serialize) -> Answer {
     serde_json::to_vec(value)
         .map_err(|error| refusal::Refusal::new("InternalFailure", error.to_string()))

@@ -1,19 +1,20 @@
-//! Who looks at what an endpoint does: a bounded broadcast that costs next to nothing while nobody looks.
+//! Observers of an endpoint: a bounded broadcast that costs next to nothing without observers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::broadcast;
 
-/// How many observations are kept for a slow observer; it then misses the oldest ones, and is told how many.
+/// Number of observations kept for a slow observer, which then loses the oldest ones and learns
+/// their number.
 const KEPT: usize = 4_096;
 
-/// Where observations are sent.
+/// Sender of observations.
 #[derive(Debug)]
 pub(crate) struct Observers<T> {
-    /// Shared, since the channel has room for all that it may keep from its beginning on.
+    /// Shared values, since the channel allocates all its slots at the start.
     sender: broadcast::Sender<Arc<T>>,
-    /// How many look: asking the channel would take its lock.
+    /// Number of observers: the channel's own count would take its lock.
     count: Arc<AtomicUsize>,
 }
 
@@ -35,21 +36,21 @@ impl<T: Clone> Observers<T> {
         }
     }
 
-    /// Whether anybody looks.
+    /// Returns `true` where there are observers.
     pub(crate) fn any(&self) -> bool {
         self.count.load(Ordering::Relaxed) > 0
     }
 
-    /// Shows something, if anybody looks.
+    /// Sends an observation; builds it only if there are observers.
     pub(crate) fn show(&self, what: impl FnOnce() -> T) {
         if self.any() {
-            // Nobody may be left to see it.
+            // The last observer may have gone.
             let _ = self.sender.send(Arc::new(what()));
         }
     }
 }
 
-/// What happens from now on.
+/// Stream of observations from now on.
 #[derive(Debug)]
 pub struct Observations<T> {
     receiver: broadcast::Receiver<Arc<T>>,
@@ -57,8 +58,8 @@ pub struct Observations<T> {
 }
 
 impl<T: Clone> Observations<T> {
-    /// Waits for what happens next; `Err` with how many were missed by who was too slow, `None` once the endpoint is gone. Cancel
-    /// safe.
+    /// Waits for the next observation. `Err` is the number that a slow observer lost; `None` means
+    /// that the endpoint is gone. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<T, u64>> {
         match self.receiver.recv().await {
             Ok(observation) => Some(Ok(Arc::unwrap_or_clone(observation))),

@@ -1,9 +1,9 @@
-//! PEM (RFC 7468): keys and certificates as text. What is read of it, rustls reads.
+//! PEM (RFC 7468): keys and certificates as text. rustls does the parsing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// DER as PEM (RFC 7468): Base64 in lines of 64 characters.
+/// Encodes DER as PEM (RFC 7468): Base64 in lines of 64 characters.
 pub(in crate::dev) fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut lines = vec![format!("-----BEGIN {label}-----")];

@@ -1,36 +1,37 @@
-//! What leads events to a bridge: a queue with its dead-letter queue, and a rule of the default bus that takes every event.
+//! Setup of a bridge's input: a queue with its dead-letter queue, and a rule of the default bus
+//! that matches every event.
 
 use serde_json::{Map, Value, json};
 
 use super::refusal::Refusal;
 use super::{ACCOUNT, Platform};
 
-/// The rule's name.
+/// Name of the rule.
 const RULE: &str = "to-eventcast";
 
-/// How often the queue hands a message out before it moves it to the dead-letter queue.
+/// Receives of a message before the queue moves it to the dead-letter queue.
 const RECEIVES: u32 = 5;
 
-/// The longest that a message stays invisible to others, in seconds: short, since developers stop processes at any moment.
+/// Visibility timeout, in seconds: short, since developers stop processes at any moment.
 const VISIBILITY: u32 = 30;
 
-/// Queues that events are led to.
+/// Queues that receive the events.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// The bus.
+    /// Name of the bus.
     pub bus: &'static str,
-    /// The queue's URL.
+    /// URL of the queue.
     pub queue: String,
-    /// The dead-letter queue's URL.
+    /// URL of the dead-letter queue.
     pub dead_letter_queue: String,
 }
 
 impl Platform {
-    /// Makes queues of these names, as they would be made on AWS, and leads all events of the default bus there. `base` is where the
-    /// platform is reached.
+    /// Creates queues of these names, as on AWS, and sends all events of the default bus to the
+    /// first one. `base` is the platform's base URL.
     ///
     /// # Errors
-    /// Why one of them cannot be made, in one line.
+    /// The reason why one of them cannot be created, in one line.
     pub async fn prepare(
         &self,
         base: &str,
@@ -58,7 +59,7 @@ impl Platform {
         let url = self.queue(queue, attributes, base).await?;
         let pattern = json!({ "source": [{ "prefix": "" }] }).to_string();
         self.bus("PutRule", &json!({ "Name": RULE, "EventPattern": pattern }))?;
-        // A queue that keeps order wants a message group; members that are null count as left out.
+        // A FIFO queue requires a message group; null members count as absent.
         let group = is_fifo(queue).then(|| json!({ "MessageGroupId": "events" }));
         let target = json!({ "Id": "eventcast", "Arn": arn(queue), "SqsParameters": group });
         self.bus("PutTargets", &json!({ "Rule": RULE, "Targets": [target] }))?;
@@ -92,10 +93,10 @@ impl Platform {
             .map_err(|Refusal { message, .. }| format!("{action}: {message}"))
     }
 
-    /// Puts an event on the default bus; its id.
+    /// Puts an event on the default bus and returns its id.
     ///
     /// # Errors
-    /// Why the bus does not take it, in one line.
+    /// The reason why the bus refuses the event, in one line.
     pub fn put_event(
         &self,
         source: &str,

@@ -1,8 +1,8 @@
-//! AWS's older query protocol, whose answers are XML: SQS as its SDKs spoke to it until 2023, also at
-//! queues' own addresses; and who calls (STS API reference, GetCallerIdentity), since tools that
-//! change an account ask first whose it is.
+//! AWS's older query protocol with XML answers. It serves SQS as its SDKs used it until 2023, also
+//! at queues' own addresses. It also serves GetCallerIdentity (STS API reference), since tools that
+//! change an account first ask for its identity.
 //!
-//! What else is asked by this protocol gets a no that SDKs can read.
+//! Any other action of this protocol gets an error that SDKs can parse.
 
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CONTENT_TYPE};
@@ -15,10 +15,10 @@ use super::queue::query::refused;
 use super::refusal::Refusal;
 use super::uuid::uuid;
 
-/// The actions that are not about one queue, and that a queue's address does not offer.
+/// Actions that do not concern one queue, and that a queue's address does not offer.
 const NOT_OF_ONE_QUEUE: [&str; 2] = ["CreateQueue", "ListQueues"];
 
-/// A call by the query protocol.
+/// Call in the query protocol.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct QueryCall {
     pub(super) action: String,
@@ -26,7 +26,7 @@ pub(super) struct QueryCall {
 }
 
 impl QueryCall {
-    /// The call that a form is; `None` for what names no action.
+    /// Parses a form; `None` where it names no action.
     pub(super) fn parse(form: &str) -> Option<Self> {
         let mut form: Vec<(String, String)> = form
             .split('&')
@@ -39,18 +39,18 @@ impl QueryCall {
         is_name.then_some(Self { action, form })
     }
 
-    /// Whether SQS offers the action at an address, which may be a queue's.
+    /// Returns `true` where SQS offers the action at an address, which may be a queue's.
     pub(super) fn is_for_queues(&self, at_queue: bool) -> bool {
         let action = self.action.as_str();
         ACTIONS.contains(&action) && !(at_queue && NOT_OF_ONE_QUEUE.contains(&action))
     }
 
-    /// Whether the action changes nothing, so that it may be called by an address alone.
+    /// Returns `true` where the action changes nothing, so that GET may call it.
     pub(super) fn only_reads(&self) -> bool {
         self.action.starts_with("Get") || self.action.starts_with("List")
     }
 
-    /// The answer to a call by GET that may change something.
+    /// Answers a GET call that could change something.
     pub(super) fn not_by_address(&self) -> Response {
         let message = format!(
             "{} is not taken by GET, which web pages of strangers can send; send the same form as the body of a POST to this address.",
@@ -62,7 +62,7 @@ impl QueryCall {
         ([(ALLOW, "POST")], answer).into_response()
     }
 
-    /// The answer to a call that is none of SQS's.
+    /// Answers a call of an action that SQS does not have.
     pub(super) fn other(&self) -> Response {
         let (status, body) = if self.action == "GetCallerIdentity" {
             (StatusCode::OK, caller())
@@ -75,7 +75,7 @@ impl QueryCall {
     }
 }
 
-/// A part of a form as it was before it was encoded.
+/// Decodes a part of a form.
 fn decoded(text: &str) -> String {
     let spaced = text.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
@@ -85,7 +85,7 @@ pub(super) fn xml(status: StatusCode, body: String) -> Response {
     (status, [(CONTENT_TYPE, "text/xml")], body).into_response()
 }
 
-/// The answer to a call of a queue's address that names no action (recorded).
+/// Answers a call of a queue's address without an action (recorded).
 pub(super) fn no_action() -> Response {
     xml(
         StatusCode::NOT_FOUND,
@@ -93,7 +93,7 @@ pub(super) fn no_action() -> Response {
     )
 }
 
-/// Everybody is the same user.
+/// Returns the identity of the caller, which is the same for all.
 fn caller() -> String {
     format!(
         "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\

@@ -1,4 +1,4 @@
-//! How a service says no: one shape for all of them, written as the AWS JSON protocols have it.
+//! Refusals of the services: one shape for all of them, in the form of the AWS JSON protocols.
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -6,15 +6,15 @@ use axum::response::{IntoResponse, Response};
 
 use super::service::Service;
 
-/// Why a call was not done.
+/// Reason why a call failed.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// The error's name in the JSON protocol.
+    /// Name of the error in the JSON protocol.
     pub(super) kind: &'static str,
-    /// The code that SDKs of the older query protocol know it by.
+    /// Error code in the older query protocol.
     pub(super) code: &'static str,
     pub(super) message: String,
-    /// The HTTP status of the answer.
+    /// HTTP status of the answer.
     pub(super) status: StatusCode,
 }
 
@@ -28,7 +28,7 @@ impl Refusal {
         }
     }
 
-    /// For those whose code differs from their type.
+    /// Creates a refusal whose code differs from its type.
     pub(super) fn coded(
         kind: &'static str,
         code: &'static str,
@@ -40,12 +40,12 @@ impl Refusal {
         }
     }
 
-    /// For those whose status is not 400.
+    /// Sets a status other than 400.
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
-    /// The answer as a service writes it.
+    /// Builds the answer in a service's protocol.
     pub(super) fn answer(&self, service: Service) -> Response {
         let status = self.status;
         let kind = format!("{}{}", service.namespace(self.kind), self.kind);

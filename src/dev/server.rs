@@ -1,4 +1,4 @@
-//! The endpoints on one port: which service a call is for, and what goes wrong on request.
+//! HTTP endpoints on one port: dispatch of calls to services, and fault injection.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,23 +38,24 @@ use super::uuid::uuid;
 use super::{ACCOUNT, Answer};
 use crate::http_server::{self, HttpLimits};
 
-/// A batch of ten messages is 1 MiB; as JSON, with everything escaped, it is larger.
+/// Maximum size of a request body: a batch of ten messages is 1 MiB; as JSON, with everything
+/// escaped, it is larger.
 pub(super) const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
-/// How the endpoints behave.
+/// Options of the endpoints.
 #[derive(Clone)]
 pub struct Options {
-    /// The Region in ARNs and events.
+    /// Region in ARNs and events.
     pub region: String,
-    /// How long each call takes at least, as in a real queue.
+    /// Minimum duration of each call, as in a real queue.
     pub delay: Duration,
-    /// The broker beside them: its data plane is here, and its faults are asked for here too.
+    /// Broker of the platform: its data plane is served here, and its faults are injected here too.
     pub broker: Option<Broker>,
-    /// The broker's control plane, if it has a registry.
+    /// Control plane of the broker, if it has a registry.
     pub control_plane: Option<ControlPlaneParts>,
-    /// Hosts and origins whose requests are answered.
+    /// Hosts and origins whose requests are accepted.
     pub sites: Arc<AllowedSites>,
-    /// What is served on the same port besides, at addresses of its own.
+    /// Additional routes on the same port.
     pub beside: Option<Router>,
 }
 
@@ -81,15 +82,15 @@ struct Server {
     delay: Duration,
     sites: Arc<AllowedSites>,
     beside: Option<Router>,
-    /// Calls that go on after their clients have gone.
+    /// Calls that continue after their clients have gone.
     lingering: Mutex<JoinSet<()>>,
 }
 
-/// The bus, the queues and the data plane, before anybody is let in.
+/// Platform of the bus, the queues and the data plane, before it listens.
 pub struct Platform(Arc<Server>);
 
 impl Platform {
-    /// Nothing in them yet but the bus that every account has.
+    /// Creates a platform with the default bus and nothing else.
     pub fn new(options: Options) -> Self {
         let queues = Arc::new(QueueService::new(&options.region));
         let control_plane = options.control_plane.zip(options.broker.clone());
@@ -116,27 +117,27 @@ impl Platform {
         }))
     }
 
-    /// What happens to events and messages from now on.
+    /// Subscribes to the steps of events and messages from now on.
     pub(super) fn observe(&self) -> Observations<Sighting> {
         self.0.queues.sightings().observe()
     }
 
-    /// Does to queues what an SDK's call would do, from within; `base` is where they are reached.
+    /// Calls an action of the queues in process, as an SDK would; `base` is the base of their URLs.
     pub(super) async fn queues(&self, action: &str, body: &Value, base: &str) -> Answer {
         let body = body.to_string();
         let origin = CallOrigin { base, trace: None };
         self.0.queues.act(action, body.as_bytes(), origin).await
     }
 
-    /// Does to buses what an SDK's call would do, from within.
+    /// Calls an action of the buses in process, as an SDK would.
     pub(super) fn buses(&self, action: &str, body: &Value) -> Answer {
         self.0.buses.act(action, body.to_string().as_bytes())
     }
 
-    /// Answers for ever, with the inspector beside the endpoints where there is one.
+    /// Serves without end, with the inspector beside the endpoints where there is one.
     ///
     /// # Errors
-    /// When the socket fails.
+    /// An error of the listening socket.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -149,7 +150,7 @@ impl Platform {
                 post(call).get(call_by_address),
             )
             .route("/health", get(|| async { "ok\n" }))
-            // As the daemon answers, for `eventcast healthcheck`.
+            // The daemon has the same endpoint, for `eventcast healthcheck`.
             .route("/livez", get(|| async { "live\n" }))
             .route("/readyz", get(|| async { "ready\n" }))
             .route(
@@ -189,7 +190,7 @@ impl Platform {
     }
 }
 
-/// What the scope of an SDK's signature names for calls of IoT Core's control plane.
+/// Signing scopes of SDK calls to IoT Core's control plane.
 const CONTROL_PLANE: [&str; 2] = ["/iot/aws4_request", "/execute-api/aws4_request"];
 
 async fn unknown(method: Method, uri: Uri, headers: HeaderMap) -> Response {
@@ -230,7 +231,7 @@ async fn clear_faults(State(server): State<Arc<Server>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The broker's counters, by which a program sees that nothing was discarded for a limit.
+/// Answers with the broker's counters; programs verify by them that no limit discarded a message.
 async fn counts(State(server): State<Arc<Server>>) -> Response {
     let Some(broker) = &server.broker else {
         return (StatusCode::NOT_FOUND, "there is no broker here\n").into_response();
@@ -241,15 +242,15 @@ async fn counts(State(server): State<Arc<Server>>) -> Response {
     }
 }
 
-/// How a call and its answer are written.
+/// Wire protocol of a call.
 #[derive(Clone, Copy)]
 enum Protocol {
     Json,
     Query,
 }
 
-/// A call that names its service and its action in a header, or by the query protocol in its body;
-/// for queues also at a queue's own address.
+/// Handles a call that names its service and its action in a header, or in its body in the query
+/// protocol; for queues also at a queue's own address.
 async fn call(
     State(server): State<Arc<Server>>,
     uri: Uri,
@@ -270,21 +271,21 @@ async fn call(
     }
 }
 
-/// A call at a queue's own address, in the address.
+/// Handles a call at a queue's own address with its parameters in the URL.
 async fn call_by_address(
     State(server): State<Arc<Server>>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    // Pages of other sites may link to the page of this port, but not call actions by a link.
+    // Pages of other sites may link to the page of this port, but must not call actions by a link.
     if is_cross_site(&headers) {
         let message = "a web page of another site may not call this (Sec-Fetch-Site: cross-site)";
         let refusal = Refusal::new("AccessDenied", message).with_status(StatusCode::FORBIDDEN);
         return query::xml(refusal.status, queue::query::refused(&refusal));
     }
     match QueryCall::parse(uri.query().unwrap_or_default()) {
-        // Any page can have an address fetched as an image, and older browsers and plain HTTP do
-        // not say whose it is.
+        // Any page can load a URL as an image, and older browsers and plain HTTP do not send its
+        // origin.
         Some(call) if call.is_for_queues(true) && !call.only_reads() => call.not_by_address(),
         Some(call) => server.query(&call, &uri, &headers).await,
         None => query::no_action(),
@@ -313,7 +314,7 @@ impl Server {
         }
     }
 
-    /// Does what a call asks for, or what a fault makes of it.
+    /// Performs a call, or applies a fault to it.
     async fn perform(
         self: &Arc<Self>,
         service: Service,
@@ -364,7 +365,7 @@ impl Server {
         response
     }
 
-    /// Does what a call asks for in a task of its own, which does not end with its client.
+    /// Performs a call in a task of its own, which continues after the client has gone.
     async fn linger(
         self: &Arc<Self>,
         service: Service,
@@ -381,7 +382,7 @@ impl Server {
             while lingering.try_join_next().is_some() {}
             lingering.spawn(async move {
                 let answer = server.act(service, &action, &headers, &body).await;
-                // Its client may have gone, which is what was asked for.
+                // The client may have gone, which is the purpose of this fault.
                 let _ = sender.send(answer);
             });
         }
@@ -411,7 +412,7 @@ impl Server {
     }
 }
 
-/// What AWS answers to a call that no service knows.
+/// Returns AWS's answer to a call of an unknown service.
 fn unknown_service() -> Response {
     let body = serde_json::json!({
         "__type": "UnknownOperationException",
@@ -421,7 +422,7 @@ fn unknown_service() -> Response {
     (StatusCode::BAD_REQUEST, content, body.to_string()).into_response()
 }
 
-/// An answer that breaks off, and the connection with it.
+/// Returns an answer that breaks off with its connection.
 pub(super) fn lost() -> Response {
     let broken = futures_util::stream::iter([Err::<Bytes, _>(std::io::Error::other(
         "a fault that was asked for",

@@ -1,10 +1,10 @@
-//! The services behind one port, told apart by what an SDK's call is addressed to.
+//! Services behind one port, distinguished by the address of an SDK's call.
 
 use axum::http::StatusCode;
 
 use super::refusal::Refusal;
 
-/// A service of AWS.
+/// AWS service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     /// Amazon SQS: its JSON protocol 1.0.
@@ -14,7 +14,7 @@ pub(super) enum Service {
 }
 
 impl Service {
-    /// The service and the action that a call's `X-Amz-Target` names.
+    /// Returns the service and the action of a call's `X-Amz-Target`.
     pub(super) fn addressed(target: &str) -> Option<(Self, &str)> {
         let (service, action) = target.split_once('.')?;
         match service {
@@ -31,8 +31,8 @@ impl Service {
         }
     }
 
-    /// The beginning of an error's full name. Errors that SQS's model does not have come from the
-    /// framework below it, whose names end in `Exception`.
+    /// Returns the prefix of an error's full name. Errors that are absent from SQS's model come
+    /// from the framework below it, and their names end in `Exception`.
     pub(super) fn namespace(self, kind: &str) -> &'static str {
         match self {
             Self::Queues if kind.ends_with("Exception") => "com.amazon.coral.service#",
@@ -41,13 +41,13 @@ impl Service {
         }
     }
 
-    /// The refusal of a service that is not available.
+    /// Returns the refusal of an unavailable service.
     pub(super) fn unavailable(self) -> Refusal {
         Refusal::new("ServiceUnavailable", "a fault that was asked for")
             .with_status(StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// The refusal of a service that throttles.
+    /// Returns the refusal of a throttled call.
     pub(super) fn throttled(self) -> Refusal {
         let kind = match self {
             Self::Queues => "RequestThrottled",

@@ -1,18 +1,18 @@
-//! What the event bus and the queues let others see of events and messages that pass through them.
+//! Observations of events and messages on the event bus and in the queues.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::observers::Observers;
 
-/// Something that was seen.
+/// Observation of an event or a message.
 #[derive(Clone, Debug)]
 pub(super) struct Sighting {
     pub(super) at: SystemTime,
     pub(super) what: Seen,
 }
 
-/// What was seen.
+/// Step of an event or a message.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
     /// An event was put on a bus.
@@ -21,7 +21,7 @@ pub(super) enum Seen {
         bus: Box<str>,
         /// The envelope as JSON.
         envelope: Arc<str>,
-        /// How many rules take it; none where there is no such bus.
+        /// Number of rules that match; `None` where the bus does not exist.
         rules: Option<usize>,
     },
     /// A rule took an event that could not be sent to its target.
@@ -31,35 +31,35 @@ pub(super) enum Seen {
         target: Box<str>,
         why: Box<str>,
     },
-    /// A message came to a queue.
+    /// A message was added to a queue.
     Queued {
         queue: Arc<str>,
         message_id: Arc<str>,
         /// The body as a JSON string, quotes included.
         body: Arc<str>,
-        /// The event and the rule it comes from, when it comes from a bus.
+        /// Event and rule of the message, where it comes from a bus.
         from: Option<(Arc<str>, Box<str>)>,
         dead_letter: Option<Letter>,
     },
-    /// A message was handed out.
+    /// A consumer received a message.
     Received {
         queue: Arc<str>,
         message_id: Arc<str>,
-        /// How often it has been, counted from 1.
+        /// Number of receives, counted from 1.
         attempt: u32,
     },
-    /// A message is to be handed out again after a while, counted from now.
+    /// The visibility timeout of a message changed; it counts from now.
     Hidden {
         queue: Arc<str>,
         message_id: Arc<str>,
         seconds: u64,
     },
-    /// A message left the queue.
+    /// A message was deleted from its queue.
     Deleted {
         queue: Arc<str>,
         message_id: Arc<str>,
     },
-    /// A message was handed out too often, and moved to another queue.
+    /// A message exceeded its maximum receive count and moved to another queue.
     Redriven {
         queue: Arc<str>,
         message_id: Arc<str>,
@@ -67,17 +67,17 @@ pub(super) enum Seen {
     },
 }
 
-/// What a dead letter says of itself.
+/// Attributes of a dead-letter message.
 #[derive(Clone, Debug)]
 pub(super) struct Letter {
-    /// Why it is one.
+    /// Reason for the dead-lettering.
     pub(super) why: Box<str>,
-    /// The id that the message had in the queue that it comes from.
+    /// Message id in the source queue.
     pub(super) was: Option<Box<str>>,
 }
 
 impl Observers<Sighting> {
-    /// Shows something, if anybody looks.
+    /// Sends an observation; builds it only if there are observers.
     pub(super) fn tell(&self, what: impl FnOnce() -> Seen) {
         self.show(|| Sighting {
             at: SystemTime::now(),

@@ -1,7 +1,8 @@
-//! Refusals of requests by the rules of [`AllowedSites`], for every service on the HTTP port, and CORS for listed origins.
+//! Guard of every service on the HTTP port: refuses requests by the rules of [`AllowedSites`], and
+//! grants CORS to listed origins.
 //!
-//! CORS (Fetch Standard, "CORS protocol") is granted to origins of `--allow-origin` alone: other pages on this machine may send requests
-//! and cannot read the answers.
+//! CORS (Fetch Standard, "CORS protocol") is granted to origins of `--allow-origin` alone: other
+//! pages on this machine may send requests and cannot read the answers.
 
 use std::sync::Arc;
 
@@ -20,18 +21,19 @@ use crate::log_limit::LogLimit;
 
 static REFUSED: LogLimit<()> = LogLimit::new();
 
-/// The header by which nginx leaves a response unbuffered.
+/// Header that stops nginx from buffering a response.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Seconds that a browser keeps the answer to a preflight request.
+/// Seconds for which a browser caches the answer to a preflight request.
 const PREFLIGHT_AGE_SECONDS: &str = "600";
 
-/// A preflight for a page on the public network that calls this machine (WICG, "Private Network Access").
+/// Header of a preflight for a page on the public network that calls this machine (WICG, "Private
+/// Network Access").
 const REQUEST_PRIVATE: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// Refuses as [`guard`] does, in the gateway's own form: it grants CORS by itself.
+/// Refuses as [`guard`] does, in the gateway's own form; the gateway grants CORS itself.
 pub(super) async fn check(
     State(sites): State<Arc<AllowedSites>>,
     request: Request,
@@ -90,7 +92,8 @@ pub(super) async fn guard(
     response
 }
 
-/// Everything that a page may ask for: a listed origin is trusted as a program on this machine is.
+/// Allows everything that a page may request: a listed origin is trusted like a program on this
+/// machine.
 fn preflight(asked: &HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
@@ -111,7 +114,7 @@ fn preflight(asked: &HeaderMap) -> Response {
     response
 }
 
-/// A refusal as an SDK reads it where one sent the request, else as text.
+/// Builds a refusal in the protocol of an SDK where one sent the request, else as text.
 fn refuse(refusal: &SiteRefusal, headers: &HeaderMap) -> Response {
     let status = refusal.status();
     if headers.contains_key("x-amz-target") {

@@ -1,15 +1,16 @@
-//! Hosts and origins that `eventcast dev` answers to: the rules against web pages of strangers.
+//! Hosts and origins that `eventcast dev` accepts: protection against foreign web pages.
 //!
-//! Everything that listens on this machine can be reached by any page in a browser on it, in two ways. With DNS rebinding a site makes
-//! its own name resolve to a loopback address, and the browser takes the answers for the site's own. The `Host` header still carries
-//! the site's name, so only names of this machine are answered. With a cross-site request the page cannot read the answer, but the
-//! request takes effect. The browser sends the page's `Origin`, or at least `Sec-Fetch-Site`. WebSockets are not bound by the
-//! same-origin policy at all, so the origin is the only protection there.
+//! Any page in a browser on this machine can reach every local listener, in two ways. With DNS
+//! rebinding, a site resolves its own name to a loopback address, and the browser takes the answers
+//! for the site's own. The `Host` header still has the site's name, so only names of this machine
+//! are accepted. With a cross-site request, the page cannot read the answer, but the request takes
+//! effect. The browser sends the page's `Origin`, or at least `Sec-Fetch-Site`. The same-origin
+//! policy does not cover WebSockets at all, so the origin is the only protection there.
 //!
-//! Programs send no `Origin` and are never refused because of it. Credentials are not looked at here.
+//! Programs send no `Origin` and are never refused because of it. Credentials are not checked here.
 //!
-//! Sources: RFC 9110 §7.2 (Host), §15.5.20 (421); RFC 6454 §7 and the Fetch Standard, "`Origin` header"; RFC 6455 §10.2; W3C "Fetch
-//! Metadata Request Headers", §2; RFC 6761 §6.3 (`localhost`).
+//! Sources: RFC 9110 §7.2 (Host), §15.5.20 (421); RFC 6454 §7 and the Fetch Standard, "`Origin`
+//! header"; RFC 6455 §10.2; W3C "Fetch Metadata Request Headers", §2; RFC 6761 §6.3 (`localhost`).
 
 use std::net::IpAddr;
 
@@ -24,27 +25,27 @@ const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// Values of `Sec-Fetch-Site` for requests that no page of another site has sent.
 const NEAR: [&[u8]; 3] = [b"same-origin", b"same-site", b"none"];
 
-/// Names by which requests may address this process, and web pages that may send some.
+/// Rules for the hosts of requests, and for the web pages that may send them.
 #[derive(Clone, Debug)]
 pub struct AllowedSites {
-    /// The address that ports are bound to.
+    /// Address of the listeners.
     bound: IpAddr,
     hosts: Vec<AllowedHost>,
     origins: Vec<AllowedOrigin>,
 }
 
-/// A host name, in lower case, without a port.
+/// Host name, in lower case, without a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedHost(Box<str>);
 
-/// An origin as browsers send it (`https://app.example:8443`), in lower case, or `null`.
+/// Origin as browsers send it (`https://app.example:8443`), in lower case, or `null`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedOrigin(Box<str>);
 
-/// Reason for a request that is not answered.
+/// Reason why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SiteRefusal {
-    /// There is no `Host`, or more than one.
+    /// `Host` is missing or repeated.
     #[error("the request must have one Host header (RFC 9112 §3.2)")]
     NoHost,
     /// The host is not a name of this machine.
@@ -52,18 +53,18 @@ pub enum SiteRefusal {
         "host `{0}` is not a name of this machine; start `eventcast dev` with `--allow-host {0}` to answer to it"
     )]
     Host(String),
-    /// The page that sent the request is from elsewhere.
+    /// The page that sent the request has a foreign origin.
     #[error(
         "a web page of origin `{0}` may not call this; start `eventcast dev` with `--allow-origin {0}` to let it"
     )]
     Origin(String),
-    /// A page from elsewhere sent the request, and the browser does not say which.
+    /// A foreign page sent the request, and the browser does not name it.
     #[error("a web page of another site may not call this (Sec-Fetch-Site: cross-site)")]
     CrossSite,
 }
 
 impl SiteRefusal {
-    /// HTTP's status for it.
+    /// Returns the HTTP status of the refusal.
     pub(in crate::dev) const fn status(&self) -> StatusCode {
         match self {
             Self::NoHost => StatusCode::BAD_REQUEST,
@@ -74,10 +75,10 @@ impl SiteRefusal {
 }
 
 impl AllowedHost {
-    /// Reads the value of a flag.
+    /// Parses the value of a flag.
     ///
     /// # Errors
-    /// When it is not a bare name or address, in one line.
+    /// The text is not a bare name or address; one line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let authority = if text.parse::<std::net::Ipv6Addr>().is_ok() {
             format!("[{text}]")
@@ -96,10 +97,10 @@ impl AllowedHost {
 }
 
 impl AllowedOrigin {
-    /// Reads the value of a flag.
+    /// Parses the value of a flag.
     ///
     /// # Errors
-    /// When it is not an origin, in one line.
+    /// The text is not an origin; one line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let lower = text.trim_end_matches('/').to_ascii_lowercase();
         if lower == "null" {
@@ -117,7 +118,7 @@ impl AllowedOrigin {
         if scheme.is_empty() || authority.is_none() {
             return Err(expected());
         }
-        // Browsers leave the scheme's own port out.
+        // Browsers omit the default port of the scheme.
         let usual = match scheme {
             "http" | "ws" => ":80",
             "https" | "wss" => ":443",
@@ -133,7 +134,7 @@ impl AllowedOrigin {
 }
 
 impl Default for AllowedSites {
-    /// Names of the loopback interface alone.
+    /// Rules for the loopback interface alone.
     fn default() -> Self {
         Self::new(
             IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
@@ -153,10 +154,10 @@ impl AllowedSites {
         }
     }
 
-    /// Checks a request's head.
+    /// Checks the head of a request.
     ///
     /// # Errors
-    /// When a page of another site sent it, or it is for another machine's name.
+    /// A page of another site sent the request, or its host is another machine's name.
     pub(in crate::dev) fn check(
         &self,
         method: &Method,
@@ -185,20 +186,21 @@ impl AllowedSites {
         Ok(())
     }
 
-    /// The origin of a request, where pages of it may read answers too.
+    /// Returns the origin of a request, where its pages may also read answers.
     pub(crate) fn readable_by<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         let origin = headers.get(ORIGIN)?.to_str().ok()?;
         self.lists(origin).then_some(origin)
     }
 
-    /// The host that a request is for, if it is a name of this machine.
+    /// Returns the host of a request, if it is a name of this machine.
     fn host(&self, uri: &Uri, headers: &HeaderMap) -> Result<Box<str>, SiteRefusal> {
         let mut hosts = headers.get_all(HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return Err(SiteRefusal::NoHost);
         };
         let host = String::from_utf8_lossy(host.as_bytes());
-        // The absolute form of a request's target counts before the header (RFC 9112 §3.2.2); here both must be right.
+        // The absolute form of a request target takes precedence over the header (RFC 9112 §3.2.2);
+        // here both must be right.
         let target = uri.authority().map(Authority::as_str);
         for text in target.into_iter().chain([&*host]) {
             if !host_of(text).is_some_and(|name| self.is_own_name(&name)) {
@@ -210,8 +212,8 @@ impl AllowedSites {
 
     fn is_own_name(&self, host: &str) -> bool {
         match address(host) {
-            // Rebinding needs a name; an address in the Host header is what the browser connected to. Where all interfaces are
-            // listened to, any of them may be meant.
+            // DNS rebinding needs a name; an address in the Host header is the one that the browser
+            // connected to. A listener on all interfaces accepts any address.
             Some(address) => {
                 address.is_loopback()
                     || self.bound.is_unspecified()
@@ -222,7 +224,7 @@ impl AllowedSites {
         }
     }
 
-    /// Pages from this machine, from the host that the request is for, and from listed origins.
+    /// Accepts pages from this machine, from the host of the request, and from listed origins.
     fn is_allowed_origin(&self, origin: &str, host: &str) -> bool {
         if self.lists(origin) {
             return true;
@@ -250,8 +252,8 @@ impl AllowedSites {
     }
 }
 
-/// Returns `true` where a page of another site may have sent a request, by `Sec-Fetch-Site`. Programs leave it
-/// out; a value that is not known, or one of several, counts as another site's.
+/// Returns `true` where a page of another site may have sent a request, by `Sec-Fetch-Site`.
+/// Programs omit the header; an unknown or repeated value counts as another site's.
 pub(in crate::dev) fn is_cross_site(headers: &HeaderMap) -> bool {
     headers.get_all(FETCH_SITE).iter().any(|line| {
         line.as_bytes().split(|byte| *byte == b',').any(|value| {
@@ -261,20 +263,20 @@ pub(in crate::dev) fn is_cross_site(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Host of `host` or `host:port`, as names are compared.
+/// Returns the host of `host` or `host:port`, normalized.
 fn host_of(authority: &str) -> Option<Box<str>> {
     let parsed = authority.parse::<Authority>().ok()?;
     let host = parsed.host();
     (!authority.contains('@') && !host.is_empty()).then(|| normal(host))
 }
 
-/// A name in lower case, without the dot of the root, an IPv6 address without brackets.
+/// Normalizes a name: lower case, without the dot of the root, an IPv6 address without brackets.
 fn normal(host: &str) -> Box<str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     host.trim_matches(['[', ']']).to_ascii_lowercase().into()
 }
 
-/// A name as a flag takes it, of text that may be no host at all.
+/// Returns a name in the form that a flag accepts, from text that may be no host at all.
 fn name_only(authority: &str) -> String {
     host_of(authority).map_or_else(|| authority.to_owned(), String::from)
 }

@@ -1,8 +1,8 @@
-//! Random UUIDs (RFC 9562, version 4), which ids of messages and events are.
+//! Random UUIDs (RFC 9562, version 4) for the ids of messages and events.
 
 use crate::channel::example::uuid_of_bits;
 
-/// A new one, in lower case with hyphens.
+/// Returns a new UUID, in lower case with hyphens.
 pub(super) fn uuid() -> String {
     uuid_of_bits(fastrand::u128(..))
 }

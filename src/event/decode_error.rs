@@ -1,4 +1,4 @@
-//! Reasons why a body is not an event, in words that say what it is instead.
+//! Reasons why a body is not an event, in words that describe the body.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use super::words::{described, words};
 const ONE: &str = "a body is one JSON object";
 const EACH: &str = "a body is one event: send each element as a message of its own";
 
-/// Why a body is not an event. All reasons are permanent.
+/// Reason why a body is not an event. All reasons are permanent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The body is not JSON.

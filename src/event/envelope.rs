@@ -1,14 +1,18 @@
-//! What an SQS body is as an event: the envelope around a platform's own data, and the facts every message carries on.
+//! An SQS body read as an event: the envelope around a platform's own data, and the facts every
+//! message carries on.
 //!
-//! A body is one JSON object and one event. Three shapes arrive from EventBridge: the classic envelope (user guide, "Events":
-//! `id`, `source`, `detail-type`, `time`, `account`, `region`, `resources`, `detail`), the version-2 bus's `WITH_METADATA`
-//! (user guide, "Custom event buses": `Data`, `Metadata`, `SystemMetadata`), and whatever a rule's input transformer makes
-//! (raw). Routes name fields as in the classic envelope; for a version-2 delivery the same names lead to the same facts
-//! (`detail.x` to `Data.x`, `source` to `SystemMetadata.aws:Source`), so one configuration serves both buses. Where SNS stands
-//! between the bus and the queue, the event is the text of the notification's `Message`.
+//! A body is one JSON object and one event. Three shapes arrive from EventBridge: the classic
+//! envelope (user guide, "Events": `id`, `source`, `detail-type`, `time`, `account`, `region`,
+//! `resources`, `detail`), the version-2 bus's `WITH_METADATA` (user guide, "Custom event buses":
+//! `Data`, `Metadata`, `SystemMetadata`), and the output of a rule's input transformer (raw).
+//! Routes name fields as in the classic envelope; for a version-2 delivery the same names lead to
+//! the same facts (`detail.x` to `Data.x`, `source` to `SystemMetadata.aws:Source`), so one
+//! configuration serves both buses. With SNS between the bus and the queue, the event is the text
+//! of the notification's `Message`.
 //!
-//! A member of the envelope that occurs more than once, or under both of its names, has no single value: the body is not an
-//! event. `account` may be missing and `time` is never parsed here: published samples carry impossible dates.
+//! A member of the envelope that occurs more than once, or under both of its names, has no single
+//! value: the body is not an event. `account` may be missing and `time` is never parsed here:
+//! published samples carry impossible dates.
 
 use bytes::Bytes;
 
@@ -29,7 +33,7 @@ const VERSION_2: [(&str, &str); 5] = [
     ("SystemMetadata.aws:IngestionTime", "time"),
 ];
 
-/// What a version-2 bus says of an event.
+/// Member in which a version-2 bus describes an event.
 const METADATA: &str = "SystemMetadata";
 
 /// The kind of a version-2 delivery; `REPLAY` marks replayed ones.
@@ -38,10 +42,10 @@ const DELIVERY_TYPE: &str = "SystemMetadata.aws:DeliveryType";
 /// The mark of events that a classic bus replays from an archive (EventBridge user guide, "Replaying archived events").
 const REPLAY_NAME: &str = "replay-name";
 
-/// Which shapes of body are events.
+/// Shapes of body that are events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Envelope {
-    /// EventBridge's own: classic, or version 2 with metadata, told apart by each body.
+    /// EventBridge's own: classic, or version 2 with metadata, distinguished by each body.
     #[default]
     EventBridge,
     /// Any JSON object: a rule with an input transformer wrote it. Fields are named from its root, and the event's id is the
@@ -161,7 +165,8 @@ impl EventDecoder {
             .and_then(|event| self.single(event)),
         };
         decoded.map_err(|error| match error {
-            // A raw object is an event whatever it looks like; only what is no object can be recognised.
+            // Any raw object is an event; only a body that is no object can be recognised as
+            // another kind.
             DecodeError::RepeatedMember(_)
             | DecodeError::TwoEvents
             | DecodeError::TwoEnvelopes(_) => error,
@@ -179,12 +184,13 @@ impl EventDecoder {
     }
 }
 
-/// What the queue says of a body.
+/// The queue's facts about a body.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageOrigin<'m> {
-    /// The queue's id of the message; it stands in for the event's id where the envelope has none (raw bodies).
+    /// The queue's id of the message. It replaces the event's id where the envelope has none (raw
+    /// bodies).
     pub message_id: &'m str,
-    /// The W3C trace context of whoever sent the message; the event's own comes before it.
+    /// The W3C trace context of the message's sender; the event's own comes before it.
     pub traceparent: Option<&'m str>,
 }
 
@@ -272,14 +278,15 @@ impl Event<'_> {
         let detail = self.scanned.first(facts.detail);
         match detail.map(|value| value.kind) {
             Some(ValueKind::Object) => Ok(self),
-            // What was put raw on a version-2 bus may be text or a number. An array would be
-            // several events in one.
+            // A raw value put on a version-2 bus may be text or a number. An array would be several
+            // events in one.
             Some(kind) if self.is_version_2() && kind != ValueKind::Array => Ok(self),
             _ => Err(DecodeError::of_member("detail", "an object", detail)),
         }
     }
 
-    /// Whether a member of the envelope has one value at most. The elements of an array are no values of their own.
+    /// Checks that a member of the envelope has one value at most. The elements of an array are no
+    /// values of their own.
     fn occurs_once(&self, field: FieldId, name: &'static str) -> Result<(), DecodeError> {
         let values = self.scanned.values(field);
         if values.len() > 1 && values.filter(|value| value.elements.is_empty()).count() > 1 {
@@ -288,8 +295,8 @@ impl Event<'_> {
         Ok(())
     }
 
-    /// Refuses a body with members of both envelopes: what belongs to which event is nobody's
-    /// guess.
+    /// Refuses a body with members of both envelopes: their members cannot be assigned to one
+    /// event.
     fn has_one_envelope(&self) -> Result<(), DecodeError> {
         let facts = self.facts;
         let Some(metadata) = self.scanned.first(facts.metadata) else {
@@ -324,17 +331,17 @@ impl Event<'_> {
         }
     }
 
-    /// Who sent it, such as `shop.orders`.
+    /// Sender of the event, such as `shop.orders`.
     pub fn source(&self) -> Option<&str> {
         self.text(self.facts.source)
     }
 
-    /// What happened, such as `OrderPlaced`.
+    /// Kind of the event, such as `OrderPlaced`.
     pub fn detail_type(&self) -> Option<&str> {
         self.text(self.facts.detail_type)
     }
 
-    /// When it happened, as written: RFC 3339 as a rule, but not trusted to be a date.
+    /// Time of the event, as written: RFC 3339 as a rule, but not trusted to be a date.
     pub fn time(&self) -> Option<&str> {
         self.text(self.facts.time)
     }
@@ -362,7 +369,8 @@ impl Event<'_> {
             .or(self.origin.traceparent)
     }
 
-    /// Whether a bus delivers it again from an archive: a classic bus adds `replay-name`, a version-2 bus says `REPLAY`.
+    /// Returns `true` if a bus delivers the event again from an archive: a classic bus adds
+    /// `replay-name`, a version-2 bus says `REPLAY`.
     pub fn is_replay(&self) -> bool {
         let mut kinds = self.scanned.values(self.facts.delivery_type);
         let mut names = self.scanned.values(self.facts.replay_name);

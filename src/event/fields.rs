@@ -1,14 +1,15 @@
-//! The fields of an event that somebody asked for: a trie of paths that the scan walks along with the event.
+//! The requested fields of an event: a trie of paths that the scan walks along with the event.
 //!
-//! Patterns and templates name fields by dotted path (`detail.order.id`); each distinct path gets a [`FieldId`]. A key of an
-//! event that has a dot in it (`"order.id"`) stands for the same path as nested objects do, as in EventBridge. Arrays are
-//! transparent: `detail.items.sku` names the `sku` of every element of `items`.
+//! Patterns and templates name fields by dotted path (`detail.order.id`); each distinct path gets a
+//! [`FieldId`]. A key of an event that has a dot in it (`"order.id"`) means the same path as nested
+//! objects do, as in EventBridge. Arrays are transparent: `detail.items.sku` names the `sku` of
+//! every element of `items`.
 //!
 //! It never looks at an event, and it never forgets a path: it is built when routes are loaded and shared by all scans.
 
 use rustc_hash::FxHashMap;
 
-/// One path that somebody asked for; an index into the captures of a scan.
+/// One requested path; an index into the captures of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldId(u32);
 
@@ -33,7 +34,7 @@ impl NodeId {
 struct FieldNode {
     children: FxHashMap<Box<[u8]>, NodeId>,
     field: Option<FieldId>,
-    /// How many path segments lead here.
+    /// Number of path segments that lead here.
     depth: u16,
 }
 
@@ -92,12 +93,12 @@ impl FieldTrie {
         self.field(self.descend(Self::ROOT, path.as_bytes())?)
     }
 
-    /// How many distinct fields were asked for.
+    /// Number of distinct fields that were asked for.
     pub fn len(&self) -> usize {
         self.paths.len()
     }
 
-    /// Whether no field was asked for.
+    /// Returns `true` if no field was asked for.
     pub fn is_empty(&self) -> bool {
         self.paths.is_empty()
     }
@@ -151,7 +152,8 @@ impl FieldTrie {
             .copied()
     }
 
-    /// Where a key of an event leads from `at`; `None` when nothing below it was asked for.
+    /// Returns the place that a key of an event leads to from `at`; `None` if nothing below it was
+    /// asked for.
     pub(super) fn descend(&self, at: NodeId, key: &[u8]) -> Option<NodeId> {
         if memchr::memchr(b'.', key).is_none() {
             return self.child(at, key);
@@ -165,18 +167,18 @@ impl FieldTrie {
         self.nodes.get(at.0 as usize)?.field
     }
 
-    /// How many places the trie has.
+    /// Number of places of the trie.
     pub(super) fn nodes(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether a node leads to others.
+    /// Returns `true` if a node leads to others.
     pub(super) fn leads_on(&self, at: NodeId) -> bool {
         let node = self.nodes.get(at.index());
         node.is_some_and(|node| !node.children.is_empty())
     }
 
-    /// How many path segments lead to a node.
+    /// Number of path segments that lead to a node.
     pub(super) fn depth(&self, at: NodeId) -> u16 {
         self.nodes.get(at.0 as usize).map_or(0, |node| node.depth)
     }

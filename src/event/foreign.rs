@@ -1,4 +1,5 @@
-//! Bodies of other services that reach an event queue in practice, by the members that mark them, and what to change.
+//! Bodies of other services that reach an event queue in practice: the members that mark them, and
+//! advice for each.
 //!
 //! The table is looked up only for bodies that are not events, so it costs ordinary events nothing. It never decides that a
 //! body is no event; it puts a better reason in place of the first member that is missing.
@@ -14,7 +15,7 @@ use super::scanned::{CapturedFields, ValueKind};
 pub struct ForeignBody {
     /// Its name, as a part of a sentence.
     pub what: &'static str,
-    /// What to change so that events arrive.
+    /// Change after which events arrive.
     pub advice: &'static str,
     marks: &'static [MemberMark],
 }
@@ -226,7 +227,7 @@ const JSON_IN_BASE64: ForeignBody = ForeignBody {
 /// The fewest characters that are taken for base64.
 const SHORTEST_BASE64: usize = 16;
 
-/// How a text begins.
+/// Beginning of a text.
 enum TextPrefix {
     /// So.
     Plain(&'static str),

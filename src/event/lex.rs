@@ -1,4 +1,4 @@
-//! The tokens of JSON (RFC 8259), strict: what the scan steps over.
+//! The tokens of JSON (RFC 8259), strict: the units that the scan steps over.
 //!
 //! It knows bytes and places, and nothing of events. The text is known to be UTF-8 before it gets here.
 
@@ -10,7 +10,7 @@ use super::scanned::ValueKind;
 pub(super) struct StringToken {
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Whether it has a backslash, so that the text differs from the bytes.
+    /// `true` if the string has a backslash, so that the text differs from the bytes.
     pub(super) escaped: bool,
 }
 
@@ -25,7 +25,7 @@ impl<'s> JsonLexer<'s> {
         Self { bytes, at: 0 }
     }
 
-    /// Where the next byte to read stands.
+    /// Offset of the next byte to read.
     pub(super) fn offset(&self) -> usize {
         self.at
     }
@@ -282,7 +282,7 @@ impl<'s> JsonLexer<'s> {
     }
 }
 
-/// Decodes the escape at the beginning of `text` and gives what follows it.
+/// Decodes the escape at the beginning of `text` and returns the rest.
 fn unescape<'t>(text: &'t [u8], out: &mut Vec<u8>) -> &'t [u8] {
     let letter = text.get(1).copied().unwrap_or_default();
     let plain = match letter {

@@ -1,7 +1,8 @@
 //! SNS notifications: the text that they carry (SNS developer guide, "HTTP/HTTPS notification JSON format"; the same JSON
 //! reaches SQS unless raw message delivery is on, with `SequenceNumber` from a FIFO topic).
 //!
-//! Message attributes, subject and signature are ignored: the queue's policy decides who may send.
+//! Message attributes, subject and signature are ignored: the queue's policy decides which senders
+//! are allowed.
 
 use bytes::Bytes;
 
@@ -64,7 +65,7 @@ impl NotificationReader {
         }
     }
 
-    /// Whether a body is a notification with a `Message`.
+    /// Returns `true` if a body is a notification with a `Message`.
     pub(super) fn carries(&self, body: &Bytes) -> bool {
         scan(body, &self.fields).is_ok_and(|scanned| {
             self.is_notification(&scanned) && scanned.first(self.message).is_some()

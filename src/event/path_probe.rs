@@ -1,4 +1,5 @@
-//! The places where a path ends in an event without a value, so that a reason can say what is there instead.
+//! The places where a path ends in an event without a value, so that a reason can describe the
+//! value found there.
 //!
 //! A probe scans the event once more, for every part of one path. It runs only where a field has no value.
 
@@ -38,7 +39,7 @@ impl fmt::Display for DeadEnd {
     }
 }
 
-/// Where a path ends in one event.
+/// Places at which a path ends in one event.
 #[derive(Debug, Default)]
 pub struct DeadEnds {
     /// The first of all, in the order of the event.
@@ -140,7 +141,8 @@ impl PathProbe {
     }
 }
 
-/// Whether one of some values, which are in the order of the event, begins inside another value.
+/// Returns `true` if one of some values, which are in the order of the event, begins inside another
+/// value.
 fn begins_inside(values: &[CapturedValue<'_>], outer: &CapturedValue<'_>) -> bool {
     let after = values.partition_point(|value| value.span.0 <= outer.span.0);
     let next = values.get(after);

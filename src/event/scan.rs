@@ -1,8 +1,10 @@
-//! The scan: one strict pass over the bytes of a JSON text (RFC 8259) that captures the fields somebody asked for.
+//! The scan: one strict pass over the bytes of a JSON text (RFC 8259) that captures the requested
+//! fields.
 //!
-//! No tree is built. Subtrees that nobody asked for are checked for being JSON and passed over; values that were asked for
-//! are remembered as places in the received bytes, with the array elements they came from. Every occurrence of a repeated
-//! key is captured, in order, and a key on the way to a field that is repeated is noted.
+//! No tree is built. Other subtrees are checked for being JSON and passed over; requested values
+//! are remembered as places in the received bytes, with the array elements they came from. Every
+//! occurrence of a repeated key is captured, in order, and a key on the way to a field that is
+//! repeated is noted.
 //!
 //! Text is compared as EventBridge does, by code units: an escaped lone surrogate, which is legal JSON but no Unicode text,
 //! is kept in the three-byte form that UTF-8 would give it (WTF-8), so captured text is bytes.
@@ -18,23 +20,23 @@ use super::scanned::{CapturePlace, CapturedFields, ElementIndex, RepeatedField, 
 /// PutEvents), and a bound keeps a hostile body off the stack.
 pub const MAX_DEPTH: usize = 1_024;
 
-/// Why a text is not JSON, and where.
+/// Reason why a text is not JSON, and the place of the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON: {problem} at byte {offset}")]
 pub struct ScanError {
-    /// What is wrong.
+    /// The fault.
     pub problem: JsonProblem,
-    /// Where, in bytes from the beginning.
+    /// Byte offset from the beginning.
     pub offset: usize,
 }
 
-/// What is wrong with a text that is not JSON.
+/// Fault of a text that is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonProblem {
     /// The text ends too early.
     #[error("the text ends too early")]
     End,
-    /// A character that cannot stand there.
+    /// A character that is not allowed there.
     #[error("an unexpected character")]
     Unexpected,
     /// Something after the end of the value.
@@ -63,7 +65,8 @@ pub enum JsonProblem {
 /// Scans a JSON text and captures `fields`.
 ///
 /// # Errors
-/// [`ScanError`] when the text is not JSON, the whole of it included: also the parts that nobody asked for.
+/// [`ScanError`] when the text is not JSON, the whole of it included: also the parts without
+/// requested fields.
 pub fn scan(body: &Bytes, fields: &FieldTrie) -> Result<CapturedFields, ScanError> {
     let fail = |problem, offset| ScanError { problem, offset };
     if u32::try_from(body.len()).is_err() {
@@ -103,7 +106,8 @@ pub fn scan(body: &Bytes, fields: &FieldTrie) -> Result<CapturedFields, ScanErro
     })
 }
 
-/// Sorts captures by field, within one in the order of the event, and tells where each field's begin.
+/// Sorts captures by field, within one in the order of the event. Returns the index at which each
+/// field's captures begin, too.
 fn by_field(captures: Vec<CapturePlace>, fields: usize) -> (Vec<CapturePlace>, Vec<u32>) {
     let mut starts = vec![0_u32; fields + 1];
     for capture in &captures {
@@ -134,7 +138,7 @@ struct ScanState<'s> {
     /// The places of the trie that the event has within the innermost array element, as bits.
     met: SmallVec<[u64; 8]>,
     repeats: Vec<RepeatedField>,
-    /// Where `way` was last written to `elements`, while it has not changed since.
+    /// Range of `elements` to which `way` was last written, while it has not changed since.
     stored: Option<(u32, u32)>,
     arrays: u32,
 }

@@ -1,4 +1,5 @@
-//! What one scan found: values as places in the received bytes, with the array elements that they came from.
+//! Result of one scan: values as places in the received bytes, with the array elements that they
+//! came from.
 //!
 //! Nothing is copied but strings with escapes, and nothing is looked up but by field.
 
@@ -7,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::fields::{FieldId, NodeId};
 
-/// What kind of JSON value was captured.
+/// Kind of a captured JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
     /// A string; its text is decoded.
@@ -27,7 +28,7 @@ pub enum ValueKind {
 }
 
 impl ValueKind {
-    /// Whether patterns see it: everything but objects and arrays.
+    /// Returns `true` if patterns see the value: everything but objects and arrays.
     pub const fn is_leaf(self) -> bool {
         !matches!(self, Self::Object | Self::Array)
     }
@@ -36,24 +37,25 @@ impl ValueKind {
 /// One step of a value's way through arrays: it came from element `index` of one array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ElementIndex {
-    /// Which array of the event, counted in the order of their beginnings.
+    /// Number of the array in the event, counted in the order of their beginnings.
     pub array: u32,
-    /// Which element of it, from 0.
+    /// Index of the element, from 0.
     pub index: u32,
-    /// How many path segments lead to the array.
+    /// Number of path segments that lead to the array.
     pub depth: u16,
-    /// Whether the element is a scalar. A scalar element does not bind the other fields of a pattern to its index.
+    /// `true` if the element is a scalar. A scalar element does not bind the other fields of a
+    /// pattern to its index.
     pub scalar: bool,
 }
 
 /// One captured value.
 #[derive(Clone, Copy, Debug)]
 pub struct CapturedValue<'s> {
-    /// What it is.
+    /// Kind of the value.
     pub kind: ValueKind,
     /// The decoded text of a string (WTF-8), the spelling of a number or literal, and the JSON text of anything else.
     pub text: &'s [u8],
-    /// Where its JSON text stands in the scanned bytes, quotes included.
+    /// Span of its JSON text in the scanned bytes, quotes included.
     pub span: (usize, usize),
     /// The arrays it came through, outermost first.
     pub elements: &'s [ElementIndex],
@@ -79,13 +81,13 @@ impl<'s> CapturedValue<'s> {
 pub struct ArrayBindings(SmallVec<[(u32, u32); 8]>);
 
 impl ArrayBindings {
-    /// How many elements are chosen; what [`forget`](Self::forget) takes.
+    /// Number of chosen elements, as [`forget`](Self::forget) takes it.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Chooses elements, unless one contradicts those chosen before. What was added stays either way, until it is
-    /// forgotten.
+    /// Chooses elements, unless one contradicts those chosen before. Added elements stay either
+    /// way, until they are forgotten.
     pub fn add<'e>(&mut self, elements: impl IntoIterator<Item = &'e ElementIndex>) -> bool {
         for element in elements {
             match self.0.iter().find(|(array, _)| *array == element.array) {
@@ -97,7 +99,7 @@ impl ArrayBindings {
         true
     }
 
-    /// Whether another element of the same array is chosen.
+    /// Returns `true` if another element of the same array is chosen.
     pub fn contradicts(&self, element: &ElementIndex) -> bool {
         let mut chosen = self.0.iter();
         chosen.any(|(array, index)| *array == element.array && *index != element.index)
@@ -115,7 +117,7 @@ pub(super) struct CapturePlace {
     pub(super) field: FieldId,
     pub(super) kind: ValueKind,
     pub(super) span: (u32, u32),
-    /// Where the text stands: in the body, or (`decoded`) in the arena of decoded strings.
+    /// Span of the text: in the body, or (`decoded`) in the arena of decoded strings.
     pub(super) text: (u32, u32),
     pub(super) decoded: bool,
     pub(super) elements: (u32, u32),
@@ -128,14 +130,14 @@ pub(super) struct RepeatedField {
     pub(super) elements: (u32, u32),
 }
 
-/// What one scan found. It holds the scanned bytes.
+/// Result of one scan. It holds the scanned bytes.
 #[derive(Clone, Debug)]
 pub struct CapturedFields {
     pub(super) body: Bytes,
     pub(super) root: ValueKind,
     /// Sorted by field, within a field in the order of the event.
     pub(super) captures: Vec<CapturePlace>,
-    /// Where each field's captures begin; one entry more than there are fields.
+    /// Index at which each field's captures begin; one entry more than there are fields.
     pub(super) starts: Vec<u32>,
     pub(super) decoded: Vec<u8>,
     pub(super) elements: Vec<ElementIndex>,
@@ -149,7 +151,7 @@ impl CapturedFields {
         &self.body
     }
 
-    /// What the text as a whole is.
+    /// Kind of the text as a whole.
     pub fn root(&self) -> ValueKind {
         self.root
     }

@@ -1,9 +1,9 @@
-//! Trace context: W3C `traceparent`, and what AWS X-Ray writes instead of it.
+//! Trace context: W3C `traceparent`, and AWS X-Ray's own format.
 
 /// The length of a version-00 `traceparent` (W3C Trace Context, section 3.2).
 const LENGTH: usize = 55;
 
-/// Whether a text is a W3C `traceparent` of version 00, with ids that are not all zeros.
+/// Returns `true` if a text is a W3C `traceparent` of version 00, with ids that are not all zeros.
 pub fn is_traceparent(text: &str) -> bool {
     let hex = |part: &str, length| {
         part.len() == length

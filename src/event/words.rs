@@ -34,7 +34,7 @@ pub(super) fn words(kind: ValueKind, text: &[u8]) -> String {
     }
 }
 
-/// Whether text is a JSON object or array.
+/// Returns `true` if text is a JSON object or array.
 fn is_json(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     let opens = matches!(text.first(), Some(b'{' | b'['));

@@ -1,8 +1,8 @@
 //! The client's token, as requests carry it (RFC 6750, section 2.1).
 //!
-//! The gateway proves no signature: the broker's authorizer does, at CONNECT. What is read here
-//! without proof decides only what the client id is called and how soon a token is refused; a token
-//! that is not the one that the broker believed is shown to the broker.
+//! The gateway proves no signature: the broker's authorizer does, at CONNECT. The claims that are
+//! read here without proof decide only the client id and the time at which a token is refused. A
+//! token other than the one that the broker accepted is shown to the broker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl Bearer {
     /// Reads the value of an Authorization header.
     ///
     /// # Errors
-    /// [`BearerError`] for what is no bearer token.
+    /// [`BearerError`] for text that is no bearer token.
     pub fn parse(header: &[u8]) -> Result<Self, BearerError> {
         let header = std::str::from_utf8(header).map_err(|_| BearerError::Malformed)?;
         let (scheme, token) = header.split_once(' ').ok_or(BearerError::Malformed)?;

@@ -1,15 +1,15 @@
-//! Cursors: how far a client has read.
+//! Cursors: a client's place in its session's messages.
 //!
 //! A cursor names the last message that came with it twice: by its number on the connection that
 //! the message came from, and by the keys of all messages that the client was given and had not
 //! confirmed before. The number is exact and holds on its own connection only; on any other the
-//! broker has sent the messages again with other packet identifiers, and keys tell which of them
-//! the client has.
+//! broker has sent the messages again with other packet identifiers, and the keys identify those
+//! that the client has.
 
 use super::seal::{OpenError, Purpose, SealingKeys};
 use super::session::SessionSerial;
 
-/// The key of a message: what it says, its topic and its event's id, hashed.
+/// The key of a message: a hash of its payload, its topic and its event's id.
 pub type MessageKey = u64;
 
 /// The most keys in a cursor: unacknowledged messages of one connection.

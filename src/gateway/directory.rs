@@ -40,8 +40,8 @@ pub struct ClientName {
     pub is_exact: bool,
 }
 
-/// The part of a client id by which logs and the inspector tell a gateway's connections from a
-/// client's own.
+/// The part of a client id by which logs and the inspector distinguish a gateway's connections from
+/// a client's own.
 const LABEL: &str = "-gateway-";
 
 /// Bytes of a client id's random part, in hexadecimal.
@@ -57,7 +57,7 @@ impl Directory {
     /// need not be proved: a client id that is not the bearer's is refused by the broker.
     ///
     /// # Errors
-    /// Why there is none, in one line.
+    /// The reason why there is none, in one line.
     pub fn name(&self, claims: Option<&Map<String, Value>>) -> Result<ClientName, String> {
         if !self.asks_for_tokens() {
             return Ok(ClientName {
@@ -68,7 +68,7 @@ impl Directory {
         let claims = claims.ok_or("the token is no JWT")?;
         let role_claim = self.role_claim(claims)?;
         let roles = role_claim.roles(claims, &self.roles, |role| &role.name);
-        // The principals alone: what roles grant is for the broker to say.
+        // The principals alone: the broker decides what roles grant.
         let bound: Vec<Role> = roles
             .map_err(|error| error.to_string())?
             .into_iter()
@@ -108,7 +108,7 @@ impl Directory {
     /// The filter to subscribe to for a channel: `order:ID`, `order:*`, or a topic filter as it is.
     ///
     /// # Errors
-    /// Why there is none, in one line.
+    /// The reason why there is none, in one line.
     pub fn filter(&self, name: &str) -> Result<Filter, String> {
         let text = match channel(name, &self.kinds) {
             Ok(Some((kind, id))) => {
@@ -146,8 +146,8 @@ impl Directory {
 }
 
 impl ClientName {
-    /// Returns `true` where a client id is this client's, as policies grant them: its principal, or that with a
-    /// hyphen and a suffix.
+    /// Returns `true` where a client id is this client's, as policies grant them: its principal, or
+    /// that with a hyphen and a suffix.
     pub fn has_client_id(&self, id: &str) -> bool {
         let suffix = id.strip_prefix(&*self.principal);
         let is_own =

@@ -23,7 +23,7 @@ struct Held {
     packet: Option<PacketId>,
 }
 
-/// A cursor that names a place before what the client has confirmed already.
+/// A cursor that names a place before the last one that the client has confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StaleCursor;
 
@@ -62,7 +62,7 @@ impl Inbox {
         }
     }
 
-    /// Takes in a message; what is to be acknowledged at once.
+    /// Takes in a message. Returns the packet that is to be acknowledged at once.
     pub(super) fn arrive(
         &mut self,
         message: Message,
@@ -89,14 +89,15 @@ impl Inbox {
         self.pending.is_empty()
     }
 
-    /// Bytes of what waits to be given.
+    /// Bytes of the messages that wait to be given.
     pub(super) fn pending_bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes a client's cursor; the packets that it confirms.
+    /// Takes a client's cursor. Returns the packets that it confirms.
     ///
-    /// # Errors [`StaleCursor`] where the client has shown a later one: what lies between cannot be
+    /// # Errors
+    /// [`StaleCursor`] where the client has shown a later one: messages between the two cannot be
     /// given again.
     pub(super) fn confirm(&mut self, cursor: &Cursor) -> Result<Vec<PacketId>, StaleCursor> {
         if cursor.epoch != self.epoch || cursor.number > self.given {
@@ -124,8 +125,8 @@ impl Inbox {
             .collect())
     }
 
-    /// Of a cursor of another connection: what the client has is acknowledged, the rest is to be
-    /// given.
+    /// Takes a cursor of another connection: messages that the client has are acknowledged, the
+    /// rest is to be given.
     fn confirm_by_keys(&mut self, keys: &[MessageKey]) -> Vec<PacketId> {
         let mut unseen: Vec<MessageKey> = keys.to_vec();
         let mut packets = Vec::new();

@@ -1,9 +1,9 @@
 //! Bounds on what clients may ask for. Each can be switched off by itself, and none depends on
 //! another.
 //!
-//! A rate is counted for a principal where a session proves whose it is: a session is sealed once
-//! the broker has believed a token. What asks for a new session proves nothing yet, and counts for
-//! the address that it comes from: nobody can use up another's share.
+//! A rate is counted for a principal where a session proves its owner: a session is sealed once the
+//! broker has accepted a token. A request for a new session proves nothing yet, and counts for the
+//! address that it comes from: nobody can use up another's share.
 
 use std::collections::HashMap;
 use std::hash::Hash;

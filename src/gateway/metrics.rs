@@ -1,4 +1,4 @@
-//! What a gateway measures. Labels come from closed sets: never a client, a channel or an address.
+//! Metrics of a gateway. Labels come from closed sets: never a client, a channel or an address.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -174,7 +174,7 @@ impl GatewayMetrics {
 mod tests {
     use super::*;
 
-    /// The manual's table says what is measured.
+    /// The manual's table lists the metrics.
     #[test]
     fn the_manual_has_the_table() {
         let page = include_str!("../../docs/gateway.md");

@@ -1,12 +1,12 @@
-//! The gateway: clients without WebSockets hear the same channels over HTTP, by polls and streams
-//! (`docs/gateway.md`).
+//! The gateway: clients without WebSockets receive from the same channels over HTTP, by polls and
+//! streams (`docs/gateway.md`).
 //!
 //! Each session has a connection of its own to the broker, opened with the client's own token: the
-//! broker decides what the client may hear, and the gateway holds no rights. It holds no state
-//! either that a task could lose. What outlives a task is sealed into the texts that the client
-//! carries ([`seal`]), and unacknowledged messages stay in the broker's persistent session: a
-//! message is acknowledged to the broker once the client shows the cursor that came with it, never
-//! because it was written to a socket.
+//! broker decides what the client may receive, and the gateway holds no rights. It holds no state
+//! either that a task could lose. State that outlives a task is sealed into the texts that the
+//! client carries ([`seal`]), and unacknowledged messages stay in the broker's persistent session:
+//! a message is acknowledged to the broker once the client shows the cursor that came with it,
+//! never because it was written to a socket.
 //!
 //! - [`api`] is HTTP: bodies, statuses, CORS, streams.
 //! - [`sessions`] finds or opens the connection that serves a session.

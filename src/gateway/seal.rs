@@ -1,9 +1,9 @@
-//! Sealed texts: what a client carries for the gateway, and can neither read nor change.
+//! Sealed texts: state that a client carries for the gateway, and can neither read nor change.
 //!
 //! AES-256-GCM (NIST SP 800-38D). Each process derives a key of its own from the secret and a
 //! random salt (HKDF, RFC 5869) and counts nonces, so that any number of tasks may share a secret
 //! without ever using a nonce twice. A text is Base64 for URLs of: a version, the salt, the nonce,
-//! the sealed bytes and the tag. The purpose, and the session for what belongs to one, are
+//! the sealed bytes and the tag. The purpose, and the session for a text that belongs to one, are
 //! authenticated and not carried: a cursor never opens as a session, and never in another session.
 //!
 //! Two secrets may be in force during a rotation: the first seals, both open.
@@ -148,7 +148,8 @@ impl SealingKeys {
         })
     }
 
-    /// Seals some bytes until a moment, in seconds since 1970. `context` is what they belong to.
+    /// Seals some bytes until a moment, in seconds since 1970. `context` names the session or
+    /// address that they belong to.
     pub fn seal(&self, purpose: Purpose, context: &[u8], expires: u64, plain: &[u8]) -> String {
         let count = self.nonces.fetch_add(1, Ordering::Relaxed);
         let mut nonce = [0; NONCE_LEN];
@@ -164,7 +165,7 @@ impl SealingKeys {
         body.extend_from_slice(plain);
         let aad = Aad::from(authenticated(purpose, context));
         let nonce = Nonce::assume_unique_for_key(nonce);
-        // AES-GCM takes 64 GiB; what is sealed here has passed the limit on bodies.
+        // AES-GCM takes 64 GiB; bytes that are sealed here have passed the limit on bodies.
         let Ok(tag) = self.key.seal_in_place_separate_tag(nonce, aad, &mut body) else {
             return String::new();
         };

@@ -29,20 +29,20 @@ pub struct Listeners {
 /// Connections beside those of sessions: probes, and requests that come and go.
 const MORE_CONNECTIONS: usize = 1_000;
 
-/// How often it is looked whether requests are still being answered, and how long answers have for
-/// their way out.
+/// Interval between two looks at requests that are still being answered, and time for answers to
+/// leave.
 const LOOK: Duration = Duration::from_millis(20);
 const WAY_OUT: Duration = Duration::from_millis(200);
 
-/// Time that a draining gateway answers at least that it drains: load balancers take a moment to see
-/// it.
+/// Time that a draining gateway answers at least that it drains: load balancers take a moment to
+/// see it.
 const NOTICE: Duration = Duration::from_secs(1);
 
-/// Serves until the gateway is told to drain and has drained, for which it has some time; `false`
-/// where that was not enough.
+/// Serves until the gateway is asked to drain and has drained. Returns `false` where `drain` was
+/// not enough time.
 ///
 /// # Errors
-/// When a socket fails.
+/// Fails when a socket fails.
 pub async fn serve(
     gateway: &Arc<Gateway>,
     listeners: Listeners,

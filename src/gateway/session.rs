@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bearer::TokenHash;
 use super::seal::{OpenError, Purpose, SealingKeys};
 
-/// What tells two sessions apart, of one client id as well.
+/// Serial number that distinguishes two sessions, of one client id as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionSerial(pub(super) [u8; 8]);
 
@@ -21,7 +21,7 @@ pub struct Session {
     pub principal: Box<str>,
     /// Its client id at the broker.
     pub client_id: Box<str>,
-    /// The token that the broker believed.
+    /// The token that the broker accepted.
     pub token: TokenHash,
     /// `true` where the client brought the client id, and connects with it by itself as well: the
     /// broker's session outlives this one.
@@ -71,7 +71,7 @@ impl Session {
     /// Opens one.
     ///
     /// # Errors
-    /// [`OpenError`] for what is none, or has expired `now`.
+    /// [`OpenError`] for text that is no session, or that has expired `now`.
     pub fn open(keys: &SealingKeys, text: &str, now: u64) -> Result<Self, OpenError> {
         let plain = keys.open(Purpose::Session, b"", text, now)?;
         let written: Written<'_> = serde_json::from_slice(&plain).map_err(|_| OpenError::Broken)?;

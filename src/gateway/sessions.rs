@@ -5,7 +5,7 @@
 //! messages that are not acknowledged. It connects no sooner than
 //! [`BrokerSettings::connect_interval`] after the last CONNECT that the cursor knows of; the task
 //! that had the session sees its connection taken over, answers 409 to a poll that waits there, and
-//! does not connect again. Where the broker has lost the session, the client hears so (410):
+//! does not connect again. Where the broker has lost the session, the client gets status 410:
 //! nothing is ever resumed silently with something missing.
 //!
 //! A new token is shown to the broker on a second connection. Only when the broker lets it in,
@@ -132,8 +132,8 @@ impl Sessions {
     }
 
     /// A new session without channels, once the broker has let it in. One that `adopts` begins with
-    /// what the broker keeps for the client id: messages that a connection of the client's own has
-    /// left.
+    /// the messages that the broker keeps for the client id: a connection of the client's own has
+    /// left them.
     pub(super) async fn create(
         self: &Arc<Self>,
         principal: Box<str>,
@@ -241,7 +241,7 @@ impl Sessions {
             adopts: false,
         };
         let mut inbox = Inbox::new(epoch);
-        // Of another connection than this: by its keys, whatever came from it is known.
+        // A cursor of another connection: its keys identify every message that came from it.
         let _ = inbox.confirm(cursor);
         let link = self.start(session, token, inbox, beginning, connected);
         if let Some(served) = before {
@@ -267,7 +267,7 @@ impl Sessions {
     /// Moment when a client id may connect that connected at a moment, in seconds since 1970.
     fn not_before(&self, connected: u64) -> Instant {
         let interval = self.settings.connect_interval;
-        // Both moments are whole seconds: what lies between them may be a second less.
+        // Both moments are whole seconds: the time between them may be a second less.
         let since = Duration::from_secs(unix_now().saturating_sub(connected));
         let since = since.saturating_sub(Duration::from_secs(1));
         Instant::now() + interval.saturating_sub(since)
@@ -347,7 +347,8 @@ impl Sessions {
         }
     }
 
-    /// Returns `true` where the session was taken over from here, and the cursor knows of no later connection.
+    /// Returns `true` where the session was taken over from here, and the cursor knows of no later
+    /// connection.
     fn was_taken_over(&self, serial: SessionSerial, cursor: &Cursor) -> bool {
         let taken_over = self
             .taken_over

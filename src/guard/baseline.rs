@@ -65,8 +65,8 @@ impl FindingBaseline {
         self.findings.len()
     }
 
-    /// Suppresses what the baseline has; `name` is that of its file. Where the whole repository was
-    /// looked at, an entry without a finding is a note.
+    /// Suppresses findings that the baseline has; `name` is that of its file. An entry without a
+    /// finding is a note where the whole repository was looked at.
     pub fn apply(&self, report: &mut GuardReport, name: &str, is_whole: bool) {
         for finding in report.findings.iter_mut().filter(|one| one.is_open()) {
             if self.covers(finding) {

@@ -77,8 +77,8 @@ pub struct GuardFinding {
     pub region: SourceRegion,
     /// Fix for this finding; the rule's own where there is none.
     pub help: Option<String>,
-    /// The found text without secrets and with its white space folded: what the fingerprint is
-    /// made of, so that it survives moved lines.
+    /// The found text without secrets and with its white space folded. The fingerprint is made of
+    /// it, so that it survives moved lines.
     #[serde(skip)]
     pub matched: String,
     /// First and last line of the statement around it: a waiver above the statement covers it.

@@ -1,8 +1,8 @@
-//! Source text without secrets: what is shown, and what fingerprints are made of.
+//! Source text without secrets, to be shown and to make fingerprints of.
 //!
-//! A source line may hold a password, a token or a signed URL. Of text literals only what looks
-//! like a name stays: user information and queries of URLs go, and so do values of keys that sound
-//! like secrets, and long runs of letters and digits.
+//! A source line may hold a password, a token or a signed URL. Of text literals only text that
+//! looks like a name stays: user information and queries of URLs go, and so do values of keys that
+//! sound like secrets, and long runs of letters and digits.
 
 /// The shortest run of characters that is taken for a key or a token.
 const KEY_LENGTH: usize = 20;
@@ -25,7 +25,7 @@ const SECRET_WORDS: [&str; 11] = [
     "private",
 ];
 
-/// Text without what may be a secret.
+/// Text without parts that may be a secret.
 pub fn redacted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! The architecture reviewer's page of a feature, as Markdown: what it adds to the platform, and
-//! what may go wrong.
+//! The architecture reviewer's page of a feature, as Markdown: its additions to the platform, and
+//! its risks.
 
 use std::fmt::Write as _;
 

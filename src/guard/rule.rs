@@ -1,4 +1,4 @@
-//! Rules: what a finding is explained by.
+//! Rules: the explanations of findings.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Files in scope: what people of the repository have written, and what is no test.
+//! Files in scope: those that people of the repository have written, tests excluded.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::templates::is_template;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LeftOut {
-    /// Tests and what they need: they are not part of the feature.
+    /// Tests and the files that they need: they are not part of the feature.
     Test,
     /// Written by a program.
     Generated,
@@ -52,7 +52,7 @@ const TEST_FOLDERS: [&str; 16] = [
     "mocks",
 ];
 
-/// Folders of what programs have written.
+/// Folders of generated files.
 const GENERATED_FOLDERS: [&str; 4] = ["__generated__", "generated", "gen", ".generated"];
 
 /// The first bytes, in which a generator says that it wrote the file.

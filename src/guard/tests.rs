@@ -1,4 +1,4 @@
-//! Each rule's samples: what it finds, what it passes by, and what a waiver covers.
+//! Each rule's samples: text that it finds, text that it passes by, and text that a waiver covers.
 
 mod code;
 mod files;

@@ -1,8 +1,8 @@
 //! Waivers: findings that somebody answers for until a day.
 //!
 //! In line, a comment `rt-allow: RT010 until=2026-12-31 owner=orders reason="..."` covers the
-//! statement in its line, or the next one if it is alone in its line; `rt-allow-begin: …` covers the
-//! lines up to `rt-allow-end`. In the file of waivers, an entry covers a rule in a path.
+//! statement in its line, or the next one if it is alone in its line; `rt-allow-begin: …` covers
+//! the lines up to `rt-allow-end`. In the file of waivers, an entry covers a rule in a path.
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -227,8 +227,8 @@ impl Waiver {
     }
 }
 
-/// Suppresses what waivers cover. Waivers that are incomplete, have expired or cover nothing are
-/// findings; those suppress nothing.
+/// Suppresses findings that waivers cover. Waivers that are incomplete, have expired or cover
+/// nothing are findings; those suppress nothing.
 pub fn apply_waivers(report: &mut GuardReport, waivers: &[Waiver], today: Date, longest_days: i32) {
     let mut faults = Vec::new();
     for waiver in waivers {

@@ -2,9 +2,9 @@
 //!
 //! A port that others can reach must neither wait for them for ever nor use up the process's file
 //! descriptors. So a connection has time limits (`progress`), and at most a fixed number of
-//! connections is open: whoever connects when there is no room takes the place of the connection
-//! that has been waiting for its peer the longest. A request that is being answered is never cut
-//! off for another; when all connections are busy with one, the newcomer is closed.
+//! connections is open: a new connection for which there is no room takes the place of the
+//! connection that has been waiting for its peer the longest. A request that is being answered is
+//! never cut off for another; when all connections are busy with one, the newcomer is closed.
 //!
 //! HTTP/2 is not spoken, with prior knowledge neither.
 
@@ -41,14 +41,14 @@ static TURNED_AWAY: LogLimit<()> = LogLimit::new();
 pub struct HttpLimits {
     /// The most connections that are open at a time.
     pub connections: usize,
-    /// How long a request's head may take, from its first byte to its last; on a new connection,
+    /// Longest time for a request's head, from its first byte to its last; on a new connection,
     /// from the moment when it is accepted.
     pub head_timeout: Duration,
-    /// How long a request's body may stop in the midst of it.
+    /// Longest pause within a request's body.
     pub body_timeout: Duration,
-    /// How long a connection may stay without a request, or without taking what it asked for.
+    /// Longest time that a connection may stay without a request, or without taking its answer.
     pub idle_timeout: Duration,
-    /// The most bytes of a request's head, and of what is read ahead; at least 8,192.
+    /// The most bytes of a request's head, and of bytes read ahead; at least 8,192.
     pub buffer_bytes: usize,
 }
 
@@ -204,7 +204,7 @@ async fn serve_connection(
         .max_buf_size(progress.limits().buffer_bytes)
         .serve_connection(stream, service);
     tokio::select! {
-        // Failures of one connection are its peer's, who sees them.
+        // Failures of one connection concern its peer, which sees them.
         _ = connection => {}
         () = progress.overdue() => {}
     }

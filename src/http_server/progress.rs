@@ -1,4 +1,4 @@
-//! Progress of one connection: whose turn it is, and since when nothing has moved.
+//! Progress of one connection: the side that has the turn, and the time of the last progress.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::HttpLimits;
 
-/// What a connection waits for.
+/// The next thing that a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// A request, the rest of its head, or the peer to take the answer before it.
@@ -27,7 +27,7 @@ struct State {
     phase: Phase,
     /// The last moment when bytes went either way.
     moved: Instant,
-    /// When a request's head began to come.
+    /// Moment when a request's head began to come.
     head: Option<Instant>,
 }
 
@@ -79,7 +79,7 @@ impl Progress {
             if due <= Instant::now() {
                 return;
             }
-            // Whatever moves meanwhile moves the moment, never to an earlier one than the shortest
+            // Any progress meanwhile moves the moment, never to an earlier one than the shortest
             // limit from now: a head that begins is due in `head_timeout`.
             sleep_until(due.min(Instant::now() + self.limits.head_timeout)).await;
         }

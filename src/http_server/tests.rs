@@ -60,7 +60,7 @@ impl Served {
     }
 }
 
-/// What comes until the server closes, or the end of a short answer.
+/// Reads until the server closes, or until the end of a short answer.
 async fn answer(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let mut buffer = [0; 4_096];

@@ -1,7 +1,7 @@
-//! How a connection reaches its broker and says who it is: transport, TLS, and credentials.
+//! Access to a broker: transport, TLS, and credentials.
 //!
-//! Credentials of the process's role come as a signed WebSocket address, made anew for each connection by whoever holds them
-//! ([`Sign`]): this module knows no AWS. Nothing in here is ever logged.
+//! Credentials of the process's role come as a signed WebSocket address. Their holder makes it anew
+//! for each connection ([`Sign`]): this module knows no AWS. Nothing in here is ever logged.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,13 +23,13 @@ pub type Sign = Arc<
         + Sync,
 >;
 
-/// Who the connection says it is.
+/// Identity that the connection presents.
 #[derive(Clone, Default)]
 pub enum Credentials {
-    /// Nobody, or whom the certificate names.
+    /// Nobody, or the subject of the certificate.
     #[default]
     None,
-    /// Whoever signs the WebSocket's address.
+    /// The signer of the WebSocket's address.
     Signed(Sign),
     /// The bearer of a token for a custom authorizer.
     Token(Token),
@@ -71,13 +71,13 @@ impl Token {
 /// A PEM file as read.
 #[derive(Clone, Debug)]
 pub struct Pem {
-    /// What to call it in messages, such as the key and the file's name.
+    /// Its name in messages, such as the key and the file's name.
     pub name: String,
     /// Its content.
     pub text: Vec<u8>,
 }
 
-/// What TLS needs, as read from files.
+/// Files that TLS needs, as read.
 #[derive(Clone, Debug, Default)]
 pub struct TlsFiles {
     /// Certificates of the authorities to trust; without them the system's are.
@@ -88,10 +88,10 @@ pub struct TlsFiles {
     pub protocol: Option<String>,
 }
 
-/// Why TLS cannot be set up.
+/// Reason why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is not what it should be.
+    /// A file does not have the expected contents.
     #[error("{0}")]
     Pem(String),
     /// The system's authorities cannot be read.
@@ -180,11 +180,11 @@ fn certificates(file: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 /// Everything that it takes to reach a broker.
 #[derive(Clone)]
 pub struct Access {
-    /// Where it listens.
+    /// Address at which it listens.
     pub broker: Broker,
-    /// How to protect the connection; for transports over TLS.
+    /// TLS, for transports over it.
     pub tls: Option<Tls>,
-    /// Who to be.
+    /// Identity to present.
     pub credentials: Credentials,
 }
 

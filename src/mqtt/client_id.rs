@@ -13,7 +13,7 @@ use rumqttc::tokio_rustls::rustls::crypto::ring;
 /// A fresh client id.
 ///
 /// # Errors
-/// When the operating system gives no random numbers, in one line.
+/// One line, where the operating system gives no random numbers.
 pub(super) fn fresh(prefix: &str, number: usize) -> Result<String, String> {
     let mut bits = [0; 8];
     ring::default_provider()

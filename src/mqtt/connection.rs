@@ -1,10 +1,9 @@
 //! One connection, from CONNECT to its first error.
 //!
 //! A publication is known by its place among all that the connection was given. The client sends
-//! them in that order and tells of each, once it is sent, which packet identifier it has, so that
-//! its acknowledgement is found by counting. What the client offers for this, a notice for each
-//! publication, costs it a copy of the publication and a turn of its loop for each acknowledgement
-//! (`bench/peers`).
+//! them in that order and reports the packet identifier of each once it is sent, so that its
+//! acknowledgement is found by counting. The client's own way, a notice for each publication, costs
+//! it a copy of the publication and a turn of its loop for each acknowledgement (`bench/peers`).
 
 use std::io;
 use std::time::Duration;
@@ -34,14 +33,15 @@ use crate::route::publication::{Publication, Qos};
 /// reads together with the end of the connection: those publications are sent twice.
 const TOGETHER: usize = 64;
 
-/// What became of a publication, which its place among all that the connection was given names.
+/// Outcome of a publication, which is identified by its place among all that the connection was
+/// given.
 pub(super) type Answer = (u64, Result<(), PublishError>);
 
 /// A live connection. Dropping it ends its event loop.
 pub(super) struct Connection {
     client: AsyncClient,
     answers: mpsc::Receiver<Answer>,
-    /// How many publications may be unacknowledged: ours or the broker's bound, whichever is lower.
+    /// The most unacknowledged publications: ours or the broker's bound, whichever is lower.
     pub(super) in_flight: u16,
     granted: Granted,
     _event_loop: JoinSet<()>,
@@ -99,8 +99,8 @@ impl Connection {
         std::iter::from_fn(move || self.answers.try_recv().ok())
     }
 
-    /// Puts one publication on the wire's queue, after all that were put before it. What is refused
-    /// has no place among those.
+    /// Puts one publication on the wire's queue, after all that were put before it. A refused
+    /// publication has no place among those.
     pub(super) async fn publish(&self, publication: &Publication) -> Result<(), PublishError> {
         self.granted.allows(publication)?;
         let options = match publication.qos {
@@ -124,7 +124,7 @@ impl Connection {
                 while self.answers.recv().await.is_some() {}
             }
         };
-        // Whoever waits no longer drops the connection, which ends it as well.
+        // A timeout drops the connection, which ends it as well.
         let _ = timeout(within, goodbye).await;
     }
 }
@@ -146,7 +146,7 @@ async fn run(
                 let granted = Granted::of(&connack);
                 let refused = granted.is_err();
                 if let Some(connected) = connected.take() {
-                    // Who asked may have given up.
+                    // The receiver may have given up.
                     let _ = connected.send(granted);
                 }
                 if refused {
@@ -166,13 +166,13 @@ async fn run(
             }
         };
         if let Some(answer) = answer {
-            // Who gave the connection up ends this task as well.
+            // The receiver may have given the connection up, which ends this task as well.
             let _ = answered.send(answer).await;
         }
     }
 }
 
-/// What was sent.
+/// Publications sent.
 #[derive(Default)]
 struct Sent {
     count: u64,
@@ -201,10 +201,10 @@ impl Sent {
 /// The meaning of a connection that ends before CONNACK.
 const SILENT: &str = "the broker closed the connection without an answer in MQTT 5: MQTT 5 is not spoken there, or it turns the client away without a word";
 
-/// Why a connection could not be made, in one line. A broker that speaks MQTT 3.1.1 only answers an
-/// MQTT 5 CONNECT with a CONNACK of its own version, return code 1 (MQTT 3.1.1, section 3.2.2.3),
-/// which is no packet of MQTT 5: the library leaves it unread and sees the connection's end, as it
-/// does when the broker answers nothing.
+/// Reason why a connection could not be made, in one line. A broker that speaks MQTT 3.1.1 only
+/// answers an MQTT 5 CONNECT with a CONNACK of its own version, return code 1 (MQTT 3.1.1, section
+/// 3.2.2.3), which is no packet of MQTT 5: the library leaves it unread and sees the connection's
+/// end, as it does when the broker answers nothing.
 fn not_connected(error: &ConnectionError) -> String {
     use ConnectReturnCode::UnsupportedProtocolVersion;
     match error {
@@ -236,7 +236,7 @@ fn not_connected(error: &ConnectionError) -> String {
     }
 }
 
-/// Says what the end of a connection means for whoever operates this (MQTT 5.0, section 3.14.2.1).
+/// Logs the meaning of a connection's end for the operator (MQTT 5.0, section 3.14.2.1).
 fn tell_why(error: &ConnectionError) {
     use DisconnectReasonCode::{NotAuthorized, SessionTakenOver};
     match error {
@@ -277,9 +277,9 @@ fn properties(publication: &Publication) -> PublishProperties {
     }
 }
 
-/// How large a publication's packet is at most (MQTT 5.0, section 3.3): lengths are of two bytes,
-/// those of packet and properties of up to four, fixed properties and the packet's identifier take
-/// less than 32.
+/// Upper bound of the size of a publication's packet (MQTT 5.0, section 3.3): lengths are of two
+/// bytes, those of packet and properties of up to four, fixed properties and the packet's
+/// identifier take less than 32.
 pub(super) fn packet_bytes(publication: &Publication) -> usize {
     let properties = publication.user_properties();
     let properties: usize = properties
@@ -293,7 +293,7 @@ pub(super) fn packet_bytes(publication: &Publication) -> usize {
         + publication.payload.len()
 }
 
-/// What an acknowledgement says (MQTT 5.0, section 3.4.2.1).
+/// Outcome that an acknowledgement reports (MQTT 5.0, section 3.4.2.1).
 fn outcome(reason: PubAckReason) -> Result<(), PublishError> {
     Err(match reason {
         PubAckReason::Success | PubAckReason::NoMatchingSubscribers => return Ok(()),

@@ -1,9 +1,10 @@
-//! What a broker's CONNACK grants (MQTT 5.0, section 3.2.2.3), and what it must not say.
+//! Limits that a broker's CONNACK grants (MQTT 5.0, section 3.2.2.3), and properties that it must
+//! not have.
 //!
-//! The client library refuses some of what the specification forbids: a Receive Maximum of 0, a
-//! session where a clean start was asked for, an assigned client id, an authentication method or
-//! response information that nobody asked for. The rest is refused here: a broker that grants
-//! nonsense is not one to hand events to.
+//! The client library refuses some of the properties that the specification forbids: a Receive
+//! Maximum of 0, a session where a clean start was asked for, an assigned client id, an
+//! authentication method or response information that nobody asked for. The rest is refused here: a
+//! broker that grants nonsense is not one to hand events to.
 
 use rumqttc::mqttbytes::v5::{ConnAck, ConnAckProperties};
 
@@ -11,7 +12,7 @@ use super::connection::{packet_bytes, permanent};
 use crate::port::PublishError;
 use crate::route::publication::{Publication, Qos};
 
-/// What the broker's CONNACK says of its limits.
+/// Limits in the broker's CONNACK.
 #[derive(Debug)]
 pub(super) struct Granted {
     pub(super) receive_maximum: Option<u16>,
@@ -25,7 +26,7 @@ impl Granted {
     /// Reads a CONNACK that accepts the connection.
     ///
     /// # Errors
-    /// Which rule of MQTT 5 it breaks, in one line.
+    /// The rule of MQTT 5 that it breaks, in one line.
     pub(super) fn of(connack: &ConnAck) -> Result<Self, String> {
         let Some(properties) = &connack.properties else {
             return Ok(Self {
@@ -48,7 +49,8 @@ impl Granted {
         })
     }
 
-    /// Refuses what the client would end the connection for, or drop without a word.
+    /// Refuses publications for which the client would end the connection, or that it would drop
+    /// without a word.
     pub(super) fn allows(&self, publication: &Publication) -> Result<(), PublishError> {
         let size = packet_bytes(publication);
         if let Some(largest) = self.packet_bytes.filter(|largest| size > *largest as usize) {

@@ -1,6 +1,6 @@
-//! A client as applications of the platform are: it connects with a token, subscribes, and hears.
+//! Client like an application of the platform: it connects with a token, subscribes, and receives.
 //!
-//! One connection and no reconnect: who uses it opens another one, with a fresh token.
+//! It has one connection and no reconnect: the caller opens another one, with a fresh token.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,15 +19,15 @@ use tokio::time::timeout;
 use super::auth::Access;
 use crate::channel::limits::{PACKET_BYTES, SUBSCRIPTIONS_PER_SUBSCRIBE};
 
-/// How long the broker has to answer.
+/// Time that the broker has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const KEEP_ALIVE: u16 = 60;
 
-/// How many of its own messages may be unacknowledged.
+/// The most unacknowledged messages of its own.
 const IN_FLIGHT: u16 = 16;
 
-/// How many messages may wait for who hears them.
+/// The most received messages that may wait for the caller.
 const WAITING: usize = 256;
 
 /// A live connection. Dropping it ends it.
@@ -42,11 +42,11 @@ pub struct Listener {
 /// A message that came.
 #[derive(Clone, Debug)]
 pub struct Heard {
-    /// Where it was published.
+    /// Topic of the message.
     pub topic: String,
-    /// What.
+    /// Payload of the message.
     pub payload: Bytes,
-    /// Whether the broker had retained it.
+    /// Retain flag of the message: the broker had retained it.
     pub retain: bool,
     /// Its user properties.
     pub properties: Vec<(String, String)>,
@@ -65,7 +65,7 @@ impl Listener {
     /// Connects.
     ///
     /// # Errors
-    /// Why the broker does not let it in, in one line.
+    /// The broker's reason for refusing the client, in one line.
     pub async fn open(access: &Access, client_id: &str) -> Result<Self, String> {
         let mut options = access.options(client_id).await?;
         options
@@ -102,7 +102,7 @@ impl Listener {
     /// Subscribes with QoS 1, with as many filters in one packet as IoT Core takes; gives the filters that were refused.
     ///
     /// # Errors
-    /// When the connection is lost, in one line.
+    /// One line, where the connection is lost.
     pub async fn subscribe(&self, filters: &[String]) -> Result<Vec<RefusedFilter>, String> {
         let mut refused = Vec::new();
         for some in filters.chunks(SUBSCRIPTIONS_PER_SUBSCRIBE) {
@@ -128,7 +128,7 @@ impl Listener {
     /// Publishes with QoS 1, without waiting for the acknowledgement.
     ///
     /// # Errors
-    /// When the connection is lost, in one line.
+    /// One line, where the connection is lost.
     pub async fn publish(
         &self,
         topic: &str,
@@ -157,7 +157,7 @@ impl Listener {
                 while self.heard.recv().await.is_some() {}
             }
         };
-        // Whoever waits no longer drops the connection, which ends it as well.
+        // A timeout drops the connection, which ends it as well.
         let _ = timeout(Duration::from_secs(1), goodbye).await;
     }
 }
@@ -174,7 +174,7 @@ async fn turn(
         match event_loop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
                 if let Some(connected) = connected.take() {
-                    // Who asked may have given up.
+                    // The receiver may have given up.
                     let _ = connected.send(Ok(()));
                 }
             }

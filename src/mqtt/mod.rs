@@ -13,26 +13,27 @@ pub mod pool;
 
 use std::time::Duration;
 
-/// How to reach the broker and how hard to press it.
+/// Access to the broker, and limits of its use.
 #[derive(Clone)]
 pub struct Settings {
-    /// How to reach the broker.
+    /// Access to the broker.
     pub access: auth::Access,
-    /// What client ids begin with; a random part, fresh for each attempt to connect, and the connection's number follow.
+    /// Prefix of the client ids; a random part, fresh for each attempt to connect, and the
+    /// connection's number follow.
     pub client_id: String,
     /// The fewest and the most connections that are held.
     pub connections: (usize, usize),
     /// Publications a second to begin with: as many connections as carry them are opened at once.
     pub expected_rate: f64,
-    /// What may be sent in a second.
+    /// Limits of the sending rate.
     pub limits: crate::pace::Limits,
     /// Unacknowledged publications a connection may have; the broker's receive maximum lowers it.
     pub in_flight: u16,
     /// The keep-alive asked for; the broker may give another.
     pub keep_alive: Duration,
-    /// How long a connection attempt may take.
+    /// Time that a connection attempt may take.
     pub connect_timeout: Duration,
-    /// How long an acknowledgement may take before the connection counts as lost.
+    /// Time that an acknowledgement may take before the connection counts as lost.
     pub publish_timeout: Duration,
     /// The first and the longest wait between connection attempts.
     pub back_off: (Duration, Duration),

@@ -41,9 +41,9 @@ struct Shared {
     /// Notified when the scheduler has something to do at another time than before, or too few
     /// connections.
     changed: Notify,
-    /// How many connections are up.
+    /// Number of connections that are up.
     up: watch::Sender<usize>,
-    /// Why the latest attempt to connect failed.
+    /// Error of the latest failed attempt to connect.
     failure: watch::Sender<Option<String>>,
 }
 
@@ -55,7 +55,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands answers to whoever waits for them, and the room that they give to the scheduler.
+    /// Hands answers to the waiting callers, and the room that they give to the scheduler.
     fn answer(&self, id: LinkId, answered: impl IntoIterator<Item = (Job, Outcome)>) {
         let now = Instant::now();
         let mut scheduler = self.scheduler();
@@ -65,7 +65,7 @@ impl Shared {
                 scheduler.task.throttled(now);
             }
             scheduler.answered(id, &job.publication, now);
-            // Who waited may have gone; the publication is not taken back.
+            // The receiver may have gone; the publication is not taken back.
             let _ = job.fate.send(outcome);
         }
         if scheduler.due() != before {
@@ -136,17 +136,17 @@ impl Pool {
         self
     }
 
-    /// Why the latest attempt to connect failed, in one line; `None` when none has.
+    /// Error of the latest failed attempt to connect, in one line; `None` when none has failed.
     pub fn last_error(&self) -> Option<String> {
         self.shared.failure.borrow().clone()
     }
 
-    /// How many connections are up, now and later.
+    /// Number of connections that are up, now and later.
     pub fn up(&self) -> watch::Receiver<usize> {
         self.shared.up.subscribe()
     }
 
-    /// How many connections are up.
+    /// Number of connections that are up.
     pub fn connections(&self) -> usize {
         *self.shared.up.borrow()
     }
@@ -221,7 +221,7 @@ impl Publisher for Pool {
         tokio::select! {
             () = all => {}
             () = sleep_until(deadline) => {}
-            // What waits for a connection that is not there waits in vain.
+            // Publications that wait for a connection wait in vain once none is up.
             _ = up.wait_for(|up| *up == 0) => {}
         }
         tasks.abort_all();

@@ -1,4 +1,4 @@
-//! What one task may publish in a second, of what an account may.
+//! Publications that one task may send in a second, of those of the account.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ const INCREASE: f64 = 0.1;
 /// broker that refuses for other reasons than this task's rate must not stop it.
 const LEAST: f64 = 0.05;
 
-/// The rate that a task without a share tries out after a refusal, at the least. What it happened
-/// to have sent before the first one may be next to nothing.
+/// The rate that a task without a share tries out after a refusal, at the least. Its rate before
+/// the first refusal may happen to be next to nothing.
 const LEAST_TRIED: f64 = 200.0;
 
 /// Refusals within this time after a decrease were caused by the rate before it.
@@ -34,7 +34,7 @@ const BETWEEN_DECREASES: Duration = Duration::from_millis(500);
 pub(crate) struct TaskRate {
     /// The share; `None` where none is configured.
     share: Option<f64>,
-    /// What is in force: the share, or less after refusals.
+    /// The rate in force: the share, or less after refusals.
     bucket: Option<Bucket>,
     /// The rate that growth ends at, while there is less than it.
     lowered: Option<Lowered>,
@@ -113,7 +113,7 @@ impl TaskRate {
         }
     }
 
-    /// Takes what one publication costs.
+    /// Takes the cost of one publication.
     pub(crate) fn take(&mut self, now: Instant) {
         match &mut self.second {
             (Some(since), count, _) if now.saturating_duration_since(*since).as_secs() == 0 => {
@@ -130,7 +130,8 @@ impl TaskRate {
         }
     }
 
-    /// Takes what one publication costs where it may be sent now, or says when to ask again.
+    /// Takes the cost of one publication where it may be sent now, or returns the moment to ask
+    /// again.
     pub(crate) fn try_take(&mut self, now: Instant) -> Option<Instant> {
         let due = self.due(now);
         if due.is_none() {
@@ -181,8 +182,8 @@ mod tests {
     use super::*;
     use crate::pace::TICK;
 
-    /// Tasks that publish as much as they may, to an account that refuses what is beyond its quota
-    /// in a second; gives what each had accepted in each second.
+    /// Tasks that publish as much as they may, to an account that refuses publications beyond its
+    /// quota in a second. Returns the accepted publications of each task in each second.
     async fn accepted(shares: &[Option<u32>], quota: usize, seconds: usize) -> Vec<Vec<usize>> {
         let mut tasks: Vec<_> = shares.iter().map(|share| TaskRate::new(*share)).collect();
         let mut window: VecDeque<Instant> = VecDeque::new();

@@ -111,7 +111,7 @@ pub struct PlanAssertion {
 pub struct AssertionOutcome {
     /// The assertion as written.
     pub assertion: String,
-    /// Whether it holds.
+    /// `true` where it holds.
     pub holds: bool,
     /// The plan's value, for a person.
     pub found: String,
@@ -121,7 +121,7 @@ impl PlanAssertion {
     /// Compares a plan.
     pub fn check(&self, plan: &CapacityPlan) -> AssertionOutcome {
         let found = self.quantity.of(plan);
-        // What a person reads as equal is equal.
+        // Values that a person reads as equal are equal.
         let slack = self.bound.abs() * 1e-9;
         let holds = match self.order {
             AssertedOrder::AtLeast => found >= self.bound - slack,

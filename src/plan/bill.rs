@@ -1,9 +1,9 @@
 //! The monthly bill, by line.
 //!
-//! A month has 30 days. Messages of IoT Core are metered by 5 KB, and a month's first milliard costs
-//! more than what follows: the cost of all messages is shared among the lines by their number.
-//! Not in the bill: data transfer, NAT gateways, logs and metrics of CloudWatch, taxes, free tiers,
-//! discounts, and the producers.
+//! A month has 30 days. Messages of IoT Core are metered by 5 KB, and a month's first milliard
+//! costs more than those after it: the cost of all messages is shared among the lines by their
+//! number. Not in the bill: data transfer, NAT gateways, logs and metrics of CloudWatch, taxes,
+//! free tiers, discounts, and the producers.
 
 use serde::Serialize;
 
@@ -272,7 +272,7 @@ fn events(
         PriceName::EventbridgeEvent,
         events * chunks,
     );
-    // How many messages wait when a receive is answered: those that came during a call.
+    // Messages that wait when a receive is answered: those that came during a call.
     let fill = (demand.events.mean / fleet.bridge.mean * QUEUE_CALL_SECONDS).clamp(1.0, 10.0);
     let polls = fleet.bridge.mean * a_month(1.0) / LONG_POLL_SECONDS;
     let calls = events * chunks * (1.0 + 1.0 / fill) + events / fill + polls;

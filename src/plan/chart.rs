@@ -22,7 +22,7 @@ pub struct ChartSeries {
     pub label: String,
     /// Points from left to right; those that are not above zero are left out.
     pub points: Vec<(f64, f64)>,
-    /// Whether the line is a thick one.
+    /// `true` for a thick line.
     pub is_strong: bool,
 }
 

@@ -1,7 +1,8 @@
 //! Data files of quotas and prices: a JSON object a line, each with its Regions, date and source.
 //!
 //! A later line wins over an earlier one of the same name in the same Region, so that a file of the
-//! user's own can follow the built-in one. A line for `*` holds in Regions that no other line names.
+//! user's own can follow the built-in one. A line for `*` holds in Regions that no other line
+//! names.
 
 use std::fmt;
 
@@ -42,7 +43,7 @@ pub struct LineOrigin {
 }
 
 impl LineOrigin {
-    /// How well the line fits a Region: 2 by name, 1 by `*`, 0 not at all.
+    /// Fit of the line to a Region: 2 by name, 1 by `*`, 0 for none.
     pub(super) fn fit(&self, region: &str) -> u8 {
         let named = |wanted: &str| self.regions.iter().any(|known| known == wanted);
         if named(region) {

@@ -1,4 +1,4 @@
-//! Demand: what a load asks of the platform in a second, in the mean and at the peak.
+//! Demand: the rates that a load asks of the platform in a second, in the mean and at the peak.
 //!
 //! Deliveries follow the load description: a message is delivered to `subscribers` clients that are
 //! connected. Clients whose session is kept while they are away are further ones, for which the
@@ -68,7 +68,7 @@ pub struct RouteDemand {
     pub metered_units: f64,
     /// QoS of deliveries.
     pub qos: u8,
-    /// Whether the broker keeps the last message of a topic.
+    /// `true` where the broker keeps the last message of a topic.
     pub retain: bool,
 }
 

@@ -19,9 +19,9 @@ pub struct RouteFacts {
     pub targets: f64,
     /// QoS of its messages.
     pub qos: u8,
-    /// Whether the broker keeps the last message of a topic.
+    /// `true` where the broker keeps the last message of a topic.
     pub retain: bool,
-    /// Whether only the newest message of a topic is sent.
+    /// `true` where only the newest message of a topic is sent.
     pub conflate: bool,
 }
 
@@ -30,9 +30,9 @@ pub struct RouteFacts {
 pub struct PlatformFacts {
     /// Region of the queue.
     pub region: Option<String>,
-    /// Whether the queue is FIFO.
+    /// `true` where the queue is FIFO.
     pub is_fifo: bool,
-    /// Whether the bridge publishes by HTTPS alone.
+    /// `true` where the bridge publishes by HTTPS alone.
     pub publishes_by_https: bool,
     /// The most connections of a task.
     pub connections_per_task: f64,
@@ -44,7 +44,7 @@ pub struct PlatformFacts {
     pub in_flight: f64,
     /// Long polls of a task at a time, at most.
     pub pollers: f64,
-    /// Tasks that share what the account may publish, where the configuration says so.
+    /// Tasks that share the account's publish quota, where the configuration says so.
     pub fixed_tasks: Option<f64>,
     /// Time after which IoT Core asks the authorizer again for a connection.
     pub refresh: Duration,

@@ -1,7 +1,7 @@
 //! Tasks of the bridge and of the gateway, and the bridge's connections to the broker.
 //!
-//! A task of the bridge is bounded by what its connections may carry, by its CPU, by what it may
-//! have in flight and by its long polls; the tightest of these says how many tasks a rate takes.
+//! A task of the bridge is bounded by its connections' rates, by its CPU, by its limit of events in
+//! flight and by its long polls; the tightest of these says how many tasks a rate takes.
 
 use serde::Serialize;
 
@@ -169,7 +169,8 @@ impl BridgeLoad {
             .sum();
         let by_rate = messages / facts.publishes_per_connection;
         let by_bytes = bytes / facts.bytes_per_connection;
-        // The figure is of one message an event; what has none is received and deleted all the same.
+        // The figure is of one message an event; an event without a message is received and deleted
+        // all the same.
         let cpu = messages.max(events) * CPU_SECONDS_PER_MESSAGE;
         let calls_per_second = facts.pollers / QUEUE_CALL_SECONDS;
         let mut bounds = vec![
@@ -220,7 +221,7 @@ fn gateway(profile: &LoadProfile, facts: &PlatformFacts, demand: &LoadDemand) ->
         mean,
         peak,
         least: mean,
-        // One zone may fail: what is left serves all.
+        // One zone may fail: the tasks that are left serve all.
         most: (peak * 1.5).ceil(),
         load: demand.polling.peak / per_task,
         bound,

@@ -1,4 +1,4 @@
-//! Loads learned from what a running bridge counts: the text of its `/metrics`.
+//! Loads learned from a running bridge's counters: the text of its `/metrics`.
 //!
 //! Counters grow; two readings, or one and the time since the start, give rates. The bridge knows
 //! events and messages by route, and neither clients nor subscribers: these stay as described.
@@ -12,7 +12,7 @@ pub struct BridgeCounters {
     routes: BTreeMap<String, [f64; 2]>,
     /// Events that no route took.
     unrouted: f64,
-    /// Whether any counter of a bridge was there.
+    /// `true` where any counter of a bridge was there.
     is_bridge: bool,
 }
 
@@ -57,7 +57,7 @@ impl BridgeCounters {
         self.is_bridge
     }
 
-    /// Adds what another bridge has counted.
+    /// Adds the counts of another bridge.
     #[must_use]
     pub fn plus(mut self, other: Self) -> Self {
         for (route, counts) in other.routes {
@@ -87,7 +87,8 @@ impl BridgeCounters {
 
     /// Values of a load description, `KEY=VALUE`, for counters that grew in so many seconds.
     ///
-    /// Messages stand for events: what the route makes of an event is in their number already.
+    /// Messages are taken for events: the number of messages a route makes of an event is in their
+    /// number already.
     pub fn values(&self, seconds: f64) -> Vec<String> {
         let rate = |count: f64| format!("{}/s", count / seconds);
         let mut values = vec![format!("unrouted={}", rate(self.unrouted))];
@@ -103,7 +104,7 @@ impl BridgeCounters {
     }
 }
 
-/// The label `route` of labels, and what follows their end.
+/// The label `route` of labels, and the text after their end.
 fn route_and_rest(labels: &str) -> Option<(Option<String>, &str)> {
     let mut route = None;
     let mut rest = labels;
@@ -121,8 +122,8 @@ fn route_and_rest(labels: &str) -> Option<(Option<String>, &str)> {
     }
 }
 
-/// A label's value up to its quote, and what follows (Prometheus, "Exposition formats": `\\`, `\"`
-/// and `\n` are escapes).
+/// A label's value up to its quote, and the text after it (Prometheus, "Exposition formats": `\\`,
+/// `\"` and `\n` are escapes).
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut letters = text.char_indices();

@@ -1,4 +1,4 @@
-//! Levers: changes that lower the bill, each with what it saves alone.
+//! Levers: changes that lower the bill, each with its saving alone.
 //!
 //! A lever is computed by changing the load or the configuration and adding up the bill again. The
 //! savings of several levers are not their sum.
@@ -37,7 +37,7 @@ pub struct CostLever {
     pub saves: f64,
 }
 
-/// A load, and what its bill rests on.
+/// A load, and the inputs of its bill.
 pub struct LeverBase<'p> {
     /// The load.
     pub profile: &'p LoadProfile,

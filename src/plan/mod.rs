@@ -1,5 +1,5 @@
-//! Capacity: what a platform of a configuration uses of its quotas, costs in a month, and how long
-//! it takes to recover.
+//! Capacity: a platform's use of its quotas, its cost in a month, and the time that it takes to
+//! recover.
 //!
 //! Pure arithmetic over a load description. Quotas and prices are data files with a date and a
 //! source for each line; nothing is asked of AWS here. Rates are per second, money is US dollars of

@@ -97,7 +97,7 @@ fn headroom(points: &[SweepPoint], region: &str, now: f64) -> LogChart {
         })
         .unwrap_or_default();
     let at_first = |name: QuotaName| used_at(points.first(), name);
-    // What does not depend on the number of clients says nothing here.
+    // A quota whose use does not depend on the number of clients says nothing here.
     last.retain(|(name, _, used)| *used > at_first(*name) * 1.5);
     last.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
     last.truncate(MOST_QUOTAS);
@@ -137,7 +137,7 @@ fn used_at(point: Option<&SweepPoint>, name: QuotaName) -> f64 {
     used.next().map_or(0.0, |(.., used)| *used)
 }
 
-/// A quota's name as a label: what they all say is left out.
+/// A quota's name as a label: words that all names have are left out.
 fn shortened(title: &str) -> String {
     let mut label = title.to_owned();
     for (long, short) in [

@@ -27,7 +27,7 @@ pub struct QuotaUse {
     pub unit: String,
     /// Part of the quota that is left: below 0 where it is exceeded.
     pub headroom: f64,
-    /// Whether AWS raises it on request.
+    /// `true` where AWS raises it on request.
     pub adjustable: bool,
     /// Origin of the use, for a person.
     pub because: String,

@@ -1,5 +1,5 @@
-//! Quotas of an account in a Region: the defaults of AWS, by lines with a date and a source, and
-//! what an account has been granted above them.
+//! Quotas of an account in a Region: the defaults of AWS, by lines with a date and a source, and an
+//! account's granted increases.
 //!
 //! Defaults come from `quotas.jsonl`. `with` puts another value in the place of one, as Service
 //! Quotas reports it or as an increase would grant it.
@@ -119,7 +119,7 @@ pub struct QuotaLine {
     pub value: f64,
     /// Unit of the value.
     pub unit: String,
-    /// Whether AWS raises it on request.
+    /// `true` where AWS raises it on request.
     pub adjustable: bool,
     /// Origin of the value.
     #[serde(flatten)]

@@ -1,5 +1,4 @@
-//! Recovery: how long it takes until all clients are live after an outage, what is delivered late,
-//! and what is lost.
+//! Recovery: the time until all clients are live after an outage, late messages, and lost messages.
 //!
 //! The outage is one of all connections, at the busiest time. CONNECT and SUBSCRIBE are separate
 //! buckets, so that the slower of the two decides; the authorizer admits as many connections as its

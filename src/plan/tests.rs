@@ -1,4 +1,4 @@
-//! The plan against hand arithmetic, and what must hold for every load.
+//! The plan against hand arithmetic, and properties that must hold for every load.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ fn basis(profile: LoadProfile) -> PlanBasis {
     }
 }
 
-/// A row of the hand arithmetic: clients, hours a day, messages a client and day, connections a day,
-/// QoS, fan-out.
+/// A row of the hand arithmetic: clients, hours a day, messages a client and day, connections a
+/// day, QoS, fan-out.
 fn row(
     (clients, hours, messages): (f64, u64, f64),
     reconnects: f64,
@@ -256,7 +256,7 @@ fn requests_ask_for_the_wanted_headroom() {
         request(&plan, QuotaName::SubscriptionsPerSecond),
         Some(60_000.0)
     );
-    // With what is asked for, it is so.
+    // With the requested quotas recovery is as fast as wanted.
     for name in [
         QuotaName::ConnectsPerSecond,
         QuotaName::SubscriptionsPerSecond,
@@ -420,7 +420,7 @@ proptest! {
         prop_assert!(more.bill.total >= less.bill.total - slack, "{} {}", less.bill.total, more.bill.total);
         for quota in &less.quotas {
             let after = more.quotas.iter().find(|other| other.name == quota.name).unwrap().used;
-            // What one client gets in the busiest second falls when its share of the day grows.
+            // One client's rate in the busiest second falls when its share of the day grows.
             let is_of_one = matches!(
                 quota.name,
                 QuotaName::PublishesPerSecondPerConnection | QuotaName::BytesPerSecondPerConnection
@@ -437,7 +437,8 @@ proptest! {
         let before = basis(profile);
         let name = QuotaName::ALL[which];
         let mut after = before.clone();
-        // The time between two CONNECTs of one client id is a time, and no rate: more of it is worse.
+        // The time between two CONNECTs of one client id is a time, and no rate: more of it is
+        // worse.
         let value = before.quotas.value(name);
         let value = if name == QuotaName::SecondsBetweenConnectsPerClientId { value / factor } else { value * factor };
         after.quotas = after.quotas.with(name, value);

@@ -11,7 +11,7 @@ use super::document::ActionPattern;
 /// Any resource: the action is checked against `*`.
 pub const ANY: &str = "*";
 
-/// Each action with the kind of its resource, which is what stands before the first slash.
+/// Each action with the kind of its resource, the text before the first slash.
 pub const ACTIONS: [(&str, &str); 24] = [
     ("iot:Connect", "client"),
     ("iot:Publish", "topic"),
@@ -59,7 +59,7 @@ pub(super) const RELATED_SERVICES: [&str; 12] = [
     "iotwireless",
 ];
 
-/// How alike a name has to be to a known one so that it can be meant.
+/// Least likeness of a name to a known one at which the known one is suggested.
 const ALIKE: f64 = 0.6;
 
 /// The kind of resource that an action is checked against, whatever the action's case; `None` for
@@ -75,8 +75,8 @@ pub(super) fn control_plane() -> impl Iterator<Item = String> {
     names.map(|name| format!("iot:{name}"))
 }
 
-/// Whether an action's service is none of AWS IoT, so that nothing is known of its actions. A
-/// service that does not exist but begins like one of AWS IoT is taken for a slip.
+/// Returns `true` where an action's service is not part of AWS IoT, so that its actions are unknown
+/// here. A service that does not exist but begins like one of AWS IoT is taken for a slip.
 pub(super) fn is_foreign(action: &str) -> bool {
     let Some((service, name)) = action.split_once(':') else {
         return false;
@@ -88,7 +88,8 @@ pub(super) fn is_foreign(action: &str) -> bool {
         && !service.contains(['*', '?'])
 }
 
-/// Whether some action that only a message broker has is called so.
+/// Returns `true` where an action with this name exists and only a message broker has such an
+/// action.
 fn has_name(name: &str) -> bool {
     // `sns:Publish` and `sns:Subscribe` exist, and others may.
     const SHARED: [&str; 3] = ["Publish", "Subscribe", "Connect"];
@@ -103,7 +104,8 @@ fn has_name(name: &str) -> bool {
     !shared && ACTIONS.iter().any(same)
 }
 
-/// Whether a pattern means some action of AWS IoT, or of a service whose actions are not known here.
+/// Returns `true` where a pattern means an action of AWS IoT, or of a service whose actions are not
+/// known here.
 pub(super) fn is_known(action: &ActionPattern) -> bool {
     is_foreign(&action.text)
         || ACTIONS.iter().any(|(known, _)| action.matches(known))
@@ -125,7 +127,7 @@ pub(super) fn nearest(action: &str) -> Option<String> {
             .unwrap_or(known)
             .to_ascii_lowercase();
         let spelled = strsim::normalized_damerau_levenshtein(&name, &known);
-        // The service alone may be what is wrong.
+        // The service alone may be wrong.
         if known == name { 2.0 } else { spelled }
     };
     let best = |names: &mut dyn Iterator<Item = String>| {

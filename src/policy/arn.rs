@@ -11,11 +11,11 @@ use super::variable::ContextKey;
 /// The parts before the resource.
 const HEAD: usize = 5;
 
-/// The name of what a request is about, split once.
+/// The name of a request's resource, split once.
 #[derive(Clone, Copy, Debug)]
 pub struct ResourceArn<'r> {
     text: &'r str,
-    /// Where the first colons stand; `ends[k]` belongs to part `k`.
+    /// Offsets of the first colons; `ends[k]` belongs to part `k`.
     ends: [usize; HEAD],
     colons: usize,
 }
@@ -39,7 +39,7 @@ impl<'r> ResourceArn<'r> {
         self.text
     }
 
-    /// Where part `k` begins.
+    /// Offset at which part `k` begins.
     fn start(&self, k: usize) -> Option<usize> {
         match k.checked_sub(1) {
             None => Some(0),
@@ -77,7 +77,7 @@ enum ArnHead {
     Parts(Box<[Glob]>),
 }
 
-/// Why text is no pattern of names.
+/// Reason why text is not a pattern of names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ArnError {
     /// It does not begin with `arn:`, and is not `*`.

@@ -7,7 +7,7 @@ use super::scope::Kind;
 use super::simulate::{FilterPath, Simulation};
 use crate::channel::filter::Filter;
 
-/// The key of what a client asks for with its CONNECT packet.
+/// The context key of the attributes that a client requests with its CONNECT packet.
 pub const CONNECT_ATTRIBUTES: &str = "iot:ConnectAttributes";
 
 /// A question about a client.
@@ -25,7 +25,7 @@ pub enum Ask {
     Will {
         /// The will's topic.
         topic: Filter,
-        /// Whether the will is to be retained.
+        /// Retain flag of the will.
         retain: bool,
     },
     /// Would a message on a topic be delivered to it, once it has subscribed?
@@ -37,26 +37,26 @@ pub enum Ask {
     Action {
         /// Such as `iot:GetRetainedMessage`.
         action: String,
-        /// An ARN, or what stands behind its fifth colon, such as `topic/order/1`.
+        /// An ARN, or the text after its fifth colon, such as `topic/order/1`.
         resource: String,
     },
 }
 
-/// What a client may do, and why.
+/// Permissions of a client, with their reasons.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// For `Hear`, explicit when the topic's own filter or Receive is denied in so many words.
     pub verdict: Verdict,
     /// The decisions behind it; for `Hear` that on the topic's own filter, and that on receiving.
     pub checks: Vec<Check>,
-    /// For `Hear`, the filters by which the client hears the topic.
+    /// For `Hear`, the filters by which the client receives the topic.
     pub ways: Vec<FilterPath>,
-    /// What is worth knowing beside the answer, in words.
+    /// Further remarks on the answer, in words.
     pub notes: Vec<String>,
 }
 
 impl Answer {
-    /// Whether it may.
+    /// Returns `true` where the client may do what was asked.
     pub fn is_allowed(&self) -> bool {
         self.verdict == Verdict::Allowed
     }
@@ -124,7 +124,7 @@ impl Simulation<'_> {
         self.all([self.check(action, resource)])
     }
 
-    /// What all of some checks come to.
+    /// Answer that sums up all of some checks.
     fn all(&self, checks: impl IntoIterator<Item = Check>) -> Answer {
         let checks: Vec<Check> = checks.into_iter().collect();
         let is = |verdict| move |check: &Check| check.decision.verdict == verdict;

@@ -1,7 +1,8 @@
 //! Generated documents, read back and asked: everything that should be allowed is, and its neighbours are not.
 //!
-//! Cutting, escaping and merging stand between grants and documents. Each document that leaves the generator was evaluated as AWS would
-//! evaluate it, at a cost of some microseconds; what does not hold is not handed out.
+//! Documents result from grants by cutting, escaping and merging. Each document that leaves the
+//! generator was evaluated as AWS would evaluate it, at a cost of some microseconds; one that fails
+//! is not handed out.
 
 use super::arn::ResourceArn;
 use super::context::Context;
@@ -65,7 +66,7 @@ pub(super) fn check(drafts: &[Draft], permissions: &Permissions) -> Result<(), U
     Ok(())
 }
 
-/// The escapes of wildcards in a resource, and what they stand for.
+/// The escapes of wildcards in a resource, and their meanings.
 const ESCAPES: [(&str, &str); 3] = [("${*}", "*"), ("${?}", "?"), ("${$}", "$")];
 
 /// A resource that a pattern means, its wildcards filled.
@@ -106,7 +107,8 @@ fn pieces(glob: &str) -> Vec<String> {
     plain.split('*').map(shown).collect()
 }
 
-/// Whether a pattern means a resource: by its own few rules, so as not to trust those that are checked.
+/// Returns `true` where a pattern means a resource. It has few rules of its own, so that it does
+/// not trust those under test.
 fn matches(glob: &str, resource: &str) -> bool {
     let pieces = pieces(glob);
     let Some((first, rest)) = pieces.split_first() else {

@@ -55,7 +55,7 @@ impl ClaimPath {
     /// Reads a path.
     ///
     /// # Errors
-    /// [`ClaimPathError`] says what is wrong with it.
+    /// [`ClaimPathError`] names the fault.
     pub fn parse(text: &str) -> Result<Self, ClaimPathError> {
         let mut segments: Vec<Box<str>> = Vec::new();
         let mut left = text;

@@ -1,8 +1,9 @@
 //! From a template and a token's claims to texts: values are chosen, filtered and checked.
 //!
-//! An array gives one text for each element. Placeholders under the same array take the same element; under different arrays every
-//! combination counts. What must not enter a policy is refused, never repaired: a value with a wildcard of MQTT or of policies, with a
-//! slash, or with the `$` of policy variables would grant more than the role says.
+//! An array gives one text for each element. Placeholders under the same array take the same
+//! element; under different arrays every combination counts. A value that must not enter a policy
+//! is refused, never repaired: a value with a wildcard of MQTT or of policies, with a slash, or
+//! with the `$` of policy variables would grant more than the role says.
 
 use serde_json::Value;
 
@@ -12,10 +13,10 @@ use crate::channel::topic::{ValueError, check_value};
 /// The most texts that one entry of a role may become. It bounds the work on hostile claims; quotas are far lower.
 pub const MAX_TEXTS: usize = 1_000;
 
-/// How many values may be looked at to make them.
+/// The most values that may be looked at to make them.
 const STEPS: u32 = 20_000;
 
-/// Why a claim's value grants nothing.
+/// Reason why a claim's value grants nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// The token does not have the claim.
@@ -24,14 +25,14 @@ pub enum ClaimError {
     /// `null`, an object, or a number whose spelling is not stable.
     #[error("the claim {0} is {1}; a grant takes text, whole numbers and booleans")]
     Type(Box<str>, &'static str),
-    /// The value would change what is granted.
+    /// The value would change the extent of the grant.
     #[error("the claim {claim} is `{value}`: {error}")]
     Value {
         /// The placeholder as written.
         claim: Box<str>,
         /// The value.
         value: Box<str>,
-        /// What is wrong with it.
+        /// Reason why the value is refused.
         error: ForbiddenError,
     },
     /// The claims' arrays make too many texts.
@@ -39,10 +40,10 @@ pub enum ClaimError {
     TooMany,
 }
 
-/// What must not enter a policy's resource.
+/// Text that must not enter a policy's resource.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForbiddenError {
-    /// What must not enter a topic either.
+    /// Text that must not enter a topic either.
     #[error(transparent)]
     Topic(#[from] ValueError),
     /// A wildcard of policies, or the beginning of a variable.
@@ -134,7 +135,7 @@ struct ClaimWalk<'p> {
 }
 
 impl ClaimWalk<'_> {
-    /// Looks at a value that stands after `depth` segments of the path, within `nth` arrays there.
+    /// Looks at a value after `depth` segments of the path, within `nth` arrays there.
     fn enter(&mut self, value: &Value, depth: usize, nth: usize) -> Result<(), ClaimError> {
         match (value, self.placeholder.segments.get(depth)) {
             (Value::Array(elements), _) => self.elements(value, elements, depth, nth),
@@ -220,7 +221,7 @@ fn checked(placeholder: &Placeholder, value: &str) -> Result<String, ClaimError>
 struct ClaimSearch<'s> {
     template: &'s Template,
     slots: &'s [PlaceholderSlot<'s>],
-    /// What the slots so far were given.
+    /// Values of the slots filled so far.
     taken: Vec<&'s str>,
     chosen: Vec<ElementChoice>,
     steps: u32,

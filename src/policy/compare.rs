@@ -1,4 +1,4 @@
-//! How condition values other than text are read: numbers, dates, truth values, addresses.
+//! Readers of condition values other than text: numbers, dates, truth values, addresses.
 //!
 //! IAM user guide, "Condition operators". A value of a request that cannot be read so is equal to nothing.
 
@@ -39,7 +39,7 @@ pub(super) fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// An order that a request's value has to stand in to a policy's.
+/// Relation between a request's value and a policy's that an operator requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OrderRelation {
     Equals,
@@ -85,7 +85,7 @@ impl AddressBlock {
         (bits <= most).then_some(Self { network, bits })
     }
 
-    /// Whether an address is in the block. One of the other family never is.
+    /// Returns `true` where an address is in the block. An address of the other family never is.
     pub(super) fn contains(self, address: IpAddr) -> bool {
         let differing = match (self.network, address) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {

@@ -1,4 +1,4 @@
-//! Conditions: operators, their quantifiers, and what they say of a request.
+//! Conditions: operators, their quantifiers, and their result for a request.
 //!
 //! IAM user guide, "Condition operators" and "Set operators for multivalued context keys". All keys of a block must hold; of a
 //! key's values one is enough, and none may be equal for the negated operators. A key that is absent makes positive operators
@@ -27,7 +27,7 @@ pub struct PolicyCondition {
     pub key: ContextKey,
     /// The values as written.
     pub values: Vec<Box<str>>,
-    /// Where the key stands.
+    /// Position of the key.
     pub at: TextPosition,
     set: SetOperator,
     if_exists: bool,
@@ -35,7 +35,7 @@ pub struct PolicyCondition {
     test: ConditionTest,
 }
 
-/// What is compared, with the policy's values compiled.
+/// Comparison, with the policy's values compiled.
 #[derive(Clone, Debug)]
 enum ConditionTest {
     Text(Vec<Glob>),
@@ -49,14 +49,15 @@ enum ConditionTest {
     Null(Vec<bool>),
 }
 
-/// A value that its operator does not take: its place among the values, and what is wrong where that can be said.
+/// A value that its operator does not take: its place among the values, and the fault where it can
+/// be described.
 pub(super) struct BadValue {
     pub(super) index: usize,
     pub(super) reason: Option<String>,
     pub(super) help: &'static str,
 }
 
-/// What is wrong with one value, and what to do about it.
+/// Fault of one value, and the fix.
 type ConditionFault = (Option<String>, &'static str);
 
 /// A value of another type.
@@ -66,7 +67,7 @@ const UNFIT: ConditionFault = (
 );
 
 impl PolicyCondition {
-    /// Compiles a condition; all bad values are told.
+    /// Compiles a condition; all bad values are reported.
     pub(super) fn compile(
         name: &str,
         operator: ConditionOperator,
@@ -127,7 +128,7 @@ impl PolicyCondition {
         })
     }
 
-    /// Whether the request meets the condition.
+    /// Returns `true` where the request meets the condition.
     pub(super) fn holds(&self, context: &Context) -> bool {
         let values = context.values(&self.key);
         let absent = values.is_empty();
@@ -161,7 +162,7 @@ impl PolicyCondition {
             .chain(arns.iter().flat_map(|pattern| pattern.unresolved(context)))
     }
 
-    /// What it wants and what it finds, for a person.
+    /// Describes for a person the values that the condition wants and those that it finds.
     pub(super) fn described(&self, context: &Context) -> String {
         let list = |values: &mut dyn Iterator<Item = &str>| {
             let quoted: Vec<String> = values.map(|value| format!("`{value}`")).collect();
@@ -210,7 +211,7 @@ impl PolicyCondition {
     }
 }
 
-/// Compiles each value, or tells all that do not compile.
+/// Compiles each value, or reports all that do not compile.
 fn each<T>(
     values: &[Box<str>],
     compile: impl Fn(&str) -> Result<T, ConditionFault>,
@@ -234,7 +235,7 @@ fn each<T>(
 }
 
 impl ConditionTest {
-    /// Whether one value of the request is equal to one of the policy's.
+    /// Returns `true` where one value of the request is equal to one of the policy's.
     fn accepts(&self, value: &str, context: &Context) -> bool {
         match self {
             Self::Text(globs) => globs.iter().any(|glob| glob.matches(value, context)),
@@ -279,7 +280,8 @@ mod tests {
 
     const AT: TextPosition = TextPosition { line: 1, column: 1 };
 
-    /// Whether a condition on the key `k` holds for a request whose `k` has some values; `None` for no such key.
+    /// Checks whether a condition on the key `k` holds for a request whose `k` has some values;
+    /// `None` for no such key.
     #[track_caller]
     fn check(operator: &str, policy: &[&str], request: Option<&[&str]>, expected: bool) {
         let values = policy.iter().map(|&value| value.into()).collect();

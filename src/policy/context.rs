@@ -1,8 +1,9 @@
-//! The context of a request: who asks, and what is known about the connection.
+//! The context of a request: the client, and the facts known about the connection.
 //!
-//! It answers for every context key which values it has in this request. Thing variables exist only for a thing that is
-//! attached to the principal and whose name is the client id (or that is attached exclusively): developer guide, "Thing policy
-//! variables". Certificate variables count from 0, arrays end at five values: "X.509 Certificate AWS IoT Core policy variables".
+//! It gives for every context key the values that it has in this request. Thing variables exist
+//! only for a thing that is attached to the principal and whose name is the client id (or that is
+//! attached exclusively): developer guide, "Thing policy variables". Certificate variables count
+//! from 0, arrays end at five values: "X.509 Certificate AWS IoT Core policy variables".
 
 use serde::Deserialize;
 
@@ -15,15 +16,17 @@ const CERTIFICATE_VALUES: usize = 5;
 /// A name in lower case, and its values.
 type NamedValues = (Box<str>, Box<[Box<str>]>);
 
-/// Who asks, and over which connection. It can be read from JSON, whose shape is described in [`facts`](super::facts).
+/// The client that asks, and its connection. It can be read from JSON, whose shape is described in
+/// [`facts`](super::facts).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "ContextFacts")]
 pub struct Context {
     /// The MQTT client id.
     pub client_id: Option<Box<str>>,
-    /// How the client proved who it is; `None` when nobody said, and then everything else here counts.
+    /// Way in which the client proved its identity; `None` where it is not known, and then
+    /// everything else here counts.
     pub principal: Option<ClientPrincipal>,
-    /// The thing of the registry that the client stands for.
+    /// The thing of the registry that belongs to the client.
     pub thing: Option<ClientThing>,
     /// The client's X.509 certificate.
     pub certificate: Option<ClientCertificate>,
@@ -31,7 +34,7 @@ pub struct Context {
     conditions: Vec<NamedValues>,
 }
 
-/// How a client proved who it is.
+/// Ways in which a client proves its identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientPrincipal {
     /// An X.509 certificate.
@@ -78,11 +81,11 @@ pub struct ClientThing {
     pub type_name: Option<Box<str>>,
     /// Its attributes.
     pub attributes: Vec<(Box<str>, Box<str>)>,
-    /// How the client's principal is attached to it.
+    /// Attachment of the client's principal to the thing.
     pub attachment: ThingAttachment,
 }
 
-/// How a principal is attached to a thing.
+/// Attachment of a principal to a thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ThingAttachment {
     /// Not at all.
@@ -94,7 +97,7 @@ pub enum ThingAttachment {
     Exclusive,
 }
 
-/// What policies may ask of a certificate.
+/// Values of a certificate that policies may ask for.
 #[derive(Clone, Debug, Default)]
 pub struct ClientCertificate {
     /// The id that IoT Core gave it.
@@ -173,8 +176,8 @@ impl Context {
         }
     }
 
-    /// Gives a key its values, in place of what it had; no values make an empty set, which is not the same as an absent key
-    /// for `missing`. It also stands before what the fields of this type say.
+    /// Gives a key its values, in place of those it had; no values make an empty set, which is not
+    /// the same as an absent key for `missing`. It takes precedence over the fields of this type.
     pub fn set<V: Into<Box<str>>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
         let key: Box<str> = key.to_ascii_lowercase().into();
         let values = values.into_iter().map(Into::into).collect();

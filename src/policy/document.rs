@@ -1,4 +1,4 @@
-//! Policy documents, read and compiled: what they grant and refuse, with the place of every part.
+//! Policy documents, read and compiled, with the position of every part.
 //!
 //! The elements are those of IAM's grammar that AWS IoT Core takes: Version, Id, and statements with Sid, Effect, Action or
 //! NotAction, Resource or NotResource, and Condition. `Principal` is none of them: whom a policy concerns is said by attaching it.
@@ -12,9 +12,9 @@ use super::variable::ContextKey;
 use crate::channel::limits::POLICY_CHARACTERS;
 use crate::event::pattern::tree::{TextPosition, TreeValue};
 
-/// The most characters of a document that is read, white space not counted: ten times what IoT Core
-/// takes, so that the lints can still say by how much a document is too long. What evaluation and
-/// comparison cost grows faster than a document does.
+/// The most characters of a document that is read, white space not counted: ten times as many as
+/// IoT Core takes, so that the lints can still say by how much a document is too long. The cost of
+/// evaluation and comparison grows faster than a document does.
 pub const DOCUMENT_CHARACTERS: usize = 10 * POLICY_CHARACTERS;
 
 /// The most bytes of a document's text.
@@ -23,7 +23,7 @@ const DOCUMENT_BYTES: usize = 1 << 20;
 /// A policy document.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Which rules it is read by.
+    /// Version whose rules it is read by.
     pub version: LanguageVersion,
     /// Its statements, in the order of the text.
     pub statements: Vec<Statement>,
@@ -50,24 +50,24 @@ impl LanguageVersion {
 pub struct Statement {
     /// Its name, if it has one.
     pub sid: Option<Box<str>>,
-    /// What becomes of requests that it applies to.
+    /// Effect on the requests that it applies to.
     pub effect: Effect,
-    /// What it applies to: actions.
+    /// Actions that it applies to.
     pub actions: ElementList<ActionPattern>,
-    /// What it applies to: resources.
+    /// Resources that it applies to.
     pub resources: ElementList<ResourcePattern>,
-    /// What else has to hold.
+    /// Conditions that have to hold besides.
     pub conditions: Vec<PolicyCondition>,
-    /// Where it begins.
+    /// Position at which it begins.
     pub at: TextPosition,
 }
 
-/// What a statement does with the requests that it applies to.
+/// Effect of a statement on the requests that it applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// They are allowed, unless denied elsewhere.
     Allow,
-    /// They are denied, whatever else is said.
+    /// They are denied, whatever any other statement says.
     Deny,
 }
 
@@ -88,7 +88,7 @@ impl<T> ElementList<T> {
         }
     }
 
-    /// Whether the list means something that `matches` finds in it.
+    /// Returns `true` where the list means something that `matches` finds in it.
     pub(super) fn means(&self, matches: impl FnMut(&T) -> bool) -> bool {
         match self {
             Self::Only(listed) => listed.iter().any(matches),
@@ -102,14 +102,14 @@ impl<T> ElementList<T> {
 pub struct ActionPattern {
     /// As written.
     pub text: Box<str>,
-    /// Where it stands.
+    /// Position in the text.
     pub at: TextPosition,
     /// In lower case.
     pub(super) pattern: Glob,
 }
 
 impl ActionPattern {
-    /// Whether it matches an action, whatever the case.
+    /// Returns `true` where it matches an action, whatever the case.
     pub fn matches(&self, action: &str) -> bool {
         self.matches_lower(&action.to_ascii_lowercase())
     }
@@ -129,13 +129,14 @@ impl ActionPattern {
 pub struct ResourcePattern {
     /// As written.
     pub text: Box<str>,
-    /// Where it stands.
+    /// Position in the text.
     pub at: TextPosition,
     pub(super) pattern: ArnPattern,
 }
 
 impl ResourcePattern {
-    /// Whether it matches a resource in a request. A pattern with a variable that has no value there matches nothing.
+    /// Returns `true` where it matches a resource in a request. A pattern with a variable that has
+    /// no value there matches nothing.
     pub fn matches(&self, resource: &ResourceArn<'_>, context: &Context) -> bool {
         self.pattern.matches(resource, context)
     }
@@ -233,17 +234,17 @@ fn summary(faults: &[DocumentFault]) -> String {
 /// One thing that is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentFault {
-    /// Which rule, from a closed set, such as `bad-resource`.
+    /// Rule that is broken, from a closed set, such as `bad-resource`.
     pub code: &'static str,
     /// One line.
     pub message: String,
-    /// Where it stands.
+    /// Position in the text.
     pub at: TextPosition,
     /// The element's path, such as `Statement[0].Action[1]`.
     pub key: String,
-    /// What would be right.
+    /// Accepted values.
     pub accepted: String,
-    /// What to do about it.
+    /// Advice on the fix.
     pub help: String,
 }
 

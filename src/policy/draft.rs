@@ -33,10 +33,10 @@ enum Version {
 pub struct Allow {
     #[serde(rename = "Effect")]
     effect: Effect,
-    /// What is allowed, such as `iot:Publish`.
+    /// Allowed actions, such as `iot:Publish`.
     #[serde(rename = "Action", serialize_with = "one_or_many")]
     pub actions: Vec<&'static str>,
-    /// On what: ARNs.
+    /// ARNs of the resources that the actions are allowed on.
     #[serde(rename = "Resource", serialize_with = "one_or_many")]
     pub resources: Vec<String>,
     /// Bound on the request, beside its resource.
@@ -164,7 +164,7 @@ impl Permissions {
         }
     }
 
-    /// Adds what others allow.
+    /// Adds the permissions of others.
     pub fn extend(&mut self, others: &Self) {
         for statement in &others.bound {
             if !self.bound.contains(statement) {
@@ -232,7 +232,7 @@ impl Permissions {
         }
     }
 
-    /// Whether nothing is allowed.
+    /// Returns `true` where nothing is allowed.
     pub fn is_empty(&self) -> bool {
         self.anytime.is_empty() && self.bound.is_empty()
     }
@@ -260,12 +260,12 @@ impl Permissions {
             .collect()
     }
 
-    /// How many resources something is allowed on.
+    /// Number of resources on which something is allowed.
     pub fn resources(&self) -> usize {
         self.anytime.len() + self.bound.len()
     }
 
-    /// What is allowed without a condition: each action with each of its resources.
+    /// Permissions without a condition: each action with each of its resources.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.anytime.iter().flat_map(|(resource, actions)| {
             actions
@@ -275,7 +275,8 @@ impl Permissions {
     }
 }
 
-/// Text as it stands in a resource to mean itself (IAM user guide, "Variables and tags": `${*}`, `${?}`, `${$}`).
+/// Escapes text so that it means itself in a resource (IAM user guide, "Variables and tags":
+/// `${*}`, `${?}`, `${$}`).
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,8 +1,9 @@
-//! The decision: what all policies of a principal together say of one request.
+//! Decision of all policies of a principal together on one request.
 //!
-//! Everything is denied that no statement allows; a statement that denies wins over all that allow, whichever document it
-//! stands in (IAM user guide, "Policy evaluation logic"; AWS IoT Core pools all policies of a principal). The result has the
-//! shape of iot:TestAuthorization: the decision, the statements that made it, and the context keys that were missing.
+//! Everything is denied that no statement allows; a statement that denies wins over all that allow,
+//! whichever document it is in (IAM user guide, "Policy evaluation logic"; AWS IoT Core pools all
+//! policies of a principal). The result has the shape of iot:TestAuthorization: the decision, the
+//! statements that made it, and the context keys that were missing.
 
 use serde::Serialize;
 
@@ -11,14 +12,14 @@ use super::context::Context;
 use super::document::{Document, Effect, Statement};
 use super::variable::ContextKey;
 
-/// What a client asks to do.
+/// Request of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'r> {
     /// The action, such as `iot:Publish`, in any case.
     pub action: &'r str,
-    /// What it is about, such as `arn:aws:iot:us-east-1:123456789012:topic/order/1`.
+    /// Resource of the request, such as `arn:aws:iot:us-east-1:123456789012:topic/order/1`.
     pub resource: ResourceArn<'r>,
-    /// Who asks.
+    /// The client that asks.
     pub context: &'r Context,
 }
 
@@ -66,7 +67,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether the request is allowed.
+    /// Returns `true` where the request is allowed.
     pub fn is_allowed(&self) -> bool {
         self.verdict == Verdict::Allowed
     }
@@ -106,7 +107,7 @@ pub fn decide<'d>(
     }
 }
 
-/// Whether a statement is about the request. `action` is in lower case.
+/// Returns `true` where a statement is about the request. `action` is in lower case.
 fn applies(
     statement: &Statement,
     action: &str,

@@ -1,4 +1,5 @@
-//! Why statements that allow an action did not allow this request: the near misses behind an implicit deny.
+//! Near misses behind an implicit deny: statements that allow an action but not this request, with
+//! the reasons.
 //!
 //! AWS says only that something is denied. A person wants to know which statement was meant to allow it, and what kept it from
 //! doing so: a condition, a variable without a value, `topic/` where `topicfilter/` is asked for.
@@ -16,7 +17,7 @@ use super::misfit;
 pub struct NearMiss {
     /// The statement.
     pub statement: StatementRef,
-    /// What kept it from allowing the request, one line each.
+    /// Reasons why it does not allow the request, one line each.
     pub reasons: Vec<String>,
 }
 
@@ -26,14 +27,14 @@ const TYPES: [(&str, &str); 2] = [("topic/", "topicfilter/"), ("topicfilter/", "
 /// The most reasons of one statement.
 const REASONS: usize = 5;
 
-/// How alike two actions have to be so that one may be a slip of the other.
+/// Least likeness of two actions at which one may be a slip of the other.
 const SLIP: f64 = 0.6;
 
-/// How near a statement is to allowing a request.
+/// Nearness of a statement to allowing a request.
 struct StatementNearness {
-    /// Which kind of reason keeps it from doing so; the smallest is the nearest.
+    /// Kind of the reason that keeps it from doing so; the smallest is the nearest.
     rank: u8,
-    /// How alike its nearest resource is to the request's, from 0 to 1.
+    /// Likeness of its nearest resource to the request's, from 0 to 1.
     likeness: f64,
 }
 
@@ -98,7 +99,8 @@ fn slip(statement: &Statement, request: &Request<'_>) -> Option<(StatementNearne
     Some((nearness, vec![reason]))
 }
 
-/// How far a statement is from allowing a request, and why; `None` when it does.
+/// Returns the distance of a statement from allowing a request, and the reasons; `None` when it
+/// allows it.
 fn miss(statement: &Statement, request: &Request<'_>) -> Option<(StatementNearness, Vec<String>)> {
     let Request {
         resource, context, ..
@@ -159,14 +161,14 @@ fn miss(statement: &Statement, request: &Request<'_>) -> Option<(StatementNearne
     Some((nearness, vec![reason]))
 }
 
-/// Whether a pattern has the request's partition, Region, account and kind, so that only its name can
-/// keep it from matching.
+/// Returns `true` where a pattern has the request's partition, Region, account and kind, so that
+/// only its name can keep it from matching.
 fn begins_alike(pattern: &str, asked: &str) -> bool {
     let head = |text: &str| text.find('/').map(|end| text.get(..end).map(str::to_owned));
     head(pattern).is_some() && head(pattern) == head(asked)
 }
 
-/// How alike a pattern, its variables replaced, is to a request's resource.
+/// Likeness of a pattern, its variables replaced, to a request's resource.
 fn likeness(pattern: &ResourcePattern, asked: &str, context: &Context) -> f64 {
     let name = pattern.sample("*", context).unwrap_or_default();
     let head: Vec<&str> = pattern.text.splitn(6, ':').take(5).collect();
@@ -231,7 +233,7 @@ fn difference(pattern: &ResourcePattern, asked: &str, context: &Context) -> Opti
     (levels != wanted).then(|| format!("it has {levels} levels, the request {wanted}"))
 }
 
-/// Whether a pattern would match if the resource were of another type.
+/// Describes a pattern that would match if the resource were of another type; `None` for others.
 fn other_type(
     pattern: &ResourcePattern,
     resource: &ResourceArn<'_>,

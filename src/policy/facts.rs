@@ -1,4 +1,5 @@
-//! A context as JSON: how test files, the line protocol and conformance vectors say who asks.
+//! A context as JSON: the form in which test files, the line protocol and conformance vectors
+//! describe the client.
 //!
 //! ```json
 //! {
@@ -42,7 +43,7 @@ struct ThingFacts {
     exclusive: bool,
 }
 
-/// Which fact cannot be used.
+/// Fact that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FactError {
     /// The kind of principal has another name.

@@ -13,21 +13,21 @@ use crate::channel::limits::{
     SUBSCRIPTIONS_PER_CONNECTION, SUBSCRIPTIONS_PER_SUBSCRIBE,
 };
 
-/// What documents are for, which decides how much room there is.
+/// Purpose of documents, which decides on their room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// The answer of a custom authorizer.
     Authorizer,
     /// A named IoT policy, attached to a certificate, a thing group or a Cognito identity.
     Named,
-    /// The session policy of an STS call, which narrows what the role allows.
+    /// The session policy of an STS call, which narrows the permissions of the role.
     Session,
     /// A managed policy of an IAM role.
     Role,
 }
 
 impl Form {
-    /// How many documents there may be, and how many characters each may have.
+    /// Returns the most documents allowed, and the most characters of each.
     pub const fn room(self) -> (usize, usize) {
         match self {
             Self::Authorizer => (AUTHORIZER_DOCUMENTS, POLICY_CHARACTERS),
@@ -52,7 +52,7 @@ impl Form {
 pub struct Generated {
     /// The documents.
     pub documents: Vec<Draft>,
-    /// What somebody should know about them, a line each.
+    /// Notes on them for a person, a line each.
     pub notes: Vec<String>,
 }
 
@@ -152,28 +152,28 @@ fn notes(grants: &Grants) -> Vec<String> {
     notes
 }
 
-/// Why there are no documents.
+/// Reason why there are no documents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GenerateError {
     /// A connection may not use all of it.
     #[error("{count} subscriptions are granted; a connection may have {quota}")]
     Subscriptions {
-        /// How many are granted.
+        /// Number of subscriptions granted.
         count: usize,
-        /// How many a connection may have.
+        /// Number of subscriptions that a connection may have.
         quota: usize,
     },
     /// There is no room.
     #[error("{}", no_room(*.form, .overflow, *.resources))]
     Room {
-        /// What the documents were for.
+        /// Purpose of the documents.
         form: Form,
-        /// What would be needed.
+        /// Room that would be needed.
         overflow: Overflow,
-        /// How many resources there are.
+        /// Number of resources.
         resources: usize,
     },
-    /// The documents do not say what they should.
+    /// The documents fail their own check.
     #[error(transparent)]
     Unsound(#[from] Unsound),
 }

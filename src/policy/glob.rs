@@ -1,9 +1,9 @@
-//! Text with `*`, `?` and variables, as it stands in actions, resources and condition values.
+//! Text with `*`, `?` and variables, as actions, resources and condition values have it.
 //!
-//! `*` stands for any run of characters, `/` and `:` included, `?` for exactly one Unicode scalar. `+` and `#` mean nothing
-//! here. `${name}` is replaced by one value, whose characters are literal; `${*}`, `${?}` and `${$}` stand for the characters
-//! themselves (the developer guide prints them as `$(*)`). Matching backtracks to the last `*` only, so it takes at most
-//! pattern times text steps.
+//! `*` matches any run of characters, `/` and `:` included, `?` exactly one Unicode scalar. `+` and
+//! `#` mean nothing here. `${name}` is replaced by one value, whose characters are literal; `${*}`,
+//! `${?}` and `${$}` mean the characters themselves (the developer guide prints them as `$(*)`).
+//! Matching backtracks to the last `*` only, so it takes at most pattern times text steps.
 
 use super::context::{Context, KeyValues};
 use super::variable::ContextKey;
@@ -47,16 +47,16 @@ pub(super) enum GlobToken {
     Run,
 }
 
-/// What a pattern's characters mean.
+/// Meanings of a pattern's characters.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GlobSyntax {
-    /// Whether `*` and `?` are wildcards.
+    /// Indicates that `*` and `?` are wildcards.
     pub(super) wildcards: bool,
-    /// Whether `${` begins a variable: in documents of version 2012-10-17.
+    /// Indicates that `${` begins a variable: in documents of version 2012-10-17.
     pub(super) variables: bool,
 }
 
-/// Why text is no pattern.
+/// Reason why text is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum GlobError {
     /// `${` without `}`.
@@ -119,7 +119,7 @@ impl Glob {
         }
     }
 
-    /// Whether it ends in `*`.
+    /// Returns `true` where it ends in `*`.
     pub(super) fn ends_in_run(&self) -> bool {
         self.pieces.last() == Some(&GlobPiece::Run)
     }
@@ -145,10 +145,11 @@ impl Glob {
         })
     }
 
-    /// Whether the pattern matches the whole text.
+    /// Returns `true` where the pattern matches the whole text.
     pub(super) fn matches(&self, text: &str, context: &Context) -> bool {
         let (mut pieces, mut rest) = (&*self.pieces, text);
-        // Where to go on when the pieces after the last `*` do not fit: those pieces, and the text from where they were tried.
+        // The point of return when the pieces after the last `*` do not fit: those pieces, and the
+        // text from which they were tried.
         let mut retry: Option<(&[GlobPiece], &str)> = None;
         loop {
             let fits = match pieces.split_first() {
@@ -201,7 +202,8 @@ impl Glob {
         Some(tokens)
     }
 
-    /// The pattern character by character, each variable as a run: what it may match for whomever.
+    /// The pattern character by character, each variable as a run: every text that it may match for
+    /// any client.
     pub(super) fn shape(&self) -> Vec<GlobToken> {
         let mut tokens = Vec::new();
         for piece in &self.pieces {
@@ -240,7 +242,8 @@ impl Glob {
         Some(text)
     }
 
-    /// Whether it may match some text that begins with `prefix`; what is no text in it counts as anything.
+    /// Returns `true` where it may match a text that begins with `prefix`; a piece of it that is
+    /// not text counts as anything.
     pub(super) fn may_begin_with(&self, prefix: &str) -> bool {
         match self.pieces.first() {
             Some(GlobPiece::Text(text)) => text.starts_with(prefix) || prefix.starts_with(&**text),
@@ -274,13 +277,13 @@ fn next_place<'t>(after: &[GlobPiece], from: &'t str) -> Option<&'t str> {
     }
 }
 
-/// What braces after `$` hold.
+/// Contents of the braces after `$`.
 enum BracedText {
     Character(char),
     Variable(GlobVariable),
 }
 
-/// Reads `${…}` at the beginning of `text` and gives what follows it.
+/// Reads `${…}` at the beginning of `text` and returns the text after it.
 fn variable(text: &str) -> Result<(BracedText, &str), GlobError> {
     let Some((inside, after)) = text.get(2..).and_then(|text| text.split_once('}')) else {
         return Err(GlobError::Unclosed(text.into()));
@@ -315,8 +318,8 @@ fn variable(text: &str) -> Result<(BracedText, &str), GlobError> {
 }
 
 impl GlobVariable {
-    /// What stands in the variable's place: its one value; the variable's own text where IoT Core leaves a certificate's
-    /// value out; `None` when there is no value, or more than one.
+    /// Replacement of the variable: its one value; the variable's own text where IoT Core leaves a
+    /// certificate's value out; `None` when there is no value, or more than one.
     fn value<'v>(&'v self, context: &'v Context) -> Option<&'v str> {
         let value = match context.values(&self.key) {
             KeyValues::One(value) => Some(value),

@@ -1,7 +1,9 @@
-//! From a role and a token's claims to grants: the principal, and what it may subscribe and publish to.
+//! From a role and a token's claims to grants: the principal, and the topics that it may subscribe
+//! and publish to.
 //!
-//! Grants are concrete: no variable is left in them, and a wildcard only where the role writes one. What claims cannot say rightly is
-//! refused, all of it at once; nothing is left out silently.
+//! Grants are concrete: no variable is left in them, and a wildcard only where the role writes one.
+//! An entry that the claims cannot fill rightly is refused, and all such entries together; nothing
+//! is left out silently.
 
 use std::collections::BTreeSet;
 
@@ -15,14 +17,14 @@ use crate::channel::filter::{Filter, FilterError};
 use crate::channel::template::Template;
 use crate::channel::topic::{Topic, TopicError};
 
-/// What one client may do.
+/// Permissions of one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
-    /// Whose client ids it may connect with.
+    /// The principal whose client ids it may connect with.
     pub principal: PrincipalName,
-    /// What it may subscribe to, and receive.
+    /// Topics that it may subscribe to, and receive.
     pub subscriptions: BTreeSet<Reach>,
-    /// What it may publish to.
+    /// Topics that it may publish to.
     pub publications: BTreeSet<Reach>,
     /// Those of the publications that may be retained.
     pub retained: BTreeSet<Reach>,
@@ -43,17 +45,18 @@ pub enum MergeError<'r> {
 }
 
 impl Grants {
-    /// What it may subscribe to, as filters, or what they begin with and a `*`.
+    /// Returns the filters that it may subscribe to, or their beginnings and a `*`.
     pub fn filter_globs(&self) -> Vec<String> {
         self.subscriptions.iter().map(Reach::filter_glob).collect()
     }
 
-    /// What it may publish to, in the same form.
+    /// Returns the topics that it may publish to, in the same form.
     pub fn topic_globs(&self) -> Vec<String> {
         self.publications.iter().map(Reach::topic_glob).collect()
     }
 
-    /// What a role gives to the bearer of some claims. Topics get `environment` as their first level where one is given.
+    /// Returns the grants of a role to the bearer of some claims. Topics get `environment` as their
+    /// first level where one is given.
     ///
     /// # Errors
     /// One [`GrantError`] for each entry of the role that the claims do not fit.
@@ -126,7 +129,7 @@ impl Grants {
         Ok(())
     }
 
-    /// The number of channels, topics and filters that it may hear or publish to.
+    /// The number of channels, topics and filters that it may receive or publish to.
     pub fn channels(&self) -> usize {
         self.subscriptions.union(&self.publications).count()
     }
@@ -170,7 +173,7 @@ fn retained(publications: &BTreeSet<Reach>, retain: bool) -> BTreeSet<Reach> {
     }
 }
 
-/// What entries become for one client.
+/// Reader of a role's entries for one client.
 struct Reached<'c> {
     claims: &'c Value,
     environment: Option<&'c str>,
@@ -242,7 +245,7 @@ fn ids(kind: &Kind, template: &Template, claims: &Value) -> Result<Vec<String>, 
 }
 
 fn principal(role: &Role, claims: &Value) -> Result<PrincipalName, Problem> {
-    // Where roles are read, nothing but a channel is taken.
+    // The reader of roles takes nothing but a channel here.
     let Form::Channel(kind, template) = &role.bind.form else {
         return Err(Problem::NotOne(0));
     };
@@ -252,7 +255,7 @@ fn principal(role: &Role, claims: &Value) -> Result<PrincipalName, Problem> {
     }
 }
 
-/// What one grant reaches. No text in it has a wildcard or a variable of policies.
+/// Reach of one grant. No text in it has a wildcard or a variable of policies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     /// One topic.
@@ -264,7 +267,7 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// The text as it stands in the grant: a topic, a filter, or what they begin with.
+    /// The text as the grant has it: a topic, a filter, or the beginning of either.
     pub fn text(&self) -> &str {
         match self {
             Self::Topic(text) | Self::Filter(text) | Self::Under(text) => text,
@@ -305,11 +308,11 @@ impl Reach {
 pub struct GrantError {
     /// The entry, as written.
     pub entry: Box<str>,
-    /// What is wrong.
+    /// The fault.
     pub problem: Problem,
 }
 
-/// Why an entry gives no grant.
+/// Reason why an entry gives no grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// A claim is missing or has a value that must not be used.
@@ -418,7 +421,7 @@ mod tests {
         insta::assert_snapshot!(globs(&grants));
     }
 
-    /// What one role may retain says nothing of what another may publish.
+    /// The topics that one role may retain do not extend to those that another may publish.
     #[test]
     fn merged_roles_keep_their_own_meaning() {
         let claims = json!({"sub": USER, "depot": "north"});

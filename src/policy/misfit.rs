@@ -59,7 +59,7 @@ const KINDS: [&str; 32] = [
     "tunnel",
 ];
 
-/// What keeps a name from being in any request.
+/// Reason why no request has a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NameMisfit {
     /// A topic has no MQTT wildcards.
@@ -87,8 +87,8 @@ pub(super) fn doubled(arn: &str) -> Option<(&str, String)> {
     })
 }
 
-/// What keeps the parts before a resource's name, and its kind, from fitting any resource of AWS
-/// IoT; `None` for an ARN that may fit, that is of another service, or that is open at its end.
+/// Reason why the parts before a resource's name, and its kind, fit no resource of AWS IoT; `None`
+/// for an ARN that may fit, that is of another service, or that is open at its end.
 pub(super) fn arn(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     let [_, partition, service, rest @ ..] = parts.as_slice() else {
@@ -122,7 +122,7 @@ pub(super) fn arn(text: &str) -> Option<String> {
     place(partition, region, account).or_else(|| kind(resource))
 }
 
-/// Whether the third part of an ARN is AWS IoT's, or was meant to be.
+/// Returns `true` where the third part of an ARN is AWS IoT's, or was meant to be.
 fn is_iot(service: &str) -> bool {
     let service = service.to_ascii_lowercase();
     let begins = service.starts_with("iot") || service.starts_with("mqtt");
@@ -139,7 +139,7 @@ fn fits_one(pattern: &str, known: &[&str]) -> bool {
         .is_ok_and(|glob| known.iter().any(|one| glob.matches(one, &context)))
 }
 
-/// What is wrong with Region and account. Empty ones have a rule of their own.
+/// Fault of Region and account. Empty ones have a rule of their own.
 fn place(partition: &str, region: &str, account: &str) -> Option<String> {
     if region.is_empty() || account.is_empty() {
         return None;
@@ -185,8 +185,8 @@ fn place(partition: &str, region: &str, account: &str) -> Option<String> {
         .then(|| format!("`{region}` is in the partition `{wanted}`, not `{partition}`"))
 }
 
-/// Whether text has the form of a Region's name. New Regions come every year, so that no list is
-/// kept.
+/// Returns `true` where text has the form of a Region's name. New Regions come every year, so that
+/// no list is kept.
 fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
@@ -207,7 +207,7 @@ pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// What is wrong with the kind of a resource, the text before its first slash.
+/// Fault of the kind of a resource, the text before its first slash.
 fn kind(resource: &str) -> Option<String> {
     let end = resource
         .find(['/', '*', '?', '$', ':'])
@@ -236,8 +236,8 @@ fn kind(resource: &str) -> Option<String> {
     Some(format!("there is no kind of resource `{kind}`; {help}"))
 }
 
-/// What keeps a name, the tokens behind `topic/`, `topicfilter/`, `client/` or `thing/`, from being
-/// in any request. A wildcard may stand for nothing, or for a slash.
+/// Reason why no request has a name, the tokens behind `topic/`, `topicfilter/`, `client/` or
+/// `thing/`. A wildcard may match nothing, or a slash.
 pub(super) fn name(kind: &str, tokens: &[GlobToken]) -> Option<NameMisfit> {
     let chars = |token: &GlobToken| match token {
         GlobToken::Char(c) => Some(*c),
@@ -310,8 +310,8 @@ pub(super) fn name(kind: &str, tokens: &[GlobToken]) -> Option<NameMisfit> {
     }
 }
 
-/// What keeps tokens from being a topic filter: `+` and `#` stand alone between slashes, and `#` is
-/// last (MQTT 5.0, section 4.7.1).
+/// Reason why tokens are not a topic filter: `+` and `#` are alone between slashes, and `#` is last
+/// (MQTT 5.0, section 4.7.1).
 fn filter(tokens: &[GlobToken]) -> Option<String> {
     let splits =
         |token: Option<&GlobToken>| !matches!(token, Some(GlobToken::Char(c)) if *c != '/');
@@ -335,7 +335,8 @@ fn filter(tokens: &[GlobToken]) -> Option<String> {
     None
 }
 
-/// What counts of a topic: all but `$aws/rules/<rule>/` and `$share/<name>/`.
+/// Returns the part of a topic that the limits count: all but `$aws/rules/<rule>/` and
+/// `$share/<name>/`.
 fn counted(tokens: &[GlobToken]) -> &[GlobToken] {
     for prefix in ["$aws/rules/", "$share/"] {
         let begins = prefix.chars().map(GlobToken::Char);

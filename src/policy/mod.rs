@@ -1,8 +1,9 @@
-//! IoT policies: documents, what they decide for one request, and how they are made from roles.
+//! IoT policies: documents, their decision on one request, and their generation from roles.
 //!
-//! Follows the developer guide of AWS IoT Core ("AWS IoT Core policies" and the pages below it) and, where that says nothing,
-//! the IAM user guide whose language it is. A document is read and compiled once ([`document`]); a decision ([`evaluate`]) then
-//! costs about a comparison for each resource. `docs/policies.md` tells which rules AWS states and which are derived.
+//! Follows the developer guide of AWS IoT Core ("AWS IoT Core policies" and the pages below it)
+//! and, where that is silent, the IAM user guide whose language it is. A document is read and
+//! compiled once ([`document`]); a decision ([`evaluate`]) then costs about a comparison for each
+//! resource. `docs/policies.md` says which rules AWS states and which are derived.
 //!
 //! The other way: a role ([`role`]) and a token's claims come to grants ([`grant`]), and grants to documents ([`generate`]).
 //!

@@ -4,7 +4,7 @@
 
 use super::compare::OrderRelation;
 
-/// How a key's several values count.
+/// Quantifier for a key with several values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SetOperator {
     /// No quantifier: one of them is enough, for negated operators to be false.
@@ -130,7 +130,7 @@ impl ConditionOperator {
         OPERATORS.iter().map(|(name, ..)| *name)
     }
 
-    /// What its values have to be, in words.
+    /// Describes the accepted values, in words.
     pub(super) fn accepts(self) -> &'static str {
         match self.family {
             OperatorFamily::Text | OperatorFamily::TextIgnoringCase | OperatorFamily::TextLike => {

@@ -6,7 +6,7 @@
 
 use super::draft::{Allow, Draft};
 
-/// What does not fit.
+/// Overflow of the room for documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow {
     /// The documents that would be needed; none when a single resource is too large for any.
@@ -19,7 +19,7 @@ pub struct Overflow {
 /// out.
 ///
 /// # Errors
-/// [`Overflow`] says what would be needed.
+/// [`Overflow`] gives the room that would be needed.
 pub fn pack(
     statements: &[Allow],
     documents: usize,
@@ -87,7 +87,7 @@ struct Bin<'s> {
 
 #[derive(Clone)]
 struct Packer {
-    /// What each statement needs without its resources.
+    /// Characters of each statement without its resources.
     heads: Vec<usize>,
     characters: usize,
 }
@@ -314,7 +314,7 @@ mod tests {
         }
     }
 
-    /// How often the fewest documents are missed, over many small cases.
+    /// Counts how often the fewest documents are missed, over many small cases.
     #[test]
     fn the_fewest_documents_are_mostly_found() {
         let mut random = fastrand::Rng::with_seed(7);

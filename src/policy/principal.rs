@@ -34,7 +34,7 @@ impl ClientIdBinding {
         }
     }
 
-    /// The binding for one name that stands for itself, without a format.
+    /// The binding for one name alone, without a format.
     pub fn of_name(name: &str) -> Self {
         if name.contains('-') && !IdFormat::Uuid.accepts(name) {
             Self::Exact
@@ -153,7 +153,7 @@ impl fmt::Display for PrincipalName {
     }
 }
 
-/// Why client ids cannot be bound to a name.
+/// Reason why client ids cannot be bound to a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrincipalError {
     /// A character that means more than itself.

@@ -12,7 +12,7 @@ use super::lint::leftover::leftover;
 use crate::channel::limits::{POLICY_CHARACTERS, ROLE_POLICY_CHARACTERS};
 use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
-/// How variables are written.
+/// Help on the syntax of variables.
 pub(super) const VARIABLES: &str =
     "write `${iot:ClientId}` for a variable, and `${$}` for the character `$`";
 
@@ -27,7 +27,7 @@ const STATEMENT: [&str; 7] = [
     "Condition",
 ];
 
-/// Reads a document, or tells all its faults in the order of the text.
+/// Reads a document, or reports all its faults in the order of the text.
 pub(super) fn read(node: &TreeValue) -> Result<Document, Vec<DocumentFault>> {
     let characters = characters(node);
     if characters > DOCUMENT_CHARACTERS {
@@ -75,7 +75,7 @@ fn characters(node: &TreeValue) -> usize {
 }
 
 struct DocumentReader {
-    /// Whether `${…}` is a variable in this document.
+    /// Indicates that `${…}` is a variable in this document.
     variables: bool,
     faults: Vec<DocumentFault>,
 }

@@ -1,10 +1,12 @@
-//! Roles: what a kind of client may subscribe and publish to, as the configuration writes it.
+//! Roles: topics that a kind of client may subscribe and publish to, as the configuration writes
+//! them.
 //!
-//! An entry is a channel (`order:{claims.orders[*]}`), every channel of a kind (`order:*`), or a topic filter
-//! (`tenant/{claims.tenant}/alerts`). Wildcards exist only where an entry writes them: `*` stands alone as the id of a channel, `+` and
-//! `#` alone in a level of a filter. Policy wildcards (`*`, `?`) and variables (`${…}`) cannot be written anywhere else, so that what is
-//! generated from a role means what the role says. Shared subscriptions (`$share/…`) are not granted: AWS's texts disagree on the
-//! resource their deliveries are checked against.
+//! An entry is a channel (`order:{claims.orders[*]}`), every channel of a kind (`order:*`), or a
+//! topic filter (`tenant/{claims.tenant}/alerts`). Wildcards exist only where an entry writes them:
+//! `*` alone as the id of a channel, `+` and `#` alone in a level of a filter. Policy wildcards
+//! (`*`, `?`) and variables (`${…}`) cannot be written anywhere else, so that a generated policy
+//! means what the role says. Shared subscriptions (`$share/…`) are not granted: AWS's texts
+//! disagree on the resource their deliveries are checked against.
 
 use std::fmt;
 
@@ -12,7 +14,7 @@ use super::principal::ClientIdRules;
 use crate::channel::template::{self, Part, Template, TemplateError};
 use crate::channel::{Kind, Kinds};
 
-/// What the holders of one role may do.
+/// Permissions of the holders of one role.
 #[derive(Clone, Debug)]
 pub struct Role {
     /// Its name, unique among roles.
@@ -21,11 +23,11 @@ pub struct Role {
     pub bind: Entry,
     /// The client ids that its principals may connect with.
     pub client_ids: ClientIdRules,
-    /// What may be subscribed to, and received.
+    /// Entries that may be subscribed to, and received.
     pub subscribe: Vec<Entry>,
-    /// What may be published to.
+    /// Entries that may be published to.
     pub publish: Vec<Entry>,
-    /// Whether what is published may be retained.
+    /// Indicates that published messages may be retained.
     pub retain: bool,
 }
 
@@ -46,7 +48,7 @@ pub(super) enum Form {
     Filter(Template),
 }
 
-/// What an entry is for.
+/// Use of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// Naming the principal: a channel.
@@ -57,15 +59,15 @@ pub enum Use {
     Publish,
 }
 
-/// Where claims begin in a template.
+/// Name with which claims begin in a template.
 pub(super) const CLAIMS: &str = "claims";
 
 impl Entry {
     /// Reads an entry.
     ///
     /// # Errors
-    /// [`TemplateError`] when it cannot be read, names an undeclared channel or anything but claims, or has a wildcard where none
-    /// may stand.
+    /// [`TemplateError`] when it cannot be read, names an undeclared channel or anything but
+    /// claims, or has a wildcard where none is allowed.
     pub fn parse(text: &str, purpose: Use, kinds: &Kinds) -> Result<Self, TemplateError> {
         let form = match template::channel(text, kinds)? {
             Some((kind, "*")) if purpose != Use::Bind => Form::EveryChannel(kind.clone()),
@@ -178,7 +180,7 @@ fn filter(text: &str, purpose: Use) -> Result<Form, TemplateError> {
             }
             _ => {
                 first_is_literal &= levels.len() > 1;
-                // A claim's value is no wildcard: any letter stands for it.
+                // A claim's value is no wildcard: any character may replace it.
                 if let Some(last) = levels.last_mut() {
                     last.push('x');
                 }

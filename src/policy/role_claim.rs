@@ -23,7 +23,7 @@ pub enum RoleChoice {
     /// The first in the token's order.
     #[default]
     First,
-    /// All of them: the client gets what each of them grants.
+    /// All of them: the client gets the grants of each.
     All,
 }
 

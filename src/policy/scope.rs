@@ -1,4 +1,5 @@
-//! Where topics and clients live: the partition, region and account that make an ARN of a topic's name.
+//! Scope of topics and clients: the partition, region and account that make an ARN of a topic's
+//! name.
 //!
 //! People ask about topics, policies about ARNs. The scope is taken from the documents when they name one only.
 
@@ -93,7 +94,7 @@ impl Scope {
         format!("{}:{resource}", self.prefix())
     }
 
-    /// What all ARNs of the scope begin with, without the fifth colon.
+    /// Prefix of all ARNs of the scope, without the fifth colon.
     pub fn prefix(&self) -> String {
         let Self {
             partition,
@@ -133,7 +134,8 @@ impl Scope {
     /// The scope of a Region and an account. The partition follows from the Region.
     ///
     /// # Errors
-    /// [`ScopeError`] when one of them cannot be what it should be. That the Region exists is not checked: there are new ones every year.
+    /// [`ScopeError`] when one of them does not have its form. That the Region exists is not
+    /// checked: there are new ones every year.
     pub fn try_new(region: &str, account: &str) -> Result<Self, ScopeError> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let parts = region.split('-').collect::<Vec<_>>();
@@ -174,7 +176,7 @@ fn partition(region: &str) -> &'static str {
     }
 }
 
-/// What cannot be part of an ARN.
+/// Text that cannot be part of an ARN.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError {
     /// Not the name of a Region.

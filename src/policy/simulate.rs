@@ -1,9 +1,11 @@
-//! What one client may do, asked in the words of MQTT: connect, subscribe, publish, receive, and hear a topic.
+//! Permissions of one client, asked in the words of MQTT: connect, subscribe, publish, and receive.
 //!
-//! AWS IoT Core makes three separate checks before a message arrives: iot:Subscribe on the filter as sent, once; MQTT matching of
-//! the topic against the filter; iot:Receive on the topic, at every delivery. So a client may hear a topic when some filter that
-//! it may subscribe to matches the topic, and Receive on it is allowed. All filters that can match a topic of eight levels are
-//! few enough to try every one; only the names of shared subscriptions are without bound, and are taken from the documents.
+//! AWS IoT Core makes three separate checks before a message arrives: iot:Subscribe on the filter
+//! as sent, once; MQTT matching of the topic against the filter; iot:Receive on the topic, at every
+//! delivery. So a client may receive a topic when some filter that it may subscribe to matches the
+//! topic, and Receive on it is allowed. All filters that can match a topic of eight levels are few
+//! enough to try every one; only the names of shared subscriptions are without bound, and are taken
+//! from the documents.
 
 use super::arn::ResourceArn;
 use super::context::Context;
@@ -12,7 +14,7 @@ use super::evaluate::{Decision, Request, decide};
 use super::scope::{Kind, Scope};
 use crate::channel::filter::Filter;
 
-/// A level, or the name of a shared subscription, that stands for all those that no document names.
+/// A level, or the name of a shared subscription, that represents all those that no document names.
 const ANY: &str = "any";
 
 /// The most names of shared subscriptions that are tried.
@@ -23,13 +25,13 @@ const SHARES: usize = 64;
 pub struct Simulation<'s> {
     /// All policies that concern the client.
     pub documents: &'s [Document],
-    /// Where it connects to.
+    /// Scope that it connects to.
     pub scope: &'s Scope,
-    /// Who it is.
+    /// The client.
     pub context: &'s Context,
 }
 
-/// Whether a client may hear a topic, and by which ways.
+/// Answer to whether a client may receive a topic, and by which filters.
 #[derive(Clone, Debug)]
 pub struct ReceiveAnalysis {
     /// The decision on iot:Receive.
@@ -40,20 +42,20 @@ pub struct ReceiveAnalysis {
 }
 
 impl ReceiveAnalysis {
-    /// Whether the client may hear the topic.
+    /// Returns `true` where the client may receive the topic.
     pub fn is_possible(&self) -> bool {
         self.receive.is_allowed() && !self.filters.is_empty()
     }
 }
 
-/// A filter by which a client hears a topic.
+/// A filter by which a client receives a topic.
 #[derive(Clone, Debug)]
 pub struct FilterPath {
     /// The filter.
     pub filter: Filter,
-    /// Why it may subscribe to it.
+    /// Decision on the subscription, with its statements.
     pub decision: Decision,
-    /// Another topic that it would hear by it, if one was found.
+    /// Another topic that it would receive by the filter, if one was found.
     pub also: Option<String>,
 }
 
@@ -90,7 +92,8 @@ impl Simulation<'_> {
         self.decide("iot:Receive", &self.scope.arn(Kind::Topic, topic))
     }
 
-    /// May it hear a topic, and through which filters? `topic` has to be a topic that a client can subscribe to.
+    /// Finds the filters by which the client may receive a topic. `topic` has to be a topic that a
+    /// client can subscribe to.
     pub fn hear(&self, topic: &Filter) -> ReceiveAnalysis {
         let allowed: Vec<(Filter, Decision)> = self
             .filters_of(topic)
@@ -109,7 +112,8 @@ impl Simulation<'_> {
         let mut ways: Vec<FilterPath> = Vec::new();
         for (filter, decision) in &allowed {
             let exact = filter == topic;
-            // A share is told only when it lets the client hear more than a filter of its own.
+            // A share is reported only when the client receives more by it than by a filter of its
+            // own.
             let repeated = ways
                 .iter()
                 .any(|way| way.filter.covers(filter) && filter.covers(&way.filter));
@@ -160,7 +164,7 @@ impl Simulation<'_> {
         names
     }
 
-    /// What patterns of statements that allow something match, so far as it may begin with `prefix`.
+    /// Texts that patterns of allowing statements match, so far as they may begin with `prefix`.
     fn samples(&self, prefix: &str, runs: &[&str]) -> Vec<String> {
         self.documents
             .iter()
@@ -171,8 +175,8 @@ impl Simulation<'_> {
             .collect()
     }
 
-    /// A topic other than `topic` that the client would hear through a filter. Made of the filter itself and of the topics that
-    /// documents name, so none may be found where one exists.
+    /// A topic other than `topic` that the client would receive through a filter. Made of the
+    /// filter itself and of the topics that documents name, so none may be found where one exists.
     fn also(&self, filter: &Filter, topic: &Filter) -> Option<String> {
         let written = filter.matched_part().replace(['+', '#'], ANY);
         let named = self.samples("topic/", &[ANY, ""]);
@@ -222,7 +226,8 @@ mod tests {
 
     const RECEIVE_ALL: &str = r#",{"Effect":"Allow","Action":"iot:Receive","Resource":"arn:aws:iot:us-east-1:123456789012:topic/*"}"#;
 
-    /// Which filters a client that may subscribe to some patterns hears a topic by, each with what else it would hear.
+    /// Returns the filters by which a client that may subscribe to some patterns receives a topic,
+    /// each with another topic that it would receive.
     fn heard(filters: &[&str], receive: &str, topic: &str) -> Vec<String> {
         let resources: Vec<String> = filters
             .iter()

@@ -11,17 +11,17 @@ use super::explain::NearMiss;
 use super::simulate::FilterPath;
 use crate::escape::write_line;
 
-/// How many near misses and wide filters are told in words; JSON has all.
+/// Number of near misses and wide filters that are shown in words; JSON has all.
 const SHOWN: usize = 3;
 
-/// Policy documents, and how a person calls them.
+/// Policy documents, and their names for a person.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
     /// The documents.
     pub documents: Vec<Document>,
-    /// What a person calls them: the files' names, with a number where a file has several.
+    /// Names for a person: those of the files, with a number where a file has several documents.
     pub names: Vec<String>,
-    /// Their texts, at the places where they stand in their files; empty for documents inside other files.
+    /// Their texts, at their places in the files; empty for documents inside other files.
     pub texts: Vec<String>,
 }
 
@@ -41,15 +41,15 @@ pub struct QueryReport {
     /// The filter, topic or resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<String>,
-    /// Whether the client may.
+    /// Indicates that the client may do what was asked.
     pub allowed: bool,
     /// The verdict in AWS's word.
     pub decision: Verdict,
     checks: Vec<ToldCheck>,
-    /// The filters by which a topic is heard.
+    /// The filters by which the client receives a topic.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     filters: Vec<ToldWay>,
-    /// What is worth knowing beside the answer.
+    /// Further remarks on the answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
@@ -75,12 +75,12 @@ struct ToldMiss {
 struct ToldWay {
     filter: String,
     statements: Vec<StatementPlace>,
-    /// Another topic that the client would hear by this filter.
+    /// Another topic that the client would receive by this filter.
     #[serde(skip_serializing_if = "Option::is_none")]
     also: Option<String>,
 }
 
-/// Where a statement stands, for a person.
+/// Position of a statement, for a person.
 #[derive(Clone, Serialize)]
 pub struct StatementPlace {
     document: String,
@@ -171,7 +171,7 @@ impl QueryReport {
         }
     }
 
-    /// Whether the question was whether the client may connect.
+    /// Returns `true` where the question was about connecting.
     pub fn is_about_connecting(&self) -> bool {
         matches!(self.ask, "connect" | "will" | "retained-will")
     }

@@ -1,12 +1,14 @@
-//! Context keys: what policies may ask about a request, as `${iot:ClientId}` in a resource or as the key of a condition.
+//! Context keys: facts about a request that policies may ask for, as `${iot:ClientId}` in a
+//! resource or as the key of a condition.
 //!
-//! Names are read once, when a document is compiled, and do not depend on case (IAM user guide, "Variables and tags"). What a
-//! key is worth in a request is decided in [`context`](super::context). Follows the developer guide of AWS IoT Core, "AWS IoT
-//! Core policy variables".
+//! Names are read once, when a document is compiled, and do not depend on case (IAM user guide,
+//! "Variables and tags"). The values of a key in a request are decided in
+//! [`context`](super::context). Follows the developer guide of AWS IoT Core, "AWS IoT Core policy
+//! variables".
 
 use std::fmt;
 
-/// What the names of thing variables begin with.
+/// Prefix of the names of thing variables.
 const THING: &str = "iot:connection.thing.";
 const ATTRIBUTES: &str = "iot:connection.thing.attributes[";
 const CERTIFICATE: &str = "iot:certificate.";
@@ -19,13 +21,13 @@ pub struct ContextKey {
     pub(super) fact: ContextFact,
 }
 
-/// The facts that keys stand for.
+/// The facts that keys refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ContextFact {
     ClientId,
     ThingName,
     ThingTypeName,
-    /// The attribute's name, as written: the registry tells names apart by case.
+    /// The attribute's name, as written: the registry's names are case-sensitive.
     ThingAttribute(Box<str>),
     ThingIsAttached,
     CertificateId,
@@ -40,7 +42,7 @@ pub(super) enum ContextFact {
     Other,
 }
 
-/// Which of a certificate field's values.
+/// Selection among a certificate field's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CertificateValue {
     /// One by its place, counted from 0. A name without a number means the first.
@@ -50,7 +52,7 @@ pub(super) enum CertificateValue {
 }
 
 impl ContextKey {
-    /// Reads a key's name. Any name is one: what nobody knows is absent from every request.
+    /// Reads a key's name. Any name is one: an unknown key is absent from every request.
     pub fn new(name: &str) -> Self {
         let lower = name.to_ascii_lowercase();
         Self {
@@ -70,12 +72,13 @@ impl ContextKey {
         &self.lower
     }
 
-    /// Whether its values come from the client's certificate, so that some of them are not put in a policy's place.
+    /// Returns `true` where its values come from the client's certificate, so that some of them are
+    /// not put in a policy's place.
     pub fn is_of_certificate(&self) -> bool {
         self.lower.starts_with(CERTIFICATE)
     }
 
-    /// Whether it asks about the thing that the client is attached to.
+    /// Returns `true` where it asks about the thing that the client is attached to.
     pub fn is_of_thing(&self) -> bool {
         self.lower.starts_with(THING)
     }

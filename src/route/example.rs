@@ -14,7 +14,7 @@ use crate::event::scan::scan;
 pub struct ExampleEvent {
     /// The envelope's members, `detail` among them.
     pub fields: Map<String, Value>,
-    /// Whether the route's pattern matches it.
+    /// `true` if the route's pattern matches it.
     pub matches: bool,
 }
 

@@ -1,5 +1,6 @@
-//! The fate of one event: for each route the fields that its pattern misses, the topics of each target or the reason why there
-//! are none, the publications; for the event as a whole exactly what the daemon does with it.
+//! Explanation of one event's routing. For each route: the fields that its pattern misses, the
+//! topics of each target or the reason why there are none, and the publications. For the event as a
+//! whole: exactly the daemon's outcome.
 
 use std::time::Duration;
 
@@ -12,23 +13,24 @@ use super::table::{Route, RouteRefusal, RouteTable, TargetTopics};
 use crate::event::envelope::EventDecoder;
 use crate::event::pattern::explain::{PatternExplainer, PatternMismatch};
 
-/// Below this, what is left of a message's time cannot be written as MQTT 5 message expiry, and the daemon drops the message.
+/// Below this, the rest of a message's time cannot be written as MQTT 5 message expiry, and the
+/// daemon drops the message.
 pub const SHORTEST_EXPIRY: Duration = Duration::from_secs(1);
 
-/// What all routes do with one event.
+/// Effect of all routes on one event.
 #[derive(Debug, Serialize)]
 pub struct EventExplanation {
     /// The event.
     pub event: EventFacts,
-    /// What the daemon does with the event.
+    /// Outcome of the event in the daemon.
     pub outcome: EventOutcome,
-    /// Why the event goes to the dead-letter queue, if so.
+    /// Reason why the event goes to the dead-letter queue, if so.
     pub refused: Option<UnpublishedReason>,
     /// Each route, in the order of the configuration.
     pub routes: Vec<RouteExplanation>,
 }
 
-/// What the daemon does with an event.
+/// Outcome of an event in the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventOutcome {
@@ -49,54 +51,55 @@ pub enum EventOutcome {
 }
 
 impl EventExplanation {
-    /// Whether anything would be published.
+    /// Returns `true` if anything would be published.
     pub fn publishes(&self) -> bool {
         self.outcome == EventOutcome::Published
     }
 }
 
-/// What the event says of itself.
+/// The event's facts about itself.
 #[derive(Debug, Serialize)]
 pub struct EventFacts {
     /// Its id; the queue's message id where it has none.
     pub id: String,
-    /// Who sent it.
+    /// Sender of the event.
     pub source: Option<String>,
-    /// What it tells.
+    /// Kind of the event.
     pub detail_type: Option<String>,
     /// The length of the body.
     pub size_bytes: usize,
-    /// Whether an archive sends it once more.
+    /// `true` if an archive sends the event once more.
     pub replay: bool,
 }
 
-/// What one route does with the event.
+/// Effect of one route on the event.
 #[derive(Debug, Serialize)]
 pub struct RouteExplanation {
     /// The route's name.
     pub route: String,
-    /// Whether its pattern matches.
+    /// `true` if its pattern matches.
     pub matches: bool,
-    /// Why it does not match: one reason for each alternative of `$or`.
+    /// Reasons why it does not match, one for each alternative of `$or`.
     pub mismatches: Vec<PatternMismatch>,
-    /// Why it publishes nothing although it matches: a fault, or a replay that it holds back.
+    /// Reason why it publishes nothing although it matches: a fault, or a replay that it holds
+    /// back.
     pub refused: Option<UnpublishedReason>,
-    /// What each of its targets makes of the event, where it matches.
+    /// Result of each of its targets for the event, where it matches.
     pub targets: Vec<TargetExplanation>,
-    /// What it publishes: nothing where the event as a whole goes to the dead-letter queue.
+    /// Publications of the route: none if the event as a whole goes to the dead-letter queue.
     pub publications: Vec<PublicationFacts>,
 }
 
-/// What one target makes of the event.
+/// Result of one target for the event.
 #[derive(Debug, Serialize)]
 pub struct TargetExplanation {
     /// The target, as written.
     pub target: String,
     /// Its topics.
     pub topics: Vec<String>,
-    /// Why it can make none: its fault.
+    /// Reason why it can make none: its fault.
     pub refused: Option<UnpublishedReason>,
-    /// Why it makes none although it is not at fault: there is nothing to fan out.
+    /// Reason why it makes none although it is not at fault: there is nothing to fan out.
     pub nothing: Option<String>,
 }
 
@@ -115,7 +118,7 @@ impl From<TargetTopics> for TargetExplanation {
     }
 }
 
-/// Why nothing is published.
+/// Reason why nothing is published.
 #[derive(Debug, Serialize)]
 pub struct UnpublishedReason {
     /// A word from a closed set.
@@ -136,19 +139,19 @@ impl From<RouteRefusal> for UnpublishedReason {
 /// A publication without its payload.
 #[derive(Debug, Serialize)]
 pub struct PublicationFacts {
-    /// Where it goes.
+    /// Topic of the publication.
     pub topic: String,
     /// The payload's length.
     pub size_bytes: usize,
     /// 0 or 1.
     pub qos: u8,
-    /// Whether the broker keeps it.
+    /// `true` if the broker keeps it.
     pub retain: bool,
-    /// How long it is worth delivering.
+    /// Seconds for which it is worth delivering.
     pub expires_seconds: Option<u64>,
-    /// Whether its time is over at the moment that was asked about: the daemon drops it.
+    /// `true` if it has expired at the moment that was asked about: the daemon drops it.
     pub expired: bool,
-    /// How the payload stands in for one that is too large.
+    /// Kind of replacement for a payload that is too large: `project` or `pointer`.
     pub oversize: Option<&'static str>,
     /// The order of its topic: strict, pipelined or none; absent where the queue decides (strict
     /// with FIFO, else pipelined).

@@ -1,7 +1,8 @@
-//! Routes: which events become which publications.
+//! Routes: the publications that are made of events.
 //!
-//! A route pairs an event pattern with topic templates and a payload shape. Everything here is pure; the daemon and the
-//! command line share it, so that `routes explain` tells what the bridge would do.
+//! A route pairs an event pattern with topic templates and a payload shape. Everything here is
+//! pure; the daemon and the command line share it, so that `routes explain` shows what the bridge
+//! would do.
 
 pub mod example;
 pub mod explain;

@@ -1,7 +1,8 @@
-//! Events too large for a message: what a route sends in their place.
+//! Events too large for a message, and the smaller payloads that a route sends in their place.
 //!
-//! EventBridge takes events of 1 MB, IoT Core payloads of 128 KB. What is sent instead keeps the shape of the route's payload, with
-//! another `detail`, so that clients parse both alike; the user property `eb-oversize` tells them apart.
+//! EventBridge takes events of 1 MB, IoT Core payloads of 128 KB. The replacement keeps the shape
+//! of the route's payload, with another `detail`, so that clients parse both alike; the user
+//! property `eb-oversize` distinguishes them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +11,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// What a route does with an event whose payload is too large.
+/// Treatment of an event whose payload is too large for a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Oversize {
     /// It goes to the dead-letter queue.
@@ -30,7 +31,7 @@ impl Projection {
     /// Reads paths such as `detail.order.id`. The error is the path that is none.
     ///
     /// # Errors
-    /// When a path does not begin with `detail.`, or has an empty part.
+    /// Fails when a path does not begin with `detail.`, or has an empty part.
     pub fn parse<'p>(paths: impl IntoIterator<Item = &'p str>) -> Result<Self, &'p str> {
         let parsed = paths.into_iter().map(|path| {
             let below = path.strip_prefix("detail.").ok_or(path)?;
@@ -50,7 +51,8 @@ impl Projection {
 }
 
 impl Oversize {
-    /// The `detail` to send in place of one, and the value of `eb-oversize`. `None` where nothing can stand in for it.
+    /// Returns the `detail` to send in place of one, and the value of `eb-oversize`. `None` if
+    /// nothing can replace it.
     pub(super) fn replace(
         &self,
         id: &str,
@@ -77,7 +79,7 @@ impl Oversize {
     }
 }
 
-/// What stands in for a `detail`.
+/// Replacement for a `detail`.
 pub(super) struct SubstituteDetail {
     pub(super) detail: Vec<u8>,
     /// For the user property `eb-oversize`.

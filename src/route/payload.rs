@@ -1,4 +1,4 @@
-//! Payload shapes: what clients receive of an event.
+//! Payload shapes: the parts of an event that clients receive, and their form.
 //!
 //! `event` and `detail` are slices of the received bytes, so that numbers keep their spelling and nothing is copied.
 //! `cloudevents` is the structured mode of CloudEvents 1.0 (MQTT binding, section 3.2), with `detail` as its data.
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::event::envelope::Event;
 
-/// What a route publishes of an event.
+/// Part or form of an event that a route publishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PayloadShape {
     /// The body as received.
@@ -21,7 +21,7 @@ pub enum PayloadShape {
     CloudEvents,
 }
 
-/// An event lacks what a payload shape needs.
+/// An event lacks a member that a payload shape needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the payload needs `{0}`, which the event does not have as it must be")]
 pub struct MissingEventField(pub &'static str);

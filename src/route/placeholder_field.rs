@@ -23,7 +23,7 @@ pub(super) struct PlaceholderField {
     probe: PathProbe,
 }
 
-/// What an event has for a placeholder.
+/// Presence of values for a placeholder in an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ValueSupply {
     /// Values, or a default in their place.
@@ -58,7 +58,7 @@ impl PlaceholderField {
             .filter(move |value| picked(value, picks))
     }
 
-    /// Whether the event has values for the placeholder, one for each choice of elements.
+    /// Determines if the event has values for the placeholder, one for each choice of elements.
     pub(super) fn supply(&self, event: &CapturedFields) -> Result<ValueSupply, TargetRejection> {
         self.check_repeats(event)?;
         let mut previous: Option<CapturedValue<'_>> = None;
@@ -99,7 +99,7 @@ impl PlaceholderField {
         self.probe.dead_ends(event.body(), &arrays)
     }
 
-    /// Whether each key on the way to the values occurs once, where the placeholder looks.
+    /// Checks that each key on the way to the values occurs once, where the placeholder looks.
     fn check_repeats(&self, event: &CapturedFields) -> Result<(), TargetRejection> {
         let picks = &self.placeholder.picks;
         for (node, elements) in event.repeats() {
@@ -149,8 +149,9 @@ impl PlaceholderField {
         )))
     }
 
-    /// Whether two values that follow each other in the event are those of different elements of an array that `[*]` marks.
-    /// Values come in the order of the event, so that any two which are not have such neighbours.
+    /// Checks that two values that follow each other in the event are those of different elements
+    /// of an array that `[*]` marks. Values come in the order of the event, so that any two which
+    /// are not have such neighbours.
     fn check_distinct(
         &self,
         previous: &CapturedValue<'_>,
@@ -244,7 +245,8 @@ fn star_of(element: &ElementIndex, outer: &[ElementIndex]) -> ArrayStar {
     }
 }
 
-/// Whether a place is in the elements that a placeholder picks, as far as it is in arrays at all.
+/// Returns `true` if a place is in the elements that a placeholder picks, as far as it is in arrays
+/// at all.
 fn reached(elements: &[ElementIndex], picks: &[Pick]) -> bool {
     picks.iter().all(|pick| {
         let mut here = elements.iter().filter(|e| e.depth == pick.depth);
@@ -252,7 +254,7 @@ fn reached(elements: &[ElementIndex], picks: &[Pick]) -> bool {
     })
 }
 
-/// Whether a value came through the elements that a placeholder picks.
+/// Returns `true` if a value came through the elements that a placeholder picks.
 fn picked(value: &CapturedValue<'_>, picks: &[Pick]) -> bool {
     picks.iter().all(|pick| {
         value

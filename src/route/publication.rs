@@ -1,4 +1,4 @@
-//! What a route makes of an event: one message for one topic, ready to be published.
+//! A route's message for one topic, made of one event and ready to be published.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,27 +11,29 @@ use crate::channel::topic::Topic;
 /// One message for one topic. Cloning is cheap: the payload is a reference to the received bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Publication {
-    /// Where it goes.
+    /// Topic to publish to.
     pub topic: Topic,
-    /// What clients receive: a slice of the received event wherever the route passes it through.
+    /// Payload that clients receive: a slice of the received event wherever the route passes it
+    /// through.
     pub payload: Bytes,
     /// The route that made it.
     pub route: Arc<str>,
     /// The delivery guarantee asked of the broker.
     pub qos: Qos,
-    /// Whether the broker keeps it as the topic's last value.
+    /// `true` if the broker keeps it as the topic's last value.
     pub retain: bool,
-    /// How long it is worth delivering, counted from the event's time; `None` for ever.
+    /// Time for which it is worth delivering, counted from the event's time; `None` for ever.
     pub expires: Option<Duration>,
-    /// Whether a newer publication of the same route takes its place while both wait for the same topic.
+    /// `true` if a newer publication of the same route takes its place while both wait for the same
+    /// topic.
     pub conflate: bool,
     /// The order kept among the publications to its topic; `None` where the queue decides.
     pub order: Option<TopicOrder>,
     /// MQTT 5 content type, such as `application/json`.
     pub content_type: &'static str,
-    /// How the payload stands in for one that was too large: `project` or `pointer`.
+    /// Kind of replacement for a payload that was too large: `project` or `pointer`.
     pub oversize: Option<&'static str>,
-    /// What the event's envelope says, for MQTT 5 user properties.
+    /// Facts of the event's envelope, for MQTT 5 user properties.
     pub facts: Arc<EnvelopeFacts>,
 }
 
@@ -43,7 +45,7 @@ pub fn whole_seconds(waited: Duration) -> Duration {
 /// The order in which publications to one topic reach the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicOrder {
-    /// One is unacknowledged at a time: nothing overtakes what failed.
+    /// One is unacknowledged at a time: nothing overtakes a failed publication.
     Strict,
     /// Many are unacknowledged at a time, on one connection and in order: what follows a
     /// publication that failed may be out already.
@@ -94,7 +96,7 @@ impl Publication {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvelopeFacts {
     text: Box<str>,
-    /// Where each fact ends in `text`; `None` where the event does not have it.
+    /// End of each fact in `text`; `None` if the event does not have it.
     ends: [Option<u32>; FACTS.len()],
 }
 
@@ -124,13 +126,14 @@ impl EnvelopeFacts {
         }
     }
 
-    /// When the event happened, as written; not trusted to be a date.
+    /// Time of the event, as written; not trusted to be a date.
     pub fn time(&self) -> Option<&str> {
         let mut facts = self.iter();
         facts.find_map(|(name, time)| (name == "eb-time").then_some(time))
     }
 
-    /// The same facts with another trace context: that of the span below which the message's receivers stand.
+    /// The same facts with another trace context: that of the span which is the parent for the
+    /// message's receivers.
     pub fn with_traceparent(&self, traceparent: &str) -> Self {
         // The trace context comes last.
         let [id, source, detail_type, time, _] = self.ends;
@@ -181,7 +184,7 @@ pub enum Qos {
 }
 
 impl Qos {
-    /// The number that stands in packets and in the configuration: 0 or 1.
+    /// The number in packets and in the configuration: 0 or 1.
     pub const fn level(self) -> u8 {
         match self {
             Self::AtMostOnce => 0,

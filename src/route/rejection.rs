@@ -6,20 +6,21 @@ use crate::channel::topic::{TopicError, ValueError};
 /// unseen.
 pub const MAX_TOPICS: usize = 64;
 
-/// Why a route yields no topic for an event.
+/// Reason why a route yields no topic for an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{placeholder}: {problem}")]
 pub struct TargetRejection {
     /// The placeholder or target at fault, as written.
     pub placeholder: Box<str>,
-    /// What is wrong.
+    /// The fault.
     pub problem: TopicProblem,
 }
 
-/// What is wrong with a value or with the topic made of it.
+/// Fault of a value or of the topic made of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicProblem {
-    /// The event has no value for the placeholder: the place where its path ends, and what is there.
+    /// The event has no value for the placeholder: the place where its path ends, and the value
+    /// there.
     #[error("{0}")]
     Missing(String),
     /// The event has more than one value for a placeholder that takes one.
@@ -31,7 +32,7 @@ pub enum TopicProblem {
     /// The value would change the topic's shape.
     #[error("{error}: `{preview}`")]
     Value {
-        /// What is wrong with it.
+        /// The rule that the value breaks.
         error: ValueError,
         /// The beginning of the value.
         preview: Box<str>,
@@ -55,7 +56,7 @@ pub enum TopicProblem {
 }
 
 impl TopicProblem {
-    /// A word from a closed set, for metrics and dead letters.
+    /// A word from a closed set, for metrics and dead-letter messages.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Missing(_) => "template_missing",

@@ -2,8 +2,9 @@
 //!
 //! An array that `[*]` marks gives one topic for each element; elements without the field, or with
 //! `null`, give none. Placeholders under the same array take the same element; under different
-//! arrays every combination counts. What cannot become a topic is refused with a reason, never
-//! repaired; so is an array without `[*]` of which placeholders want different elements.
+//! arrays every combination counts. A value that cannot become a topic is refused with a reason,
+//! never repaired. An array without `[*]` is refused, too, if placeholders want different elements
+//! of it.
 
 use std::borrow::Cow;
 
@@ -18,11 +19,11 @@ use crate::event::envelope::Envelope;
 use crate::event::fields::FieldTrie;
 use crate::event::scanned::{ArrayBindings, CapturedFields, CapturedValue, ValueKind};
 
-/// How many values may be looked at to make one route's topics. Repeated values make no new topic, so that the cap on topics
-/// alone would not bound the work.
+/// Maximum number of values to look at to make one route's topics. Repeated values make no new
+/// topic, so that the cap on topics alone would not bound the work.
 const STEPS: u32 = 20_000;
 
-/// How much of a refused value is told: enough to recognise it, not enough to leak it.
+/// Bytes of a refused value in a message: enough to recognise it, not enough to leak it.
 const PREVIEW_BYTES: usize = 32;
 
 /// A target whose placeholders know their fields.

@@ -30,31 +30,31 @@ pub const NOT_AN_EVENT: &str = "not_an_event";
 pub struct Route {
     /// Its name, unique among routes.
     pub name: Arc<str>,
-    /// Which events it takes.
+    /// Pattern of the events that it takes.
     pub pattern: Pattern,
-    /// Where it sends them.
+    /// Targets that it sends them to.
     pub targets: Vec<TopicTarget>,
-    /// What it sends.
+    /// Payload that it sends.
     pub payload: PayloadShape,
-    /// What it sends of events that are too large.
+    /// Treatment of events that are too large.
     pub oversize: Oversize,
     /// The delivery guarantee asked of the broker.
     pub qos: Qos,
-    /// Whether the broker keeps the message as the topic's last value.
+    /// `true` if the broker keeps the message as the topic's last value.
     pub retain: bool,
-    /// How long after its event a message is worth delivering; `None` for ever.
+    /// Time after its event for which a message is worth delivering; `None` for ever.
     pub expires: Option<Duration>,
-    /// Whether only the newest message of a topic is published while several wait.
+    /// `true` if only the newest message of a topic is published while several wait.
     pub conflate: bool,
     /// The order kept among the messages of a topic; `None` where the queue decides.
     pub order: Option<TopicOrder>,
-    /// Whether events that a bus replays from an archive are pushed too.
+    /// `true` if events that a bus replays from an archive are published too.
     pub replay: bool,
-    /// What becomes of an event from which no right topic can be made.
+    /// Treatment of an event from which no right topic can be made.
     pub on_invalid_topic: OnInvalidTopic,
 }
 
-/// What becomes of an event from which a route cannot make a right topic.
+/// Treatment of an event from which a route cannot make a right topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnInvalidTopic {
     /// The route is left out for this event, which is counted and logged.
@@ -71,20 +71,22 @@ pub struct RouteTable {
     decoder: EventDecoder,
     patterns: PatternSet,
     routes: Vec<(Route, Vec<TopicRenderer>)>,
-    /// What every topic begins with: the environment and a slash, or nothing.
+    /// Beginning of every topic: the environment and a slash, or nothing.
     prefix: Box<str>,
 }
 
-/// What becomes of one event.
+/// Result of routing one event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoutingResult {
-    /// What to publish, in the order of routes and targets. Empty when no route takes the event.
+    /// Publications, in the order of routes and targets. Empty if no route takes the event.
     pub publications: Vec<Publication>,
     /// Routes that take the event but are left out, because they make no right topic of it.
     pub skipped: Vec<RouteRefusal>,
-    /// How many routes take the event but hold it back, because it is replayed from an archive.
+    /// Number of routes that take the event but hold it back, because it is replayed from an
+    /// archive.
     pub held_back: usize,
-    /// How many routes take the event but have nothing to publish of it: their lists have no elements.
+    /// Number of routes that take the event but have nothing to publish of it: their lists have no
+    /// elements.
     pub empty: usize,
 }
 
@@ -92,7 +94,7 @@ pub struct RoutingResult {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct RouteRefusal {
-    /// A word from a closed set, for metrics and dead letters.
+    /// A word from a closed set, for metrics and dead-letter messages.
     pub reason: &'static str,
     /// One line for a person, without the payload.
     pub detail: String,
@@ -165,10 +167,10 @@ impl RouteTable {
         self.decoder.envelope()
     }
 
-    /// What to publish of one body.
+    /// Returns the publications of one body.
     ///
     /// # Errors
-    /// [`RouteRefusal`] when the body is no event, or nothing of it may be published.
+    /// [`RouteRefusal`] if the body is no event, or nothing of it may be published.
     pub fn route<'m>(
         &self,
         body: &Bytes,
@@ -248,7 +250,7 @@ impl RouteTable {
         topic.split('/').next().unwrap_or(topic)
     }
 
-    /// Reads a body as the daemon would, for those who explain what it does.
+    /// Reads a body as the daemon would, for an explanation of its routing.
     ///
     /// # Errors
     /// [`RouteRefusal`] when the body is no event.
@@ -313,7 +315,8 @@ fn rejected(route: &Route, rejection: &TargetRejection) -> RouteRefusal {
     RouteRefusal::of(route, rejection.problem.reason(), rejection)
 }
 
-/// What a route sends of an event, and how it stands in for something too large.
+/// Returns the payload that a route sends of an event, and the replacement used if the payload is
+/// too large.
 fn payload(
     route: &Route,
     event: &Event<'_>,
@@ -341,7 +344,7 @@ fn payload(
     Ok((small, Some(how)))
 }
 
-/// What a client may want to know of a message without reading its payload.
+/// Facts of a message that a client may need without reading its payload.
 fn facts(event: &Event<'_>) -> EnvelopeFacts {
     let others = [
         event.source(),

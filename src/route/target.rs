@@ -1,4 +1,5 @@
-//! Where a route sends: a channel (`order:{detail.orderId}`) or a plain topic (`status/{detail.region}`).
+//! Targets of a route: a channel (`order:{detail.orderId}`) or a plain topic
+//! (`status/{detail.region}`).
 
 use std::fmt;
 
@@ -18,7 +19,7 @@ pub struct TopicTarget {
 pub enum TargetPart<'t> {
     /// This text.
     Text(&'t str),
-    /// Whatever events bring.
+    /// Text that differs from event to event.
     Gap,
 }
 

@@ -284,7 +284,7 @@ fn large() -> Bytes {
     ))
 }
 
-/// What a route with a payload shape sends of an event that is too large.
+/// Returns the payload that a route with a payload shape sends of an event that is too large.
 fn stands_in(payload: PayloadShape, oversize: Oversize) -> serde_json::Value {
     let route = Route {
         payload,

@@ -1,10 +1,10 @@
 //! The queue with the bridge's tasks: arrival, publication, scaling on backlog and age, redelivery,
-//! dead letters. It moves in steps of [`STEP_MS`].
+//! dead-letter messages. It moves in steps of [`STEP_MS`].
 //!
 //! An event is received by a task, published, and deleted. While the broker cannot be reached a
 //! task holds as many events as it has places, and hands them back after `hold`. A task that is
-//! killed leaves what it holds to the visibility time-out; what it had published and not deleted
-//! is published again. Scaling is that of `infra/cloudformation/scaling.yaml`.
+//! killed leaves the events that it holds to the visibility timeout. Events that it had published
+//! and not deleted are published again. Scaling is that of `infra/cloudformation/scaling.yaml`.
 
 use std::collections::VecDeque;
 
@@ -24,7 +24,7 @@ struct EventBatch {
     until: u32,
     receives: u8,
     count: u64,
-    /// Whether they were published before.
+    /// `true` where they were published before.
     is_duplicate: bool,
 }
 
@@ -164,7 +164,7 @@ impl BridgeQueue {
         }
     }
 
-    /// The broker is away: tasks hold what they have places for.
+    /// The broker is away: tasks hold as many events as they have places for.
     fn hold(&mut self, step: u32) {
         let longest = self.load.hold_ms / STEP_MS;
         while let Some(first) = self.held.front().copied()
@@ -206,7 +206,8 @@ impl BridgeQueue {
         }
         let mut published = 0;
         while room > 0 {
-            // What tasks held while the broker was away goes first: they have it already.
+            // Events that tasks held while the broker was away go first: the tasks have them
+            // already.
             let from_tasks = self.held.pop_front();
             let is_held = from_tasks.is_some();
             let Some(mut batch) = from_tasks.or_else(|| self.visible.pop_front()) else {
@@ -303,7 +304,7 @@ impl BridgeQueue {
         }
         if wanted < asked {
             let since = *self.small_since.get_or_insert(step);
-            // A task that is taken away drains: it hands back what it has not begun.
+            // A task that is taken away drains: it hands back events that it has not begun.
             if (step - since) * STEP_MS >= self.load.scale_in_after_ms {
                 self.running = self.running.min(wanted.max(self.load.tasks));
                 self.starting.clear();

@@ -6,12 +6,12 @@ use super::scenario::{Disturbance, DisturbanceKind, RecoveryScenario};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TimelinePoint {
     pub(crate) at_ms: u32,
-    /// Which disturbance, by its place in the scenario.
+    /// Index of the disturbance in the scenario.
     pub(crate) disturbance: usize,
     pub(crate) edge: TimelineEdge,
 }
 
-/// What happens there.
+/// The event at a point of the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TimelineEdge {
     /// It ends.

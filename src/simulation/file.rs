@@ -13,7 +13,7 @@ use crate::config::fault::Fault;
 const MOST_MS: u32 = 7 * 86_400_000;
 
 /// Messages a second that IoT Core takes for a connection (AWS General Reference, "AWS IoT Core
-/// endpoints and quotas"); what exceeds them is discarded, which the model does not do.
+/// endpoints and quotas"); messages beyond them are discarded, which the model does not do.
 const MESSAGES_PER_CONNECTION: u64 = 100;
 
 /// Reads a scenario. Each of `settings` is `path=value`, as in

@@ -22,7 +22,7 @@ pub(crate) struct FunctionPool {
     at_ms: u32,
     /// The most calls at a time so far.
     pub(crate) peak: u32,
-    /// Whether it does not answer at present.
+    /// `true` while it does not answer.
     pub(crate) is_out: bool,
 }
 

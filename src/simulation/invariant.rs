@@ -1,4 +1,5 @@
-//! The checks of every run. A violation is a defect of the model, and its figures are worth nothing.
+//! The checks of every run. A violation is a defect of the model, and its figures are worth
+//! nothing.
 
 use super::engine::SimulationRun;
 

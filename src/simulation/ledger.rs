@@ -3,7 +3,7 @@
 //! A table says how many messages were addressed to a client up to each step; a client's part of an
 //! interval is a difference of two whole numbers, with a phase of its own in place of chance. The
 //! parts of adjacent intervals add up exactly, so that an interval which is forgotten or counted
-//! twice shows as a difference between what was addressed and what has a fate
+//! twice shows as a difference between the messages addressed and those that have a fate
 //! ([`super::invariant`]). Other tables say in the same way which part of a step was stored, was
 //! lost to the outbound quota, and how many stored messages a session has given.
 

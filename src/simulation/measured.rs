@@ -17,7 +17,7 @@ const MOST_POINTS: usize = 100_000;
 pub struct MeasuredCurve {
     /// Its name in the report.
     pub name: String,
-    /// How many clients were cut off.
+    /// Number of clients that were cut off.
     pub clients: u64,
     /// Milliseconds since the broker could be reached again, and clients that were live again.
     pub live: Vec<(u32, u64)>,
@@ -32,7 +32,7 @@ pub struct CurveDifference {
     pub measured_ms: Option<u32>,
     /// By the model.
     pub model_ms: Option<u32>,
-    /// How much longer the model takes, in per cent of what was measured.
+    /// Extra time of the model, in per cent of the measured time.
     pub difference_percent: Option<f64>,
 }
 

@@ -9,9 +9,9 @@ use super::scenario::RecoveryScenario;
 pub struct SimulationOutcome {
     /// The question.
     pub scenario: RecoveryScenario,
-    /// When the run ended, in milliseconds.
+    /// End of the run, in milliseconds.
     pub ended_ms: u32,
-    /// Whether everything had settled by then.
+    /// `true` where everything had settled by then.
     pub is_settled: bool,
     /// Recovery from each disturbance that cut connections.
     pub waves: Vec<RecoveryWave>,
@@ -40,9 +40,9 @@ pub struct RecoveryWave {
     pub name: String,
     /// Its kind.
     pub kind: &'static str,
-    /// When it began, in milliseconds.
+    /// Begin of the disturbance, in milliseconds.
     pub began_ms: u32,
-    /// When its cause was over.
+    /// End of its cause, in milliseconds.
     pub reachable_ms: u32,
     /// Clients that it cut off, and that no later disturbance cut off before they were live.
     pub affected: u64,
@@ -128,11 +128,11 @@ impl MessageTotals {
 pub struct LossCount {
     /// The cause.
     pub cause: LossCause,
-    /// How many.
+    /// Number of messages.
     pub count: u64,
 }
 
-/// Why a message does not reach a subscriber.
+/// Reason why a message does not reach a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossCause {
@@ -189,7 +189,7 @@ pub struct QueueTotals {
     pub arrived: u64,
     /// Published.
     pub published: u64,
-    /// Dead letters.
+    /// Dead-letter messages.
     pub dead_lettered: u64,
     /// Waiting at the end.
     pub waiting: u64,

@@ -114,7 +114,7 @@ impl ClientPopulation {
         self.state[at] = self.state[at] & 0x0f | failures.min(15) << FAILURES_SHIFT;
     }
 
-    /// It hears all its channels. Returns the wave that it recovers from.
+    /// The client receives from all its channels. Returns the wave that it recovers from.
     pub(crate) fn live(&mut self, client: u32, step: u32) -> u8 {
         if self.state(client) != ClientState::Connected {
             self.early_live += 1;

@@ -13,7 +13,7 @@ pub(crate) struct RateQuota {
     /// Bucket: thousandths that are left, and the time for which that is right.
     left: u64,
     at_ms: u32,
-    /// Window: begin of the second, and what was counted in it.
+    /// Window: begin of the second, and the count in it.
     since_ms: Option<u32>,
     counted: u32,
 }

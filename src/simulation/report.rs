@@ -10,7 +10,7 @@ mod text;
 use super::measured::{CurveDifference, MeasuredCurve};
 use super::outcome::SimulationOutcome;
 
-/// One run, and what it differs in from the scenario as written.
+/// One run, and its differences from the scenario as written.
 #[derive(Clone, Debug)]
 pub struct NamedRun {
     /// The settings of a variant; `as written` for the scenario itself.

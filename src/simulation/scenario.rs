@@ -1,5 +1,5 @@
-//! The question of a simulation: clients, quotas, the parts of the platform, and what happens to
-//! them. All times are milliseconds.
+//! The question of a simulation: clients, quotas, the parts of the platform, and their
+//! disturbances. All times are milliseconds.
 
 use serde::Serialize;
 
@@ -31,14 +31,14 @@ pub struct RecoveryScenario {
     pub bridge: Option<BridgeModel>,
     /// The gateway, where some clients poll.
     pub gateway: Option<GatewayLoad>,
-    /// What happens, in order of time.
+    /// The disturbances, in order of time.
     pub disturbances: Vec<Disturbance>,
 }
 
 /// The clients, and the way in which each connects again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientFleet {
-    /// How many.
+    /// Number of clients.
     pub count: u32,
     /// Channels that each subscribes to.
     pub channels: u8,
@@ -111,11 +111,11 @@ pub struct AccountQuotas {
     pub stored_rate: u32,
     /// The most messages that a session stores.
     pub stored_per_session: u16,
-    /// How rates are counted.
+    /// The way in which rates are counted.
     pub counting: QuotaCounting,
 }
 
-/// How a rate is counted.
+/// The way in which a rate is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QuotaCounting {
@@ -144,7 +144,7 @@ pub struct AuthorizerLoad {
     pub cold_start_ms: u32,
     /// The time after which IoT Core gives a call up.
     pub timeout_ms: u32,
-    /// Whether it is asked before the CONNECT quota is.
+    /// `true` where it is asked before the CONNECT quota is.
     pub before_quota: bool,
 }
 
@@ -179,7 +179,7 @@ pub struct BridgeModel {
     pub hold_ms: u32,
     /// Visibility time-out of the queue.
     pub visibility_ms: u32,
-    /// Receives before an event is a dead letter.
+    /// Receives after which an event becomes a dead-letter message.
     pub max_receives: u8,
     /// The time between an event's publication and its deletion from the queue.
     pub settle_ms: u32,
@@ -201,14 +201,14 @@ pub struct GatewayLoad {
 pub struct Disturbance {
     /// Its name in reports.
     pub name: String,
-    /// When it begins.
+    /// Begin of the disturbance.
     pub at_ms: u32,
-    /// What it is.
+    /// Kind of the disturbance.
     #[serde(flatten)]
     pub kind: DisturbanceKind,
 }
 
-/// What happens.
+/// Kind of a disturbance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum DisturbanceKind {
@@ -218,11 +218,11 @@ pub enum DisturbanceKind {
         for_ms: u32,
         /// By so many of the clients.
         percent: u8,
-        /// How an attempt fails.
+        /// Failure of an attempt.
         fails: AttemptFailure,
-        /// Whether sessions outlive it.
+        /// `true` where sessions outlive it.
         keeps_sessions: bool,
-        /// Whether the bridge cannot reach it either.
+        /// `true` where the bridge cannot reach it either.
         cuts_bridge: bool,
     },
     /// Connections are cut; the broker can be reached.
@@ -254,7 +254,7 @@ pub enum DisturbanceKind {
     },
 }
 
-/// How an attempt to reach a broker that is not there fails.
+/// Failure of an attempt to reach a broker that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AttemptFailure {

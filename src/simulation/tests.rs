@@ -88,7 +88,7 @@ fn a_refused_channel_of_the_module_stays_refused() {
     assert!(outcome.clients.partly > 10_000, "{:?}", outcome.clients);
     assert_eq!(outcome.waves[0].until_live[3], None);
     assert!(outcome.is_settled);
-    // With its session a client hears its channels whatever SUBACK says.
+    // With its session a client receives from its channels whatever SUBACK says.
     let kept = run(&["clients.session_expiry=1h", "limits.subscribe_quota=450"]);
     assert_eq!(kept.clients.live, 30_000);
     assert!(kept.clients.shown_refused > 1_000, "{:?}", kept.clients);

@@ -2,9 +2,9 @@
 //!
 //! A client has one event that waits, so that an event can be everything that an attempt which is
 //! refused needs: it is read and written in sequence, and no other memory is touched. A heap would
-//! compare ten million events at random places. Events go to a period of half a second first, and to
-//! a tick once their period begins: some sixty periods and 128 ticks are written at a time, which
-//! the caches and the TLB hold, where thousands of ticks would miss at each write.
+//! compare ten million events at random places. Events go to a period of half a second first, and
+//! to a tick once their period begins: some sixty periods and 128 ticks are written at a time,
+//! which the caches and the TLB hold, where thousands of ticks would miss at each write.
 
 use std::collections::BTreeMap;
 
@@ -23,15 +23,16 @@ const SPARE: usize = 256;
 /// The next step of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientEvent {
-    /// Which client.
+    /// Number of the client.
     pub(crate) client: u32,
-    /// What it does.
+    /// The client's next action.
     pub(crate) phase: ClientPhase,
     /// Failures so far, for its next delay.
     pub(crate) failures: u8,
     /// Filters that it is still to ask for in this pass.
     pub(crate) filters: u8,
-    /// The client's turn when the event was made: after a loss, what was under way counts no more.
+    /// The client's turn when the event was made: after a loss, steps that were under way count no
+    /// more.
     pub(crate) turn: u8,
 }
 
@@ -93,7 +94,7 @@ impl EventWheel {
         }
     }
 
-    /// How many events wait.
+    /// Number of events that wait.
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting
     }
@@ -218,7 +219,7 @@ mod tests {
             seen.extend(bucket.iter().map(|event| (event.client, tick)));
             wheel.give_back(bucket);
             if tick == 10 {
-                // What is due already comes next.
+                // An event that is due already comes next.
                 wheel.push(0, event(99));
             }
         }

@@ -16,7 +16,7 @@ use super::metrics::{Labels, Measured, Metrics, Value};
 /// The label, and the dimension, of a route.
 const ROUTE: &str = "route";
 
-/// The lines of one process: what happened since the lines before.
+/// The lines of one process: the changes since the lines before.
 #[derive(Debug)]
 pub struct Embedded {
     namespace: String,
@@ -214,7 +214,7 @@ mod tests {
             (&json!(5), &json!(3))
         );
         check(&lines[1], &json!([["route"]]));
-        // What did not change has no line, and no metric that is billed.
+        // A counter without a change has no line, and no metric that is billed.
         assert_eq!(lines[1]["route"], "orders");
         assert_eq!(lines[1]["dead_lettered"], 2);
         assert!(lines[1]["published"].is_null());

@@ -13,7 +13,7 @@ use super::classic;
 use super::instrument::BOUNDS;
 use super::metrics::{Measured, Metrics, Value};
 
-/// What names begin with.
+/// Prefix of the names.
 pub const PREFIX: &str = "eventcast";
 
 /// A text format that Prometheus and others read.
@@ -27,7 +27,7 @@ pub enum Format {
 
 impl Format {
     /// The format that a request's `Accept` prefers (RFC 9110, section 12.5.1). OpenMetrics has to
-    /// be named; whoever takes anything, or names nothing known, gets the classic format.
+    /// be named; a client that takes anything, or names nothing known, gets the classic format.
     pub fn preferred(accept: &str) -> Self {
         let (mut classic, mut open_metrics) = (0.0_f32, 0.0_f32);
         for range in accept.split(',') {
@@ -69,7 +69,7 @@ impl Format {
     /// Writes all metrics.
     ///
     /// # Errors
-    /// Never for a string; what writes them has an error type.
+    /// Never for a string; the writer of the format has an error type.
     pub fn render(self, metrics: &Metrics) -> Result<String, fmt::Error> {
         self.write(metrics.all())
     }
@@ -77,7 +77,7 @@ impl Format {
     /// Writes metrics of another table.
     ///
     /// # Errors
-    /// Never for a string; what writes them has an error type.
+    /// Never for a string; the writer of the format has an error type.
     pub fn write(self, all: Vec<Measured>) -> Result<String, fmt::Error> {
         match self {
             Self::Classic => classic::write(all),

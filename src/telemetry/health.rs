@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can work.
+//! Health of the process: liveness and readiness.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -25,7 +25,7 @@ pub struct Health {
     queue_answered: AtomicU64,
     /// The number of connections to the broker that are up, once there may be any.
     connections: OnceLock<watch::Receiver<usize>>,
-    /// Why the work has not begun yet, as far as that is known.
+    /// Reason why the work has not begun yet, as far as that is known.
     start_failure: Mutex<Option<String>>,
     shutdown: Shutdown,
 }
@@ -72,14 +72,14 @@ impl Health {
         self.connections.get().map_or(0, |up| *up.borrow())
     }
 
-    /// Why the process should be ended, if it should: it hangs. AWS has no part in this, and a
-    /// process that waits for its queue or broker does not hang.
+    /// Reason why the process should be ended, if it should: it hangs. AWS has no part in this, and
+    /// a process that waits for its queue or broker does not hang.
     pub fn hangs(&self) -> Option<String> {
         let still = self.age(&self.turned)?;
         (still > LIVE).then(|| format!("the loop has not turned for {}s", still.as_secs()))
     }
 
-    /// What keeps the process from working, in words; empty when it is ready.
+    /// Obstacles that keep the process from working, in words; empty when it is ready.
     pub fn lacks(&self) -> Vec<String> {
         let draining = self.shutdown.is_draining();
         let draining = draining.then(|| "the process is draining".to_owned());

@@ -1,4 +1,4 @@
-//! What operators ask over HTTP: `/livez`, `/readyz`, `/metrics`.
+//! Endpoints for operators over HTTP: `/livez`, `/readyz`, `/metrics`.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use super::health::Health;
 use super::metrics::Metrics;
 use crate::http_server::{self, HttpLimits};
 
-/// What the answers are made of.
+/// Sources of the answers.
 #[derive(Clone)]
 pub struct Vitals {
-    /// What is measured.
+    /// The measurements.
     pub metrics: Arc<Metrics>,
     /// The signs of life.
     pub health: Arc<Health>,
@@ -27,7 +27,7 @@ pub struct Vitals {
 /// Answers for ever, within [`HttpLimits::PROBES`].
 ///
 /// # Errors
-/// When the socket fails.
+/// The socket's error, where it fails.
 pub async fn serve(listener: TcpListener, vitals: Vitals) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(live))

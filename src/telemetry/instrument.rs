@@ -1,4 +1,4 @@
-//! What numbers are kept in: counters, gauges and histograms, each shared by many threads.
+//! Instruments for numbers: counters, gauges and histograms, each shared by many threads.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -78,7 +78,7 @@ impl Gauge {
         self.0.fetch_add(by, Ordering::Relaxed);
     }
 
-    /// What it is now.
+    /// Current value.
     pub fn get(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -89,7 +89,7 @@ pub const BOUNDS: [f64; 15] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
-/// How times are spread.
+/// Distribution of times.
 #[derive(Debug, Default)]
 pub struct Histogram {
     buckets: [AtomicU64; BOUNDS.len() + 1],
@@ -108,7 +108,7 @@ impl Histogram {
         self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
     }
 
-    /// What was noted so far.
+    /// State at this moment.
     pub fn get(&self) -> Spread {
         Spread {
             counts: self
@@ -123,19 +123,19 @@ impl Histogram {
 /// A histogram at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spread {
-    /// How many fell into each bucket.
+    /// Number of times in each bucket.
     pub counts: [u64; BOUNDS.len() + 1],
     /// The sum of all, in seconds.
     pub seconds: f64,
 }
 
 impl Spread {
-    /// How many there are.
+    /// Number of times in all buckets.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// What came since an earlier moment.
+    /// Increase since an earlier moment.
     pub fn since(&self, earlier: &Self) -> Self {
         let mut counts = self.counts;
         for (count, before) in counts.iter_mut().zip(earlier.counts) {

@@ -14,10 +14,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, filter, fmt, registry};
 
-/// The target of our own lines, and what those of our modules begin with.
+/// The target of our own lines, and the prefix of those of our modules.
 const OWN_TARGET: &str = "eventcast";
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For people.
@@ -30,7 +30,7 @@ pub enum Format {
 /// `info,eventcast::mqtt=debug`.
 ///
 /// # Errors
-/// One line that says what is wrong with the filter, or that logging was started before.
+/// One line that names the fault of the filter, or says that logging was started before.
 pub fn start(format: Format, filter: &str) -> Result<(), String> {
     subscriber(format, filter, io::stderr().is_terminal(), io::stderr)?
         .try_init()
@@ -59,7 +59,7 @@ where
     ))
 }
 
-/// Whether a line or a span may be written at all.
+/// Returns `true` where a line or a span may be written at all.
 fn without_payloads(metadata: &Metadata<'_>) -> bool {
     let rest = metadata.target().strip_prefix(OWN_TARGET);
     let own = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));

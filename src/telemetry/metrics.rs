@@ -31,11 +31,11 @@ pub enum Value {
 pub struct Measured {
     /// The name in the table.
     pub name: &'static str,
-    /// What it means.
+    /// Meaning of the metric.
     pub about: &'static str,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// What it is now.
+    /// Current value.
     pub value: Value,
 }
 
@@ -44,13 +44,13 @@ macro_rules! metrics {
         Routes { $($by_route:ident: $about_route:literal,)* }
         $($kind:ident($value:ident, $labels:expr) { $($name:ident: $about:literal,)* })*
     ) => {
-        /// What is measured of one route.
+        /// Counters of one route.
         #[derive(Debug, Default)]
         pub struct RouteCounters {
             $(#[doc = $about_route] pub $by_route: Counter,)*
         }
 
-        /// What the daemon measures.
+        /// Measurements of the daemon.
         #[derive(Debug, Default)]
         pub struct Metrics {
             routes: Mutex<BTreeMap<Arc<str>, Arc<RouteCounters>>>,
@@ -152,8 +152,8 @@ fn by_word(label: &'static str, counter: &ReasonCounter) -> Value {
 }
 
 impl Metrics {
-    /// The counters of one route, which exist from the first call on. Whoever counts often keeps
-    /// them.
+    /// The counters of one route, which exist from the first call on. A caller that counts often
+    /// keeps them.
     pub fn route(&self, name: &Arc<str>) -> Arc<RouteCounters> {
         Arc::clone(self.routes().entry(Arc::clone(name)).or_default())
     }
@@ -189,7 +189,7 @@ impl Metrics {
 }
 
 impl Value {
-    /// The sum that a counter has reached; `None` of what is no counter.
+    /// The sum that a counter has reached; `None` for other kinds.
     pub fn count(&self) -> Option<u64> {
         match self {
             Self::Count(count) => Some(*count),

@@ -1,4 +1,4 @@
-//! What the process tells of itself: logs, metrics, health, traces. Never a payload, a receipt or a token.
+//! Output about the process: logs, metrics, health, traces. Never a payload, a receipt or a token.
 
 mod build_info;
 mod classic;

@@ -1,12 +1,13 @@
-//! Traces: the words in which the daemon tells of its spans, and the seam to whoever records them.
+//! Traces: the terms in which the daemon describes its spans, and the port to their recorder.
 //!
-//! Without a recorder nothing is made: a [`Span`] is then two empty words, and every call on it returns at once. What is worth a
-//! span, and what is said of it, is decided by whoever works; how spans are sampled, kept and sent is the recorder's.
+//! Without a recorder nothing is made: a [`Span`] is then two empty words, and every call on it
+//! returns at once. The caller decides on its spans and their attributes; the recorder decides how
+//! spans are sampled, kept and sent.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Who records spans.
+/// Recorder of spans.
 pub trait Recorder: Send + Sync {
     /// Begins a span; `None` when it is not sampled.
     fn begin(&self, beginning: &Beginning<'_>) -> Option<Box<dyn Recording>>;
@@ -27,21 +28,21 @@ pub trait Recording: Send + Sync {
 /// A span at its beginning.
 #[derive(Debug)]
 pub struct Beginning<'b> {
-    /// What was done to what: the name that spans of one kind share.
+    /// Operation and its object: the name that spans of one kind share.
     pub name: &'b str,
-    /// On which side of a message it stands.
+    /// Side of a message that it is on.
     pub kind: Kind,
-    /// When it began.
+    /// Time at which it began.
     pub since: SystemTime,
     /// The `traceparent` of the span that it hangs below; without one it begins a trace of its own.
     pub parent: Option<&'b str>,
     /// The `traceparent` of other spans that it has to do with.
     pub links: &'b [&'b str],
-    /// What a sampler may want to know.
+    /// Attributes that a sampler may want to know.
     pub facts: &'b [(&'static str, Value<'b>)],
 }
 
-/// On which side of a message a span stands.
+/// Side of a message that a span is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// It takes a message, whose sender's span is its parent.
@@ -50,7 +51,7 @@ pub enum Kind {
     Producer,
 }
 
-/// What is said of a span under one key.
+/// Value of a span's attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'v> {
     /// A word or a name.
@@ -79,7 +80,7 @@ impl From<u32> for Value<'_> {
     }
 }
 
-/// Where spans begin. Off, unless there is a recorder.
+/// Source of spans. Off, unless there is a recorder.
 #[derive(Clone, Default)]
 pub struct Traces(Option<Arc<dyn Recorder>>);
 
@@ -89,7 +90,7 @@ impl Traces {
         Self(Some(recorder))
     }
 
-    /// Whether anybody records them.
+    /// Returns `true` where a recorder exists.
     pub fn are_on(&self) -> bool {
         self.0.is_some()
     }

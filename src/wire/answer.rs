@@ -28,7 +28,7 @@ pub enum Answer<'a> {
         id: u16,
         /// A reason code for each filter, in the order of the request.
         reasons: &'a [u8],
-        /// Why, in the broker's words.
+        /// Reason string, in the broker's words.
         why: Option<&'a str>,
     },
     /// PINGRESP.
@@ -37,7 +37,7 @@ pub enum Answer<'a> {
     Disconnected {
         /// The reason code.
         reason: u8,
-        /// Why, in the broker's words.
+        /// Reason string, in the broker's words.
         why: Option<&'a str>,
     },
 }
@@ -49,18 +49,18 @@ pub struct Connected<'a> {
     pub reason: u8,
     /// `true` where an earlier session goes on.
     pub session_present: bool,
-    /// Time that the session is kept, in seconds, where it is not what was asked for.
+    /// Session expiry interval, in seconds, where it is not as requested.
     pub session_expiry: Option<u32>,
-    /// The keep-alive to use, in seconds, where it is not what was asked for.
+    /// The keep-alive to use, in seconds, where it is not as requested.
     pub keep_alive: Option<u16>,
-    /// Why, in the broker's words.
+    /// Reason string, in the broker's words.
     pub why: Option<&'a str>,
 }
 
 /// Reads one packet's body, by the first byte of the packet.
 ///
 /// # Errors
-/// Which rule it breaks.
+/// The rule that the packet breaks.
 pub fn answer(header: u8, body: &[u8]) -> Result<Answer<'_>, ProtocolError> {
     let (kind, flags) = (header >> 4, header & 0x0F);
     let mut rest = PacketReader(body);

@@ -8,15 +8,15 @@ use super::{ProtocolError, ProtocolVersion, ReasonCode};
 /// CONNECT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectPacket<'a> {
-    /// What it speaks.
+    /// Protocol version.
     pub level: ProtocolVersion,
-    /// Whether a session that exists is forgotten (clean session, clean start).
+    /// Indicates that an existing session is discarded (clean session, clean start).
     pub clean: bool,
     /// In seconds; 0 for none.
     pub keep_alive: u16,
     /// May be empty.
     pub client_id: &'a str,
-    /// What is published when the client is lost.
+    /// Message to publish when the client is lost.
     pub will: Option<ConnectWill<'a>>,
     /// The user name.
     pub user_name: Option<&'a str>,
@@ -24,30 +24,30 @@ pub struct ConnectPacket<'a> {
     pub password: Option<&'a [u8]>,
     /// In seconds; `None` where it is not said.
     pub session_expiry: Option<u32>,
-    /// How many messages of QoS 1 the client takes at once.
+    /// The most messages of QoS 1 that the client takes at once.
     pub receive_maximum: u16,
     /// The largest packet that the client takes.
     pub packet_bytes: Option<u32>,
-    /// How many topic aliases the client takes.
+    /// The most topic aliases that the client takes.
     pub topic_aliases: u16,
-    /// Whether the client wants reasons in words everywhere.
+    /// Request Problem Information: the client wants reasons in words everywhere.
     pub problems: bool,
-    /// Whether the client asks for extended authentication.
+    /// Indicates that the client asks for extended authentication.
     pub extended: bool,
 }
 
-/// What is published when a client is lost.
+/// Message to publish when a client is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectWill<'a> {
-    /// Where.
+    /// Topic of the message.
     pub topic: &'a str,
-    /// What.
+    /// Payload of the message.
     pub payload: &'a [u8],
     /// 0, 1 or 2.
     pub qos: u8,
-    /// Whether it is retained.
+    /// Retain flag.
     pub retain: bool,
-    /// How long after the loss, in seconds.
+    /// Delay after the loss, in seconds.
     pub delay: u32,
     /// The message's own properties.
     pub properties: MessageProperties<'a>,

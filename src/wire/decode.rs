@@ -1,6 +1,6 @@
 //! The packets that a client sends.
 //!
-//! They borrow from the bytes that have arrived. What a policy or a quota has to say of a packet is not decided here.
+//! They borrow from the bytes that have arrived. Policies and quotas are not applied here.
 
 use smallvec::SmallVec;
 
@@ -12,33 +12,33 @@ use super::{ProtocolError, ProtocolVersion, kind};
 /// A packet from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientPacket<'a> {
-    /// It wants to speak.
+    /// CONNECT.
     Connect(Box<ConnectPacket<'a>>),
-    /// A message.
+    /// PUBLISH.
     Publish(PublishPacket<'a>),
-    /// It has a message that was sent with QoS 1.
+    /// PUBACK: the client has a message that was sent with QoS 1.
     PubAck {
         /// The packet identifier.
         id: u16,
         /// MQTT 5's reason code; 0 for older clients.
         reason: u8,
     },
-    /// It wants messages.
+    /// SUBSCRIBE.
     Subscribe(SubscribePacket<'a>),
-    /// It wants no more of them.
+    /// UNSUBSCRIBE.
     Unsubscribe {
         /// The packet identifier.
         id: u16,
         /// The filters as sent.
         filters: Vec<&'a str>,
     },
-    /// It lives.
+    /// PINGREQ.
     Ping,
-    /// It leaves.
+    /// DISCONNECT.
     Disconnect {
         /// MQTT 5's reason code; 0 for older clients.
         reason: u8,
-        /// How long its session is to be kept, in seconds, where it has changed its mind.
+        /// New session expiry interval, in seconds, where the client changes it.
         session_expiry: Option<u32>,
     },
 }
@@ -46,26 +46,26 @@ pub enum ClientPacket<'a> {
 /// The properties of a message that concern the broker, and all of them as they were sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessageProperties<'a> {
-    /// How long it is worth delivering, in seconds.
+    /// Message expiry interval, in seconds.
     pub expiry: Option<u32>,
     /// The topic's alias.
     pub alias: Option<u16>,
-    /// Whether the payload is said to be UTF-8.
+    /// Payload format indicator: the sender declares the payload to be UTF-8.
     pub is_text: bool,
     /// Bytes of all user properties, names and values.
     pub user_bytes: usize,
     /// Bytes of the correlation data.
     pub correlation_bytes: usize,
-    /// What kind of content it is.
+    /// Content type.
     pub content_type: Option<&'a str>,
-    /// Where an answer is wanted.
+    /// Topic for a response.
     pub response_topic: Option<&'a str>,
     /// The block as sent.
     pub block: &'a [u8],
 }
 
 impl MessageProperties<'_> {
-    /// What goes on to subscribers: all but what the broker writes itself.
+    /// Properties for subscribers: all but those that the broker writes itself.
     pub fn forwarded(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.block.len());
         for property in properties(self.block).map_while(Result::ok) {
@@ -84,15 +84,15 @@ impl MessageProperties<'_> {
 /// PUBLISH.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishPacket<'a> {
-    /// Where; empty where an alias stands for it.
+    /// Topic; empty where the alias replaces it.
     pub topic: &'a str,
     /// 0, 1 or 2.
     pub qos: u8,
-    /// Whether it is kept for later subscribers.
+    /// Retain flag: the message is kept for later subscribers.
     pub retain: bool,
     /// The packet identifier; 0 with QoS 0.
     pub id: u16,
-    /// What.
+    /// Payload.
     pub payload: &'a [u8],
     /// Its properties.
     pub properties: MessageProperties<'a>,
@@ -105,7 +105,7 @@ pub struct SubscribePacket<'a> {
     pub id: u16,
     /// The subscription identifier.
     pub subscription_id: Option<u32>,
-    /// What is asked for.
+    /// Requested filters.
     pub wishes: SmallVec<[SubscribeFilter<'a>; 8]>,
 }
 
@@ -116,18 +116,18 @@ pub struct SubscribeFilter<'a> {
     pub filter: &'a str,
     /// 0, 1 or 2.
     pub qos: u8,
-    /// Whether the client's own messages are left out.
+    /// Indicates that the client's own messages are left out.
     pub no_local: bool,
-    /// Whether messages keep their retain flag.
+    /// Indicates that messages keep their retain flag.
     pub retain_as_published: bool,
-    /// When retained messages are sent: 0 always, 1 to a new subscription, 2 never.
+    /// Sending of retained messages: 0 always, 1 to a new subscription, 2 never.
     pub retain_handling: u8,
 }
 
 /// Reads one packet's body, by the first byte of the packet.
 ///
 /// # Errors
-/// Which rule it breaks.
+/// The rule that the packet breaks.
 pub fn decode(
     level: ProtocolVersion,
     header: u8,

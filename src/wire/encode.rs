@@ -5,28 +5,28 @@ use bytes::{BufMut, BytesMut};
 use super::property::id;
 use super::{ProtocolVersion, ReasonCode, kind};
 
-/// What CONNACK tells an MQTT 5 client of the broker (section 3.2.2.3).
+/// Properties of CONNACK, which an MQTT 5 client receives (section 3.2.2.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnackProperties<'a> {
-    /// How long the session is kept, in seconds, where it is not what was asked for.
+    /// Session expiry interval, in seconds, where it is not as requested.
     pub session_expiry: Option<u32>,
-    /// How many messages of QoS 1 the broker takes at once.
+    /// The most messages of QoS 1 that the broker takes at once.
     pub receive_maximum: Option<u16>,
     /// The largest packet that the broker takes.
     pub packet_bytes: Option<u32>,
     /// The client's id, where it had none.
     pub client_id: Option<&'a str>,
-    /// How many topic aliases the broker takes.
+    /// The most topic aliases that the broker takes.
     pub topic_aliases: u16,
-    /// The keep-alive to use, in seconds, where it is not what was asked for.
+    /// The keep-alive to use, in seconds, where it is not as requested.
     pub keep_alive: Option<u16>,
-    /// Whether subscriptions may have identifiers.
+    /// Indicates that subscriptions may have identifiers.
     pub subscription_ids: bool,
-    /// Why not, in words.
+    /// Reason string of a refusal.
     pub why: Option<&'a str>,
 }
 
-/// CONNACK with a yes.
+/// CONNACK that accepts the connection.
 pub fn connected(
     out: &mut BytesMut,
     level: ProtocolVersion,
@@ -36,7 +36,7 @@ pub fn connected(
     connack(out, level, session_present, ReasonCode::Success, granted);
 }
 
-/// CONNACK with a no, and why.
+/// CONNACK that refuses the connection, with the reason.
 pub fn refused(out: &mut BytesMut, level: ProtocolVersion, reason: ReasonCode, why: Option<&str>) {
     let granted = ConnackProperties {
         why,
@@ -95,7 +95,7 @@ fn connack(
     properties(out, &block);
 }
 
-/// What MQTT 3.1.1 has for a reason (section 3.2.2.3 of that version).
+/// Return code of MQTT 3.1.1 for a reason (section 3.2.2.3 of that version).
 fn return_code(reason: ReasonCode) -> u8 {
     match reason {
         ReasonCode::Success => 0,
@@ -141,7 +141,7 @@ pub fn subscribed(
     answer(out, level, kind::SUBACK, id, answers, why);
 }
 
-/// UNSUBACK; an answer for each filter, which only MQTT 5 is told.
+/// UNSUBACK; an answer for each filter, which only an MQTT 5 client receives.
 pub fn unsubscribed(out: &mut BytesMut, level: ProtocolVersion, id: u16, answers: &[ReasonCode]) {
     if level.is_v5() {
         answer(out, level, kind::UNSUBACK, id, answers, None);
@@ -208,17 +208,17 @@ pub fn disconnected(out: &mut BytesMut, reason: ReasonCode, why: Option<&str>) {
 /// IoT Core gives it another identifier and no mark (developer guide, "MQTT").
 #[derive(Clone, Copy, Debug)]
 pub struct SubscriberPublish<'a> {
-    /// Where; empty where the alias is known.
+    /// Topic; empty where the alias is known.
     pub topic: &'a str,
     /// 0 or 1.
     pub qos: u8,
-    /// Whether it is a retained message.
+    /// Retain flag: it is a retained message.
     pub retain: bool,
-    /// Whether its client was sent it before.
+    /// DUP flag: it was sent to its client before.
     pub again: bool,
     /// The packet identifier; for QoS 1.
     pub id: u16,
-    /// How long it is still worth delivering, in seconds.
+    /// Rest of the message expiry interval, in seconds.
     pub expiry: Option<u32>,
     /// The topic's alias.
     pub alias: Option<u16>,
@@ -249,7 +249,7 @@ impl SubscriberPublish<'_> {
         2 + self.topic.len() + id + block + self.payload_bytes
     }
 
-    /// How large the whole packet is.
+    /// Size of the whole packet.
     pub fn bytes(&self, level: ProtocolVersion) -> usize {
         let body = self.body_bytes(level);
         1 + variable_bytes(body) + body
@@ -332,7 +332,7 @@ fn text(block: &mut Vec<u8>, id: u8, value: &str) {
     block.put_slice(value.as_bytes());
 }
 
-/// The length that stands before a text. Topics came with such a length.
+/// The length that precedes a text. Topics came with such a length.
 fn length(value: &str) -> u16 {
     u16::try_from(value.len()).unwrap_or(u16::MAX)
 }

@@ -2,13 +2,15 @@
 //! broker sends are written ([`encode`]). For a client of MQTT 5: packets that a broker sends are
 //! read ([`answer`]), those that a client sends are written ([`request`]).
 //!
-//! Pure and strict: what breaks a rule of the specification is a [`ProtocolError`] with the reason code that MQTT 5 has for it. Nothing is
-//! allocated by what a length claims, only by what has arrived. MQTT 3.1 (level 3, which AWS Amplify speaks), MQTT 3.1.1 (OASIS
-//! standard of 2014) and MQTT 5.0 (OASIS standard of 2019). What only a QoS 2 exchange or extended authentication needs is not
-//! known here, since IoT Core has neither.
+//! Pure and strict: a packet that breaks a rule of the specification is a [`ProtocolError`] with
+//! the reason code that MQTT 5 has for it. Nothing is allocated by what a length claims, only by
+//! what has arrived. MQTT 3.1 (level 3, which AWS Amplify speaks), MQTT 3.1.1 (OASIS standard of
+//! 2014) and MQTT 5.0 (OASIS standard of 2019). Parts that only a QoS 2 exchange or extended
+//! authentication needs are not known here, since IoT Core has neither.
 //!
-//! Why our own: the client library's codecs are one per version, know no level 3, and turn each packet into owned text; here a
-//! packet is read where it lies and a publication is written once for many.
+//! Reason for our own codec: the client library's codecs are one per version, know no level 3, and
+//! turn each packet into owned text. Here a packet is read in place and a publication is written
+//! once for many.
 
 pub mod answer;
 pub mod connect;
@@ -18,7 +20,7 @@ pub mod property;
 mod read;
 pub mod request;
 
-/// Which MQTT a connection speaks.
+/// Version of MQTT that a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolVersion {
     /// MQTT 3.1, protocol name `MQIsdp`.
@@ -30,7 +32,7 @@ pub enum ProtocolVersion {
 }
 
 impl ProtocolVersion {
-    /// Whether packets have properties and answers have reasons.
+    /// Returns `true` where packets have properties and answers have reasons.
     pub fn is_v5(self) -> bool {
         self == Self::V5
     }
@@ -109,7 +111,7 @@ impl ReasonCode {
         self as u8
     }
 
-    /// Whether it says no.
+    /// Returns `true` where the code is a refusal or an error.
     pub fn is_failure(self) -> bool {
         self.code() >= 0x80
     }
@@ -118,9 +120,9 @@ impl ReasonCode {
 /// A rule of the protocol that a client has broken: its connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtocolError {
-    /// What MQTT 5 is told; older clients see the connection close.
+    /// Reason code for an MQTT 5 client; older clients see the connection close.
     pub reason: ReasonCode,
-    /// What was wrong, in a few words.
+    /// The fault, in a few words.
     pub what: &'static str,
 }
 
@@ -159,14 +161,14 @@ pub(crate) mod kind {
     pub(crate) const AUTH: u8 = 15;
 }
 
-/// Where a packet lies among the bytes that have arrived.
+/// Position of a packet among the bytes that have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketFrame {
     /// The first byte: type and flags.
     pub header: u8,
-    /// Where its body begins.
+    /// Offset at which its body begins.
     pub begin: usize,
-    /// Where its body ends, and the next packet begins.
+    /// Offset at which its body ends, and the next packet begins.
     pub end: usize,
 }
 

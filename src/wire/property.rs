@@ -36,15 +36,15 @@ pub mod id {
 /// One property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PropertyKind<'a> {
-    /// Which one.
+    /// Identifier of the property.
     pub id: u8,
-    /// What it says.
+    /// Value of the property.
     pub value: PropertyValue<'a>,
-    /// As it stood in the packet, identifier included.
+    /// Bytes of the property in the packet, identifier included.
     pub raw: &'a [u8],
 }
 
-/// What a property says.
+/// Value of a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PropertyValue<'a> {
     /// A number of one, two or four bytes, or of a variable number of them.
@@ -75,7 +75,8 @@ impl<'a> PropertyValue<'a> {
     }
 }
 
-/// Reads a block of properties, without the length before it. Each may stand once, but for user properties.
+/// Reads a block of properties, without the length before it. Each may occur once, but for user
+/// properties.
 pub fn properties(block: &[u8]) -> impl Iterator<Item = Result<PropertyKind<'_>, ProtocolError>> {
     let mut rest = PacketReader(block);
     let mut seen = 0_u64;

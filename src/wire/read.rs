@@ -2,7 +2,7 @@
 
 use super::ProtocolError;
 
-/// What is left to read of a packet.
+/// Rest of a packet, still to be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PacketReader<'a>(pub(super) &'a [u8]);
 
@@ -75,7 +75,7 @@ impl<'a> PacketReader<'a> {
         Ok(text)
     }
 
-    /// The block of properties that stands here, as it is.
+    /// The block of properties at this place, as it is.
     pub(super) fn properties(&mut self) -> Result<&'a [u8], ProtocolError> {
         let length = self.variable()?;
         self.take(usize::try_from(length).unwrap_or(usize::MAX))

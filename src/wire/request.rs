@@ -128,7 +128,7 @@ pub fn ping(out: &mut BytesMut) {
     out.put_slice(&[kind::PINGREQ << 4, 0]);
 }
 
-/// Writes a normal DISCONNECT; `session_expiry` replaces what CONNECT said, where it is given.
+/// Writes a normal DISCONNECT; `session_expiry` replaces the value of CONNECT, where it is given.
 pub fn disconnect(out: &mut BytesMut, session_expiry: Option<u32>) {
     let Some(seconds) = session_expiry else {
         out.put_slice(&[kind::DISCONNECT << 4, 0]);

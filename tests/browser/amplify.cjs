@@ -42,7 +42,7 @@ async function main() {
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   await page.addScriptTag({ path: bundle });
   await page.evaluate((what) => {
-    // What is told is read back from the page: it is what a person would see.
+    // The output is read back from the page: it is what a person would see.
     new MutationObserver((changes) => {
       for (const change of changes) for (const item of change.addedNodes) window.shown(item.textContent);
     }).observe(document.getElementById('messages'), { childList: true });

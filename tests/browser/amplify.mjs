@@ -1,4 +1,5 @@
-// What a page of an application with AWS Amplify does: it listens to topics and publishes, by MQTT 3.1 over WebSocket.
+// A page of an application with AWS Amplify: it listens to topics and publishes, by MQTT 3.1 over
+// WebSocket.
 import { Amplify } from 'aws-amplify';
 import { Hub } from 'aws-amplify/utils';
 import { PubSub as Signed } from '@aws-amplify/pubsub';

@@ -1,5 +1,6 @@
-// What the browser tests of the module put around a running `eventcast dev`: a site with a page, the module, tokens and the gateway at
-// one origin; a gate before the broker's WebSocket port that can be cut, muted and opened again; a publisher.
+// The surroundings of a running `eventcast dev` in the module's browser tests: a site with a page, the
+// module, tokens and the gateway at one origin; a gate before the broker's WebSocket port that can be
+// cut, muted and opened again; a publisher.
 'use strict';
 const fs = require('node:fs');
 const http = require('node:http');

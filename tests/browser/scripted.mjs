@@ -1,5 +1,5 @@
-// What the module's tests in Node.js put around it: a clock that runs faster, a broker behind a fake WebSocket, a gateway whose answers
-// are written down beforehand.
+// The surroundings of the module in its tests in Node.js: a clock that runs faster, a broker behind a
+// fake WebSocket, a gateway whose answers are written down beforehand.
 
 import http from 'node:http';
 import test from 'node:test';

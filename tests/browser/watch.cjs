@@ -31,7 +31,7 @@ async function main() {
   await page.addScriptTag({ path: library });
   await page.evaluate(({ port, topics }) => {
     const list = document.getElementById('messages');
-    // What is told is read back from the page: it is what a person would see.
+    // The output is read back from the page: it is what a person would see.
     new MutationObserver((changes) => {
       for (const change of changes) for (const item of change.addedNodes) window.shown(item.textContent);
     }).observe(list, { childList: true });
@@ -47,7 +47,7 @@ async function main() {
     });
   }, { port, topics });
   console.log('subscribed');
-  // Whoever started this ends it by closing standard input.
+  // The process that started this ends it by closing standard input.
   readline.createInterface({ input: process.stdin }).on('close', async () => {
     await browser.close();
     process.exit(0);

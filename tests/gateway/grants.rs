@@ -1,4 +1,4 @@
-//! Grants and tokens that end while a client waits: what it is answered, and when.
+//! Grants and tokens that end while a client waits: its answer, and the time of the answer.
 
 use std::sync::Arc;
 use std::time::Duration;

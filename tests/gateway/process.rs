@@ -38,7 +38,7 @@ roles:
     subscribe: ["order:{claims.orders[*]}"]
 "#;
 
-/// A platform and what its gateways are started with.
+/// A platform and the arguments of its gateways.
 struct Platform {
     dev: Dev,
     folder: PathBuf,
@@ -267,7 +267,7 @@ async fn a_process_drains_and_another_one_goes_on() {
     }
 }
 
-/// Rules that need a second task, the quota, and a task's end: what is "not tried" elsewhere.
+/// Rules that need a second task, the quota, and a task's end: they are "not tried" elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_keep_the_rules_of_tasks() {
     let platform = Platform::start("tasks");

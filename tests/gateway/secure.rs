@@ -1,4 +1,4 @@
-//! The gateway's connections to the broker by TLS: what the broker is shown.
+//! The gateway's connections to the broker by TLS: the credentials that the broker sees.
 
 use std::fs;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::grants::{EVERYTHING, ROLES, token};
 use crate::scenarios::channel;
 use crate::shop::configuration;
 
-/// IoT Core takes MQTT on port 443 by its ALPN name alone, and hands the password to the authorizer.
+/// IoT Core takes MQTT on port 443 by its ALPN name alone, and hands the password to the
+/// authorizer.
 #[tokio::test]
 async fn the_broker_is_shown_the_protocol_and_the_clients_token() {
     let authority = Authority::new();

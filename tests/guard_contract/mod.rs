@@ -1,5 +1,5 @@
-//! Contracts: a sample feature, faults planted in it, and what others' tools say of documents made
-//! of its platform.
+//! Contracts: a sample feature, faults planted in it, and the verdicts of others' tools on
+//! documents made of its platform.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -358,7 +358,8 @@ fn the_official_parser_takes_the_asyncapi_document() {
     let (taken, said) =
         parsed(&document.replace("\"bindingVersion\": \"0.2.0\"", "\"bindingVersion\": \"7\""));
     assert!(!taken, "{said}");
-    // And the document is a manifest that the platform keeps. A made-up event has not all that a schema requires.
+    // And the document is a manifest that the platform keeps. A made-up event has not all that a
+    // schema requires.
     let (_, document, _) = copy.run(&["routes", "asyncapi"]);
     fs::write(copy.folder.join("asyncapi.json"), document).unwrap();
     assert_eq!(

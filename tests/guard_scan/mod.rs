@@ -199,7 +199,7 @@ fn rules_of_a_team() {
     );
 }
 
-/// What a file holds in a text literal never reaches an output.
+/// A text literal of a file never reaches an output.
 #[test]
 fn secrets_stay_in_their_files() {
     let sample = SampleFeature::new();

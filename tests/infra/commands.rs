@@ -96,8 +96,8 @@ fn the_text_of_a_variable_is_a_configuration() {
     );
 }
 
-/// The policies in the template are those that `policy generate` prints, which other tests hold to
-/// what each command calls.
+/// The policies in the template are those that `policy generate` prints, which other tests compare
+/// with the calls of each command.
 #[test]
 fn rendered_roles_are_the_generated_policies() {
     let (_, roles, _) = eventcast(&["infra", "render", "roles.json"]);

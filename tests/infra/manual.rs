@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::{eventcast, files, infra, templates};
 
-/// Text of the sections of the manual by their headings, without what is before the first one.
+/// Text of the sections of the manual by their headings, without the text before the first one.
 fn sections(text: &str, marks: &str) -> Vec<(String, String)> {
     let mut sections: Vec<(String, String)> = Vec::new();
     for line in text.lines() {

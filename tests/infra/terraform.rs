@@ -72,8 +72,8 @@ fn terraform_reads_the_module() {
     );
 }
 
-/// What a provider would check, as far as names go: variables and resources that are used are
-/// there, nothing is left over, and the rendered values are variables.
+/// The checks of a provider, as far as names go: variables and resources that are used are there,
+/// nothing is left over, and the rendered values are variables.
 #[test]
 fn terraform_names_what_is_there() {
     let text: String = files("terraform", "tf")

@@ -1,4 +1,4 @@
-//! What `policy apply` refuses: documents that take everything away, and those that the lints find
+//! Refusals of `policy apply`: documents that take everything away, and those that the lints find
 //! faults in, also in lists; and `policy show` where there is nothing.
 
 use serde_json::json;
@@ -25,7 +25,7 @@ fn a_document_that_allows_nothing_never_replaces_one_silently() {
     let allowed = plane.report(&[&apply[..], &["--allow-empty"]].concat());
     assert_eq!(allowed["counts"], json!({ "updated": 1 }));
     assert_eq!(plane.state()["p"]["document"], NOTHING);
-    // Where nothing was allowed, nothing is taken away; a new policy takes nothing away either.
+    // A policy that allowed nothing loses nothing; a new policy takes nothing away either.
     let other = NOTHING.replace("iot:Connect", "iot:Publish");
     let again = ["apply", "--name", "p", "--no-lint", "--policy", &other];
     assert_eq!(plane.report(&again)["counts"], json!({ "updated": 1 }));

@@ -43,7 +43,7 @@ impl Authority {
         self.folder.join("ca.pem")
     }
 
-    /// Files of a certificate and its key, for a name and what else it stands for.
+    /// Files of a certificate and its key, for a common name and more subject alternative names.
     pub(crate) fn issue(&self, name: &str, also: &[&str]) -> (PathBuf, PathBuf) {
         let also: Vec<String> = also.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(also).unwrap();

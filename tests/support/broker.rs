@@ -114,12 +114,12 @@ impl Running {
     }
 }
 
-/// An authorizer whose users and permissions are written down: words such as `publish a/b`, by user name. `*` at a word's end stands
-/// for anything. Who has no name is nobody.
+/// An authorizer whose users and permissions are written down: words such as `publish a/b`, by user
+/// name. `*` at a word's end matches anything. A client without a name is nobody.
 #[derive(Clone, Default)]
 pub(crate) struct Book {
     pub(crate) users: Arc<Mutex<HashMap<String, Vec<String>>>>,
-    /// What was presented, the latest last.
+    /// Credentials that were presented, the latest last.
     pub(crate) seen: Arc<Mutex<Vec<Presented>>>,
     pub(crate) refresh_after: Option<Duration>,
     pub(crate) disconnect_after: Option<Duration>,
@@ -172,7 +172,7 @@ impl Authorizer for Book {
     fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
         Box::pin(async move {
             self.seen.lock().unwrap().push(presented.clone());
-            // A WebSocket's address may tell: `?user=NAME`.
+            // A WebSocket's address may name the user: `?user=NAME`.
             let query = presented
                 .upgrade
                 .as_ref()

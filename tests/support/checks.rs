@@ -35,7 +35,7 @@ pub(crate) fn written(output: &Output) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Runs a program that has to end well; what it wrote.
+/// Runs a program that has to end well. Returns its output.
 #[track_caller]
 pub(crate) fn passes(command: &mut Command) -> String {
     let output = command.output().unwrap();
@@ -44,7 +44,7 @@ pub(crate) fn passes(command: &mut Command) -> String {
     text
 }
 
-/// Runs a program that has to find something; what it wrote.
+/// Runs a program that has to find something. Returns its output.
 #[track_caller]
 pub(crate) fn finds(command: &mut Command, text: &str) -> String {
     let output = command.output().unwrap();

@@ -1,4 +1,5 @@
-//! A collector of traces for tests: it takes OTLP over HTTP, with TLS or without, and answers as it is told to.
+//! A collector of traces for tests: it takes OTLP over HTTP, with TLS or without, and its answers
+//! are set by the test.
 
 #![allow(
     dead_code,
@@ -27,7 +28,7 @@ use rumqttc::tokio_rustls::server::TlsStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// How requests are answered.
+/// The way in which requests are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     /// Everything is taken.
@@ -115,12 +116,12 @@ impl Collector {
         decoded.collect()
     }
 
-    /// How many requests came, answered or not.
+    /// Number of requests that came, answered or not.
     pub(crate) fn count(&self) -> usize {
         self.shared.bodies.lock().unwrap().len()
     }
 
-    /// Whether some bytes appear in any request.
+    /// Returns `true` where some bytes appear in any request.
     pub(crate) fn has_seen(&self, text: &str) -> bool {
         let bodies = self.shared.bodies.lock().unwrap();
         let mut bodies = bodies.iter();
@@ -157,7 +158,7 @@ impl Listener for Secure {
             let Ok((stream, address)) = self.listener.accept().await else {
                 continue;
             };
-            // Who does not trust the certificate is gone again.
+            // A client that does not trust the certificate is gone again.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);
             }

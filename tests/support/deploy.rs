@@ -1,4 +1,4 @@
-//! What the tests of deployed policies share: commands, documents, a folder.
+//! Parts that the tests of deployed policies share: commands, documents, a folder.
 
 #![allow(
     dead_code,

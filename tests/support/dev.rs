@@ -64,7 +64,7 @@ impl Dev {
         *self = Self::at(port, std::mem::take(&mut self.arguments));
     }
 
-    /// What it said when it was ready.
+    /// The line that it wrote when it was ready.
     pub(crate) fn told(&self) -> &serde_json::Value {
         &self.told
     }
@@ -74,7 +74,7 @@ impl Dev {
         read_json(&mut self.lines)
     }
 
-    /// Tells it to end, as Ctrl-C does; its exit status.
+    /// Asks it to end, as Ctrl-C does. Returns its exit status.
     pub(crate) fn interrupt(&mut self) -> Option<i32> {
         self.signal("-INT");
         self.ended()
@@ -92,7 +92,7 @@ impl Dev {
         port.parse().unwrap()
     }
 
-    /// Tells it to end.
+    /// Asks it to end.
     pub(crate) fn terminate(&mut self) {
         self.signal("-TERM");
     }
@@ -113,7 +113,7 @@ impl Dev {
         self.process.id()
     }
 
-    /// Where it is reached.
+    /// Address of its endpoint.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -159,7 +159,7 @@ impl Dev {
         answer
     }
 
-    /// What makes an AWS SDK talk to it.
+    /// Environment variables that direct an AWS SDK to it.
     pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
         [
             ("AWS_ENDPOINT_URL", self.endpoint.clone()),

@@ -96,7 +96,7 @@ fn commands<'l>(place: &str, lines: impl Iterator<Item = &'l str>) -> Vec<Exampl
     let mut before = String::new();
     let mut joined = String::new();
     for line in lines {
-        // What goes on in the next line is indented there.
+        // A continuation in the next line is indented there.
         joined += if joined.is_empty() {
             line.trim_start_matches("$ ")
         } else {
@@ -184,7 +184,7 @@ pub(crate) fn path() -> String {
     format!("{}:{}:{others}", program.display(), tools.display())
 }
 
-/// Posts to a platform; what it answers.
+/// Posts to a platform, and returns its answer.
 pub(crate) fn post(dev: &Dev, path: &str, headers: &str, body: &str) -> Value {
     let headers = format!("host: localhost\r\n{headers}");
     let answer = dev.request(&format!("POST {path}"), &headers, body);
@@ -198,12 +198,13 @@ pub(crate) fn piped(text: &str) -> Stdio {
     let file = std::env::temp_dir().join(format!("eventcast-piped-{}", std::process::id()));
     std::fs::write(&file, text).unwrap();
     let open = std::fs::File::open(&file).unwrap();
-    // What is open stays until it was read.
+    // An open file stays until it was read.
     std::fs::remove_file(&file).unwrap();
     Stdio::from(open)
 }
 
-/// A configuration of a page with what it leaves out, so that it can be checked.
+/// A configuration of a page, completed with the parts that it leaves out, so that it can be
+/// checked.
 pub(crate) fn completed(text: &str) -> String {
     let has = |section: &str| text.lines().any(|line| line.starts_with(section));
     let mut whole = text.to_owned();
@@ -217,7 +218,8 @@ pub(crate) fn completed(text: &str) -> String {
     whole
 }
 
-/// An event of this moment that README's route and the shop's take; an older one would have expired.
+/// An event of this moment that README's route and the shop's take; an older one would have
+/// expired.
 pub(crate) fn event() -> Value {
     let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second())
         .unwrap()

@@ -812,7 +812,7 @@ impl Streaming {
         }
     }
 
-    /// What can be written at once.
+    /// The part that can be written at once.
     fn now(&mut self) -> Option<std::io::Result<Bytes>> {
         let mut platform = self.fake.platform.lock().unwrap();
         let is_draining = platform.draining;

@@ -1,4 +1,5 @@
-//! A door in the network: connections to a broker that can be cut, or whose answers can be held back.
+//! A door in the network: connections to a broker that can be cut, or whose answers can be held
+//! back.
 
 #![allow(
     dead_code,
@@ -23,7 +24,7 @@ const DARK: u8 = 3;
 #[derive(Default)]
 struct Shared {
     state: AtomicU8,
-    /// How many connections have something that is held back.
+    /// Number of connections with bytes that are held back.
     held: AtomicUsize,
     streams: Mutex<Vec<TcpStream>>,
 }
@@ -63,7 +64,7 @@ impl Gate {
         gate
     }
 
-    /// Where to connect to.
+    /// Port to connect to.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -73,12 +74,12 @@ impl Gate {
         self.shared.state.store(OPEN, Ordering::SeqCst);
     }
 
-    /// Holds back what the broker says, acknowledgements among it, until the gate is opened.
+    /// Holds back bytes from the broker, acknowledgements among them, until the gate is opened.
     pub(crate) fn hold_answers(&self) {
         self.shared.state.store(HOLD, Ordering::SeqCst);
     }
 
-    /// Whether something is held back now.
+    /// Returns `true` where something is held back now.
     pub(crate) fn holds_something(&self) -> bool {
         self.shared.held.load(Ordering::SeqCst) > 0
     }

@@ -201,7 +201,7 @@ impl Client {
         answer
     }
 
-    /// Polls, and leaves the cursor as it is: what a lost response is.
+    /// Polls, and leaves the cursor as it is, as after a lost response.
     pub(crate) async fn poll_once(&self, seconds: u64) -> Answer {
         let asked = json!({
             "session": self.session, "cursor": self.cursor, "timeout_s": seconds, "max": 100,

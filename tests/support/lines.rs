@@ -1,4 +1,4 @@
-//! Processes that tell what happens line by line: subscribers, and waiting for what they say.
+//! Processes that report events line by line: subscribers, and waits for their lines.
 
 #![allow(
     dead_code,
@@ -70,7 +70,7 @@ impl Lines {
         self.all().iter().any(|line| line.contains(part))
     }
 
-    /// Which event reached which topic, as `bus.py put` writes it.
+    /// Topics and the events that reached them, as `bus.py put` writes them.
     pub(crate) fn messages(&self) -> Vec<String> {
         let number = |line: &str| {
             let rest = line.split("\"n\":").nth(1)?;
@@ -101,7 +101,8 @@ impl Drop for Lines {
     }
 }
 
-/// Subscribes to everything on a broker with mosquitto_sub; a probe shows that the subscription stands.
+/// Subscribes to everything on a broker with mosquitto_sub; a probe shows that the subscription is
+/// in force.
 pub(crate) fn subscriber(port: u16) -> Lines {
     let text = port.to_string();
     let lines = Lines::of(
@@ -113,7 +114,8 @@ pub(crate) fn subscriber(port: u16) -> Lines {
     lines
 }
 
-/// Waits until a subscriber has heard all that is on its way to it: nothing new comes between two looks.
+/// Waits until a subscriber has heard all that is on its way to it: nothing new comes between two
+/// looks.
 pub(crate) fn quiet(subscriber: &Lines) {
     let mut seen = None;
     until("the subscriber has all that was on its way", || {
@@ -122,7 +124,7 @@ pub(crate) fn quiet(subscriber: &Lines) {
     });
 }
 
-/// Waits until a subscriber hears a word.
+/// Waits until a subscriber receives a word.
 pub(crate) fn probe(subscriber: &Lines, port: u16, word: &str) {
     let port = port.to_string();
     until("the subscription stands", || {

@@ -44,7 +44,7 @@ fn pages(folder: &Path, below: &Path, found: &mut BTreeMap<PathBuf, Page>) {
     }
 }
 
-/// Where a link of a page leads within the site; `None` when it leaves it.
+/// Target of a page's link within the site; `None` when it leaves the site.
 fn target(from: &Path, link: &str) -> Option<PathBuf> {
     let mut way = from.parent().unwrap().to_path_buf();
     for part in Path::new(link).components() {

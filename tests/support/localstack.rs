@@ -1,4 +1,5 @@
-//! Queues for tests: LocalStack's community edition in a process of its own. Unlike moto it keeps the order of message groups.
+//! Queues for tests: LocalStack's community edition in a process of its own. Unlike moto it keeps
+//! the order of message groups.
 
 #![allow(
     dead_code,
@@ -25,7 +26,7 @@ impl LocalStack {
     /// Starts a server and returns when it accepts connections.
     ///
     /// # Panics
-    /// When LocalStack is not installed, or does not start; with its log.
+    /// Panics when LocalStack is not installed, or does not start; with its log.
     pub(crate) fn start() -> Self {
         Self::start_with("sqs,events")
     }
@@ -52,7 +53,7 @@ impl LocalStack {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
-            // Whatever it starts ends with it.
+            // A process that it starts ends with it.
             .process_group(0)
             .spawn()
             .expect("LocalStack can be started; ./tests/run installs it");
@@ -68,12 +69,12 @@ impl LocalStack {
         panic!("LocalStack accepts no connections on port {port}; its log:\n{log}");
     }
 
-    /// Where it is reached.
+    /// Address of its endpoint.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What makes an AWS SDK talk to it.
+    /// Environment variables that direct an AWS SDK to it.
     pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
         environment(self.endpoint())
     }

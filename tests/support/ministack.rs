@@ -1,5 +1,5 @@
-//! AWS on this machine for tests: ministack in a process of its own, a second opinion beside moto and
-//! LocalStack. It has an MQTT broker that decides by policies.
+//! AWS on this machine for tests: ministack in a process of its own, a second opinion beside moto
+//! and LocalStack. It has an MQTT broker that decides by policies.
 
 #![allow(
     dead_code,
@@ -24,7 +24,7 @@ impl MiniStack {
     /// root, which may do everything.
     ///
     /// # Panics
-    /// When ministack is not installed, or does not start.
+    /// Panics when ministack is not installed, or does not start.
     pub(crate) fn start(authorize: bool) -> Self {
         let port = free_port();
         let script = concat!(
@@ -61,12 +61,12 @@ impl MiniStack {
         self.port
     }
 
-    /// Where it is reached.
+    /// Address of its endpoint.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What makes an AWS SDK talk to it.
+    /// Environment variables that direct an AWS SDK to it.
     pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
         environment(self.endpoint())
     }

@@ -1,8 +1,9 @@
-//! A real broker for tests: mosquitto with a plain and a WebSocket listener on free ports of the loopback interface, and on request
-//! with TLS.
+//! A real broker for tests: mosquitto with a plain and a WebSocket listener on free ports of the
+//! loopback interface, and on request with TLS.
 //!
-//! It speaks MQTT as the specification has it and knows nothing of IoT Core's limits. A machine without mosquitto fails
-//! the test with a sentence that says what to install; nothing is skipped in silence.
+//! It speaks MQTT as the specification has it and knows nothing of IoT Core's limits. A machine
+//! without mosquitto fails the test with a sentence that says what to install; nothing is skipped
+//! in silence.
 
 #![allow(
     dead_code,
@@ -19,7 +20,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often, and how far apart, a start is looked at before it counts as failed: ten seconds in all.
+/// Number of looks at a start, and the pause between them, before it counts as failed: ten seconds
+/// in all.
 const LOOKS: u32 = 500;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
@@ -51,7 +53,7 @@ impl Mosquitto {
     /// Starts a broker and returns when both of its listeners accept connections.
     ///
     /// # Panics
-    /// When mosquitto is not installed, or does not start; with its log.
+    /// Panics when mosquitto is not installed, or does not start; with its log.
     pub(crate) fn start() -> Self {
         Self::start_with(None)
     }
@@ -62,7 +64,8 @@ impl Mosquitto {
     }
 
     fn start_with(files: Option<&Files>) -> Self {
-        // Between the moment a free port is found and the moment mosquitto binds it, another process may take it.
+        // Between the moment a free port is found and the moment mosquitto binds it, another
+        // process may take it.
         for _ in 0..5 {
             let [mqtt, websocket, mutual, secure_websocket] = free_ports();
             let secure = files.map(|files| Secure {
@@ -100,13 +103,14 @@ impl Mosquitto {
         self.websocket
     }
 
-    /// The ports of the listeners with TLS on 127.0.0.1: MQTT, which asks for a certificate, and WebSocket, which does not.
+    /// The ports of the listeners with TLS on 127.0.0.1: MQTT, which asks for a certificate, and
+    /// WebSocket, which does not.
     pub(crate) fn secure_ports(&self) -> (u16, u16) {
         let secure = self.secure.as_ref().expect("started with TLS");
         (secure.mutual, secure.websocket)
     }
 
-    /// What mosquitto has logged since it was first started.
+    /// Log of mosquitto since it was first started.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
@@ -119,7 +123,8 @@ impl Mosquitto {
         }
     }
 
-    /// Starts the broker again on the same ports, after [`Mosquitto::kill`]. Sessions and retained messages are gone.
+    /// Starts the broker again on the same ports, after [`Mosquitto::kill`]. Sessions and retained
+    /// messages are gone.
     pub(crate) fn restart(&mut self) {
         self.kill();
         assert!(

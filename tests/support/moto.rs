@@ -1,4 +1,5 @@
-//! A bus and a queue for tests: moto's server in a process of its own, driven with boto3 (`bus.py`).
+//! A bus and a queue for tests: moto's server in a process of its own, driven with boto3
+//! (`bus.py`).
 
 #![allow(
     dead_code,
@@ -13,7 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// How often, and how far apart, a start is looked at before it counts as failed: a minute in all.
+/// Number of looks at a start, and the pause between them, before it counts as failed: a minute in
+/// all.
 const LOOKS: u32 = 600;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
@@ -27,7 +29,7 @@ impl Moto {
     /// Starts a server and returns when it accepts connections.
     ///
     /// # Panics
-    /// When moto is not installed, or does not start.
+    /// Panics when moto is not installed, or does not start.
     pub(crate) fn start() -> Self {
         let port = free_port();
         let process = python("moto_server.py")
@@ -42,7 +44,7 @@ impl Moto {
         moto
     }
 
-    /// What makes an AWS SDK talk to it.
+    /// Environment variables that direct an AWS SDK to it.
     pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
         environment(format!("http://127.0.0.1:{}", self.port))
     }
@@ -54,7 +56,7 @@ impl Moto {
         command
     }
 
-    /// Does one thing with the bus and gives what it printed.
+    /// Runs one command on the bus, and returns its output.
     pub(crate) fn bus(&self, arguments: &[&str]) -> String {
         let output = self
             .bus_command(arguments)
@@ -68,7 +70,7 @@ impl Moto {
 
 /// Moto's IAM.
 impl Moto {
-    /// An access key, id and secret, that may do what a policy allows.
+    /// An access key, id and secret, with the rights of a policy.
     pub(crate) fn user(&self, policy: &str) -> [(&'static str, String); 2] {
         let keys = self.iam(&["user", policy], &[]);
         let (id, secret) = keys.trim().split_once(' ').expect("id and secret");
@@ -131,7 +133,7 @@ pub(crate) fn listens(port: u16) -> bool {
     })
 }
 
-/// What makes an AWS SDK talk to an endpoint on this machine.
+/// Environment variables that direct an AWS SDK to an endpoint on this machine.
 pub(crate) fn environment(endpoint: String) -> [(&'static str, String); 5] {
     [
         ("AWS_ENDPOINT_URL", endpoint),
@@ -159,7 +161,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
     folder.join("bin").join(name)
 }
 
-/// Where `tests/run` keeps what it installs.
+/// Folder where `tests/run` keeps its installations.
 pub(crate) fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     std::env::var_os("EVENTCAST_CACHE").map_or_else(

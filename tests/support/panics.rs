@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts from now on. A connection's task that panics would end its connection like one that does as it should.
+/// Counts from now on. A connection's task that panics would end its connection like one that does
+/// as it should.
 pub(crate) fn count() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -22,7 +23,7 @@ pub(crate) fn count() {
     });
 }
 
-/// How many there were.
+/// Number of panics.
 pub(crate) fn counted() -> usize {
     PANICS.load(Ordering::Relaxed)
 }

@@ -1,5 +1,5 @@
-//! The IoT Core stand-in behind clients that come through memory, for tests whose clock is paused: it moves on when nothing else can
-//! happen.
+//! The IoT Core stand-in behind clients that come through memory, for tests whose clock is paused:
+//! it moves on when nothing else can happen.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 

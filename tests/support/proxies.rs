@@ -23,12 +23,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often, and how far apart, a start or an end is looked at before it counts as failed: twenty
-/// seconds in all. varnish compiles its configuration with a C compiler first.
+/// Number of looks at a start or an end, and the pause between them, before it counts as failed:
+/// twenty seconds in all. varnish compiles its configuration with a C compiler first.
 const LOOKS: u32 = 1_000;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// A program that stands between clients and servers.
+/// A proxy between clients and servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Nginx,
@@ -134,12 +134,12 @@ impl Kind {
     }
 }
 
-/// Which of its two configurations a proxy has.
+/// Configuration of a proxy, one of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Setting {
     /// As a distribution or a first example has it.
     Default,
-    /// With what streams, polls and WebSockets do best with.
+    /// With the settings that are best for streams, polls and WebSockets.
     Best,
 }
 
@@ -209,7 +209,7 @@ impl Proxy {
         format!("ws://127.0.0.1:{}/mqtt", self.port)
     }
 
-    /// What the proxy has logged.
+    /// Log of the proxy.
     pub(crate) fn log(&self) -> String {
         let read = |name: &str| fs::read(self.folder.join(name)).unwrap_or_default();
         let bytes = [read("log"), read("output")].concat();
@@ -300,7 +300,8 @@ fn free_port() -> u16 {
     address.expect("a bound socket has an address").port()
 }
 
-/// Returns `true` where a request gets an answer of any kind. varnish accepts connections before it can answer.
+/// Returns `true` where a request gets an answer of any kind. varnish accepts connections before it
+/// can answer.
 fn answers(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {

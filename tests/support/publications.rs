@@ -1,4 +1,4 @@
-//! A publication as a route makes them, for whoever hands one to a publisher.
+//! A publication as a route makes them, for tests of publishers.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What the pool of MQTT connections and any broker owe each other, tried on one broker or another (the texts of `port::Publisher` say
-//! it in words).
+//! The contract between the pool of MQTT connections and any broker, tried on one broker or another
+//! (the texts of `port::Publisher` say it in words).
 
 #[path = "publications.rs"]
 pub(crate) mod publications;
@@ -74,7 +74,7 @@ async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
     }
 }
 
-/// What is published arrives in order, with its properties.
+/// Publications arrive in order, with their properties.
 pub(crate) async fn arrives_in_order(port: u16) {
     let (_child, mut lines) = subscriber(port, "%t %p %C %F %P").await;
     let pool = pool(port);

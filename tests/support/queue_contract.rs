@@ -1,4 +1,5 @@
-//! What every queue owes the daemon, tried on any of them (the texts of `port::Queue` say it in words).
+//! The contract of every queue with the daemon, tried on any of them (the texts of `port::Queue`
+//! say it in words).
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use bytes::Bytes;
 use eventcast::port::{DeadLetter, Delivery, Queue, Receipt};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How much later than promised something may come: a queue looks now and then.
+/// Longest delay of a message beyond its promised time: a queue looks now and then.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// One receive that waits for something for as long as it may take.
@@ -31,8 +32,8 @@ async fn delete_all<Q: Queue>(queue: &Q, deliveries: Vec<Delivery>) {
     }
 }
 
-/// The whole contract. `send` puts a body into the queue, into a message group where one is named; the queue's visibility
-/// time-out is `visibility`.
+/// The whole contract. `send` puts a body into the queue, into a message group where one is named;
+/// the queue's visibility time-out is `visibility`.
 pub(crate) async fn keep<Q: Queue>(
     queue: &Q,
     send: impl AsyncFn(&str, Option<&str>),
@@ -48,7 +49,7 @@ pub(crate) async fn keep<Q: Queue>(
     let nothing = queue.receive(10, Duration::from_secs(1)).await.unwrap();
     assert!(nothing.is_empty() && begin.elapsed() >= Duration::from_millis(900));
 
-    // A delivery is hidden until its lease ends; then it comes again.
+    // A delivery is hidden until its visibility timeout ends; then it comes again.
     send("leased", group("a")).await;
     let first = next(queue, 10).await;
     assert_eq!(
@@ -62,7 +63,7 @@ pub(crate) async fn keep<Q: Queue>(
     assert_eq!((again.len(), again[0].attempt), (1, 2));
     assert_eq!(again[0].id, first[0].id);
 
-    // A lease that is extended ends later.
+    // A visibility timeout that is extended ends later.
     let lease = visibility * 2;
     let changed = queue
         .change_visibility(&[(again[0].receipt.hold(), lease)])
@@ -104,7 +105,7 @@ pub(crate) async fn keep<Q: Queue>(
         in_order(queue, send).await;
     }
 
-    // What cannot be published is kept aside, or there is nowhere to keep it.
+    // A message that cannot be published is kept aside, or there is no place to keep it.
     let letter = DeadLetter {
         id: "m1".into(),
         body: Bytes::from_static(b"letter"),

@@ -1,4 +1,4 @@
-//! MQTT byte by byte: a client that does what it is told, also what a library would not do.
+//! MQTT byte by byte: a client under the test's control, which can do what a library would not do.
 //!
 //! It shares nothing with the broker's own codec, so that a mistake there cannot hide here.
 
@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long anything may take. On a paused clock it is over as soon as nothing can come any more.
+/// Longest wait for anything. On a paused clock it is over as soon as nothing can come any more.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
 
 /// A connection to a broker.
@@ -27,7 +27,7 @@ pub(crate) struct Raw<T> {
     v5: bool,
 }
 
-/// What a CONNECT says.
+/// Fields of a CONNECT packet.
 #[derive(Clone)]
 pub(crate) struct Connect {
     pub(crate) name: &'static str,
@@ -182,7 +182,7 @@ pub(crate) fn user_property(name: &str, value: &str) -> Vec<u8> {
     [&[0x26][..], &text(name), &text(value)].concat()
 }
 
-/// What came from the broker.
+/// A packet from the broker, or the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Got {
     ConnAck {
@@ -338,7 +338,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Raw<T> {
         self.next().await
     }
 
-    /// Says CONNECT, and expects to be let in; also what CONNACK told.
+    /// Sends CONNECT, and expects to be admitted. Returns the session flag and the properties of
+    /// CONNACK.
     pub(crate) async fn login(&mut self, connect: &Connect) -> (bool, Properties) {
         match self.knock(connect).await {
             Got::ConnAck {
@@ -359,7 +360,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Raw<T> {
         self.io.write_all(bytes).await
     }
 
-    /// What comes next.
+    /// The next packet.
     pub(crate) async fn next(&mut self) -> Got {
         let got = timeout(BOUND, self.receive()).await;
         got.expect("something comes")
@@ -509,7 +510,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Raw<T> {
         self.send(&bytes).await;
     }
 
-    /// Whether nothing came before the answer to a ping.
+    /// Checks that nothing comes before the answer to a ping.
     pub(crate) async fn expect_silence(&mut self) {
         self.send(&[0xC0, 0]).await;
         assert_eq!(self.next().await, Got::Pong);

@@ -8,8 +8,8 @@
 
 use serde_json::{Value, json};
 
-/// Actions of single calls whose batch calls are actions of their own at moto and ministack; at AWS the
-/// permission of the single call holds for both.
+/// Actions of single calls whose batch calls are actions of their own at moto and ministack; at AWS
+/// the permission of the single call holds for both.
 const BATCHED: [&str; 3] = [
     "sqs:DeleteMessage",
     "sqs:ChangeMessageVisibility",
@@ -38,15 +38,15 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// Whether a policy has an action.
+/// Returns `true` where a policy has an action.
 pub(crate) fn names(statements: &[Value], action: &str) -> bool {
     statements
         .iter()
         .any(|statement| actions(statement).iter().any(|one| one == action))
 }
 
-/// A policy of statements, with the names of batch calls beside those of single ones, and without one
-/// action on resources with an ending.
+/// A policy of statements, with the names of batch calls beside those of single ones, and without
+/// one action on resources with an ending.
 pub(crate) fn document(statements: &[Value], without: Option<(&str, &str)>) -> String {
     let mut kept = Vec::new();
     for statement in statements {

@@ -1,5 +1,5 @@
 //! An emulation of Lambda's runtime API (AWS Lambda developer guide, "Using the Lambda runtime
-//! API", version 2018-06-01): it hands events to a program, and keeps what the program answers.
+//! API", version 2018-06-01): it hands events to a program, and keeps the program's answers.
 
 #![allow(
     dead_code,
@@ -50,7 +50,7 @@ type Waiting = Mutex<HashMap<String, oneshot::Sender<Answered>>>;
 struct Api {
     next: AsyncMutex<mpsc::Receiver<(String, String)>>,
     waiting: Waiting,
-    /// What the program said before it took an event.
+    /// Message of the program that could not start.
     failed: mpsc::Sender<String>,
 }
 
@@ -104,7 +104,7 @@ impl RuntimeApi {
             .env("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{}", self.port));
     }
 
-    /// Invokes the function, and gives what comes of it once it is there.
+    /// Invokes the function, and returns its answer once it is there.
     pub(crate) async fn ask(&mut self, event: &str) -> oneshot::Receiver<Answered> {
         self.count += 1;
         let id = format!("request-{}", self.count);
@@ -121,7 +121,7 @@ impl RuntimeApi {
         answered.expect("an answer in time").expect("an answer")
     }
 
-    /// What the program said when it could not start, if it did.
+    /// Message of the program when it could not start, if it failed.
     pub(crate) fn failure(&mut self) -> Option<String> {
         self.failures.try_recv().ok()
     }

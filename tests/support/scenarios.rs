@@ -1,4 +1,4 @@
-//! What becomes of messages when something breaks, over any broker.
+//! Fate of messages when something breaks, over any broker.
 
 #![allow(
     dead_code,
@@ -185,8 +185,8 @@ pub(crate) async fn to_and_fro(port: u16) {
     }
 }
 
-/// A client that polls wherever a task is, as behind a load balancer, and comes back when it is
-/// told to.
+/// A client that polls at any task, as behind a load balancer, and comes back when an answer says
+/// so.
 async fn follow(
     mut client: Client,
     tasks: tokio::sync::watch::Receiver<Vec<std::net::SocketAddr>>,

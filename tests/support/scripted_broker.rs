@@ -1,7 +1,8 @@
-//! A broker that does what a test tells it: it takes one MQTT 5 connection at a time and answers nothing by itself but CONNECT.
+//! A broker under a test's control: it takes one MQTT 5 connection at a time and answers nothing by
+//! itself but CONNECT.
 //!
-//! It reads and writes the few packets that it needs by hand (MQTT 5.0, sections 2 and 3), so that it shares no code with the
-//! client under test.
+//! It reads and writes the few packets that it needs by hand (MQTT 5.0, sections 2 and 3), so that
+//! it shares no code with the client under test.
 
 #![allow(
     dead_code,
@@ -31,7 +32,8 @@ impl ScriptedBroker {
         self.0.local_addr().unwrap().port()
     }
 
-    /// Takes the next connection and accepts it, with properties of CONNACK as they stand on the wire.
+    /// Takes the next connection and accepts it, with properties of CONNACK as they stand on the
+    /// wire.
     pub(crate) async fn accept(&self, properties: &[u8]) -> Session {
         let mut stream = self.0.accept().await.unwrap().0;
         let (kind, _, _) = packet(&mut stream).await.expect("a CONNECT");
@@ -43,11 +45,13 @@ impl ScriptedBroker {
         Session(stream)
     }
 
-    /// Takes the next connection and accepts it, with the client id that its CONNECT names (MQTT 5.0, section 3.1.3.1).
+    /// Takes the next connection and accepts it, with the client id that its CONNECT names (MQTT
+    /// 5.0, section 3.1.3.1).
     pub(crate) async fn accept_and_name(&self) -> (String, Session) {
         let mut stream = self.0.accept().await.unwrap().0;
         let (_, _, body) = packet(&mut stream).await.expect("a CONNECT");
-        // Protocol name, version, flags, keep alive; then properties, shorter than 128 bytes, and the id.
+        // Protocol name, version, flags, keep alive; then properties, shorter than 128 bytes, and
+        // the id.
         let at = 11 + usize::from(body[10]);
         let length = usize::from(u16::from_be_bytes([body[at], body[at + 1]]));
         let id = body[at + 2..at + 2 + length].to_vec();

@@ -1,4 +1,5 @@
-//! A server of an AWS API that answers as it is told, in a thread of its own, and knows what it was asked.
+//! A server of an AWS API with scripted answers, in a thread of its own. It records the calls that
+//! it gets.
 
 #![allow(
     dead_code,
@@ -43,12 +44,12 @@ impl Scripted {
         Self { url, calls }
     }
 
-    /// Where it listens.
+    /// URL of the server.
     pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// What it was asked: methods and targets.
+    /// Calls so far: methods and targets.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.calls.lock().unwrap().clone()
     }

@@ -1,4 +1,5 @@
-//! The shop in which roles are tried: its channels and routes, to which a test adds the roles that it is about.
+//! The shop in which roles are tried: its channels and routes, to which a test adds the roles that
+//! it is about.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
@@ -15,7 +16,7 @@ routes:
     to: ["order:{detail.orderId}"]
 "#;
 
-/// A configuration with more below it: roles, and what else a test wants.
+/// A configuration with more below it: roles, and other sections that a test wants.
 pub(crate) fn configuration(more: &str) -> String {
     [SHOP, more].concat()
 }

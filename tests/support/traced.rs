@@ -1,4 +1,5 @@
-//! A queue, a broker with a subscriber, and the daemon between them with OpenTelemetry's variables as a test wants them.
+//! A queue, a broker with a subscriber, and the daemon between them with OpenTelemetry's variables
+//! as a test wants them.
 
 #![allow(
     dead_code,
@@ -81,7 +82,8 @@ impl Platform {
         }
     }
 
-    /// The daemon's command line and environment; the variables of OpenTelemetry are those given alone.
+    /// The daemon's command line and environment; the variables of OpenTelemetry are those given
+    /// alone.
     pub(crate) fn command(&self, otel: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eventcast"));
         command
@@ -118,7 +120,7 @@ impl Platform {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// Sends a body, with what AWS X-Ray writes beside it where that is given.
+    /// Sends a body, with the trace header of AWS X-Ray where one is given.
     pub(crate) async fn send(&self, body: &str, header: Option<&str>) {
         let mut request = self.sqs.send_message().queue_url(&self.queue);
         if let Some(header) = header {
@@ -156,7 +158,7 @@ impl Platform {
         panic!("the queue is not empty");
     }
 
-    /// Ends the daemon in order, and tells how long that took.
+    /// Ends the daemon in order, and returns the time that it took.
     pub(crate) fn end(&mut self) -> Duration {
         let mut bridge = self.bridge.take().unwrap();
         let id = bridge.id().to_string();
@@ -166,7 +168,7 @@ impl Platform {
         began.elapsed()
     }
 
-    /// A subscriber that tells topics and user properties.
+    /// A subscriber that writes topics and user properties.
     pub(crate) fn subscriber(&self) -> Lines {
         let port = self.broker.mqtt_port().to_string();
         let subscriber = Lines::of(

@@ -1,6 +1,7 @@
-// Whether files have the form of HCL, and can be read, by HashiCorp's own formatter and parser (MPL-2.0, npm). They are compiled to
-// WebAssembly, so that no terraform is needed: node form.cjs FILE...
-// Prints the files that have not; exit status 1 for those, 2 where one cannot be read.
+// Checks that files have the form of HCL, and can be read, by HashiCorp's own formatter and parser
+// (MPL-2.0, npm). They are compiled to WebAssembly, so that no terraform is needed:
+// node form.cjs FILE...
+// Prints the files that fail the check; exit status 1 for those, 2 where one cannot be read.
 
 const { readFileSync } = require("node:fs");
 

@@ -25,7 +25,7 @@ use crate::port::{KeySetAnswer, KeySetSource};
 const ISSUER: &str = "https://id.example.com/";
 const KEY_ID: &str = "2026-11";
 
-/// An issuer with a key set at an address, and what an attacker knows of it.
+/// An issuer with a key set at an address, and the parts of it that an attacker knows.
 pub(super) struct Target {
     pub(super) authority: Authority,
     pair: KeyPair,
@@ -141,7 +141,7 @@ async fn the_issuer_s_own_token_is_let_in() {
     let token = target.signed(json!({}), &claims(json!({})).to_string());
     let admission = target.authority.admit(&token).await.unwrap();
     assert_eq!(&*admission.role(), "courier");
-    // What some issuers write is no attack.
+    // Headers that some issuers write are no attack.
     for header in [json!({ "typ": "at+jwt" }), json!({ "x5t": "abc" })] {
         let kind = header["typ"].as_str().map(str::to_owned);
         let token = target.signed(header, &claims(json!({})).to_string());
@@ -175,7 +175,7 @@ async fn no_signature() {
     ));
 }
 
-/// What is public to everybody must not do as a shared secret, in none of its spellings.
+/// A public key must not serve as a shared secret, in none of its spellings.
 #[tokio::test]
 async fn a_public_key_as_a_shared_secret() {
     let target = target();
@@ -335,7 +335,7 @@ async fn huge() {
     );
 }
 
-/// Counts in claims are bounded, whatever fits a token.
+/// Counts in claims are bounded, even if a token has room for more.
 #[tokio::test]
 async fn many() {
     let target = target();
@@ -401,7 +401,7 @@ async fn a_critical_header() {
 async fn a_key_of_the_token_s_own() {
     let target = target();
     let own = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-    // The issuer's set is fetched once; what a token names is never.
+    // The issuer's set is fetched once; an address that a token names is never fetched.
     let good = target.signed(json!({}), &claims(json!({})).to_string());
     target.authority.admit(&good).await.unwrap();
     for header in [

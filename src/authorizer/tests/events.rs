@@ -1,4 +1,4 @@
-//! Events of IoT Core as AWS documents them, and what else may come: every one is answered.
+//! Events of IoT Core as AWS documents them, and others that may come: every one is answered.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -92,7 +92,7 @@ async fn a_client_certificate_is_the_principal() {
     event["protocolData"]["tls"] =
         json!({ "serverName": "x", "x509CertificatePem": "…", "principalId": id });
     assert_eq!(asked(&event).await.answer.principal_id, id);
-    // What IoT Core would not take as a principal is none.
+    // A principal that IoT Core would not take is none.
     for odd in [json!(null), json!(""), json!("a-b"), json!(7)] {
         event["protocolData"]["tls"]["principalId"] = odd;
         assert_eq!(
@@ -127,7 +127,7 @@ async fn whatever_is_asked_is_answered() {
     }
     let bad = told(documented("aToken")).await;
     insta::assert_snapshot!(bad, @"the token is not believed: not a token: three parts in base64url with dots between them are wanted");
-    // A password that is no token: what comes of Base64 is no text at all.
+    // A password that is no token: its Base64 decodes to no text at all.
     let event = json!({ "protocolData": { "mqtt": { "password": "////" } } });
     assert!(told(event).await.starts_with("no token"));
 }
@@ -179,7 +179,7 @@ impl Write for Lines {
     }
 }
 
-/// One line of JSON a decision, with what an operator looks for, and never the token.
+/// One line of JSON a decision, with the facts that an operator looks for, and never the token.
 #[test]
 fn one_log_line_a_decision() {
     let token = courier();
@@ -227,7 +227,7 @@ fn one_log_line_a_decision() {
                                "connectionMetadata": { "id": long } }),
     );
     assert!(refused.to_string().len() < 3_000, "{refused}");
-    // What a client names stays within its text.
+    // Text that a client names stays within its text.
     let forged = line(
         json!({ "token": "a.b.c", "connectionMetadata": { "id": "x\"}\n{\"decision\":\"admitted" } }),
     );

@@ -85,7 +85,7 @@ async fn a_set_is_fetched_once_and_again_when_it_is_old() {
     advance(KEY_SET_AGE).await;
     issuer.answer(set(&["b"]));
     keys.prepare(Some("a")).await.unwrap();
-    // A key that the issuer has taken back is believed no more.
+    // A key that the issuer has taken back is accepted no more.
     assert!(!keys.current().knows("a") && keys.current().knows("b"));
     assert_eq!(issuer.asked(), 2);
 }

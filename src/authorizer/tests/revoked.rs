@@ -1,5 +1,5 @@
-//! Revoked subjects and tokens: who is concerned, what is remembered, and what happens when nobody
-//! can say.
+//! Revoked subjects and tokens: those concerned, the answers that are remembered, and a list that
+//! cannot answer.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -159,7 +159,7 @@ async fn who_is_concerned() {
     }
 }
 
-/// The list is asked about what a token says, not before it is believed.
+/// The list is asked about a token's claims only after the token is verified.
 #[tokio::test]
 async fn tokens_that_are_not_believed_ask_nobody() {
     let list = Listed::default();
@@ -198,7 +198,7 @@ async fn answers_are_remembered_for_a_short_time() {
     assert_eq!(refusal(&authority, &token).await, None);
 }
 
-/// Many clients: what is remembered is bounded, and answers stay right.
+/// Many clients: the memory is bounded, and answers stay right.
 #[tokio::test(start_paused = true)]
 async fn what_is_remembered_is_bounded() {
     let list = Listed::default();

@@ -1,4 +1,4 @@
-//! Tokens that are believed, and all the ways in which they are not; keys, and what is none.
+//! Valid tokens, and all the ways in which others are not; keys, and texts that are not keys.
 
 use std::time::Duration;
 
@@ -272,7 +272,7 @@ fn access_tokens_without_an_audience_name_their_client() {
         verdict(json!({ "client_id": ["app1"] })),
         "it has no `aud`, and was issued to another client: `client_id` is `[\"app1\"]`"
     );
-    // Where there is an audience, it counts.
+    // An audience counts where there is one.
     assert_eq!(
         verdict(json!({ "aud": "app2", "client_id": "app1" })),
         "made for another audience: `\"app2\"`"
@@ -374,7 +374,7 @@ fn keys_of_other_curves_are_refused() {
     assert_eq!(Mint::parse(&private, None).unwrap_err(), KeyError::Kind);
 }
 
-/// The classic confusion: what is public to everybody must not do as a shared secret.
+/// The classic confusion: a public key must not serve as a shared secret.
 #[test]
 fn a_public_key_is_no_secret() {
     signature::install();
@@ -452,7 +452,7 @@ fn what_is_no_key() {
 }
 
 proptest! {
-    /// No text makes the check panic, and none is believed.
+    /// No text makes the check panic, and none is accepted.
     #[test]
     fn no_text_is_believed(text in r"[A-Za-z0-9_.\-]{0,80}", header in "[ -~]{0,40}") {
         let keys = Keys::development();
@@ -463,7 +463,7 @@ proptest! {
         prop_assert!(verify(&changed, &keys, &Expected::default()).is_err());
     }
 
-    /// Changing any one character of a token makes it one that is not believed.
+    /// Changing any one character of a token makes it invalid.
     #[test]
     fn no_character_can_be_changed(at in 0_usize..1_000, to in "[A-Za-z0-9_-]") {
         let token = minted(json!({ "sub": USER, "role": "customer", "orders": [] }));

@@ -40,8 +40,8 @@ fn authority(choice: RoleChoice) -> Authority {
     authority
 }
 
-/// What may be heard, published and retained, as pairs of an action and a topic or the beginning of
-/// topics.
+/// Topics, or beginnings of topics, that may be received, published and retained, each with its
+/// action.
 fn allowed(roles: &[String], claims: &Value) -> BTreeSet<(&'static str, String)> {
     let mut all = BTreeSet::new();
     let depot = claims["depot"].as_str().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! How calls of the control plane are made: under each action's rate, again when that is worth it, and counted.
+//! Calls of the control plane: paced under each action's rate, repeated when that is worth it, and
+//! counted.
 //!
 //! The quotas are per action, account and Region (AWS General Reference, "AWS IoT Core endpoints and quotas", "API rate limits").
 //! Others use the account too, so that throttling is still to be expected: then every call of that action waits.
@@ -15,16 +16,16 @@ use tokio::time::sleep;
 use super::error::{ControlError, meaning};
 use crate::pace::Rate;
 
-/// How long before a call is made again: at first, and at most.
+/// Delay before a call is made again: the first one, and the longest.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(20));
 
-/// How often a throttled call is made: within about a minute and a half.
+/// Maximum number of tries of a throttled call: within about a minute and a half.
 const THROTTLED_TIMES: u32 = 9;
 
-/// How often a call without an answer is made: within about ten seconds.
+/// Maximum number of tries of a call without an answer: within about ten seconds.
 const UNANSWERED_TIMES: u32 = 5;
 
-/// What is called: the actions that this program uses.
+/// Actions that this program calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names are the API's own")]
 pub enum Action {
@@ -44,8 +45,9 @@ pub enum Action {
     ListTargetsForPolicy,
 }
 
-/// All actions with the calls a second that an account may make by default. STS tells who one is far more often than that is
-/// asked, and the quota of ListPolicyVersions is not published: it is taken to be its neighbours'.
+/// All actions with the calls a second that an account may make by default. STS allows
+/// GetCallerIdentity far more often than this program calls it. The quota of ListPolicyVersions is
+/// not published: it is taken to be its neighbours'.
 const QUOTAS: [(Action, f64); 14] = [
     (Action::AttachPolicy, 15.0),
     (Action::CreatePolicy, 10.0),
@@ -84,7 +86,7 @@ impl Action {
         }
     }
 
-    /// What IAM calls the permission for it.
+    /// IAM's name of the permission for it.
     pub(super) fn permission(self) -> String {
         let service = match self {
             Self::GetCallerIdentity => "sts",
@@ -93,8 +95,9 @@ impl Action {
         format!("{service}:{}", self.name())
     }
 
-    /// Whether a call of which nobody knows whether it was carried out can be made again. A version would be made twice; everything
-    /// else is as it should be after the second time, or says that it was so already.
+    /// Returns `true` if the action can be called again after a call with an unknown outcome. A
+    /// version would be made twice; everything else is as it should be after the second time, or
+    /// says that it was so already.
     fn repeats(self) -> bool {
         self != Self::CreatePolicyVersion
     }
@@ -126,7 +129,7 @@ impl Calls {
         }
     }
 
-    /// How many calls were made, by action; those that were not made at all are left out.
+    /// Numbers of calls made, by action, without the actions that were not called.
     pub(in crate::aws) fn made(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.lanes
             .iter()
@@ -211,7 +214,8 @@ mod tests {
         )
     }
 
-    /// Calls until it succeeds or is given up; how often the service was asked, and for how long.
+    /// Calls until it succeeds or is given up; returns the number of calls that the service
+    /// received, and the time taken.
     async fn asked(
         action: Action,
         status: u16,

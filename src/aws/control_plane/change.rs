@@ -1,4 +1,4 @@
-//! What changes policies: one call for each step of a plan.
+//! Changes of policies: one call for each step of a plan.
 
 use super::calls::Action;
 use super::error::ControlError;
@@ -6,8 +6,8 @@ use super::{ControlPlane, found};
 use crate::policy::deploy::plan::DeployStep;
 
 impl ControlPlane {
-    /// Takes one step of a plan; gives the id of the version that it made, if it made one. What is gone already is no error
-    /// where it was to go.
+    /// Takes one step of a plan; returns the id of the version that it made, if it made one. A
+    /// deletion of something that is gone already is no error.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -89,7 +89,7 @@ impl ControlPlane {
     }
 }
 
-/// What was to go and is not there has gone.
+/// Treats the deletion of a thing that is absent as done.
 fn gone<T>(outcome: Result<(), ControlError>) -> Result<Option<T>, ControlError> {
     found(outcome).map(|_| None)
 }

@@ -1,7 +1,9 @@
-//! What the control plane's errors mean, by type and code (IoT API reference, each action's errors; "Common error types").
+//! Meanings of the control plane's errors, by type and code (IoT API reference, each action's
+//! errors; "Common error types").
 //!
-//! Decided here once: whoever calls looks at the variant, and people read what stands in it. One call may be made for each of
-//! thousands of policies, so that an error says which of them and what would mend it.
+//! Decided here once: the caller acts on the variant, and people read its text. One call may be
+//! made for each of thousands of policies, so that an error says which of them and what would mend
+//! it.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -10,17 +12,17 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::calls::Action;
 use crate::aws::causes::causes;
 
-/// What a person is told of an error.
+/// Text of an error for a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct Told {
-    /// What was being done, to which thing, and the service's own words.
+    /// The attempted action, the thing it was for, and the service's own words.
     pub what: String,
-    /// What to do.
+    /// Advice on what to do.
     pub help: String,
 }
 
-/// Why a call came to nothing, by what the caller does next.
+/// Reason why a call failed, by what the caller does next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
     /// Too many calls, for longer than one is ready to wait: later.
@@ -29,7 +31,7 @@ pub enum ControlError {
     /// No answer, or a server's error, several times: later.
     #[error("{0}")]
     Unavailable(Told),
-    /// What was known of the policy is not so any more: look again, and plan again.
+    /// The known state of the policy is no longer current: look again, and plan again.
     #[error("{0}")]
     Outdated(Told),
     /// The policy cannot be deleted yet: wait, look again, and plan again.
@@ -47,7 +49,7 @@ pub enum ControlError {
 }
 
 impl ControlError {
-    /// What a person is told.
+    /// Returns the text for a person.
     pub fn told(&self) -> &Told {
         match self {
             Self::Throttled(told)
@@ -60,7 +62,7 @@ impl ControlError {
         }
     }
 
-    /// What nothing can be done without.
+    /// Makes an error after which no call can succeed.
     pub(in crate::aws) fn hopeless(what: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Hopeless(Told {
             what: what.into(),
@@ -69,7 +71,7 @@ impl ControlError {
     }
 }
 
-/// Credentials that no service takes, whatever is asked.
+/// Error codes of credentials that no service takes for any call.
 const CREDENTIALS: [&str; 9] = [
     "ExpiredToken",
     "ExpiredTokenException",
@@ -82,7 +84,7 @@ const CREDENTIALS: [&str; 9] = [
     "UnrecognizedClientException",
 ];
 
-/// What a failed call means. `doing` says what was tried, to which thing.
+/// Classifies a failed call. `doing` says what was tried, to which thing.
 pub(in crate::aws) fn meaning<E>(
     action: Action,
     doing: &str,
@@ -109,7 +111,7 @@ where
     }
 }
 
-/// What an error's status and code mean.
+/// Classifies an error by its status and code.
 fn by_code(action: Action, doing: &str, status: u16, code: &str, message: &str) -> ControlError {
     let what = match (code, message) {
         ("", "") => format!("{doing}: HTTP {status}"),

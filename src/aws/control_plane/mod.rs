@@ -1,7 +1,7 @@
 //! IoT Core's control plane, as far as it is about policies: one method an action, each paced and repeated as `calls` says.
 //!
-//! What is to be done is decided elsewhere (`crate::policy::deploy`); here it is asked and done, and answers become the plan's
-//! types.
+//! Decisions are made elsewhere (`crate::policy::deploy`). This module calls the service, and turns
+//! its answers into the plan's types.
 
 pub mod calls;
 mod change;
@@ -62,7 +62,7 @@ impl ControlPlane {
         &self.region
     }
 
-    /// How many calls were made, by action: of this, and of what shares its calls.
+    /// Numbers of calls made, by action: of this client, and of those that share its calls.
     pub fn calls_made(&self) -> Vec<(&'static str, u64)> {
         self.calls.made().collect()
     }

@@ -1,4 +1,5 @@
-//! What is there: policies, their versions and documents, and what they are attached to.
+//! Existing state: policies, their versions and documents, and the targets that they are attached
+//! to.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use super::error::ControlError;
 use super::{ControlPlane, found};
 use crate::policy::deploy::plan::DeployedVersion;
 
-/// How many entries a page has at most (IoT API reference, pageSize).
+/// Maximum number of entries on a page (IoT API reference, pageSize).
 const PAGE: i32 = 250;
 
 /// A policy as it is in force.
@@ -22,9 +23,9 @@ pub struct Deployed {
     pub default_version: String,
     /// The default version's document, as it was sent.
     pub document: String,
-    /// When the policy was made.
+    /// Time at which the policy was made.
     pub created: Option<Timestamp>,
-    /// When it was changed for the last time.
+    /// Time of its last change.
     pub changed: Option<Timestamp>,
 }
 
@@ -85,7 +86,8 @@ impl ControlPlane {
         Ok(versions.into_iter().filter_map(version).collect())
     }
 
-    /// What a policy is attached to; stops looking once all of `enough` are found, unless that is empty.
+    /// Returns the targets that a policy is attached to. It stops looking once all of `enough` are
+    /// found, unless that is empty.
     ///
     /// # Errors
     /// [`ControlError`].

@@ -1,7 +1,7 @@
 //! The structure of JSON text, followed without reading its strings.
 //!
-//! A string ends at the first quotation mark that no backslash escapes (RFC 8259, section 7),
-//! whatever else it holds: an escape that JSON does not have, a lone surrogate, a raw control
+//! A string ends at the first quotation mark that no backslash escapes (RFC 8259, section 7). It
+//! may hold anything else: an escape that JSON does not have, a lone surrogate, a raw control
 //! character, bytes that are not UTF-8. So one string that cannot be read leaves the borders of all
 //! values known. Text whose brackets and quotation marks do not fit is not split at all.
 

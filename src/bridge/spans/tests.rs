@@ -1,4 +1,4 @@
-//! The spans of a daemon over fakes, as a recorder in memory is told of them.
+//! The spans of a daemon over fakes, as a recorder in memory receives them.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use crate::telemetry::traces::{Recorder, Recording};
 /// The senders' trace, and the span in it.
 const SENDER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// A recorder that keeps what it is told.
+/// A recorder that keeps what it receives.
 #[derive(Default)]
 struct Memory {
     /// A text for each span, in the order in which they began, and whether it has ended.
@@ -31,7 +31,7 @@ impl Memory {
     }
 }
 
-/// What memory calls a context: the sender's, or a span's number.
+/// Short name of a context in the recorder's memory: the sender's, or a span's number.
 fn short(traceparent: &str) -> String {
     match traceparent.strip_prefix("span-") {
         Some(number) => number.to_owned(),
@@ -77,7 +77,7 @@ impl Drop for Noted {
     }
 }
 
-/// Hands out what writes to a shared memory.
+/// Recorder that writes to a shared memory.
 struct Handle(Arc<Memory>);
 
 impl Recorder for Handle {
@@ -108,7 +108,8 @@ impl Recorder for Handle {
     }
 }
 
-/// What spans say of the queue and the broker, the same in all of them: one test shows it, the others leave it out.
+/// Attributes of the queue and the broker, the same in all spans: one test shows them, the others
+/// leave them out.
 const PLACES: [&str; 8] = [
     "messaging.system",
     "messaging.operation.name",
@@ -126,7 +127,7 @@ fn lines(told: &str, wanted: impl Fn(&str) -> bool) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// All but what is the same in all spans.
+/// Returns the lines of a text that differ between spans.
 fn own(told: &str) -> String {
     lines(told, |line| {
         let key = line.trim_start().split(" = ").next();
@@ -172,7 +173,7 @@ impl Traced {
         .await;
     }
 
-    /// Ends the daemon and tells all spans.
+    /// Ends the daemon and returns all spans as text.
     async fn ended(self) -> String {
         let run = &self.run;
         run.until("the queue is empty", |run| run.queue.left() == 0)

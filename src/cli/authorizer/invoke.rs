@@ -51,7 +51,8 @@ pub(in crate::cli) struct Invoke {
     format: Format,
 }
 
-/// The answer for programs: what IoT Core gets, and the reason of a refusal, which it does not get.
+/// The answer for programs: the members that IoT Core gets, and the reason of a refusal, which it
+/// does not get.
 #[derive(Serialize)]
 struct Report<'a> {
     #[serde(flatten)]

@@ -10,7 +10,7 @@ use crate::cli::user_error::write_error;
 #[cfg(feature = "otlp")]
 use crate::telemetry::otlp::{self, settings};
 
-/// How long the last spans are given when the process ends.
+/// Time to export the last spans when the process ends.
 #[cfg(feature = "otlp")]
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -24,7 +24,8 @@ pub(super) struct Export {
 
 #[cfg(feature = "otlp")]
 impl Export {
-    /// Begins what the environment asks for; `None` when it cannot be, and that was told.
+    /// Starts the export that the environment asks for. Returns `None`, after it reports the
+    /// reason, when the export cannot start.
     pub(super) fn start(messages: &mut impl Write) -> std::io::Result<Option<Self>> {
         let settings = match settings::read(|name| std::env::var(name).ok()) {
             Ok(Some(settings)) => settings,

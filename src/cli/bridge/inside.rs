@@ -16,7 +16,7 @@ use crate::telemetry::http::Vitals;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
-/// A daemon inside of this process, for who runs more than it.
+/// A daemon inside a process that runs other parts as well.
 pub(in crate::cli) struct Inside {
     config: Config,
     queue: String,
@@ -42,7 +42,7 @@ impl Inside {
         })
     }
 
-    /// Works by the latest of `routes` until it is told to end, and has drained.
+    /// Works by the latest of `routes` until it is asked to end and has drained.
     pub(in crate::cli) async fn work(
         self,
         routes: watch::Receiver<Arc<RouteTable>>,

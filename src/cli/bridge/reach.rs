@@ -21,25 +21,25 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
-/// How long the broker may take to be reached at start.
+/// Longest time to reach the broker at start.
 const BROKER_START: Duration = Duration::from_secs(10);
 
-/// How long to wait before trying again with `--wait`: at first, and at most.
+/// First and longest pause between attempts with `--wait`.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// What the daemon works with, tried.
+/// The parts that the daemon works with, each of them tried.
 pub(super) struct Parts<P> {
     pub(super) queue: Arc<Sqs>,
     pub(super) facts: QueueFacts,
     pub(super) publisher: Arc<P>,
-    /// How many of its connections are up.
+    /// Number of the publisher's connections that are up.
     pub(super) up: watch::Receiver<usize>,
-    /// Where it publishes.
+    /// The broker that it publishes to.
     pub(super) broker: String,
 }
 
-/// Reaches queue and broker: once, or until it succeeds. `None` when the process is told to end
-/// meanwhile.
+/// Reaches queue and broker: once, or until it succeeds. Returns `None` when the process is asked
+/// to end meanwhile.
 pub(super) async fn begin<P>(
     wait: bool,
     reach: impl AsyncFn() -> anyhow::Result<Parts<P>>,
@@ -88,8 +88,8 @@ async fn open_queue(
     Ok((queue, facts))
 }
 
-/// Within this time what waits in the queue at start is to be published, as far as connections
-/// decide it.
+/// Within this time the events that wait in the queue at start are to be published, as far as
+/// connections decide it.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// Reaches queue and an MQTT broker.

@@ -1,5 +1,5 @@
-//! From a configuration made for AWS to one that finds everything on this machine, and to what runs beside the endpoints: the bridge, the
-//! inspector, the demo.
+//! From a configuration made for AWS to one that finds everything on this machine, and to the parts
+//! that run beside the endpoints: the bridge, the inspector, the demo.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -28,14 +28,14 @@ use crate::route::table::RouteTable;
 /// The names of the queue and its dead-letter queue, where the configuration has none.
 const QUEUES: (&str, &str) = ("eventcast", "eventcast-dlq");
 
-/// How often a summary of the demo is told.
+/// Interval between two summaries of the demo.
 const MOMENTS: Duration = Duration::from_secs(1);
 
-/// How long the bridge's connections may take to end, and how often it is looked.
+/// Longest time for the bridge's connections to end, and the interval between two looks at them.
 const GOING: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(2);
 
-/// What is there beside the bare endpoints.
+/// The parts beside the bare endpoints.
 pub(super) struct Assembled {
     pub(super) inspector: Arc<Inspector>,
     config: Arc<Config>,
@@ -100,7 +100,8 @@ impl Assembled {
         self.routes.subscribe()
     }
 
-    /// Routes by another configuration from now on, and shows it; returns what client ids of the bridge begin with.
+    /// Routes by another configuration from now on, and shows it; returns the prefix of the
+    /// bridge's client ids.
     pub(super) fn set_config(&self, mut config: Config, people: &People) -> String {
         self.routes.send_replace(Arc::new(config.route_table()));
         point(&mut config, &self.prepared, &self.address, people);
@@ -112,7 +113,7 @@ impl Assembled {
         format!("{}-", self.config.bridge.client_id)
     }
 
-    /// Plays the demo for ever, and tells how it goes.
+    /// Plays the demo for ever, and reports its progress.
     pub(super) async fn demo(
         &self,
         platform: Arc<Platform>,
@@ -141,7 +142,8 @@ impl Assembled {
         }
     }
 
-    /// Waits until the broker has seen that the bridge is gone: it is told nothing any more.
+    /// Waits until the broker has seen that the bridge is gone. The broker gets nothing more from
+    /// it.
     pub(super) async fn see_off(&self, broker: &Broker) {
         let client_ids = self.client_ids();
         let gone = async {
@@ -152,7 +154,7 @@ impl Assembled {
         let _ = timeout(GOING, gone).await;
     }
 
-    /// How it goes.
+    /// The demo's state at this moment.
     pub(super) fn moment(&self, begin: Instant) -> Moment {
         Moment {
             pulse: self.inspector.pulse(),
@@ -163,7 +165,8 @@ impl Assembled {
     }
 }
 
-/// The queues' names: those of the configuration's URLs, so that a queue here is called as it is on AWS.
+/// The queues' names: those of the configuration's URLs, so that a queue here is called as it is on
+/// AWS.
 fn queue_names(config: &Config) -> (String, String) {
     let name = |url: &Option<String>, usual: &str| {
         let name = url.as_deref().and_then(|url| url.rsplit('/').next());

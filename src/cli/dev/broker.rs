@@ -1,4 +1,4 @@
-//! The broker of `eventcast dev`: its flags, its ports, and how their addresses are told.
+//! The broker of `eventcast dev`: its flags, its ports, and its addresses as they are written.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -71,7 +71,7 @@ fn named(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "NAME=VALUE is wanted, such as filters-per-subscribe=20".to_owned())
 }
 
-/// Who the clients are, and what bounds them.
+/// The clients that the broker admits, and what bounds them.
 #[derive(Clone)]
 pub(super) struct Clients<'c> {
     pub(super) limits: &'c (BrokerLimits, BrokerRules),
@@ -79,14 +79,15 @@ pub(super) struct Clients<'c> {
     pub(super) signers: &'c Found,
     pub(super) registry: &'c IotRegistry,
     pub(super) tls: Option<&'c ListenerTls>,
-    /// What the ARNs of their requests begin with.
+    /// Region and account in the ARNs of their requests.
     pub(super) scope: &'c Scope,
     /// Hosts and origins whose WebSockets are opened.
     pub(super) sites: Arc<AllowedSites>,
 }
 
 impl Clients<'_> {
-    /// Who says who they are: certificates first, then signatures where there are keys, then the others.
+    /// The authorizers in their order: certificates first, then signatures where there are keys,
+    /// then the others.
     fn authorizer(&self) -> Arc<dyn Authorizer> {
         let mut authorizer = Arc::clone(&self.people.authorizer);
         if let Found::Keys(keys) = self.signers {
@@ -115,7 +116,7 @@ pub(super) struct Open {
 }
 
 impl Options {
-    /// What `--limit help` prints, if it was asked for.
+    /// The text that `--limit help` prints, if it was asked for.
     pub(super) fn help(&self) -> Option<String> {
         let asked = self.limit.iter().any(|(name, _)| name == "help");
         let line =
@@ -140,7 +141,7 @@ impl Options {
         Ok((limits, rules))
     }
 
-    /// What TLS needs, for the address that is listened on.
+    /// The TLS material for the address that is listened on.
     pub(super) fn tls(
         &self,
         host: IpAddr,

@@ -1,5 +1,6 @@
-//! Who is let in at the broker of `eventcast dev`: the bridge beside it, and whoever has a token for a role of the configuration,
-//! signed with the development key or one of the configuration's. And who makes such tokens.
+//! The clients that the broker of `eventcast dev` admits: the bridge beside it, and every client
+//! with a token for a role of the configuration. The development key or a key of the configuration
+//! signs such tokens. The maker of such tokens is here too.
 
 use std::io::Write;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -26,19 +27,19 @@ use crate::port::{
     Answer, Authentication, Authorizer, Identity, Issued, Issuer, Presented, Refusal,
 };
 
-/// How long tokens are valid that are made here.
+/// Validity of tokens that are made here.
 const LIFE: Duration = Duration::from_secs(12 * 3_600);
 
-/// Who the bridge is.
+/// User name of the bridge.
 const BRIDGE: &str = "eventcast-bridge";
 
 pub(super) struct People {
     pub(super) authorizer: Arc<dyn Authorizer>,
     /// Maker of tokens; none where there are no roles.
     pub(super) issuer: Option<Arc<Development>>,
-    /// What the bridge shows to the broker.
+    /// The bridge's token for the broker.
     pub(super) bridge_token: String,
-    /// The name under which tokens are looked for.
+    /// The name under which the broker looks for tokens.
     pub(super) token_key: String,
 }
 
@@ -83,8 +84,9 @@ impl People {
         })
     }
 
-    /// Decides by another configuration from now on; returns whether the bridge may do other things than before. Connected clients
-    /// keep what they were granted until they are asked again or reconnect, as on IoT Core.
+    /// Decides by another configuration from now on. Returns `true` where the bridge's rights have
+    /// changed. Connected clients keep their grants until they are asked again or reconnect, as on
+    /// IoT Core.
     pub(super) fn reload(
         &self,
         config: &Config,
@@ -144,7 +146,8 @@ fn in_force(grants: &CurrentGrants) -> Arc<RoleGrants> {
     Arc::clone(&grants.read().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// A password of the bridge at the broker beside it: 256 random bits of the operating system, valid as long as the process lives.
+/// A password of the bridge at the broker beside it: 256 random bits of the operating system, valid
+/// as long as the process lives.
 struct BridgePassword {
     /// In hexadecimal, as it is sent.
     text: String,
@@ -163,13 +166,14 @@ impl BridgePassword {
         Ok(Self { text, key, tag })
     }
 
-    /// Compares in constant time: tags under a random key are compared, so that time says nothing of the password.
+    /// Compares in constant time: tags under a random key are compared, so that time says nothing
+    /// of the password.
     fn is(&self, shown: &str) -> bool {
         hmac::verify(&self.key, shown.as_bytes(), self.tag.as_ref()).is_ok()
     }
 }
 
-/// The bridge may do what `policy generate --for bridge` says.
+/// The bridge has the rights of `policy generate --for bridge`.
 fn bridge(config: &Config, scope: &Scope) -> anyhow::Result<(Identity, Vec<String>)> {
     let mut config = config.clone();
     let section = &mut config.bridge;
@@ -226,7 +230,7 @@ pub(super) struct Development {
 }
 
 impl Development {
-    /// A token for a role, and what it is worth.
+    /// A token for a role, and its grants.
     pub(super) fn admit(
         &self,
         role: &str,

@@ -1,7 +1,8 @@
-//! Another configuration for a running `eventcast dev`: at SIGHUP, and with `--watch` when the file changes.
+//! Another configuration for a running `eventcast dev`: at SIGHUP, and with `--watch` when the file
+//! changes.
 //!
-//! Routes, channels and roles take the place of the old ones all at once; with any fault the old ones stay. What ports, queues and the
-//! broker were opened with takes a restart.
+//! Routes, channels and roles take the place of the old ones all at once; with any fault the old
+//! ones stay. A change of the settings of ports, queues and the broker takes a restart.
 
 use std::fs;
 use std::io::Write;
@@ -23,7 +24,7 @@ use crate::dev::broker::Broker;
 use crate::escape::write_line;
 use crate::policy::scope::Scope;
 
-/// How often the file is looked at.
+/// Interval between two looks at the file.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Parts of the running platform that go by the configuration.
@@ -56,7 +57,7 @@ impl Reloader<'_> {
     /// Reloads at each request, for ever.
     ///
     /// # Errors
-    /// When messages cannot be written.
+    /// Fails when messages cannot be written.
     pub(super) async fn follow(
         &self,
         mut requests: ReloadRequests,
@@ -103,7 +104,7 @@ impl Reloader<'_> {
         self.beside.set_config(&config);
         let client_ids = assembled.set_config(config, self.people);
         if bridge_changed {
-            // Its connections come back at once, with what it may do now.
+            // Its connections come back at once, with its new rights.
             for id in self
                 .broker
                 .clients(usize::MAX, |id| id.starts_with(&client_ids))
@@ -165,7 +166,8 @@ impl<'f> WatchedFile<'f> {
         }
     }
 
-    /// Resolves when the file is another one than last time, and has not changed between two looks: it may be written in parts.
+    /// Resolves when the file is another one than last time, and has not changed between two looks:
+    /// it may be written in parts.
     async fn changed(&mut self) {
         let mut seen = self.known;
         loop {

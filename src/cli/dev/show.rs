@@ -1,4 +1,4 @@
-//! What `eventcast dev` says: where everything is, and how the demo goes.
+//! The output of `eventcast dev`: all addresses, and the progress of the demo.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
@@ -15,9 +15,9 @@ use crate::dev::inspector::told::PlatformAddresses;
 pub(super) struct Show<'o, W> {
     out: &'o mut W,
     format: Format,
-    /// Whether lines can be written over.
+    /// `true` where lines can be written over.
     in_place: bool,
-    /// How many lines the last summary has.
+    /// Number of lines in the last summary.
     lines: usize,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Served {
     configuration: String,
     routes: usize,
     roles: Vec<String>,
-    /// Whether the bridge is left to another process.
+    /// `true` where the bridge is left to another process.
     no_bridge: bool,
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Served {
     }
 }
 
-/// How a moment of the demo looks.
+/// State of the demo at one moment.
 pub(super) struct Moment {
     pub(super) pulse: LiveStatistics,
     /// Clients with a session.
@@ -76,7 +76,7 @@ impl<'o, W: Write> Show<'o, W> {
         }
     }
 
-    /// Where everything is. `takes` is how long it took to get there.
+    /// Writes all addresses. `takes` is the time that the start took.
     pub(super) fn ready(
         &mut self,
         addresses: &PlatformAddresses,
@@ -145,7 +145,7 @@ impl<'o, W: Write> Show<'o, W> {
         self.out.flush()
     }
 
-    /// How the demo goes; `last` for the last time.
+    /// Writes the progress of the demo; `last` for the last time.
     pub(super) fn moment(&mut self, moment: &Moment, last: bool) -> io::Result<()> {
         match self.format {
             Format::Json => writeln!(self.out, "{}", as_json(moment, last))?,
@@ -157,7 +157,7 @@ impl<'o, W: Write> Show<'o, W> {
                 let table = table(moment);
                 self.lines = table.len();
                 for line in table {
-                    // What was there is cleared to the end of the line.
+                    // The rest of the line is cleared of older text.
                     writeln!(self.out, "{line}\x1b[K")?;
                 }
             }

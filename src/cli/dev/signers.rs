@@ -1,4 +1,5 @@
-//! The AWS keys that the broker of `eventcast dev` knows, and the policies that their signers are held to.
+//! The AWS keys that the broker of `eventcast dev` knows, and the policies that their signers are
+//! held to.
 
 use std::fmt;
 use std::io::Write;
@@ -69,12 +70,12 @@ fn policy(text: &str) -> Result<(String, PathBuf), String> {
         .ok_or_else(|| "ID=FILE is wanted, such as AKIDEVELOPMENT=policy.json".to_owned())
 }
 
-/// What was found.
+/// The result of reading the arguments.
 pub(super) enum Found {
     /// Signatures are not looked at.
     Nobody,
     Keys(SigningKeys),
-    /// Something is not right, which was told.
+    /// An argument or a file has a fault, which was reported.
     Wrong,
 }
 
@@ -108,7 +109,7 @@ impl Signers {
         Ok(Found::Keys(keys.into_iter().collect()))
     }
 
-    /// What a key may do; `None` when one of its policies is not right.
+    /// The rights of a key. `None`, after a report, when one of its policies has a fault.
     fn access(
         &self,
         id: &str,

@@ -1,4 +1,5 @@
-//! TLS at the broker of `eventcast dev`: by files, or by an authority of one's own that is kept in a folder.
+//! TLS at the broker of `eventcast dev`: by files, or by an authority of one's own that is kept in
+//! a folder.
 
 use std::fs;
 use std::io::{self, Write};
@@ -33,14 +34,15 @@ pub(super) struct Files {
     client_ca: Option<PathBuf>,
 }
 
-/// What was found.
+/// The result of reading the arguments.
 #[derive(Clone)]
 pub(super) enum Found {
     /// There is to be no TLS.
     Nothing,
-    /// TLS, and the certificate of the authority that clients are to trust, where it is one of its own.
+    /// TLS, and the certificate of the authority that clients are to trust, where it is one of its
+    /// own.
     Tls(ListenerTls, Option<PathBuf>),
-    /// Something is not right, which was told.
+    /// An argument or a file has a fault, which was reported.
     Wrong,
 }
 
@@ -49,7 +51,7 @@ const CERTIFICATE: &str = "ca.pem";
 const KEY: &str = "ca.key";
 
 impl Files {
-    /// Reads what the flags name, or makes it.
+    /// Reads the files that the flags name, or makes them.
     pub(super) fn read(
         &self,
         host: IpAddr,
@@ -142,7 +144,7 @@ fn authority(folder: &Path) -> Result<Authority, UserError> {
     }
 }
 
-/// Writes an authority; its key last, since that is what makes the folder one.
+/// Writes an authority; its key last, since a folder with a key counts as an authority.
 fn keep(folder: &Path, made: &Signed) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join(CERTIFICATE), &made.certificate)?;

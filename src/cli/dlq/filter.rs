@@ -13,8 +13,7 @@ use crate::config::{Config, duration};
 use crate::escape::{escaped, write_line};
 
 /// Reasons that the daemon gives (docs/metrics.md), and those of a queue's own redrive and of
-/// EventBridge. Dead letters
-/// of another version may have others.
+/// EventBridge. Dead-letter messages of another version may have others.
 const REASONS: [&str; 17] = [
     "not_an_event",
     "match_budget",
@@ -62,7 +61,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 }
 
 impl MessageFilter {
-    /// Whether a message is meant.
+    /// Returns `true` for a message that the filter selects.
     pub(super) fn takes(&self, message: &DeadLetterMessage, now: Timestamp) -> bool {
         let named = |wanted: &[String], value: Option<&String>| {
             wanted.is_empty() || value.is_some_and(|value| wanted.contains(value))
@@ -78,9 +77,9 @@ impl MessageFilter {
             && self.newer_than.is_none_or(|bound| age <= bound)
     }
 
-    /// Reports reasons and routes that neither a message has nor eventcast knows, and returns `true`
-    /// where there are some. A route that was renamed since is none: messages still have its old
-    /// name. `config` is missing where the queues were named by flags and there is no file.
+    /// Reports reasons and routes that neither a message has nor eventcast knows, and returns
+    /// `true` where there are some. A route that was renamed since is none: messages still have its
+    /// old name. `config` is missing where the queues were named by flags and there is no file.
     pub(super) fn report_unknown(
         &self,
         seen: &SeenNames,

@@ -135,7 +135,7 @@ pub(super) async fn list(
         messages: listed,
         complete: walked.complete,
     };
-    // What is not there cannot be listed: an unknown name is an error, not an empty list.
+    // An absent name cannot be listed: an unknown name is an error, not an empty list.
     let unknown = walked.complete
         && (command.filter).report_unknown(&names, queues.config.as_ref(), messages)?;
     if unknown && listing.count == 0 {

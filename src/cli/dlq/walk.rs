@@ -1,9 +1,9 @@
-//! The way through a dead-letter queue: every message once, hidden from others meanwhile, and visible
-//! again at the end.
+//! The way through a dead-letter queue: every message once, hidden from others meanwhile, and
+//! visible again at the end.
 //!
-//! SQS can only be looked at by receiving. Each message is hidden for as long as the way is expected
-//! to take; at the end, and at an interruption, all that are still there are made visible again. A
-//! process that is killed leaves them hidden for the rest of that time. None is lost.
+//! SQS can only be looked at by receiving. Each message is hidden for as long as the way is
+//! expected to take; at the end, and at an interruption, all that are still there are made visible
+//! again. A process that is killed leaves them hidden for the rest of that time. None is lost.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -47,7 +47,7 @@ enum WalkEnd {
     Failed(QueueError),
 }
 
-/// What the way came to.
+/// The result of a walk.
 pub(super) struct WalkSummary {
     /// `false` when it was interrupted or failed.
     pub(super) complete: bool,
@@ -82,7 +82,7 @@ pub(super) struct QueueWalk<'q> {
 }
 
 impl<'q> QueueWalk<'q> {
-    /// Begins. `rate` is the pace of what is done with the messages, in messages a second.
+    /// Begins. `rate` is the pace of the work on the messages, in messages a second.
     pub(super) async fn begin(
         queue: &'q DeadLetterQueue,
         doing: &'static str,
@@ -232,7 +232,7 @@ impl<'q> QueueWalk<'q> {
             )?;
         }
         Ok(match self.end {
-            // A caller that has found what it looked for goes no further.
+            // A caller that has found its message goes no further.
             None | Some(WalkEnd::Complete) => WalkSummary {
                 complete: true,
                 failure: None,

@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The part of a route's messages that may have waited without a warning.
 const WORTH_TELLING: f64 = 0.01;
 
-/// Asks the daemon that listens at `bridge.listen`, if one does, and says what its messages wait
-/// for.
+/// Asks the daemon that listens at `bridge.listen`, if one does, and reports the causes for which
+/// its messages wait.
 pub(super) async fn held_back(listen: Option<SocketAddr>, report: &mut Report) {
     let Some(listen) = listen else { return };
     let address = reachable(listen);
@@ -45,8 +45,8 @@ pub(super) async fn held_back(listen: Option<SocketAddr>, report: &mut Report) {
     }
 }
 
-/// Findings worth a report among counters in the classic text format of Prometheus: what was found,
-/// and what helps.
+/// Findings worth a report among counters in the classic text format of Prometheus, each with its
+/// cure.
 fn findings(metrics: &str) -> Vec<(String, &'static str)> {
     let mut published: BTreeMap<String, f64> = BTreeMap::new();
     let mut held: BTreeMap<String, Vec<(f64, String)>> = BTreeMap::new();

@@ -1,4 +1,5 @@
-//! Publishing: its limits, the broker or data plane that is reached, and the permission for a topic.
+//! Publishing: its limits, the broker or data plane that is reached, and the permission for a
+//! topic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,7 +161,7 @@ async fn by_mqtt(section: &Bridge, aws: &SdkConfig, trial: &Trial<'_>, report: &
 
 /// One message that is published to learn whether that is allowed.
 struct Trial<'t> {
-    /// Where to; `None` when it was not asked for.
+    /// Topic of the message; `None` when publishing was not asked for.
     topic: Option<&'t Topic>,
     /// The topic that the policy of `policy generate --for bridge` allows for this.
     allowed: &'t str,

@@ -11,13 +11,14 @@ use crate::aws::{clock, sqs};
 use crate::cli::counted::counted;
 use crate::config::bridge::Bridge;
 
-/// AWS refuses signatures of clocks that are more than five minutes off; half of that is worth a warning.
+/// AWS refuses signatures of clocks that are more than five minutes off; half of that is worth a
+/// warning.
 const SKEW: (Duration, Duration) = (Duration::from_secs(150), Duration::from_secs(300));
 
-/// Fewer attempts than these turn a hiccup into a dead letter.
+/// Fewer attempts than these make a dead-letter message of one short failure.
 const ATTEMPTS: u32 = 3;
 
-/// A shorter visibility is mostly spent on extending leases.
+/// With a shorter visibility timeout, most calls only extend it.
 const VISIBILITY: Duration = Duration::from_secs(10);
 
 /// Names of the checks, in their order.
@@ -103,7 +104,7 @@ async fn attributes(
     None
 }
 
-/// What depends on a queue that was not looked at.
+/// Reports the checks that depend on a queue that was not looked at.
 fn not_tried(section: &Bridge, why: &str, report: &mut Report) {
     for about in [CLOCK, VISIBILITY_TIMEOUT, REDRIVE] {
         report.not_tried(about, why, "");

@@ -25,7 +25,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// The verdict in the text report: what needs hands is in capitals.
+    /// The verdict in the text report: verdicts that need action are in capitals.
     const fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",

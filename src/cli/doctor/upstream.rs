@@ -1,8 +1,8 @@
 //! The road before the queue: the rules that send to it, their targets, dead-letter queues,
 //! policies and keys.
 //!
-//! What the account has is written as a template, and `eventcast infra check` looks at it: a fault
-//! has the same words before and after the deployment.
+//! The account's resources are written as a template, and `eventcast infra check` looks at it: a
+//! fault has the same words before and after the deployment.
 
 use std::collections::BTreeMap;
 
@@ -246,7 +246,7 @@ impl Account<'_> {
     }
 }
 
-/// The check that a finding belongs to; `None` for what other checks report.
+/// The check that a finding belongs to; `None` for findings that other checks report.
 fn about(fault: &Fault) -> Option<&'static str> {
     let is_undelivered = fault.key.contains("Undelivered");
     match fault.code {

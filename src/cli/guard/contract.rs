@@ -18,7 +18,7 @@ use crate::guard::contract::{
 };
 use crate::guard::manifest::{self, FeatureManifest, MAX_MANIFEST_BYTES, PlatformSource};
 
-/// Where a manifest is looked for in the root of a repository.
+/// Names of a manifest in the root of a repository.
 const USUAL: [&str; 2] = ["realtime.yaml", "realtime.yml"];
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `eventcast guard init`: a first manifest from what a repository says.
+//! `eventcast guard init`: a first manifest, drafted from a repository's sources.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ const SOURCES: [&str; 17] = [
     "svelte", "ts", "tsx",
 ];
 
-/// Folders of what others have written, or a program.
+/// Folders of files that others, or a program, have written.
 const FOREIGN_FOLDERS: [&str; 8] = [
     "bower_components",
     "build",
@@ -98,8 +98,8 @@ pub(super) fn run(
     Ok(status)
 }
 
-/// Searches the sources below a folder. What cannot be read as text is passed over: a draft is no
-/// verdict.
+/// Searches the sources below a folder. A file that cannot be read as text is passed over: a draft
+/// is no verdict.
 fn search(root: &Path, found: &mut SourceFindings) -> io::Result<()> {
     std::fs::read_dir(root)?;
     let mut walk = WalkBuilder::new(root);

@@ -32,7 +32,7 @@ pub(super) fn document(report: &GuardReport, profile: SarifProfile) -> Value {
         SarifProfile::Full => report.findings.iter().collect(),
     };
     if profile == SarifProfile::Github {
-        // The gravest first, since what is beyond the limit is not shown.
+        // The gravest first, since findings beyond the limit are not shown.
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings.truncate(GITHUB_RESULTS);
     }

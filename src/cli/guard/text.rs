@@ -1,4 +1,5 @@
-//! Reports for people: each finding with its line, then what has no verdict, then the numbers.
+//! Reports for people: each finding with its line, then the parts without a verdict, then the
+//! numbers.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -1,8 +1,8 @@
 //! Files of a repository in scope of the guard.
 //!
-//! The walk obeys `.gitignore`, follows no link, and leaves out what nobody of the repository has
-//! written: vendored and generated folders. It reports what is in scope and cannot be read. Files
-//! are scanned on all cores; the result does not depend on their order.
+//! The walk obeys `.gitignore`, follows no link, and leaves out files that nobody of the repository
+//! has written: vendored and generated folders. It reports files in scope that cannot be read.
+//! Files are scanned on all cores; the result does not depend on their order.
 
 use std::fs::File;
 use std::io;
@@ -30,7 +30,7 @@ const MAX_ROUNDS: usize = 8;
 /// The most files that are scanned at once: each holds its text and its tree.
 const MAX_THREADS: usize = 8;
 
-/// Folders of what others have written, or a program.
+/// Folders of files that others, or a program, have written.
 const FOREIGN_FOLDERS: [&str; 20] = [
     ".aws-sam",
     ".git",
@@ -81,7 +81,7 @@ pub(super) fn scan(settings: &WalkSettings<'_>) -> io::Result<RepositoryScan> {
             Outcome::NotAsked => {}
         }
     }
-    // Other files may use what a file exports under a name of its own.
+    // Other files may use a file's exports under names of their own.
     let scripts: Vec<(String, PathBuf)> =
         paths.into_iter().filter(|one| is_script(&one.0)).collect();
     for _ in 0..MAX_ROUNDS {

@@ -14,7 +14,7 @@ use crate::cli::{Format, Status};
 use crate::config::Config;
 use crate::escape::write_line;
 
-/// Opens the data plane, at the address that was named or that the control plane tells.
+/// Opens the data plane, at the address that was named or that the control plane returns.
 async fn open(place: &DevAddress) -> anyhow::Result<facts::DataPlaneFacts> {
     let config = sdk::environment().await;
     let endpoint = match &place.data_plane {

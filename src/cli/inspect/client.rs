@@ -1,4 +1,4 @@
-//! Clients, channels and routes in words, as a running `eventcast dev` tells them.
+//! Clients, channels and routes in words, as a running `eventcast dev` reports them.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::escape::write_line;
 
-/// How many of many are written; JSON has all.
+/// Longest list that is written; JSON has all entries.
 const SHOWN: usize = 20;
 
 /// A member's text; nothing where it has none.
@@ -30,7 +30,7 @@ fn is_true(value: &Value, name: &str) -> Option<bool> {
     value.get(name)?.as_bool()
 }
 
-/// A time that is told in microseconds since 1970.
+/// A time that is given in microseconds since 1970.
 fn time(value: &Value, name: &str) -> Option<String> {
     let micros = value.get(name)?.as_i64()?;
     Timestamp::from_microsecond(micros)
@@ -54,7 +54,7 @@ fn some<'v>(
     }
 }
 
-/// What was denied, or done.
+/// One line about what was denied or done.
 fn doing(value: &Value) -> String {
     let at = time(value, "at").unwrap_or_default();
     let what = text(value, "filter")
@@ -75,7 +75,7 @@ fn doing(value: &Value) -> String {
     format!("{at}  {act} `{what}`: {why}")
 }
 
-/// Whether something that a client did is the end of a connection that the broker closed.
+/// Returns `true` where an entry is the end of a connection that the broker closed.
 fn is_closed(value: &Value) -> bool {
     let reason = text(value, "reason").unwrap_or_default();
     text(value, "event") == Some("disconnected")
@@ -299,7 +299,8 @@ mod tests {
         insta::assert_snapshot!(words(&gone, write));
     }
 
-    /// A client whose broker closes its connection again and again, and one that sends what a terminal would act on.
+    /// A client whose broker closes its connection again and again, and one that sends what a
+    /// terminal would act on.
     #[test]
     fn closed_connections() {
         let why = "SUBSCRIBE with 9 filters; the limit filters-per-subscribe is 8";

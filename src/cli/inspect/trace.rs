@@ -31,7 +31,7 @@ pub(in crate::cli) struct TraceCommand {
     place: DevAddress,
 }
 
-/// An event as `eventcast dev` tells it.
+/// An event as `eventcast dev` reports it.
 #[derive(Deserialize)]
 struct TracedEvent {
     #[serde(flatten)]
@@ -174,7 +174,7 @@ fn summary(event: &TracedEvent) -> String {
     }
 }
 
-/// What a hop is called, and what it says.
+/// Name of a hop, and the text about it.
 fn words(hop: &TimelineEntry) -> (&'static str, String) {
     match &hop.step {
         TimelineStep::Put { bus, rules } => {

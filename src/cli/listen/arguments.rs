@@ -114,7 +114,7 @@ impl Command {
                 (token(minted.key, minted.token), Some(minted.principal))
             }
             (None, Some(given)) => {
-                // A token is proved by the broker; who it names is needed for the client id.
+                // The broker verifies the token; its subject is needed for the client id.
                 let principal = subject(&given);
                 (token(self.token_key.clone(), given), principal)
             }

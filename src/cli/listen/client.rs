@@ -9,7 +9,7 @@ use crate::mqtt::auth::Access;
 use crate::mqtt::listener::RefusedFilter;
 
 /// Early end of the command, with a line for the user and perhaps another with advice. Both may
-/// quote what others wrote.
+/// quote text that others wrote.
 pub(super) struct ListenFailure {
     pub(super) status: Status,
     what: String,

@@ -10,7 +10,7 @@ use crate::cli::Format;
 use crate::escape::escaped;
 use crate::mqtt::listener::Heard;
 
-/// Counts of what was heard.
+/// Counts of received messages.
 #[derive(Default)]
 pub(super) struct ListenTotals {
     pub(super) messages: u64,
@@ -40,7 +40,8 @@ impl<'o, W: Write> MessageWriter<'o, W> {
     }
 }
 
-/// The payload is JSON where it is JSON, text where it is UTF-8, and else Base64 under another name.
+/// The payload is JSON where it is JSON, text where it is UTF-8, and else Base64 under another
+/// name.
 fn as_json(message: &Heard) -> Value {
     let payload = &message.payload;
     let (name, payload) = match (

@@ -1,4 +1,5 @@
-//! A running `eventcast dev`, asked for what a client needs: the broker's address, a token, topics, and reasons for refusals.
+//! A running `eventcast dev`, asked for a client's needs: the broker's address, a token, topics,
+//! and reasons for refusals.
 
 use std::time::Duration;
 
@@ -20,19 +21,19 @@ pub(in crate::cli) struct DevPlatform {
 /// Failure of a question.
 #[derive(Debug)]
 pub(in crate::cli) enum AskError {
-    /// Nobody answers there as `eventcast dev` does; what was seen, and what to do.
+    /// Nobody answers there as `eventcast dev` does; with the answer that was seen, and advice.
     Unreachable { what: String, help: &'static str },
     /// The question is not right; why, in words of the platform.
     Wrong(String),
 }
 
-/// A development token, and what it grants.
+/// A development token, and its grants.
 pub(in crate::cli) struct MintedToken {
     pub(in crate::cli) token: String,
     /// The name under which the broker looks for it.
     pub(in crate::cli) key: String,
     pub(in crate::cli) principal: String,
-    /// Filters, or what they begin with and a `*`.
+    /// Filters, or prefixes of filters and a `*`.
     pub(in crate::cli) subscribe: Vec<String>,
 }
 
@@ -51,7 +52,7 @@ impl DevPlatform {
         self.told.pointer("/addresses/mqtt/ws")?.as_str()
     }
 
-    /// Whether clients need a token.
+    /// Returns `true` where clients need a token.
     pub(in crate::cli) fn wants_tokens(&self) -> bool {
         self.told.get("tokens") == Some(&Value::Bool(true))
     }

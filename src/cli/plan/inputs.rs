@@ -25,9 +25,9 @@ const USUAL_REGION: &str = "us-east-1";
 /// Checked inputs.
 pub(super) struct PlanInputs {
     pub(super) basis: PlanBasis,
-    /// Whether the Region is the usual one because nobody named one.
+    /// `true` where the Region is the usual one because nothing names one.
     is_region_assumed: bool,
-    /// Whether every route has the assumed load.
+    /// `true` where every route has the assumed load.
     is_load_assumed: bool,
 }
 

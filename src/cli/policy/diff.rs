@@ -1,4 +1,4 @@
-//! `eventcast policy diff`: what one policy allows and another does not.
+//! `eventcast policy diff`: the permissions that one policy has and another has not.
 
 use std::io::{BufRead, Write};
 
@@ -54,7 +54,7 @@ impl DiffCommand {
         None
     }
 
-    /// What is compared with what; where it is not, how the command ends.
+    /// The two sides to compare; where there is nothing to compare, the status of the command.
     fn sides(
         &self,
         mut input: Option<impl BufRead>,
@@ -141,7 +141,7 @@ pub(super) fn run(
     })
 }
 
-/// A line for each change, `+` for what is newly allowed and `-` for what is not any more.
+/// A line for each change, `+` for a new permission and `-` for one that is taken away.
 pub(super) fn lines(difference: &PolicyDifference) -> impl Iterator<Item = String> {
     difference.changes.iter().map(|change| {
         let sign = match change.verdict {
@@ -178,7 +178,7 @@ fn write_text(difference: &PolicyDifference, out: &mut impl Write) -> anyhow::Re
     Ok(())
 }
 
-/// What a change is about, such as "part of `…`, such as `…`, when aws:SourceIp is `10.0.0.1`".
+/// The subject of a change, such as "part of `…`, such as `…`, when aws:SourceIp is `10.0.0.1`".
 fn of(change: &ActionChange) -> String {
     let ActionChange {
         resource, example, ..
@@ -201,7 +201,7 @@ fn of(change: &ActionChange) -> String {
 #[derive(Serialize)]
 struct DiffReport<'r> {
     same: bool,
-    /// Whether everything was compared.
+    /// `true` where everything was compared.
     complete: bool,
     changes: Vec<ChangeReport<'r>>,
 }
@@ -211,9 +211,9 @@ struct ChangeReport<'r> {
     became: &'static str,
     actions: &'r [String],
     resource: &'r str,
-    /// Whether all of the resource changed, or a part of it.
+    /// `true` where all of the resource changed, `false` for a part of it.
     whole: bool,
-    /// Whether it changed in every request.
+    /// `true` where it changed in every request.
     always: bool,
     when: serde_json::Map<String, serde_json::Value>,
     example: &'r str,

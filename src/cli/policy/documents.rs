@@ -1,9 +1,9 @@
-//! Policy documents in the texts that people have at hand: a document, several one after the other, a
-//! list of them, or an answer that holds documents.
+//! Policy documents in the texts that people have at hand: a document, several one after the other,
+//! a list of them, or an answer that holds documents.
 //!
-//! Answers are told by their members: `policyDocument` of `aws iot get-policy`,
-//! `get-policy-version` and `get-effective-policies` (AWS IoT API reference), `policyDocuments` of a
-//! custom authorizer (developer guide, "Defining your Lambda function"), `PolicyDocument` and
+//! Answers are recognized by their members: `policyDocument` of `aws iot get-policy`,
+//! `get-policy-version` and `get-effective-policies` (AWS IoT API reference), `policyDocuments` of
+//! a custom authorizer (developer guide, "Defining your Lambda function"), `PolicyDocument` and
 //! `PolicyVersion` of `aws iam`, and the JSON reports of `policy generate`, `policy show` and
 //! `token verify`. In most of them a document is text inside a string.
 
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::cli::input::{INPUT_BYTES, text_of};
 
-/// How deep strings with JSON in them are looked into.
+/// Depth to which strings with JSON in them are read.
 const DEPTH: usize = 4;
 
 /// The members that hold documents, in the order in which they are looked for.
@@ -32,7 +32,7 @@ const MEMBERS: [&str; 9] = [
     "answer",
 ];
 
-/// What texts may be, for messages.
+/// The forms of text that are accepted, for messages.
 pub(super) const ACCEPTED: &str = "a policy document with Statement, a list of documents, the answer of `aws iot get-policy` or \
      `get-policy-version`, an authorizer's answer with policyDocuments, or `--format json` of `policy generate` or `policy show`";
 
@@ -44,7 +44,7 @@ pub(super) struct DocumentText {
     pub(super) text: String,
     /// The member of an answer that it was found in.
     pub(super) member: Option<&'static str>,
-    /// Whether it is an object that looks like no document.
+    /// `true` for an object that does not look like a document.
     pub(super) is_unknown: bool,
 }
 
@@ -102,7 +102,7 @@ impl DocumentFinder<'_> {
                     depth: self.depth + 1,
                     ..self
                 };
-                // What is no JSON inside is for the document's reader to say.
+                // Text inside that is not JSON is left to the document's reader, which reports it.
                 if !inside.trim_start().starts_with(['{', '[', '"'])
                     || finder.find(inside.trim(), found).is_none()
                 {
@@ -153,7 +153,7 @@ impl DocumentFinder<'_> {
     }
 }
 
-/// A part of a text, with white space for all that stands before it.
+/// A part of a text, after white space in place of all that is before it.
 fn placed(text: &str, part: &str) -> String {
     // The part was borrowed from the text.
     let begin = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
@@ -165,7 +165,7 @@ fn placed(text: &str, part: &str) -> String {
 /// The text that an argument names: a file, or `-` for standard input, which can be read once.
 ///
 /// # Errors
-/// Why there is none, in one line.
+/// The reason why there is none, in one line.
 pub(super) fn read_text(
     argument: &str,
     input: &mut Option<impl BufRead>,

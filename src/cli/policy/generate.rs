@@ -1,4 +1,5 @@
-//! `eventcast policy generate`: the documents for a role and claims, for grants spelled out, or for the daemon itself.
+//! `eventcast policy generate`: the documents for a role and claims, for grants spelled out, or for
+//! the daemon itself.
 
 pub(in crate::cli) mod arguments;
 
@@ -152,7 +153,7 @@ impl GenerateCommand {
             LocatedScope::by_authorizer(config),
             LocatedScope::by_queue(config),
         ];
-        // Everything that is missing is told at once.
+        // Everything that is missing is reported at once.
         let (grants, scope) = match (grants, self.endpoint.scope(&known)) {
             (Ok(grants), Ok(scope)) => (grants, scope),
             (Err(GenerateRefusal::Input(one)), Err(GenerateRefusal::Input(other))) => {

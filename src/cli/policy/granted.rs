@@ -21,7 +21,7 @@ pub(super) struct TestedRoles {
     config: Option<Config>,
 }
 
-/// What a client with a role gets.
+/// The policies and the client id of a client with a role.
 pub(super) struct GrantedRole {
     pub(super) policies: Policies,
     /// The client id where a test names none.
@@ -40,8 +40,8 @@ impl GrantedRole {
 }
 
 impl TestedRoles {
-    /// Reads the configuration if any test needs it. `None` when it is not right, which has been told then. The environment does not
-    /// count: tests are about the file.
+    /// Reads the configuration if any test needs it. Returns `None`, after a report, when it has a
+    /// fault. The environment has no effect: tests are about the file.
     pub(super) fn read(
         file: &str,
         tests: &PolicyTests,
@@ -80,7 +80,8 @@ impl TestedRoles {
         }))
     }
 
-    /// The documents for one test, as a custom authorizer would answer. `None` when there are none, which has been told then.
+    /// The documents for one test, as a custom authorizer would answer. `None`, after a report,
+    /// when there are none.
     pub(super) fn granted(
         &self,
         file: &str,

@@ -45,8 +45,8 @@ pub(super) fn write(report: &PolicyTestReport, out: &mut impl Write) -> io::Resu
     writeln!(out, "</testsuites>")
 }
 
-/// Writes the cases of one test. Those who read JUnit know a case by its class and its name, so that no
-/// two have the same.
+/// Writes the cases of one test. Readers of JUnit identify a case by its class and its name, so
+/// that no two have the same.
 fn write_cases(
     file: &str,
     test: &TestResult,

@@ -12,7 +12,7 @@ use crate::policy::context::Context;
 use crate::policy::document::{Document, DocumentFault};
 use crate::policy::evaluate::{Decision, Request, decide};
 
-/// A question. What else a line holds does not matter.
+/// A question. Other members of a line are ignored.
 #[derive(Deserialize)]
 struct LineQuestion<'l> {
     /// Documents as values or as JSON text.
@@ -24,7 +24,7 @@ struct LineQuestion<'l> {
     context: Context,
 }
 
-/// What every line has, be it a question or not.
+/// The member that every line may have, a question or not.
 #[derive(Default, Deserialize)]
 struct NamedLine<'l> {
     #[serde(borrow, default)]
@@ -58,7 +58,7 @@ struct LineProblem {
     /// The line of the input, counted from 1.
     line: usize,
     message: String,
-    /// What is wrong with its policies.
+    /// The faults of its policies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     faults: Vec<PolicyFault>,
 }
@@ -76,7 +76,7 @@ struct PolicyFault {
     help: String,
 }
 
-/// Answers every line; those that are no question are answered with what is wrong with them.
+/// Answers every line; a line that is no question is answered with its fault.
 pub(super) fn answer(input: impl BufRead, out: &mut impl Write) -> anyhow::Result<Status> {
     answer_each(input, out, |number, line, out| {
         let id = serde_json::from_slice::<NamedLine<'_>>(line)

@@ -1,4 +1,4 @@
-//! `eventcast policy lint`: what policies say and probably do not mean.
+//! `eventcast policy lint`: effects of policies that are probably not meant.
 
 use std::io::{BufRead, Write};
 
@@ -122,7 +122,7 @@ pub(super) fn run(
     })
 }
 
-/// What is found in policies of the same clients.
+/// The findings in policies of the same clients.
 pub(super) fn found(policies: &Policies, principal: Option<ClientPrincipal>) -> Vec<LintFinding> {
     let sources: Vec<LintSource<'_>> = policies
         .texts
@@ -147,7 +147,7 @@ fn name<'p>(finding: &LintFinding, policies: &'p Policies) -> &'p str {
         .map_or("policy", String::as_str)
 }
 
-/// How many findings are of a level.
+/// Number of findings of a level.
 pub(super) fn count(findings: &[LintFinding], level: FindingLevel) -> usize {
     findings
         .iter()

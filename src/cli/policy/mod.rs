@@ -1,4 +1,4 @@
-//! `eventcast policy`: who may listen to what, asked offline and deployed.
+//! `eventcast policy`: policies of clients, evaluated offline and deployed.
 
 #[cfg(feature = "admin")]
 mod deploy;
@@ -86,12 +86,12 @@ pub(super) fn run(
     }
 }
 
-/// The most characters of all documents of one client together: what evaluation costs grows with
+/// The most characters of all documents of one client together: the cost of evaluation grows with
 /// their product.
 const TOGETHER_CHARACTERS: usize = 131_072;
 
-/// Reads documents from literal JSON, files and standard input. `None` when one of them is not right,
-/// which has been told then.
+/// Reads documents from literal JSON, files and standard input. Returns `None`, after a report,
+/// when one of them has a fault.
 pub(super) fn read_policies(
     arguments: &[String],
     input: &mut Option<impl BufRead>,
@@ -128,7 +128,7 @@ pub(super) fn read_policies(
     Ok(sound.then_some(policies))
 }
 
-/// Reads the documents of one text, and tells what is wrong with them; whether all is right.
+/// Reads the documents of one text, and reports their faults. Returns `true` where there is none.
 fn read_all(
     policies: &mut Policies,
     name: &str,

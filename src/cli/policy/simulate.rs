@@ -1,4 +1,4 @@
-//! `eventcast policy simulate`: what one client may do under its policies, in words.
+//! `eventcast policy simulate`: the rights of one client under its policies, in words.
 
 use std::io::{BufRead, Write};
 
@@ -224,7 +224,7 @@ impl SimulatedEndpoint {
         } = self;
         let mut scope = match Scope::of(&policies.documents) {
             Ok(scope) => scope,
-            // What is left out is as with most accounts.
+            // Parts that are left out are as with most accounts.
             Err(_) if region.is_some() && account.is_some() => Scope::default(),
             Err(error) => {
                 return Err(UserError::new(
@@ -265,8 +265,8 @@ impl SimulatedActions {
             .collect()
     }
 
-    /// The topics of --receive, channels replaced by theirs. `None` when one is not right, which has
-    /// been told then.
+    /// The topics of --receive, channels replaced by theirs. `None`, after a report, when one has a
+    /// fault.
     fn received(
         &self,
         configuration: &Configuration,
@@ -314,7 +314,7 @@ impl SimulatedActions {
     }
 }
 
-/// Whether a text can be a channel: a name, a colon, and an id.
+/// Returns `true` where a text can be a channel: a name, a colon, and an id.
 fn may_be_channel(text: &str) -> bool {
     let name = |name: &str| {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -345,7 +345,7 @@ fn channel_topic(text: &str, config: &Config) -> Result<Filter, String> {
 }
 
 impl SimulateCommand {
-    /// What is asked for and has no effect, with what to do.
+    /// An option that has no effect, with what to do.
     fn unfit(&self) -> Option<UserError> {
         let published = !self.asked.publish.is_empty() || !self.asked.will.is_empty();
         (self.retain && !published).then(|| {
@@ -361,11 +361,11 @@ impl SimulateCommand {
 #[derive(Serialize)]
 struct SimulationReport {
     client: Option<Box<str>>,
-    /// What the ARNs begin with.
+    /// Region and account in the ARNs.
     endpoint: String,
-    /// Whether everything that was asked is allowed.
+    /// `true` where everything that was asked is allowed.
     allowed: bool,
-    /// Whether the client may connect at all.
+    /// `true` where the client may connect at all.
     may_connect: bool,
     answers: Vec<QueryReport>,
 }

@@ -123,7 +123,7 @@ impl CaseResult {
         self.told.headline()
     }
 
-    /// What was asked, without the answer.
+    /// The question, without the answer.
     pub(super) fn question(&self) -> String {
         self.told.question()
     }
@@ -144,7 +144,7 @@ pub(super) fn run(
     // Standard input is not touched when files are named: it may be a pipe that nobody closes.
     match (files, input) {
         ([], Some(mut input)) => {
-            // Nothing at all is no test that passed: whoever forgets the files in CI is told.
+            // Empty input is no test that passed: a forgotten file in CI is reported.
             if input.fill_buf()?.is_empty() {
                 return nothing(messages);
             }
@@ -204,7 +204,7 @@ fn run_files(
     })
 }
 
-/// The results of one file; `None` when something in it is not right, which has been told then.
+/// The results of one file; `None`, after a report, when something in it has a fault.
 fn run_file(file: &str, messages: &mut impl Write) -> anyhow::Result<Option<FileResult>> {
     let read = File::open(file).map_err(|error| error.to_string());
     let text = match read.and_then(bounded) {
@@ -303,7 +303,8 @@ fn run_documents(
     Ok(scope.map(|scope| run_test(test, &policies, &scope, Context::clone)))
 }
 
-/// A test of what is generated for a role, in the scope that the file names or that of AWS's examples.
+/// A test of the documents generated for a role, in the scope that the file names or that of AWS's
+/// examples.
 fn run_role(
     file: &str,
     tests: &PolicyTests,
@@ -351,7 +352,7 @@ fn run_test(
     }
 }
 
-/// What ARNs of a test begin with: as the file says, or else as the policies do.
+/// Region and account in the ARNs of a test: those of the file, or else those of the policies.
 fn scope(
     file: &str,
     tests: &PolicyTests,

@@ -274,7 +274,7 @@ fn compare(
             }
         }
     }
-    // What could not be compared was not found right.
+    // A description that could not be compared was not found right.
     Ok(
         match (
             found.as_slice(),

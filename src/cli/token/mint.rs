@@ -207,7 +207,7 @@ impl Mint {
         Ok(all)
     }
 
-    /// Says what nobody would let in.
+    /// Warns of a token that no broker would accept.
     fn warn(
         &self,
         config: &Config,
@@ -223,7 +223,7 @@ impl Mint {
             refused.extend(errors.iter().map(ToString::to_string));
             refused.dedup();
         } else if self.with.dev {
-            // The whole way, as it is gone where the development key is believed.
+            // The whole verification, as where the development key is trusted.
             let authority = authority(config, KeyChoice::Development, by_environment, messages)?;
             let decided = authority.map(|authority| authority.decide(token));
             let rejection = decided.and_then(Result::err);

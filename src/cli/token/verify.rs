@@ -1,4 +1,4 @@
-//! `eventcast token verify`: whether a token is believed, what it says, and what it grants.
+//! `eventcast token verify`: the verification of a token, its claims, and its grants.
 //!
 //! It prints claims, since that is what it is asked for. It never prints the token.
 
@@ -272,7 +272,7 @@ struct Report {
     claims: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grants: Option<Granted>,
-    /// What a custom authorizer answers.
+    /// The answer of a custom authorizer.
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<Answer>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

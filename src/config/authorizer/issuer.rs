@@ -1,4 +1,4 @@
-//! One issuer of tokens: its keys, and what its tokens say.
+//! One issuer of tokens: its keys, and the meaning of its tokens' claims.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +99,7 @@ pub(super) const SECTION: &[Key] = &[
     ROLE_NAMES,
 ];
 
-/// An issuer whose tokens are believed.
+/// An issuer whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenIssuer {
     /// Its name in the configuration; `None` where it is the only one.
@@ -123,7 +123,7 @@ pub struct TokenIssuer {
 }
 
 impl TokenIssuer {
-    /// Returns `true` where nothing is named that tokens could be believed by.
+    /// Returns `true` where no source of keys is named, so that no token can be accepted.
     pub fn has_no_keys(&self) -> bool {
         self.keys.is_empty() && self.keys_url.is_none() && self.shared_secret_variable.is_none()
     }
@@ -145,7 +145,7 @@ fn text_of_node(node: &TreeValue) -> Option<String> {
     }
 }
 
-/// Reads an issuer. What it does not say of roles is as `above` has it.
+/// Reads an issuer. Settings of roles that it does not have are taken from `above`.
 pub(super) fn read(
     node: &TreeValue,
     path: &str,

@@ -1,4 +1,4 @@
-//! The list of revoked subjects and tokens, and what happens when it cannot be read.
+//! The list of revoked subjects and tokens, and the decision where it cannot be read.
 
 use std::time::Duration;
 

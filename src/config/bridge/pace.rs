@@ -1,4 +1,4 @@
-//! The section `bridge.pace`: what may be sent in a second.
+//! The section `bridge.pace`: limits of the sending rate.
 
 use super::{Pace, share};
 use crate::channel::limits::{
@@ -14,7 +14,7 @@ use crate::event::pattern::tree::TreeValue;
 /// whole, and the connection then waits for as long as it would have taken.
 const LEAST_BYTES: usize = 1_024;
 
-/// Keys of `bridge.pace` that share out what `account` says.
+/// Keys of `bridge.pace` that share out the value of `account`.
 const SHARES_OF_ACCOUNT: [&str; 2] = ["tasks", "count_tasks"];
 
 pub(super) fn read(node: &TreeValue, faults: &mut Faults<'_>) -> Pace {

@@ -1,4 +1,4 @@
-//! The load of one route: its events, what it makes of them, and its subscribers.
+//! The load of one route: its events, their publications, and its subscribers.
 
 use super::keys::{
     ACCEPTED_BYTES, ACCEPTED_COUNT, ACCEPTED_FAN_OUT, ACCEPTED_RATE, ACCEPTED_SHARE,
@@ -154,7 +154,7 @@ pub(super) fn within_rate(rate: EventRate, key: &str, node: &TreeValue, faults: 
     }
 }
 
-/// The size of a key, within what an event may have.
+/// The size of a key, within the bounds of an event.
 pub(super) fn bytes_of(
     node: &TreeValue,
     key: &str,

@@ -1,4 +1,4 @@
-//! What is read from load descriptions, and every message about what cannot be.
+//! Contents read from load descriptions, and every message about faults in them.
 
 use super::*;
 

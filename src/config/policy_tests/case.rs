@@ -1,4 +1,4 @@
-//! One row of a test's table: what is asked, by whom, and what is expected.
+//! One row of a test's table: the question, the client, and the expected decision.
 
 use super::super::check::Faults;
 use super::super::{member, text};
@@ -9,7 +9,7 @@ use crate::event::pattern::tree::{NodeValue, TreeValue};
 use crate::policy::ask::Ask;
 use crate::policy::context::Context;
 
-/// Reads a row; `client` is what the test says of who asks.
+/// Reads a row; `client` is the test's description of the client that asks.
 pub(super) fn case(
     node: &TreeValue,
     key: &str,
@@ -38,7 +38,7 @@ pub(super) fn case(
 }
 
 fn case_context(node: &TreeValue, key: &str, context: &mut Context, faults: &mut Faults<'_>) {
-    // The facts' own reader knows what values may be.
+    // The facts' own reader knows the accepted values.
     let facts = format!("{{\"conditions\":{}}}", node.to_json());
     let known: Result<Context, _> = serde_json::from_str(&facts);
     match (&node.value, known) {

@@ -1,4 +1,4 @@
-//! Who a test is about: the client, and its policies or the role that they are made for.
+//! Client of a test, and its policies or the role that they are made for.
 
 use super::super::check::{self, Faults, text_of};
 use super::super::{member, text};

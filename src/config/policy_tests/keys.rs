@@ -127,7 +127,7 @@ const CASE: &[Key] = &[
 ];
 
 const EXPECTATIONS: &[&str] = &["allowed", "denied", "explicit_deny", "implicit_deny"];
-/// What a case may ask, one of them.
+/// Questions of a case, of which it asks one.
 pub(super) const QUESTIONS: [&str; 6] = [
     "connect",
     "subscribe",
@@ -136,7 +136,7 @@ pub(super) const QUESTIONS: [&str; 6] = [
     "hear",
     "action",
 ];
-// What is accepted, in words.
+// Accepted values, in words.
 pub(super) const ACCOUNT: &str = "an account number such as \"123456789012\"";
 pub(super) const CLIENT: &str =
     "a client id, or a mapping with clientId, principal, thing, certificate, conditions";

@@ -1,4 +1,4 @@
-//! What is read from files of policy tests, and every message about what cannot be.
+//! Contents read from files of policy tests, and every message about faults in them.
 
 use super::*;
 use crate::channel::filter::Filter;

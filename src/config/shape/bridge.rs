@@ -3,7 +3,7 @@
 use super::DefaultValue::{Number, Text};
 use super::{Key, Shape, optional, required};
 
-/// What the daemon is told.
+/// Keys of the daemon's section.
 pub(super) const KEYS: &[Key] = &[
     optional(
         "queue",

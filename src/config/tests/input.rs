@@ -1,4 +1,4 @@
-//! What other tools and hasty hands leave in the file: placeholders that nothing fills in, text
+//! Leftovers of other tools and hasty edits in the file: placeholders that nothing fills in, text
 //! without quotation marks, text that is no YAML.
 
 use super::{loaded, told};

@@ -1,5 +1,5 @@
-//! Issuers: whose tokens are believed, what their tokens say of roles, and the list of revoked
-//! ones.
+//! Issuers: those whose tokens are accepted, the roles that their tokens name, and the list of
+//! revoked tokens.
 
 use std::time::Duration;
 

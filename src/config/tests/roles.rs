@@ -1,4 +1,4 @@
-//! Roles: what they grant, and whose client ids a principal may connect with.
+//! Roles: their grants, and the client ids that a principal may connect with.
 
 use super::{loaded, told};
 use crate::config::Loaded;
@@ -62,7 +62,7 @@ fn client_ids_of_different_channels() {
     assert!(!told_of_roles(&roles("exact")).contains("shared-client-ids"));
 }
 
-/// Where a principal may connect with `-` and anything behind its name, that must not be a
+/// A principal that may connect with `-` and anything behind its name must not make that a
 /// principal of another role.
 #[test]
 fn client_ids_that_are_another_principal() {

@@ -23,9 +23,9 @@ pub(super) enum Pace {
     Quick,
     /// All at once, beside the others: they wait for more than ten seconds.
     Slow,
-    /// After those: the gateway is told to drain.
+    /// After those: the gateway is asked to drain.
     Drain,
-    /// At the end: what was seen of all answers.
+    /// At the end: demands on all answers.
     Last,
 }
 

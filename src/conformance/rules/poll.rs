@@ -10,8 +10,8 @@ use crate::conformance::finding::{Finding, Outcome, broken, ensure};
 use crate::conformance::session::{Polled, id_of};
 use crate::conformance::trial::{DELIVERY, Trial};
 
-/// How late an answer may be beyond what it waits for: a first poll may open a connection to the
-/// broker.
+/// Longest delay of an answer beyond the time that it waits for: a first poll may open a connection
+/// to the broker.
 const LATE: Duration = Duration::from_secs(6);
 
 /// Time that a request may take to begin to wait, before something is done to it.
@@ -142,7 +142,7 @@ pub(super) async fn lost_response(trial: &Trial<'_>) -> Outcome {
             )
         })?;
     }
-    // And what comes meanwhile is returned too, sooner or later.
+    // Messages that come meanwhile are returned too, sooner or later.
     let more = trial.publish(1).await?;
     let all: Vec<String> = ids.into_iter().chain(more).collect();
     trial.collect(&mut session, &all).await?;

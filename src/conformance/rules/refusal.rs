@@ -1,5 +1,4 @@
-//! Rules on what is refused: requests without a token, bodies, paths and methods that are not as
-//! agreed.
+//! Rules on refusals: requests without a token, bodies, paths and methods that are not as agreed.
 
 use serde_json::json;
 

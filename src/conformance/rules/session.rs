@@ -45,7 +45,7 @@ pub(super) async fn created(trial: &Trial<'_>) -> Outcome {
         ensure(!text.is_empty() && text.chars().all(is_part), || {
             format!("`{name}` has other characters than A-Z a-z 0-9 - _")
         })?;
-        // What is sealed can be neither read nor made by clients.
+        // Sealed text can be neither read nor made by clients.
         ensure(text.len() >= 32 && !text.contains(channel.as_str()), || {
             format!("`{name}` is too short to be sealed, or shows its channel")
         })?;
@@ -124,7 +124,7 @@ pub(super) async fn deleted(trial: &Trial<'_>) -> Outcome {
     trial.ask(&delete).await?.expect(204)?;
     let answer = trial.ask(&session.poll(0, 100)).await?;
     answer.expect(410)?.expect_error("gone")?.expect_resync()?;
-    // It is gone for those who ask again as well.
+    // It is gone for a repeated request as well.
     trial.ask(&delete).await?.expect_one_of(&[204, 410])?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Rules on streams: what they begin with, what they carry, what confirms it, how they end.
+//! Rules on streams: their beginning, their contents, confirmation, and their end.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ pub(super) async fn message(trial: &Trial<'_>) -> Outcome {
         cursors.push(event.id);
     }
     drop(stream);
-    // The id of an event is the cursor behind it: what follows comes again, what came up to it does
+    // The id of an event is the cursor behind it: events after it come again, events up to it do
     // not.
     let (Some(second), Some(last)) = (cursors.get(1), ids.last()) else {
         return Ok(());
@@ -163,7 +163,7 @@ pub(super) async fn confirmed(trial: &Trial<'_>) -> Outcome {
         .await?
         .expect(204)?;
     drop(stream);
-    // The cursor of before does not bring them back: it is refused, or returns what came later.
+    // The cursor of before does not bring them back: it is refused, or returns later messages.
     let answer = trial.ask(&before.poll(0, 100)).await?;
     let is_back = match answer.status {
         410 => answer.expect_resync().map(|_| false)?,
@@ -199,7 +199,7 @@ pub(super) async fn superseded(trial: &Trial<'_>) -> Outcome {
     }
 }
 
-/// Confirms what other rules' messages bring, so that the stream goes on.
+/// Confirms events of other rules' messages, so that the stream goes on.
 async fn confirm(trial: &Trial<'_>, session: &Session, event: &StreamEvent) -> Outcome {
     if event.name == "message" && !event.id.is_empty() {
         trial.ask(&session.ack(&event.id)).await?.expect(204)?;

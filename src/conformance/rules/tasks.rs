@@ -200,7 +200,7 @@ async fn stream_ends(stream: &mut crate::conformance::event_stream::EventStream)
     })
 }
 
-/// Where another task answers by the same address, the session goes on there or is said to be lost.
+/// A session goes on at another task that answers by the same address, or is said to be lost.
 async fn goes_on(trial: &Trial<'_>, session: Session) -> Outcome {
     let answer = trial.client().try_ask(&session.poll(0, 100)).await;
     match answer {

@@ -1,4 +1,4 @@
-//! What others do with the broker from the inside: the HTTPS data plane, the inspector, faults.
+//! Operations on the broker from inside the process: the HTTPS data plane, the inspector, faults.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,44 +19,44 @@ use super::observe::{BrokerCounts, ClientRights, ObservationStream, count};
 use crate::dev::faults::Faults;
 use crate::wire::property::{PropertyValue, id, properties};
 
-/// How often it is looked whether all connections have ended.
+/// Poll interval while all connections are ending.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A message that comes in by another way than MQTT, such as HTTPS `Publish`.
+/// Message that enters by another way than MQTT, such as HTTPS `Publish`.
 #[derive(Clone, Debug, Default)]
 pub struct InboundPublish {
-    /// Where.
+    /// Topic.
     pub topic: String,
-    /// What.
+    /// Payload.
     pub payload: Bytes,
     /// 0 or 1.
     pub qos: u8,
-    /// Whether it is kept for later subscribers.
+    /// `true` where the message is also retained.
     pub retain: bool,
-    /// How long it is worth delivering, in seconds.
+    /// Message Expiry Interval, in seconds.
     pub expiry: Option<u32>,
-    /// Whether the payload is said to be UTF-8.
+    /// Payload Format Indicator: `true` where the publisher declares UTF-8 text.
     pub is_text: bool,
-    /// What kind of content it is.
+    /// Content Type.
     pub content_type: Option<String>,
-    /// Where an answer is wanted.
+    /// Response Topic.
     pub response_topic: Option<String>,
-    /// What an answer is to carry.
+    /// Correlation Data.
     pub correlation_data: Option<Bytes>,
-    /// Names and values.
+    /// User Properties: names and values.
     pub user_properties: Vec<(String, String)>,
 }
 
-/// Why a message was not taken.
+/// Reason why a message is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PostError {
-    /// It can never be taken.
+    /// The message can never be accepted.
     #[error("{0}")]
     Invalid(String),
-    /// It is larger than a limit.
+    /// The message exceeds the limit of a size.
     #[error("{0}")]
     TooLarge(Box<str>),
-    /// It is beyond a rate: it may be taken later.
+    /// The message exceeds a rate; it may be accepted later.
     #[error("{0}")]
     Throttled(Box<str>),
 }
@@ -64,49 +64,50 @@ pub enum PostError {
 /// A retained message.
 #[derive(Clone, Debug)]
 pub struct RetainedMessage {
-    /// Where it was published.
+    /// Topic.
     pub topic: String,
-    /// What.
+    /// Payload.
     pub payload: Bytes,
     /// 0 or 1.
     pub qos: u8,
-    /// When it was published.
+    /// Time of publication.
     pub modified: SystemTime,
-    /// Names and values.
+    /// User Properties: names and values.
     pub user_properties: Vec<(String, String)>,
 }
 
-/// What is known of a client id's connection.
+/// Current connection of a client id, or its last one.
 #[derive(Clone, Debug)]
 pub struct ConnectionFacts {
-    /// Whether it is connected.
+    /// `true` while the client is connected.
     pub is_connected: bool,
-    /// Since when it is connected, or is not.
+    /// Time of the last connect or disconnect.
     pub since: Option<SystemTime>,
-    /// Why the last connection ended, as life-cycle events have it.
+    /// Reason for the end of the last connection, as life-cycle events name it.
     pub disconnect_reason: Option<&'static str>,
-    /// The same in words.
+    /// Reason in words.
     pub disconnect_why: Option<Box<str>>,
-    /// Whether its session ends with its connection.
+    /// `true` where the session ends with its connection.
     pub is_clean: bool,
-    /// How long its session outlives its connection, in seconds.
+    /// Session Expiry Interval, in seconds.
     pub session_expiry: u32,
-    /// In seconds; 0 for none.
+    /// Keep Alive, in seconds; 0 for none.
     pub keep_alive: Option<u16>,
-    /// Who it is.
+    /// Principal of the client.
     pub principal: Option<Arc<str>>,
-    /// Where it connects from.
+    /// Remote address of the connection.
     pub source: Option<SocketAddr>,
-    /// Messages that wait for it or are not acknowledged.
+    /// Number of messages that wait for the client or are not acknowledged.
     pub queued: usize,
 }
 
 impl Broker {
-    /// Publishes a message; says how many sessions it goes to. Who may publish is the caller's to decide. The limits of topics,
-    /// sizes and the account hold; those of connections do not.
+    /// Publishes a message and returns the number of sessions that it goes to. The caller decides
+    /// who may publish. The limits of topics, sizes and the account apply; those of connections do
+    /// not.
     ///
     /// # Errors
-    /// [`PostError`] when the message is not taken.
+    /// [`PostError`] when the message is not accepted.
     pub fn publish(&self, post: &InboundPublish) -> Result<usize, PostError> {
         let hub = &self.hub;
         let now = Instant::now();
@@ -179,18 +180,20 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether a call of the data plane may be done now, by its name; where not, it may be later.
+    /// Returns `true` where the rate limits admit a call of the data plane, by its name. A refused
+    /// call may succeed later.
     pub(in crate::dev) fn may_call(&self, action: &str, client_id: Option<&str>) -> bool {
         self.hub.calls.take(action, client_id, Instant::now())
     }
 
-    /// The retained message of a topic.
+    /// Returns the retained message of a topic.
     pub fn retained(&self, topic: &str) -> Option<RetainedMessage> {
         let message = self.hub.retained().message(topic, Instant::now())?;
         Some(RetainedMessage::from(&*message))
     }
 
-    /// Up to `count` retained messages in the order of their topics, from the first one behind `topic` on.
+    /// Returns up to `count` retained messages in the order of their topics, starting behind
+    /// `topic`.
     pub fn retained_after(&self, topic: &str, count: usize) -> Vec<RetainedMessage> {
         let messages = self.hub.retained().after(topic, count, Instant::now());
         let messages = messages.iter();
@@ -199,7 +202,7 @@ impl Broker {
             .collect()
     }
 
-    /// Ends a client's connection, as `DeleteConnection` does; false when it has none.
+    /// Ends a client's connection, as `DeleteConnection` does; returns `false` when there is none.
     pub fn delete_connection(
         &self,
         client_id: &str,
@@ -222,8 +225,9 @@ impl Broker {
         true
     }
 
-    /// Connections of some principals ask the authorizer again before they do anything else. Those that have shown no certificate are
-    /// left as they are: what else an identity rests on does not change from outside.
+    /// Makes the connections of some principals ask the authorizer again before they do anything
+    /// else. Connections without a certificate are left out, since the other sources of an identity
+    /// do not change from outside.
     pub fn ask_again(&self, principals: impl Fn(&str) -> bool) {
         for session in self.hub.all_sessions() {
             let link = session.state().link.clone();
@@ -234,7 +238,7 @@ impl Broker {
         }
     }
 
-    /// What is known of a client id's connection; `None` when nothing is.
+    /// Returns the connection of a client id; `None` when the broker knows nothing of the id.
     pub fn connection(&self, client_id: &str) -> Option<ConnectionFacts> {
         let last = self.hub.ledger().last(client_id);
         let session = self.hub.session(client_id);
@@ -269,7 +273,8 @@ impl Broker {
         })
     }
 
-    /// A client's filters with the QoS that was granted, in the filters' order; `None` when it has no session.
+    /// Returns a client's filters with the granted QoS, sorted by filter; `None` when it has no
+    /// session.
     pub fn subscriptions(&self, client_id: &str) -> Option<Vec<(String, u8)>> {
         let session = self.hub.session(client_id)?;
         let state = session.state();
@@ -281,8 +286,8 @@ impl Broker {
         )
     }
 
-    /// The ids of clients that have a connection or a session, in order: up to `count` of those that `wanted` takes. Also how many
-    /// there are that it takes.
+    /// Returns the ids of clients with a connection or a session, sorted: up to `count` of those
+    /// that `wanted` accepts. Also returns the total number that it accepts.
     pub fn clients(&self, count: usize, wanted: impl Fn(&str) -> bool) -> (Vec<Arc<str>>, usize) {
         let mut ids = self.hub.client_ids();
         ids.retain(|id| wanted(id));
@@ -292,19 +297,19 @@ impl Broker {
         (ids, found)
     }
 
-    /// What a client that is connected may do; `None` when it is not.
+    /// Returns the rights of a connected client; `None` when it is not connected.
     pub fn rights(&self, client_id: &str) -> Option<ClientRights> {
         let session = self.hub.session(client_id)?;
         let link = session.state().link.clone()?;
         Some(link.rights())
     }
 
-    /// What happens from now on. Who does not keep up misses the oldest.
+    /// Subscribes to the broker's events from now on. A slow observer loses the oldest events.
     pub fn observe(&self) -> ObservationStream {
         self.hub.observers.observe()
     }
 
-    /// Counters as they are now.
+    /// Returns the current counters.
     pub fn counts(&self) -> BrokerCounts {
         self.hub.counters.read()
     }
@@ -312,28 +317,28 @@ impl Broker {
     /// Adds a fault, written as for `/_dev/faults`.
     ///
     /// # Errors
-    /// When it is no fault.
+    /// The JSON does not describe a fault.
     pub fn add_fault(&self, json: &[u8]) -> Result<(), serde_json::Error> {
         self.hub.faults.add(serde_json::from_slice(json)?);
         Ok(())
     }
 
-    /// The faults themselves, to be shared with other endpoints.
+    /// Returns the faults themselves, to be shared with other endpoints.
     pub(in crate::dev) fn faults(&self) -> Faults {
         self.hub.faults.clone()
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.hub.faults.clear();
     }
 
-    /// Breaks all connections, without a word, as a network does.
+    /// Breaks all connections without DISCONNECT, as a network failure does.
     pub fn break_connections(&self) {
         self.hub.end_all(&DisconnectReason::Fault);
     }
 
-    /// Tells all clients that the broker ends, and waits until they have heard it, but not for longer than `within`.
+    /// Sends DISCONNECT to all clients and waits until they have received it, at most for `within`.
     pub async fn close(&self, within: Duration) {
         self.hub.end_all(&DisconnectReason::ShuttingDown);
         let all_gone = async {
@@ -341,22 +346,22 @@ impl Broker {
                 sleep(LOOK).await;
             }
         };
-        // Who has not heard it by then is cut off.
+        // A client that has not read its DISCONNECT by then is cut off.
         let _ = timeout(within, all_gone).await;
     }
 
-    /// How many connections there are.
+    /// Number of open connections.
     pub fn connections(&self) -> u64 {
         self.hub.counters.connections.load(Ordering::Relaxed)
     }
 }
 
 impl InboundPublish {
-    /// Its properties as they are written to subscribers.
+    /// Returns the properties as they are written to subscribers.
     fn properties(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let bytes = |out: &mut Vec<u8>, bytes: &[u8]| {
-            // Measured before.
+            // The length is already checked.
             out.put_u16(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
             out.put_slice(bytes);
         };

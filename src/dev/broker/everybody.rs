@@ -1,4 +1,4 @@
-//! The authorizer of a broker without roles: everybody may do everything. One of several, and the broker does not know which it has.
+//! Authorizer of a broker without roles: every client may do everything.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::port::{
     Access, Action, Answer, Authentication, Authorizer, Client, Decision, Identity, Presented,
 };
 
-/// Lets everybody do everything: a broker without roles.
+/// Authorizer that allows every client everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AllowAll;
 

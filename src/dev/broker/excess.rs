@@ -1,13 +1,15 @@
-//! Reasons in words for a client that exceeds a limit: what it sent, the limit's name and number, and what to change.
+//! Reasons in words for a client that exceeds a limit: the client's value, the limit's name and
+//! number, and the change that helps.
 
 use std::fmt::Display;
 
 use super::limits::BrokerLimits;
 
-/// The longest part of a client's text that a reason repeats, in characters.
+/// Maximum length of the client's text in a reason, in characters.
 const QUOTED: usize = 100;
 
-/// One line: `SUBSCRIBE with 9 filters; the limit filters-per-subscribe is 8: …`. `advice` may be empty.
+/// Builds the reason in one line, such as
+/// `SUBSCRIBE with 9 filters; the limit filters-per-subscribe is 8: …`. `advice` may be empty.
 pub(crate) fn excess(sent: &str, limit: &str, most: impl Display, advice: &str) -> Box<str> {
     let colon = if advice.is_empty() { "" } else { ": " };
     format!("{sent}; the limit {limit} is {most}{colon}{advice}").into()
@@ -16,7 +18,7 @@ pub(crate) fn excess(sent: &str, limit: &str, most: impl Display, advice: &str) 
 /// Checks the sizes of a message, in bytes.
 ///
 /// # Errors
-/// The reason, where one is above its limit.
+/// The reason, where a size exceeds its limit.
 pub(crate) fn sizes(
     limits: &BrokerLimits,
     payload: usize,
@@ -53,13 +55,13 @@ pub(crate) fn sizes(
     Ok(())
 }
 
-/// The reason of a message that is one too many in this second.
+/// Returns the reason for a message above a rate per second.
 pub(crate) fn per_second(limit: &str, most: Option<u32>) -> Box<str> {
     let sent = "one more message in this second";
     excess(sent, limit, most.unwrap_or_default(), "")
 }
 
-/// A client's text between backticks, shortened.
+/// Quotes a client's text in backticks, shortened.
 pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED) {
         Some((at, _)) => format!("`{}…`", text.get(..at).unwrap_or_default()),

@@ -1,33 +1,35 @@
-//! What the broker takes, and how it differs from MQTT: one table, as AWS IoT Core has it or as a broker without limits.
+//! Limits of the broker and its deviations from MQTT in one table, for AWS IoT Core and for a
+//! general broker.
 //!
-//! Every number is switchable by name ([`super::switch`]). The defaults come from the constants of [`crate::channel::limits`], which
-//! name their sources.
+//! Every number can be set by name ([`super::switch`]). The defaults come from the constants of
+//! [`crate::channel::limits`], which name their sources.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::channel::limits as iot;
 
-/// Everything that is counted or measured. `None` is no limit.
+/// Everything that is counted or measured. `None` means no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerLimits {
-    /// The longest topic or filter, in bytes.
+    /// Maximum length of a topic or filter, in bytes.
     pub topic_bytes: Option<usize>,
-    /// The most slashes in a topic or filter.
+    /// Maximum number of slashes in a topic or filter.
     pub topic_slashes: Option<usize>,
-    /// The largest payload, in bytes.
+    /// Maximum size of a payload, in bytes.
     pub payload_bytes: Option<usize>,
-    /// The largest packet, in bytes. There is always one: it bounds what one peer can make the broker hold.
+    /// Maximum size of a packet, in bytes. There is always one: it bounds the memory that one peer
+    /// can make the broker hold.
     pub packet_bytes: u32,
-    /// The smallest maximum packet size that a client may ask for.
+    /// Minimum of the Maximum Packet Size that a client may ask for.
     pub least_packet_bytes: Option<u32>,
-    /// The longest client id, in bytes.
+    /// Maximum length of a client id, in bytes.
     pub client_id_bytes: Option<usize>,
-    /// All user properties of a message, in bytes.
+    /// Maximum size of all user properties of a message, in bytes.
     pub user_properties_bytes: Option<usize>,
-    /// A message's correlation data, in bytes.
+    /// Maximum size of a message's correlation data, in bytes.
     pub correlation_data_bytes: Option<usize>,
-    /// A message's content type, in bytes.
+    /// Maximum length of a message's content type, in bytes.
     pub content_type_bytes: Option<usize>,
     /// Topic aliases of a connection, each way.
     pub topic_aliases: u16,
@@ -35,77 +37,83 @@ pub struct BrokerLimits {
     pub filters_per_subscribe: Option<usize>,
     /// Subscriptions of a connection.
     pub subscriptions_per_connection: Option<usize>,
-    /// Messages of QoS 1 that a client may have sent without an acknowledgement.
+    /// Messages of QoS 1 that a client may have sent without receiving an acknowledgement.
     pub unacknowledged_in: u16,
     /// Messages of QoS 1 that a client may leave unacknowledged.
     pub unacknowledged_out: u16,
-    /// Messages that wait for a client beyond these, whether it is slow or away. There is always a bound.
+    /// Messages that may wait for a client, slow or disconnected. There is always a bound.
     pub queued_per_session: usize,
-    /// Messages that wait for a shared subscription none of whose members is there. There is always a bound.
+    /// Messages that may wait for a shared subscription without a connected member. There is always
+    /// a bound.
     pub queued_per_group: usize,
-    /// The bytes of messages that wait for a client or that it has not acknowledged. There is always a bound.
+    /// Bytes of the messages that wait for a client or that it has not acknowledged. There is
+    /// always a bound.
     pub queued_bytes_per_session: usize,
-    /// The bytes of messages in all queues together. There is always a bound.
+    /// Bytes of the messages in all queues together. There is always a bound.
     pub queued_bytes: usize,
-    /// The bytes of all retained messages. There is always a bound.
+    /// Bytes of all retained messages. There is always a bound.
     pub retained_bytes: usize,
-    /// Publishes a second on a connection, both ways together; what exceeds it is discarded.
+    /// Publishes per second on a connection, both ways together; the excess is discarded.
     pub publishes_per_second: Option<u32>,
-    /// Bytes a second on a connection, both ways together; what exceeds it is delayed.
+    /// Bytes per second on a connection, both ways together; the excess is delayed.
     pub bytes_per_second: Option<u32>,
-    /// CONNECT packets a second of a client id.
+    /// CONNECT packets per second of a client id.
     pub connects_per_second_per_client_id: Option<u32>,
-    /// Retained messages a second on a topic.
+    /// Retained messages per second on a topic.
     pub retained_per_second_per_topic: Option<u32>,
-    /// Stored messages a second that a client gets after it came back.
+    /// Stored messages per second for a client that has reconnected.
     pub stored_per_second: Option<u32>,
-    /// Messages a second that each member of a shared subscription gets of those that waited for it.
+    /// Queued messages per second for each member of a shared subscription.
     pub stored_per_second_shared: Option<u32>,
-    /// How long an unacknowledged message is held: MQTT 3, and MQTT 5.
+    /// Time for which an unacknowledged message is kept before the broker gives it up: MQTT 3, and
+    /// MQTT 5.
     pub redelivery: Option<(Duration, Duration)>,
-    /// After how long an unacknowledged message is sent again on the same connection.
+    /// Time after which an unacknowledged message is sent again on the same connection.
     pub resend: Option<Duration>,
-    /// How long a session is kept at most without its client, in seconds.
+    /// Maximum session expiry, in seconds.
     pub session_expiry_seconds: u32,
-    /// What a message's expiry is moved into, in seconds.
+    /// Range to which a Message Expiry Interval is clamped, in seconds.
     pub message_expiry_seconds: Option<RangeInclusive<u32>>,
     /// Keep-alives.
     pub keep_alive: KeepAlive,
-    /// How long a WebSocket lasts.
+    /// Maximum lifetime of a WebSocket connection.
     pub websocket_life: Option<Duration>,
-    /// Of the account, that is of the whole broker: publishes a second that clients send.
+    /// Publishes per second that clients send, for the account, which is the whole broker.
     pub account_publishes_in: Option<u32>,
-    /// Publishes a second that clients are sent.
+    /// Publishes per second that clients receive.
     pub account_publishes_out: Option<u32>,
-    /// CONNECT packets a second.
+    /// CONNECT packets per second.
     pub account_connects: Option<u32>,
-    /// Subscriptions a second.
+    /// Subscriptions per second.
     pub account_subscribes: Option<u32>,
-    /// Messages a second that are kept for clients which are away.
+    /// Messages per second that are stored for disconnected clients.
     pub account_queued: Option<u32>,
-    /// Retained messages a second.
+    /// Retained messages per second.
     pub account_retained: Option<u32>,
-    /// Calls of `GetRetainedMessage` a second.
+    /// Calls of `GetRetainedMessage` per second.
     pub account_retained_gets: Option<u32>,
-    /// Calls of `ListRetainedMessages` a second.
+    /// Calls of `ListRetainedMessages` per second.
     pub account_retained_lists: Option<u32>,
-    /// Calls of `GetConnection`, of `ListSubscriptions` and of `DeleteConnection` a second, of each.
+    /// Calls per second of `GetConnection`, of `ListSubscriptions` and of `DeleteConnection`, for
+    /// each of them.
     pub account_connection_calls: Option<u32>,
-    /// The same of one client id.
+    /// The same for one client id.
     pub connection_calls_per_second_per_client_id: Option<u32>,
 }
 
-/// What becomes of the keep-alive that a client asks for.
+/// Treatment of the keep-alive that a client requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeepAlive {
-    /// It is moved into a range of seconds; none at all becomes the longest. MQTT 5 clients are told.
+    /// The keep-alive is clamped to a range of seconds; 0 becomes the maximum. MQTT 5 clients
+    /// receive the result as Server Keep Alive.
     Within(RangeInclusive<u16>),
-    /// Only who can be told is held to a longest, in seconds; the others get what they ask for, none included.
+    /// Maximum in seconds, for MQTT 5 clients only, which receive it as Server Keep Alive. Older
+    /// clients get the keep-alive that they request, including 0.
     Told(u16),
 }
 
 impl KeepAlive {
-    /// The keep-alive that holds, in seconds; 0 for none.
+    /// Returns the keep-alive in effect, in seconds; 0 for none.
     pub fn grant(&self, asked: u16, is_v5: bool) -> u16 {
         match self {
             Self::Within(range) if asked == 0 => *range.end(),
@@ -116,43 +124,44 @@ impl KeepAlive {
     }
 }
 
-/// How the broker differs from what MQTT's specifications say.
+/// Deviations of the broker from the MQTT specifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerRules {
-    /// Whether `a/#` matches `a`, as MQTT says.
+    /// `true` where `a/#` matches `a`, as in MQTT.
     pub hash_matches_parent: bool,
-    /// Whether a filter with wildcards brings retained messages, as MQTT says.
+    /// `true` where a filter with wildcards delivers retained messages, as in MQTT.
     pub retained_by_wildcard: bool,
-    /// Whether topics and filters that begin with `$` are reserved.
+    /// `true` where topics and filters that begin with `$` are reserved.
     pub reserved_topics: bool,
-    /// Whether subscriptions may have identifiers.
+    /// `true` where subscriptions may have identifiers.
     pub subscription_ids: bool,
-    /// Whether No Local keeps a client's own messages away, as MQTT 5 says; IoT Core ignores it.
+    /// `true` where No Local withholds a client's own messages, as in MQTT 5; IoT Core ignores it.
     pub no_local: bool,
-    /// Whether only the reason codes are sent that AWS lists.
+    /// `true` where the broker sends only the reason codes that AWS lists.
     pub listed_reasons_only: bool,
-    /// Whether an MQTT 3 client is told by CONNACK that it may not connect, and by SUBACK that it may not subscribe; IoT Core closes
-    /// the connection.
+    /// `true` where an MQTT 3 client receives its refusals in CONNACK and SUBACK; IoT Core closes
+    /// the connection instead.
     pub answer_v3_refusals: bool,
-    /// Whether an MQTT 5 connection closes as well after it was told "not authorized"; AWS does not say.
+    /// `true` where an MQTT 5 connection is closed after "not authorized"; AWS does not say.
     pub close_v5_refusals: bool,
-    /// Whether unacknowledged messages come to a new connection with their packet identifier, as MQTT says; IoT Core gives them
-    /// another one.
+    /// `true` where unacknowledged messages keep their packet identifier on a new connection, as in
+    /// MQTT; IoT Core gives them another one.
     pub original_ids: bool,
-    /// Whether messages that are sent again are marked as duplicates, as MQTT says; IoT Core has no such mark.
+    /// `true` where redelivered messages have the DUP flag, as in MQTT; IoT Core does not set it.
     pub duplicate_flag: bool,
-    /// Whether MQTT 5 is told with PUBACK 0x97 that a publish was discarded; AWS does not say. MQTT 3 never is.
+    /// `true` where an MQTT 5 client receives PUBACK 0x97 for a discarded publish; AWS does not
+    /// say. MQTT 3 has no such answer.
     pub answer_throttled: bool,
 }
 
 impl BrokerLimits {
-    /// A message expiry as it counts here, in seconds.
+    /// Returns the message expiry in effect, in seconds.
     pub(crate) fn message_expiry(&self, asked: u32) -> u32 {
         let range = self.message_expiry_seconds.as_ref();
         range.map_or(asked, |range| asked.clamp(*range.start(), *range.end()))
     }
 
-    /// AWS IoT Core's limits with their default values.
+    /// Limits of AWS IoT Core with their default values.
     pub fn iot_core() -> Self {
         let seconds = Duration::from_secs;
         let (v3, v5) = iot::REDELIVERY_SECONDS;
@@ -203,7 +212,8 @@ impl BrokerLimits {
         }
     }
 
-    /// A broker as others are: only what keeps one peer from taking all memory, and a minute's keep-alive for who can be told.
+    /// Limits of a general broker: only those that keep one peer from taking all memory, and a
+    /// keep-alive of one minute for MQTT 5 clients.
     pub fn general() -> Self {
         Self {
             topic_bytes: None,
@@ -232,7 +242,7 @@ impl BrokerLimits {
             stored_per_second: None,
             stored_per_second_shared: None,
             redelivery: None,
-            // MQTT 5.0 has it after a new connection only (section 4.4).
+            // MQTT 5.0 sends again after a new connection only (section 4.4).
             resend: None,
             session_expiry_seconds: u32::MAX,
             message_expiry_seconds: None,
@@ -252,20 +262,21 @@ impl BrokerLimits {
     }
 }
 
-/// AWS publishes no bound; that there is one it does ("new messages are dropped, older ones kept"). Ours.
+/// AWS publishes no number, but there is a bound ("new messages are dropped, older ones kept"). The
+/// number is ours.
 const QUEUED_PER_SESSION: usize = 1_000;
 
-/// IoT Core's quota is 500,000 (100,000 in small Regions), more than this machine may have memory for. Ours: a minute of what the account
-/// may queue.
+/// IoT Core's quota is 500,000 (100,000 in small Regions), more than this machine may have memory
+/// for. The number is ours: one minute of the account's queued messages.
 const QUEUED_PER_GROUP: usize = 30_000;
 
-/// What this process may need for queues and retained messages on a developer's machine, beside which IoT Core's quotas are counts of
-/// messages. Ours.
+/// Memory bounds for queues and retained messages on a developer's machine; IoT Core's own quotas
+/// are counts of messages. The numbers are ours.
 const QUEUED_BYTES_PER_SESSION: usize = 128 * 1024 * 1024;
 const QUEUED_BYTES: usize = 512 * 1024 * 1024;
 const RETAINED_BYTES: usize = 256 * 1024 * 1024;
 
-/// AWS says for how long, and not how often. Ours.
+/// AWS documents the total time, and no interval. The number is ours.
 const RESEND: Duration = Duration::from_secs(30);
 
 /// Deeper topics would make the search for subscribers deep.
@@ -277,7 +288,7 @@ const GENERAL_QUEUED_PER_GROUP: usize = 100_000;
 const GENERAL_KEEP_ALIVE: u16 = 60;
 
 impl BrokerRules {
-    /// As AWS IoT Core does it.
+    /// Rules of AWS IoT Core.
     pub fn iot_core() -> Self {
         Self {
             hash_matches_parent: false,
@@ -294,7 +305,7 @@ impl BrokerRules {
         }
     }
 
-    /// As MQTT's specifications say; but there is no QoS 2.
+    /// Rules of the MQTT specifications, but without QoS 2.
     pub fn general() -> Self {
         Self {
             hash_matches_parent: true,

@@ -1,12 +1,15 @@
-//! The IoT Core stand-in of `eventcast dev`: an MQTT broker that behaves, and limits, as AWS IoT Core does.
+//! IoT Core stand-in of `eventcast dev`: an MQTT broker with the behavior and the limits of AWS IoT
+//! Core.
 //!
-//! What a general broker does not do and this one does: it asks an [`Authorizer`] who a client is and what it may do, closes or
-//! answers as IoT Core on what a policy forbids, checks `iot:Receive` at each delivery, keeps every limit of
-//! [`crate::channel::limits`], delivers retained messages on exact filters only, gives stored messages at a pace, and publishes
-//! life-cycle events. Sources are the AWS developer guide ("MQTT", "Lifecycle events") and quotas of 2026, and MQTT 3.1, 3.1.1 and
-//! 5.0 for the rest. With [`BrokerLimits::general`] and [`BrokerRules::general`] it is a broker like others, without QoS 2.
+//! Differences from a general broker: it asks an [`Authorizer`] for each client's identity and
+//! permissions, closes the connection or answers as IoT Core does where a policy denies, checks
+//! `iot:Receive` at each delivery, keeps every limit of [`crate::channel::limits`], delivers
+//! retained messages on exact filters only, limits the rate of stored messages, and publishes
+//! life-cycle events. Sources are the AWS developer guide ("MQTT", "Lifecycle events") and quotas
+//! of 2026, and MQTT 3.1, 3.1.1 and 5.0 for the rest. With [`BrokerLimits::general`] and
+//! [`BrokerRules::general`] it is a general broker without QoS 2.
 //!
-//! It never persists anything, and does not know which authorizer it has.
+//! The broker never persists anything, and does not know its kind of authorizer.
 
 mod connection;
 pub mod control;
@@ -36,7 +39,8 @@ use self::limits::{BrokerLimits, BrokerRules};
 use super::sites::AllowedSites;
 use crate::port::{Authorizer, Presented};
 
-/// A running broker; clones are the same one. It ends when the last of them, and of what they returned, is dropped.
+/// Running broker; clones share it. It ends when the last clone, and the last of their returned
+/// values, is dropped.
 #[derive(Clone)]
 pub struct Broker {
     hub: Arc<SessionHub>,
@@ -46,7 +50,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts a broker without a port. Needs tokio's runtime.
+    /// Starts a broker without a listener. Needs a tokio runtime.
     pub fn start(
         limits: BrokerLimits,
         rules: BrokerRules,
@@ -63,21 +67,23 @@ impl Broker {
         }
     }
 
-    /// Sets the hosts and origins whose WebSockets are opened; without it those of the loopback interface.
+    /// Sets the hosts and origins that may open WebSockets; the default is those of the loopback
+    /// interface.
     #[must_use]
     pub fn with_sites(self, sites: Arc<AllowedSites>) -> Self {
         Self { sites, ..self }
     }
 
-    /// Lets clients in at a port, for ever; dropping it cuts off those who came in there.
+    /// Accepts clients on a port without end. Dropping the future cuts off the clients of that
+    /// port.
     ///
     /// # Errors
-    /// When the port is lost.
+    /// An error of the listening socket.
     pub async fn serve(&self, endpoint: ListenerEndpoint) -> io::Result<()> {
         self.house().serve(endpoint).await
     }
 
-    /// Serves one client on a connection that was made in another way, until it ends.
+    /// Serves one client on an existing connection, until it ends.
     pub async fn receive<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         &self,
         io: T,

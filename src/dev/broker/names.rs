@@ -1,4 +1,5 @@
-//! Topics and filters that the broker takes: IoT Core's rules as [`crate::channel`] knows them, with the limits as they are set.
+//! Topics and filters that the broker accepts: IoT Core's rules from [`crate::channel`], with the
+//! configured limits.
 
 use super::excess::{excess, quoted};
 use super::limits::{BrokerLimits, BrokerRules};
@@ -6,32 +7,32 @@ use super::reserved::{self, ReservedError};
 use crate::channel::filter::{Filter, FilterError};
 use crate::channel::topic::{Topic, TopicError};
 
-/// What a topic is good for.
+/// Class of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TopicClass {
     /// Messages go to subscribers.
     Plain,
-    /// Basic Ingest: messages go to a rule and to nobody else.
+    /// Basic Ingest: messages go to a rule only.
     Rule,
 }
 
-/// Way in which a message comes in: HTTPS takes fewer reserved topics than MQTT.
+/// Protocol of a publish: HTTPS accepts fewer reserved topics than MQTT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PublishOrigin {
     Mqtt,
     Https,
 }
 
-/// Why a topic or a filter is not taken.
+/// Reason why a topic or a filter is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TopicRejection {
-    /// It is none at all: the connection ends.
+    /// The name is empty or malformed: the connection ends.
     Wrong(String),
-    /// It has a character that is not taken: the connection ends.
+    /// The name has a character that is not accepted: the connection ends.
     Refused(String),
-    /// It is reserved: MQTT 5 is answered, and keeps its connection.
+    /// The name is reserved: an MQTT 5 client receives a reason code and keeps its connection.
     Reserved(String),
-    /// It is beyond a limit: MQTT 5 is told.
+    /// The name exceeds a limit: an MQTT 5 client receives a reason code.
     Beyond(String),
 }
 
@@ -103,12 +104,13 @@ pub(crate) fn filter(
     measure("filter", counted, slashes, limits)
 }
 
-/// Whether the limit of slashes holds for a reserved name: those of commands have eight by themselves.
+/// Returns `true` where the limit of slashes applies to a reserved name; names of commands have
+/// eight by themselves.
 fn counts_slashes(name: &str) -> bool {
     !name.starts_with("$aws/commands/")
 }
 
-/// A name that would be reserved on IoT Core, as one that is not: otherwise the same rules hold.
+/// Turns a name that IoT Core reserves into one that it does not: otherwise the same rules hold.
 fn unreserved(name: &str) -> &str {
     match name.strip_prefix('$') {
         Some("") => "-",
@@ -118,7 +120,7 @@ fn unreserved(name: &str) -> &str {
     }
 }
 
-/// What follows so many slashes.
+/// Returns the part of a name behind the given number of slashes.
 fn behind(name: &str, slashes: usize) -> &str {
     name.splitn(slashes + 1, '/').nth(slashes).unwrap_or(name)
 }
@@ -230,7 +232,7 @@ mod tests {
             "$aws/#",
         ] {
             let refused = take(text);
-            // Nothing behind the group's name is no filter at all.
+            // An empty filter behind the share name is no filter at all.
             let is_empty = text == "$share/g/";
             assert_eq!(
                 matches!(refused, Err(TopicRejection::Wrong(_))),

@@ -1,6 +1,8 @@
-//! Log lines on clients that were refused or sent away, at `info`: a bounded number of them in a time, and a count of the others.
+//! Log lines on refused and disconnected clients, at `info`: a bounded number per window, and a
+//! count of the others.
 //!
-//! A client that is sent away comes back at once, and many do so together; the log says it a few times, not a thousand.
+//! A disconnected client reconnects at once, and many do so together. The log reports it a few
+//! times, not a thousand.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,11 +10,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{Level, enabled, info};
 
-/// How many lines there are in each window.
+/// Maximum number of lines in each window.
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// The lines of one broker.
+/// Log lines of one broker.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerNotices(Mutex<NoticeWindow>);
 
@@ -24,7 +26,7 @@ struct NoticeWindow {
 }
 
 impl BrokerNotices {
-    /// A client was not let in; its id may be empty, where it is not known.
+    /// Reports a refused client; its id is empty where it is unknown.
     pub(crate) fn refused(&self, client_id: &str, source: &str, why: &str, now: Instant) {
         if !enabled!(Level::INFO) {
             return;
@@ -34,7 +36,7 @@ impl BrokerNotices {
         }
     }
 
-    /// The broker closed a client's connection.
+    /// Reports a connection that the broker closed.
     pub(crate) fn closed(&self, client_id: &str, reason: &str, why: &str, now: Instant) {
         if !enabled!(Level::INFO) {
             return;
@@ -44,7 +46,8 @@ impl BrokerNotices {
         }
     }
 
-    /// Whether a line may be written now: the count of those that were held back before it.
+    /// Admits a line now and returns the number of lines suppressed before it; `None` suppresses
+    /// the line.
     fn take(&self, now: Instant) -> Option<u64> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if window.since.is_none_or(|since| since + WINDOW <= now) {
@@ -71,7 +74,7 @@ mod tests {
         let lines = (0..1_000).filter_map(|_| notices.take(now));
         assert_eq!(lines.collect::<Vec<_>>(), [0; 10]);
         assert_eq!(notices.take(now + WINDOW / 2), None);
-        // The next line says how many were held back, once.
+        // The next line reports the number of suppressed lines, once.
         assert_eq!(notices.take(now + WINDOW), Some(991));
         assert_eq!(notices.take(now + WINDOW), Some(0));
     }

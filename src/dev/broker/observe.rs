@@ -1,4 +1,4 @@
-//! What the broker lets others see: a stream of what happens, and counters.
+//! Observability of the broker: a stream of events, and counters.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,144 +11,145 @@ use serde::Serialize;
 use super::super::observers::Observers;
 use crate::port::{Access, Client};
 
-/// Something that happened to a client.
+/// Event of one client.
 #[derive(Clone, Debug, Serialize)]
 pub struct BrokerObservation {
-    /// When.
+    /// Time of the event.
     #[serde(skip)]
     pub at: SystemTime,
-    /// To whom; empty for a publish over HTTPS.
+    /// Client id; empty for a publish over HTTPS.
     pub client_id: Arc<str>,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub what: BrokerEvent,
 }
 
-/// What happened.
+/// Event of the broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum BrokerEvent {
-    /// It is connected.
+    /// The client connected.
     Connected {
-        /// Its principal.
+        /// Principal of the client.
         principal: Arc<str>,
-        /// The version of MQTT.
+        /// MQTT version.
         mqtt: &'static str,
-        /// Where from.
+        /// Remote address.
         source: SocketAddr,
-        /// Whether an earlier session goes on.
+        /// `true` where an earlier session is resumed.
         resumed: bool,
-        /// What it may do.
+        /// Rights of the client.
         #[serde(skip)]
         rights: ClientRights,
     },
-    /// It was not let in.
+    /// The client was refused.
     Refused {
-        /// Why.
+        /// Reason.
         why: Box<str>,
     },
-    /// It is gone.
+    /// The client disconnected.
     Disconnected {
-        /// The reason's word, as in life-cycle events.
+        /// Reason's name, as in life-cycle events.
         reason: &'static str,
-        /// Why, in words.
+        /// Reason in words.
         why: Box<str>,
     },
-    /// It has subscribed.
+    /// The client subscribed.
     Subscribed {
         /// The filter.
         filter: Box<str>,
         /// The QoS that was granted.
         qos: u8,
     },
-    /// It may not subscribe.
+    /// A subscription was denied, or refused.
     SubscribeDenied {
         /// The filter.
         filter: Box<str>,
-        /// Why.
+        /// Reason.
         why: Box<str>,
     },
-    /// It has no such subscription any more.
+    /// The client ended a subscription.
     Unsubscribed {
         /// The filter.
         filter: Box<str>,
     },
-    /// It published a message.
+    /// The client published a message.
     Published {
-        /// Where.
+        /// Topic.
         topic: Box<str>,
         /// Bytes of the payload.
         bytes: usize,
         /// 0 or 1.
         qos: u8,
-        /// Whether it is retained.
+        /// `true` where the message is retained.
         retain: bool,
-        /// How many sessions it goes to.
+        /// Number of sessions that the message goes to.
         sessions: usize,
-        /// What it was made of.
+        /// Source event of the message.
         #[serde(skip_serializing_if = "Option::is_none")]
         mark: Option<Box<EventCorrelation>>,
     },
-    /// It may not publish, or not this.
+    /// A publish was denied, or refused.
     PublishDenied {
-        /// Where.
+        /// Topic.
         topic: Box<str>,
-        /// Why.
+        /// Reason.
         why: Box<str>,
     },
-    /// A message was written to its connection.
+    /// A message was written to the client's connection.
     Delivered {
-        /// Where it was published.
+        /// Topic of the message.
         topic: Box<str>,
         /// Bytes of the payload.
         bytes: usize,
         /// 0 or 1.
         qos: u8,
-        /// Whether the client sees its retain flag: it was kept as the topic's last message and comes to who subscribed later, unless
-        /// the client asked for the flag as published.
+        /// RETAIN flag as the client sees it: `true` for a retained message that a later subscriber
+        /// receives, or where the client asked for Retain As Published.
         retained: bool,
-        /// Whether its client was sent it before, and did not acknowledge it.
+        /// `true` for a redelivery: the message was sent to this client before and is not
+        /// acknowledged.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         again: bool,
-        /// What it was made of.
+        /// Source event of the message.
         #[serde(skip_serializing_if = "Option::is_none")]
         mark: Option<Box<EventCorrelation>>,
     },
-    /// A message does not come to it.
+    /// A message was dropped for the client.
     Dropped {
-        /// Where it was published.
+        /// Topic of the message.
         topic: Box<str>,
-        /// Why.
+        /// Reason.
         why: Box<str>,
-        /// What it was made of.
+        /// Source event of the message.
         #[serde(skip_serializing_if = "Option::is_none")]
         mark: Option<Box<EventCorrelation>>,
     },
 }
 
-/// What the bridge tells in a message's user properties: which event it was made of.
+/// Event and route of a message, from the user properties that the bridge sets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EventCorrelation {
     /// The event's id.
     pub event_id: Box<str>,
-    /// The route that made it.
+    /// The route that created the message.
     pub route: Option<Box<str>>,
-    /// When the broker took it.
+    /// Time at which the broker accepted the message.
     #[serde(skip)]
     pub published: SystemTime,
 }
 
-/// What the client of a connection may do, for who explains it.
+/// Rights of a connected client, for diagnosis.
 #[derive(Clone)]
 pub struct ClientRights {
     /// The client.
     pub client: Client,
-    /// What it may do.
+    /// Policy of the client.
     pub access: Arc<dyn Access>,
 }
 
 impl PartialEq for ClientRights {
-    /// Whether they are the same ones: what is behind a port cannot be compared.
+    /// Compares by identity: the trait object itself has no equality.
     fn eq(&self, other: &Self) -> bool {
         self.client.id == other.client.id && Arc::ptr_eq(&self.access, &other.access)
     }
@@ -164,11 +165,11 @@ impl fmt::Debug for ClientRights {
     }
 }
 
-/// What clients of the broker do, from now on.
+/// Stream of the broker's events from now on.
 pub type ObservationStream = super::super::observers::Observations<BrokerObservation>;
 
 impl Observers<BrokerObservation> {
-    /// Tells of something, if anybody looks.
+    /// Sends an event to the observers; builds it only if there are any.
     pub(crate) fn tell(&self, client_id: &Arc<str>, what: impl FnOnce() -> BrokerEvent) {
         self.show(|| BrokerObservation {
             at: SystemTime::now(),
@@ -180,7 +181,7 @@ impl Observers<BrokerObservation> {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Counters from the broker's start on, but for those that say what there is now.
+        /// Counters since the broker's start, except for those of the current state.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
         pub struct BrokerCounts {
             $($(#[$doc])* pub $name: u64,)*
@@ -200,19 +201,19 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Connections that there are now.
+    /// Current connections.
     connections,
-    /// Sessions that there are now, with and without a connection.
+    /// Current sessions, with and without a connection.
     sessions,
-    /// Subscriptions that there are now.
+    /// Current subscriptions.
     subscriptions,
-    /// Connections that were let in.
+    /// Connections that were admitted.
     connected,
-    /// Connections that were not.
+    /// Connections that were refused.
     refused,
-    /// Messages that clients published and the broker took.
+    /// Messages that clients published and the broker accepted.
     published,
-    /// Messages that clients may not publish.
+    /// Publishes that a policy denied, or the broker refused.
     publish_denied,
     /// Messages that were discarded because of a rate.
     throttled,
@@ -220,9 +221,9 @@ counters! {
     delivered,
     /// Messages that clients acknowledged.
     acknowledged,
-    /// Messages that a policy kept from a subscriber.
+    /// Messages that a policy withheld from a subscriber.
     receive_denied,
-    /// Messages that were kept for a client that was away.
+    /// Messages that were stored for a disconnected client.
     stored,
     /// Messages that found no room, or were too large or too old for their subscriber.
     dropped,

@@ -1,23 +1,25 @@
-//! Reserved topics, those that begin with `$`: which of them clients may publish to and subscribe to.
+//! Reserved topics, those that begin with `$`: rules for publishing and subscribing.
 //!
-//! The lists are closed. They are the column "Client operations allowed" of the developer guide, "Reserved topics"
-//! (<https://docs.aws.amazon.com/iot/latest/developerguide/reserved-topics.html>): what that table has as "Subscribe" only, AWS
-//! publishes itself. Below `$aws/rules/` and `$aws/things/` any other topic may be published to, and HTTPS takes fewer topics than
-//! MQTT; both are second-hand, from ministack 1.5.33 (`services/iot.py`, `services/iot_data.py`). None of the services behind these
-//! topics is here: a message reaches whoever has subscribed to it.
+//! The lists are closed. They are the column "Client operations allowed" of the developer guide,
+//! "Reserved topics"
+//! (<https://docs.aws.amazon.com/iot/latest/developerguide/reserved-topics.html>): AWS itself
+//! publishes to the topics that have only "Subscribe" there. Any other topic below `$aws/rules/`
+//! and `$aws/things/` accepts publishes, and HTTPS accepts fewer topics than MQTT; both facts are
+//! second-hand, from ministack 1.5.33 (`services/iot.py`, `services/iot_data.py`). The services
+//! behind these topics are absent here: a message goes to its subscribers only.
 
 use smallvec::SmallVec;
 
-/// The levels of a topic or filter.
+/// Levels of a topic or filter.
 type TopicLevels<'n> = SmallVec<[&'n str; 10]>;
 
-/// Reason for which a reserved name is refused.
+/// Reason why a reserved name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReservedError {
     /// The topic is not in the list.
     #[error("a reserved topic that clients may not publish to")]
     Publish,
-    /// The topic is one that a mosquitto bridge publishes its state to.
+    /// A mosquitto bridge publishes its state to the topic.
     #[error(
         "a reserved topic that clients may not publish to: in mosquitto's bridge set `notifications false`"
     )]
@@ -25,13 +27,13 @@ pub(crate) enum ReservedError {
     /// The topic carries answers and notices of AWS.
     #[error("a reserved topic that only AWS itself publishes to")]
     Reply,
-    /// The topic is for MQTT only.
+    /// The topic accepts MQTT only.
     #[error("a reserved topic that is published to by MQTT only, not by HTTPS")]
     MqttOnly,
     /// The filter is not in the list.
     #[error("a reserved filter that clients may not subscribe to")]
     Subscribe,
-    /// The filter begins as a shared subscription does, and is none.
+    /// The filter begins like a shared subscription, but is none.
     #[error(
         "a reserved filter: a shared subscription is `$share/<name>/<filter>`, without wildcards in its name"
     )]
@@ -45,7 +47,7 @@ fn levels(name: &str) -> TopicLevels<'_> {
 /// Checks a reserved topic that a client publishes to, as a message or a will.
 ///
 /// # Errors
-/// [`ReservedError`] where clients may not.
+/// [`ReservedError`] where clients may not publish to it.
 pub(crate) fn publish(topic: &str) -> Result<(), ReservedError> {
     match levels(topic).as_slice() {
         ["$aws", "things", name, rest @ ..] if !name.is_empty() => {
@@ -76,7 +78,7 @@ pub(crate) fn publish(topic: &str) -> Result<(), ReservedError> {
 /// Checks a reserved topic of HTTPS `Publish`.
 ///
 /// # Errors
-/// [`ReservedError`] where the call does not take it.
+/// [`ReservedError`] where the call does not accept it.
 pub(crate) fn publish_by_https(topic: &str) -> Result<(), ReservedError> {
     match levels(topic).as_slice() {
         ["$aws", "things", _, "jobs" | "defender", ..] | ["$aws", "commands", ..] => {
@@ -86,7 +88,7 @@ pub(crate) fn publish_by_https(topic: &str) -> Result<(), ReservedError> {
     }
 }
 
-/// Whether AWS publishes to a topic of a thing; given are its levels behind the thing's name.
+/// Returns `true` where AWS publishes to a topic of a thing; `levels` follow the thing's name.
 fn is_reply(levels: &[&str]) -> bool {
     let shadow = match levels {
         ["shadow", "name", _, rest @ ..] | ["shadow", rest @ ..] => rest,

@@ -1,9 +1,11 @@
-//! Whether the query of a WebSocket's address is signed with Signature Version 4, as AWS IoT Core wants it.
+//! Verification of the query of a WebSocket URL signed with Signature Version 4, as AWS IoT Core
+//! requires it.
 //!
-//! Follows the general reference ("Signature Version 4: query parameters") with IoT Core's own rules: the service is
-//! `iotdevicegateway`, the payload is empty, and the security token is added after signing, so it is left out of what is signed
-//! (developer guide, "Device communication protocols", MQTT over WebSocket). The Region is whatever the address says. Pure: who asks
-//! says what time it is.
+//! Follows the general reference ("Signature Version 4: query parameters") with IoT Core's own
+//! rules: the service is `iotdevicegateway`, the payload is empty, and the security token is added
+//! after signing, so that it is not part of the signed text (developer guide, "Device communication
+//! protocols", MQTT over WebSocket). Any Region in the URL is accepted. Pure: the caller passes the
+//! time.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,20 +15,21 @@ use jiff::tz::TimeZone;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ring::{digest, hmac};
 
-/// A key's secret by its id.
+/// Lookup of a secret access key by its key id.
 pub(super) type SecretLookup<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
 
-/// The request that opens a WebSocket, as far as it is signed.
+/// Signed parts of the request that opens a WebSocket.
 #[derive(Clone, Copy)]
 pub(super) struct SignedRequest<'a> {
     pub(super) path: &'a str,
-    /// What follows `?`, as it was sent.
+    /// Text behind `?`, as sent.
     pub(super) query: &'a str,
-    /// Names in lower case, and values.
+    /// Header names in lower case, and values.
     pub(super) headers: &'a [(String, String)],
 }
 
-/// Why a signature is not taken. The address itself stays untold: whoever has it may connect.
+/// Reason why a signature is refused. Messages never contain the URL itself: anybody who has it may
+/// connect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SignatureError {
     #[error("the query has no {0}")]
@@ -62,13 +65,13 @@ const CREDENTIAL: &str = "X-Amz-Credential";
 const EXPIRES: &str = "X-Amz-Expires";
 const SIGNED_HEADERS: &str = "X-Amz-SignedHeaders";
 
-/// How far clocks may be apart, and how long a signature is good that does not say it.
+/// Maximum clock skew, and the lifetime of a signature without an expiry.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// The longest time that a signature may be good, in seconds.
+/// Maximum lifetime of a signature, in seconds.
 const LONGEST: u64 = 86_400;
 
-/// What a canonical query leaves as it is (RFC 3986, section 2.3).
+/// Characters that a canonical query does not escape (RFC 3986, section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -79,7 +82,7 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
 type QueryPairs = Vec<(String, String)>;
 
 impl SignedRequest<'_> {
-    /// Whether there is a signature at all, good or not.
+    /// Returns `true` where the query has a signature at all, valid or not.
     pub(super) fn is_there(query: &str) -> bool {
         let mut pairs = query.split('&');
         pairs.any(|pair| {
@@ -89,7 +92,7 @@ impl SignedRequest<'_> {
         })
     }
 
-    /// The id of the key that has signed it.
+    /// Verifies the signature and returns the id of its key.
     pub(super) fn verify(
         &self,
         secret: SecretLookup<'_>,
@@ -122,7 +125,7 @@ impl SignedRequest<'_> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
         let signature = bytes(value(&pairs, SIGNATURE)?);
         let signature = signature.ok_or(SignatureError::Malformed(SIGNATURE))?;
-        // In constant time.
+        // The comparison takes constant time.
         hmac::verify(&key, text.as_bytes(), &signature).map_err(|_| SignatureError::Mismatch)?;
         in_time(&pairs, signed_at, now)?;
         Ok(id.to_owned())
@@ -137,7 +140,7 @@ impl SignedRequest<'_> {
             .collect()
     }
 
-    /// The request as it is signed: without the signature itself, and without the token.
+    /// Builds the canonical request: without the signature itself, and without the token.
     fn canonical(&self, pairs: &QueryPairs) -> Result<String, SignatureError> {
         let encoded = |text| utf8_percent_encode(text, UNRESERVED).to_string();
         let signed = pairs
@@ -180,7 +183,7 @@ fn value<'a>(pairs: &'a QueryPairs, name: &'static str) -> Result<&'a str, Signa
     Ok(value)
 }
 
-/// Whether a signature counts already, and still.
+/// Checks that a signature is already valid and not expired.
 fn in_time(
     pairs: &QueryPairs,
     signed_at: SystemTime,
@@ -200,11 +203,11 @@ fn in_time(
     }
 }
 
-/// A time such as `20150830T123600Z`.
+/// Parses a time such as `20150830T123600Z`.
 fn moment(text: &str) -> Option<SystemTime> {
     let time = DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
     let time = TimeZone::UTC.to_timestamp(time).ok()?;
-    // The shortest way to write a time is the only one.
+    // Only the shortest form of a time is accepted.
     (time.strftime("%Y%m%dT%H%M%SZ").to_string() == text).then(|| time.into())
 }
 
@@ -212,7 +215,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The bytes of a signature in hexadecimal.
+/// Decodes a signature from hexadecimal.
 fn bytes(hex: &str) -> Option<Vec<u8>> {
     let digit = |digit: &u8| {
         let digit = char::from(*digit).to_digit(16)?;

@@ -1,8 +1,9 @@
-//! The authorizer of a broker that was given AWS keys: it lets in whose WebSocket's address one of them has signed.
+//! Authorizer for signed WebSocket URLs: admits clients whose URL is signed (SigV4) with a
+//! configured AWS key.
 //!
-//! What a signature allows is up to the IAM policies of who signed. A key that was given some may do what they say, any other key
-//! everything. Clients that come without a WebSocket are another authorizer's business, and so are those without a signature where that
-//! one knows tokens.
+//! A signature allows what the IAM policies of the signer allow. A key with policies is limited to
+//! them; any other key may do everything. Another authorizer decides on clients without a
+//! WebSocket, and on unsigned ones where that authorizer knows tokens.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,29 +13,30 @@ use std::time::SystemTime;
 use super::signature::SignedRequest;
 use crate::port::{Access, Answer, Authentication, Authorizer, Identity, Presented, Refusal};
 
-/// Lets in whom signatures let in.
+/// Authorizer of clients with a signed URL.
 pub struct SignedUrlAuthorizer {
     keys: SigningKeys,
     others: Arc<dyn Authorizer>,
-    /// Whether a WebSocket may be opened without a signature, since the other authorizer asks for a token.
+    /// `true` where a WebSocket may be opened without a signature, since the other authorizer asks
+    /// for a token.
     takes_unsigned: bool,
 }
 
-/// Keys by their ids.
+/// Keys by their key ids.
 #[derive(Clone, Default)]
 pub struct SigningKeys(BTreeMap<String, AwsSigningKey>);
 
-/// A key of AWS.
+/// AWS access key with its permissions.
 #[derive(Clone)]
 pub struct AwsSigningKey {
-    /// What it signs with.
+    /// Secret access key.
     pub secret: String,
-    /// What who has it may do.
+    /// Permissions of the key's holder.
     pub access: Arc<dyn Access>,
 }
 
 impl fmt::Debug for SigningKeys {
-    /// Never shows a secret.
+    /// Prints key ids only, never a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
@@ -47,7 +49,7 @@ impl FromIterator<(String, AwsSigningKey)> for SigningKeys {
 }
 
 impl SignedUrlAuthorizer {
-    /// With keys, in front of another authorizer.
+    /// Creates an authorizer for the keys, in front of another authorizer.
     pub fn new(keys: SigningKeys, others: Arc<dyn Authorizer>, takes_unsigned: bool) -> Self {
         Self {
             keys,
@@ -56,7 +58,8 @@ impl SignedUrlAuthorizer {
         }
     }
 
-    /// Who has signed an address, and may do what; `None` where nobody has and nobody needs to.
+    /// Returns the identity of the signer; `None` where the URL is unsigned and no signature is
+    /// required.
     fn signer(&self, presented: &Presented, now: SystemTime) -> Result<Option<Identity>, Refusal> {
         let Some(upgrade) = &presented.upgrade else {
             return Ok(None);

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use super::limits::{BrokerLimits, BrokerRules, KeepAlive};
 
-/// One limit or rule.
+/// Named override of a limit or rule.
 pub struct LimitOverride {
-    /// Its name.
+    /// Name of the limit or rule.
     pub name: &'static str,
-    /// What it limits, with its unit.
+    /// Meaning of the limit, with its unit.
     pub about: &'static str,
     set: OverrideSetter,
 }
 
-/// How it is set; false where the number does not fit.
+/// Setter of a limit or rule; returns `false` for a value out of range.
 #[derive(Clone, Copy)]
 enum OverrideSetter {
     /// A number, or `off`.
@@ -32,7 +32,7 @@ fn rate(to: &mut Option<u32>, value: Option<u64>) -> bool {
     read.map(|value| *to = value).is_ok()
 }
 
-/// Off is the largest number there is.
+/// Sets a number; `off` is the largest number of the type.
 fn number<T: TryFrom<u64>>(to: &mut T, value: Option<u64>, off: T) -> bool {
     match value.map(T::try_from) {
         None => *to = off,
@@ -60,7 +60,7 @@ const fn rule(
     LimitOverride { name, about, set }
 }
 
-/// All of them.
+/// All limits and rules.
 pub const SWITCHES: &[LimitOverride] = &[
     limit("topic-bytes", "bytes of a topic or filter", |l, v| {
         size(&mut l.topic_bytes, v)
@@ -354,20 +354,20 @@ pub const SWITCHES: &[LimitOverride] = &[
     ),
 ];
 
-/// Why a limit or rule cannot be set.
+/// Reason why a limit or rule cannot be set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SwitchError {
-    /// There is none of this name.
+    /// The name is unknown.
     #[error("there is no limit `{0}`")]
     Unknown(String),
-    /// The value is none of it.
+    /// The limit or rule does not accept the value.
     #[error("`{value}` is no value of {name}: {wanted}")]
     Value {
         /// The limit's name.
         name: &'static str,
-        /// As it was written.
+        /// The value as it was written.
         value: String,
-        /// What is taken.
+        /// Accepted values.
         wanted: &'static str,
     },
 }
@@ -375,7 +375,7 @@ pub enum SwitchError {
 /// Sets one limit or rule by its name.
 ///
 /// # Errors
-/// [`SwitchError`] where there is none, or the value is none of it.
+/// [`SwitchError`] for an unknown name or an invalid value.
 pub fn set(
     limits: &mut BrokerLimits,
     rules: &mut BrokerRules,
@@ -415,7 +415,7 @@ pub fn set(
 mod tests {
     use super::*;
 
-    /// Setting anything makes a difference, and to nothing else.
+    /// Each override changes the limits or the rules.
     #[test]
     fn each_switch_does_something() {
         for switch in SWITCHES {

@@ -20,7 +20,8 @@ use super::target::{self, RuleTarget};
 use super::wire::{EventsRequest, ResourceTag};
 use crate::event::pattern::tree::{NodeValue, TreeValue};
 
-/// What every event has for TestEventPattern (recorded from the service: `resources` and `detail` may be absent).
+/// Members that TestEventPattern requires of every event (recorded from the service: `resources`
+/// and `detail` may be absent).
 const OF_EVERY_EVENT: [&str; 6] = ["id", "account", "source", "time", "region", "detail-type"];
 
 /// The actions that buses offer.
@@ -71,7 +72,7 @@ impl EventBusService {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what is asked, and gives the answer's body.
+    /// Carries out an action, and returns the answer's body.
     pub(in crate::dev) fn act(&self, action: &str, body: &[u8]) -> Answer {
         let act = match action {
             "PutEvents" => Self::put_events,
@@ -401,7 +402,7 @@ impl EventBusService {
     }
 }
 
-/// What actions answer that have nothing to tell.
+/// Answer of actions that return no data.
 fn nothing() -> Answer {
     Ok(b"{}".to_vec())
 }

@@ -1,9 +1,10 @@
-//! The constraints on what is asked, and AWS's way to say which of them were not kept: all of them at once, each with the
-//! value and the place (EventBridge API reference, "Type", "Length Constraints" and "Pattern" of each member).
+//! Constraints on the values of a request, and AWS's report of those that are broken: all of them
+//! at once, each with the value and the place (EventBridge API reference, "Type", "Length
+//! Constraints" and "Pattern" of each member).
 
 use super::super::refusal::Refusal;
 
-/// What a text must be.
+/// Constraints on the length and the characters of a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TextConstraint {
     least: usize,
@@ -11,7 +12,7 @@ pub(super) struct TextConstraint {
     pattern: Option<ConstraintPattern>,
 }
 
-/// The regular expression that AWS names, and what it means for each character.
+/// The regular expression that AWS names, and its meaning for each character.
 type ConstraintPattern = (&'static str, fn(char) -> bool);
 
 impl TextConstraint {
@@ -106,7 +107,7 @@ impl ConstraintViolations {
         }
     }
 
-    /// Checks how many members a list has. Their values are left out: they may be whole events.
+    /// Checks the number of members of a list. Their values are left out: they may be whole events.
     pub(super) fn list(&mut self, at: &str, length: Option<usize>, (least, most): (usize, usize)) {
         match length {
             None => self.missing(at),
@@ -175,7 +176,7 @@ impl ConstraintViolations {
     }
 }
 
-/// A refusal of what is not valid.
+/// A refusal of a value that is not valid.
 pub(super) fn invalid(message: impl Into<String>) -> Refusal {
     Refusal::new("ValidationException", message)
 }

@@ -17,7 +17,7 @@ use crate::event::pattern::tree::{NodeValue, TreeValue, quoted};
 #[derive(Debug)]
 pub(super) struct BusEvent {
     pub(super) id: String,
-    /// When the bus took it, as in the envelope.
+    /// Time at which the bus took the event, as in the envelope.
     pub(super) ingested: String,
     pub(super) trace_header: Option<String>,
     /// The envelope as JSON.
@@ -82,7 +82,7 @@ impl BusEvent {
     }
 }
 
-/// JSON without white space between its tokens; what is inside of strings stays as it is.
+/// JSON without white space between its tokens; the content of strings stays as it is.
 fn compact(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let (mut is_inside, mut is_escaped) = (false, false);

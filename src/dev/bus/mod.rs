@@ -1,7 +1,8 @@
 //! Event buses as Amazon EventBridge has them (the classic ones): rules, their targets, and the protocol around them.
 //!
-//! Rules are matched by the same pattern engine as routes are. Targets are queues of this process. Schedules, archives,
-//! API destinations and whatever else EventBridge has are refused, not pretended.
+//! Rules are matched by the same pattern engine as routes are. Targets are queues of this process.
+//! Schedules, archives, API destinations and all other parts of EventBridge are refused, not
+//! pretended.
 
 pub(super) mod api;
 mod constraint;

@@ -7,7 +7,7 @@ use super::super::{Answer, body_of};
 use super::constraint::{ConstraintViolations, TOKEN, invalid};
 use super::wire::EventsRequest;
 
-/// How many items a page has at most, and without a limit.
+/// Maximum number of items on a page, also used without a limit.
 const PAGE: i64 = 100;
 
 pub(super) fn check_page(request: &EventsRequest, found: &mut ConstraintViolations) {

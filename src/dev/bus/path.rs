@@ -18,7 +18,7 @@ enum PathStep {
 }
 
 impl JsonPath {
-    /// Reads a path; `None` for what is none.
+    /// Reads a path; `None` if the text is not a path.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut rest = text.strip_prefix('$')?;
         let mut steps = Vec::new();
@@ -50,7 +50,8 @@ impl JsonPath {
         Some(Self(steps))
     }
 
-    /// Where the path leads: with `*` an array of all that is found, without it what stands there, if anything.
+    /// Returns what the path leads to: with `*` an array of all values found, without it the value
+    /// there, if any.
     pub(super) fn find<'n>(&self, root: &'n TreeValue) -> Option<Cow<'n, TreeValue>> {
         let mut found = vec![root];
         for step in &self.0 {

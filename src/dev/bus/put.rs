@@ -17,11 +17,12 @@ use super::store::DEFAULT;
 use super::target::{DeliveryFailure, RuleTarget};
 use super::wire::{PutEventsEntry, PutEventsResultEntry};
 
-/// The most entries of a call, and what all of them together must be smaller than (user guide, "PutEvents").
+/// The most entries of a call, and the size that all of them together must stay below (user guide,
+/// "PutEvents").
 const MOST_ENTRIES: usize = 10;
 const BYTES: usize = 1_048_576;
 
-/// What the time of an entry counts (user guide, "Calculating event entry size").
+/// Bytes that the time of an entry counts (user guide, "Calculating event entry size").
 const TIME_BYTES: usize = 14;
 
 /// Refuses a call that is wrong as a whole.
@@ -77,8 +78,8 @@ fn size(entry: &PutEventsEntry) -> usize {
     time + texts + resources.sum::<usize>()
 }
 
-/// Puts entries on their buses, one after the other. `matcher` gives what matches events of a bus; none where there is no such
-/// bus: EventBridge takes such events too, and drops them.
+/// Puts entries on their buses, one after the other. `matcher` returns the matcher of a bus; `None`
+/// if there is no such bus: EventBridge takes such events too, and drops them.
 pub(super) fn put(
     entries: &[PutEventsEntry],
     region: &str,
@@ -136,7 +137,8 @@ fn send(event: &BusEvent, rules: &[&Arc<BusRule>], queues: &QueueService) {
     }
 }
 
-/// Sends what could not be sent to the target's dead-letter queue, with the reason as message attributes as in AWS.
+/// Sends an event that could not be sent to the target's dead-letter queue, with the reason as
+/// message attributes as in AWS.
 fn bury(
     event: &BusEvent,
     rule: &BusRule,

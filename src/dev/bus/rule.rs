@@ -1,4 +1,5 @@
-//! Rules: a pattern and where to send what it matches; and all rules of a bus together, matched in one pass.
+//! Rules: a pattern, and the targets for events that match it; and all rules of a bus together,
+//! matched in one pass.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ pub(super) struct BusRule {
 }
 
 impl BusRule {
-    /// As lists and descriptions have it. Who made it is told in descriptions only.
+    /// Returns the rule as lists and descriptions show it. Only descriptions name its creator.
     pub(super) fn told(&self, described: bool) -> Value {
         let mut told = json!({
             "Name": self.name,
@@ -105,7 +106,7 @@ impl RuleMatcher {
         Self { fields, set, rules }
     }
 
-    /// The rules that match an event; none where that cannot be found out, which the log tells.
+    /// The rules that match an event. If matching fails, there are none, and the failure is logged.
     pub(super) fn matching(&self, event: &str) -> Vec<&Arc<BusRule>> {
         let body = Bytes::copy_from_slice(event.as_bytes());
         let mut found = Vec::new();
@@ -123,7 +124,7 @@ impl RuleMatcher {
     }
 }
 
-/// Whether a pattern matches an event.
+/// Returns `true` if a pattern matches an event.
 pub(super) fn matches(text: &str, event: &str) -> Result<bool, Refusal> {
     let pattern = pattern(text)?;
     let mut fields = FieldTrie::new();

@@ -22,7 +22,8 @@ const MOST_RULES: usize = 300;
 const MOST_TARGETS: usize = 5;
 const MOST_TAGS: usize = 50;
 
-/// What a bus was made with. Encryption and logs of a bus have no effect that a client could see.
+/// Settings that a bus is created with. Encryption and logs of a bus have no effect that a client
+/// could see.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BusSettings {
     pub(super) description: Option<String>,
@@ -81,7 +82,7 @@ impl EventBus {
         &self.rules
     }
 
-    /// What matches events now; later changes do not touch it.
+    /// Matcher of events for the current rules. Later changes do not affect it.
     pub(super) fn matcher(&self) -> Arc<RuleMatcher> {
         Arc::clone(&self.matcher)
     }
@@ -96,7 +97,7 @@ impl EventBus {
         not_found(format!("Rule {name} does not exist on EventBus {bus}."))
     }
 
-    /// Changes a rule, and what matches events with it.
+    /// Changes a rule, and the bus's matcher with it.
     pub(super) fn change<T>(
         &mut self,
         name: &str,
@@ -157,7 +158,7 @@ impl BusRule {
 /// All buses.
 #[derive(Debug)]
 pub(super) struct EventBusStore {
-    /// What the ARNs of everything begin with, up to the kind.
+    /// Beginning of every ARN, up to the kind of resource.
     prefix: String,
     buses: BTreeMap<String, EventBus>,
 }

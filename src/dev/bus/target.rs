@@ -1,4 +1,4 @@
-//! A rule's target: what it may say, and the message it makes of an event.
+//! A rule's target: its allowed settings, and the message it makes of an event.
 //!
 //! Targets are queues of this process. A queue that does not exist when an event comes is no error of the target, as in AWS:
 //! the event goes to the target's dead-letter queue, or nowhere, and the log says so. Nothing in here is worth another try,
@@ -19,14 +19,14 @@ pub(super) struct RuleTarget {
     pub(super) id: String,
     /// The queue's ARN.
     pub(super) arn: String,
-    /// The ARN of the queue for what could not be sent.
+    /// The ARN of the queue for events that could not be sent.
     pub(super) dead_letters: Option<String>,
     /// As it was asked for.
     pub(super) written: wire::TargetInputShape,
     input: TargetInput,
 }
 
-/// What a target is sent.
+/// Input that a target receives.
 #[derive(Clone, Debug)]
 enum TargetInput {
     Event,
@@ -35,7 +35,8 @@ enum TargetInput {
     Template(InputTemplate),
 }
 
-/// Why a target was not sent an event, in the words of AWS's dead letters (user guide, "Using dead-letter queues").
+/// Reason why an event was not sent to a target, in the words of AWS's dead-letter messages (user
+/// guide, "Using dead-letter queues").
 #[derive(Debug)]
 pub(super) struct DeliveryFailure {
     pub(super) code: &'static str,
@@ -43,7 +44,7 @@ pub(super) struct DeliveryFailure {
 }
 
 impl RuleTarget {
-    /// Checks a target. `queues` is what the ARNs of this process's queues begin with.
+    /// Checks a target. `queues` is the beginning of the ARNs of this process's queues.
     pub(super) fn try_new(written: wire::TargetInputShape, queues: &str) -> Result<Self, Refusal> {
         let id = written.id.clone().unwrap_or_default();
         let arn = written.arn.clone().unwrap_or_default();

@@ -1,12 +1,13 @@
-//! Input transformers: a template with `<name>` in it, and what becomes of it for an event (EventBridge
+//! Input transformers: a template with `<name>` in it, and its output for an event (EventBridge
 //! user guide, "Input transformation").
 //!
 //! A template is JSON with placeholders, or text: strings in quotes, one a line. A placeholder
-//! outside of quotes stands for a JSON value, one inside for text, which is not escaped; what has to
-//! be JSON and is not is sent nowhere. A path that leads nowhere gives an empty string. Objects and
-//! arrays inside of quotes lose their own quotes in a text (`{a:b}`, `[x,y]`), and keep them in
-//! JSON, which is then none any more. All of this was recorded from the service but for one case,
-//! which AWS leaves open: `null` outside of quotes stays `null`.
+//! outside of quotes is replaced by a JSON value. A placeholder inside of quotes is replaced by
+//! text, which is not escaped. An output that has to be JSON and is not is sent nowhere. A path
+//! that leads nowhere gives an empty string. Objects and arrays inside of quotes lose their own
+//! quotes in a text (`{a:b}`, `[x,y]`). In JSON they keep them, and the output is then no longer
+//! JSON. All of this was recorded from the service but for one case, which AWS leaves open: `null`
+//! outside of quotes stays `null`.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ pub(super) struct InputTemplate {
     form: TemplateForm,
 }
 
-/// What a template is as a whole.
+/// Form of a template as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TemplateForm {
     Json,
@@ -34,7 +35,7 @@ enum TemplatePiece {
     Literal(String),
     Placeholder {
         variable: TemplateVariable,
-        /// Whether it stands inside of a string.
+        /// `true` if the placeholder is inside of a string.
         inside: bool,
     },
 }
@@ -50,10 +51,11 @@ enum TemplateVariable {
     EventJson,
 }
 
-/// What placeholders inside of strings are while a template is checked: a character of no meaning.
+/// Stand-in for placeholders inside of strings while a template is checked: a character of no
+/// meaning.
 const STAND_IN: char = '\u{e000}';
 
-/// Why a template is none.
+/// Reason why a template is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum InputTemplateError {
     /// A placeholder that names neither a path nor a reserved variable.
@@ -81,7 +83,7 @@ impl InputTemplate {
         Ok(Self { pieces, form })
     }
 
-    /// What the template makes of an event; `None` where that has to be JSON and is not.
+    /// Returns the template's output for an event; `None` if it has to be JSON and is not.
     pub(super) fn write(
         &self,
         event: &BusEvent,
@@ -164,7 +166,7 @@ fn variable(name: &str, paths: &BTreeMap<&str, JsonPath>) -> Option<TemplateVari
     }
 }
 
-/// Splits a template at its placeholders, watching which stand inside of strings.
+/// Splits a template at its placeholders, and marks the placeholders inside of strings.
 fn split(
     text: &str,
     paths: &BTreeMap<&str, JsonPath>,
@@ -195,14 +197,14 @@ fn split(
     Ok(pieces)
 }
 
-/// A placeholder at the beginning of a text: its name, and what comes after it.
+/// A placeholder at the beginning of a text: its name, and the text after it.
 fn placeholder(text: &str) -> Option<(&str, &str)> {
     let (name, after) = text.strip_prefix('<')?.split_once('>')?;
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (!name.is_empty() && name.chars().all(named)).then_some((name, after))
 }
 
-/// Whether a template is JSON or strings, whatever its placeholders become.
+/// Determines the form of a template, JSON or strings, whatever its placeholders become.
 fn form(pieces: &[TemplatePiece]) -> Result<TemplateForm, TextPosition> {
     let mut text = String::new();
     for piece in pieces {
@@ -229,7 +231,7 @@ fn form(pieces: &[TemplatePiece]) -> Result<TemplateForm, TextPosition> {
     }
 }
 
-/// Where a placeholder is part of a member's name, which it must not be.
+/// Returns the position of a placeholder in a member's name, where none may be.
 fn stood_in_for_a_name(node: &TreeValue) -> Option<TextPosition> {
     match &node.value {
         NodeValue::Object(members) => members.iter().find_map(|member| {
@@ -375,7 +377,7 @@ mod tests {
     }
 
     proptest! {
-        /// A value outside of quotes arrives as the value that it is, whatever is in it.
+        /// A value outside of quotes arrives unchanged, with any content.
         #[test]
         fn values_arrive_as_they_are(text in r#"[ -~é\n\t]{0,12}"#, number: i64, list in prop::collection::vec("[ -~]{0,4}", 0..3)) {
             let value = serde_json::json!({ "text": text, "number": number, "list": list });

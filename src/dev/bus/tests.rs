@@ -1,4 +1,4 @@
-//! Buses by their actions: quotas, and what SDKs would not let through.
+//! Buses by their actions: quotas, and requests that SDKs would refuse to send.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ fn buses() -> EventBusService {
     EventBusService::new("us-east-1", Arc::new(QueueService::new("us-east-1")))
 }
 
-/// What an action answers, or its error's name and words.
+/// Returns an action's answer, or its error's name and words.
 fn answer(
     buses: &EventBusService,
     action: &str,
@@ -100,7 +100,7 @@ fn replacing_a_rule_keeps_its_targets() {
     put(r#"{"source":["b"]}"#, None);
     let told = answer(&buses, "DescribeRule", &json!({ "Name": "r" })).unwrap();
     assert_eq!(told["EventPattern"], r#"{"source":["b"]}"#);
-    // What is not said again is not kept, state included.
+    // Members that the second PutRule leaves out are not kept, `State` included.
     assert_eq!(
         (&told["State"], told.get("Description")),
         (&json!("ENABLED"), None)

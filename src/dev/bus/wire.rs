@@ -1,4 +1,5 @@
-//! EventBridge's JSON protocol: what is asked (EventBridge API reference; members that are null count as left out).
+//! Requests of EventBridge's JSON protocol (EventBridge API reference; members that are null count
+//! as left out).
 
 use std::collections::BTreeMap;
 
@@ -48,7 +49,7 @@ pub(super) struct PutEventsEntry {
     pub(super) trace_header: Option<String>,
 }
 
-/// What became of an entry.
+/// Outcome of one entry.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum PutEventsResultEntry {
@@ -75,7 +76,7 @@ pub(super) struct DeadLetterConfig {
     pub(super) arn: Option<String>,
 }
 
-/// Where a rule sends what it matches, and as what.
+/// Target of a rule, and the input that it receives.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct TargetInputShape {

@@ -1,4 +1,5 @@
-//! A call as it came: what stands in its path, its query, its headers and its body; and how times and pages are told.
+//! A call as received: the values in its path, query, headers and body. Also the format of times
+//! and pages in answers.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::dev::rest::refusal::RestError;
 use crate::dev::rest::{self, milliseconds};
 
-/// The largest page of a list (IoT API model, PageSize), and what is asked for where nothing is said.
+/// The largest page of a list (IoT API model, PageSize), which is also the default.
 const PAGE: usize = 250;
 
 /// A call's parts.
@@ -62,7 +63,8 @@ impl ApiRequest {
             .map_err(|error| RestError::invalid(format!("the body cannot be read: {error}")))
     }
 
-    /// One page of what is there, and the marker of the next; both by the order of numbers, which `number` tells.
+    /// One page of the items, and the marker of the next page. Both follow the order of the numbers
+    /// that `number` returns.
     pub(super) fn page<T>(
         &self,
         mut all: Vec<T>,
@@ -114,7 +116,7 @@ pub(super) fn page_of_names(
     Ok((names, next))
 }
 
-/// A time as the API tells it: seconds since 1970, with milliseconds behind the point.
+/// A time as the API writes it: seconds since 1970, with milliseconds behind the point.
 #[expect(
     clippy::cast_precision_loss,
     reason = "milliseconds of this century fit"

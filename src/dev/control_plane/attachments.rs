@@ -1,4 +1,5 @@
-//! What policies are attached to: certificates and thing groups (IoT API reference, AttachPolicy and its neighbours).
+//! Attachments of policies to certificates and thing groups (IoT API reference, AttachPolicy and
+//! its neighbours).
 //!
 //! Never here: Cognito identities, which no service of this process knows.
 

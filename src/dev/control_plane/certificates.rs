@@ -1,8 +1,9 @@
 //! Certificates of clients: registered as they are, or made here with a key (IoT API reference, RegisterCertificateWithoutCA and its
 //! neighbours).
 //!
-//! A certificate is known by its id whoever signed it, as in IoT Core. Never here: certificate authorities of the account
-//! (RegisterCertificate), certificates for requests that a client signed, transfers to other accounts.
+//! A certificate is known by its id, whichever authority signed it, as in IoT Core. Never here:
+//! certificate authorities of the account (RegisterCertificate), certificates for requests that a
+//! client signed, transfers to other accounts.
 
 use std::time::SystemTime;
 
@@ -136,7 +137,8 @@ pub(super) fn one(state: &mut RegistryState, asked: &ApiRequest) -> RestAnswer {
     })))
 }
 
-/// As IoT Core has it: who was registered without an authority must name the host by SNI there. It is not asked for here.
+/// Mode of a certificate, as IoT Core has it: with `SNI_ONLY`, a client must name the host by SNI
+/// there. It is not asked for here.
 fn mode(certificate: &RegisteredCertificate) -> &'static str {
     if certificate.is_ours {
         "DEFAULT"

@@ -1,11 +1,13 @@
-//! The authorizer of a broker with a registry of certificates: who shows one may do what the policies say that are attached to it.
+//! The authorizer of a broker with a registry of certificates: a client with a certificate may do
+//! what the attached policies allow.
 //!
-//! All policies are pooled, those of the thing's groups with them; a token that is shown beside adds what it grants, as with IoT Core's
-//! X.509 together with a custom authorizer (developer guide, "Defining your Lambda function": the permissions are the union). Clients
-//! without a certificate are another authorizer's business.
+//! All policies are pooled, those of the thing's groups with them. A token that is presented beside
+//! the certificate adds what it grants, as with IoT Core's X.509 together with a custom authorizer
+//! (developer guide, "Defining your Lambda function": the permissions are the union). Another
+//! authorizer decides on clients without a certificate.
 //!
-//! A certificate that nobody has registered has no permissions, as in IoT Core. As long as there never was a policy, it counts for
-//! nothing instead, so that who has no use for the registry need not know of it.
+//! A certificate that is not registered has no permissions, as in IoT Core. As long as there never
+//! was a policy, it counts for nothing instead, so that the registry may be left unused.
 
 use std::sync::Arc;
 
@@ -22,20 +24,20 @@ use crate::port::{
 /// Lets in whom certificates let in.
 pub struct CertificateAuthorizer {
     registry: IotRegistry,
-    /// What the ARNs of requests begin with.
+    /// Scope that the ARNs of requests begin with.
     scope: Scope,
     others: Arc<dyn Authorizer>,
 }
 
-/// What the registry knows of a certificate.
+/// State of a certificate in the registry.
 enum CertificateState {
-    /// It lets nobody in.
+    /// The client is refused.
     Refused(CertificateStatus),
     /// It is active.
     Active(ActiveCertificate),
-    /// Nobody has registered it.
+    /// The certificate is not registered.
     Unknown {
-        /// Whether there ever was a policy.
+        /// `true` if there ever was a policy.
         had_policy: bool,
     },
 }
@@ -146,7 +148,7 @@ impl CertificateAuthorizer {
         }))
     }
 
-    /// The permissions of a certificate that nobody has registered: none.
+    /// The permissions of a certificate that is not registered: none.
     fn nothing(&self, id: &str) -> Documents {
         let arn = self.registry.state().arn("cert", id);
         let why = format!(
@@ -174,7 +176,8 @@ fn add(policies: &mut Policies, token: &Policies) {
     }
 }
 
-/// What an identity's permissions rest on; `None` where there are no policies, and everybody may do everything.
+/// Basis of an identity's permissions; `None` if there are no policies and every client may do
+/// everything.
 fn grounds(identity: &Identity, presented: &Presented) -> Option<Grounds> {
     let login = presented.login.as_ref();
     identity.access.grounds(&Client {

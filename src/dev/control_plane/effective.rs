@@ -1,8 +1,9 @@
-//! Which policies count for a certificate, and what they say of a request: GetEffectivePolicies and TestAuthorization (IoT API
-//! reference).
+//! Policies in force for a certificate, and their decision on a request: GetEffectivePolicies and
+//! TestAuthorization (IoT API reference).
 //!
-//! The decisions are the evaluator's, on the ARNs as they are asked for. Several resources of one question are allowed together when each
-//! of them is; AWS does not say what it makes of them.
+//! The evaluator decides, on the ARNs as they are asked for. Several resources of one question are
+//! allowed together if each of them is allowed. AWS does not document its own rule for several
+//! resources.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,7 @@ use crate::policy::evaluate::{Decision, Request, Verdict, decide};
 /// The most questions of one call (IoT API model, AuthInfos).
 const QUESTIONS: usize = 10;
 
-/// Kinds of questions, and the actions that they stand for.
+/// Kinds of questions, and the actions that they mean.
 const ACTIONS: [(&str, &str); 4] = [
     ("CONNECT", "iot:Connect"),
     ("PUBLISH", "iot:Publish"),
@@ -111,7 +112,7 @@ struct AuthInfo {
     resources: Vec<String>,
 }
 
-/// The policies of a test, by name, and who asks.
+/// The policies of a test, by name, and the client that asks.
 struct TestedPolicies {
     policies: Vec<(String, Document)>,
     context: Context,

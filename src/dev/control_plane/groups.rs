@@ -16,7 +16,8 @@ use crate::dev::rest::RestAnswer;
 use crate::dev::rest::refusal::RestError;
 use crate::dev::uuid::uuid;
 
-/// How many groups a thing may be in, and how deep groups may lie (AWS General Reference, "AWS IoT Device Management quotas").
+/// Maximum number of groups of a thing, and maximum depth of nested groups (AWS General Reference,
+/// "AWS IoT Device Management quotas").
 const GROUPS: usize = 10;
 const DEPTH: usize = 7;
 

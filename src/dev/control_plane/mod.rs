@@ -1,9 +1,11 @@
-//! IoT Core's control plane in front of the broker: policies, certificates, things, and what belongs to what.
+//! IoT Core's control plane in front of the broker: policies, certificates, things, and the
+//! attachments between them.
 //!
-//! Paths, parameters and errors are those of the IoT model of 2015-05-28, so that every SDK works with `AWS_ENDPOINT_URL`. What the API
-//! changes holds for the broker's clients at once, also for those that are connected ([`certified`]); on AWS it takes minutes. Never asked:
-//! who calls (any credentials are taken, and what they may do is not looked at), nor how often. Calls that are not in the table below
-//! are answered so.
+//! Paths, parameters and errors are those of the IoT model of 2015-05-28, so that every SDK works
+//! with `AWS_ENDPOINT_URL`. A change by the API holds for the broker's clients at once, also for
+//! those that are connected ([`certified`]); on AWS it takes minutes. Never checked: the caller
+//! (any credentials are taken, and their permissions are not looked at), and the rate of calls.
+//! Calls that are not in the table below get an answer that says so.
 
 mod asked;
 mod attachments;
@@ -36,7 +38,7 @@ use super::rest::refusal::RestError;
 use super::rest::{self, RestAnswer, RestResponder};
 use super::server::LARGEST_BODY;
 
-/// What one call does.
+/// Function that carries out one call.
 type ApiHandler = fn(&mut RegistryState, &ApiRequest) -> RestAnswer;
 
 const GET: MethodFilter = MethodFilter::GET;
@@ -104,15 +106,15 @@ pub(super) struct ControlPlane(Arc<ControlPlaneApi>);
 struct ControlPlaneApi {
     registry: IotRegistry,
     broker: Broker,
-    /// Where MQTT clients with certificates connect: what DescribeEndpoint tells.
+    /// Host and port for MQTT clients with certificates, as DescribeEndpoint returns them.
     endpoint: Option<String>,
     manner: RestResponder,
 }
 
-/// What the control plane is made of, beside the broker.
+/// Parts of the control plane, beside the broker.
 #[derive(Clone, Debug)]
 pub struct ControlPlaneParts {
-    /// What it changes, and the broker's authorizer asks.
+    /// Registry that the control plane changes, and that the broker's authorizer reads.
     pub registry: IotRegistry,
     /// Host and port of the broker, such as `127.0.0.1:8883`.
     pub endpoint: Option<String>,
@@ -179,7 +181,7 @@ fn asked(
     })
 }
 
-/// What is answered to a call of the control plane that is not offered.
+/// Answer to a call of the control plane that is not offered.
 pub(super) fn not_offered(method: &str, path: &str) -> Response {
     RestError::not_offered(format!(
         "eventcast dev does not offer `{method} {path}` of IoT Core; docs/certificates.md lists what it does"

@@ -1,7 +1,7 @@
 //! Policies and their versions (IoT API reference, CreatePolicy and its neighbours).
 //!
-//! A document is refused that the evaluator does not read, or that is longer than IoT Core takes, so that what is here would be
-//! taken there as well, as far as that can be known.
+//! A document is refused if the evaluator does not read it, or if it is longer than IoT Core takes.
+//! A document accepted here would be accepted there as well, as far as that can be known.
 
 use std::time::SystemTime;
 
@@ -20,7 +20,7 @@ use crate::policy::document::Document;
 /// The most versions of a policy (AWS General Reference, "AWS IoT Core endpoints and quotas").
 const VERSIONS: usize = 5;
 
-/// How the API calls the size and the marker of pages.
+/// Names of the API's parameters for the size and the marker of pages.
 pub(super) const PAGES: (&str, &str) = ("pageSize", "marker");
 
 #[derive(Deserialize)]
@@ -180,7 +180,7 @@ pub(super) fn create_version(state: &mut RegistryState, asked: &ApiRequest) -> R
     Ok(Some(told))
 }
 
-/// A change concerns everybody that a policy is attached to.
+/// Records that a change concerns all principals that a policy is attached to.
 fn concerns_holders(state: &mut RegistryState, name: &str) {
     let targets: Vec<String> = state.targets(name).cloned().collect();
     for target in targets {

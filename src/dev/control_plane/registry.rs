@@ -1,7 +1,9 @@
-//! What the account's registry holds: policies with their versions, certificates, things, and what is attached to what.
+//! The account's registry: policies with their versions, certificates, things, and the attachments
+//! between them.
 //!
-//! In memory, and bounded. The API changes it ([`super`]), the broker asks it who a certificate is ([`super::certified`]). Who changes
-//! it says whom the change concerns, so that the broker asks again for the connections that are open.
+//! In memory, and bounded. The API changes it ([`super`]); the broker looks up certificates in it
+//! ([`super::certified`]). Each change names the principals that it concerns, so that the broker
+//! authorizes their open connections again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +17,7 @@ use crate::dev::rest::refusal::RestError;
 use crate::policy::document::Document;
 use crate::policy::scope::Scope;
 
-/// The most of any kind: what a client can make this process hold.
+/// The most items of any kind: a bound on the memory that a client can make this process hold.
 pub(super) const MOST: usize = 10_000;
 
 /// The registry of one account and Region; clones are the same one.
@@ -24,7 +26,7 @@ pub struct IotRegistry(Arc<Mutex<RegistryState>>);
 
 #[derive(Debug)]
 pub(super) struct RegistryState {
-    /// What ARNs begin with.
+    /// Scope that ARNs begin with.
     scope: Scope,
     pub(super) policies: BTreeMap<String, RegisteredPolicy>,
     pub(super) certificates: BTreeMap<String, RegisteredCertificate>,
@@ -32,14 +34,14 @@ pub(super) struct RegistryState {
     pub(super) groups: BTreeMap<String, ThingGroup>,
     /// The names of policies by the ARN that they are attached to.
     pub(super) attached: BTreeMap<String, BTreeSet<String>>,
-    /// Whether there ever was a policy: until then nobody asks for any.
+    /// `true` if there ever was a policy. Until then no client needs one.
     pub(super) had_policy: bool,
-    /// How many things were made: the order of lists.
+    /// Number of things made so far: the order of lists.
     count: u64,
     concerned: AffectedPrincipals,
 }
 
-/// Whose permissions a change may have changed.
+/// Principals whose permissions a change may have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum AffectedPrincipals {
     #[default]
@@ -56,7 +58,7 @@ pub(super) struct RegisteredPolicy {
     /// Oldest first.
     pub(super) versions: Vec<PolicyVersion>,
     pub(super) default: u32,
-    /// What the next version is called.
+    /// Id of the next version.
     pub(super) next: u32,
     pub(super) created: SystemTime,
     pub(super) modified: SystemTime,
@@ -88,13 +90,13 @@ pub(super) struct RegisteredCertificate {
     pub(super) number: u64,
     pub(super) read: ParsedCertificate,
     pub(super) status: CertificateStatus,
-    /// Whether this process made it, with its key.
+    /// `true` if this process made the certificate, with its key.
     pub(super) is_ours: bool,
     pub(super) created: SystemTime,
     pub(super) modified: SystemTime,
 }
 
-/// Whether a certificate lets its holder in.
+/// Status of a certificate, which decides whether its holder may connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CertificateStatus {
     Active,
@@ -147,7 +149,8 @@ impl IotRegistry {
         })))
     }
 
-    /// Whether a certificate, as DER, may come in by TLS: it is registered, whatever its status and whoever signed it.
+    /// Returns `true` if a certificate, as DER, may come in by TLS: it is registered, whatever its
+    /// status and its signer.
     pub fn knows(&self, der: &[u8]) -> bool {
         self.state()
             .certificates
@@ -204,7 +207,7 @@ impl RegistryState {
         self.concerned = AffectedPrincipals::Everybody;
     }
 
-    /// A change concerns whoever stands behind the ARN of a target.
+    /// Records that a change concerns the principals behind the ARN of a target.
     pub(super) fn concerns_target(&mut self, target: &str) {
         match target.rsplit_once(":cert/") {
             Some((_, id)) => self.concerns(id),
@@ -212,7 +215,7 @@ impl RegistryState {
         }
     }
 
-    /// What a policy is attached to, in the order of ARNs.
+    /// Targets that a policy is attached to, in the order of ARNs.
     pub(super) fn targets<'s>(&'s self, policy: &'s str) -> impl Iterator<Item = &'s String> {
         let attached = self.attached.iter();
         attached
@@ -225,7 +228,7 @@ impl RegistryState {
         self.attached.get(arn).into_iter().flatten()
     }
 
-    /// Whether something stands behind the ARN of a target.
+    /// Returns `true` if the ARN of a target names a certificate or a group of the registry.
     pub(super) fn has_target(&self, target: &str) -> bool {
         let of = |kind: &str| target.strip_prefix(&self.arn(kind, ""));
         let certificate = of("cert").map(|id| self.certificates.contains_key(id));

@@ -11,7 +11,7 @@ use crate::dev::ACCOUNT;
 
 const CERTIFICATE: &str = "x-amzn-principal";
 
-/// Makes a call of the table; what it answers, and whom it concerns.
+/// Makes a call of the table; returns its answer, and the principals that it concerns.
 fn call(
     registry: &IotRegistry,
     action: &str,
@@ -80,7 +80,7 @@ fn a_change_concerns_those_whose_permissions_it_may_change() {
         serde_json::Value,
         AffectedPrincipals,
     ); 18] = [
-        // Until the first policy, who is not registered may do everything.
+        // Until the first policy, a client that is not registered may do everything.
         (
             "CreatePolicy",
             &[p],
@@ -189,7 +189,7 @@ fn a_change_concerns_those_whose_permissions_it_may_change() {
         assert!(answer.is_ok(), "{action}: {answer:?}");
         assert_eq!(concerned, expected, "{action}");
     }
-    // What is refused changes nothing.
+    // A refused call changes nothing.
     let (answer, concerned) = call(&registry, "DeletePolicy", &[p], &[], &json!({}));
     assert!(answer.is_err());
     assert_eq!(concerned, AffectedPrincipals::Nobody);

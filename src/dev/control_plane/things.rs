@@ -1,7 +1,8 @@
 //! Things, as far as policies ask for them (IoT API reference, CreateThing and its neighbours).
 //!
-//! A thing stands for a client whose certificate is attached to it, and whose client id is its name unless it is the certificate's
-//! only one (developer guide, "Thing policy variables"). Never here: types, billing groups, shadows, jobs, search.
+//! A thing represents a client whose certificate is attached to it, and whose client id is its name
+//! unless it is the certificate's only thing (developer guide, "Thing policy variables"). Never
+//! here: types, billing groups, shadows, jobs, search.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::dev::rest::refusal::RestError;
 use crate::dev::uuid::uuid;
 use crate::policy::context::{self, ThingAttachment};
 
-/// How the API calls the size and the marker of pages here.
+/// Names of this API's parameters for the size and the marker of pages.
 pub(super) const PAGES: (&str, &str) = ("maxResults", "nextToken");
 
 /// The header that names a certificate.
@@ -24,7 +25,8 @@ const PRINCIPAL: &str = "x-amzn-principal";
 /// The longest name.
 const NAME: usize = 128;
 
-/// How many attributes a thing has without a type (AWS General Reference, "AWS IoT Device Management quotas").
+/// Maximum number of attributes of a thing without a type (AWS General Reference, "AWS IoT Device
+/// Management quotas").
 const ATTRIBUTES: usize = 3;
 
 /// A thing.
@@ -239,7 +241,8 @@ impl RegistryState {
         })
     }
 
-    /// The thing that a client of a certificate stands for: its only one, or the one that has its client id.
+    /// Returns the thing of a client with a certificate: the certificate's only thing, or the one
+    /// that has the client's id.
     pub(super) fn thing_of(&self, arn: &str, client_id: &str) -> Option<context::ClientThing> {
         let mut things = self.things_of(arn);
         let (name, exclusive) =

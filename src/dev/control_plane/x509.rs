@@ -1,8 +1,10 @@
-//! What is read of a certificate: the id that IoT Core gives it, how long it is valid, and what policies may ask of it.
+//! Facts read from a certificate: the id that IoT Core gives it, its validity, and the values that
+//! policies may ask for.
 //!
-//! Names and values are those of the developer guide, "Using X.509 certificate policy variables" (2026): thirteen attributes of
-//! subject and issuer, five kinds of alternative names, and the serial number as a decimal. Values with characters that mean
-//! something in a distinguished name have a backslash before them. Whether a certificate is signed well is TLS's business.
+//! Names and values are those of the developer guide, "Using X.509 certificate policy variables"
+//! (2026): thirteen attributes of subject and issuer, five kinds of alternative names, and the
+//! serial number as a decimal. Values with characters that mean something in a distinguished name
+//! have a backslash before them. TLS checks the certificate's signature; this module does not.
 
 use std::net::IpAddr;
 
@@ -13,7 +15,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certi
 use crate::dev::pem::pem;
 use crate::policy::context::ClientCertificate;
 
-/// Attributes of names by their object identifiers (ITU-T X.520), and what AWS calls them.
+/// Attributes of names by their object identifiers (ITU-T X.520), and AWS's names of them.
 const ATTRIBUTES: [(&str, &str); 13] = [
     ("2.5.4.46", "DistinguishedNameQualifier"),
     ("2.5.4.6", "Country"),
@@ -30,7 +32,8 @@ const ATTRIBUTES: [(&str, &str); 13] = [
     ("2.5.4.44", "GenerationQualifier"),
 ];
 
-/// What a distinguished name in one line calls its attributes (RFC 4514, in lower case as AWS has them).
+/// Short names of attributes in a distinguished name on one line (RFC 4514, in lower case as AWS
+/// has them).
 const SHORT: [(&str, &str); 6] = [
     ("2.5.4.3", "cn"),
     ("2.5.4.11", "ou"),
@@ -40,7 +43,7 @@ const SHORT: [(&str, &str); 6] = [
     ("2.5.4.6", "c"),
 ];
 
-/// Characters that a backslash stands before.
+/// Characters that are escaped with a backslash.
 const SPECIAL: &str = ",\"\\+=<>;";
 
 /// A certificate that was read.
@@ -51,7 +54,7 @@ pub(super) struct ParsedCertificate {
     pub(super) pem: String,
     /// In seconds since 1970: not before, not after.
     pub(super) validity: (i64, i64),
-    /// What policies may ask.
+    /// Values that policies may ask for.
     pub(super) facts: ClientCertificate,
 }
 
@@ -146,7 +149,7 @@ fn alternatives(whose: &str, names: &[GeneralName<'_>], facts: &mut ClientCertif
     }
 }
 
-/// What AWS calls a kind of alternative names, and the name.
+/// Returns AWS's word for a kind of alternative names, and the name.
 fn alternative(name: &GeneralName<'_>) -> Option<(&'static str, String)> {
     Some(match name {
         GeneralName::RFC822Name(text) => ("RFC822Name", escaped(text)),
@@ -235,7 +238,7 @@ mod tests {
         certificate.der().to_vec()
     }
 
-    /// What a variable becomes: the client id that a policy with it lets connect.
+    /// Checks a variable's value: the client id that a policy with the variable lets connect.
     #[track_caller]
     fn check(facts: &ClientCertificate, variable: &str, value: &str) {
         let text = format!(

@@ -1,4 +1,5 @@
-//! `GetConnection`, `ListSubscriptions` and `DeleteConnection`: what the broker knows of a client id, and how its connection ends.
+//! `GetConnection`, `ListSubscriptions` and `DeleteConnection`: the broker's facts about a client
+//! id, and the end of its connection.
 
 use std::sync::Arc;
 
@@ -16,13 +17,13 @@ use crate::dev::rest::refusal::RestError;
 /// The longest client id, in characters.
 const LONGEST: usize = 128;
 
-/// How many subscriptions a page has where nothing is said.
+/// Default number of subscriptions on a page.
 const SUBSCRIPTIONS: usize = 20;
 
 type ClientPath = Result<Path<String>, PathRejection>;
 type GetConnectionQuery<T> = Result<Query<T>, QueryRejection>;
 
-/// The client id and what is asked, if they are as the model has them.
+/// The client id and the query, if they are as the model has them.
 fn checked<T>(client: ClientPath, asked: GetConnectionQuery<T>) -> Result<(String, T), RestError> {
     let (Path(client), Query(asked)) = (client?, asked?);
     if client.starts_with('$') || client.chars().count() > LONGEST {
@@ -108,7 +109,8 @@ pub(super) async fn facts(
         .await
 }
 
-/// What `GetConnection` tells; the address that the client has reached is not known here.
+/// Answer of `GetConnection`, without the address that the client has reached: it is not known
+/// here.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ConnectionDetails<'a> {

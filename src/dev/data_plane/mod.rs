@@ -1,8 +1,9 @@
 //! IoT Core's HTTPS data plane in front of the broker: publishing, retained messages, and connections that are looked at or ended.
 //!
-//! Paths, parameters and errors are those of the IoT data model (API reference, "AWS IoT data", 2026; developer guide, "HTTPS"), so
-//! that every SDK works with `AWS_ENDPOINT_URL`. The broker's limits hold. Never asked: who calls (any credentials are taken, and what
-//! they may do is not looked at). Not here: shadows, `SendDirectMessage`.
+//! Paths, parameters and errors are those of the IoT data model (API reference, "AWS IoT data",
+//! 2026; developer guide, "HTTPS"), so that every SDK works with `AWS_ENDPOINT_URL`. The broker's
+//! limits hold. Never checked: the caller (any credentials are taken, and their permissions are not
+//! looked at). Not here: shadows, `SendDirectMessage`.
 
 mod connections;
 mod publish;
@@ -80,7 +81,7 @@ impl DataPlane {
 }
 
 impl DataPlaneApi {
-    /// Does what a call asks for, or what a fault makes of it.
+    /// Carries out a call, or the fault that hits it.
     async fn answer(&self, call: RestCall<'_>, act: impl Fn(&Broker) -> RestAnswer) -> Response {
         let done = || {
             if !self.broker.may_call(call.action, call.client) {
@@ -94,10 +95,10 @@ impl DataPlaneApi {
     }
 }
 
-/// The largest page of a list, and what is asked for where nothing is said.
+/// The largest page of a list, which is also the default.
 const PAGE: usize = 200;
 
-/// How many results a page has.
+/// Returns the number of results on a page.
 fn page(asked: Option<usize>, usual: usize) -> Result<usize, RestError> {
     rest::page("maxResults", asked, usual, PAGE)
 }

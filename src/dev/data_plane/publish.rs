@@ -1,4 +1,4 @@
-//! `Publish`: a message by HTTP, with what MQTT 5 can say of it in the query and in headers.
+//! `Publish`: a message by HTTP, with MQTT 5 properties in the query and in headers.
 //!
 //! User properties are a JSON array of objects with one name and one text each, and they and correlation data are Base64 in their
 //! headers (IoT data API reference, Publish).
@@ -104,7 +104,7 @@ fn is_text(headers: &HeaderMap) -> Result<bool, RestError> {
     }
 }
 
-/// What stands in a header as Base64.
+/// Decodes the Base64 value of a header, if there is one.
 fn decoded(headers: &HeaderMap, name: &str) -> Result<Option<Vec<u8>>, RestError> {
     let Some(value) = headers.get(name) else {
         return Ok(None);

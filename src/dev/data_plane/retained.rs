@@ -1,4 +1,5 @@
-//! `GetRetainedMessage` and `ListRetainedMessages`: what the broker keeps for later subscribers.
+//! `GetRetainedMessage` and `ListRetainedMessages`: the messages that the broker keeps for later
+//! subscribers.
 
 use std::sync::Arc;
 

@@ -1,8 +1,10 @@
-//! The demo: a small shop in full swing. Events are put on the bus at a lively rate; customers, couriers and support have tokens of
-//! their own, connect to the broker as any client would, and hear what they may.
+//! The demo: a small shop in full operation. It puts events on the bus at a lively rate. Customers,
+//! couriers and support have tokens of their own, connect to the broker as any client would, and
+//! receive what they may.
 //!
-//! A customer whose orders are all delivered orders again and comes back with a token that names the new ones. And somebody keeps
-//! trying to listen to an order that is not theirs, so that a denial can be seen and explained.
+//! A customer whose orders are all delivered orders again and comes back with a token that names
+//! the new ones. One client keeps trying to subscribe to an order that is not its own, so that a
+//! denial can be seen and explained.
 
 mod shop;
 
@@ -23,13 +25,15 @@ use crate::mqtt::auth::{Access, Credentials, Token};
 use crate::mqtt::listener::Listener;
 use crate::port::Issuer;
 
-/// How often a courier tells where it is: IoT Core takes one retained message a second on a topic.
+/// Interval at which a courier reports its position: IoT Core takes one retained message a second
+/// on a topic.
 const POSITION_EVERY: Duration = Duration::from_millis(1_200);
 
-/// How often somebody tries what it may not.
+/// Interval at which a client tries what it may not do.
 const TRY_EVERY: Duration = Duration::from_secs(4);
 
-/// How long who lost its connection waits before it comes back: IoT Core takes one CONNECT a second for a client id.
+/// Delay before a client that lost its connection reconnects: IoT Core takes one CONNECT a second
+/// for a client id.
 const COME_BACK: Duration = Duration::from_millis(1_500);
 
 /// The demo, ready to be run.
@@ -40,7 +44,7 @@ pub struct Demo {
     rate: u32,
 }
 
-/// What all that play have in common.
+/// State that all tasks of the demo share.
 struct Stage {
     shop: Mutex<Shop>,
     issuer: Arc<dyn Issuer>,
@@ -72,7 +76,7 @@ impl Demo {
     /// Plays for ever.
     ///
     /// # Errors
-    /// When the bus does not take an event, in one line.
+    /// Fails with one line of text when the bus does not take an event.
     pub async fn play(&self) -> Result<(), String> {
         let mut cast = JoinSet::new();
         let customers = self.stage.shop().customers();
@@ -96,14 +100,14 @@ impl Demo {
             if let Some(index) = put.renews {
                 self.stage.shop().renew(index);
                 if let Some(customer) = renew.get_mut(index) {
-                    // Who has not come back yet takes the newest orders when it does.
+                    // A customer that has not reconnected yet takes the newest orders when it does.
                     let _ = customer.try_send(());
                 }
             }
         }
     }
 
-    /// How many messages the clients have heard.
+    /// Number of messages that the clients have received.
     pub fn heard(&self) -> u64 {
         self.stage.heard.load(Ordering::Relaxed)
     }
@@ -238,7 +242,7 @@ async fn support(stage: Arc<Stage>) {
     }
 }
 
-/// A customer who would like to know what others have ordered.
+/// A customer who tries to read the orders of others.
 async fn curious(stage: Arc<Stage>) {
     let somebody = crate::dev::uuid::uuid();
     let claims = |_: &Shop| {

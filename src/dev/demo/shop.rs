@@ -1,25 +1,28 @@
-//! The scenario: customers with orders that go their way, couriers who bring them. Pure: chance and ids are handed in.
+//! The scenario: customers with orders under way, and couriers that deliver them. Pure: the caller
+//! passes chance and ids.
 
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
-/// How many couriers there are.
+/// Number of couriers.
 pub(super) const COURIERS: usize = 4;
 
-/// How many customers there are at least, and at most.
+/// Minimum and maximum number of customers.
 const CUSTOMERS: (u32, u32) = (8, 300);
 
-/// How many events a second there are for each customer: with more, it would do nothing but come back with new tokens.
+/// Events a second for each customer. With more, a customer would do nothing but reconnect with new
+/// tokens.
 const PER_CUSTOMER: u32 = 3;
 
-/// How many customers a tenant has: a topic's messages go one after the other, so one tenant cannot have all.
+/// Number of customers of a tenant. A topic's messages go one after the other, so one tenant cannot
+/// have all customers.
 const PER_TENANT: usize = 8;
 
-/// How many orders a customer has open. A token names them all.
+/// Number of open orders of a customer. A token names them all.
 const ORDERS: usize = 5;
 
-/// An order's way: what the event is called, and the order's state.
+/// An order's way: the name of the event, and the order's state.
 const WAY: [(&str, &str); 6] = [
     ("OrderPlaced", "placed"),
     ("OrderUpdated", "paid"),
@@ -29,7 +32,7 @@ const WAY: [(&str, &str); 6] = [
     ("OrderDelivered", "delivered"),
 ];
 
-/// What the announcements say.
+/// Texts of the announcements.
 const NEWS: [&str; 4] = [
     "Free delivery until six",
     "The bakery is back",
@@ -52,7 +55,7 @@ struct Order {
     id: String,
     total: u32,
     courier: usize,
-    /// How many steps of its way it has made.
+    /// Steps of its way that the order has made.
     steps: usize,
 }
 
@@ -73,7 +76,7 @@ pub(super) struct Shop {
     puts: u64,
 }
 
-/// Where ids come from.
+/// Source of ids.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ids(VecDeque<String>);
 
@@ -183,12 +186,12 @@ impl Shop {
         }
     }
 
-    /// How many customers there are.
+    /// Number of customers.
     pub(super) fn customers(&self) -> usize {
         self.customers.len()
     }
 
-    /// What a customer's token says.
+    /// Claims of a customer's token.
     pub(super) fn customer(&self, index: usize) -> Map<String, Value> {
         let customer = self.customers.get(index);
         let orders = customer.map_or(&[][..], |customer| &customer.orders);
@@ -202,7 +205,7 @@ impl Shop {
         )
     }
 
-    /// What a courier's token says: who it is, and whose orders it brings.
+    /// Claims of a courier's token: the courier's id, and the orders that it brings.
     pub(super) fn courier(&self, index: usize) -> Map<String, Value> {
         let orders = self.customers.iter().flat_map(|customer| &customer.orders);
         let tour = orders.filter(|order| order.courier == index);
@@ -214,7 +217,7 @@ impl Shop {
         )
     }
 
-    /// Where a courier tells where it is.
+    /// Channel on which a courier reports its position.
     pub(super) fn position(&self, index: usize) -> Option<String> {
         Some(format!("position/{}", self.couriers.get(index)?))
     }

@@ -1,4 +1,4 @@
-//! The inspector's addresses below `/_dev/`: JSON for the page and for the command line.
+//! HTTP API of the inspector below `/_dev/`: JSON for the page and for the command line.
 
 use std::sync::Arc;
 
@@ -23,17 +23,17 @@ use crate::channel::filter::Filter;
 use crate::port::Grounds;
 use crate::route::explain::explain;
 
-/// How many of anything are told unless more are asked for, and at most.
+/// Default and maximum number of items in an answer.
 const COUNT: usize = 100;
 const MOST: usize = 1_000;
 
-/// How many characters of a retained payload are told.
+/// Characters of a retained payload in an answer.
 const PAYLOAD: usize = 2_000;
 
 type EventsQuery<T> = Query<T>;
 type InspectorState = State<Arc<Inspector>>;
 
-/// All addresses.
+/// Builds the router of all endpoints.
 pub(super) fn router(inspector: Arc<Inspector>) -> Router {
     let api = Router::new()
         .route("/_dev/platform", get(platform))
@@ -61,7 +61,7 @@ fn json_of(value: &impl Serialize) -> Response {
     }
 }
 
-/// An error as all of them are told.
+/// Returns an error in the form that all errors have.
 fn said(status: StatusCode, error: &str) -> Response {
     let body = json!({ "error": error }).to_string();
     (status, [(CONTENT_TYPE, "application/json")], body).into_response()
@@ -69,7 +69,7 @@ fn said(status: StatusCode, error: &str) -> Response {
 
 #[derive(Deserialize)]
 struct ListQuery {
-    /// Only what has this text in its name.
+    /// Substring that a name must contain.
     #[serde(default)]
     q: String,
     #[serde(default)]
@@ -284,7 +284,7 @@ async fn token(State(here): InspectorState, body: Bytes) -> Response {
 }
 
 impl Inspector {
-    /// What decisions on a client rest on, or rested on while it was connected.
+    /// Returns the policies behind the decisions on a client, as of now or of its last connection.
     fn grounds(&self, id: &str) -> Option<Grounds> {
         let rights = self.broker.rights(id).or_else(|| self.ledger.rights(id))?;
         rights.access.grounds(&rights.client)
@@ -301,7 +301,7 @@ impl Inspector {
         )
     }
 
-    /// Who has subscribed to a topic, by the first filter that matches.
+    /// Returns the subscribers of a topic, each with its first matching filter.
     fn subscribers(&self, topic: &Filter) -> Vec<ToldSubscriber> {
         let matches =
             |filter: &str| Filter::parse(filter).is_ok_and(|filter| filter.matches(topic.as_str()));

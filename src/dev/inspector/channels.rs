@@ -1,14 +1,14 @@
-//! Topics that something was published to, and how often.
+//! Topics with publications, and their rates.
 
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::rates::MinuteRate;
 
-/// How many topics are kept; when there are a quarter more, those that were quiet longest go.
+/// Number of topics kept; at a quarter more, the topics that were quiet longest are removed.
 const TOPICS: usize = 1_000;
 
-/// How many seconds of a topic are told.
+/// Seconds of a topic's history in an answer.
 const TOLD_SECONDS: usize = 30;
 
 #[derive(Default)]
@@ -20,31 +20,31 @@ struct ChannelActivity {
     delivered: MinuteRate,
 }
 
-/// A topic and how much goes on there.
+/// Topic with its counts and rates.
 #[derive(Debug, Serialize)]
 pub struct ToldChannel {
     /// The topic.
     pub topic: Box<str>,
-    /// Messages that were published there.
+    /// Messages that were published to the topic.
     pub published: u64,
-    /// Messages from there that were written to clients.
+    /// Messages of the topic that were written to clients.
     pub delivered: u64,
-    /// Messages that are published there in a second.
+    /// Publications per second.
     pub published_per_second: f64,
-    /// Messages from there that are written to clients in a second.
+    /// Deliveries per second.
     pub delivered_per_second: f64,
-    /// Messages that were published there in each of the last seconds, oldest first.
+    /// Publications in each of the last seconds, oldest first.
     pub seconds: [u32; TOLD_SECONDS],
-    /// The second of the last message, since 1970.
+    /// Second of the last message, since 1970.
     pub latest: i64,
 }
 
-/// Some topics out of many.
+/// Page of topics.
 #[derive(Debug, Serialize)]
 pub struct TopicPage {
-    /// How many there are.
+    /// Total number of topics.
     pub count: usize,
-    /// Some of them: those with the most messages in the last seconds first, then the latest.
+    /// Topics of the page: the busiest of the last seconds first, then the latest.
     pub channels: Vec<ToldChannel>,
 }
 
@@ -60,7 +60,7 @@ impl ChannelCounts {
         let mut latest: Vec<i64> = self.0.values().map(ChannelActivity::latest).collect();
         let (_, bound, _) = latest.select_nth_unstable(TOPICS / 4);
         let bound = *bound;
-        // All of one second would be too many to forget, or too few.
+        // All topics of one second could be too many to remove, or too few.
         let mut spare = TOPICS / 4;
         self.0.retain(|_, channel| {
             let goes = channel.latest() <= bound && spare > 0;
@@ -77,7 +77,7 @@ impl ChannelCounts {
         self.channel(topic).delivered.one(second);
     }
 
-    /// Up to `count` topics of those that are wanted.
+    /// Returns up to `count` topics that `wanted` accepts.
     pub(super) fn told(&self, now: i64, count: usize, wanted: impl Fn(&str) -> bool) -> TopicPage {
         let mut found: Vec<_> = self.0.iter().filter(|(topic, _)| wanted(topic)).collect();
         let all = found.len();
@@ -142,7 +142,7 @@ mod tests {
         assert!(channels.0.len() <= 1_250 && channels.0.len() >= 1_000);
         assert!(channels.0.contains_key("order/4999"));
         assert!(!channels.0.contains_key("order/0"));
-        // All of them in one second.
+        // All topics have the same second.
         let mut channels = ChannelCounts::default();
         for number in 0..5_000 {
             channels.published(&format!("order/{number}"), 7);

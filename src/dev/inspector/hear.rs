@@ -1,8 +1,8 @@
-//! Reasons for which messages of a topic come to a client or do not: is it connected, has it subscribed, may it subscribe, may it
-//! receive; and what to change.
+//! Diagnosis of delivery: whether a client is connected, has subscribed, may subscribe, and may
+//! receive; and the change that would help.
 //!
-//! A message comes to a client when all of that holds, and IoT Core tells none of it. Decisions are the policy evaluator's, on the
-//! policies of the connection as it is now.
+//! A message is delivered when all of these hold, and IoT Core reports none of them. The policy
+//! evaluator decides, on the policies of the connection as it is now.
 
 use serde::Serialize;
 
@@ -20,61 +20,63 @@ use crate::policy::simulate::Simulation;
 use crate::policy::told::QueryReport;
 use crate::port::Grounds;
 
-/// How many of the latest denials are searched for why a client was not let in.
+/// Number of the latest denials that are searched for a refused connect.
 const LATEST: usize = 10;
 
-/// How many of a client's filters are named.
+/// Maximum number of a client's filters in the text.
 const NAMED: usize = 5;
 
-/// The answer.
+/// Diagnosis of one client and one topic.
 #[derive(Debug, Serialize)]
 pub(super) struct DeliveryDiagnosis {
     /// The client id.
     pub client: String,
     /// The topic.
     pub topic: String,
-    /// The channel that it stands for.
+    /// The channel of the topic.
     pub channel: Option<String>,
     /// The role of the client's token.
     pub role: Option<Box<str>>,
-    /// Whether a message that is published there now comes to the client.
+    /// `true` where the client receives a message that is published to the topic now.
     pub heard: bool,
-    /// One line.
+    /// Summary in one line.
     pub says: String,
     /// The checks, in the order in which they are made.
     pub checks: Vec<DiagnosisCheck>,
-    /// What to change.
+    /// Changes that would let the message through.
     pub advice: Vec<String>,
 }
 
-/// One check.
+/// Check of a diagnosis.
 #[derive(Debug, Serialize)]
 pub(super) struct DiagnosisCheck {
-    /// What is checked.
+    /// Subject of the check.
     pub what: &'static str,
-    /// The outcome; `None` when it could not be checked.
+    /// Result; `None` when the check was impossible.
     pub holds: Option<bool>,
-    /// Why, in lines.
+    /// Reasons, a line each.
     pub words: Vec<String>,
 }
 
-/// What is known of the client.
+/// State of the client that the checks need.
 pub(super) struct KnownClient<'k> {
     pub(super) client: &'k str,
     pub(super) connection: Option<ConnectionFacts>,
     pub(super) subscriptions: Vec<(String, u8)>,
     pub(super) grounds: Option<Grounds>,
-    /// Whether decisions rest on policies at all.
+    /// `true` where the client may do everything, without policies.
     pub(super) is_free: bool,
-    /// Why it was refused last, if it was.
+    /// Reason of the last refusal, if there was one.
     pub(super) refused: Option<String>,
-    /// Connections that were refused before their client id was known; this client may be among them.
+    /// Connections that were refused before their client id was known; this client may be among
+    /// them.
     pub(super) strangers: Option<String>,
 }
 
 impl<'k> KnownClient<'k> {
     pub(super) fn of(client: &'k str, broker: &Broker, ledger: &EventStore) -> Self {
-        // Of an earlier connection where there is none now: a subscription that is not allowed ends it.
+        // The last connection counts where there is none now: a forbidden subscription ends a
+        // connection.
         let rights = broker.rights(client).or_else(|| ledger.rights(client));
         let (_, denials) = ledger.of_client(client, LATEST);
         let refused = denials.into_iter().find_map(|denial| match denial.what {
@@ -108,7 +110,7 @@ impl<'k> KnownClient<'k> {
     }
 }
 
-/// What was found out.
+/// Results of the checks.
 #[derive(Clone, Copy)]
 struct DiagnosisFindings {
     is_connected: bool,
@@ -127,12 +129,12 @@ impl DiagnosisFindings {
     }
 }
 
-/// Finds out.
+/// Diagnoses the delivery of a topic to a client.
 pub(super) fn hear(known: &KnownClient<'_>, topic: &Filter, config: &Config) -> DeliveryDiagnosis {
     let name = topic.as_str();
     let grounds = known.grounds.as_ref();
     let subscribe = grounds.map(|grounds| {
-        // By whatever filter that matches, and the topic's own comes first.
+        // Any matching filter counts, and the topic's own comes first.
         let ways = simulation(grounds).hear(topic).filters.into_iter();
         let filter = ways.map(|way| way.filter).next();
         decide(
@@ -337,7 +339,7 @@ fn how_to_connect(principal: Option<ClientPrincipal>) -> &'static str {
     }
 }
 
-/// From when on it goes by other policies.
+/// Returns the time from which changed policies apply.
 fn when_it_counts(principal: Option<ClientPrincipal>) -> &'static str {
     match principal {
         Some(ClientPrincipal::Certificate) => {
@@ -350,7 +352,7 @@ fn when_it_counts(principal: Option<ClientPrincipal>) -> &'static str {
     }
 }
 
-/// What a role would need to grant a topic, or the token to name it.
+/// Advice on a role: the topic that it must grant, or the channel that the token must name.
 fn by_role(role: &str, entries: &[Entry], topic: &str, config: &Config) -> Option<String> {
     let Some(channel) = channel_of(topic, config) else {
         return Some(format!("add `{topic}` to `subscribe` of role `{role}`"));

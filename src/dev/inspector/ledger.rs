@@ -1,7 +1,9 @@
-//! What was seen: the latest events with their ways, channels with their rates, what clients did and were refused.
+//! Event store in memory: the latest events with their timelines, channels with their rates,
+//! actions and denials of clients.
 //!
-//! Everything is bounded; the oldest goes first. It is fed by [`Inspector`](super::Inspector) and asked by the page, the command line and
-//! the demo. It never slows who is seen: who looks too late misses something, and says so.
+//! Everything is bounded; the oldest entries are removed first. [`Inspector`](super::Inspector)
+//! feeds the store; the page, the command line and the demo read it. It never slows the broker, the
+//! bus or the queues: where the store reads too slowly, it misses observations and counts them.
 
 pub mod log;
 pub mod pulse;
@@ -26,59 +28,60 @@ use crate::dev::broker::observe::{BrokerEvent, BrokerObservation, ClientRights, 
 use crate::dev::sighting::{Seen, Sighting};
 use crate::route::table::RouteTable;
 
-/// How many of the latest things that clients did are kept, and how many of the latest that they were refused.
+/// Number of the latest actions of clients that are kept, and of the latest denials.
 const DOINGS: usize = 500;
 const DENIALS: usize = 200;
 
-/// How many routes publications are counted for; a publisher may name any.
+/// Maximum number of routes with counted publications; a publisher may name any route.
 const ROUTES: usize = 300;
 
-/// How many clients' rights are kept; each is a few documents.
+/// Number of clients whose rights are kept; each is a few documents.
 const RIGHTS: usize = 100;
 
-/// What was seen so far.
+/// Store of the observed events.
 pub struct EventStore {
-    /// Reads bodies as the bridge does.
+    /// Routes by which bodies are decoded, as in the bridge.
     routes: RwLock<Arc<RouteTable>>,
-    /// When it began to write down.
+    /// Time at which the store was started.
     began: EpochMicros,
     state: Mutex<EventStoreState>,
 }
 
 #[derive(Default)]
 struct EventStoreState {
-    /// Grows with each change.
+    /// Version, which grows with each change.
     version: u64,
-    /// Whether events are seen on a bus or in a queue here, before messages of them are published.
+    /// `true` where events are observed on a bus or in a queue here, before messages of them are
+    /// published.
     is_sighted: bool,
     trails: EventTimelines,
     channels: ChannelCounts,
     doings: RecentLog,
     denials: RecentLog,
-    /// What the latest clients may do, which outlives their connections.
+    /// Rights of the latest clients, which outlive their connections.
     rights: VecDeque<ClientRights>,
     totals: LiveTotals,
-    /// Publications by route.
+    /// Publications per route.
     routes: BTreeMap<Box<str>, MinuteRate>,
     latencies: RecentLatencies,
     missed: u64,
 }
 
-/// What is new since a version.
+/// Changes since a version.
 #[derive(Debug, Serialize)]
 pub struct ChangesSince {
-    /// What to ask for next.
+    /// Version to pass in the next request.
     pub version: u64,
-    /// Events that have gone on, the newest first; without their hops.
+    /// Events that have changed, the newest first; without their entries.
     pub events: Vec<EventTimeline>,
-    /// What clients did, the latest first.
+    /// Actions of clients, the latest first.
     pub doings: Vec<ClientActivity>,
-    /// What clients were refused, the latest first.
+    /// Denials, the latest first.
     pub denials: Vec<ClientActivity>,
 }
 
 impl EventStore {
-    /// Nothing seen yet. Bodies are read as events by `routes`.
+    /// Creates an empty store. `routes` decode bodies as events.
     pub fn new(routes: Arc<RouteTable>) -> Self {
         Self {
             routes: RwLock::new(routes),
@@ -91,24 +94,24 @@ impl EventStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The routes by which events are read.
+    /// Returns the routes by which events are decoded.
     pub fn routes(&self) -> Arc<RouteTable> {
         let routes = self.routes.read();
         Arc::clone(&routes.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads events by other routes from now on, as after a reload.
+    /// Replaces the routes by which events are decoded, as after a reload.
     pub fn set_routes(&self, routes: Arc<RouteTable>) {
         let mut current = self.routes.write().unwrap_or_else(PoisonError::into_inner);
         *current = routes;
     }
 
-    /// An event as far as it was seen, and its body.
+    /// Returns the timeline of an event, and its body.
     pub fn trail(&self, id: &str) -> Option<(EventTimeline, Option<Bytes>)> {
         self.state().trails.find(id)
     }
 
-    /// What is new since a version: up to `count` of each kind.
+    /// Returns the changes since a version: up to `count` of each kind.
     pub fn news(&self, since: u64, count: usize) -> ChangesSince {
         let state = self.state();
         ChangesSince {
@@ -119,7 +122,7 @@ impl EventStore {
         }
     }
 
-    /// What a client did or was refused, the latest first.
+    /// Returns the actions and the denials of a client, the latest first.
     pub fn of_client(
         &self,
         client: &str,
@@ -131,8 +134,8 @@ impl EventStore {
         (state.doings.since(0, count, is_its), denials)
     }
 
-    /// One line on connections that were refused lately before their client id was known, such as WebSockets whose address has a bad
-    /// token; none where there are none.
+    /// Returns one line on recent connections that were refused before their client id was known,
+    /// such as WebSockets with a bad token in the URL; `None` without any.
     pub fn strangers(&self) -> Option<String> {
         let state = self.state();
         let is_stranger = |doing: &ClientActivity| {
@@ -153,7 +156,7 @@ impl EventStore {
         ))
     }
 
-    /// The channels, by `ChannelCounts::told`.
+    /// Returns a page of topics, as `ChannelCounts::told` does.
     pub fn channels(
         &self,
         count: usize,
@@ -162,7 +165,7 @@ impl EventStore {
         self.state().channels.told(second(now()), count, wanted)
     }
 
-    /// What a client could do on its last connection, if that is remembered.
+    /// Returns the rights that a client had on its last connection, if they are still kept.
     pub fn rights(&self, client: &str) -> Option<ClientRights> {
         let state = self.state();
         let known = state.rights.iter();
@@ -172,7 +175,7 @@ impl EventStore {
             .cloned()
     }
 
-    /// How many messages a route has published, and how many in a second.
+    /// Returns the number of messages that a route has published, and its rate per second.
     pub fn of_route(&self, route: &str) -> (u64, f64) {
         let state = self.state();
         let rate = state.routes.get(route);
@@ -181,7 +184,7 @@ impl EventStore {
         })
     }
 
-    /// How much is going on.
+    /// Returns the live statistics.
     pub fn pulse(&self) -> LiveStatistics {
         let state = self.state();
         let latencies = &state.latencies;
@@ -190,12 +193,12 @@ impl EventStore {
             .pulse((self.began, now()), latencies, state.missed)
     }
 
-    /// Observations were missed.
+    /// Counts missed observations.
     pub(super) fn miss(&self, count: u64) {
         self.state().missed += count;
     }
 
-    /// The bus or a queue saw something.
+    /// Records an observation of the bus or a queue.
     pub(super) fn sight(&self, Sighting { at, what }: Sighting) {
         let at = micros(at);
         let mut state = self.state();
@@ -240,7 +243,7 @@ impl EventStore {
         }
     }
 
-    /// A message came to a queue: an event, or a dead letter that was one.
+    /// Records a message in a queue: an event, or a dead-letter message that contains one.
     fn queued(&self, state: &mut EventStoreState, at: EpochMicros, seen: Seen) {
         let Seen::Queued {
             queue,
@@ -274,7 +277,7 @@ impl EventStore {
         state.trails.tie(&message_id, &id);
     }
 
-    /// The id of the event that a body is; the message's where it is none.
+    /// Returns the id of the event in a body, or the message's id where the body is no event.
     fn event_id(&self, body: &Bytes, message_id: &Arc<str>) -> Arc<str> {
         match self.routes().decode(body, &**message_id) {
             Ok(event) => event.id().into(),
@@ -282,7 +285,7 @@ impl EventStore {
         }
     }
 
-    /// Something happened to a client of the broker.
+    /// Records an event of the broker.
     pub(super) fn observe(&self, seen: BrokerObservation) {
         let at = micros(seen.at);
         let mut state = self.state();
@@ -333,7 +336,7 @@ impl EventStore {
                     };
                     (at, step)
                 });
-                // What was kept for who came later says nothing of how fast it goes; nor does what comes again.
+                // Retained and redelivered messages are excluded from latency.
                 if let Some(began) = began.filter(|_| !retained && !again) {
                     state.latencies.add(between(began, at));
                 }
@@ -378,7 +381,7 @@ impl EventStoreState {
         }
     }
 
-    /// Adds a step to the event that a mark names; says when that began, where it is known.
+    /// Adds a step to the event that a mark names; returns the event's start, where it is known.
     fn step_of(
         &mut self,
         mark: Option<Box<EventCorrelation>>,
@@ -392,7 +395,8 @@ impl EventStoreState {
         if !added.is_new {
             return Some(added.began);
         }
-        // With a bus or a queue in this process it was seen before, and is forgotten: it is no new event, and when it began is not known.
+        // With a bus or a queue in this process, the event was already counted and then forgotten:
+        // it is not new, and its start is unknown.
         if !self.is_sighted {
             self.totals.events.one(second(at));
         }
@@ -440,7 +444,7 @@ fn now() -> EpochMicros {
     micros(SystemTime::now())
 }
 
-/// A queue holds bodies as JSON strings.
+/// Decodes a body, which a queue stores as a JSON string.
 fn read_body(quoted: &str) -> Bytes {
     match serde_json::from_str::<String>(quoted) {
         Ok(body) => body.into(),

@@ -1,7 +1,8 @@
-//! What changes, as it changes: one stream of server-sent events for each page that is open.
+//! Live changes: one stream of server-sent events for each open page.
 //!
-//! A page gets `news` (what is new since it asked) up to four times a second and a `pulse` each second. Each stream asks the ledger
-//! by itself, so a page that reads slowly gets more at once and holds nobody up.
+//! A page gets `news` (the changes since its last one) up to four times a second and a `pulse` each
+//! second. Each stream reads the event store by itself, so a page that reads slowly gets more at
+//! once and blocks no other.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,17 +18,17 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Inspector;
 
-/// How often it is looked for news, and how many looks make a pulse.
+/// Poll interval for changes, and the number of polls in a pulse.
 const LOOK: Duration = Duration::from_millis(250);
 const PULSE: u32 = 4;
 
-/// How many events, and other news, are told at once.
+/// Maximum number of events, and of other changes, in one message.
 const AT_ONCE: usize = 100;
 
-/// How many channels are told with each pulse.
+/// Number of channels in each pulse.
 const CHANNELS: usize = 50;
 
-/// How many clients are told with each pulse.
+/// Number of clients in each pulse.
 const CLIENTS: usize = 100;
 
 struct LiveWatch {
@@ -48,7 +49,7 @@ pub(super) async fn live(
     let now = inspector.ledger.news(u64::MAX, 0).version;
     let watch = LiveWatch {
         inspector,
-        // A page that comes back to another process begins anew.
+        // A page that reconnects to another process starts from the beginning.
         since: last.filter(|last| *last <= now).unwrap_or(0),
         looks: 0,
         clock,
@@ -62,7 +63,7 @@ pub(super) async fn live(
 impl LiveWatch {
     async fn next(&mut self) -> Event {
         loop {
-            // A look that gives both tells the pulse first.
+            // A poll with both sends the pulse first.
             if self.looks == 0 {
                 self.looks = PULSE;
                 return self.pulse();
@@ -93,7 +94,7 @@ impl LiveWatch {
         }
         self.since = news.version;
         let event = Event::default().event("news").id(news.version.to_string());
-        // Nothing in it fails to become JSON.
+        // Every value can be serialized as JSON.
         serde_json::to_string(&news)
             .ok()
             .map(|json| event.data(json))

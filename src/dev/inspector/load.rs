@@ -1,4 +1,4 @@
-//! The load of this session as a load description, and the plan of the configuration for it.
+//! Load of this session as a load description, and the plan of the configuration for it.
 //!
 //! Rates of a session are those of each client, so that the plan of ten clients is also that of a
 //! million. A session knows neither days nor peaks; these have the defaults of a description.
@@ -24,20 +24,20 @@ use crate::plan::quota_use::WANTED_HEADROOM;
 use crate::plan::quotas::QuotaTable;
 use crate::plan::report::write_plan;
 
-/// Clients of the plan where nobody asks for another number.
+/// Default number of clients in a plan.
 const USUAL_CLIENTS: f64 = 1e6;
 
 /// Numbers of clients that the page links to.
 const LINKED_CLIENTS: [f64; 4] = [1e4, 1e5, 1e6, 1e7];
 
-/// The Region where the configuration names none, or one without known prices.
+/// Region for a configuration without one, or with one whose prices are unknown.
 const USUAL_REGION: &str = "us-east-1";
 
-/// Events that sizes are the mean of, and clients that numbers of filters are.
+/// Number of events whose sizes are averaged, and of clients whose filters are counted.
 const SAMPLED: usize = 1_000;
 
 impl Inspector {
-    /// Values of a load description, `KEY=VALUE`, as far as this session shows them.
+    /// Returns the values of a load description, `KEY=VALUE`, that this session shows.
     fn load_values(&self) -> Vec<String> {
         let pulse = self.pulse();
         let seconds = ((pulse.at - self.started) as f64 / 1e6).max(1.0);
@@ -75,7 +75,8 @@ impl Inspector {
         values
     }
 
-    /// The basis of a plan for this session's load with so many clients, and remarks.
+    /// Returns the basis of a plan for this session's load with this number of clients, and
+    /// remarks.
     fn plan_basis(&self, clients: f64) -> Result<(PlanBasis, Vec<String>), String> {
         let config = self.config();
         let mut flags: Vec<(&'static str, String)> = self
@@ -126,7 +127,7 @@ pub(super) async fn load(State(here): State<Arc<Inspector>>) -> Response {
 #[derive(Deserialize)]
 pub(super) struct PlanQuery {
     clients: Option<f64>,
-    /// The name of a picture.
+    /// Name of a picture.
     picture: Option<String>,
 }
 
@@ -157,7 +158,7 @@ pub(super) async fn plan(
 }
 
 fn answer(kind: &'static str, body: String) -> Response {
-    // Pictures have their colours in a style of their own.
+    // Pictures contain their colours as inline style.
     let policy = HeaderValue::from_static(
         "default-src 'none'; img-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
     );
@@ -211,7 +212,7 @@ fn page(basis: &PlanBasis, remarks: &[String]) -> Response {
     answer("text/html; charset=utf-8", body)
 }
 
-/// Text within HTML.
+/// Escapes text for HTML.
 fn html(text: &str) -> String {
     let lines = text.lines().map(escaped);
     let text = lines

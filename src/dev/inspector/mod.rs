@@ -1,8 +1,9 @@
-//! The inspector: what happens on the platform, seen in a browser, by the command line and by the demo.
+//! Inspector: activity of the platform for the browser, the command line and the demo.
 //!
-//! Endpoints tell what they see (`Sighting`, [`Observation`](super::broker::observe)); the [`ledger`] puts it
-//! together by the event's id, bounded and in memory. Nothing here changes what is seen, and nothing waits for it. Who clients are and
-//! how tokens are made is behind ports.
+//! Endpoints report observations (`Sighting`, [`Observation`](super::broker::observe)). The
+//! [`ledger`] joins them by the event's id, bounded and in memory. The inspector changes nothing
+//! that it observes, and nothing waits for it. Ports decide the identity of clients and issue
+//! tokens.
 
 mod api;
 mod channels;
@@ -35,7 +36,7 @@ use crate::config::Config;
 use crate::port::Issuer;
 use crate::telemetry::metrics::Metrics;
 
-/// What the inspector looks at, and with.
+/// Inspector of the platform: the event store and the services that it reads.
 pub struct Inspector {
     ledger: Arc<EventStore>,
     config: RwLock<Arc<Config>>,
@@ -43,11 +44,11 @@ pub struct Inspector {
     issuer: Option<Arc<dyn Issuer>>,
     addresses: PlatformAddresses,
     started: EpochMicros,
-    /// What the bridge counts.
+    /// Metrics of the bridge.
     bridge_metrics: Arc<Metrics>,
 }
 
-/// Messages of a route that had to wait.
+/// Count of a route's messages that a limit delayed.
 #[derive(Debug, Serialize)]
 struct HeldBack {
     limit: &'static str,
@@ -55,14 +56,14 @@ struct HeldBack {
     count: u64,
 }
 
-/// How many clients there are, and some of them.
+/// Number of clients, and one page of them.
 #[derive(Debug, Serialize)]
 struct ClientsPage {
     count: usize,
     clients: Vec<ClientSummary>,
 }
 
-/// A client as a list has it while it changes.
+/// Changing part of a client's state, for a list.
 #[derive(Debug, Serialize)]
 struct ClientSummary {
     id: Arc<str>,
@@ -74,7 +75,8 @@ struct ClientSummary {
 }
 
 impl Inspector {
-    /// Looks at a broker, and at the endpoints that serve it. Without an issuer no tokens are made.
+    /// Creates an inspector of a broker, and of the endpoints that serve it. Without an issuer, no
+    /// tokens are issued.
     pub fn new(
         config: Arc<Config>,
         broker: Broker,
@@ -93,12 +95,12 @@ impl Inspector {
         }
     }
 
-    /// Where the bridge counts what the page shows of it.
+    /// Returns the metrics that the bridge writes and the page shows.
     pub fn bridge_metrics(&self) -> &Arc<Metrics> {
         &self.bridge_metrics
     }
 
-    /// The messages that had to wait, by what held them back.
+    /// Returns the delayed messages, by limit and route.
     fn held_back(&self) -> Vec<HeldBack> {
         let counts = self.bridge_metrics.held_back_by_limit().into_iter();
         let row = |(limit, route, count)| HeldBack {
@@ -114,28 +116,28 @@ impl Inspector {
         Arc::clone(&config.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Shows another configuration from now on, as after a reload.
+    /// Replaces the configuration, as after a reload.
     pub fn set_config(&self, config: Arc<Config>) {
         self.ledger.set_routes(Arc::new(config.route_table()));
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
-    /// What was seen.
+    /// Returns the store of observed events.
     pub fn ledger(&self) -> &Arc<EventStore> {
         &self.ledger
     }
 
-    /// How much is going on.
+    /// Returns the live statistics.
     pub fn pulse(&self) -> LiveStatistics {
         self.ledger.pulse()
     }
 
-    /// The page and what it asks.
+    /// Builds the router of the page and its API.
     pub(super) fn router(self: Arc<Self>) -> Router {
         api::router(self)
     }
 
-    /// Writes down what the endpoints and the broker see, for as long as they are there.
+    /// Records the observations of the endpoints and the broker until one of them ends.
     pub(super) async fn follow(&self, mut endpoints: Observations<Sighting>) {
         let (ledger, mut broker) = (&self.ledger, self.broker.observe());
         loop {
@@ -154,7 +156,7 @@ impl Inspector {
         }
     }
 
-    /// How many clients have a session.
+    /// Returns the number of clients with a session.
     pub fn client_count(&self) -> usize {
         self.broker.clients(0, |_| true).1
     }

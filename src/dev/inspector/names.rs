@@ -1,19 +1,19 @@
-//! Channels and topics: what a person types and what stands in an MQTT packet.
+//! Channels and topics: conversion between a person's notation and MQTT's.
 
 use crate::channel::filter::Filter;
 use crate::channel::template::channel;
 use crate::config::Config;
 
-/// What all topics of a configuration begin with.
+/// Common prefix of all topics of a configuration.
 fn prefix(config: &Config) -> String {
     let environment = config.environment.as_deref();
     environment.map_or_else(String::new, |name| format!("{name}/"))
 }
 
-/// The topic that a person means: a channel such as `order:5b0c…`, or a topic.
+/// Parses a person's notation of a topic: a channel such as `order:5b0c…`, or a topic.
 ///
 /// # Errors
-/// What is wrong with it, in one line.
+/// The mistake in the text, in one line.
 pub(super) fn topic(text: &str, config: &Config) -> Result<Filter, String> {
     let named = channel(text, &config.kinds).map_err(|error| match &error.help {
         Some(help) => format!("{error}; {help}"),
@@ -38,7 +38,7 @@ pub(super) fn topic(text: &str, config: &Config) -> Result<Filter, String> {
     Filter::exact(&topic).map_err(|error| error.to_string())
 }
 
-/// The channel that a topic stands for, such as `order:5b0c…`; none for other topics.
+/// Returns the channel of a topic, such as `order:5b0c…`; `None` for other topics.
 pub(super) fn channel_of(topic: &str, config: &Config) -> Option<String> {
     let (kind, id) = topic.strip_prefix(&prefix(config))?.split_once('/')?;
     let known = config.kinds.get(kind)?;

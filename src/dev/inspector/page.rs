@@ -1,4 +1,4 @@
-//! The page: files of this binary, and what a browser may do with them.
+//! Page of the inspector: files in this binary, and the browser's permissions for them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::Inspector;
 
 macro_rules! files {
     ($($name:literal: $kind:literal,)*) => {
-        /// The page's files, with their types.
+        /// Files of the page, with their content types.
         const FILES: &[(&str, &str, &str)] = &[
             $((concat!("/_dev/page/", $name), $kind, include_str!(concat!("page/", $name))),)*
         ];
@@ -51,7 +51,7 @@ pub(super) fn router() -> Router<Arc<Inspector>> {
 fn file(kind: &'static str, text: &'static str) -> Response {
     let headers = [
         (CONTENT_TYPE, kind),
-        // Another version of the binary has other files at the same address.
+        // Another version of the binary has other files at the same URL.
         (CACHE_CONTROL, "no-cache"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
@@ -72,8 +72,8 @@ async fn index(State(inspector): State<Arc<Inspector>>, headers: HeaderMap) -> R
     response
 }
 
-/// What the page may load and reach: itself, and the broker's WebSocket on the same host. Nothing that an event or a topic brings can
-/// become a script or a style.
+/// Builds the Content-Security-Policy: the page may load and reach itself, and the broker's
+/// WebSocket on the same host. No content of an event or a topic can become a script or a style.
 fn policy(host: &str, websocket_port: Option<u16>) -> String {
     let broker = websocket_port.map_or_else(String::new, |port| format!(" ws://{host}:{port}"));
     format!(
@@ -82,7 +82,7 @@ fn policy(host: &str, websocket_port: Option<u16>) -> String {
     )
 }
 
-/// The host that a request is for, without the port; none where there is none or it is none.
+/// Returns the host of a request, without the port; `None` where it is missing or invalid.
 fn host(headers: &HeaderMap) -> Option<&str> {
     let host = headers.get(HOST)?.to_str().ok()?;
     let name = match host.strip_prefix('[') {

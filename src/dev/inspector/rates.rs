@@ -1,4 +1,4 @@
-//! How often something happens, second by second over the last minute.
+//! Counts per second over the last minute.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use serde::Serialize;
 
 use super::trail::EpochMicros;
 
-/// How many seconds are remembered.
+/// Number of seconds that are kept.
 pub(super) const SECONDS: usize = 60;
 
-/// A second, counted from 1970.
+/// Returns the second of a time, counted from 1970.
 pub(super) fn second(at: EpochMicros) -> i64 {
     at.div_euclid(1_000_000)
 }
 
-/// Counts by second. What lies more than a minute back is forgotten.
+/// Counts per second of the last minute; older counts are removed.
 #[derive(Clone, Debug)]
 pub(super) struct MinuteRate {
-    /// The count of each second, at its number modulo the length.
+    /// Count of each second, at its number modulo the length.
     counts: [u32; SECONDS],
-    /// The latest second that was counted.
+    /// Latest second with a count.
     latest: i64,
     total: u64,
 }
@@ -39,7 +39,7 @@ impl MinuteRate {
         usize::try_from(second.rem_euclid(SECONDS as i64)).unwrap_or_default()
     }
 
-    /// Counts one.
+    /// Counts one item.
     pub(super) fn one(&mut self, second: i64) {
         self.total += 1;
         self.advance(second);
@@ -50,7 +50,7 @@ impl MinuteRate {
         }
     }
 
-    /// Forgets what is too old.
+    /// Removes old counts.
     fn advance(&mut self, second: i64) {
         if second - self.latest >= SECONDS as i64 {
             self.counts = [0; SECONDS];
@@ -64,17 +64,18 @@ impl MinuteRate {
         self.latest = self.latest.max(second);
     }
 
-    /// All that was ever counted.
+    /// Returns the total of all time.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
 
-    /// The latest second that was counted.
+    /// Returns the latest second with a count.
     pub(super) fn latest(&self) -> i64 {
         self.latest
     }
 
-    /// The counts of the `N` seconds before this one, oldest first. This one is not over.
+    /// Returns the counts of the `N` seconds before this one, oldest first. This second is
+    /// incomplete.
     pub(super) fn before<const N: usize>(&self, now: i64) -> [u32; N] {
         std::array::from_fn(|index| {
             let second = now - (N - index) as i64;
@@ -84,24 +85,24 @@ impl MinuteRate {
         })
     }
 
-    /// How often in a second, over the last five that are over.
+    /// Returns the rate per second, over the last five complete seconds.
     pub(super) fn per_second(&self, now: i64) -> f64 {
         let counts = self.before::<5>(now);
         f64::from(counts.iter().sum::<u32>()) / 5.0
     }
 }
 
-/// How long the latest ones of many took.
+/// Latencies of the latest events.
 #[derive(Debug, Default)]
 pub(super) struct RecentLatencies {
-    /// In microseconds, by the time that they were told.
+    /// In microseconds, in the order of their reports.
     latest: std::collections::VecDeque<u64>,
 }
 
-/// How many are remembered.
+/// Number of latencies that are kept.
 const LATENCIES: usize = 4_096;
 
-/// The middle one of some latencies, and the one that a hundredth is longer than.
+/// Percentiles of the latencies: the median and the 99th.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct LatencyPercentiles {
     /// In milliseconds.
@@ -119,7 +120,7 @@ impl RecentLatencies {
         self.latest.push_back(micros);
     }
 
-    /// `None` before there is one.
+    /// Returns the percentiles; `None` without a latency.
     pub(super) fn percentiles(&self) -> Option<LatencyPercentiles> {
         let mut sorted: Vec<u64> = self.latest.iter().copied().collect();
         sorted.sort_unstable();
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Against a list of everything that was counted.
+        /// Comparison with a list of all counted items.
         #[test]
         fn counts_are_those_of_their_seconds(steps in prop::collection::vec(-3_i64..70, 0..80)) {
             let (mut rate, mut all, mut now) = (MinuteRate::default(), Vec::new(), 1_000_i64);

@@ -1,4 +1,4 @@
-//! What the inspector tells, as JSON.
+//! View types of the inspector's JSON API.
 
 use std::collections::BTreeMap;
 
@@ -13,34 +13,34 @@ use crate::policy::role::{Entry, Role};
 use crate::route::explain::RouteExplanation;
 use crate::route::table::Route;
 
-/// Where everything is.
+/// Addresses of the platform's endpoints.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct PlatformAddresses {
-    /// The bus and the queues, and the page.
+    /// Endpoint of the bus, the queues and the page.
     pub endpoint: String,
-    /// MQTT over each transport, by the URL's scheme.
+    /// MQTT address of each transport, by the URL's scheme.
     pub mqtt: BTreeMap<&'static str, String>,
-    /// The file of the authority that clients with TLS are to trust, where it is one of its own.
+    /// File of the certificate authority that TLS clients must trust, where it is a local one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
-    /// The bus that events are put on.
+    /// Bus that events are put on.
     pub bus: Option<String>,
-    /// The queue that the bridge takes events from.
+    /// Queue that the bridge receives events from.
     pub queue: Option<String>,
 }
 
-/// What there is, which does not change.
+/// Constant part of the platform's description.
 #[derive(Debug, Serialize)]
 pub struct PlatformView<'p> {
     pub(super) version: &'static str,
-    /// When this process began: other than before, everything seen before is forgotten.
+    /// Start of this process. A different value means that all earlier observations are lost.
     pub(super) started: EpochMicros,
     pub(super) addresses: &'p PlatformAddresses,
     pub(super) environment: Option<&'p str>,
     pub(super) channels: Vec<ToldKind<'p>>,
     pub(super) routes: Vec<ToldRoute>,
     pub(super) roles: Vec<ToldRole<'p>>,
-    /// Whether tokens can be made.
+    /// `true` where tokens can be issued.
     pub(super) tokens: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct ToldKind<'p> {
     example: String,
 }
 
-/// A route.
+/// Route of the configuration.
 #[derive(Debug, Serialize)]
 pub struct ToldRoute {
     pub(super) name: String,
@@ -59,17 +59,17 @@ pub struct ToldRoute {
     pub(super) qos: u8,
     pub(super) retain: bool,
     pub(super) expires_seconds: Option<u64>,
-    /// An event that it takes.
+    /// Example of a matching event.
     pub(super) example: Map<String, Value>,
-    /// Whether it does; for some patterns no example is found.
+    /// `true` where the example matches; for some patterns no example is found.
     pub(super) example_matches: bool,
 }
 
 impl ToldRoute {
-    /// The route of a name.
+    /// Finds a route by name.
     ///
     /// # Errors
-    /// That there is none, and which there are, in one line.
+    /// The route does not exist; one line with the existing ones.
     pub fn of(name: &str, config: &Config) -> Result<Self, String> {
         let route = config.routes.iter().find(|route| *route.name == *name);
         route.map(Self::from).ok_or_else(|| {
@@ -103,7 +103,7 @@ pub(super) struct ToldRole<'p> {
     bind: String,
     subscribe: Vec<String>,
     publish: Vec<String>,
-    /// Claims that it gives grants for.
+    /// Example of claims that the role grants topics for.
     example: Map<String, Value>,
 }
 
@@ -145,31 +145,31 @@ impl<'p> PlatformView<'p> {
     }
 }
 
-/// An event with its way, and what the routes do with it.
+/// Event with its timeline, and the result of each route.
 #[derive(Debug, Serialize)]
 pub struct ToldEvent {
     #[serde(flatten)]
     pub(super) trail: EventTimeline,
-    /// Its body as text, where it is kept.
+    /// Body as text, where it is kept.
     pub(super) body: Option<String>,
-    /// What the routes do with it now; none where the body is not kept.
+    /// Result of each route for the event now; empty where the body is not kept.
     pub(super) routes: Vec<ToldOutcome>,
-    /// Why nothing of it is published, whatever single routes do.
+    /// Reason why no route may publish the event.
     pub(super) refused: Option<String>,
-    /// Why it is no event.
+    /// Reason why the body is no event.
     pub(super) not_an_event: Option<String>,
 }
 
-/// What a route does with an event.
+/// Result of a route for an event.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct ToldOutcome {
     /// The route.
     pub route: String,
-    /// Whether its pattern matches.
+    /// `true` where the route's pattern matches.
     pub matches: bool,
-    /// Where it publishes.
+    /// Topics that the route publishes to.
     pub topics: Vec<String>,
-    /// Why it does not match or publishes nothing, a line each.
+    /// Reasons why the route does not match or publishes nothing, a line each.
     pub lines: Vec<String>,
 }
 
@@ -193,25 +193,25 @@ impl From<RouteExplanation> for ToldOutcome {
     }
 }
 
-/// A client in a list.
+/// Client in a list.
 #[derive(Debug, Serialize)]
 pub struct ToldClient {
     pub(super) id: String,
     pub(super) connected: bool,
     pub(super) principal: Option<String>,
     pub(super) role: Option<String>,
-    /// Since when it is connected, or is not.
+    /// Time of the last connect or disconnect.
     pub(super) since: Option<EpochMicros>,
     pub(super) disconnect_reason: Option<&'static str>,
-    /// The same in words.
+    /// Reason in words.
     pub(super) disconnect_why: Option<Box<str>>,
     pub(super) source: Option<String>,
     pub(super) subscriptions: Vec<ToldSubscription>,
-    /// Messages that wait for it.
+    /// Number of messages that wait for the client.
     pub(super) queued: usize,
 }
 
-/// A subscription.
+/// Subscription of a client.
 #[derive(Debug, Serialize)]
 pub struct ToldSubscription {
     pub(super) filter: String,
@@ -244,7 +244,7 @@ impl ToldClient {
     }
 }
 
-/// A client with all that is known of it.
+/// Client with all details.
 #[derive(Debug, Serialize)]
 pub struct ToldClientWhole {
     #[serde(flatten)]
@@ -252,24 +252,24 @@ pub struct ToldClientWhole {
     pub(super) keep_alive: Option<u16>,
     pub(super) session_expiry: Option<u32>,
     pub(super) clean: Option<bool>,
-    /// Its policy documents; none where it was not connected, or may do everything.
+    /// Policy documents; empty where the client was not connected, or may do everything.
     pub(super) policies: Vec<ToldPolicy>,
-    /// Whether it may do everything: it is connected, and there are no policies for it.
+    /// `true` where the client is connected and has no policies, so that it may do everything.
     pub(super) free: bool,
-    /// What it did, the latest first.
+    /// Actions of the client, the latest first.
     pub(super) doings: Vec<ClientActivity>,
-    /// What it was refused, the latest first.
+    /// Denials, the latest first.
     pub(super) denials: Vec<ClientActivity>,
 }
 
-/// A policy document.
+/// Policy document.
 #[derive(Debug, Serialize)]
 pub struct ToldPolicy {
     pub(super) name: String,
     pub(super) text: String,
 }
 
-/// A topic with all that is known of it.
+/// Topic with all details.
 #[derive(Debug, Serialize)]
 pub struct ToldTopic {
     pub(super) topic: String,
@@ -279,28 +279,28 @@ pub struct ToldTopic {
     pub(super) published_per_second: f64,
     pub(super) delivered_per_second: f64,
     pub(super) subscribers: Vec<ToldSubscriber>,
-    /// How many there are.
+    /// Total number of subscribers.
     pub(super) subscriber_count: usize,
     pub(super) retained: Option<ToldRetained>,
 }
 
-/// A client that has subscribed to a topic.
+/// Subscriber of a topic.
 #[derive(Debug, Serialize)]
 pub struct ToldSubscriber {
     pub(super) client: String,
     pub(super) filter: String,
     pub(super) qos: u8,
     pub(super) connected: bool,
-    /// Whether its policies let it receive.
+    /// `true` where the client's policies allow it to receive.
     pub(super) may_receive: Option<bool>,
 }
 
-/// A retained message.
+/// Retained message of a topic.
 #[derive(Debug, Serialize)]
 pub struct ToldRetained {
     pub(super) at: EpochMicros,
     pub(super) qos: u8,
     pub(super) size_bytes: usize,
-    /// The beginning of the payload, where it is text.
+    /// First characters of the payload, where it is text.
     pub(super) text: Option<String>,
 }

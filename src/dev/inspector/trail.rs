@@ -1,131 +1,132 @@
-//! One event's way: what was seen of it, where and when.
+//! Timeline of one event: its observations, with place and time.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// The most hops of one event that are told one by one; an event may go to thousands of clients.
+/// Maximum number of entries of one timeline; an event may go to thousands of clients.
 const HOPS: usize = 200;
 
-/// Microseconds since 1970: what a browser's number holds exactly.
+/// Microseconds since 1970, a number that JavaScript holds exactly.
 pub type EpochMicros = i64;
 
-/// The time as microseconds since 1970; zero for what lies before.
+/// Returns a time as microseconds since 1970; zero for an earlier time.
 pub fn micros(at: SystemTime) -> EpochMicros {
     let since = at.duration_since(SystemTime::UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The time between two moments; zero when they stand the wrong way round.
+/// Returns the time between two moments; zero where they are in reverse order.
 pub fn between(earlier: EpochMicros, later: EpochMicros) -> Duration {
     Duration::from_micros(u64::try_from(later.saturating_sub(earlier)).unwrap_or_default())
 }
 
-/// One step on an event's way.
+/// Entry of an event's timeline.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct TimelineEntry {
-    /// When, in microseconds since 1970.
+    /// Time, in microseconds since 1970.
     pub at: EpochMicros,
-    /// What.
+    /// The step.
     #[serde(flatten)]
     pub step: TimelineStep,
 }
 
-/// What happened to an event.
+/// Step of an event on its way.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum TimelineStep {
-    /// It was put on a bus.
+    /// The event was put on a bus.
     Put {
         /// The bus.
         bus: Box<str>,
-        /// How many rules take it; `None` where there is no such bus.
+        /// Number of rules that match; `None` where the bus does not exist.
         rules: Option<usize>,
     },
-    /// A rule took it, but its target could not.
+    /// A rule matched the event, but its target did not accept it.
     Unsent {
         /// The rule.
         rule: Box<str>,
         /// The target's ARN.
         target: Box<str>,
-        /// Why.
+        /// Reason.
         why: Box<str>,
     },
-    /// It came to a queue.
+    /// The event's message was added to a queue.
     Queued {
         /// The queue.
         queue: Arc<str>,
-        /// The queue's id of the message.
+        /// Message id in the queue.
         message_id: Arc<str>,
-        /// The rule that sent it; `None` when somebody else did.
+        /// Rule that sent the message; `None` for another sender.
         rule: Option<Box<str>>,
-        /// Why it can never be published, when it comes to a dead-letter queue with a reason.
+        /// Reason why the event can never be published, where it reaches a dead-letter queue with a
+        /// reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dead_letter: Option<Box<str>>,
     },
-    /// A consumer took it from the queue.
+    /// A consumer received the message.
     Received {
         /// The queue.
         queue: Arc<str>,
-        /// How often it was taken, this time included.
+        /// Number of receives, this one included.
         attempt: u32,
     },
-    /// The consumer said how long it stays invisible to others from then on: zero to give it back at once.
+    /// The consumer changed the visibility timeout; zero returns the message at once.
     Hidden {
         /// The queue.
         queue: Arc<str>,
-        /// How long.
+        /// Visibility timeout, in seconds.
         seconds: u64,
     },
-    /// The consumer has done with it.
+    /// The consumer deleted the message.
     Deleted {
         /// The queue.
         queue: Arc<str>,
     },
-    /// It was taken too often, and moved to another queue.
+    /// The message exceeded its maximum receive count and moved to another queue.
     Redriven {
-        /// The queue it left.
+        /// Source queue.
         queue: Arc<str>,
-        /// The queue it came to.
+        /// Target queue.
         to: Box<str>,
     },
-    /// A message made of it was published.
+    /// A message of the event was published.
     Published {
-        /// Where.
+        /// Topic.
         topic: Box<str>,
-        /// The route that made it.
+        /// The route that created the message.
         route: Option<Box<str>>,
-        /// Who published it; empty for HTTPS.
+        /// Client id of the publisher; empty for HTTPS.
         client: Arc<str>,
         /// The payload's length.
         bytes: usize,
         /// 0 or 1.
         qos: u8,
-        /// Whether the broker keeps it.
+        /// `true` where the broker retains the message.
         retain: bool,
-        /// How many sessions it goes to.
+        /// Number of sessions that the message goes to.
         sessions: usize,
     },
-    /// A message made of it was written to a client.
+    /// A message of the event was written to a client.
     Delivered {
-        /// Where it was published.
+        /// Topic of the message.
         topic: Box<str>,
         /// The client.
         client: Arc<str>,
         /// 0 or 1.
         qos: u8,
-        /// Whether it was kept for the client, which subscribed later.
+        /// `true` where the message was retained and the client subscribed later.
         #[serde(default, skip_serializing_if = "is_false")]
         retained: bool,
     },
-    /// A message made of it did not come to a client that had subscribed.
+    /// A message of the event did not reach a subscriber.
     Withheld {
-        /// Where it was published.
+        /// Topic of the message.
         topic: Box<str>,
         /// The client.
         client: Arc<str>,
-        /// Why.
+        /// Reason.
         why: Box<str>,
     },
 }
@@ -135,41 +136,41 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// An event and its way so far.
+/// Timeline of an event so far.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct EventTimeline {
-    /// The event's id.
+    /// Id of the event.
     pub id: Arc<str>,
-    /// Who sent it.
+    /// Source of the event.
     pub source: Option<Box<str>>,
-    /// What it tells.
+    /// Detail type of the event.
     pub detail_type: Option<Box<str>>,
-    /// Its envelope's length.
+    /// Size of the envelope, in bytes.
     pub bytes: usize,
-    /// When it was first seen.
+    /// Time of the first observation.
     pub began: EpochMicros,
-    /// When it was seen last.
+    /// Time of the last observation.
     pub ended: EpochMicros,
-    /// Messages that were published.
+    /// Number of published messages.
     pub published: u32,
-    /// Messages that were written to clients.
+    /// Number of messages that were written to clients.
     pub delivered: u32,
-    /// Messages that were kept from clients.
+    /// Number of messages that were withheld from clients.
     pub withheld: u32,
-    /// From the first step to the first message that was written to a client, in microseconds.
+    /// Time from the first step to the first delivery to a client, in microseconds.
     pub first_after: Option<u64>,
-    /// Whether it went, or may have gone, to a dead-letter queue.
+    /// `true` where the event went, or may have gone, to a dead-letter queue.
     pub dead: bool,
-    /// Whether it left the queue.
+    /// `true` where the message was deleted from the queue.
     pub done: bool,
-    /// The steps, in the order in which they happened.
+    /// Entries, sorted by time.
     pub hops: Vec<TimelineEntry>,
-    /// Steps that are counted above, but not among `hops`.
+    /// Number of entries that are counted above, but absent from `hops`.
     pub more_hops: u64,
 }
 
 impl EventTimeline {
-    /// An event that was seen just now.
+    /// Creates the timeline of a new event.
     pub fn new(id: Arc<str>, at: EpochMicros) -> Self {
         Self {
             id,
@@ -189,7 +190,7 @@ impl EventTimeline {
         }
     }
 
-    /// Adds a step. Endpoints tell of theirs independently, so a step may come after one that followed it.
+    /// Adds a step. Endpoints report independently, so a step may arrive after its successor.
     pub fn add(&mut self, at: EpochMicros, step: TimelineStep) {
         self.began = self.began.min(at);
         self.ended = self.ended.max(at);
@@ -209,7 +210,7 @@ impl EventTimeline {
             | TimelineStep::Received { .. }
             | TimelineStep::Hidden { .. } => {}
         }
-        // Where there are many steps, clients are what there are many of.
+        // Among many steps, most are those of clients.
         let is_crowd = matches!(
             step,
             TimelineStep::Delivered { .. } | TimelineStep::Withheld { .. }

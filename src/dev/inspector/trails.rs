@@ -1,4 +1,4 @@
-//! The latest events, found by their ids and by the ids of the messages that carry them.
+//! Latest events, by their ids and by the ids of the messages that carry them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use smallvec::SmallVec;
 use super::trail::{EpochMicros, EventTimeline, TimelineStep};
 use crate::route::table::RouteTable;
 
-/// How many events are kept.
+/// Number of events that are kept.
 const TRAILS: usize = 1_000;
 
-/// The longest body that is kept, and how much all of them may take.
+/// Maximum size of a stored body, and of all stored bodies.
 const BODY_BYTES: usize = 64 * 1024;
 const BODIES_BYTES: usize = 4 * 1024 * 1024;
 
-/// An event's place: how many came before it.
+/// Sequence number of an event.
 type EventNumber = u64;
 
 #[derive(Default)]
 pub(super) struct EventTimelines {
     kept: VecDeque<StoredTimeline>,
-    /// The number of the oldest one that is kept.
+    /// Number of the oldest stored event.
     oldest: EventNumber,
     by_id: FxHashMap<Arc<str>, EventNumber>,
     by_message: FxHashMap<Arc<str>, EventNumber>,
@@ -34,15 +34,15 @@ struct StoredTimeline {
     trail: EventTimeline,
     body: Option<Bytes>,
     messages: SmallVec<[Arc<str>; 2]>,
-    /// The version of its last change.
+    /// Version of the last change.
     changed: u64,
 }
 
-/// What became of a step.
+/// Result of recording a step.
 pub(super) struct StepOutcome {
-    /// Whether the event was not known before.
+    /// `true` where the event was unknown before.
     pub(super) is_new: bool,
-    /// When the event was first seen.
+    /// Time of the event's first observation.
     pub(super) began: EpochMicros,
 }
 
@@ -106,7 +106,7 @@ impl EventTimelines {
         self.body_bytes -= kept.body.map_or(0, |body| body.len());
     }
 
-    /// Says what an event is, unless that is known. `message_id` is its id in a queue.
+    /// Adds the description of an event, unless it is known. `message_id` is its id in a queue.
     pub(super) fn describe(
         &mut self,
         id: &str,
@@ -132,7 +132,7 @@ impl EventTimelines {
         }
     }
 
-    /// Remembers that a message carries an event.
+    /// Records that a message carries an event.
     pub(super) fn tie(&mut self, message_id: &Arc<str>, id: &str) {
         let Some(number) = self.by_id.get(id).copied() else {
             return;
@@ -143,25 +143,26 @@ impl EventTimelines {
         }
     }
 
-    /// The event that a message carries.
+    /// Returns the event that a message carries.
     pub(super) fn tied(&self, message_id: &str) -> Option<Arc<str>> {
         let kept = self.at(*self.by_message.get(message_id)?)?;
         Some(Arc::clone(&kept.trail.id))
     }
 
-    /// An event, and its body where it is kept.
+    /// Returns an event, and its body where it is kept.
     pub(super) fn find(&self, id: &str) -> Option<(EventTimeline, Option<Bytes>)> {
         let kept = self.at(*self.by_id.get(id)?)?;
         Some((kept.trail.clone(), kept.body.clone()))
     }
 
-    /// How many bytes the bodies have.
+    /// Returns the total bytes of the bodies.
     #[cfg(test)]
     pub(super) fn bodies(&self) -> usize {
         self.body_bytes
     }
 
-    /// Events that have changed since a version, the newest first; without their hops.
+    /// Returns the events that have changed since a version, the newest first; without their
+    /// entries.
     pub(super) fn since(&self, version: u64, count: usize) -> Vec<EventTimeline> {
         let newest = self.kept.iter().rev();
         let changed = newest.filter(|kept| kept.changed > version).take(count);

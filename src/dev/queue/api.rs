@@ -1,4 +1,5 @@
-//! SQS's actions: which there are, and the queues that they are about. What an action does is said in a file for each group of them.
+//! SQS's actions: their list, and the queues that they are about. A file for each group of actions
+//! implements them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,13 +50,13 @@ pub(super) struct QueueHandle {
     pub(super) arn: String,
     pub(super) facts: Mutex<QueueFacts>,
     pub(super) store: Mutex<QueueStore>,
-    /// Somebody may receive something.
+    /// Signals that a message may be received.
     pub(super) news: Notify,
     pub(super) created: i64,
     pub(super) sightings: Arc<Observers<Sighting>>,
 }
 
-/// What a queue tells of itself, beside its messages.
+/// Facts of a queue, beside its messages.
 pub(super) struct QueueFacts {
     pub(super) attributes: QueueAttributes,
     pub(super) tags: BTreeMap<String, String>,
@@ -67,7 +68,7 @@ pub(super) struct QueueFacts {
 /// The surroundings of a call that an action depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::dev) struct CallOrigin<'c> {
-    /// Where the server is reached, for queues' URLs.
+    /// Base address of the server, for queues' URLs.
     pub(in crate::dev) base: &'c str,
     /// The `X-Amzn-Trace-Id` of the call.
     pub(in crate::dev) trace: Option<&'c str>,
@@ -99,12 +100,12 @@ impl QueueService {
         }
     }
 
-    /// Who looks at messages and events.
+    /// Observers of messages and events.
     pub(in crate::dev) fn sightings(&self) -> &Observers<Sighting> {
         &self.sightings
     }
 
-    /// Does what is asked, and gives the answer's body.
+    /// Carries out an action, and returns the answer's body.
     pub(in crate::dev) async fn act(
         &self,
         action: &str,

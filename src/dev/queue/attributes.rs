@@ -1,5 +1,5 @@
-//! The attributes of a queue: which can be set to what, and which a queue of each kind has (SQS API
-//! reference, CreateQueue, SetQueueAttributes and GetQueueAttributes).
+//! The attributes of a queue: the values that can be set, and the attributes of each kind of queue
+//! (SQS API reference, CreateQueue, SetQueueAttributes and GetQueueAttributes).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,7 +50,7 @@ const OF_FIFO: [(&str, &str, &str); 4] = [
     ("FifoThroughputLimit", "perQueue", "perMessageGroupId"),
 ];
 
-/// The attributes that a queue tells of itself and that cannot be set.
+/// The attributes that a queue reports and that cannot be set.
 pub(super) const READ_ONLY: [&str; 6] = [
     "QueueArn",
     "CreatedTimestamp",
@@ -68,7 +68,7 @@ const REMOVABLE: [&str; 4] = [
     "KmsMasterKeyId",
 ];
 
-/// Refuses to tell attributes that no queue has.
+/// Refuses a request for attributes that no queue has.
 pub(super) fn check_names(names: &[String]) -> Result<(), Refusal> {
     let is_known = |name: &str| {
         name == "All"
@@ -99,8 +99,8 @@ pub(super) fn defaults(fifo: bool) -> QueueAttributes {
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Changes attributes to what is asked for, or refuses and changes nothing. `known` are those of a
-/// FIFO queue or of a standard queue.
+/// Changes attributes to the requested values, or refuses and changes nothing. `known` are those of
+/// a FIFO queue or of a standard queue.
 pub(super) fn change(
     known: &QueueAttributes,
     asked: &QueueAttributes,
@@ -217,13 +217,13 @@ fn boolean(name: &str, value: &str) -> Result<String, Refusal> {
     }
 }
 
-/// Whether what is asked for makes a FIFO queue.
+/// Returns `true` if the attributes asked for make a FIFO queue.
 pub(super) fn asks_for_fifo(asked: &QueueAttributes) -> bool {
     let asked = asked.get("FifoQueue");
     asked.is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// Whether a queue tells an attribute: the reuse of data keys only with a key.
+/// Returns `true` if a queue reports an attribute: the reuse of data keys only with a key.
 pub(super) fn is_told(name: &str, known: &QueueAttributes) -> bool {
     name != KEY_REUSE.name || known.contains_key("KmsMasterKeyId")
 }

@@ -1,4 +1,4 @@
-//! The frame of every batch: how many entries there may be, and which of them succeeded.
+//! The frame of every batch: the limits on its entries, and the result of each entry.
 
 use std::collections::HashSet;
 
@@ -55,7 +55,7 @@ pub(super) fn check_entries(action: &str, entries: &[SqsEntry]) -> Result<(), Re
     Ok(())
 }
 
-/// Does the same with every entry of a checked batch, and tells which succeeded.
+/// Does the same with every entry of a checked batch, and reports the result of each.
 pub(super) fn act_on_each<T: Serialize>(
     entries: &[SqsEntry],
     mut act: impl FnMut(&SqsEntry) -> Result<T, Refusal>,

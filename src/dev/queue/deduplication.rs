@@ -73,7 +73,7 @@ impl DeduplicationWindow {
         None
     }
 
-    /// Forgets what is old.
+    /// Forgets expired entries.
     pub(super) fn advance(&mut self, now: Instant) {
         if let Some((at, scope)) = self.next_scope
             && at <= now

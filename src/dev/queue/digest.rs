@@ -9,8 +9,8 @@ pub(super) fn md5(bytes: &[u8]) -> String {
     hex(&Md5::digest(bytes))
 }
 
-/// What stands for the deduplication id of a message that names none (developer guide, "Using the message deduplication ID": the SHA-256
-/// hash of the body, not of the attributes).
+/// Deduplication id of a message that names none (developer guide, "Using the message deduplication
+/// ID": the SHA-256 hash of the body, not of the attributes).
 pub(super) fn content_id(body: &str) -> String {
     hex(ring::digest::digest(&ring::digest::SHA256, body.as_bytes()).as_ref())
 }
@@ -53,7 +53,7 @@ fn part_of(digest: &mut Md5, bytes: &[u8]) {
     digest.update(bytes);
 }
 
-/// Bytes of Base64; what is none has none.
+/// Bytes that a Base64 text decodes to; none if it is not Base64.
 pub(super) fn decoded(base64: &str) -> Vec<u8> {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD

@@ -16,7 +16,7 @@ struct FifoGroup {
     visible: BTreeSet<SequenceNumber>,
     /// Messages that are in flight or delayed: none after them is handed out.
     hidden: BTreeSet<SequenceNumber>,
-    /// Whether the group is in the line.
+    /// `true` if the group is in the line.
     lined_up: bool,
 }
 

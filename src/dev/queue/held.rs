@@ -17,7 +17,7 @@ pub(super) struct HeldMessages {
 }
 
 impl HeldMessages {
-    /// Whether another message would be too many.
+    /// Returns `true` if another message would be too many.
     pub(super) fn is_full(&self) -> bool {
         self.messages.load(Ordering::Relaxed) >= MOST_MESSAGES
             || self.bytes.load(Ordering::Relaxed) >= MOST_BYTES
@@ -35,7 +35,7 @@ impl HeldMessages {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Takes back what was added.
+    /// Subtracts messages and bytes that were added.
     pub(super) fn remove(&self, messages: usize, bytes: usize) {
         self.messages.fetch_sub(messages, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);

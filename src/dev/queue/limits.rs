@@ -65,12 +65,12 @@ pub(super) fn size(entry: &SqsEntry) -> usize {
     entry.message_body.as_ref().map_or(0, String::len) + attributes.sum::<usize>()
 }
 
-/// The bytes that a Base64 text stands for.
+/// Number of bytes that a Base64 text encodes.
 fn base64_len(text: &str) -> usize {
     text.trim_end_matches('=').len() * 3 / 4
 }
 
-/// Whether a text has only characters that SQS takes.
+/// Returns `true` if a text has only characters that SQS takes.
 fn has_only_taken(text: &str) -> bool {
     // Control characters are below a space, and U+FFFE and U+FFFF begin with 0xEF in UTF-8: most
     // texts have neither, and are not looked at by characters.

@@ -1,4 +1,4 @@
-//! Making queues, finding them, and what they are set to.
+//! Creation, lookup and settings of queues.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -226,7 +226,7 @@ fn page(member: &str, mut urls: Vec<&str>, request: &SqsRequest) -> Answer {
         urls.retain(|url| *url > last.as_str());
     }
     let size = count.map_or(PAGE, |count| count as usize);
-    // Only who asks for pages is told that there are more.
+    // Only a caller that asks for pages learns that there are more.
     let next = urls
         .get(..size)
         .filter(|page| count.is_some() && page.len() < urls.len());

@@ -25,7 +25,7 @@ pub(super) struct MessageContent {
     pub(super) deduplication: Option<Arc<str>>,
     /// Milliseconds since 1970.
     pub(super) sent: i64,
-    /// The ARN of the queue that this message was moved from as a dead letter.
+    /// The ARN of the queue that this message was moved from as a dead-letter message.
     pub(super) moved_from: Option<Arc<str>>,
 }
 

@@ -8,8 +8,8 @@ const DIGITS: usize = 38;
 const LEAST: i64 = -128;
 const LARGEST: i64 = 126;
 
-/// Whether SQS takes a text as the value of a `Number`: an optional sign, digits with at most one
-/// point, and an optional exponent.
+/// Returns `true` if SQS takes a text as the value of a `Number`: an optional sign, digits with at
+/// most one point, and an optional exponent.
 pub(super) fn is_number(text: &str) -> bool {
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {

@@ -1,5 +1,5 @@
 //! Permissions by label: statements that AddPermission writes into a queue's policy and that
-//! RemovePermission takes out of it. They are kept and told; nothing here asks who calls.
+//! RemovePermission takes out of it. They are stored and returned; nothing here checks the caller.
 
 use serde_json::{Map, Value, json};
 
@@ -12,8 +12,8 @@ use super::wire::SqsRequest;
 /// The most actions of one permission.
 const MOST_ACTIONS: usize = 7;
 
-/// The actions that only the owner of a queue may call, so that nobody can be allowed them (SQS API
-/// reference, AddPermission).
+/// The actions that only the owner of a queue may call: no permission for them can be given (SQS
+/// API reference, AddPermission).
 const OF_OWNERS: [&str; 10] = [
     "AddPermission",
     "CancelMessageMoveTask",
@@ -140,7 +140,7 @@ fn take_statements(policy: &mut Map<String, Value>) -> Vec<Value> {
     }
 }
 
-/// A list of one is told as its one member.
+/// Writes a list of one member as that member.
 fn one_or_all(mut texts: Vec<String>) -> Value {
     match texts.len() {
         1 => texts.remove(0).into(),

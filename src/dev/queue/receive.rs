@@ -1,5 +1,5 @@
-//! Receiving: a long poll, what it shows of each message, and what is moved away because it was
-//! received too often.
+//! Receiving: a long poll, the attributes shown of each message, and the redrive of messages that
+//! were received too often.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,8 +128,8 @@ impl QueueService {
         body_of(&ReceiveAnswer { messages: received })
     }
 
-    /// The queue that a queue's dead letters are moved to. Where it is gone, or the queue itself,
-    /// they stay.
+    /// The queue that a queue's dead-letter messages are moved to. They stay if that queue is gone,
+    /// or is the queue itself.
     fn dead_letter_queue(&self, queue: &QueueHandle) -> Option<Arc<QueueHandle>> {
         let store = lock(&queue.store);
         let arn = &store.settings().redrive.as_ref()?.target;
@@ -142,7 +142,7 @@ impl QueueService {
         self.by_name(&name).ok()
     }
 
-    /// Moves what was received too often to where the queue says.
+    /// Moves messages that were received too often to the queue's dead-letter queue.
     fn redrive(&self, queue: &QueueHandle, target: &QueueHandle, moved: Vec<RedrivenMessage>) {
         let now = Instant::now();
         for mut moved in moved {

@@ -1,6 +1,6 @@
-//! The policies of dead-letter queues: where a queue moves what was received too often, and which
-//! queues may move messages to a queue (SQS API reference, SetQueueAttributes, `RedrivePolicy` and
-//! `RedriveAllowPolicy`).
+//! The policies of dead-letter queues: the target of messages that were received too often, and the
+//! queues that may move messages to a queue (SQS API reference, SetQueueAttributes, `RedrivePolicy`
+//! and `RedriveAllowPolicy`).
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ const RECEIVE_COUNTS: std::ops::RangeInclusive<u32> = 1..=1_000;
 /// The most queues that a `byQueue` policy may name.
 const MOST_SOURCES: usize = 10;
 
-/// A queue's dead-letter queue, and how often a message is received before it is moved there.
+/// A queue's dead-letter queue, and the number of receives after which a message is moved there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RedrivePolicy {
     /// The ARN of the dead-letter queue.
@@ -62,7 +62,7 @@ impl RedrivePolicy {
         })
     }
 
-    /// The policy as SQS tells it: compact, the count a number.
+    /// The policy as SQS returns it: compact, the count a number.
     pub(super) fn to_policy(&self) -> String {
         json!({ "deadLetterTargetArn": self.target, "maxReceiveCount": self.max_receive_count })
             .to_string()
@@ -108,8 +108,8 @@ fn is_queue_arn(arn: &str) -> bool {
     arn.starts_with("arn:") && arn.split(':').nth(2) == Some("sqs")
 }
 
-/// Whether a queue with this policy takes dead letters from a queue. Without a policy every queue
-/// may send them.
+/// Returns `true` if a queue with this policy accepts dead-letter messages from a queue. Without a
+/// policy every queue may send them.
 pub(super) fn allows(policy: Option<&str>, source: &str) -> bool {
     let members: Option<Map<String, Value>> =
         policy.and_then(|policy| serde_json::from_str(policy).ok());

@@ -1,5 +1,5 @@
-//! The refusals of SQS, each in the service's own words where somebody recorded them (LocalStack's
-//! and moto's tests that are marked as validated on AWS), else in the words of the API reference.
+//! The refusals of SQS, each in the service's own words where they were recorded (LocalStack's and
+//! moto's tests that are marked as validated on AWS), else in the words of the API reference.
 
 use std::fmt::Display;
 

@@ -1,4 +1,4 @@
-//! Sending: one message, a batch, or what a rule of a bus sends.
+//! Sending: one message, a batch, or the message of a bus's rule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use super::wire::{
     sequence_number,
 };
 
-/// How a message is sent, beside what it is.
+/// Options of a send, beside the message.
 #[derive(Clone, Copy, Default)]
 struct SendOptions<'s> {
     /// The `X-Amzn-Trace-Id` of the call.
@@ -94,7 +94,7 @@ impl QueueService {
         act_on_each(entries, |entry| queue.send(entry, sending))
     }
 
-    /// Refuses where all queues together hold too much, what is too old left out.
+    /// Refuses if all queues together hold too much, even after expired messages are removed.
     fn make_room(&self) -> Result<(), Refusal> {
         if !self.held.is_full() {
             return Ok(());
@@ -151,7 +151,7 @@ impl QueueHandle {
         let quoted = Arc::clone(&content.body);
         let mut store = lock(&self.store);
         let (message_id, sequence) = store.send(content, delay, Instant::now());
-        // Told before anybody can receive it.
+        // Reported before anybody can receive it.
         self.sightings.tell(|| Seen::Queued {
             queue: Arc::clone(&self.name),
             message_id: Arc::clone(&message_id),
@@ -227,7 +227,7 @@ impl SendRules {
     }
 }
 
-/// What a message is as a dead letter, by the daemon's attributes or those of a bus.
+/// Facts of a dead-letter message, by the daemon's attributes or those of a bus.
 fn letter(attributes: &MessageAttributes) -> Option<Letter> {
     let value = |name: &str| attributes.get(name)?.string_value.as_deref();
     let told = |word, words| Some(format!("{}: {}", value(word)?, value(words)?).into());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::deduplication::DeduplicationScope;
 use super::redrive::RedrivePolicy;
 
-/// What a queue is set to.
+/// Values that a queue is configured with.
 #[derive(Clone, Debug, Default)]
 pub(super) struct QueueSettings {
     pub(super) visibility: Duration,

@@ -1,4 +1,4 @@
-//! What becomes of a received message: deleted, or hidden for another time.
+//! Settlement of a received message: it is deleted, or hidden for another time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl QueueHandle {
         Ok(json!({ "Id": entry.id }))
     }
 
-    /// The id of a receipt's message, if anybody wants to see what becomes of it.
+    /// The id of a receipt's message, if anybody observes.
     fn seen_id(&self, store: &QueueStore, receipt: &str) -> Option<Arc<str>> {
         self.sightings
             .any()

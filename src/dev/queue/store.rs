@@ -1,4 +1,4 @@
-//! One queue: messages, leases, redelivery. Pure: the clock is handed in.
+//! One queue: messages, visibility timeouts, redelivery. Pure: the caller passes the time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -50,12 +50,12 @@ struct StoredMessage {
     received: Instant,
 }
 
-/// Why a receipt handle is not taken.
+/// Reason why a receipt handle is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReceiptFault {
     /// It is none of this queue's.
     Invalid,
-    /// Its lease has ended, and the queue is a FIFO queue.
+    /// Its visibility timeout has ended, and the queue is a FIFO queue.
     Expired,
     /// Its message is gone, or is not in flight with it.
     Unavailable,
@@ -63,7 +63,7 @@ pub(super) enum ReceiptFault {
     TooLong,
 }
 
-/// How full a queue is.
+/// Numbers of messages in a queue, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct QueueCounts {
     pub(super) visible: usize,
@@ -87,7 +87,7 @@ pub(super) struct ReceiveOutcome {
     pub(super) handed: Vec<ReceivedMessage>,
     /// Messages that were received too often: they are gone from this queue.
     pub(super) moved: Vec<RedrivenMessage>,
-    /// Whether no more messages may be in flight.
+    /// `true` if no more messages may be in flight.
     pub(super) is_full: bool,
 }
 
@@ -103,11 +103,12 @@ pub(super) struct QueueStore {
     /// Those that were received before: they come first, the oldest before the others (recorded).
     again: BinaryHeap<Reverse<SequenceNumber>>,
     groups: FifoGroups,
-    /// When a delay or a lease ends.
+    /// Times at which a delay or a visibility timeout ends.
     timers: BinaryHeap<Reverse<(Instant, SequenceNumber, u32)>>,
-    /// In the order of sending, for what is too old.
+    /// In the order of sending, to find expired messages.
     sent: VecDeque<(Instant, SequenceNumber)>,
-    /// Dead letters of standard queues: their retention counts from when they were first sent.
+    /// Dead-letter messages of standard queues: their retention counts from when they were first
+    /// sent.
     moved: BinaryHeap<Reverse<(Instant, SequenceNumber)>>,
     deduplication: DeduplicationWindow,
     latest: SequenceNumber,
@@ -140,8 +141,8 @@ impl QueueStore {
         &self.settings
     }
 
-    /// Changes what the queue is set to. A FIFO queue's delay counts for the messages that it has,
-    /// too; a standard queue's only for later ones (SQS API reference, SetQueueAttributes).
+    /// Changes the queue's settings. A FIFO queue's delay counts for the messages that it has, too;
+    /// a standard queue's only for later ones (SQS API reference, SetQueueAttributes).
     pub(super) fn set(&mut self, settings: QueueSettings, now: Instant) {
         self.advance(now);
         self.deduplication.change_scope(settings.scope, now);
@@ -189,8 +190,8 @@ impl QueueStore {
         (id, sequence)
     }
 
-    /// Takes a dead letter in. In a FIFO queue its retention begins anew (developer guide, "Using
-    /// dead-letter queues").
+    /// Takes a dead-letter message in. In a FIFO queue its retention begins anew (developer guide,
+    /// "Using dead-letter queues").
     pub(super) fn take_moved(&mut self, moved: RedrivenMessage, now: Instant) {
         self.advance(now);
         let enqueued = if self.settings.fifo {
@@ -324,10 +325,10 @@ impl QueueStore {
         Some(Arc::clone(&message.content.id))
     }
 
-    /// Deletes a message that was received; tells whether there was one to delete: deleting twice is
-    /// no error. A standard queue takes the latest receipt handle even after its lease has ended, and
-    /// does nothing for an older one; a FIFO queue refuses both (SQS API reference, DeleteMessage;
-    /// recorded).
+    /// Deletes a message that was received. Returns `true` if there was one to delete: deleting
+    /// twice is no error. A standard queue takes the latest receipt handle even after its
+    /// visibility timeout has ended, and does nothing for an older one; a FIFO queue refuses both
+    /// (SQS API reference, DeleteMessage; recorded).
     pub(super) fn delete(&mut self, receipt: &str, now: Instant) -> Result<bool, ReceiptFault> {
         self.advance(now);
         let receipt = self.own(receipt)?;
@@ -345,8 +346,8 @@ impl QueueStore {
     }
 
     /// Hides a message that was received for another while, counted from now. A standard queue
-    /// takes every receipt handle of a message, a FIFO queue only that of a lease which has not
-    /// ended.
+    /// takes every receipt handle of a message. A FIFO queue takes only one whose visibility
+    /// timeout has not ended.
     pub(super) fn change_visibility(
         &mut self,
         receipt: &str,
@@ -386,12 +387,12 @@ impl QueueStore {
         self.counts
     }
 
-    /// When something may become visible by itself.
+    /// Time at which something may become visible by itself.
     pub(super) fn next_timer(&self) -> Option<Instant> {
         self.timers.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// Lets time do its work: what is hidden becomes visible, what is too old is forgotten.
+    /// Advances the time: hidden messages become visible, expired messages are forgotten.
     pub(super) fn advance(&mut self, now: Instant) {
         while let Some(Reverse((at, sequence, timer))) = self.timers.peek().copied()
             && at <= now

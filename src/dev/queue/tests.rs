@@ -89,15 +89,15 @@ fn a_lease_hides_and_ends() {
     assert_eq!(store.delete("nonsense", now), Err(ReceiptFault::Invalid));
 }
 
-/// On a standard queue each receipt handle of a message changes its visibility, also one whose lease
-/// has ended.
+/// On a standard queue each receipt handle of a message changes its visibility, also one whose
+/// visibility timeout has ended.
 #[test]
 fn old_receipt_handles_change_visibility() {
     let mut store = store(false);
     let now = Instant::now();
     store.send(content("a", None), None, now);
     let first = receive(&mut store, 1, now);
-    // The lease ends; the message is hidden again without a receive.
+    // The visibility timeout ends; the message is hidden again without a receive.
     let now = now + 40 * SECOND;
     assert_eq!(store.counts(now).visible, 1);
     store
@@ -277,7 +277,7 @@ fn within_a_group_nothing_overtakes() {
         rest == ["1", "3", "5", "2", "4", "6"] || rest == ["2", "4", "6", "1", "3", "5"],
         "{rest:?}"
     );
-    // An ended lease neither deletes nor changes anything.
+    // A receipt handle whose visibility timeout has ended neither deletes nor changes anything.
     assert_eq!(store.delete(&first[1].1, later), Err(ReceiptFault::Expired));
     let changed = store.change_visibility(&first[1].1, SECOND, later);
     assert_eq!(changed, Err(ReceiptFault::Unavailable));
@@ -318,7 +318,7 @@ fn groups_are_available_up_to_the_first_hidden_message() {
     assert_eq!(bodies(&receive(&mut store, 10, now)), ["c"]);
 }
 
-/// What a delay hides is not overtaken, also when the delay changes meanwhile.
+/// Messages hidden by a delay are not overtaken, also when the delay changes meanwhile.
 #[test]
 fn delays_of_fifo_queues_keep_the_order_and_change_for_all() {
     let delayed = |seconds: u32| QueueSettings {
@@ -416,7 +416,7 @@ fn random_steps_keep_the_promises() {
         let mut now = Instant::now();
         let mut sent: Vec<usize> = Vec::new();
         let mut deleted: Vec<usize> = Vec::new();
-        // Body, group, receipt and the end of its lease.
+        // Body, group, receipt and the end of its visibility timeout.
         let mut held: Vec<(usize, usize, String, Instant)> = Vec::new();
         for step in 0..200 {
             held.retain(|(.., until)| *until > now);

@@ -1,4 +1,4 @@
-//! SQS's JSON protocol: what is asked and what is answered (SQS API reference).
+//! Requests and answers of SQS's JSON protocol (SQS API reference).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ pub(super) struct SqsEntry {
     pub(super) from: Option<(Arc<str>, Box<str>)>,
 }
 
-/// A message from within: what a rule of a bus sends to a queue.
+/// A message from within: sent to a queue by a rule of a bus.
 #[derive(Debug, Default)]
 pub(in crate::dev) struct InternalMessage {
     pub(in crate::dev) body: String,
@@ -188,7 +188,7 @@ pub(super) fn sequence_number(sequence: u64) -> String {
     (18_849_496_460_467_696_128_u128 + u128::from(sequence)).to_string()
 }
 
-/// A number of a request, or what it is without one; refused where it is out of bounds.
+/// A number of a request, or its default; refused if it is out of bounds.
 pub(super) fn bounded(
     name: &str,
     value: Option<i64>,

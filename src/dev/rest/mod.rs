@@ -1,6 +1,7 @@
-//! What IoT Core's two REST APIs have in common here: how a call is answered, delayed and struck by faults, and how lists come in pages.
+//! Common parts of IoT Core's two REST APIs: answers, delays and injected faults of calls, and
+//! lists in pages.
 //!
-//! It never asks who calls: any credentials are taken, as everywhere on the endpoint's port.
+//! The caller is never checked: any credentials are taken, as everywhere on the endpoint's port.
 
 pub(super) mod refusal;
 
@@ -38,22 +39,22 @@ impl RestCall<'_> {
     }
 }
 
-/// What is answered; `None` for an answer without a body.
+/// Body of an answer; `None` for an answer without a body.
 pub(super) type RestAnswer = Result<Option<Value>, RestError>;
 
-/// How calls are answered.
+/// Settings by which calls are answered.
 #[derive(Clone, Debug)]
 pub(super) struct RestResponder {
-    /// How long each takes at least.
+    /// Minimum duration of each call.
     pub(super) delay: Duration,
-    /// What goes wrong on request.
+    /// Faults that are injected on request.
     pub(super) faults: Faults,
     /// The status of a call that is throttled, which the two models have differently.
     pub(super) throttled: StatusCode,
 }
 
 impl RestResponder {
-    /// Does what a call asks for, or what a fault makes of it.
+    /// Carries out a call, or the fault that hits it.
     pub(super) async fn answer(
         &self,
         call: RestCall<'_>,
@@ -78,7 +79,7 @@ impl RestResponder {
             }
             Some((Kind::Duplicate, _)) => act().and_then(|_| act()),
             Some((Kind::Drop, _)) => {
-                // Whether it was done or refused, nobody hears of it.
+                // The client never learns the result: the connection is lost.
                 let _ = act();
                 return lost();
             }
@@ -104,7 +105,7 @@ fn written(answer: RestAnswer) -> Response {
     response
 }
 
-/// Milliseconds since 1970, which times are told in.
+/// Milliseconds since 1970, the unit of times in answers.
 pub(super) fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| {
@@ -112,7 +113,7 @@ pub(super) fn milliseconds(time: SystemTime) -> u64 {
     })
 }
 
-/// How many results a page has, where so many are asked for, usual and possible.
+/// Number of results on a page, from the number asked for, the usual one and the maximum.
 pub(super) fn page(
     name: &str,
     asked: Option<usize>,
@@ -133,7 +134,7 @@ pub(super) fn token(last: &str) -> String {
     URL_SAFE_NO_PAD.encode(last)
 }
 
-/// The name behind which a page begins; the empty one stands before all.
+/// Returns the name after which a page begins; the empty one comes before all.
 pub(super) fn behind(name: &str, token: Option<&str>) -> Result<String, RestError> {
     let Some(token) = token else {
         return Ok(String::new());

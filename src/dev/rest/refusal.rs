@@ -1,4 +1,5 @@
-//! How IoT Core's REST APIs say no: the error's name in a header, and a message with a trace id as JSON (IoT data API reference, "Errors").
+//! Refusals of IoT Core's REST APIs: the error's name in a header, and a message with a trace id as
+//! JSON (IoT data API reference, "Errors").
 
 use axum::extract::rejection::{
     BytesRejection, PathRejection, QueryRejection, RawPathParamsRejection,
@@ -11,13 +12,13 @@ use serde_json::json;
 use crate::dev::broker::control::PostError;
 use crate::dev::uuid::uuid;
 
-/// Why a call was not done.
+/// Reason why a call was not carried out.
 #[derive(Debug)]
 pub(in crate::dev) struct RestError {
     status: StatusCode,
     kind: &'static str,
     message: String,
-    /// What there is already: its name or id, and its ARN.
+    /// Resource that exists already: its name or id, and its ARN.
     resource: Option<(String, String)>,
 }
 

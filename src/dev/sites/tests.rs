@@ -1,4 +1,4 @@
-//! Hosts and origins, near and foreign.
+//! Hosts and origins, local and foreign.
 
 use super::*;
 
@@ -156,7 +156,7 @@ fn origins() {
     ] {
         assert!(from(&listed, other).is_err(), "{other}");
     }
-    // A page of the address that the request is for, as where all interfaces are listened to.
+    // The page comes from the address of the request, as with a listener on all interfaces.
     let everywhere = sites("0.0.0.0", &[], &[]);
     let page = |origin| {
         post(
@@ -234,7 +234,7 @@ fn requests_of_other_sites_without_an_origin() {
     }
     let modes = [link.as_slice(), &[("sec-fetch-mode", "no-cors")]].concat();
     assert_eq!(sent(&Method::GET, &modes), Err(SiteRefusal::CrossSite));
-    // Pages on localhost and 127.0.0.1 are different sites, and both are near.
+    // Pages on localhost and 127.0.0.1 are different sites, and both are local.
     assert_eq!(
         sent(&Method::POST, &[cross, ("origin", "http://127.0.0.1:3000")]),
         Ok(())

@@ -1,4 +1,4 @@
-//! IP addresses as EventBridge compares them, whatever their spelling.
+//! IP addresses as EventBridge compares them, in any spelling.
 //!
 //! A string counts as an address when it is four decimal numbers with dots, or hexadecimal groups with colons and no dots;
 //! an IPv6 address that maps an IPv4 one counts as that (event-ruler 2, `CIDR`; seen in its verdicts).
@@ -87,7 +87,7 @@ impl PatternBlock {
         }
     }
 
-    /// Whether an address is in the block. An address of the other family never is.
+    /// Returns `true` if an address is in the block. An address of the other family never is.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         self.first.is_ipv4() == address.is_ipv4() && self.first <= address && address <= self.last
     }

@@ -10,7 +10,8 @@ use super::{MAX_ALTERNATIVES, MAX_FIELDS, MAX_FIELDS_OF_ALTERNATIVES, MAX_VALUES
 
 const OR: &str = "$or";
 
-/// One alternative: each field's path and what it must be (an index into the pattern's leaves), in the order of paths.
+/// One alternative: each field's path and its test (an index into the pattern's leaves), in the
+/// order of paths.
 ///
 /// The order decides which elements of an array `exists: false` looks at: those that fields before it have chosen.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,9 @@ use super::Pattern;
 use super::operator::FieldTest;
 
 impl Pattern {
-    /// The fields of an event that the pattern's first alternative takes, as a guess: for operators that exclude values, or bound one
-    /// field in several ways, it may be wrong. Who uses it tries it.
+    /// The fields of an event that the pattern's first alternative takes, as a guess: for operators
+    /// that exclude values, or bound one field in several ways, it may be wrong. The caller matches
+    /// it before use.
     pub fn example(&self) -> Map<String, Value> {
         let mut root = Map::new();
         let fields = self.rules.first().map(|rule| rule.fields.as_slice());

@@ -1,4 +1,5 @@
-//! Why a pattern does not match an event: which field, which values were there, what was asked for.
+//! Explanation of a pattern that does not match an event: the field, its values in the event, and
+//! the values asked for.
 
 use std::fmt;
 
@@ -11,10 +12,10 @@ use crate::event::fields::FieldTrie;
 use crate::event::path_probe::PathProbe;
 use crate::event::scanned::{CapturedFields, CapturedValue, ValueKind};
 
-/// How many values of a field are told at most.
+/// Maximum number of values of a field in an explanation.
 const VALUES: usize = 5;
 
-/// Why one alternative of a pattern does not hold.
+/// Reason why one alternative of a pattern does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum PatternMismatch {
@@ -22,7 +23,7 @@ pub enum PatternMismatch {
     Missing {
         /// The field's path.
         field: String,
-        /// What was asked for, as written.
+        /// The condition on the field, as written.
         wanted: String,
     },
     /// The path of the field ends at something that is no value for a pattern: an object, an empty array, or a value that has
@@ -30,18 +31,18 @@ pub enum PatternMismatch {
     Shape {
         /// The field's path.
         field: String,
-        /// What was asked for, as written.
+        /// The condition on the field, as written.
         wanted: String,
         /// The place where the path ends, such as `detail.items[0]`.
         place: String,
-        /// What is there, in words.
+        /// The value at that place, in words.
         found: String,
     },
     /// The field has values, but none that is asked for.
     Value {
         /// The field's path.
         field: String,
-        /// What was asked for, as written.
+        /// The condition on the field, as written.
         wanted: String,
         /// Some of the values, as JSON.
         found: Vec<String>,
@@ -53,7 +54,7 @@ pub enum PatternMismatch {
     },
 }
 
-/// Whether a place, which may have indices of elements, is that of the field as a whole.
+/// Returns `true` if a place, which may have indices of elements, is that of the field as a whole.
 fn is_whole(field: &str, place: &str) -> bool {
     let depth = |path: &str| path.split('.').count();
     depth(field) == depth(place)
@@ -100,7 +101,7 @@ impl fmt::Display for PatternMismatch {
 /// The answer for one pattern and one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternExplanation {
-    /// Whether the pattern matches.
+    /// `true` if the pattern matches.
     pub matches: bool,
     /// If not, why: one reason for each alternative that `$or` makes.
     pub mismatches: Vec<PatternMismatch>,
@@ -139,7 +140,7 @@ impl<'p> PatternExplainer<'p> {
         &self.fields
     }
 
-    /// Whether the pattern matches an event that was scanned for [`fields`](Self::fields), and if not, why.
+    /// Matches an event that was scanned for [`fields`](Self::fields), and explains a mismatch.
     ///
     /// # Errors
     /// [`BudgetExceeded`] as for [`PatternSet::matching`].

@@ -1,4 +1,4 @@
-//! What EventBridge may object to in a pattern that is right by the language's rules.
+//! Warnings for patterns that are right by the language's rules, but that EventBridge may refuse.
 
 use super::operator::FieldTest;
 use super::text::MAX_COMPLEXITY;

@@ -12,8 +12,9 @@ use super::operator::FieldTest;
 use crate::event::fields::{FieldId, FieldTrie};
 use crate::event::scanned::{ArrayBindings, CapturedFields};
 
-/// How many values may be looked at for one event and set of patterns before matching gives up. Sibling arrays multiply, so
-/// without a bound a hostile event could hold the daemon; ordinary events need some tens of steps a pattern.
+/// Maximum number of values to look at for one event and set of patterns before matching gives up.
+/// Sibling arrays multiply, so without a bound a hostile event could hold the daemon; ordinary
+/// events need some tens of steps a pattern.
 pub const STEPS: u32 = 100_000;
 
 /// Matching took more steps than it was allowed.
@@ -191,7 +192,7 @@ impl BindingSearch<'_> {
             return Ok(false);
         };
         let before = self.chosen.count();
-        // Whether the rest was already tried with nothing chosen in addition: it would fail again.
+        // Set once the rest was tried with nothing chosen in addition: it would fail again.
         let mut tried_unchanged = false;
         let mut absent = true;
         for value in self

@@ -49,7 +49,7 @@ pub const MAX_WILDCARD_BYTES: usize = 16_384;
 pub struct Pattern {
     /// The pattern as written.
     tree: TreeValue,
-    /// What each named field must be; alternatives share them.
+    /// Tests of the named fields; alternatives share them.
     leaves: Vec<FieldTest>,
     /// The alternatives that `$or` expands to; without `$or` there is one.
     rules: Vec<CompiledAlternative>,
@@ -103,22 +103,22 @@ impl Pattern {
         self.leaves.iter().map(of_field).max().unwrap_or(0)
     }
 
-    /// What EventBridge may object to, although the pattern is right.
+    /// Warnings: EventBridge may object to the pattern, although it is right.
     pub fn warnings(&self) -> &[PatternWarning] {
         &self.warnings
     }
 }
 
-/// Why a pattern is not valid.
+/// Reason why a pattern is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternError {
-    /// What AWS says of such a pattern, without its opening words.
+    /// AWS's description of such a pattern's fault, without its opening words.
     pub reason: String,
     /// The field at fault, such as `detail.state[0]`; empty for the pattern as a whole.
     pub path: String,
-    /// Where the fault stands.
+    /// Position of the fault.
     pub at: TextPosition,
-    /// What to do about it, where that can be told.
+    /// Advice on how to mend it, if there is any.
     pub help: Option<String>,
 }
 
@@ -149,7 +149,7 @@ pub struct PatternWarning {
     pub message: String,
     /// The field concerned; empty for the pattern as a whole.
     pub path: String,
-    /// Where it stands.
+    /// Position of the concern in the pattern.
     pub at: TextPosition,
 }
 

@@ -14,7 +14,7 @@ pub(super) fn comparable(text: &str) -> Option<f64> {
     (short_integer || Decimal::of(text) == Decimal::of(&format!("{value:e}"))).then_some(value)
 }
 
-/// How many significant digits a JSON number has.
+/// Number of significant digits of a JSON number.
 pub(super) fn significant_digits(text: &str) -> usize {
     Decimal::of(text).digits.len()
 }

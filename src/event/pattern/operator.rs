@@ -1,4 +1,4 @@
-//! What one field must be: the values and operators of a leaf, and what they accept.
+//! Tests of one field: the values and operators of a leaf, and what they accept.
 
 use super::address::{self, PatternBlock};
 use super::number;
@@ -34,11 +34,11 @@ pub(super) const RESERVED: [&str; 24] = [
     "ip-address-not-in-range",
 ];
 
-/// What a field must be: one of several things.
+/// Test of a field: its value must be one of several things.
 #[derive(Clone, Debug)]
 pub(super) struct FieldTest {
     pub(super) tests: Vec<ValueTest>,
-    /// Whether the field may be missing (`{"exists": false}`).
+    /// `true` if the field may be missing (`{"exists": false}`).
     pub(super) may_be_absent: bool,
     /// The leaf as written, for explanations.
     pub(super) written: Box<str>,
@@ -88,7 +88,7 @@ impl NumberRange {
 }
 
 impl FieldTest {
-    /// Whether a value, which is a leaf of the event, is one of the things asked for.
+    /// Returns `true` if a value, which is a leaf of the event, is one of the things asked for.
     pub(super) fn accepts(&self, value: &CapturedValue<'_>) -> bool {
         self.tests.iter().any(|test| test.accepts(value))
     }
@@ -102,7 +102,7 @@ impl FieldTest {
         self.tests.iter().map(size).sum()
     }
 
-    /// The strings of a leaf that asks for nothing but exact strings: what an index can look up.
+    /// The strings of a leaf that asks for nothing but exact strings, for look-up in an index.
     pub(super) fn exact_strings(&self) -> Option<impl Iterator<Item = &[u8]>> {
         let exact = |test: &ValueTest| matches!(test, ValueTest::Exact(_));
         (!self.may_be_absent && self.tests.iter().all(exact)).then(|| {

@@ -1,12 +1,14 @@
 //! Comparisons of text: wildcards and case.
 //!
-//! Text is bytes (WTF-8). Case is ignored character by character: a character of the pattern stands for its lower-case or
-//! its upper-case form, each in full mapping, so `ß` also stands for `SS`, but `ss` does not stand for `ß`.
+//! Text is bytes (WTF-8). Case is ignored character by character: a character of the pattern
+//! matches its lower-case or its upper-case form, each in full mapping, so `ß` also matches `SS`,
+//! but `ss` does not match `ß`.
 
-/// The complexity above which a wildcard's is not counted further: many times what EventBridge takes.
+/// The complexity above which a wildcard's is not counted further: many times the most that
+/// EventBridge takes.
 pub(super) const MAX_COMPLEXITY: usize = 64;
 
-/// A pattern with `*` for any run of characters; `\*` and `\\` stand for themselves.
+/// A pattern with `*` for any run of characters; `\*` and `\\` match `*` and `\`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WildcardPattern {
     /// The literal pieces between stars: one more than there are stars.
@@ -46,8 +48,8 @@ impl WildcardPattern {
         })
     }
 
-    /// Whether the pattern matches all of `text`. Each piece is taken where it first fits, so the work is bounded by the
-    /// length of the text times that of the longest piece.
+    /// Returns `true` if the pattern matches all of `text`. Each piece is taken where it first
+    /// fits, so the work is bounded by the length of the text times that of the longest piece.
     pub(super) fn matches(&self, text: &[u8]) -> bool {
         let [first, middle @ .., last] = self.pieces.as_slice() else {
             return self.pieces.first().is_some_and(|only| **only == *text);
@@ -64,7 +66,7 @@ impl WildcardPattern {
         rest.ends_with(last)
     }
 
-    /// How many stars it has.
+    /// Number of stars in the pattern.
     pub(super) fn stars(&self) -> usize {
         self.pieces.len() - 1
     }
@@ -150,8 +152,8 @@ impl FoldedText {
             .is_some()
     }
 
-    /// What follows this text. The two forms of a character never begin alike unless they are equal, so the first that fits
-    /// is the only one.
+    /// Returns the rest of a text that begins with this text. The two forms of a character never
+    /// begin alike unless they are equal, so the first that fits is the only one.
     fn strip_start<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
         self.forms.iter().try_fold(text, |rest, [lower, upper]| {
             rest.strip_prefix(&**lower)

@@ -1,7 +1,7 @@
 //! The tree of a pattern as written: repeated keys, the spelling of numbers and the place of every node are kept.
 //!
-//! A pattern comes as JSON text, or as a part of a YAML file whose reader builds the same tree with its own places. What the
-//! tree means is decided elsewhere.
+//! A pattern comes as JSON text, or as a part of a YAML file whose reader builds the same tree with
+//! its own places. Other modules decide on the tree's meaning.
 
 use super::super::lex::{JsonLexer, StringToken};
 use super::super::scan::ScanError;
@@ -16,12 +16,12 @@ pub struct TextPosition {
     pub column: usize,
 }
 
-/// One value and where it stands.
+/// One value and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeValue {
-    /// What it is.
+    /// The value itself.
     pub value: NodeValue,
-    /// Where it begins.
+    /// Position of its beginning.
     pub at: TextPosition,
 }
 
@@ -70,7 +70,7 @@ pub enum NodeValue {
 pub struct ObjectMember {
     /// Its name.
     pub key: Box<str>,
-    /// Where the name stands.
+    /// Position of the name.
     pub key_at: TextPosition,
     /// Its value.
     pub value: TreeValue,
@@ -80,9 +80,9 @@ pub struct ObjectMember {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct SyntaxError {
-    /// Where, for a person.
+    /// Position of the fault, for a person.
     pub at: TextPosition,
-    /// What is wrong, and at which byte.
+    /// The fault, with its byte offset.
     pub error: ScanError,
 }
 
@@ -164,7 +164,8 @@ fn position(text: &str, offset: usize) -> TextPosition {
 struct TreeReader<'t> {
     lexer: JsonLexer<'t>,
     text: &'t str,
-    /// How far `position` has come: places are asked for in order, so that each byte is counted once.
+    /// Offset that `position` belongs to: places are asked for in order, so that each byte is
+    /// counted once.
     offset: usize,
     position: TextPosition,
 }

@@ -1,4 +1,4 @@
-//! What is captured and what is refused, and serde_json's opinion of both.
+//! Captured and refused texts, and a comparison with serde_json.
 
 use proptest::prelude::*;
 
@@ -131,8 +131,8 @@ fn captured_depth_is_bounded_too() {
     assert_eq!(error.problem, JsonProblem::Depth);
 }
 
-/// What serde_json takes and refuses is the reference, less its own depth limit and its refusal of lone surrogates,
-/// which the generator does not make.
+/// Compares the scan with serde_json as the reference, less its own depth limit and its refusal of
+/// lone surrogates, which the generator does not make.
 #[track_caller]
 fn agrees_with_serde_json(text: &str) {
     let expected = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();

@@ -61,7 +61,7 @@ pub(super) struct Place {
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
     pub(super) session: Box<str>,
-    /// Where the client has one: after it, another task can go on.
+    /// The client's cursor, where it has one: after it, another task can go on.
     #[serde(default)]
     pub(super) cursor: Option<Box<str>>,
     #[serde(default)]
@@ -78,7 +78,7 @@ pub(super) struct Farewell {
 }
 
 impl Poll {
-    /// Time that to wait, clamped to what is allowed.
+    /// Time to wait, clamped to the allowed range.
     pub(super) fn wait(&self) -> Duration {
         let seconds = self.timeout_s.unwrap_or(USUAL_WAIT_SECONDS);
         Duration::from_secs(seconds.min(MAX_WAIT_SECONDS))
@@ -122,8 +122,8 @@ pub(super) async fn read<T: DeserializeOwned>(
     parse(&bytes.to_bytes())
 }
 
-/// Returns `true` where a body is one that an endpoint takes, by the endpoint's name in `docs/gateway.md`; for
-/// tests with hostile input.
+/// Returns `true` where a body is one that an endpoint takes, by the endpoint's name in
+/// `docs/gateway.md`; for tests with hostile input.
 ///
 /// # Errors
 /// The refusal that a client would be answered.

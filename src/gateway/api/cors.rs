@@ -34,7 +34,8 @@ pub enum Origins {
 }
 
 impl Origins {
-    /// Returns `true` where a page of the request's origin may read the answer; `Err` where it may not even ask.
+    /// Returns `true` where a page of the request's origin may read the answer; `Err` where it may
+    /// not even ask.
     fn allow(&self, headers: &HeaderMap) -> Result<bool, Fault> {
         let Some(origin) = headers.get(ORIGIN) else {
             return Ok(false);

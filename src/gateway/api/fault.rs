@@ -1,5 +1,4 @@
-//! What a request is answered when it cannot be done: a status, a word, a sentence that says what
-//! to do.
+//! The answer to a request that cannot be done: a status, a word, a sentence that says what to do.
 
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -142,7 +141,7 @@ impl IntoResponse for Fault {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            // RFC 6750, section 3: a request without a token is told the scheme alone.
+            // RFC 6750, section 3: a request without a token gets the scheme alone.
             let challenge = if self.message.starts_with("no token") {
                 "Bearer realm=\"eventcast\""
             } else {

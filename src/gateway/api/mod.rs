@@ -55,8 +55,8 @@ pub struct Options {
     pub limits: Limits,
     /// Origins whose pages are served.
     pub origins: Origins,
-    /// `true` where the last address in `X-Forwarded-For` is the client's: a load balancer before the
-    /// gateway has added it.
+    /// `true` where the last address in `X-Forwarded-For` is the client's: a load balancer before
+    /// the gateway has added it.
     pub is_forwarded: bool,
 }
 
@@ -144,7 +144,7 @@ impl Gateway {
             .map_err(|error| unopened("session", error))
     }
 
-    /// Opens what a request shows, for the bearer whose it is.
+    /// Opens the session and the cursor of a request, for the bearer that owns them.
     fn shown(&self, headers: &HeaderMap, session: &str, cursor: &str) -> Result<Shown, Fault> {
         let bearer = self.bearer(headers)?;
         let session = self.session(session)?;
@@ -160,8 +160,8 @@ impl Gateway {
         })
     }
 
-    /// A session is served to its principal alone. Whose a token is, its own words say; the broker
-    /// proves it before it serves a session that another token began.
+    /// A session is served to its principal alone. A token's own claims name its owner; the broker
+    /// proves them before it serves a session that another token began.
     fn check_owner(&self, session: &Session, bearer: Option<&Bearer>) -> Result<(), Fault> {
         let claims = bearer.and_then(Bearer::claims);
         let name = self.sessions.directory().name(claims);
@@ -174,7 +174,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// One of the requests that a principal has: a session proves whose it is.
+    /// Counts a request for the session's principal: a session proves its owner.
     fn check_rate(&self, session: &Session) -> Result<(), Fault> {
         let principal = session.principal.clone();
         let taken = self.rates.principals.take(principal, Instant::now());
@@ -191,8 +191,8 @@ impl Gateway {
         taken.map_err(|wait| self.limited(LimitName::SessionsPerSecond, wait))
     }
 
-    /// Where a client is. Of `X-Forwarded-For` the last address counts, which the load balancer has
-    /// seen itself: what is before it the client may have made up.
+    /// Address of a client. Of `X-Forwarded-For` the last entry counts, which the load balancer has
+    /// seen itself: the client may have made up the entries before it.
     fn address(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let peer = extensions.get::<PeerAddress>().map(|peer| peer.0.ip());
         if !self.options.is_forwarded {
@@ -274,8 +274,8 @@ fn endpoint(method: &Method, path: &str) -> &'static str {
     }
 }
 
-/// Marks every answer for what may stand between here and the client (`docs/gateway.md`,
-/// "Proxies"), and counts it.
+/// Marks every answer for proxies between here and the client (`docs/gateway.md`, "Proxies"), and
+/// counts it.
 async fn marked(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
     let endpoint = endpoint(request.method(), request.uri().path());
     let mut response = next.run(request).await;

@@ -112,7 +112,7 @@ impl Gateway {
                 Ok(Some(batch)) => return Ok(self.batch(&shown.session, &link, batch)),
                 Ok(None) => return self.nothing(&shown.session, &link, reader),
                 Err(NotReadable::Superseded) => return Err(self.superseded()),
-                // The next link knows from the cursor what the client has.
+                // The next link reads from the cursor which messages the client has.
                 Err(NotReadable::Over(LinkEnd::Lost(_) | LinkEnd::Closed))
                     if is_first || Instant::now() < deadline => {}
                 Err(NotReadable::Over(end)) => return Err(Fault::of_end(end)),

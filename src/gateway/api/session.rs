@@ -189,7 +189,7 @@ pub(super) async fn end(
     let session = gateway.session(&asked.session)?;
     gateway.check_owner(&session, bearer.as_ref())?;
     gateway.check_rate(&session)?;
-    // Where another task has it, the broker lets it expire.
+    // A session at another task expires at the broker.
     if let Some(link) = gateway.sessions.find(&session) {
         gateway.check_token(&link, bearer.as_ref())?;
         link.close(true);
@@ -310,13 +310,13 @@ impl Gateway {
             self.check_token(&link, bearer)?;
             return Ok(link);
         }
-        // Without a cursor it is not known what the client has: the broker sends it again.
+        // Without a cursor the messages that the client has are not known: the broker sends them
+        // again.
         let cursor = cursor.unwrap_or_default();
         Ok(self.sessions.attach(session, &cursor, bearer).await?)
     }
 
-    /// A link serves the token that the broker believed. Another one is shown to the broker by a
-    /// poll.
+    /// A link serves the token that the broker accepted. A poll shows another token to the broker.
     fn check_token(&self, link: &Link, bearer: Option<&Bearer>) -> Result<(), Fault> {
         let hash = bearer.map(Bearer::hash);
         if hash.is_none_or(|hash| hash == link.token) {

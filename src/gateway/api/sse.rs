@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// What an EventSource makes of a stream: names, ids and data of its events.
+    /// The events that an EventSource reads from a stream: names, ids and data.
     fn read(stream: &[u8]) -> Vec<(String, String, String)> {
         let text = String::from_utf8_lossy(stream)
             .replace("\r\n", "\n")

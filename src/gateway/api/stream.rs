@@ -1,6 +1,6 @@
 //! `/rt/v1/stream`: messages as they come, until the stream ends by itself.
 //!
-//! A stream reads a session as a poll does. What it wrote counts for nothing: messages stay
+//! A stream reads a session as a poll does. Written bytes count for nothing: messages stay
 //! unacknowledged until the client shows their cursor, by an acknowledgement, its next stream or a
 //! poll. So a stream whose connection to the broker is lost ends, and the next one begins where the
 //! client is.

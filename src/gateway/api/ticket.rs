@@ -6,9 +6,9 @@
 //! opened so brings the leave for the next one, since an `EventSource` comes back by itself to the
 //! same address: it says by `Last-Event-ID` how far it is.
 //!
-//! That a leave was used is known to the task where it was. At another task it could be shown once
-//! more within its time, by whoever has the cookies: that stream supersedes the first one, as any
-//! second reader of a session does.
+//! The task where a leave was used knows that. Another task would accept it once more within its
+//! time, from any client that has the cookies: that stream supersedes the first one, as any second
+//! reader of a session does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! The inbox against a broker that sends again what is not acknowledged, and a client whose
+//! The inbox against a broker that sends unacknowledged messages again, and a client whose
 //! responses are lost.
 
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ struct BrokerSession {
 }
 
 impl BrokerSession {
-    /// Sends what it has not sent on this connection.
+    /// Sends the messages that it has not sent on this connection.
     fn send(&mut self, inbox: &mut Inbox, acknowledged: &mut Vec<PacketId>) {
         for (key, packet) in &mut self.kept {
             if packet.is_none() {
@@ -58,7 +58,7 @@ enum Step {
     Poll { most: usize, arrives: bool },
     /// A stream writes so many messages, of which so many arrive.
     Stream { count: usize, arrive: usize },
-    /// Another connection takes over; what was acknowledged last reached the broker, or did not.
+    /// Another connection takes over; the last acknowledgements reached the broker, or did not.
     TakeOver { acknowledged: bool },
 }
 

@@ -19,7 +19,8 @@ use crate::wire::{ReasonCode, frame};
 /// The largest packet that is read: IoT Core's, and some for brokers without limits.
 pub(super) const LARGEST_PACKET: usize = PACKET_BYTES as usize + 16 * 1_024;
 
-/// The user property by which brokers and logs tell these connections from others, and its value.
+/// The user property by which brokers and logs distinguish these connections from others, and its
+/// value.
 pub const LABEL: (&str, &str) = ("eventcast", "gateway");
 
 /// Settings of the broker for clients.

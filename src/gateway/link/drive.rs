@@ -43,8 +43,8 @@ pub(in crate::gateway) struct Beginning {
     pub(in crate::gateway) not_before: Instant,
     /// The filters of a session that goes on; `None` for a new one.
     pub(in crate::gateway) resumed: Option<Vec<Box<str>>>,
-    /// `true` where a new session takes on what the broker keeps for the client id, if it keeps
-    /// something.
+    /// `true` where a new session takes on the messages that the broker keeps for the client id, if
+    /// there are any.
     pub(in crate::gateway) adopts: bool,
 }
 
@@ -86,7 +86,7 @@ impl Link {
         directory: Arc<Directory>,
         beginning: Beginning,
     ) {
-        // What only opening needs is gone afterwards.
+        // State that only opening needs is dropped afterwards.
         let opened = Box::pin(self.open(&settings, &directory, beginning)).await;
         let end = match opened {
             Ok(mut driver) => {
@@ -176,7 +176,8 @@ impl Driver<'_> {
         }
     }
 
-    /// Reads what has come, writes what is to be sent, and waits for more of either.
+    /// Reads the bytes that have come, writes those that are to be sent, and waits for more of
+    /// either.
     async fn turn(&mut self) -> Result<(), LinkEnd> {
         self.take_in()?;
         self.put_out()?;
@@ -188,7 +189,7 @@ impl Driver<'_> {
             let is_full = state.inbox.pending_bytes() > PENDING_BYTES;
             // A broker that is not read cannot be heard either.
             let pong_by = self.pong_by.filter(|_| !is_full);
-            // Only a client that waits is to hear of it.
+            // The broker is asked again only for a client that waits.
             let ask_again_at = self.asks_again().then_some(self.ask_again_at);
             let ask_again_at = ask_again_at.filter(|_| state.requests > 0);
             let dates = [Some(self.ping_at), pong_by, idle_by, ask_again_at];
@@ -202,7 +203,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Returns `true` where the broker may be asked for what it has granted.
+    /// Returns `true` where the broker may be asked again for the filters that it has granted.
     fn asks_again(&self) -> bool {
         self.questions.is_empty() && !self.granted.is_empty()
     }
@@ -219,7 +220,7 @@ impl Driver<'_> {
         }
         let mut state = self.link.lock();
         if state.requests == 0 && state.idle_since + self.linger <= now {
-            // Whoever comes from now on opens another.
+            // Requests from now on open another link.
             state.closing = Closing::KeepSession;
             return Err(LinkEnd::Closed);
         }
@@ -247,7 +248,7 @@ impl Driver<'_> {
             self.take(packet)?;
             input.advance(found.end);
         }
-        // What is idle holds no buffer.
+        // An idle connection holds no buffer.
         if !input.is_empty() {
             self.input = input;
         }
@@ -284,7 +285,7 @@ impl Driver<'_> {
     /// with a SUBACK (life-cycle events, `AUTH_ERROR`).
     ///
     /// # Errors
-    /// [`LinkEnd::Forbidden`] where the session had what it asked for.
+    /// [`LinkEnd::Forbidden`] where the session had the filters that it asked for.
     fn refused_by_closing(&mut self, why: &str) -> Result<(), LinkEnd> {
         let Some((_, filters)) = self.asked.take() else {
             return Ok(());
@@ -302,7 +303,7 @@ impl Driver<'_> {
         let refused = filters.iter().chain(&question.filters);
         let refused = refused.map(|_| Err((code, Box::from(why))));
         question.answers.extend(refused);
-        // Who asked may have gone.
+        // The asker may have gone.
         let _ = reply.send(question.answers);
         Ok(())
     }
@@ -359,7 +360,7 @@ impl Driver<'_> {
             && let Some(done) = self.questions.pop_front()
             && let Some(reply) = done.reply
         {
-            // Who asked may have gone.
+            // The asker may have gone.
             let _ = reply.send(done.answers);
         }
         Ok(())
@@ -385,7 +386,7 @@ impl Driver<'_> {
         self.ask_next()?;
         match closing {
             Closing::No => Ok(()),
-            // What was acknowledged is sent with the farewell.
+            // Acknowledgements are sent with the farewell.
             Closing::KeepSession | Closing::EndSession => Err(LinkEnd::Closed),
         }
     }
@@ -437,7 +438,7 @@ impl Driver<'_> {
         let ends_session = match end {
             LinkEnd::Closed => self.link.lock().closing == Closing::EndSession && !self.link.adopts,
             LinkEnd::Gone => true,
-            // Who does not wait is to be answered 403 as well, by the next connection.
+            // A client that does not wait is to be answered 403 as well, by the next connection.
             LinkEnd::Forbidden(_) => !self.link.adopts && self.link.lock().requests > 0,
             _ => return,
         };

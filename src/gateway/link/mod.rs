@@ -1,7 +1,7 @@
 //! One connection to the broker, for one session.
 //!
-//! A link lives as long as its connection: what follows a lost connection is another link, which
-//! the client's cursor brings up to date. Requests meet it in its shared state; its task (`drive`)
+//! A link lives as long as its connection: a lost connection is followed by another link, which the
+//! client's cursor brings up to date. Requests meet it in its shared state; its task (`drive`)
 //! alone reads and writes the socket. A link that another connection has taken over never connects
 //! again.
 
@@ -203,8 +203,8 @@ impl Link {
         }
     }
 
-    /// Makes a request the reader of the session: readers before it are superseded, and what its
-    /// cursor confirms is acknowledged.
+    /// Makes a request the reader of the session: readers before it are superseded, and messages
+    /// that its cursor confirms are acknowledged.
     pub(super) fn begin(&self, cursor: &Cursor) -> Result<u64, StaleCursor> {
         let mut state = self.lock();
         let confirmed = state.inbox.confirm(cursor)?;
@@ -218,7 +218,7 @@ impl Link {
         Ok(reader)
     }
 
-    /// Acknowledges what a cursor confirms, and leaves the reader as it is.
+    /// Acknowledges the messages that a cursor confirms, and leaves the reader as it is.
     pub(super) fn confirm(&self, cursor: &Cursor) -> Result<(), StaleCursor> {
         let mut state = self.lock();
         let confirmed = state.inbox.confirm(cursor)?;
@@ -320,7 +320,7 @@ impl Link {
         self.metrics.ended(&end);
         let mut state = self.lock();
         state.phase = LinkPhase::Over(end);
-        // Whoever waits for an answer sees that there is none.
+        // A request that waits for an answer sees that there is none.
         state.filters.clear();
         drop(state);
         self.news.notify_waiters();

@@ -1,7 +1,7 @@
 //! The bytes of a connection to the broker: TCP, or TLS over TCP.
 //!
-//! What is idle holds no buffer of ours: bytes are read into the stack and kept only where a packet
-//! is not complete. This, and TLS without the client library's event loop, is most of what a
+//! An idle connection holds no buffer of ours: bytes are read into the stack and kept only where a
+//! packet is not complete. This, and TLS without the client library's event loop, is most of what a
 //! waiting client costs (`docs/gateway.md`, "Memory").
 
 use std::future::poll_fn;
@@ -65,7 +65,8 @@ impl ByteStream {
         })
     }
 
-    /// Reads what has come, at least a byte. The end of the stream is an error. Cancel safe.
+    /// Reads the bytes that have come, at least one. The end of the stream is an error. Cancel
+    /// safe.
     pub(super) async fn fill(&mut self, input: &mut BytesMut) -> io::Result<()> {
         poll_fn(|context| self.poll_fill(input, context)).await
     }
@@ -90,7 +91,7 @@ impl ByteStream {
         .await
     }
 
-    /// Ends it in order: what was sent arrives.
+    /// Ends it in order: sent bytes arrive.
     pub(super) async fn close(mut self) -> io::Result<()> {
         poll_fn(|context| match &mut self {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),

@@ -16,7 +16,7 @@ const MAX_STEPS: usize = 12;
 enum Bound<'t> {
     /// An import.
     Import(Origin),
-    /// A value, and the members of it that the name stands for.
+    /// A value, and the members of it that the name refers to.
     Value(Node<'t>, Vec<String>),
     /// A function.
     Function(Node<'t>),

@@ -34,7 +34,7 @@ pub struct CodeScan {
     pub(crate) findings: Vec<GuardFinding>,
     pub(crate) skipped: Vec<SkippedFile>,
     exports: Vec<(String, Origin)>,
-    /// Whether the file was parsed.
+    /// `true` where the file was parsed.
     pub(crate) is_parsed: bool,
 }
 
@@ -97,8 +97,8 @@ pub(crate) fn scan(
 }
 
 impl CodeScan {
-    /// Adds what the file exports to the links of the repository; returns `true` where that is
-    /// something a rule asks for.
+    /// Adds the file's exports to the links of the repository. Returns `true` where a rule asks for
+    /// one of them.
     pub(crate) fn link(&mut self, path: &str, links: &mut RepositoryLinks) -> bool {
         let exports = std::mem::take(&mut self.exports);
         let wanted: Vec<(String, Origin)> = exports

@@ -68,7 +68,7 @@ const REQUEST_PACKAGES: [&str; 16] = [
     "unfetch",
 ];
 
-/// How far functions of the file are followed.
+/// Longest chain of calls in a file that is followed.
 const MAX_CALLS: usize = 4;
 
 /// `refetchInterval: 5000` within the arguments of a call.
@@ -114,7 +114,7 @@ fn is_query_call(reader: &ScriptReader<'_>, node: Node<'_>) -> bool {
     })
 }
 
-/// Values that switch polling off, or pass on what a caller says.
+/// Values that switch polling off, or pass on a caller's value.
 fn is_off(reader: &ScriptReader<'_>, value: Node<'_>, key: &str) -> bool {
     match value.kind() {
         "false" | "null" | "undefined" => true,

@@ -136,7 +136,8 @@ impl<'t> ScriptReader<'t> {
         self.member(node, &origin);
     }
 
-    /// A constructor that is given to somebody who calls it: `{ WebSocketPolyfill: WebSocket }`.
+    /// A constructor that is given to other code, which calls it: `{ WebSocketPolyfill: WebSocket
+    /// }`.
     fn hands_on(&mut self, node: Node<'t>, value: Option<Node<'t>>) {
         let is_export = above(node).nth(1).is_some_and(|one| {
             let left = field(one, "left").map(|left| self.source.text(left));

@@ -104,7 +104,7 @@ impl ServiceReader<'_> {
         true
     }
 
-    /// A file that reads shadows of things and publishes nothing does what devices need.
+    /// A file that reads shadows of things and publishes nothing serves devices.
     fn publishes(&self) -> bool {
         let text = self.source.text;
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));

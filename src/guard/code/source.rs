@@ -95,7 +95,7 @@ impl<'t> SourceTree<'t> {
         }
     }
 
-    /// The first line of a node's region: what a person has to look at.
+    /// The first line of a node's region: the part that a person has to look at.
     pub(crate) fn head(&self, node: Node<'_>) -> SourceRegion {
         let mut region = self.region(node);
         if region.end.line > region.start.line {

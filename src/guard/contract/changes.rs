@@ -1,7 +1,7 @@
 //! Changes of a contract that harm its subscribers.
 //!
-//! A subscriber is harmed by what it does not get any more: a channel, the right to hear it, an
-//! event, a field, a delivery. What is added harms nobody, and neither does a new version number or
+//! A subscriber is harmed by the loss of a channel, of the right to receive from it, of an event, a
+//! field or a delivery. Additions harm nobody, and neither does a new version number or
 //! description.
 
 use std::collections::BTreeSet;
@@ -16,9 +16,9 @@ use crate::event::pattern::tree::TextPosition;
 pub struct SubscriberHarm {
     /// The kind of harm.
     pub kind: HarmKind,
-    /// One line: what was, and what is.
+    /// One line: the state before, and the state now.
     pub message: String,
-    /// The place of what changed, in the file as it is now; `None` for what is gone.
+    /// The place of the changed part, in the file as it is now; `None` for a part that is gone.
     pub at: Option<TextPosition>,
 }
 
@@ -27,7 +27,7 @@ pub struct SubscriberHarm {
 pub enum HarmKind {
     /// Nothing is published there any more.
     ChannelRemoved,
-    /// Some clients may not hear it any more.
+    /// Some clients may not receive from it any more.
     AudienceNarrowed,
     /// An event does not come any more.
     EventRemoved,

@@ -1,4 +1,5 @@
-//! The channels of an address that a role lets a client hear, proved by the policy evaluator.
+//! The channels of an address that a role lets a client receive from, proved by the policy
+//! evaluator.
 //!
 //! The documents that the platform would hand out for example claims are asked, as IoT Core asks
 //! them: about a channel that the claims name, and about channels that differ from it in one
@@ -17,16 +18,16 @@ use crate::policy::role::Role;
 use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
 
-/// The channels of one address that a role hears.
+/// The channels of one address that a role may receive from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleReach {
     /// None.
     Nothing,
-    /// Some, by what its documents compare.
+    /// Some, by the comparisons in its documents.
     Heard {
         /// For each parameter, whether the token names its value; otherwise any value is heard.
         fixed: Vec<bool>,
-        /// A topic that it hears.
+        /// A topic that it may receive from.
         topic: String,
     },
 }
@@ -46,7 +47,8 @@ pub struct HearingContext<'c> {
 const MADE_UP: &str = "any";
 
 impl HearingContext<'_> {
-    /// Finds out which channels of an address a role hears, with claims as given or made up.
+    /// Finds out which channels of an address a role may receive from, with claims as given or made
+    /// up.
     ///
     /// # Errors
     /// A line that says why it cannot be found out: the claims do not fit the role, or no document has room.

@@ -21,8 +21,8 @@ pub fn routes_of(
     routes.filter(move |route| event_keys(route).iter().any(is_meant))
 }
 
-/// Makes up an event of a kind: the fields that all its routes name. `None` where the platform would
-/// not publish it, so that nothing is shown as an example that is none.
+/// Makes up an event of a kind: the fields that all its routes name. `None` where the platform
+/// would not publish it, so that nothing is shown as an example that is none.
 pub fn made_event(
     config: &Config,
     source: &str,

@@ -3,7 +3,7 @@
 //!
 //! Nothing is compared as text. Example events run through the routes that the daemon would have,
 //! and audiences are asked of the documents that clients would get. `src/cli/guard/` reads the
-//! files, and what they were at the base revision.
+//! files, and their versions at the base revision.
 
 pub mod changes;
 pub mod hearing;
@@ -59,7 +59,7 @@ pub struct UnprovedPart {
     pub rule: String,
     /// The manifest.
     pub path: String,
-    /// Where the part is declared.
+    /// Declaration of the part.
     pub region: SourceRegion,
     /// One line: why.
     pub detail: String,
@@ -73,8 +73,8 @@ struct ContractRun<'i> {
 }
 
 impl ContractRun<'_> {
-    /// Adds a finding of a place in the manifest. `part` names what it is about, and stays when
-    /// lines move.
+    /// Adds a finding of a place in the manifest. `part` names its subject, and stays when lines
+    /// move.
     fn find(
         &mut self,
         rule: &GuardRule,

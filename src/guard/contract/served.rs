@@ -31,13 +31,13 @@ pub struct ServedChannel {
     pub address: ChannelAddress,
     /// Its topics with `{}` for each parameter, the environment included.
     pub shape: String,
-    /// The roles that hear it: for each parameter, whether the token names its value.
+    /// The roles that may receive from it: for each parameter, whether the token names its value.
     pub audience: BTreeMap<String, Vec<bool>>,
     /// The delivery that the manifest declares.
     pub declared: DeclaredDelivery,
     /// The messages by event: source and detail type.
     pub messages: BTreeMap<EventKey, ServedMessage>,
-    /// Where it is declared.
+    /// Position of its declaration.
     pub at: TextPosition,
 }
 
@@ -59,7 +59,7 @@ pub struct ServedMessage {
     pub schema: Option<PayloadSchema>,
     /// The route or event that declares them.
     pub name: String,
-    /// Where it is declared.
+    /// Position of their declaration.
     pub at: TextPosition,
 }
 
@@ -168,7 +168,7 @@ impl ServedContract {
     }
 }
 
-/// Adds a message, or what it says to the one that another declaration of its event made.
+/// Adds a message, or merges it into the one that another declaration of its event made.
 fn add(messages: &mut BTreeMap<EventKey, ServedMessage>, key: EventKey, message: ServedMessage) {
     match messages.get_mut(&key) {
         None => {

@@ -1,4 +1,4 @@
-//! Cargo: `Cargo.toml`. Its lock file does not tell dependencies of tests from others.
+//! Cargo: `Cargo.toml`. Its lock file does not separate dependencies of tests from others.
 
 use toml::de::{DeTable, DeValue};
 

@@ -1,4 +1,4 @@
-//! Go: `go.mod`, without what it marks as indirect.
+//! Go: `go.mod`, without modules that it marks as indirect.
 
 use super::declared;
 use crate::guard::finding::GuardFinding;

@@ -1,7 +1,7 @@
 //! Dependencies that a repository declares: manifests and lock files of package managers.
 //!
-//! A lock file is asked for what the repository itself depends on, and not for what its
-//! dependencies do: those are not the feature's choice.
+//! From a lock file the direct dependencies of the repository are read, and not those of its
+//! dependencies: those are not the feature's choice.
 
 mod cargo;
 mod go;

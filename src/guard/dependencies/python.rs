@@ -74,7 +74,7 @@ pub(super) fn pipfile(path: &str, text: &str) -> ManifestOutcome {
     Ok(found)
 }
 
-/// Reads a `uv.lock`: what the packages of the workspace depend on.
+/// Reads a `uv.lock`: the dependencies of the workspace's packages.
 pub(super) fn uv_lock(path: &str, text: &str) -> ManifestOutcome {
     let root = DeTable::parse(text).map_err(|error| error.message().to_owned())?;
     let mut found = Vec::new();

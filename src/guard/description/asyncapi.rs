@@ -1,4 +1,5 @@
-//! AsyncAPI 3.0.0 of a platform: what it sends to clients, and what clients may send.
+//! AsyncAPI 3.0.0 of a platform: messages that it sends to clients, and those that clients may
+//! send.
 //!
 //! AsyncAPI Specification 3.0.0 (<https://www.asyncapi.com/docs/reference/specification/v3.0.0>)
 //! and its MQTT bindings 0.2.0 (<https://github.com/asyncapi/bindings/tree/master/mqtt>). Every

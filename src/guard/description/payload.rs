@@ -1,4 +1,4 @@
-//! JSON Schemas of what clients receive: the event, its detail, or a CloudEvent.
+//! JSON Schemas of messages that clients receive: the event, its detail, or a CloudEvent.
 //!
 //! Amazon EventBridge user guide, "Events in EventBridge: event structure reference"; CloudEvents
 //! 1.0.2, section 3.1.

@@ -216,7 +216,7 @@ fn type_of(part: &SchemaPart, depth: usize) -> String {
     names.into_iter().collect::<Vec<_>>().join(" | ")
 }
 
-/// An alternative with what holds beside it.
+/// An alternative with the keywords beside it.
 fn with_context(part: &SchemaPart, choice: &SchemaPart) -> SchemaPart {
     let mut whole = choice.clone();
     if whole.types.is_empty() {
@@ -271,7 +271,7 @@ fn member_name(name: &str) -> String {
     }
 }
 
-/// A value as a type; what has no literal type is its general one.
+/// A value as a type; a value without a literal type has its general one.
 fn literal(value: &Value) -> String {
     match value {
         Value::Array(_) => "Array<unknown>".into(),

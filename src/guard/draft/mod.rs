@@ -1,4 +1,4 @@
-//! A first manifest from what a repository says: events that it puts on a bus, topics that clients
+//! A first manifest from a repository's sources: events that it puts on a bus, topics that clients
 //! subscribe to.
 //!
 //! Channels, audiences and examples come from the platform's configuration, where it knows the
@@ -25,7 +25,7 @@ struct DraftChannel {
     note: Option<String>,
 }
 
-/// Writes a manifest of what was found; `platform` is the configuration under the path that the
+/// Writes a manifest of the findings; `platform` is the configuration under the path that the
 /// manifest names.
 pub fn draft(
     feature: &str,

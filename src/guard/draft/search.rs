@@ -21,7 +21,7 @@ pub struct SourceFindings {
     pub unknown: Vec<FoundPlace>,
 }
 
-/// A line of a file, and what is there.
+/// A line of a file, and the thing found there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FoundPlace {
     /// Path from the root of the repository.

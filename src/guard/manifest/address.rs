@@ -98,8 +98,8 @@ impl ChannelAddress {
         Ok(address)
     }
 
-    /// The address of what a route sends to. Parameters of channels are named after their kind,
-    /// those of topics after the fields.
+    /// The address that a route sends to. Parameters of channels are named after their kind, those
+    /// of topics after the fields.
     pub fn of_target(target: &TopicTarget, route: &str) -> Option<Self> {
         let mut pieces: Vec<AddressPiece> = Vec::new();
         let has_gap = target.pieces(route).any(|piece| piece == TargetPart::Gap);
@@ -245,8 +245,8 @@ fn written(pieces: &[AddressPiece]) -> String {
     pieces.iter().map(piece).collect()
 }
 
-/// The last name of a field's path, made of what AsyncAPI takes in names, with a number where it is
-/// taken.
+/// The last name of a field's path, made of the characters that AsyncAPI takes in names, with a
+/// number where it is taken.
 fn parameter_name(field: &str, pieces: &[AddressPiece]) -> Box<str> {
     let last = field.rsplit('.').next().unwrap_or_default();
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');

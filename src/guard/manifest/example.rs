@@ -18,7 +18,7 @@ pub struct ExampleBody {
     pub detail: Option<String>,
     /// The channels that it must go to exactly, such as `order:1`.
     pub expect: Vec<ExpectedChannel>,
-    /// Where it is written.
+    /// Position in the text.
     pub at: TextPosition,
 }
 
@@ -29,12 +29,12 @@ pub struct ExpectedChannel {
     pub written: String,
     /// The topic without the environment.
     pub topic: String,
-    /// Where it is written.
+    /// Position in the text.
     pub at: TextPosition,
 }
 
-/// The members of an event that an example may set, and what they are otherwise. `source` and
-/// `detail-type` are the declared event's.
+/// The members of an event that an example may set, and their defaults. `source` and `detail-type`
+/// are the declared event's.
 const ENVELOPE: [(&str, Option<&str>); 10] = [
     ("version", Some(r#""0""#)),
     ("id", Some(r#""5f2d7f44-94e5-4b0c-9d6a-3c1f8e0a7b21""#)),

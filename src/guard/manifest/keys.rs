@@ -285,7 +285,7 @@ const DETAIL_TYPE_KEY: Key = required(
     "The event's detail type, as PutEvents has it.",
 );
 
-// What is accepted, in words.
+// The accepted forms, in words.
 pub(super) const AUDIENCE: &str = "a list of roles, such as [customer], or a mapping of roles to own, all, or a list of \
      parameters, such as { customer: own, support: all }";
 pub(super) const CLAIMS: &str = "a mapping of claims, such as { sub: u-1, orders: [o-1] }";

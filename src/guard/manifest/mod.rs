@@ -1,5 +1,5 @@
 //! The manifest of a feature: the channels that its clients listen to, the events behind them, and
-//! what it needs of the platform.
+//! its needs of the platform.
 //!
 //! ```yaml
 //! feature: order-tracking
@@ -95,7 +95,7 @@ pub struct DeclaredChannel {
     pub address: ChannelAddress,
     /// Its purpose, in the team's words.
     pub about: Option<String>,
-    /// The roles that may hear it, and no others.
+    /// The roles that may receive from it, and no others.
     pub audience: Vec<AudienceMember>,
     /// The delivery that its clients rely on.
     pub delivery: DeclaredDelivery,
@@ -105,22 +105,22 @@ pub struct DeclaredChannel {
     pub snapshot: Option<String>,
     /// The way of clients without WebSockets.
     pub fallback: ChannelFallback,
-    /// Where it is declared.
+    /// Position of its declaration.
     pub at: TextPosition,
 }
 
-/// A role of the platform that may hear a channel.
+/// A role of the platform that may receive from a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudienceMember {
     /// The role's name.
     pub role: String,
-    /// The channels of the address that it hears.
+    /// The channels of the address that it may receive from.
     pub extent: AudienceExtent,
-    /// Where it is named.
+    /// Position of its name.
     pub at: TextPosition,
 }
 
-/// The channels of one address that a client hears.
+/// The channels of one address that a client may receive from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AudienceExtent {
     /// Those that the client's token names.
@@ -187,7 +187,7 @@ pub struct DeclaredEvent {
     pub examples: Vec<ExampleBody>,
     /// Events that must not.
     pub counter_examples: Vec<ExampleBody>,
-    /// Where it is declared.
+    /// Position of its declaration.
     pub at: TextPosition,
 }
 

@@ -1,5 +1,5 @@
-//! From the tree of a `realtime.yaml` to a manifest. Everything that is wrong is reported; what was
-//! refused is passed over.
+//! From the tree of a `realtime.yaml` to a manifest. Every fault is reported; a refused part is
+//! passed over.
 
 use std::collections::BTreeMap;
 

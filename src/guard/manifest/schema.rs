@@ -1,9 +1,9 @@
-//! Schemas of payloads: the part of JSON Schema that says what a subscriber may rely on.
+//! Schemas of payloads: the part of JSON Schema that a subscriber may rely on.
 //!
 //! Types, required members, properties, items, enumerations and alternatives count; `$ref` is
-//! followed within the document. What else a schema says (formats, lengths, descriptions) is kept
-//! for the documents made of it, and never judged: no subscriber reads a field because of its
-//! description.
+//! followed within the document. The other keywords of a schema (formats, lengths, descriptions)
+//! are kept for the documents made of it, and never judged: no subscriber reads a field because of
+//! its description.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,14 +21,14 @@ const MAX_DEPTH: usize = 24;
 /// The most parts of one schema, references followed.
 const MAX_PARTS: usize = 5_000;
 
-/// A schema as written, and what it comes to.
+/// A schema as written, and its meaning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PayloadSchema {
     /// Its meaning.
     pub part: SchemaPart,
-    /// The schema with its references replaced by what they name.
+    /// The schema with its references replaced by their targets.
     pub written: Value,
-    /// Where it is written.
+    /// Position in the text.
     pub at: TextPosition,
 }
 
@@ -316,7 +316,7 @@ impl SchemaReader<'_, '_> {
 }
 
 impl SchemaPart {
-    /// Takes over what another schema of the same value says too.
+    /// Takes over the keywords of another schema of the same value.
     fn merge(&mut self, other: Self) {
         if self.types.is_empty() {
             self.types = other.types;

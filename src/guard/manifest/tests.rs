@@ -186,7 +186,7 @@ fn work_is_bounded() {
         "$defs: { money: { type: integer } }",
         &format!("$defs: {{ money: {{ type: integer }}, a: {{ properties: {wide} }} }}\n      not: {{ $ref: \"#/$defs/a\" }}"),
     );
-    // What is only kept, and never judged, has no end either.
+    // A schema that is only kept, and never judged, has no end either.
     assert!(
         read("r.yaml", &own).is_err() || read("r.yaml", &own).unwrap().events[0].schema.is_none()
     );

@@ -1,4 +1,4 @@
-//! RT011: a timer or a loop asks again and again for what an event could say.
+//! RT011: a timer or a loop asks again and again for news that an event could bring.
 
 use crate::guard::rule::{GuardRule, GuardSeverity, RuleSample};
 

@@ -64,7 +64,7 @@ fn tree(content: &str) -> Result<Option<TreeValue>, String> {
     yaml::parse_template(content).map_err(|error| error.message)
 }
 
-/// Macros write any resource: nothing can be told of what they make.
+/// Macros write any resource: nothing is known of the resources that they make.
 fn transforms(root: &TreeValue, out: &mut InfraFile) {
     let Some(transform) = member(root, "Transform") else {
         return;

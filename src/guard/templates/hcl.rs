@@ -197,7 +197,7 @@ impl HclReader<'_> {
                     _ => unknown(at),
                 }
             }
-            // The arguments are of use to those who look for a text anywhere in a value.
+            // The arguments are of use to a search for a text anywhere in a value.
             Expression::FuncCall(call) => {
                 let arguments = call.args.iter().map(|one| self.expression(one, depth + 1));
                 let arguments = TreeValue {
@@ -223,7 +223,7 @@ impl HclReader<'_> {
         self.elements(template.iter(), depth)
     }
 
-    /// Text of a template; what is not known stays as `${...}`.
+    /// Text of a template; an unknown part stays as `${...}`.
     fn elements<'e>(&self, elements: impl Iterator<Item = &'e Element>, depth: usize) -> String {
         let mut out = String::new();
         for element in elements {

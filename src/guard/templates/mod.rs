@@ -27,7 +27,7 @@ pub(super) struct InfraResource {
     properties: TreeValue,
 }
 
-/// Findings of a file, and what has no verdict.
+/// Findings of a file, and the parts without a verdict.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TemplateScan {
     pub(super) findings: Vec<GuardFinding>,

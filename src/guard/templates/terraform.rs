@@ -3,8 +3,8 @@
 use super::{InfraFile, InfraResource, ReadOutcome, elements, member, members, text, unknown};
 use crate::event::pattern::tree::{NodeValue, ObjectMember, TreeValue};
 
-/// Reads a plan (Terraform documentation, "JSON Output Format", "Plan Representation"). What is
-/// deleted is passed over.
+/// Reads a plan (Terraform documentation, "JSON Output Format", "Plan Representation"). A deleted
+/// resource is passed over.
 pub(super) fn read_plan(content: &str) -> ReadOutcome {
     let root = TreeValue::parse(content).map_err(|error| error.to_string())?;
     let mut out = InfraFile::default();
@@ -44,7 +44,7 @@ pub(super) fn read_plan(content: &str) -> ReadOutcome {
     Ok(out)
 }
 
-/// Marks what is known only after the plan was applied.
+/// Marks values that are known only after the plan was applied.
 fn add_unknown(properties: &mut TreeValue, open: &TreeValue) {
     let NodeValue::Object(known) = &mut properties.value else {
         return;

@@ -1,4 +1,4 @@
-//! Collected findings, each with file, line, what is wrong and the cure.
+//! Collected findings, each with file, line, fault and cure.
 
 use super::template::Resource;
 use super::worlds::World;

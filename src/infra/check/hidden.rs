@@ -18,7 +18,7 @@ pub struct HiddenPart {
     pub place: Place,
     /// The part, and why it is hidden.
     pub message: String,
-    /// How it can be looked at.
+    /// The way to look at it.
     pub help: &'static str,
 }
 
@@ -114,7 +114,7 @@ impl Search<'_> {
 
     /// Returns `true` where a location ends with the name of a file that is looked at.
     fn is_given(&self, location: &TreeValue) -> bool {
-        // What a variable is part of ends with the file's name all the same.
+        // A text with a variable ends with the file's name all the same.
         let template =
             member(location, "Fn::Sub").map_or(location, |sub| each(sub).first().unwrap_or(sub));
         let Some(location) = text(template) else {
@@ -151,7 +151,7 @@ impl Search<'_> {
     }
 }
 
-/// A cure for what CloudFormation alone works out.
+/// A cure for parts that CloudFormation alone works out.
 const PROCESSED: &str = "look at the processed template: `aws cloudformation get-template --template-stage Processed`, of a change set or a stack";
 
 /// Returns `true` for the functions that make members (CloudFormation user guide, `Fn::ForEach` and

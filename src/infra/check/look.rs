@@ -13,7 +13,7 @@ pub(super) enum Found<'n> {
     Value(&'n TreeValue),
 }
 
-/// Looks for a path of keys; a function that was not resolved hides what is in it.
+/// Looks for a path of keys; a function that was not resolved hides its contents.
 pub(super) fn look<'n>(node: &'n TreeValue, keys: &[&str]) -> Found<'n> {
     let mut at = node;
     for key in keys {
@@ -39,8 +39,8 @@ pub(super) fn is_open(node: &TreeValue) -> bool {
     }
 }
 
-/// Returns `true` where a value or anything in it is a function that was not resolved, or text with a part that
-/// was not.
+/// Returns `true` where a value or anything in it is a function that was not resolved, or text with
+/// a part that was not.
 pub(super) fn has_open(node: &TreeValue) -> bool {
     is_open(node)
         || match &node.value {
@@ -123,8 +123,8 @@ pub(super) fn number_or<'n>(
     }
 }
 
-/// Returns `true` where a flag at a key is set; `None` where it is not known. CloudFormation reads YAML 1.1,
-/// where `yes` and `on` are true.
+/// Returns `true` where a flag at a key is set; `None` where it is not known. CloudFormation reads
+/// YAML 1.1, where `yes` and `on` are true.
 pub(super) fn flag(node: &TreeValue, key: &str) -> Option<bool> {
     match look(node, &[key]) {
         Found::Missing => Some(false),

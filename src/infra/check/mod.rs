@@ -1,13 +1,14 @@
-//! What loses events silently: found in templates of CloudFormation, before they are deployed.
+//! Faults that lose events silently: found in templates of CloudFormation, before they are
+//! deployed.
 //!
 //! AWS accepts every fault that is looked for here, and the stack is green: an event then
 //! disappears, or comes late, without an error anywhere. Each check has a code; `docs/infra.md`
 //! lists them.
 //!
 //! Parameters have their defaults, or the values that the caller gives; where conditions ask for
-//! one that has neither, its values are tried. What cannot be resolved (imports, resources of other
-//! files that were not given) is passed over without a finding; what makes resources out of sight is
-//! listed ([`hidden`]).
+//! one that has neither, its values are tried. A value that cannot be resolved (imports, resources
+//! of other files that were not given) is passed over without a finding. A construct that makes
+//! resources out of sight is listed ([`hidden`]).
 
 mod findings;
 pub mod hidden;
@@ -50,7 +51,7 @@ pub struct TemplateResource {
     pub at: TextPosition,
     /// Such as `AWS::SQS::Queue`.
     pub kind: String,
-    /// Properties; what is not resolved is a function still, such as `{"Ref": "Name"}`.
+    /// Properties; an unresolved value is a function still, such as `{"Ref": "Name"}`.
     pub properties: TreeValue,
 }
 
@@ -73,8 +74,8 @@ pub fn resources(file: &TemplateFile<'_>) -> Result<Vec<TemplateResource>, Box<F
 
 /// Looks at templates together: a rule in one file, its queue in another.
 ///
-/// `parameters` win over the templates' defaults. The configuration adds what depends on it: times,
-/// routes, Regions.
+/// `parameters` win over the templates' defaults. The configuration adds the checks that depend on
+/// it: times, routes, Regions.
 pub fn check(
     files: &[TemplateFile<'_>],
     parameters: &[(String, String)],

@@ -15,16 +15,16 @@ const RETENTION_SECONDS: u64 = 345_600;
 /// A queue that keeps events no longer loses those of an outage.
 const SHORT_RETENTION_SECONDS: u64 = 86_400;
 
-/// A shorter visibility is mostly spent on extending leases, as `eventcast doctor` says.
+/// With a shorter visibility timeout, most calls only extend it, as `eventcast doctor` says.
 const SHORT_VISIBILITY_SECONDS: u64 = 10;
 
-/// Fewer receives turn a hiccup into a dead letter.
+/// Fewer receives make a dead-letter message of one short failure.
 const FEW_RECEIVES: u64 = 3;
 
 /// Cure of a policy that does not let EventBridge in.
 const ALLOW: &str = "allow sqs:SendMessage to events.amazonaws.com on the queue, with ArnEquals aws:SourceArn the ARN of the rule";
 
-/// Returns `true` where EventBridge can write to a queue, and whether the queue keeps what comes.
+/// Checks that EventBridge can write to a queue, and that the queue keeps its messages.
 pub(super) fn delivers(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Findings) {
     policy(sender, queue, part, findings);
     key(sender, queue, part, findings);

@@ -41,7 +41,7 @@ pub(super) struct Resolver<'t> {
 }
 
 impl Resolver<'_> {
-    /// The value with what is known in place; `None` for `AWS::NoValue`.
+    /// The value with known parts in place; `None` for `AWS::NoValue`.
     pub(super) fn resolve(&self, node: &TreeValue) -> Option<TreeValue> {
         let at = node.at;
         let value = match &node.value {
@@ -206,7 +206,7 @@ impl Resolver<'_> {
         Some(reference(&out, at).unwrap_or_else(|| string(&out, at)))
     }
 
-    /// The value of a condition; `None` where it depends on what is not known.
+    /// The value of a condition; `None` where it depends on an unknown value.
     pub(super) fn condition(&self, name: &str, depth: usize) -> Option<bool> {
         let condition = self.conditions.iter().find(|one| *one.key == *name)?;
         self.holds(&condition.value, depth)
@@ -231,7 +231,7 @@ impl Resolver<'_> {
                 Some(self.comparable(a)? == self.comparable(b)?)
             }
             "Fn::Not" => self.holds(each().next()?, depth + 1).map(|held| !held),
-            // What is not known changes nothing where another one decides.
+            // An unknown condition changes nothing where another one decides.
             "Fn::And" => match all() {
                 all if all.contains(&Some(false)) => Some(false),
                 all => (!all.contains(&None)).then_some(true),

@@ -73,7 +73,7 @@ fn state(rule: &Resource, findings: &mut Findings) {
     }
 }
 
-/// Whether the rule takes an example of each route's events.
+/// Checks that the rule takes an example of each route's events.
 fn routes(rule: &Resource, config: &Config, findings: &mut Findings) {
     let Some(written) = member(&rule.properties, "EventPattern") else {
         return;
@@ -195,7 +195,7 @@ impl Target<'_> {
         }
     }
 
-    /// What replaces the event: the bridge then finds no event in the body.
+    /// Checks for input that replaces the event: the bridge then finds no event in the body.
     fn body(&self, config: Option<&Config>, findings: &mut Findings) {
         let is_raw = config.is_some_and(|config| config.envelope == Envelope::Raw);
         for key in ["Input", "InputPath", "InputTransformer"] {

@@ -63,8 +63,8 @@ fn division(resource: &Resource, metrics: &[&str], findings: &mut Findings) -> b
     !counts.is_empty()
 }
 
-/// Returns `true` where an expression has a value where `id` is 0 or missing: it is no divisor, or IF asks for
-/// it first.
+/// Returns `true` where an expression has a value where `id` is 0 or missing: it is no divisor, or
+/// IF asks for it first.
 fn is_guarded(expression: &str, id: &str) -> bool {
     let plain: String = expression
         .chars()
@@ -78,7 +78,7 @@ fn is_guarded(expression: &str, id: &str) -> bool {
     };
     let is_divisor = plain.split('/').skip(1).any(|behind| {
         let behind = behind.trim_start_matches('(');
-        // What FILL puts in stands for a missing number, and not for 0.
+        // FILL replaces a missing number, and not 0.
         is_id(behind.strip_prefix("fill(").unwrap_or(behind))
     });
     let asks = plain.split("if(").skip(1).any(|condition| {

@@ -7,7 +7,7 @@ use super::templates::Templates;
 use crate::config::Config;
 use crate::event::pattern::tree::TreeValue;
 
-/// Fargate's most, and what ECS takes without a setting (ECS developer guide, "Task definition
+/// Fargate's most, and ECS's default without a setting (ECS developer guide, "Task definition
 /// parameters", stopTimeout).
 const MAX_STOP_SECONDS: u64 = 120;
 const DEFAULT_STOP_SECONDS: u64 = 30;
@@ -52,8 +52,8 @@ fn containers(definition: &Resource) -> &[TreeValue] {
     containers.map(each).unwrap_or_default()
 }
 
-/// Returns `true` where a container runs a subcommand of eventcast. The image runs `bridge` where the container
-/// says nothing.
+/// Returns `true` where a container runs a subcommand of eventcast. The image runs `bridge` where
+/// the container says nothing.
 fn runs(container: &TreeValue, subcommand: &str) -> bool {
     let words = |key: &str| -> Vec<String> {
         let listed = member(container, key).map(each).unwrap_or_default();

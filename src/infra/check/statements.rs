@@ -54,7 +54,7 @@ pub(super) enum Admission<'n> {
     },
 }
 
-/// Decides what statements mean for a rule.
+/// Decides the effect of statements on a rule.
 pub(super) fn admission<'n>(
     sender: &Sender<'_>,
     queue: &Resource,
@@ -171,8 +171,8 @@ fn conditions(statement: &TreeValue) -> Vec<(String, String, &TreeValue)> {
         .collect()
 }
 
-/// Returns `true` where a Deny holds for a call of a service: without a condition, or by a key that only callers
-/// with an identity or a network have.
+/// Returns `true` where a Deny holds for a call of a service: without a condition, or by a key that
+/// only callers with an identity or a network have.
 fn denies_services(statement: &TreeValue) -> bool {
     if member(statement, "Condition").is_some_and(is_open) {
         return false;
@@ -210,7 +210,7 @@ fn source(sender: &Sender<'_>, statement: &TreeValue) -> Source {
         let has_wildcards = match operator {
             "ArnEquals" | "ArnLike" | "StringLike" => true,
             "StringEquals" | "StringEqualsIgnoreCase" => false,
-            // What is negated, or asked of sets, is not decided here.
+            // Negated operators, and operators on sets, are not decided here.
             _ => return Source::Fits,
         };
         for value in each(values) {
@@ -257,7 +257,7 @@ pub(super) fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
-    // Where the last star is, and what of the text it has taken.
+    // Place of the last star, and the end of the text that it has taken.
     let mut star = None;
     while t < text.len() {
         match pattern.get(p) {

@@ -26,7 +26,7 @@ pub(super) enum QueueReference<'t> {
 }
 
 impl QueueReference<'_> {
-    /// Whether it is a FIFO queue; `None` where that is not known.
+    /// Returns `true` for a FIFO queue; `None` where that is not known.
     pub(super) fn is_fifo(&self) -> Option<bool> {
         match self {
             Self::Here(queue) => is_fifo(queue),
@@ -46,7 +46,8 @@ pub(super) enum QueuePolicies<'t> {
     Statements(Vec<&'t TreeValue>),
 }
 
-/// Returns `true` where a queue is FIFO: by its attribute, or by its name; `None` where that is not known.
+/// Returns `true` where a queue is FIFO: by its attribute, or by its name; `None` where that is not
+/// known.
 pub(super) fn is_fifo(queue: &Resource) -> Option<bool> {
     let by_name = match look(&queue.properties, &["QueueName"]) {
         Found::Value(name) => text(name).map(|name| name.ends_with(".fifo")),
@@ -180,7 +181,8 @@ impl<'t> Templates<'t> {
         }
     }
 
-    /// Returns `true` where a URL or a reference of a policy is that of a queue; `None` where it is not known.
+    /// Returns `true` where a URL or a reference of a policy is that of a queue; `None` where it is
+    /// not known.
     fn is_queue(&self, policy: &Resource, node: &TreeValue, queue: &Resource) -> Option<bool> {
         if let Some(found) = self.referred(policy, node) {
             return Some(std::ptr::eq(found, queue));
@@ -245,8 +247,8 @@ impl<'t> Templates<'t> {
         }
     }
 
-    /// Returns `true` where a property's path leads to text that is one of `words`; `None` where it is not
-    /// known.
+    /// Returns `true` where a property's path leads to text that is one of `words`; `None` where it
+    /// is not known.
     pub(super) fn is_word(node: &TreeValue, keys: &[&str], words: &[&str]) -> Option<bool> {
         match look(node, keys) {
             Found::Missing => Some(false),

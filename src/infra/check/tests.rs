@@ -1,4 +1,5 @@
-//! Planted faults: each is found once, at its line, with a cure; and what is right has no finding.
+//! Planted faults: each is found once, at its line, with a cure; and a right template has no
+//! finding.
 
 mod forms;
 mod hidden_parts;
@@ -289,7 +290,7 @@ fn the_same_faults_in_other_words() {
         "Principal: { Service: [s3.amazonaws.com, events.amazonaws.com] }",
     );
     assert_eq!(codes(&granted), "");
-    // What cannot be resolved has no finding: an import, a parameter without a default.
+    // A value that cannot be resolved has no finding: an import, a parameter without a default.
     let imported = rule.replace("{ 'Fn::GetAtt': [Q, Arn] }", "!ImportValue q");
     assert_eq!(codes(&imported), "");
 }

@@ -43,7 +43,7 @@ pub struct Rendered {
 /// Reason why a configuration makes no infrastructure.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// A rule cannot send what the bridge reads.
+    /// A rule cannot send the envelope that the bridge reads.
     #[error("`envelope` is `{0}`: no rule can be made for it")]
     Envelope(&'static str),
     /// Region and account are not known.

@@ -146,7 +146,7 @@ fn quota(bridge: &Bridge) -> u32 {
     account.unwrap_or(INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT)
 }
 
-/// The fewest and the most tasks: those of a plan, or what the account's quota feeds.
+/// The fewest and the most tasks: those of a plan, or those that the account's quota feeds.
 fn task_bounds(bridge: &Bridge, planned: Option<&TaskCount>) -> (u32, u32) {
     let fed = max_tasks(bridge);
     let Some(planned) = planned else {

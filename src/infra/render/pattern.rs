@@ -1,8 +1,9 @@
 //! One event pattern for all routes.
 //!
 //! An event that matches two rules comes twice, so that there is one rule, and its pattern is the
-//! union of the routes' patterns. Where that does not fit, the pattern becomes wider: the bridge
-//! drops what no route takes (`eventcast_unrouted_total`), and what a rule does not match is lost.
+//! union of the routes' patterns. If that does not fit, the pattern becomes wider: the bridge drops
+//! events that no route takes (`eventcast_unrouted_total`), and an event that a rule does not match
+//! is lost.
 
 use crate::event::pattern::Pattern;
 use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};

@@ -1,4 +1,4 @@
-//! Roles: of the bridge, and of operators who look at dead letters or replay them.
+//! Roles: of the bridge, and of operators who look at dead-letter messages or replay them.
 
 use serde_json::{Map, Value, json};
 

@@ -97,8 +97,8 @@ const SCOPES: [(&str, &[(&str, &str)]); 2] = [
 /// The subscriber with its filters, and remarks.
 ///
 /// An event must match every filter, each of which looks at one part of it. So with several routes
-/// each filter is the union of what they ask of that part; together they let pass some events that
-/// no route takes, and none less.
+/// each filter is the union of their conditions on that part; together they let pass some events
+/// that no route takes, and none less.
 pub(super) fn subscriber(
     patterns: &[&TreeValue],
     names: &Names,
@@ -195,8 +195,8 @@ pub(super) fn subscriber(
     Ok((template, notes))
 }
 
-/// The union of what all routes ask of one part; `None` where one of them asks nothing, or it does
-/// not fit.
+/// The union of all routes' conditions on one part; `None` where one of them asks nothing, or it
+/// does not fit.
 fn filter(parts: impl Iterator<Item = Option<TreeValue>>) -> Option<String> {
     let union = union(parts.collect::<Option<Vec<TreeValue>>>()?)?;
     let text = union.to_json();

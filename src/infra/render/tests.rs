@@ -200,7 +200,7 @@ fn what_makes_no_infrastructure() {
     );
 }
 
-/// Names of alarms stay apart, whatever characters tell routes apart.
+/// Names of alarms differ, whatever characters distinguish the routes.
 #[test]
 fn alarms_of_routes_with_like_names() {
     let route =

@@ -1,4 +1,4 @@
-//! The pool's connections as far as decisions need them: how each is, and what room it has.
+//! The pool's connections as far as decisions need them: the state and the room of each.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ pub(super) type LinkId = usize;
 /// The most connections that are looked at for one publication while some have room.
 const LOOKED_AT: usize = 8;
 
-/// The time in which the broker counts what a connection publishes.
+/// The time over which the broker counts a connection's publications.
 const COUNTED: Duration = Duration::from_secs(1);
 
 /// The overflow is given nothing for as long after it gave no answer.
 const OVERFLOW_REST: Duration = Duration::from_secs(5);
 
-/// The least that a timer tells apart.
+/// The resolution of a timer.
 const TICK: Duration = Duration::from_millis(1);
 
 /// State of a connection.
@@ -74,7 +74,7 @@ impl Link {
         }
     }
 
-    /// The publications that it may carry now, one at least, or what to wait for.
+    /// The publications that it may carry now, one at least, or the limit to wait for.
     fn room(&mut self, now: Instant) -> Result<usize, Wait> {
         if self.slots == 0 {
             return Err(Wait::Room);
@@ -100,7 +100,7 @@ impl Link {
 
 /// The next step of a connection.
 pub(super) enum Next {
-    /// Send what was given, which may be nothing.
+    /// Send the publications that were given, which may be none.
     Send,
     /// Say goodbye.
     End,
@@ -139,8 +139,8 @@ pub(super) struct Connections {
     links: Vec<Link>,
     /// The place where the look for room begins.
     cursor: usize,
-    /// What takes publications for which no connection has room. A topic has one unacknowledged
-    /// publication there: what carries it keeps no order of its own.
+    /// Link for publications for which no connection has room. A topic has one unacknowledged
+    /// publication there: the link keeps no order of its own.
     overflow: Option<LinkId>,
     /// Since the overflow failed: until when it is given nothing. Then it is given one at a time.
     distrusted: Option<Instant>,
@@ -253,7 +253,7 @@ impl Connections {
         }
     }
 
-    /// Drops what was given to connections and not sent.
+    /// Drops the publications that were given to connections and not sent.
     pub(super) fn clear(&mut self) {
         for link in &mut self.links {
             link.outbox.clear();
@@ -322,7 +322,7 @@ impl Connections {
         }
     }
 
-    /// The next step of a connection. What it is to send takes the place of `sent`, which is
+    /// The next step of a connection. The publications that it is to send replace `sent`, which is
     /// empty. With `over` it ends as soon as it is quiet.
     pub(super) fn next(&mut self, id: LinkId, sent: &mut VecDeque<Job>, over: bool) -> Next {
         let Some(link) = self.links.get_mut(id) else {
@@ -338,7 +338,7 @@ impl Connections {
     /// The room of a connection, in publications, for a flow that is bound to it.
     pub(super) fn room_on(&mut self, id: LinkId, now: Instant) -> Result<f64, Wait> {
         if Some(id) == self.overflow {
-            // What is out there is the flow's own.
+            // Publications on the overflow are the flow's own.
             return Err(Wait::Answer);
         }
         let link = self.links.get_mut(id).ok_or(Wait::Answer)?;

@@ -1,4 +1,4 @@
-//! The connections that what is published needs.
+//! The number of connections that the publishing rate needs.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,13 +17,13 @@ const PARTS: u32 = 10;
 /// through steadily.
 const USED: f64 = 0.8;
 
-/// Within this time, in seconds, what waits is to be sent.
+/// Time in seconds within which waiting publications are to be sent.
 const CATCH_UP: f64 = 0.5;
 
 /// Time for which the highest demand decides how many connections are kept.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
-/// The part of it that one of the remembered peaks stands for.
+/// The part of it that one of the remembered peaks covers.
 const PEAK_OF: Duration = Duration::from_secs(10);
 
 /// Demand: publications in a second, and the connections that this takes.

@@ -14,12 +14,12 @@ use crate::route::publication::{Publication, TopicOrder, whole_seconds};
 /// A publication's fate.
 pub(super) type Outcome = Result<(), PublishError>;
 
-/// A publication on its way to a connection, and who waits for its fate.
+/// A publication on its way to a connection, and the receiver of its fate.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) publication: Publication,
     pub(super) fate: oneshot::Sender<Outcome>,
-    /// Moment when it was handed over; what is left of its time counts from then.
+    /// Moment when it was handed over; the rest of its time counts from then.
     pub(super) since: Instant,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// Takes away, from the front, what nobody waits for any more and what has expired.
+    /// Removes from the front the publications whose receiver has gone and those that have expired.
     pub(super) fn drop_stale(&mut self, now: Instant) {
         while let Some(job) = self.waiting.front() {
             let waited = whole_seconds(now.saturating_duration_since(job.since));
@@ -55,7 +55,7 @@ impl Flow {
                 return;
             }
             if let Some(job) = self.waiting.pop_front() {
-                // Who waited may have gone.
+                // The receiver may have gone.
                 let _ = job.fate.send(Err(PublishError::Expired));
             }
         }

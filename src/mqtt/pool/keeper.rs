@@ -1,4 +1,4 @@
-//! The number of connections: as many as what is published needs, opened at once, closed slowly.
+//! The number of connections: as many as the publishing rate needs, opened at once, closed slowly.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,8 @@ impl Keeper {
         }
     }
 
-    /// Opens what is wanted from the beginning: the fewest, or what a known backlog needs.
+    /// Opens the connections that are wanted from the beginning: the fewest, or as many as a known
+    /// backlog needs.
     pub(super) fn begin(&mut self) {
         let (least, most) = self.settings.connections;
         let rate = self.settings.expected_rate;
@@ -112,7 +113,7 @@ impl Keeper {
         scheduler.due()
     }
 
-    /// Opens what is missing, in one step.
+    /// Opens the missing connections, in one step.
     fn grow(&mut self, now: Instant) {
         let (wanted, open) = {
             let mut scheduler = self.shared.scheduler();

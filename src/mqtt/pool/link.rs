@@ -1,5 +1,5 @@
-//! One connection's supervisor. What a lost connection left unacknowledged goes back to the
-//! scheduler, before anything newer.
+//! One connection's supervisor. Publications that a lost connection left unacknowledged go back to
+//! the scheduler, before anything newer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -52,8 +52,8 @@ impl Link {
                     if done {
                         break;
                     }
-                    // One that is ended as soon as it stands is not tried as eagerly as one that
-                    // was lost.
+                    // The wait is reset only after a connection that lasted: one that ends as soon
+                    // as it is made is tried again less eagerly than one that was lost.
                     if since.elapsed() >= longest {
                         wait = first;
                     }

@@ -22,7 +22,7 @@ use crate::telemetry::metrics::Metrics;
 
 static NO_ANSWER: LogLimit<()> = LogLimit::new();
 
-/// The other way, and what bounds it.
+/// The other way, and its bounds.
 pub(super) struct Overflow<P> {
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: Arc<Metrics>,
@@ -33,7 +33,7 @@ pub(super) struct Overflow<P> {
 }
 
 impl<P: Publisher> Overflow<P> {
-    /// Publishes what it is given until the pool closes, then closes the publisher.
+    /// Publishes the jobs that it is given until the pool closes, then closes the publisher.
     pub(super) async fn run(self, id: LinkId, wake: Arc<Notify>) {
         let within = self.within;
         let mut calls = FuturesUnordered::new();

@@ -1,12 +1,11 @@
 //! The connection that each publication takes, and when: pure decisions, made under one lock.
 //!
-//! A topic's publications wait in its flow. A flow with something unacknowledged keeps to the
+//! A topic's publications wait in its flow. A flow with an unacknowledged publication keeps to the
 //! connection that carries it, so that order holds; one with nothing under way takes the connection
-//! with the most room. Where its connection has no room for more in this second, a flow waits until
-//! what is out is acknowledged and then takes another: a busy topic is carried by several
-//! connections, one after the other, and still in order. Flows that find no connection wait in a
-//! ring and are served in turn, one publication each, so that a busy topic takes nothing from
-//! others.
+//! with the most room. A flow whose connection has no more room in this second waits until all that
+//! was sent is acknowledged and then takes another: a busy topic is carried by several connections,
+//! one after the other, and still in order. Flows that find no connection wait in a ring and are
+//! served in turn, one publication each, so that a busy topic takes nothing from others.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,11 +26,11 @@ pub(super) struct Scheduler {
     pub(super) connections: Connections,
     flows: FxHashMap<Topic, Flow>,
     ring: VecDeque<Topic>,
-    /// When the ring is to be served, if nothing else serves it before.
+    /// Time at which the ring is to be served, if nothing else serves it before.
     due: Option<Instant>,
     /// An acknowledgement gives room to the ring, too.
     wants_answer: bool,
-    /// What the first in the ring waits for, and the others after it.
+    /// Limit that the first in the ring waits for, and the others after it.
     ring_waits_for: Limit,
     pub(super) task: TaskRate,
     pub(super) demand: Demand,
@@ -69,12 +68,12 @@ impl Scheduler {
         flows.map(|flow| flow.waiting.len()).sum()
     }
 
-    /// When [`serve`](Self::serve) is to be called.
+    /// Time at which [`serve`](Self::serve) is to be called.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Drops all that waits, and what comes later, so that its fate is known.
+    /// Drops all publications that wait, and those that come later, so that their fates are known.
     pub(super) fn clear(&mut self) {
         self.closed = true;
         self.connections.clear();
@@ -132,13 +131,13 @@ impl Scheduler {
         self.serve(now);
     }
 
-    /// What a connection is to do next: see [`Connections::next`].
+    /// Next step of a connection: see [`Connections::next`].
     pub(super) fn next(&mut self, id: LinkId, sent: &mut VecDeque<Job>) -> Next {
         let over = self.closing && self.is_idle();
         self.connections.next(id, sent, over)
     }
 
-    /// Takes a publication on. Returns what holds it back, if anything does.
+    /// Takes a publication on. Returns the limit that holds it back, if any does.
     pub(super) fn enter(&mut self, job: Job, now: Instant) -> Option<Limit> {
         if self.closed {
             return None;

@@ -1,4 +1,4 @@
-//! What one connection was given, until its answer comes.
+//! Publications that one connection was given, until their answers come.
 
 use std::collections::VecDeque;
 
@@ -25,12 +25,12 @@ impl Sent {
         self.count += 1;
     }
 
-    /// Since when the oldest of them waits.
+    /// Time since which the oldest of them waits.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.times.front().map(|(_, since)| *since)
     }
 
-    /// Finds what an answer belongs to.
+    /// Finds the publication that an answer belongs to.
     pub(super) fn answered(&mut self, (place, outcome): Answer) -> Option<(Job, Outcome)> {
         let job = self.jobs.remove(&place);
         while let Some((oldest, _)) = self.times.front()
@@ -41,7 +41,7 @@ impl Sent {
         job.map(|job| (job, outcome))
     }
 
-    /// What has no answer, in the order of sending.
+    /// Publications without an answer, in the order of sending.
     pub(super) fn unanswered(mut self) -> impl DoubleEndedIterator<Item = Job> {
         let mut places: Vec<u64> = self.jobs.keys().copied().collect();
         places.sort_unstable();

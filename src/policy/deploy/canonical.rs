@@ -1,4 +1,4 @@
-//! When two documents say the same: their canonical forms are equal.
+//! Canonical forms of documents: two documents say the same where these forms are equal.
 //!
 //! Exact rather than complete: what is equal here permits the same, and documents that permit the same by different patterns
 //! count as different. The order of keys, statements and list elements, repetition, a list of one or its element, and the case of

@@ -1,4 +1,5 @@
-//! The plan: from what is there to what is wanted, in the fewest steps that are safe in their order.
+//! The plan: from the current state to the wanted one, in the fewest steps that are safe in their
+//! order.
 //!
 //! Permissions are widened before they are narrowed: a new version comes before attachments, attachments before detachments. The
 //! default version is never deleted but with its policy.
@@ -20,9 +21,9 @@ pub struct WantedDocument {
     pub name: PolicyName,
     /// Its document.
     pub text: PolicyText,
-    /// What it is to be attached to.
+    /// Targets that it is to be attached to.
     pub targets: BTreeSet<AttachmentTarget>,
-    /// Whether it is to be detached from everything else.
+    /// Indicates that it is to be detached from every other target.
     pub only_these: bool,
 }
 
@@ -31,9 +32,9 @@ pub struct WantedDocument {
 pub struct DeployedVersion {
     /// IoT Core's id: a number, counted up.
     pub id: String,
-    /// When it was made.
+    /// Time at which it was made.
     pub created: Option<Timestamp>,
-    /// Whether it is in force.
+    /// Indicates the default version, which is in force.
     pub default: bool,
 }
 
@@ -44,7 +45,7 @@ pub struct CurrentPolicy {
     pub canonical: Option<String>,
     /// All versions. May be left out while the document is the wanted one and the policy stays.
     pub versions: Vec<DeployedVersion>,
-    /// What it is attached to; what is not asked for may be left out.
+    /// Targets that it is attached to; those that are not asked for may be left out.
     pub targets: BTreeSet<String>,
 }
 
@@ -65,7 +66,8 @@ pub enum DeployStep {
     Delete,
 }
 
-/// What takes a policy, there or not, to what is wanted; empty when it is that already.
+/// Returns the steps from a policy, there or not, to the wanted one; empty when it is already as
+/// wanted.
 pub fn apply(wanted: &WantedDocument, current: Option<&CurrentPolicy>) -> Vec<DeployStep> {
     let none = CurrentPolicy::default();
     let mut steps = Vec::new();
@@ -113,18 +115,18 @@ fn room(versions: &[DeployedVersion]) -> impl Iterator<Item = String> {
         .into_iter()
 }
 
-/// What is to be taken back.
+/// Permissions to take back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyRevocation {
     /// The policy.
     pub name: PolicyName,
-    /// What it is detached from; `None` for everything.
+    /// Targets that it is detached from; `None` for all.
     pub targets: Option<BTreeSet<AttachmentTarget>>,
-    /// Whether the policy itself goes, with all its versions.
+    /// Indicates that the policy itself is deleted, with all its versions.
     pub delete: bool,
 }
 
-/// Why a policy cannot be deleted: it would stay attached.
+/// Reason why a policy cannot be deleted: it would stay attached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("policy `{name}` would stay attached to {others} other targets, such as `{example}`")]
 pub struct StaysAttached {
@@ -133,10 +135,12 @@ pub struct StaysAttached {
     example: String,
 }
 
-/// What takes back what a policy permits; empty when it is not there or not attached.
+/// Returns the steps that take back what a policy permits; empty when it is missing or not
+/// attached.
 ///
 /// # Errors
-/// When the policy is to be deleted but has targets from which it is not to be detached.
+/// [`StaysAttached`] where the policy is to be deleted but has targets from which it is not to be
+/// detached.
 pub fn revoke(
     revocation: &PolicyRevocation,
     current: Option<&CurrentPolicy>,

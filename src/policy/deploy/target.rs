@@ -1,5 +1,5 @@
-//! What policies are called and what they are attached to (IoT API reference, CreatePolicy and AttachPolicy; lengths and
-//! characters by the API's model).
+//! Names of policies and targets that they are attached to (IoT API reference, CreatePolicy and
+//! AttachPolicy; lengths and characters by the API's model).
 
 use std::fmt;
 
@@ -15,13 +15,13 @@ const CERTIFICATE_CHARACTERS: usize = 64;
 /// The longest id of a Cognito identity (Cognito federated identities API reference, IdentityId).
 const IDENTITY_CHARACTERS: usize = 55;
 
-/// Why a name or a target is none.
+/// Reason why a name or a target is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct BadText {
-    /// What is wrong, with the value.
+    /// The fault, with the value.
     pub what: String,
-    /// What is accepted.
+    /// Accepted values.
     pub help: &'static str,
 }
 
@@ -33,7 +33,7 @@ impl PolicyName {
     /// Checks a name.
     ///
     /// # Errors
-    /// When it is empty, too long, or has a character that names do not have.
+    /// [`BadText`] where it is empty, too long, or has a character that names do not have.
     pub fn parse(text: &str) -> Result<Self, BadText> {
         let bad = |what: String| {
             Err(BadText {
@@ -69,8 +69,8 @@ impl fmt::Display for PolicyName {
     }
 }
 
-/// What a policy can be attached to: a certificate or a thing group by its ARN, a Cognito identity by its id. Shown and compared
-/// as it is written.
+/// Target of a policy's attachment: a certificate or a thing group by its ARN, a Cognito identity
+/// by its id. Shown and compared as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttachmentTarget(Box<str>);
 
@@ -80,7 +80,7 @@ impl AttachmentTarget {
     /// Checks a target's form; whether it exists is not known here.
     ///
     /// # Errors
-    /// When it is none of the three things that policies are attached to.
+    /// [`BadText`] where it is none of the three things that policies are attached to.
     pub fn parse(text: &str) -> Result<Self, BadText> {
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         let what = match *parts {

@@ -1,4 +1,5 @@
-//! A document's text, checked for what IoT Core would refuse. It is sent as it is written.
+//! A document's text, checked for reasons for which IoT Core would refuse it. It is sent as it is
+//! written.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ pub struct PolicyText {
     canonical: Arc<str>,
 }
 
-/// Why a text cannot be deployed.
+/// Reason why a text cannot be deployed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnfitText {
     /// It is no policy document.
@@ -24,7 +25,7 @@ pub enum UnfitText {
         "the document has {characters} characters without white space; IoT Core takes {POLICY_CHARACTERS}"
     )]
     TooLong {
-        /// How many it has.
+        /// Number of its characters.
         characters: usize,
     },
 }
@@ -43,7 +44,7 @@ impl PolicyText {
         let written = text.trim();
         Ok(Self {
             written: written.into(),
-            // What is a document is JSON; two that are not would count as different.
+            // A document is JSON; two texts that are not would count as different.
             canonical: canonical(written).unwrap_or_else(|| written.into()).into(),
         })
     }
@@ -53,7 +54,7 @@ impl PolicyText {
         &self.written
     }
 
-    /// What it is compared by.
+    /// The form by which two texts are compared.
     pub fn canonical(&self) -> &str {
         &self.canonical
     }

@@ -1,7 +1,9 @@
-//! Which of many patterns match which texts: all combinations that occur, each with a text.
+//! Walk of the texts that many patterns match: all combinations of matching patterns, each with a
+//! text.
 //!
-//! The patterns run side by side as one automaton over the characters that they name and one that none of them names. Whoever walks all its
-//! states has seen every way in which texts can be told apart by the patterns, not a sample of them.
+//! The patterns run side by side as one automaton over the characters that they name and one that
+//! none of them names. A walk of all its states sees every way in which the patterns can
+//! distinguish texts, not a sample of them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -15,16 +17,17 @@ const STATES: usize = 20_000;
 const PLACES: usize = 4_000_000;
 const STEPS: usize = 100_000_000;
 
-/// Characters that stand for those that no pattern names, if they are not named themselves.
+/// Samples of the characters that no pattern names, where they are not named themselves.
 const UNNAMED: [char; 8] = ['x', 'y', 'z', 'q', '0', '~', '_', '\u{e9}'];
 
 /// All patterns as one.
 pub(super) struct PatternAutomaton {
-    /// All tokens, a gap behind those of each pattern: who stands there has matched it.
+    /// All tokens, a gap behind those of each pattern: a text that reaches a gap has matched the
+    /// pattern.
     tokens: Vec<Option<GlobToken>>,
-    /// Where each pattern begins.
+    /// Place at which each pattern begins.
     starts: Vec<u32>,
-    /// Which pattern has matched at a gap.
+    /// Pattern that has matched at a gap.
     owners: HashMap<u32, usize>,
     alphabet: Vec<char>,
 }
@@ -32,10 +35,10 @@ pub(super) struct PatternAutomaton {
 /// Places in the tokens, in order.
 type AutomatonState = Box<[u32]>;
 
-/// What was walked.
+/// States that were walked.
 pub(super) struct WalkedStates {
     states: Vec<VisitedStates>,
-    /// Whether there was more.
+    /// Indicates that the walk was cut off before its end.
     pub(super) cut: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What was found, action by action and text by text, and the few changes that it comes to.
+//! Differences found, action by action and text by text, and the few changes that sum them up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,13 +7,13 @@ use super::{ActionChange, PermissionChange, PolicyDifference, RequestCondition};
 use crate::policy::context::Context;
 use crate::policy::glob::{Glob, GlobSyntax};
 
-/// What was found so far, by resource, verdict and situation.
+/// Differences found so far, by resource, verdict and situation.
 #[derive(Default)]
 pub(super) struct FoundDifferences {
     changes: BTreeMap<DifferencePlace, BTreeMap<String, String>>,
     /// Resources of which something is decided as before, by action and situation.
     same: BTreeSet<(String, String, RequestCondition)>,
-    /// How many situations were compared, by action.
+    /// Number of situations compared, by action.
     pub(super) situations: BTreeMap<String, usize>,
     /// The situations in which a resource is allowed differently, by action.
     seen: BTreeMap<(String, PermissionChange, String), BTreeSet<RequestCondition>>,
@@ -127,7 +127,7 @@ fn without_included_actions(actions: &mut Vec<String>) {
     actions.retain(|action| !included(action));
 }
 
-/// Whether another change says as much and more.
+/// Returns `true` where another change says as much and more.
 fn is_included(change: &ActionChange, changes: &[ActionChange]) -> bool {
     let says_more = |other: &ActionChange| {
         (other.whole && (other.always || !change.always))
@@ -148,8 +148,9 @@ fn is_included(change: &ActionChange, changes: &[ActionChange]) -> bool {
     })
 }
 
-/// Whether a pattern surely means all that another one means. The other's stars are characters that only stars of the pattern can match;
-/// a `?` would as well, so that patterns with one are compared with texts only.
+/// Returns `true` where a pattern surely means all that another one means. The other's stars are
+/// characters that only stars of the pattern can match; a `?` would as well, so that patterns with
+/// one are compared with texts only.
 fn includes(pattern: &str, other: &str) -> bool {
     let syntax = GlobSyntax {
         wildcards: true,

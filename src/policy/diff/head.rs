@@ -1,4 +1,5 @@
-//! ARNs in front of their resources: what partitions, Regions and accounts the patterns of two policies tell apart.
+//! ARNs in front of their resources: partitions, Regions and accounts that the patterns of two
+//! policies distinguish.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +10,10 @@ use crate::policy::glob::{Glob, GlobSyntax, GlobToken};
 /// The parts of ARNs before the resource.
 pub(super) type DiffArnHead = [String; 5];
 
-/// Stands in a head for what no document names.
+/// Placeholder in a head for a part that no document names.
 const ELSEWHERE: &str = "any";
 
-/// All heads that resources can tell apart.
+/// All heads that resources can distinguish.
 pub(super) fn heads<'d>(resources: impl Iterator<Item = &'d ResourcePattern>) -> Vec<DiffArnHead> {
     let usual = ["arn", "aws", "iot", ELSEWHERE, ELSEWHERE].map(str::to_owned);
     let mut parts: [BTreeSet<String>; 5] = Default::default();
@@ -71,7 +72,8 @@ pub(super) fn tail(
         return None;
     }
     if !whole {
-        // `arn:aws:iot:*`: the star takes in the resource, and what stands before it has to fit the next part.
+        // `arn:aws:iot:*`: the star takes in the resource, and the text before it has to fit the
+        // next part.
         let next = head.get(parts).map_or("", String::as_str);
         let last = written.last().copied().unwrap_or_default();
         let fits = Glob::parse(last, syntax)

@@ -1,9 +1,11 @@
-//! What two sets of policies allow differently, by permission and not by text.
+//! Difference of two sets of policies, by permission and not by text.
 //!
-//! For each action, all texts that the resources of either side tell apart are walked (the automaton) and decided on both sides, so that
-//! documents that are written differently and say the same give no difference, and one that is found has an example. Conditions are compared
-//! in the situations that they name (situations). Two things are taken as the same: what is denied by a statement and what no statement
-//! allows; and texts that no topic can be, such as one with `+` to publish to.
+//! For each action, all texts that the resources of either side distinguish are walked (the
+//! automaton) and decided on both sides, so that documents that are written differently and say the
+//! same give no difference, and each difference found has an example. Conditions are compared in
+//! the situations that they name (situations). Two things are taken as the same: a denial by a
+//! statement, and the absence of a statement that allows; texts that cannot be topics, such as one
+//! with `+` to publish to, are left out.
 
 mod automaton;
 mod found;
@@ -22,30 +24,30 @@ use super::arn::ResourceArn;
 use super::document::{Document, Effect, ElementList, ResourcePattern, Statement};
 use super::glob::GlobToken;
 
-/// What has to hold of a request: context keys and their values.
+/// Conditions of a request: context keys and their values.
 pub type RequestCondition = Vec<(String, String)>;
 
-/// What is allowed differently.
+/// Permissions that differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyDifference {
     /// In the order of resources.
     pub changes: Vec<ActionChange>,
-    /// Whether the documents have too many patterns that overlap to look at everything.
+    /// Indicates that the documents have too many overlapping patterns to look at everything.
     pub cut: bool,
 }
 
-/// Some actions on what a resource of a policy means.
+/// Some actions on the resources that a policy's resource means.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ActionChange {
     /// The resource as the policy that allows it has it; with `NotResource`, `everything but` what it names.
     pub resource: String,
-    /// What became of it.
+    /// Direction of the change.
     pub verdict: PermissionChange,
-    /// What has to hold of a request: context keys and their values.
+    /// Conditions of the request: context keys and their values.
     pub when: RequestCondition,
-    /// Whether all that the resource means is allowed differently, or a part of it.
+    /// Indicates that all that the resource means is allowed differently, not a part of it.
     pub whole: bool,
-    /// Whether it is so in every request, or conditions decide.
+    /// Indicates that every request is decided so, whatever the conditions.
     pub always: bool,
     /// The actions.
     pub actions: Vec<String>,
@@ -53,7 +55,7 @@ pub struct ActionChange {
     pub example: String,
 }
 
-/// Which way a decision changed.
+/// Direction in which a decision changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PermissionChange {
     /// It was denied and is allowed.
@@ -84,8 +86,8 @@ pub fn diff(before: &[Document], after: &[Document]) -> PolicyDifference {
     found.difference()
 }
 
-/// The actions that some documents can tell apart, as they are written in lists of actions: all known ones that patterns mean, and the
-/// patterns themselves for those that are not known.
+/// The actions that some documents can distinguish, as they are written in lists of actions: all
+/// known ones that patterns mean, and the patterns themselves for those that are not known.
 fn actions<'d>(documents: impl Iterator<Item = &'d Document>) -> BTreeSet<String> {
     let mut actions = BTreeSet::new();
     for statement in documents.flat_map(|document| &document.statements) {
@@ -130,7 +132,7 @@ struct DecidingStatements<'d> {
 }
 
 impl<'d> DecidingStatements<'d> {
-    /// Which statements they are.
+    /// Addresses of the statements, as their identity.
     fn places(&self) -> Vec<*const Statement> {
         let statements = self.before.iter().chain(&self.after);
         statements
@@ -158,7 +160,7 @@ impl<'d> DecidingStatements<'d> {
                 .resources()
                 .map(|resource| tail(resource, &head, action, &situation.context))
                 .collect();
-            // What does not fit this head matches nothing here.
+            // A resource that does not fit this head matches nothing here.
             let patterns: Vec<Vec<GlobToken>> = tails.iter().flatten().cloned().collect();
             let prefix = match kind {
                 Some(kind) => format!("{kind}/"),
@@ -205,7 +207,8 @@ impl<'d> DecidingStatements<'d> {
     }
 }
 
-/// Whether statements allow, and by which resources as written; and what is left of `matches` for others.
+/// Returns the resources, as written, by which statements allow, `None` where they do not; and the
+/// rest of `matches` for others.
 fn side<'m>(
     statements: &[&Statement],
     mut matches: &'m [bool],
@@ -236,7 +239,7 @@ fn side<'m>(
     (allowed.then_some(allowing), matches)
 }
 
-/// Which of all resources match, from which of those that were walked do.
+/// Returns for all resources whether they match, from the indices of the walked ones that do.
 fn matches(tails: &[Option<Vec<GlobToken>>], matching: &[usize]) -> Vec<bool> {
     let mut walked = 0;
     let matches = tails.iter().map(|tail| {

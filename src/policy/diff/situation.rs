@@ -1,20 +1,21 @@
 //! The situations in which two policies are compared: conditions hold in some requests and not in others.
 //!
-//! In the first situation nothing is known but that variables have values that are nobody else's. Then, for each statement with
-//! conditions, come situations in which its conditions hold, one for each of their values, and such in which they do not.
+//! In the first situation variables have values of their own that nothing else has, and nothing
+//! else is known. Then, for each statement with conditions, come situations in which its conditions
+//! hold, one for each of their values, and such in which they do not.
 
 use super::RequestCondition;
 use crate::policy::condition::PolicyCondition;
 use crate::policy::context::Context;
 use crate::policy::document::{Document, ResourcePattern, Statement};
 
-/// A context, and what had to be set in it, for people.
+/// A context, and the keys that had to be set in it, for people.
 pub(super) struct RequestSituation {
     pub(super) context: Context,
     pub(super) when: RequestCondition,
 }
 
-/// All situations that some documents tell apart.
+/// All situations that some documents distinguish.
 pub(super) fn situations<'d>(
     documents: impl Iterator<Item = &'d Document> + Clone,
 ) -> Vec<RequestSituation> {

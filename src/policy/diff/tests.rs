@@ -1,4 +1,4 @@
-//! Differences that are told, that are none, and that a slow search finds as well.
+//! Differences that are reported, pairs without one, and those that a slow search finds as well.
 
 use proptest::prelude::*;
 

@@ -64,7 +64,7 @@ fn broad(statement: &Statement, too_much: impl Fn(&str, &str) -> bool) -> Vec<&'
     actions.map(|(action, _)| *action).collect()
 }
 
-/// Whether the name begins with a wildcard, or has one in the place of a thing.
+/// Returns `true` where the name begins with a wildcard, or has one in the place of a thing.
 fn is_broad(resource: &ResourcePattern, action: &str, kind: &str) -> bool {
     let Some(named) = named(resource) else {
         return true;

@@ -18,7 +18,7 @@ pub(super) static IMPOSSIBLE: LintRule = LintRule {
 /// The values of `iot:ConnectAttributes` (developer guide, "Connect policy examples").
 const CONNECT_ATTRIBUTES: [&str; 2] = ["PersistentConnect", "LastWill"];
 
-/// Keys that may have several values in one request, by what their names contain.
+/// Keys that may have several values in one request, by parts of their names.
 const SEVERAL_VALUES: [&str; 5] = [
     "connectattributes",
     ".list",
@@ -37,7 +37,7 @@ pub(super) fn check(lint: &mut LintContext<'_>) {
     }
 }
 
-/// What is wrong with a condition by itself.
+/// Fault of a condition by itself.
 fn alone(condition: &PolicyCondition) -> Option<String> {
     let (name, key) = (&condition.operator, &condition.key);
     let operator = ConditionOperator::parse(name)?;
@@ -78,7 +78,8 @@ fn alone(condition: &PolicyCondition) -> Option<String> {
     }
 }
 
-/// Whether none of the values that a condition wants meets the other conditions on its key.
+/// Describes a condition of which no value meets the other conditions on its key; `None` for
+/// others.
 fn together(condition: &PolicyCondition, statement: &Statement) -> Option<String> {
     let key = condition.key.lower();
     let exact = ConditionOperator::parse(&condition.operator).is_some_and(is_exact);
@@ -109,7 +110,7 @@ fn together(condition: &PolicyCondition, statement: &Statement) -> Option<String
     })
 }
 
-/// Whether an operator holds for the values that it names, and for no other.
+/// Returns `true` where an operator holds for the values that it names, and for no other.
 fn is_exact(operator: ConditionOperator) -> bool {
     let family = matches!(
         operator.family,

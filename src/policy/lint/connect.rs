@@ -1,4 +1,4 @@
-//! Who may connect as whom.
+//! Rules on the client ids that clients may connect with.
 
 use super::{FindingLevel, LintContext, LintRule};
 use crate::policy::arn::ResourceArn;
@@ -72,7 +72,8 @@ pub(super) fn check(lint: &mut LintContext<'_>) {
     }
 }
 
-/// Filters in which a client id stands alone in a level, so that a client called `+` makes a wildcard of it.
+/// Finds filters in which a client id is a whole level, so that a client called `+` makes a
+/// wildcard of it.
 fn filters_with_client_id(lint: &mut LintContext<'_>) {
     for (document, statement) in lint.statements() {
         if !allows(statement, "iot:Subscribe") {
@@ -99,7 +100,7 @@ fn allows(statement: &Statement, action: &str) -> bool {
     statement.effect == Effect::Allow && statement.actions.means(|listed| listed.matches(action))
 }
 
-/// Whether resources mean each of some client ids, when clients connect with them.
+/// Returns `true` where resources mean each of some client ids, when clients connect with them.
 fn matches_all(resources: &ElementList<ResourcePattern>, clients: &[&str]) -> bool {
     clients.iter().all(|client| {
         let context = Context::of_client(client);
@@ -110,7 +111,7 @@ fn matches_all(resources: &ElementList<ResourcePattern>, clients: &[&str]) -> bo
     })
 }
 
-/// Whether conditions bind the client id to something that the client does not choose.
+/// Returns `true` where conditions bind the client id to something that the client does not choose.
 fn is_bound(statement: &Statement) -> bool {
     statement.conditions.iter().any(|condition| {
         let positive =

@@ -1,4 +1,4 @@
-//! What is delivered of what may be subscribed to.
+//! Rules on the delivery of topics that may be subscribed to.
 
 use super::{FindingLevel, LintContext, LintRule, instance, may_be, named, scope_of};
 use crate::channel::filter::Filter;

@@ -1,4 +1,4 @@
-//! Denies that do not deny what they seem to.
+//! Denies that do not have the effect that they seem to have.
 //!
 //! A subscription is checked by the text of its filter, a delivery by its topic. A deny of iot:Subscribe therefore stops nobody who asks by a
 //! wider filter.

@@ -60,7 +60,8 @@ pub(super) fn check(lint: &mut LintContext<'_>) {
     }
 }
 
-/// What remains when all other rules have been asked: whole statements, and documents without any.
+/// Checks what the other rules leave, and runs after them: whole statements, and documents without
+/// any.
 pub(super) fn check_statements(lint: &mut LintContext<'_>) {
     for (index, source) in lint.sources.iter().enumerate() {
         if source.document.statements.is_empty() {
@@ -107,7 +108,7 @@ pub(super) fn check_statements(lint: &mut LintContext<'_>) {
     }
 }
 
-/// Where a text begins.
+/// Position at which a text begins.
 fn begin(text: &str) -> TextPosition {
     let mut at = TextPosition { line: 1, column: 1 };
     for c in text.chars().take_while(|c| c.is_whitespace()) {
@@ -166,7 +167,7 @@ fn resource_fits(
     }
 }
 
-/// What keeps a resource's name from being a request's, with the kind that it is of.
+/// Reason why a resource's name cannot be a request's, with the kind of the resource.
 fn name_misfit(resource: &ResourcePattern) -> Option<(&'static str, NameMisfit)> {
     let whole = named(resource)?.whole;
     let kinds = ["topic", "topicfilter", "client", "thing"];
@@ -180,7 +181,7 @@ fn name_misfit(resource: &ResourcePattern) -> Option<(&'static str, NameMisfit)>
     misfit::name(kind, tokens).map(|misfit| (kind, misfit))
 }
 
-/// Whether some request of a client, or of another service, can match the statement.
+/// Returns `true` where some request of a client, or of another service, can match the statement.
 fn may_decide(statement: &Statement) -> bool {
     let Some(kinds) = kinds(statement) else {
         return true;
@@ -193,7 +194,7 @@ fn may_decide(statement: &Statement) -> bool {
     })
 }
 
-/// Whether a resource of a kind can match a pattern.
+/// Returns `true` where a resource of a kind can match a pattern.
 fn may_match(resource: &ResourcePattern, kind: &str) -> bool {
     if kind == ANY {
         // Checked against `*`; the API reference shows resources that name more, which stay allowed.
@@ -216,7 +217,7 @@ fn may_match(resource: &ResourcePattern, kind: &str) -> bool {
         && name_misfit(resource).is_none_or(|(of, _)| of != kind)
 }
 
-/// Whether a pattern matches every resource of a kind.
+/// Returns `true` where a pattern matches every resource of a kind.
 fn matches_all(resource: &ResourcePattern, kind: &str) -> bool {
     let open = |part: &str| part.chars().all(|c| c == '*');
     let parts = resource.text.split(':').skip(1).take(4);
@@ -231,7 +232,7 @@ fn matches_all(resource: &ResourcePattern, kind: &str) -> bool {
         })
 }
 
-/// Whether a deny takes in all that an allow means, by the texts of both.
+/// Returns `true` where a deny takes in all that an allow means, by the texts of both.
 fn covers(deny: &Statement, allow: &Statement) -> bool {
     let (ElementList::Only(denied), ElementList::Only(actions)) = (&deny.actions, &allow.actions)
     else {
@@ -252,7 +253,7 @@ fn covers(deny: &Statement, allow: &Statement) -> bool {
         })
 }
 
-/// Whether a pattern surely means all that another one means.
+/// Returns `true` where a pattern surely means all that another one means.
 fn includes(wide: &str, narrow: &str) -> bool {
     let syntax = GlobSyntax {
         wildcards: true,
@@ -262,13 +263,14 @@ fn includes(wide: &str, narrow: &str) -> bool {
     !unsure && Glob::parse(wide, syntax).is_ok_and(|glob| glob.matches(narrow, &Context::default()))
 }
 
-/// Whether documents allow anything at all, to whomever: an Allow that a request can match.
+/// Returns `true` where documents allow anything at all, to any client: an Allow that a request can
+/// match.
 pub fn allows_anything(documents: &[Document]) -> bool {
     let mut statements = documents.iter().flat_map(|document| &document.statements);
     statements.any(|statement| statement.effect == Effect::Allow && may_decide(statement))
 }
 
-/// Whether a topic has a wildcard of MQTT, or a filter has one for a level.
+/// Returns `true` where a topic has a wildcard of MQTT, or a filter has one for a level.
 pub(super) fn has_mqtt_wildcard(resource: &ResourcePattern) -> bool {
     matches!(
         name_misfit(resource),

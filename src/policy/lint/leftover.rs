@@ -89,7 +89,8 @@ pub(in crate::policy) fn leftover(text: &str) -> Option<(&str, &'static str)> {
     braces(text)
 }
 
-/// Whether text between two `%` is that of percent-encoded characters (RFC 3986, section 2.1).
+/// Returns `true` where text between two `%` is that of percent-encoded characters (RFC 3986,
+/// section 2.1).
 fn is_encoded(inside: &str, text: &str, after: usize) -> bool {
     let hexadecimal =
         |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,4 +1,4 @@
-//! Lints: what documents say and probably do not mean.
+//! Lints: parts of documents that are probably not meant as they are written.
 //!
 //! One file for each family of rules. A rule has a code that stays, a reason, a fix, and a section in `docs/lints.md`. Three codes are those
 //! of Device Defender's audit (its guide, "AWS IoT policies overly permissive" and "AWS IoT policy potentially misconfigured"), so that
@@ -28,15 +28,15 @@ use crate::event::pattern::tree::TextPosition;
 pub struct LintRule {
     /// Its name in reports.
     pub code: &'static str,
-    /// How grave a finding is.
+    /// Gravity of a finding.
     pub level: FindingLevel,
-    /// Why it matters, in one sentence.
+    /// Reason why it matters, in one sentence.
     pub reason: &'static str,
-    /// What to do, in one sentence.
+    /// Fix, in one sentence.
     pub fix: &'static str,
 }
 
-/// How grave a finding is.
+/// Gravity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingLevel {
     /// It may be meant.
@@ -83,11 +83,11 @@ pub const RULES: [&LintRule; 31] = [
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LintFinding {
-    /// By which rule.
+    /// Rule that found it.
     pub rule: &'static LintRule,
-    /// In which document, counted from 0.
+    /// Index of its document, counted from 0.
     pub document: usize,
-    /// Where.
+    /// Position in the document's text.
     pub at: TextPosition,
     /// One line.
     pub message: String,
@@ -98,7 +98,7 @@ pub struct LintFinding {
 pub struct LintSource<'s> {
     /// The text, for its size.
     pub text: &'s str,
-    /// What it says.
+    /// The text, parsed.
     pub document: &'s Document,
 }
 
@@ -123,14 +123,14 @@ pub fn lint(sources: &[LintSource<'_>], principal: Option<ClientPrincipal>) -> V
     resource::check(&mut lint);
     size::check(&mut lint);
     variable::check(&mut lint);
-    // Last: it reports what no other rule has.
+    // Last: it reports only the findings that no other rule has.
     impossible::check_statements(&mut lint);
     let mut found = lint.found;
     found.sort_by_key(|finding| (finding.document, finding.at.line, finding.at.column));
     found
 }
 
-/// What the rules look at, and what they have found.
+/// Input of the rules, and their findings.
 struct LintContext<'s> {
     sources: &'s [LintSource<'s>],
     principal: Option<ClientPrincipal>,
@@ -159,8 +159,8 @@ impl<'s> LintContext<'s> {
         });
     }
 
-    /// The documents as far as they can be told without knowing a client: conditions hold, every variable has a value that is nobody
-    /// else's.
+    /// Returns the documents as far as they can be decided without a client: conditions hold, every
+    /// variable has a value that no other one has.
     fn unconditional(&self) -> (Vec<Document>, Context) {
         let mut context = Context::default();
         let mut documents: Vec<Document> = self
@@ -188,10 +188,10 @@ impl<'s> LintContext<'s> {
     }
 }
 
-/// What stands for whatever a wildcard or a variable may be.
+/// Replacement for anything that a wildcard or a variable may be.
 const ANY: &str = "any";
 
-/// A resource's kind and name, as written: what stands after the fifth colon, cut at the first slash.
+/// A resource's kind and name, as written: the text after the fifth colon, cut at the first slash.
 struct NamedResource<'r> {
     region: &'r str,
     account: &'r str,
@@ -214,7 +214,7 @@ fn named(resource: &ResourcePattern) -> Option<NamedResource<'_>> {
 }
 
 impl NamedResource<'_> {
-    /// Whether it may name a resource of a kind.
+    /// Returns `true` where it may name a resource of a kind.
     fn may_be(&self, kind: &str) -> bool {
         let fixed = self.whole.find(['*', '?', '$']).unwrap_or(self.whole.len());
         let fixed = self.whole.get(..fixed).unwrap_or_default();
@@ -226,7 +226,7 @@ impl NamedResource<'_> {
     }
 }
 
-/// Whether a resource may be of a kind.
+/// Returns `true` where a resource may be of a kind.
 fn may_be(resource: &ResourcePattern, kind: &str) -> bool {
     named(resource).is_none_or(|named| named.may_be(kind))
 }
@@ -251,7 +251,8 @@ fn scope_of(resource: &ResourcePattern) -> Scope {
     scope
 }
 
-/// A name that a resource means, its variables as in `context` and its wildcards filled; without what stands before the first slash.
+/// A name that a resource means, its variables as in `context` and its wildcards filled; without
+/// the text before the first slash.
 fn instance(resource: &ResourcePattern, context: &Context) -> Option<String> {
     let text = resource.sample(ANY, context)?;
     text.split_once('/').map(|(_, name)| name.to_owned())

@@ -102,7 +102,7 @@ fn kinds(
                 .iter()
                 .find(|resource| may_be(resource, "topic") || may_be(resource, "topicfilter"));
             let rule = first.map_or(&OF_NO_ACTION, |resource| rule(&[&action.text], resource));
-            // Otherwise told already, resource by resource.
+            // Otherwise the finding is there already, resource by resource.
             if !told.contains(&rule) {
                 lint.add(rule, document, action.at, message);
             }

@@ -1,4 +1,4 @@
-//! Each rule on what it finds, and on what is next to it.
+//! Each rule on documents that break it, and on their neighbours that do not.
 
 use super::*;
 
@@ -63,7 +63,7 @@ fn told(findings: &[LintFinding]) -> Vec<String> {
     findings.iter().map(line).collect()
 }
 
-/// What is found in statements, with the statements, for a snapshot.
+/// Renders the findings in statements, with the statements, for a snapshot.
 fn shown(cases: &[&[&str]]) -> String {
     let show = |statements: &&[&str]| {
         let found = told(&linted(&document(statements), None));

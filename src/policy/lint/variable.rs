@@ -56,7 +56,7 @@ const KEYS: [&str; 10] = [
     "iot:Connection.Thing.IsAttached",
 ];
 
-/// What follows `iot:Certificate.` (developer guide, "X.509 Certificate AWS IoT Core policy
+/// Names after `iot:Certificate.` (developer guide, "X.509 Certificate AWS IoT Core policy
 /// variables"); fields with several values may have a number or `List` behind them.
 const CERTIFICATE_FIELDS: [&str; 20] = [
     "AvailableKeys",
@@ -81,13 +81,13 @@ const CERTIFICATE_FIELDS: [&str; 20] = [
     "GenerationQualifier",
 ];
 
-/// How many of the fields stand by themselves; the others follow `Subject.` or `Issuer.`.
+/// Number of the fields that are whole names; the others follow `Subject.` or `Issuer.`.
 const WHOLE_FIELDS: usize = 7;
 
-/// What the name of an attribute stands behind.
+/// Text before the name of an attribute.
 const ATTRIBUTES: &str = "iot:Connection.Thing.Attributes[";
 
-/// How alike a name has to be to a known one so that it can be meant.
+/// Least likeness of a name to a known one at which the known one is suggested.
 const ALIKE: f64 = 0.6;
 
 pub(super) fn check(lint: &mut LintContext<'_>) {
@@ -173,14 +173,14 @@ fn before_wildcards(lint: &mut LintContext<'_>, document: usize, statement: &Sta
     }
 }
 
-/// Whether a key may have a value in some request. Of the keys of IAM and of identity providers
-/// there are many: what has a prefix that is not much like `iot:` is one of theirs.
+/// Returns `true` where a key may have a value in some request. IAM and identity providers have
+/// many keys: a key whose prefix is not much like `iot:` is taken for one of theirs.
 fn is_known(key: &ContextKey, statement: &Statement) -> bool {
     let lower = key.lower();
     if lower.starts_with("iot:") {
         return known_name(key.as_str()).is_some();
     }
-    // A key of a condition may come from whoever asks for decisions.
+    // A key of a condition may come from anyone that asks for decisions.
     let of_resource = || {
         statement
             .resources
@@ -271,8 +271,10 @@ fn nearest(name: &str) -> Option<String> {
         .map(|(_, known)| known)
 }
 
-/// Which keys exist for whom (developer guide, "Thing policy variables", "X.509 Certificate AWS IoT Core policy variables", "Basic AWS IoT Core
-/// policy variables"; that a thing's do not exist with IAM roles and custom authorizers is field evidence).
+/// Returns `true` where a key exists for a kind of principal (developer guide, "Thing policy
+/// variables", "X.509 Certificate AWS IoT Core policy variables", "Basic AWS IoT Core policy
+/// variables"; that a thing's do not exist with IAM roles and custom authorizers is field
+/// evidence).
 fn has(principal: ClientPrincipal, key: &ContextKey) -> bool {
     let lower = key.as_str().to_ascii_lowercase();
     let certificate = key.is_of_certificate() || lower == "iot:certificateid";

@@ -1,4 +1,4 @@
-//! ARNs and names that fit, and what keeps others from fitting.
+//! ARNs and names that fit, and the reasons why others do not.
 
 use super::*;
 

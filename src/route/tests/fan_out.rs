@@ -133,7 +133,7 @@ fn repeated_keys_on_the_way() {
     );
 }
 
-/// What is explained is what the daemon does.
+/// The explanation agrees with the daemon.
 #[test]
 fn the_fate_of_an_event_is_explained() {
     let expiring = Route {
@@ -312,7 +312,8 @@ impl<'de> serde::Deserialize<'de> for ReferenceReading {
 }
 
 proptest! {
-    /// Where several values could be read for a placeholder without `[*]`, the event is refused: it reaches one id or none.
+    /// An event with several possible values for a placeholder without `[*]` is refused: it reaches
+    /// one id or none.
     #[test]
     fn one_event_reaches_one_id_of_a_single_placeholder(x in json(), y in json()) {
         let detail = format!(r#"{{"x":{x},"y":{y}}}"#);

@@ -116,7 +116,7 @@ fn a_killed_task_publishes_twice_and_is_replaced() {
     // Half of the quarter of a second's events that were not deleted yet.
     assert_eq!(queue.totals.duplicates, 125);
     assert_eq!(queue.running(), 2);
-    // What it held while the broker was away comes back after the visibility time-out.
+    // Events that it held while the broker was away come back after the visibility timeout.
     queue.is_cut = true;
     run(&mut queue, 560..600);
     queue.kill(1, 600);

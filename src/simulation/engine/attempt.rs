@@ -167,7 +167,7 @@ impl SimulationRun<'_> {
         }
     }
 
-    /// How an attempt of a client fails, where an outage hits it.
+    /// Failure of a client's attempt, where an outage hits it.
     pub(super) fn outage_of(&self, client: u32) -> Option<AttemptFailure> {
         let hit = self.outages.iter().find(|outage| {
             outage.percent >= 100

@@ -50,7 +50,7 @@ impl SimulationRun<'_> {
         if !self.clients.has_session(client) || self.step >= lost_at + self.expiry_steps() {
             return;
         }
-        // What came until now is counted; the rest of its absence is without a session.
+        // Messages until now are counted; the rest of its absence is without a session.
         self.count_away(client);
         self.leave_kept(lost_at);
         self.drop_stored(client, false);

@@ -1,4 +1,4 @@
-//! What disturbances do: connections that are lost, and the begin and end of the rest.
+//! Effects of disturbances: connections that are lost, and the begin and end of the rest.
 
 use super::{CurrentOutage, SimulationRun, WaveRecord};
 use crate::simulation::bridge_queue::STEP_MS;

@@ -1,7 +1,7 @@
 //! From CONNACK to live: sessions that are still there, SUBSCRIBE packets, the SUBSCRIBE quota.
 //!
-//! A client whose session was kept hears its channels from CONNACK on; it subscribes again all the
-//! same, as the client module does, and uses the quota.
+//! A client whose session was kept receives from its channels from CONNACK on. It subscribes again
+//! all the same, as the client module does, and uses the quota.
 
 use super::SimulationRun;
 use crate::simulation::bridge_queue::STEP_MS;
@@ -57,7 +57,7 @@ impl SimulationRun<'_> {
             }
         }
         let (filters, wait) = match self.scenario.clients.refused_channel {
-            // What was refused stays so: the client goes on with the other channels.
+            // A refused channel stays refused: the client goes on with the other channels.
             RefusedChannel::Stays => {
                 if refused > 0 && is_live {
                     self.shown_refused += 1;

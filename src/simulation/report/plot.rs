@@ -32,8 +32,8 @@ const RIGHT: f64 = 16.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 30.0;
 
-/// Colours that differ in lightness as well, for readers who do not tell hues apart (Okabe and Ito,
-/// "Color Universal Design", 2008).
+/// Colours that differ in lightness as well, for readers who cannot distinguish hues (Okabe and
+/// Ito, "Color Universal Design", 2008).
 const COLOURS: [&str; 6] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9",
 ];

@@ -53,7 +53,7 @@ impl Collector {
     }
 }
 
-/// TLS that trusts whom the system trusts.
+/// TLS that trusts the system's authorities.
 fn tls() -> Result<ClientConfig, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();

@@ -66,15 +66,16 @@ impl Export {
         Ok((Self { provider, tally }, Traces::to(Arc::new(recorder))))
     }
 
-    /// Sends what is still there, and waits for that no longer than `within`. Blocks.
+    /// Sends the spans that are left, and waits for that no longer than `within`. Blocks.
     pub fn end(self, within: Duration) {
-        // What could not be sent in time is counted as lost.
+        // Spans that could not be sent in time are counted as lost.
         let _ = self.provider.shutdown_with_timeout(within);
         self.tally.close();
     }
 }
 
-/// What is known of the process: `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`, or else the program's name.
+/// Attributes of the process: `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`, or else the
+/// program's name.
 fn resource() -> Resource {
     let found = Resource::builder().build();
     let service = Key::from_static_str("service.name");
@@ -213,7 +214,7 @@ mod tests {
 
     const SENDER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    /// Keeps what it is given.
+    /// Keeps the spans that it is given.
     #[derive(Clone, Debug, Default)]
     struct Kept(Arc<Mutex<Vec<SpanData>>>);
 

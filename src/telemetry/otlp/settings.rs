@@ -1,21 +1,22 @@
-//! What the environment says of the export, as far as the SDK does not read it itself, and what it cannot do.
+//! Settings of the export in the environment, as far as the SDK does not read them itself, and
+//! those that have no effect.
 
 use std::time::Duration;
 
-/// Where spans go, and how hard is tried.
+/// Destination of spans, and bounds of the export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether the collector is reached over TLS.
+    /// Indicates that the collector is reached over TLS.
     pub secure: bool,
-    /// How long one request may take.
+    /// Time that one request may take.
     pub timeout: Duration,
-    /// How many spans may wait to be sent.
+    /// The most spans that may wait to be sent.
     pub room: usize,
-    /// What is set but has no effect: one line each.
+    /// Variables that are set but have no effect: one line each.
     pub warnings: Vec<String>,
 }
 
-/// Why spans cannot be exported as the environment says.
+/// Reason why spans cannot be exported as the environment asks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// The endpoint is no URL.
@@ -30,7 +31,7 @@ pub enum SettingsError {
 }
 
 impl SettingsError {
-    /// What to do about it.
+    /// Advice on the fix.
     pub fn help(&self) -> String {
         match self {
             Self::Endpoint(name, _) => {
@@ -132,7 +133,7 @@ pub fn read(
     }))
 }
 
-/// Whether a URL goes on with a host, and a port that is one.
+/// Returns `true` where a URL goes on with a host, and a valid port if it has one.
 fn is_address(rest: &str) -> bool {
     let authority = rest.split('/').next().unwrap_or(rest);
     match authority.rsplit_once(':') {
@@ -143,7 +144,7 @@ fn is_address(rest: &str) -> bool {
     }
 }
 
-/// What the SDK makes of a sampler that it cannot set up, as the specification wants: it takes another.
+/// Warns of a sampler that the SDK cannot set up: it takes another, as the specification wants.
 fn sampling(set: impl Fn(&'static str) -> Option<String>, warnings: &mut Vec<String>) {
     let Some(sampler) = set("OTEL_TRACES_SAMPLER") else {
         return;
@@ -170,7 +171,7 @@ fn sampling(set: impl Fn(&'static str) -> Option<String>, warnings: &mut Vec<Str
 mod tests {
     use super::*;
 
-    /// What some variables, as `NAME=VALUE` words, come to.
+    /// Renders the result of some variables, given as `NAME=VALUE` words.
     fn told(variables: &str) -> String {
         let all: Vec<(&str, &str)> = variables
             .split_whitespace()

@@ -1,4 +1,5 @@
-//! How many spans were lost, told in the log now and then: a collector that is down must be seen, but not once for each span.
+//! Count of lost spans, logged now and then: a collector that is down must be seen, but not once
+//! for each span.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
@@ -12,22 +13,22 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use tokio::time::Instant;
 
-/// How often losses are told at most.
+/// The least time between two logged losses.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// What became of spans. Clones of one `Arc` stand before and behind the SDK's queue.
+/// Count of spans by their fate. Clones of one `Arc` are before and behind the SDK's queue.
 pub(super) struct Tally {
-    /// How many may wait.
+    /// The most spans that may wait.
     room: usize,
-    /// How many wait to be sent, or for the answer.
+    /// Number of spans that wait to be sent, or for the answer.
     waiting: AtomicUsize,
-    /// How many found no room, and how many were sent in vain.
+    /// Number of spans that found no room; `failed` is the number that were sent in vain.
     full: AtomicUsize,
     failed: AtomicUsize,
     told: Mutex<Told>,
 }
 
-/// What was lost so far, and why last.
+/// Spans lost so far, and the last cause.
 #[derive(Debug, PartialEq, Eq)]
 struct Losses {
     full: usize,
@@ -35,12 +36,12 @@ struct Losses {
     cause: String,
 }
 
-/// What the log knows.
+/// State of the log.
 #[derive(Default)]
 struct Told {
     last: Option<Instant>,
     lost: usize,
-    /// What stood in the way last.
+    /// Cause of the last failure.
     cause: String,
     /// Nothing is counted any more.
     closed: bool,
@@ -67,7 +68,7 @@ impl Tally {
         entered
     }
 
-    /// Notes what an export came to.
+    /// Notes the result of an export.
     fn exported(&self, spans: usize, result: &OTelSdkResult) {
         let mut told = self.told();
         if told.closed {
@@ -101,7 +102,7 @@ impl Tally {
         self.told().cause = cause;
     }
 
-    /// Tells the log what was lost, when there is news.
+    /// Logs the losses, when there are new ones.
     fn tell(&self, between: Duration) {
         if let Some(Losses {
             full,
@@ -118,7 +119,7 @@ impl Tally {
         }
     }
 
-    /// What was lost so far, where that is more than was told last, and that was not only a moment ago.
+    /// Losses so far, where they are more than was logged last, and that was not only a moment ago.
     fn news(&self, between: Duration) -> Option<Losses> {
         let full = self.full.load(Ordering::Relaxed);
         let failed = self.failed.load(Ordering::Relaxed);
@@ -136,7 +137,7 @@ impl Tally {
         })
     }
 
-    /// Tells the rest at the end: what still waits is lost.
+    /// Logs the rest at the end: the spans that still wait are lost.
     pub(super) fn close(&self) {
         let mut told = self.told();
         told.closed = true;
@@ -150,7 +151,7 @@ impl Tally {
     }
 
     fn told(&self) -> std::sync::MutexGuard<'_, Told> {
-        // Whoever panicked while telling left nothing half done.
+        // A panic while logging leaves nothing half done.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -163,7 +164,7 @@ impl fmt::Debug for Tally {
     }
 }
 
-/// Stands before the SDK's queue and counts what finds no room in it.
+/// Counts the spans that find no room in the SDK's queue, which is behind it.
 #[derive(Debug)]
 pub(super) struct Counted<P> {
     processor: P,
@@ -203,7 +204,7 @@ impl<P: SpanProcessor> SpanProcessor for Counted<P> {
     }
 }
 
-/// Stands behind the SDK's queue and counts what is sent in vain.
+/// Counts the spans that are sent in vain, behind the SDK's queue.
 #[derive(Debug)]
 pub(super) struct Counting<E> {
     exporter: E,

@@ -1,4 +1,4 @@
-//! What the suite needs, from a running `eventcast dev`: tokens, channels, its data plane.
+//! The suite's needs from a running `eventcast dev`: tokens, channels, its data plane.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::cli::user_error::UserError;
 use crate::conformance::publish::Publisher;
 use crate::conformance::{ProbeChannel, Suite};
 
-/// Completes a suite with what the platform at its address has; what is there already stays.
+/// Completes a suite with the parts that the platform at its address has; given parts stay.
 pub(super) async fn complete(suite: &mut Suite, role: Option<&str>) -> Result<(), UserError> {
     let origin = suite.address.origin();
     if suite.address.is_secure {

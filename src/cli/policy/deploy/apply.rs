@@ -1,4 +1,5 @@
-//! `eventcast policy apply`: policies are made, changed where their permissions differ, and attached.
+//! `eventcast policy apply`: policies are made, changed where their permissions differ, and
+//! attached.
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -176,10 +177,11 @@ async fn apply(
     }
 }
 
-/// The most lines of what a new document allows and no longer allows.
+/// The most lines of permissions that a new document adds and takes away.
 const CHANGES: usize = 20;
 
-/// What becomes allowed (+) and is no longer allowed (-), by permission; some lines of it.
+/// Permissions that the new document adds (+) and takes away (-), in lines; some of them if there
+/// are many.
 fn differences(deployed: &str, wanted: &WantedDocument) -> Vec<String> {
     let (before, after) = match (
         Document::parse(deployed),
@@ -204,7 +206,8 @@ fn differences(deployed: &str, wanted: &WantedDocument) -> Vec<String> {
     lines
 }
 
-/// Whether a policy that allows something would be replaced by one that allows nothing.
+/// Returns `true` where a policy that allows something would be replaced by one that allows
+/// nothing.
 fn takes_all_away(deployed: &str, wanted: &WantedDocument) -> bool {
     let allows =
         |text: &str| Document::parse(text).is_ok_and(|document| allows_anything(&[document]));

@@ -1,7 +1,8 @@
-//! The frame of every change: what is asked for is checked, sorted by the journal, worked on, reported, and becomes an exit status.
+//! The frame of every change: requests are checked, sorted by the journal, worked on, reported, and
+//! become an exit status.
 //!
-//! It knows no step of any change: [`BulkChange`] says what is done to an item. Nothing is written before the journal, where there is
-//! one, could be opened.
+//! It knows no step of any change: [`BulkChange`] says what is done to an item. Nothing is written
+//! before the journal, where there is one, could be opened.
 
 use std::io::Write;
 use std::path::Path;
@@ -19,15 +20,15 @@ use crate::escape::write_line;
 use crate::policy::deploy::target::AttachmentTarget;
 use crate::shutdown::Shutdown;
 
-/// What a command was asked for: an item or what is wrong with it, for each line.
+/// The items that a command was asked for: for each line, an item or what is wrong with it.
 pub(super) type RequestedItems<I> = Vec<Result<I, Box<ItemFailure>>>;
 
-/// What a change works on, one policy a time.
+/// One unit of a change: the work on one policy.
 pub(super) trait BulkItem {
     /// The policy's name; empty where there is none.
     fn name(&self) -> &str;
 
-    /// Where it was asked for.
+    /// The place where it was asked for.
     fn place(&self) -> &ListPosition;
 
     /// The targets that it names.
@@ -36,23 +37,23 @@ pub(super) trait BulkItem {
 
 /// One kind of change.
 pub(super) trait BulkChange {
-    /// What it works on.
+    /// The unit that it works on.
     type Item: BulkItem;
 
     /// The command, as a journal knows it.
     const COMMAND: &'static str;
 
-    /// When it is in force, where that is to be told.
+    /// The time at which it takes effect, for commands that report it.
     const EFFECT: Option<&'static str>;
 
-    /// Opens what else it takes, given what is asked for.
+    /// Opens the other things that it needs, given the requests.
     async fn prepare(
         &mut self,
         access: &AwsAccess,
         asked: &RequestedItems<Self::Item>,
     ) -> Result<(), ControlError>;
 
-    /// What a journal knows an item by.
+    /// The key by which a journal identifies an item.
     fn key(&self, item: &Self::Item) -> String;
 
     /// Sees to one item.
@@ -64,7 +65,8 @@ pub(super) trait BulkChange {
     ) -> ItemOutcome;
 }
 
-/// Makes a change of everything asked for. With `listed`, a bad line is told of and left out; a command line that is not right ends it.
+/// Makes a change of every item asked for. With `listed`, a bad line is reported and left out. A
+/// command line with a fault ends the command.
 pub(super) async fn run<C: BulkChange>(
     mut change: C,
     changes: &ChangeOptions,
@@ -94,7 +96,7 @@ pub(super) async fn run<C: BulkChange>(
     carry_out(&change, changes, &access, asked, (out, messages)).await
 }
 
-/// Works on what is left to do, and reports.
+/// Works on the items that are left, and reports.
 async fn carry_out<C: BulkChange>(
     change: &C,
     changes: &ChangeOptions,
@@ -166,7 +168,7 @@ fn open(
     Journal::open(path, &heading, dry_run)
 }
 
-/// What is left to do: what the journal knows is skipped, what is not right is told.
+/// The work that is left: items that the journal has are skipped, faults are reported.
 fn sort<I>(
     asked: RequestedItems<I>,
     known: impl Fn(&I) -> bool,

@@ -9,7 +9,8 @@ use crate::cli::runtime::block_on;
 use crate::cli::user_error::write_error;
 use crate::policy::deploy::target::{BadText, PolicyName};
 
-/// The default version's document of a policy. Where there is none, that is told, and how the command ends is given back.
+/// The default version's document of a policy. Where there is none, reports that and returns the
+/// command's status.
 pub(in crate::cli::policy) fn document(
     name: &str,
     messages: &mut impl Write,

@@ -1,7 +1,8 @@
-//! The journal of a bulk run: what is done, so that a rerun skips it without a call.
+//! The journal of a bulk run: the finished items, so that a rerun skips it without a call.
 //!
-//! A line for each policy that is as asked for, written when it is: its name and a digest of all that was asked. What was asked
-//! otherwise since then has another digest, and is done again. A line that an interruption cut off is dropped.
+//! A line for each policy that is as asked for, written when it is: its name and a digest of all
+//! that was asked. A request that has changed since then has another digest, and is done again. A
+//! line that an interruption cut off is dropped.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -14,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::list::UnreadableList;
 use crate::cli::input::{self, LIST_BYTES};
 
-/// What a journal is about: it stands in its first line.
+/// The subject of a journal, in its first line.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct JournalHeading {
     /// The command, such as `policy apply`.
@@ -36,16 +37,17 @@ pub(super) struct Journal {
     done: HashSet<String>,
 }
 
-/// What a journal knows a request by: a digest of its parts.
+/// The key by which a journal identifies a request: a digest of its parts.
 pub(super) fn key(parts: &impl Serialize) -> String {
-    // Plain data has a JSON text; what had none would not be skipped.
+    // Plain data has a JSON text; a request without one would not be skipped.
     let text = serde_json::to_vec(parts).unwrap_or_default();
     let digest = Sha256::digest(text);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Journal {
-    /// Opens a journal, or begins one. With `read_only` nothing is written: `None` when there is none.
+    /// Opens a journal, or begins one. With `read_only` nothing is written: `None` when there is
+    /// none.
     pub(super) fn open(
         path: &Path,
         heading: &JournalHeading,
@@ -95,7 +97,7 @@ impl Journal {
         Ok(Some(journal))
     }
 
-    /// Cuts off what is not whole, and writes the heading where there is none.
+    /// Cuts off an incomplete line, and writes the heading where there is none.
     fn begin(&mut self, whole: &str, heading: &JournalHeading) -> io::Result<()> {
         self.file.set_len(whole.len() as u64)?;
         self.file.seek(SeekFrom::End(0))?;
@@ -105,7 +107,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether a request was done.
+    /// Returns `true` where a request was done.
     pub(super) fn has(&self, key: &str) -> bool {
         self.done.contains(key)
     }
@@ -118,7 +120,7 @@ impl Journal {
     fn write(&mut self, line: &impl Serialize) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        // One write, so that what is cut off is a line's end.
+        // One write, so that an interruption cuts off a line's end only.
         self.file.write_all(&text)
     }
 }

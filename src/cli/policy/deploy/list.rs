@@ -1,5 +1,5 @@
-//! Lists of policies: one a line, as CSV with a heading or as JSON lines. A bad line is told of and left out; a bad heading is
-//! a question that cannot be answered.
+//! Lists of policies: one a line, as CSV with a heading or as JSON lines. A bad line is reported
+//! and left out; a bad heading is a question that cannot be answered.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 use super::report::ItemFailure;
 use crate::cli::input::{self, LIST_BYTES};
 
-/// How much of a bad line is shown, in characters.
+/// Longest excerpt of a bad line, in characters.
 const SHOWN: usize = 80;
 
-/// Where an item was asked for.
+/// The place where an item was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ListPosition {
     /// The list, where it is one.
@@ -54,7 +54,7 @@ pub(super) struct ListRow {
     pub(super) disconnect: Vec<String>,
 }
 
-/// Which columns a command understands beside `name`.
+/// The columns that a command understands beside `name`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ListColumns {
     /// The columns in their order.
@@ -63,7 +63,7 @@ pub(super) struct ListColumns {
     pub(super) needed: &'static [&'static str],
 }
 
-/// Why a list cannot be read at all.
+/// Reason why a list cannot be read at all.
 #[derive(Debug)]
 pub(super) struct UnreadableList {
     pub(super) what: String,
@@ -104,7 +104,7 @@ fn csv_rows(
     file: &str,
     columns: ListColumns,
 ) -> Result<Vec<Result<ListRow, Box<ItemFailure>>>, UnreadableList> {
-    // A mark at the beginning is what spreadsheets write.
+    // Spreadsheets write a byte order mark at the beginning.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
     let heading = reader.headers().cloned().map_err(|error| UnreadableList {
@@ -129,7 +129,8 @@ fn csv_rows(
     }
 }
 
-/// Which line something stands in. The reader's own count is one behind after lines that end as on Windows.
+/// Counts lines by byte position. The reader's own count is one behind after lines that end as on
+/// Windows.
 struct LineCounter<'t> {
     text: &'t [u8],
     at: usize,
@@ -298,7 +299,7 @@ fn json_row(
 /// serde_json's words with the column only: it counts lines within the line.
 fn in_line(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // What is accepted is told beside it, and depends on the command.
+    // The caller reports what is accepted, which depends on the command.
     let what = text.split(" at line ").next().unwrap_or_default();
     let what = what.split(", expected one of ").next().unwrap_or_default();
     format!("{what} at column {}", error.column())

@@ -1,4 +1,4 @@
-//! What is there, in the fewest calls that the plan can do with.
+//! The current state of policies, read in the fewest calls that the plan can do with.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use crate::policy::deploy::canonical::canonical;
 use crate::policy::deploy::plan::{CurrentPolicy, PolicyRevocation, WantedDocument};
 use crate::policy::deploy::target::AttachmentTarget;
 
-/// Up to so many targets are asked for their policies; with more, the policy is asked for its targets, of which there may be many
-/// pages.
+/// Up to so many targets are asked for their policies; with more, the policy is asked for its
+/// targets, of which there may be many pages.
 const FEW: usize = 4;
 
-/// What is there of a policy that is wanted, with its document; `None` when it is not there.
+/// The current state of a policy that is wanted, with its document; `None` when it does not exist.
 ///
 /// # Errors
 /// [`ControlError`]; outdated when it went away meanwhile.
@@ -46,7 +46,7 @@ pub(super) async fn before_apply(
     Ok(Some((current, deployed.document)))
 }
 
-/// What is there of a policy that is to be revoked; `None` when it is not there.
+/// The current state of a policy that is to be revoked; `None` when it does not exist.
 ///
 /// # Errors
 /// [`ControlError`].
@@ -75,7 +75,7 @@ pub(super) async fn before_revoke(
     }))
 }
 
-/// Which of these targets a policy is attached to; others may be among them.
+/// Those of these targets that a policy is attached to; others may be among them.
 async fn attached(
     plane: &ControlPlane,
     name: &str,
@@ -91,7 +91,7 @@ async fn attached(
             Ok(policies) if policies.contains(name) => {
                 found.insert(target.as_str().to_owned());
             }
-            // Attaching tells of a target that does not exist.
+            // Attaching reports a target that does not exist.
             Ok(_) | Err(ControlError::Absent(_)) => {}
             Err(error) => return Err(error),
         }
@@ -99,7 +99,7 @@ async fn attached(
     Ok(found)
 }
 
-/// What was there a moment ago went away.
+/// An error about something that was there a moment ago and went away.
 fn outdated(error: ControlError) -> ControlError {
     match error {
         ControlError::Absent(told) => ControlError::Outdated(told),

@@ -1,7 +1,9 @@
-//! `eventcast policy apply`, `revoke`, `show` and `diff --deployed`: policies on IoT Core's control plane.
+//! `eventcast policy apply`, `revoke`, `show` and `diff --deployed`: policies on IoT Core's control
+//! plane.
 //!
-//! Everything that can be known before a call is checked before the first: names, targets, documents. What is done is done under the
-//! API's rates, a few policies at a time, and can be run again: it then does only what is missing.
+//! Everything that can be known before a call is checked before the first: names, targets,
+//! documents. Changes are made under the API's rates, a few policies at a time. A command can be
+//! run again: it then makes only the missing changes.
 
 pub(super) mod apply;
 mod bulk;
@@ -71,7 +73,7 @@ impl AwsAccess {
     }
 }
 
-/// Tells of an error that ends the command.
+/// Reports an error that ends the command.
 fn stop(error: &ControlError, status: Status, messages: &mut impl Write) -> anyhow::Result<Status> {
     let Told { what, help } = error.told();
     write_error(messages, format_args!("{what}"), format_args!("{help}"))?;
@@ -94,7 +96,7 @@ fn unfit(bad: &BadText, name: &str, value: &str, place: &ListPosition) -> Box<It
     place.failure(name, value, bad.what.clone(), bad.help)
 }
 
-/// The policies of a list so far, and the lines they stand in: each stands in one.
+/// The policies of a list so far, and the line of each. A policy may be in one line only.
 #[derive(Default)]
 struct SeenPolicies(HashMap<String, u64>);
 

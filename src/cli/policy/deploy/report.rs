@@ -1,4 +1,5 @@
-//! What was done, or would be: lines for people as it happens, one JSON document for programs at the end.
+//! The changes that were made, or would be made: lines for people as they happen, one JSON document
+//! for programs at the end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,7 +47,7 @@ impl CompletedStep {
         }
     }
 
-    /// What it is counted as.
+    /// The count that the step belongs to.
     fn count(&self) -> &'static str {
         match self {
             Self::Create { .. } => "created",
@@ -88,7 +89,7 @@ fn numbered(name: &str, version: Option<&String>) -> String {
     }
 }
 
-/// What did not succeed.
+/// One item, or one part of it, that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct ItemFailure {
     /// The list and the line in it, where it came from one.
@@ -108,7 +109,7 @@ impl fmt::Display for ItemFailure {
             write!(f, "{file}:{line}: ")?;
         }
         f.write_str(&self.error)?;
-        // What names the value already need not name it again.
+        // An error that contains the value already does not repeat it.
         match &self.value {
             Some(value) if !self.error.contains(value.as_str()) => {
                 write!(f, ": `{value}`")?;
@@ -130,49 +131,50 @@ impl ItemFailure {
     }
 }
 
-/// What came of one policy.
+/// The outcome of one policy.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct ItemOutcome {
     pub(super) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<u64>,
     pub(super) steps: Vec<CompletedStep>,
-    /// What a new document allows and no longer allows, in lines.
+    /// Permissions that a new document adds and takes away, in lines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) changes: Vec<String>,
-    /// What is worth knowing and no failure, such as a client that was not connected.
+    /// Remarks that are no failures, such as a client that was not connected.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) notes: Vec<String>,
     #[serde(skip)]
     pub(super) failures: Vec<ItemFailure>,
-    /// Whether it was left before it was finished.
+    /// `true` where it was left before it was finished.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) interrupted: bool,
-    /// Why nothing more should be tried.
+    /// Reason why nothing more should be tried.
     #[serde(skip)]
     pub(super) hopeless: Option<Told>,
-    /// What a journal knows it by.
+    /// The key by which a journal identifies it.
     #[serde(skip)]
     pub(super) key: Option<String>,
 }
 
-/// What came of all of them.
+/// The outcome of all policies.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct DeployReport {
     pub(super) region: String,
     pub(super) dry_run: bool,
     /// False when it was interrupted, or stopped because nothing could succeed any more.
     pub(super) complete: bool,
-    /// How many policies, or lines, were asked for.
+    /// Number of policies, or lines, that were asked for.
     pub(super) asked: u64,
-    /// How many there were of what: `created`, `updated`, `attached`, `unchanged`, `skipped`, `failed`, and so on.
+    /// Number of policies by outcome: `created`, `updated`, `attached`, `unchanged`, `skipped`,
+    /// `failed`, and so on.
     pub(super) counts: BTreeMap<&'static str, u64>,
-    /// How many calls were made, by action.
+    /// Number of calls by action.
     pub(super) calls: BTreeMap<&'static str, u64>,
     /// The policies of which something was done.
     pub(super) policies: Vec<ItemOutcome>,
     pub(super) failures: Vec<ItemFailure>,
-    /// When a revocation is in force.
+    /// The time at which a revocation takes effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) effect: Option<&'static str>,
 }
@@ -200,7 +202,8 @@ impl DeployReport {
         }
     }
 
-    /// Takes an outcome in. In text, its lines are written at once; failures are told at once in any case.
+    /// Takes an outcome in. In text, its lines are written at once; failures are reported at once
+    /// in any format.
     pub(super) fn add(
         &mut self,
         outcome: ItemOutcome,
@@ -241,7 +244,7 @@ impl DeployReport {
         Ok(())
     }
 
-    /// Tells of a failure and keeps it.
+    /// Reports a failure and keeps it.
     pub(super) fn fail(
         &mut self,
         failure: ItemFailure,
@@ -252,7 +255,7 @@ impl DeployReport {
         Ok(())
     }
 
-    /// Whether something was changed, not only looked at.
+    /// Returns `true` where something was changed, not only looked at.
     pub(super) fn has_changed(&self) -> bool {
         let changed = [
             "created",
@@ -266,7 +269,7 @@ impl DeployReport {
         !self.dry_run && changed.iter().any(|what| self.counts.contains_key(what))
     }
 
-    /// Writes what there is to say at the end, and tells how it ended.
+    /// Writes the summary at the end, and returns the command's status.
     pub(super) fn finish(&self, format: Format, out: &mut impl Write) -> anyhow::Result<Status> {
         match format {
             Format::Json => {
@@ -281,7 +284,7 @@ impl DeployReport {
         })
     }
 
-    /// One line: how many of what, by how many calls.
+    /// One line: the counts by outcome, and the number of calls.
     pub(super) fn summary(&self) -> String {
         let counts: Vec<String> = COUNTS
             .iter()
@@ -309,7 +312,7 @@ impl DeployReport {
     }
 }
 
-/// Tells why a question cannot be answered.
+/// Reports why a question cannot be answered.
 pub(super) fn cannot_answer(
     why: &UnreadableList,
     messages: &mut impl Write,

@@ -44,13 +44,14 @@ Examples:
 
 Exit status: 0 all is as asked for, 2 the question is not right (nothing was called), 3 some failed, or it was interrupted.";
 
-/// When a revocation is in force, as AWS documents it (developer guide, "AWS IoT Core policies" and "Defining your Lambda function").
+/// The time at which a revocation takes effect, as AWS documents it (developer guide, "AWS IoT Core
+/// policies" and "Defining your Lambda function").
 const EFFECT: &str = "changes of attached policies are in force after 6 to 8 minutes, documents of a custom authorizer for 300 s or as long as it said; until then a client may connect again: end its connection once more after that, or refuse it at connect";
 
 /// The rounds of looking and acting while others change the same policy.
 const ROUNDS: usize = 3;
 
-/// How long between attempts to delete a policy that is held: at first, and at most.
+/// First and longest pause between attempts to delete a policy that is held.
 const HELD: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
 
 #[derive(Debug, Args)]
@@ -129,7 +130,7 @@ pub(in crate::cli::policy) fn run(
 /// A revocation under way.
 struct RevokeChange<'c> {
     command: &'c RevokeCommand,
-    /// Where connections are ended, if any are.
+    /// The API that ends connections, if any are to end.
     connections: Option<Connections>,
 }
 
@@ -173,7 +174,7 @@ impl BulkChange for RevokeChange<'_> {
             let asked = (revocation, &item.place);
             take_back(self.command, plane, shutdown, asked, &mut outcome).await;
         }
-        // Whoever is still allowed to connect would be back at once.
+        // A client that is still allowed to connect would be back at once.
         if outcome.failures.is_empty() && outcome.hopeless.is_none() && !outcome.interrupted {
             self.disconnect(&item, &mut outcome).await;
         }
@@ -182,7 +183,7 @@ impl BulkChange for RevokeChange<'_> {
 }
 
 impl RevokeChange<'_> {
-    /// Ends the connections of an item's clients, or tells that they would be ended.
+    /// Ends the connections of an item's clients, or reports that they would be ended.
     async fn disconnect(&self, item: &RevocationItem, outcome: &mut ItemOutcome) {
         let (clean, quiet) = (self.command.clean_session, self.command.prevent_will);
         for client in &item.disconnect {
@@ -205,7 +206,7 @@ impl RevokeChange<'_> {
     }
 }
 
-/// Where connections are ended.
+/// Opens the API that ends connections.
 async fn connections(
     command: &RevokeCommand,
     access: &AwsAccess,

@@ -1,4 +1,5 @@
-//! Many policies, a few at a time: with progress, until all are done, somebody interrupts, or nothing can succeed any more.
+//! Many policies, a few at a time: with progress, until all are done, somebody interrupts, or
+//! nothing can succeed any more.
 
 use std::io::{IsTerminal as _, Write};
 use std::pin::pin;
@@ -18,17 +19,18 @@ use crate::escape::write_line;
 use crate::policy::deploy::plan::DeployStep;
 use crate::shutdown::Shutdown;
 
-/// How many policies are worked on at once: enough to use the rates up while answers take half a second.
+/// Policies that are worked on at once: enough to use the rates up while answers take half a
+/// second.
 const AT_ONCE: usize = 16;
 
 /// A plan with no more steps than this left is finished even when somebody interrupts.
 const SHORT: usize = 20;
 
-/// How often those who have no bar are told how far it is.
+/// Interval between two lines of progress where there is no bar.
 const TELL: Duration = Duration::from_secs(10);
 
-/// Works on all items. Whatever ends it early, but for the second signal, each item was either finished or not begun, or is told as
-/// interrupted.
+/// Works on all items. If anything but the second signal ends it early, each item was finished, was
+/// not begun, or is reported as interrupted.
 pub(super) async fn all<I, F: Future<Output = ItemOutcome>>(
     items: Vec<I>,
     shutdown: &Shutdown,
@@ -102,14 +104,16 @@ pub(super) async fn all<I, F: Future<Output = ItemOutcome>>(
     Ok(())
 }
 
-/// What the journal is to know an outcome by, if it is to know it.
+/// The key under which the journal records an outcome; `None` for an outcome that it does not
+/// record.
 fn finished(outcome: &ItemOutcome, dry_run: bool) -> Option<&String> {
     let whole = outcome.hopeless.is_none() && !outcome.interrupted;
     let well = outcome.failures.is_empty() && whole && !dry_run;
     outcome.key.as_ref().filter(|_| well)
 }
 
-/// Takes a plan's steps, in order. A target that cannot be attached or detached does not keep the others from it.
+/// Takes a plan's steps, in order. A target that cannot be attached or detached does not keep the
+/// others from it.
 ///
 /// # Errors
 /// [`ControlError::Outdated`] and [`ControlError::Held`]: look again, and plan again.

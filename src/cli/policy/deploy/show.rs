@@ -1,4 +1,4 @@
-//! `eventcast policy show`: what is deployed.
+//! `eventcast policy show`: the deployed policies.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -32,7 +32,7 @@ Examples:
 Exit status: 0 shown, 1 there is no such policy or version, 2 the question is not right, 3 failed.";
 
 #[derive(Debug, Args)]
-// A policy's version is what is asked for here.
+// `--version` is a policy's version here.
 #[command(disable_version_flag = true)]
 pub(in crate::cli) struct ShowPoliciesCommand {
     /// Show this policy: its document, versions and targets
@@ -61,7 +61,7 @@ struct DeployedPolicy<'s> {
     changed: Option<Timestamp>,
     versions: Vec<ShownVersion<'s>>,
     targets: &'s BTreeSet<String>,
-    /// Whose document follows.
+    /// Name of the version whose document follows.
     version: &'s str,
     document: Box<RawValue>,
 }
@@ -209,7 +209,7 @@ async fn one(
     Ok(Ok(Status::Yes))
 }
 
-/// JSON as it was sent; what is none becomes a string.
+/// JSON as it was sent; other text becomes a string.
 fn as_written(document: String) -> anyhow::Result<Box<RawValue>> {
     match RawValue::from_string(document.clone()) {
         Ok(document) => Ok(document),

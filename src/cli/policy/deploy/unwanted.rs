@@ -1,4 +1,5 @@
-//! What `eventcast policy revoke` is asked for: by the command line or a list, checked before any call.
+//! The requests of `eventcast policy revoke`: from the command line or a list, checked before any
+//! call.
 
 use super::bulk::{BulkItem as _, RequestedItems};
 use super::journal::key;
@@ -14,7 +15,7 @@ pub(super) const COLUMNS: ListColumns = ListColumns {
     needed: &["name"],
 };
 
-/// What is taken back from one policy, and whose connections end.
+/// The revocation of one policy, and the clients whose connections end.
 pub(super) struct RevocationItem {
     pub(super) place: ListPosition,
     pub(super) revocation: Option<PolicyRevocation>,
@@ -22,7 +23,8 @@ pub(super) struct RevocationItem {
 }
 
 impl RevocationItem {
-    /// What a journal knows it by; `sessions` says what becomes of sessions and wills.
+    /// The key by which a journal identifies it. `sessions` says what happens to sessions and
+    /// wills.
     pub(super) fn key(&self, delete: bool, sessions: (bool, bool)) -> String {
         let targets = self.revocation.as_ref().and_then(|revocation| {
             let targets = revocation.targets.as_ref()?;
@@ -73,7 +75,7 @@ pub(super) fn from_list(
         .collect()
 }
 
-/// What one line, or the command line, asks for.
+/// Reads the request of one line, or of the command line.
 pub(super) fn item(row: &ListRow, delete: bool) -> Result<RevocationItem, Box<ItemFailure>> {
     let place = &row.place;
     if row.name.is_empty() && row.disconnect.is_empty() {

@@ -1,4 +1,5 @@
-//! What `eventcast policy apply` is asked for: one policy of the command line, or a list of them, checked before any call.
+//! The requests of `eventcast policy apply`: one policy of the command line, or a list of them,
+//! checked before any call.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -26,12 +27,12 @@ pub(super) const COLUMNS: ListColumns = ListColumns {
     needed: &["name", "policy"],
 };
 
-/// How documents are read.
+/// Options for reading documents.
 #[derive(Clone, Copy)]
 pub(super) struct ReadOptions {
-    /// Whether policies are detached from all other targets.
+    /// `true` where policies are detached from all other targets.
     pub(super) only_these: bool,
-    /// Whether a document with errors of the lints is refused.
+    /// `true` where a document with errors of the lints is refused.
     pub(super) lint: bool,
 }
 
@@ -42,7 +43,7 @@ pub(super) struct WantedPolicy {
 }
 
 impl WantedPolicy {
-    /// What a journal knows it by.
+    /// The key by which a journal identifies it.
     pub(super) fn key(&self) -> String {
         let WantedDocument {
             name,
@@ -69,7 +70,7 @@ impl bulk::BulkItem for WantedPolicy {
     }
 }
 
-/// The one policy of the command line; `None`, and told, when it is none.
+/// The one policy of the command line; `None`, after a report, when it has a fault.
 pub(super) fn one(
     row: &ListRow,
     how: ReadOptions,
@@ -104,7 +105,7 @@ pub(super) fn one(
     }
 }
 
-/// What the lints find in one document is written; whether it has no error.
+/// Writes the findings of the lints in one document. Returns `true` where none is an error.
 fn passes(file: &str, text: &str, messages: &mut impl Write) -> anyhow::Result<bool> {
     let policies = alone(file, text)?;
     let findings = lint::found(&policies, None);
@@ -130,8 +131,8 @@ fn alone(file: &str, text: &str) -> anyhow::Result<Policies> {
     Ok(policies)
 }
 
-/// A document's text and what to call it: literal JSON, a file, or standard input. An answer that holds
-/// one document is read as well.
+/// A document's text and its name in messages: literal JSON, a file, or standard input. An answer
+/// that holds one document is read as well.
 fn read_policy(
     argument: &str,
     folder: &Path,

@@ -1,4 +1,4 @@
-//! What `policy generate` is asked for, and what can be wrong with it.
+//! The arguments of `policy generate`, and the faults that they can have.
 
 use std::path::Path;
 
@@ -113,7 +113,7 @@ pub(in crate::cli) fn claim(text: &str) -> Result<(String, Value), String> {
     Ok((name.to_owned(), value))
 }
 
-/// What one source says of where IoT Core is.
+/// Region and account of IoT Core, as one source gives them.
 #[derive(Clone, Copy, Default)]
 pub(super) struct LocatedScope<'s> {
     pub(super) region: Option<&'s str>,
@@ -130,7 +130,7 @@ impl<'s> LocatedScope<'s> {
         }
     }
 
-    /// Where the daemon's queue is, or else its dead-letter queue.
+    /// Region and account of the daemon's queue, or else of its dead-letter queue.
     pub(super) fn by_queue(config: &'s Config) -> Self {
         let bridge = &config.bridge;
         let queue = bridge.queue.as_ref().or(bridge.dead_letter_queue.as_ref());
@@ -142,7 +142,7 @@ impl<'s> LocatedScope<'s> {
     }
 }
 
-/// What went wrong, by whose fault it is.
+/// Reason why nothing is generated.
 pub(super) enum GenerateRefusal {
     /// The configuration, the claims or the arguments: what is wrong, and what to do.
     Input(UserError),

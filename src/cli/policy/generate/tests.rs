@@ -38,7 +38,7 @@ const PLACE: [&str; 4] = ["--region", "eu-central-1", "--account", "123456789012
 fn generated_with(config: &str, arguments: &[&str]) -> (Status, String) {
     let line = ["generate"].iter().chain(arguments);
     let mut line = AnswerLine::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
-    // Not what the environment of the tests happens to say.
+    // The environment of the tests must have no effect.
     if !arguments.contains(&"--region") {
         line.generate.endpoint.region = None;
         line.generate.endpoint.account = None;
@@ -97,7 +97,7 @@ fn for_grants_spelled_out() {
 
 #[test]
 fn for_the_bridge() {
-    // Where the queue is, IoT Core is.
+    // IoT Core is in the Region of the queue.
     let (status, told) = generated_with(CONFIG, &["--for", "bridge"]);
     assert_eq!(status, Status::Yes);
     insta::assert_snapshot!(told);

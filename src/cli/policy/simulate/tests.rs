@@ -1,4 +1,4 @@
-//! What people are told about a client.
+//! Reports about a client, as people read them.
 
 use clap::Parser;
 

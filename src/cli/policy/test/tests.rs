@@ -1,4 +1,4 @@
-//! What people and CI systems are told about files of tests.
+//! Reports about files of tests, as people and CI systems read them.
 
 use std::fs;
 use std::path::PathBuf;

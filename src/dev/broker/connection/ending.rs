@@ -1,43 +1,45 @@
-//! Why a connection ended: what MQTT 5 is told, and what life-cycle events call it.
+//! Reasons for the end of a connection: the reason code for MQTT 5, and the name in life-cycle
+//! events.
 
 use crate::wire::{ProtocolError, ReasonCode};
 
-/// Why a connection ended.
+/// Reason for the end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DisconnectReason {
-    /// The client said goodbye.
+    /// The client sent DISCONNECT.
     Left,
-    /// The client said goodbye and wants its will published.
+    /// The client sent DISCONNECT and wants its will published.
     LeftWithWill,
-    /// The peer closed, or the connection broke.
+    /// The peer closed the connection, or it broke.
     Lost,
-    /// The client broke a rule.
+    /// The client made a protocol error.
     Breach(ProtocolError),
-    /// The client exceeded a limit, or sent what a rule of the broker refuses: what MQTT 5 is told, and why, for a developer.
+    /// The client exceeded a limit, or broke a rule of the broker: the reason code for MQTT 5, and
+    /// the reason in words for a developer.
     Refused(ReasonCode, Box<str>),
-    /// The client did what it may not; why, for a developer.
+    /// A policy denied what the client did; the reason for a developer.
     Forbidden(Box<str>),
     /// The client was silent for too long.
     KeepAlive,
-    /// Another connection has the client id now.
+    /// Another connection took over the client id.
     TakenOver,
-    /// Somebody asked for it; without its will if they asked for that.
+    /// `DeleteConnection` ended the connection, with or without the will.
     Deleted {
-        /// Whether the will is kept back.
+        /// `true` where the will is not published.
         prevent_will: bool,
     },
-    /// The WebSocket is as old as one may become.
+    /// The WebSocket reached its maximum lifetime.
     WebSocketLife,
-    /// The authorizer's identity has ended, or was not given again.
+    /// The client's authentication expired, or was not renewed.
     Expired(Box<str>),
-    /// The broker ends.
+    /// The broker is shutting down.
     ShuttingDown,
-    /// A fault that was asked for: the connection breaks.
+    /// An injected fault broke the connection.
     Fault,
 }
 
 impl DisconnectReason {
-    /// The word that life-cycle events have (developer guide, "Connect/Disconnect events").
+    /// Returns the name in life-cycle events (developer guide, "Connect/Disconnect events").
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Left | Self::LeftWithWill => "CLIENT_INITIATED_DISCONNECT",
@@ -54,8 +56,8 @@ impl DisconnectReason {
         }
     }
 
-    /// Whether the broker closed the connection for something that the client or its authorizer did, so that its developer wants to
-    /// know.
+    /// Returns `true` where the broker closed the connection because of its client or authorizer.
+    /// The developer then needs a notice.
     pub(crate) fn is_remarkable(&self) -> bool {
         match self {
             Self::Breach(_)
@@ -74,17 +76,17 @@ impl DisconnectReason {
         }
     }
 
-    /// Whether the client asked for it.
+    /// Returns `true` where the client requested the end.
     pub(crate) fn is_clients(&self) -> bool {
         matches!(self, Self::Left | Self::LeftWithWill)
     }
 
-    /// Whether the client's will is published.
+    /// Returns `true` where the client's will is published.
     pub(crate) fn publishes_will(&self) -> bool {
         !matches!(self, Self::Left | Self::Deleted { prevent_will: true })
     }
 
-    /// What MQTT 5's DISCONNECT says; `None` where the peer would not hear it, or is not to.
+    /// Returns the reason code of MQTT 5's DISCONNECT; `None` where the broker sends no DISCONNECT.
     pub(crate) fn reason(&self) -> Option<ReasonCode> {
         match self {
             Self::Left | Self::LeftWithWill | Self::Lost | Self::Fault => None,
@@ -98,7 +100,7 @@ impl DisconnectReason {
         }
     }
 
-    /// Why, in words for a developer.
+    /// Returns the reason in words for a developer.
     pub(crate) fn why(&self) -> &str {
         match self {
             Self::Left => "the client said goodbye",

@@ -1,4 +1,4 @@
-//! What comes from a client: bytes become packets, and packets are handled.
+//! Input from a client: decodes bytes to packets and handles the packets.
 
 use std::cell::RefCell;
 use std::io;
@@ -16,22 +16,23 @@ use crate::dev::broker::observe::count;
 use crate::wire::decode::ClientPacket;
 use crate::wire::{self, ProtocolError, ReasonCode, encode, kind};
 
-/// How many bytes are read at once.
+/// Bytes of one read.
 const READ: usize = 16 * 1024;
 
 thread_local! {
-    /// Where bytes are read to: connections hold only what is not a whole packet yet.
+    /// Read buffer of the thread: a connection itself holds only an incomplete packet.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
-/// Why a message or a subscription was not taken: what MQTT 5 is told in PUBACK or SUBACK, and why.
+/// Refusal of a message or a subscription: the reason code in PUBACK or SUBACK for MQTT 5, and the
+/// reason in words.
 pub(crate) struct PacketRejection {
     pub(crate) reason: ReasonCode,
     pub(crate) why: Box<str>,
 }
 
 impl ClientConnection {
-    /// Reads once, and handles what has come. `Ok(0)` is the end.
+    /// Reads once, and handles the bytes. `Ok(0)` is the end of the stream.
     pub(super) fn read(
         &mut self,
         now: Instant,
@@ -69,7 +70,7 @@ impl ClientConnection {
         })
     }
 
-    /// Handles all packets that have come as a whole, and holds the rest.
+    /// Handles all complete packets, and keeps the rest.
     pub(crate) fn take_in(&mut self, arrived: &[u8], now: Instant) {
         if self.input.is_empty() {
             let handled = self.handle_all(arrived, now);
@@ -86,7 +87,7 @@ impl ClientConnection {
         }
     }
 
-    /// Handles packets; says how many bytes they had.
+    /// Handles packets and returns their number of bytes.
     fn handle_all(&mut self, mut arrived: &[u8], now: Instant) -> usize {
         let before = arrived.len();
         let largest = self.hub.limits.packet_bytes as usize;
@@ -114,7 +115,7 @@ impl ClientConnection {
     }
 
     /// # Errors
-    /// How the connection ends, if it does.
+    /// The reason for the end of the connection.
     pub(crate) fn handle(
         &mut self,
         packet: ClientPacket<'_>,
@@ -123,7 +124,8 @@ impl ClientConnection {
         match packet {
             ClientPacket::Publish(publish) => self.publish(&publish, now),
             ClientPacket::PubAck { id, .. } => {
-                // Also one that says no: the client has decided. One for a message that was given up means nothing.
+                // A negative one counts as well: the client has decided. The acknowledgement of a
+                // message that was given up has no effect.
                 if self.session.state().outbox.acknowledge(id).is_some() {
                     count(&self.hub.counters.acknowledged);
                 }
@@ -169,7 +171,7 @@ impl ClientConnection {
     }
 }
 
-/// The end of a connection whose next packet has no length, or is too large.
+/// Returns the reason for the end of a connection whose next packet has no length, or is too large.
 fn unreadable(breach: ProtocolError, largest: usize) -> DisconnectReason {
     if breach.reason == ReasonCode::TooLarge {
         let why = excess("a larger packet", "packet-bytes", largest, "");

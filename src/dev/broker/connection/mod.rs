@@ -1,7 +1,9 @@
-//! One connection, from CONNACK to its end: one task that writes what waits for its client and reads what comes from it.
+//! One connection, from CONNACK to its end: one task that writes the client's outgoing messages and
+//! reads its packets.
 //!
-//! Both at once, so that a client that sends much and reads nothing blocks nobody but itself. What is to be written is put together
-//! and written in one go. Whoever hands a message to the session wakes this task; nothing else runs here.
+//! The task writes and reads at once, so that a client that sends much and reads nothing blocks
+//! only itself. Packets are collected and written together. A producer that enqueues a message for
+//! the session wakes this task; nothing else runs here.
 
 pub(crate) mod ending;
 mod incoming;
@@ -36,10 +38,10 @@ use crate::dev::broker::hub::session::{ClientSession, ConnectionHandle};
 use crate::dev::broker::limits::BrokerLimits;
 use crate::wire::{ProtocolVersion, ReasonCode, encode};
 
-/// How often writing and reading take turns before other tasks have theirs.
+/// Rounds of writing and reading before the task yields to other tasks.
 const ROUNDS: u32 = 16;
 
-/// How long a peer has to take the last words.
+/// Timeout for the peer to read the last packets.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 pub(crate) struct ClientConnection {
@@ -50,36 +52,39 @@ pub(crate) struct ClientConnection {
     permissions: ConnectionPermissions,
     io: BoxedStream,
     output: WriteBuffer,
-    /// Bytes of a packet that has not come as a whole.
+    /// Bytes of an incomplete packet.
     input: BytesMut,
-    /// What the client was told, or asked for.
+    /// Parameters of CONNECT and CONNACK.
     terms: NegotiatedParameters,
-    /// What may pass in this second.
+    /// Rates of the current second.
     pace: ConnectionRates,
     clock: ConnectionDeadlines,
     /// Topics that the client has given an alias, by alias.
     aliases_in: Vec<Option<Box<str>>>,
-    /// Topics that the client was told an alias for, by alias.
+    /// Topics of the aliases that were sent to the client, by alias.
     aliases_out: Vec<Box<str>>,
-    /// Acknowledgements that were written but may not have left yet: messages that count as unacknowledged.
+    /// Acknowledgements that are written but perhaps not sent: their messages count as
+    /// unacknowledged.
     unflushed: u16,
-    /// Acknowledgements that a fault holds back, and until when.
+    /// Acknowledgements that an injected fault delays, and until when.
     held: VecDeque<(Instant, u16)>,
-    /// Messages that were taken from the outbox while the output was full.
+    /// Messages that were taken from the outgoing queue while the output was full.
     taken: VecDeque<OutgoingPublish>,
     room: MatchBuffer,
-    /// Whether the session knows whom to wake, in this round.
+    /// `true` while the session has this round's waker.
     listens: bool,
     turn: Turn,
-    /// Why it is ending, while its last words are written.
+    /// Reason for the end, while the last packets are written.
     closing: Option<DisconnectReason>,
-    /// What the client said in DISCONNECT.
+    /// Session Expiry Interval of the client's DISCONNECT.
     expiry: Option<u32>,
 }
 
-/// Where messages stand that have just come, when clients connect and subscribe. They let the tasks go first that wait already: the
-/// runtime begins with the one that it woke last, and who subscribes on one connection and right after that publishes on another expects
-/// the message. In quiet times none waits: a turn costs as much as a message.
+/// Deferral of packets that have just arrived while clients connect and subscribe. The task yields
+/// once, so that waiting tasks run first: tokio runs the task that was woken last (its LIFO slot)
+/// before the others. A client that subscribes on one connection and then publishes on another
+/// expects the message. In quiet times no packet is deferred, since a yield costs as much as a
+/// message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     None,
@@ -87,31 +92,31 @@ enum Turn {
     Had,
 }
 
-/// What a connection begins with.
+/// Initial state of a connection.
 pub(crate) struct ConnectionParts {
     pub(crate) session: Arc<ClientSession>,
     pub(crate) link: Arc<ConnectionHandle>,
     pub(crate) level: ProtocolVersion,
     pub(crate) permissions: ConnectionPermissions,
     pub(crate) io: BoxedStream,
-    /// With CONNACK in it.
+    /// Output that already contains CONNACK.
     pub(crate) output: WriteBuffer,
     pub(crate) terms: NegotiatedParameters,
     pub(crate) clock: ConnectionDeadlines,
 }
 
-/// What client and broker agreed on.
+/// Parameters negotiated by CONNECT and CONNACK.
 #[derive(Debug)]
 pub(crate) struct NegotiatedParameters {
-    /// One and a half keep-alives.
+    /// Maximum silence of the client: one and a half keep-alives.
     pub(crate) silence: Option<Duration>,
-    /// The largest packet that the client takes.
+    /// Maximum Packet Size of the client.
     pub(crate) packet_bytes: usize,
-    /// How many aliases the client takes.
+    /// Topic Alias Maximum of the client.
     pub(crate) aliases_out: usize,
-    /// Whether the client wants reasons in words.
+    /// Request Problem Information: `true` where the client wants reasons in words.
     pub(crate) problems: bool,
-    /// When the session was to expire, as CONNECT had it: what was zero must stay so.
+    /// Session Expiry Interval of CONNECT: zero must remain zero.
     pub(crate) expiry: u32,
 }
 
@@ -130,15 +135,15 @@ impl ConnectionRates {
     }
 }
 
-/// What happens by itself, and when.
+/// Deadlines of a connection.
 pub(crate) struct ConnectionDeadlines {
     pub(crate) heard: Instant,
-    /// When the connection ends whatever happens, and how.
+    /// Time at which the connection ends in any case, and the reason.
     pub(crate) end: Option<(Instant, DisconnectReason)>,
     pub(crate) refresh: Option<IdentityRefresh>,
-    /// Nothing is delivered before.
+    /// Time before which nothing is delivered.
     pub(crate) delayed: Option<Instant>,
-    /// When to look again, as far as is known in this round.
+    /// Next deadline known in this round.
     pub(crate) look: Option<Instant>,
     pub(crate) sleep: Pin<Box<Sleep>>,
 }
@@ -196,7 +201,8 @@ impl ClientConnection {
         Box::pin(self.linger()).await;
     }
 
-    /// Closes, and reads what the peer still sends for a while: who is answered by a reset may never see the last words.
+    /// Closes, and reads the peer's remaining bytes for a while: a peer that receives a TCP reset
+    /// may never read the last packets.
     async fn linger(self: Box<Self>) {
         let mut io = self.io;
         let read_to_the_end = async {
@@ -205,7 +211,7 @@ impl ClientConnection {
                 while io.read(&mut part).await.is_ok_and(|count| count > 0) {}
             }
         };
-        // Who does not close in time is cut off.
+        // A peer that does not close in time is cut off.
         let _ = timeout(Duration::from_secs(1), read_to_the_end).await;
     }
 
@@ -222,7 +228,7 @@ impl ClientConnection {
             self.clock.look = None;
             self.listens = false;
             self.look_around(now, context);
-            // Who leaves still gets what has come for it before.
+            // A client that disconnects still gets the messages that arrived for it before.
             let delivers = self
                 .closing
                 .as_ref()
@@ -260,13 +266,15 @@ impl ClientConnection {
         Poll::Pending
     }
 
-    /// Makes sure that whoever has something for this connection wakes its task; false where somebody has had already.
+    /// Registers the waker with the session; `false` where there is already a request for this
+    /// connection.
     fn listen(&mut self, context: &Context<'_>) -> bool {
         if self.listens || self.closing.is_some() {
             return true;
         }
         let mut state = self.session.state();
-        // Whoever wants something of a connection says so before it looks for whom to wake.
+        // A request is stored before its sender looks for a waker, so that it is seen here or wakes
+        // the task.
         if self.link.ending().is_some() || self.link.is_to_ask() {
             return false;
         }
@@ -274,13 +282,13 @@ impl ClientConnection {
         true
     }
 
-    /// Whether it is time for something that happens by itself; otherwise the clock wakes this task.
+    /// Returns `true` where a deadline has passed; otherwise the timer wakes this task.
     fn is_due(&mut self, context: &mut Context<'_>) -> bool {
         let Some(look) = self.clock.look else {
             return false;
         };
         let sleep = &mut self.clock.sleep;
-        // A clock that goes off too early does no harm; one that is moved each time costs.
+        // A timer that fires too early does no harm; moving it each time has a cost.
         let is_late = sleep.deadline() > look;
         if is_late || sleep.is_elapsed() {
             sleep.as_mut().reset(look);
@@ -288,7 +296,7 @@ impl ClientConnection {
         sleep.as_mut().poll(context).is_ready()
     }
 
-    /// What others want of this connection, and what time brings.
+    /// Handles requests of others to this connection, and its deadlines.
     fn look_around(&mut self, now: Instant, context: &mut Context<'_>) {
         if self.closing.is_none() {
             if let Some(ending) = self.link.ending() {
@@ -314,7 +322,8 @@ impl ClientConnection {
         }
     }
 
-    /// Handles what has come already: who comes back at once may have said goodbye before.
+    /// Handles the input that has already arrived: a client that reconnects at once may have sent
+    /// DISCONNECT before.
     fn hear_out(&mut self, now: Instant, context: &mut Context<'_>) {
         for _ in 0..ROUNDS {
             let read = self.read(now, context);
@@ -361,7 +370,8 @@ impl ClientConnection {
         None
     }
 
-    /// Begins to end the connection: MQTT 5 is told why, and nothing more is read or delivered.
+    /// Begins to close the connection: sends DISCONNECT to an MQTT 5 client, and neither reads nor
+    /// delivers any more.
     pub(crate) fn close(&mut self, ending: DisconnectReason) {
         if self.closing.is_some() {
             return;
@@ -374,11 +384,11 @@ impl ClientConnection {
             encode::disconnected(self.output.packets(), reason, why);
         }
         self.closing = Some(ending);
-        // Who does not even take this is cut off.
+        // A peer that does not read even this is cut off.
         self.clock.end = Some((Instant::now() + GOODBYE, DisconnectReason::Lost));
     }
 
-    /// The reason as AWS lists it, where only those are sent.
+    /// Returns the reason code as AWS lists it, where only listed ones are sent.
     pub(crate) fn listed(&self, reason: ReasonCode) -> ReasonCode {
         if !self.hub.rules.listed_reasons_only {
             return reason;

@@ -1,4 +1,4 @@
-//! From a session's outbox to its connection's output.
+//! Delivery from a session's outgoing queue to its connection's output.
 
 use std::sync::atomic::Ordering;
 use std::task::Context;
@@ -15,12 +15,12 @@ use crate::dev::faults::Kind;
 use crate::port::Action;
 use crate::wire::ProtocolVersion;
 
-/// How many messages are taken from the outbox at once.
+/// Messages taken from the queue at once.
 const AT_ONCE: u32 = 32;
 
 impl ClientConnection {
-    /// Puts messages into the output, as many as there are and may be sent; says whether there are more. Otherwise this task is
-    /// woken when one comes.
+    /// Puts as many messages into the output as are available and allowed; returns `true` where
+    /// there are more. Otherwise the next message wakes this task.
     pub(crate) fn deliver(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
         if let Some(until) = self.clock.delayed {
             if until > now {
@@ -29,7 +29,7 @@ impl ClientConnection {
             }
             self.clock.delayed = None;
         }
-        // What exceeds a connection's bytes a second is delayed.
+        // Output above the connection's bytes per second is delayed.
         if let Some(at) = self.pace.bytes.next(now) {
             self.clock.look_at(at);
             return false;
@@ -45,16 +45,17 @@ impl ClientConnection {
             self.send(&parcel, now);
         }
         if self.taken.is_empty() && !more {
-            // An idle connection holds no memory for what might come.
+            // An idle connection holds no memory in reserve.
             self.taken = std::collections::VecDeque::new();
         }
         more || !self.taken.is_empty()
     }
 
-    /// Takes messages from the outbox; says whether there may be more. Where not, the session knows whom to wake.
+    /// Takes messages from the outgoing queue; returns `true` where there may be more. Otherwise
+    /// the session has the waker.
     fn take_some(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
         let mut state = self.session.state();
-        // Who took over has the outbox now.
+        // The outgoing queue belongs to the connection that took over.
         if self.link.ending().is_some() {
             return false;
         }
@@ -93,7 +94,8 @@ impl ClientConnection {
             self.clock.look_at(at);
         }
         if taken == allowed && !state.is_idle(now) {
-            // What exceeds a connection's rate is discarded; with QoS 1 it comes later, as it would be sent again.
+            // Messages above the connection's rate are discarded; those of QoS 1 are sent later,
+            // like a retransmission.
             let discarded = state.outbox.discard_qos0() as u64;
             let throttled = &self.hub.counters.throttled;
             throttled.fetch_add(discarded, Ordering::Relaxed);
@@ -107,7 +109,7 @@ impl ClientConnection {
         false
     }
 
-    /// Puts one message into the output, unless its client is not to have it.
+    /// Puts one message into the output, unless its client must not receive it.
     fn send(&mut self, parcel: &OutgoingPublish, now: Instant) {
         let OutgoingPublish { delivery, id, .. } = parcel;
         let (message, id) = (&delivery.message, *id);
@@ -133,7 +135,8 @@ impl ClientConnection {
                 .faults
                 .strike_client("Deliver", &self.session.client_id, &message.topic);
         match fault {
-            // Lost on its way: with QoS 1 it comes again, at the latest after the next connect.
+            // A fault loses the message: with QoS 1 it is sent again, at the latest after the next
+            // connect.
             Some((Kind::Drop | Kind::Refuse | Kind::Throttle, _)) => return,
             Some((Kind::Disconnect, _)) => {
                 return self.close(super::ending::DisconnectReason::Fault);
@@ -164,7 +167,7 @@ impl ClientConnection {
             }
         }
         if packet.bytes(self.level) > self.terms.packet_bytes {
-            // To the publisher it is as if it were delivered (MQTT 5.0, section 3.1.2.11.4).
+            // The publisher sees it as delivered (MQTT 5.0, section 3.1.2.11.4).
             return self.give_up(delivery, id, "it is larger than its client takes");
         }
         if let Some((_, false)) = alias {
@@ -186,7 +189,8 @@ impl ClientConnection {
             });
     }
 
-    /// The alias of a topic, and whether the client knows it; `None` where it has none.
+    /// Returns the alias of a topic, and `true` where the client knows it; `None` where the topic
+    /// has no alias.
     fn alias_of(&self, topic: &str) -> Option<(u16, bool)> {
         let most = self.terms.aliases_out;
         if most == 0 {
@@ -198,7 +202,7 @@ impl ClientConnection {
         Some((alias, known.is_some()))
     }
 
-    /// A message that never comes to its client.
+    /// Gives up a message that is never delivered to its client.
     fn give_up(&self, delivery: &SubscriberDelivery, id: u16, why: &str) {
         self.forget(id);
         count(&self.hub.counters.dropped);
@@ -206,7 +210,7 @@ impl ClientConnection {
             .tell_dropped(&self.session.client_id, &delivery.message, why);
     }
 
-    /// A message that is not in flight, although it was taken from the outbox.
+    /// Removes a message from the messages in flight after it was taken from the outgoing queue.
     fn forget(&self, id: u16) {
         if id > 0 {
             self.session.state().outbox.acknowledge(id);
@@ -214,7 +218,8 @@ impl ClientConnection {
     }
 }
 
-/// Gives up messages that were not acknowledged for as long as one is held; says when to look again.
+/// Gives up messages that were unacknowledged for the maximum time, and returns the time of the
+/// next check.
 fn give_up_old(
     hub: &SessionHub,
     state: &mut SessionState,

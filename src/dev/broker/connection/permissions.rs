@@ -1,10 +1,10 @@
-//! What one client may do, remembered where it is asked for with every message.
+//! Permissions of one client, with a cache for the decision that every message needs.
 
 use rustc_hash::FxHashMap;
 
 use crate::port::{Action, Client, Decision, Identity};
 
-/// How many topics' decisions are remembered; then all are forgotten.
+/// Maximum number of cached topics; a full cache is cleared.
 const REMEMBERED: usize = 256;
 
 /// One connection's identity, and its decisions on deliveries.
@@ -23,7 +23,7 @@ impl ConnectionPermissions {
         }
     }
 
-    /// Other permissions from now on.
+    /// Replaces the permissions from now on.
     pub(crate) fn renew(&mut self, identity: Identity) {
         self.identity = identity;
         self.received.clear();
@@ -34,7 +34,7 @@ impl ConnectionPermissions {
     }
 
     /// # Errors
-    /// Why not.
+    /// The reason of a denial.
     pub(crate) fn check(&self, action: Action<'_>) -> Result<(), Box<str>> {
         match self.identity.access.decide(&self.client, action) {
             Decision::Allowed => Ok(()),
@@ -42,7 +42,8 @@ impl ConnectionPermissions {
         }
     }
 
-    /// Whether the client may have a message of a topic. Decisions are pure ([`Access`]), so each is made once.
+    /// Returns `true` where the client may receive a topic. Decisions are pure ([`Access`]), so
+    /// each is cached.
     pub(crate) fn may_receive(&mut self, topic: &str) -> bool {
         if let Some(known) = self.received.get(topic) {
             return *known;

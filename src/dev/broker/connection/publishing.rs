@@ -1,4 +1,4 @@
-//! PUBLISH: the order of checks is here, and what the client is told of each.
+//! PUBLISH: the order of the checks, and the answer to the client for each.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,13 +19,14 @@ use crate::port::Action;
 use crate::wire::ReasonCode;
 use crate::wire::decode::{MessageProperties, PublishPacket};
 
-/// What is done with a message that was taken in.
+/// Outcome of a PUBLISH.
 enum PublishOutcome {
-    /// It is answered with yes, also where nobody had subscribed.
+    /// The message is acknowledged with success, also where it has no subscribers.
     Yes(ReasonCode),
-    /// It is answered with no.
+    /// The message is refused.
     No(PacketRejection),
-    /// It was discarded for its rate: only MQTT 5 is told, if anybody is.
+    /// The message exceeds a rate and is discarded: only an MQTT 5 client receives an answer, if
+    /// any.
     Throttled,
 }
 
@@ -77,9 +78,10 @@ impl ClientConnection {
         self.answer(publish, taken)
     }
 
-    /// Whether another message of QoS 1 may come now, or is passed over.
+    /// Returns `true` where another message of QoS 1 is accepted now, and `false` where it is
+    /// ignored.
     fn is_acceptable(&mut self, id: u16) -> Result<bool, DisconnectReason> {
-        // Only MQTT 5 clients know how many they may send, so that the count can be strict.
+        // Only an MQTT 5 client knows its Receive Maximum, so that the count can be strict.
         let unflushed = if self.level.is_v5() {
             self.unflushed
         } else {
@@ -93,7 +95,7 @@ impl ClientConnection {
                 let why = excess(sent, "unacknowledged-in", most, "wait for PUBACK");
                 return Err(DisconnectReason::Refused(ReasonCode::ReceiveMaximum, why));
             }
-            // MQTT 3 has no way to be told; it sends again after it has come back.
+            // MQTT 3 has no negative PUBACK; the client sends again after it reconnects.
             return Ok(false);
         }
         if self.held.iter().any(|(_, other)| *other == id) {
@@ -106,7 +108,7 @@ impl ClientConnection {
         Ok(true)
     }
 
-    /// The topic, from its alias where it has one.
+    /// Returns the topic, resolved from its alias where it has one.
     fn resolve(&mut self, publish: &PublishPacket<'_>) -> Result<Box<str>, DisconnectReason> {
         let invalid = |what| breach(ReasonCode::AliasInvalid, what);
         let Some(alias) = publish.properties.alias else {
@@ -128,7 +130,7 @@ impl ClientConnection {
         if !publish.topic.is_empty() {
             *known = Some(publish.topic.into());
         }
-        // A protocol error, unlike a number that can be no alias (section 3.3.4).
+        // An unknown alias is a protocol error, unlike an alias out of range (section 3.3.4).
         let unknown = || {
             breach(
                 ReasonCode::Protocol,
@@ -138,7 +140,7 @@ impl ClientConnection {
         known.clone().ok_or_else(unknown)
     }
 
-    /// Checks a message, and hands it to who gets it.
+    /// Checks a message, and routes it to its subscribers.
     fn take(
         &mut self,
         publish: &PublishPacket<'_>,
@@ -243,7 +245,7 @@ impl ClientConnection {
             PublishOutcome::No(no) if publish.qos == 1 && is_v5 => {
                 self.acknowledge(publish.id, no.reason, Some(&no.why));
             }
-            // MQTT 3 can be told in no other way.
+            // MQTT 3 has no negative PUBACK, so the connection ends.
             PublishOutcome::No(_) if !is_v5 => return Err(DisconnectReason::Fault),
             PublishOutcome::Throttled
                 if publish.qos == 1 && is_v5 && self.hub.rules.answer_throttled =>
@@ -251,7 +253,8 @@ impl ClientConnection {
                 let why = "discarded: more than a quota";
                 self.acknowledge(publish.id, ReasonCode::QuotaExceeded, Some(why));
             }
-            // Without an acknowledgement the message is not unacknowledged for ever: the broker has forgotten it.
+            // A message without an acknowledgement does not count as unacknowledged for ever: the
+            // broker has forgotten it.
             PublishOutcome::Throttled if publish.qos == 1 => {
                 self.unflushed = self.unflushed.saturating_sub(1);
             }
@@ -276,7 +279,8 @@ impl ClientConnection {
         PacketRejection { reason, why }
     }
 
-    /// Sizes beyond a limit end the connection (iot limits: the request is rejected).
+    /// Checks the sizes; a size above a limit ends the connection (iot limits: the request is
+    /// rejected).
     fn measure(
         &self,
         payload: usize,

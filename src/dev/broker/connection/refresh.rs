@@ -1,5 +1,5 @@
-//! Asking the authorizer again for a connection that lasts: when its identity says so, and when what its certificate grants has
-//! changed.
+//! Repeated authentication of a long connection: at the time that its identity names, and when the
+//! permissions of its certificate change.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,21 +9,22 @@ use tokio::time::Instant;
 use super::ending::DisconnectReason;
 use crate::port::{Answer, Authentication, Authorizer, Identity, Presented};
 
-/// When an identity is to be asked for again, and the question while it is open.
+/// Schedule of the next authentication of a client, and the pending one.
 pub(crate) struct IdentityRefresh {
     authorizer: Arc<dyn Authorizer>,
     presented: Arc<Presented>,
     at: Option<Instant>,
     asking: Option<Answer<'static>>,
-    /// Whether something may have changed since the last answer.
+    /// `true` where something may have changed since the last answer.
     changed: bool,
-    /// Whether a change came while it was being asked.
+    /// `true` where a change arrived while an authentication was pending.
     again: bool,
 }
 
 impl IdentityRefresh {
-    /// `None` for an identity that needs no refresh. Who has shown a certificate is asked for again at once: a change that came
-    /// between the answer and the session would not find its connection.
+    /// Creates a schedule; `None` for an identity that needs no refresh. A client with a
+    /// certificate is authenticated again at once, since a change between the first answer and the
+    /// creation of the session would find no connection.
     pub(crate) fn new(
         authorizer: Arc<dyn Authorizer>,
         presented: Presented,
@@ -46,7 +47,7 @@ impl IdentityRefresh {
         })
     }
 
-    /// Something has changed: asks as soon as it can.
+    /// Schedules a new authentication as soon as possible, since something has changed.
     pub(crate) fn hurry(&mut self, now: Instant) {
         if !has_certificate(&self.presented) {
             return;
@@ -59,7 +60,8 @@ impl IdentityRefresh {
         }
     }
 
-    /// What becomes of a connection whose identity is not given again: it was taken away, or its time is over.
+    /// Returns the reason for the end of a connection whose authentication is not renewed: access
+    /// was withdrawn, or has expired.
     pub(crate) fn ending(&self, why: Box<str>) -> DisconnectReason {
         if self.changed {
             DisconnectReason::Forbidden(why)
@@ -68,12 +70,14 @@ impl IdentityRefresh {
         }
     }
 
-    /// When it is to be asked again; `None` while it is being asked, or never again.
+    /// Returns the time of the next authentication; `None` while one is pending, or where no more
+    /// is due.
     pub(crate) fn at(&self) -> Option<Instant> {
         self.at.filter(|_| self.asking.is_none())
     }
 
-    /// Asks when it is time. Ready with another identity, or with why there is none; pending for as long as nothing changes.
+    /// Starts the authentication when it is due. Ready with a new identity, or with the reason why
+    /// there is none; pending while nothing changes.
     pub(crate) fn poll(
         &mut self,
         now: Instant,

@@ -1,4 +1,4 @@
-//! SUBSCRIBE and UNSUBSCRIBE: the order of checks is here, and what the client is told of each.
+//! SUBSCRIBE and UNSUBSCRIBE: the order of the checks, and the answer to the client for each.
 
 use std::sync::Arc;
 
@@ -93,7 +93,7 @@ impl ClientConnection {
             });
     }
 
-    /// A filter that ends the connection.
+    /// Returns the reason for the end of a connection with an invalid filter.
     fn bad_filter(&self, filter: &str, reason: ReasonCode, why: &str) -> DisconnectReason {
         let why: Box<str> = format!("the filter {}: {why}", quoted(filter)).into();
         let no = PacketRejection { reason, why };
@@ -118,7 +118,8 @@ impl ClientConnection {
         self.hub.tell_subscribed(client_id, &self.link, &filters);
     }
 
-    /// Grants one subscription, and says whether it is new. The inner error is the answer to it, and `None` is no answer at all.
+    /// Grants one subscription; returns `true` where it is new. The inner error is the refusal; its
+    /// `None` means that no answer is sent.
     fn grant(
         &mut self,
         wish: &SubscribeFilter<'_>,
@@ -191,7 +192,8 @@ impl ClientConnection {
         }
     }
 
-    /// MQTT 5 is told; with MQTT 3 IoT Core says nothing at all.
+    /// Answers a throttled SUBSCRIBE: MQTT 5 gets a reason code; MQTT 3 gets no answer from IoT
+    /// Core.
     fn subscribe_throttled(
         &self,
     ) -> Result<Result<bool, Option<PacketRejection>>, DisconnectReason> {

@@ -1,4 +1,4 @@
-//! The bytes of a connection, whatever carries them.
+//! Byte streams of connections, over any transport.
 
 use std::io;
 use std::pin::Pin;
@@ -19,10 +19,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 /// A connection's bytes, both ways, of whatever kind.
 pub(crate) type BoxedStream = Box<dyn ByteStream>;
 
-/// The largest frame that is written, so that a large message is not copied as a whole for each subscriber.
+/// Maximum size of a written frame, so that a large message is not copied as a whole for each
+/// subscriber.
 const FRAME: usize = 16 * 1024;
 
-/// How a WebSocket is held: its reading buffer is allocated for as long as it lives.
+/// Returns the configuration of a WebSocket. The read buffer stays allocated for the life of the
+/// socket.
 pub(crate) fn websocket_config(largest: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
@@ -32,10 +34,11 @@ pub(crate) fn websocket_config(largest: usize) -> WebSocketConfig {
         .max_frame_size(Some(largest))
 }
 
-/// MQTT in a WebSocket's binary frames, whose bounds mean nothing (MQTT 5.0, section 6).
+/// MQTT in the binary frames of a WebSocket; frame boundaries have no meaning (MQTT 5.0, section
+/// 6).
 pub(crate) struct WebSocketIo<T> {
     socket: WebSocketStream<T>,
-    /// What has come and was not read.
+    /// Bytes that arrived and are not read yet.
     rest: Bytes,
 }
 
@@ -79,7 +82,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketIo<T> {
         buffer.put_slice(self.rest.get(..count).unwrap_or_default());
         self.rest.advance(count);
         if self.rest.is_empty() {
-            // What it was a part of is the socket's reading buffer.
+            // The slice shared the socket's read buffer.
             self.rest = Bytes::new();
         }
         Poll::Ready(Ok(()))
@@ -111,33 +114,35 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketIo<T> {
             Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => {}
             Err(error) => return Poll::Ready(Err(broken(error))),
         }
-        // Not every client answers a close frame: AWS's device SDKs wait for the connection itself to end (RFC 6455, 7.1.1,
-        // has the server close it). What the client still says can be read all the same.
+        // Not every client answers a close frame: AWS's device SDKs wait for the end of the TCP
+        // connection (RFC 6455, 7.1.1, has the server close it). The remaining bytes of the client
+        // can still be read.
         Pin::new(self.socket.get_mut()).poll_shutdown(context)
     }
 }
 
-/// What is to be written: packets one after the other, the payload of the last one where it is large, and packets behind it.
+/// Output buffer: whole packets, then the payload of the last one where it is large, then further
+/// packets.
 #[derive(Debug, Default)]
 pub(crate) struct WriteBuffer {
     before: BytesMut,
     payload: Bytes,
     behind: BytesMut,
-    /// Whether something was written and not flushed.
+    /// `true` where written bytes are not flushed.
     is_written: bool,
 }
 
-/// From this size on a payload is written from where it lies.
+/// Size from which a payload is written without a copy.
 const LARGE: usize = 4 * 1024;
 
-/// So much is put together before it is written.
+/// Bytes that are collected before a write.
 const ENOUGH: usize = 8 * 1024;
 
-/// So much may wait to be written before nothing more is read from who does not read.
+/// Unwritten bytes above which nothing more is read from a peer that does not read.
 const TOO_MUCH: usize = 64 * 1024;
 
 impl WriteBuffer {
-    /// Where packets are put, each as a whole but for a message's payload.
+    /// Returns the buffer for new packets, each whole except for a message's payload.
     pub(crate) fn packets(&mut self) -> &mut BytesMut {
         if self.payload.is_empty() {
             &mut self.before
@@ -146,7 +151,7 @@ impl WriteBuffer {
         }
     }
 
-    /// Puts a message's payload behind its packet. Asked for only while there is room for messages.
+    /// Puts a message's payload behind its packet. Called only while there is room for messages.
     pub(crate) fn put_payload(&mut self, payload: &Bytes) {
         if payload.len() < LARGE {
             self.packets().extend_from_slice(payload);
@@ -155,12 +160,12 @@ impl WriteBuffer {
         }
     }
 
-    /// Whether another message may be put in.
+    /// Returns `true` where another message fits.
     pub(crate) fn has_room(&self) -> bool {
         self.payload.is_empty() && self.before.len() < ENOUGH
     }
 
-    /// Whether the peer reads so little that nothing more is to be read from it.
+    /// Returns `true` where the peer reads so little that the broker stops reading from it.
     pub(crate) fn is_stuck(&self) -> bool {
         self.before.len() + self.behind.len() > TOO_MUCH
     }
@@ -184,7 +189,8 @@ impl WriteBuffer {
         }
     }
 
-    /// Writes until everything is written; `Pending` once the peer takes no more. Adds up how many bytes were written.
+    /// Writes until the buffer is empty; `Pending` once the peer takes no more. Adds the number of
+    /// written bytes.
     pub(crate) fn poll_write(
         &mut self,
         io: &mut BoxedStream,
@@ -207,7 +213,7 @@ impl WriteBuffer {
         }
         if self.is_written {
             ready!(io.poll_flush(context))?;
-            // An idle connection holds no memory for what it might write.
+            // An idle connection holds no memory in reserve.
             *self = Self::default();
         }
         Poll::Ready(Ok(()))
@@ -223,7 +229,8 @@ mod tests {
 
     use super::*;
 
-    /// The end of what is written is the connection's, for clients that do not answer a close frame.
+    /// The connection itself ends after the last byte, for clients that do not answer a close
+    /// frame.
     #[tokio::test]
     async fn a_websocket_that_is_shut_down_ends_without_an_answer() {
         let (near, mut far) = tokio::io::duplex(1_000);
@@ -235,7 +242,7 @@ mod tests {
         let end = tokio::time::timeout(Duration::from_secs(10), end).await;
         end.expect("the connection ends").unwrap();
         assert_eq!(read, [0x88, 0]);
-        // An answer is still understood: a close frame with an empty mask.
+        // An answer is still read: a close frame with an empty mask.
         far.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
         assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 0);
     }

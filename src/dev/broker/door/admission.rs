@@ -1,4 +1,4 @@
-//! Whether a client is let in: the order of checks is here, and what it is told of each.
+//! Admission of a client: the order of the checks, and the reason code for each refusal.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::port::{Presented, PresentedLogin, Refusal};
 use crate::wire::connect::ConnectPacket;
 use crate::wire::{ProtocolVersion, ReasonCode};
 
-/// Why a client is not let in: what it is told, and why.
+/// Refusal of a CONNECT: the reason code for the client, and the reason in words.
 pub(super) struct ConnectRefusal {
-    /// `None` where the connection just closes.
+    /// Reason code of CONNACK; `None` where the connection closes without one.
     pub(super) reason: Option<ReasonCode>,
     pub(super) why: Box<str>,
 }
@@ -36,7 +36,7 @@ fn throttled(whose: &str, limit: &str, most: Option<u32>) -> Box<str> {
     excess(&sent, limit, most.unwrap_or_default(), advice)
 }
 
-/// Decides, and gives the client's permissions.
+/// Decides on a CONNECT and returns the client's permissions.
 pub(super) async fn admit(
     hub: &Arc<SessionHub>,
     authorizer: &Arc<dyn Authorizer>,
@@ -89,7 +89,7 @@ pub(super) async fn admit(
     Ok(permissions)
 }
 
-/// The host that the client asked for, by SNI or by its HTTP request.
+/// Returns the host that the client asked for, by SNI or by its HTTP request.
 fn domain_name(presented: &Presented) -> Option<Arc<str>> {
     let tls = presented.tls.as_ref();
     if let Some(name) = tls.and_then(|tls| tls.server_name.as_deref()) {
@@ -101,7 +101,7 @@ fn domain_name(presented: &Presented) -> Option<Arc<str>> {
     Some(name.into())
 }
 
-/// What can be said of a CONNECT by itself.
+/// Checks a CONNECT by itself, without the authorizer and the sessions.
 fn check(hub: &SessionHub, connect: &ConnectPacket<'_>) -> Result<(), ConnectRefusal> {
     let limits = &hub.limits;
     if connect.extended {
@@ -142,7 +142,7 @@ fn check_will(hub: &SessionHub, connect: &ConnectPacket<'_>) -> Result<(), Conne
     let Some(will) = &connect.will else {
         return Ok(());
     };
-    // MQTT 3 has no word for what is wrong with a will: the connection closes.
+    // MQTT 3 has no reason code for a wrong will: the connection closes.
     let wrong = |reason, why: Box<str>| {
         Err(ConnectRefusal {
             reason: connect.level.is_v5().then_some(reason),
@@ -170,7 +170,7 @@ fn check_will(hub: &SessionHub, connect: &ConnectPacket<'_>) -> Result<(), Conne
     Ok(())
 }
 
-/// Faults that were asked for.
+/// Applies injected faults.
 async fn strike(hub: &SessionHub, client_id: &str) -> Result<(), ConnectRefusal> {
     let asked = "a fault that was asked for";
     match hub.faults.strike_client("Connect", client_id, "") {
@@ -188,7 +188,7 @@ async fn strike(hub: &SessionHub, client_id: &str) -> Result<(), ConnectRefusal>
     }
 }
 
-/// Whether the client may connect, and leave its will.
+/// Asks the policy for the permission to connect and to leave the will.
 fn authorize(
     permissions: &ConnectionPermissions,
     hub: &SessionHub,
@@ -199,7 +199,8 @@ fn authorize(
         persistent: session_expiry(hub, connect) > 0,
         will: will.map(|will| will.topic),
     };
-    // MQTT 3 is not answered (aws-iot-device-sdk-js-v2#101, aws-iot-device-sdk-cpp-v2#167, aws-crt-cpp#96).
+    // IoT Core sends no answer to MQTT 3 (aws-iot-device-sdk-js-v2#101,
+    // aws-iot-device-sdk-cpp-v2#167, aws-crt-cpp#96).
     let answers = connect.level.is_v5() || hub.rules.answer_v3_refusals;
     let check = |action| {
         let result = permissions.check(action);
@@ -218,7 +219,7 @@ fn authorize(
     Ok(())
 }
 
-/// How long the session outlives its connection, in seconds.
+/// Returns the Session Expiry Interval that is granted, in seconds.
 pub(super) fn session_expiry(hub: &SessionHub, connect: &ConnectPacket<'_>) -> u32 {
     let most = hub.limits.session_expiry_seconds;
     match (connect.level.is_v5(), connect.clean) {

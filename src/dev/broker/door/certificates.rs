@@ -1,6 +1,8 @@
-//! Which certificates of clients TLS takes: those that are known, whoever signed them, and those that an authority signed.
+//! Verification of client certificates in TLS: accepts registered certificates, whatever their
+//! issuer, and certificates that an authority signed.
 //!
-//! That the client holds the certificate's key is checked for both. What a certificate may do is the authorizer's business.
+//! Both kinds require proof that the client holds the private key. The authorizer decides what a
+//! certificate may do.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +17,13 @@ use tokio_rustls::rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
 };
 
-/// Whether a certificate, as DER, is known.
+/// Lookup that returns `true` for a registered certificate, given as DER.
 pub type CertificateLookup = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
-/// Decides on the certificates of clients.
+/// Verifier of client certificates.
 pub(super) struct ClientCertificateVerifier {
     pub(super) known: CertificateLookup,
-    /// Who decides on those that are not known.
+    /// Verifier of the certificates that are not registered.
     pub(super) signed: Option<Arc<dyn ClientCertVerifier>>,
     pub(super) required: bool,
     pub(super) provider: Arc<CryptoProvider>,
@@ -38,7 +40,7 @@ impl ClientCertVerifier for ClientCertificateVerifier {
         self.required
     }
 
-    /// None: a client is not to look for a certificate of a certain authority.
+    /// Returns no hints: a client is not to look for a certificate of a certain authority.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -1,4 +1,4 @@
-//! From CONNECT to CONNACK: who is let in, and on what terms.
+//! Handshake from CONNECT to CONNACK: admission of a client, and its parameters.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -27,20 +27,20 @@ use crate::wire::decode::{ClientPacket, decode};
 use crate::wire::encode::{self, ConnackProperties};
 use crate::wire::{ProtocolError, ProtocolVersion, ReasonCode, frame};
 
-/// How long a client may take to say CONNECT.
+/// Timeout for the CONNECT packet.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A client that knocks.
+/// Connection before its CONNECT.
 pub(crate) struct PendingConnection {
     pub(crate) io: BoxedStream,
     pub(crate) presented: Presented,
-    /// Who it is, where its WebSocket's address has told.
+    /// Identity, where the WebSocket's URL has already proved it.
     pub(crate) identity: Option<Identity>,
-    /// When its WebSocket ends.
+    /// Time at which the WebSocket ends.
     pub(crate) end: Option<Instant>,
 }
 
-/// Lets a client in, or tells it why not.
+/// Reads CONNECT and answers with CONNACK: admits the client, or refuses it with a reason.
 pub(crate) async fn greet(
     hub: &Arc<SessionHub>,
     authorizer: &Arc<dyn Authorizer>,
@@ -56,7 +56,7 @@ pub(crate) async fn greet(
             return None;
         }
     };
-    // The level is known from the packet itself; it stands in for what cannot be read.
+    // The version is part of the packet itself; this one is a placeholder while CONNECT is unread.
     let connect = match decode(ProtocolVersion::V311, header, &body) {
         Ok(ClientPacket::Connect(connect)) => connect,
         Ok(_) => {
@@ -79,7 +79,7 @@ pub(crate) async fn greet(
         Ok(permissions) => {
             hub.vacate(&client_id).await;
             let mut connection = welcome(hub, authorizer, visitor, &connect, permissions, &granted);
-            // What came behind CONNECT is handled as if it came later.
+            // Bytes that arrived behind CONNECT are handled as if they arrived later.
             if !arrived.is_empty() {
                 connection.take_in(&arrived, Instant::now());
             }
@@ -96,7 +96,7 @@ pub(crate) async fn greet(
     }
 }
 
-/// The first packet; `None` where the client leaves before.
+/// Returns the first packet; `None` where the client leaves before.
 async fn first_packet(
     hub: &SessionHub,
     io: &mut BoxedStream,
@@ -141,11 +141,12 @@ async fn say_goodbye(io: &mut BoxedStream, last: &[u8]) {
             while io.read(&mut part).await.is_ok_and(|count| count > 0) {}
         }
     };
-    // Who does not close in time is cut off.
+    // A peer that does not close in time is cut off.
     let _ = timeout(Duration::from_secs(1), words).await;
 }
 
-/// CONNACK with a no; with a reason in words where the client wants it and takes it.
+/// Builds a refusing CONNACK, with a Reason String where the client asks for it and has room for
+/// it.
 fn refusal(connect: &ConnectPacket<'_>, reason: ReasonCode, why: &str) -> BytesMut {
     let most = connect
         .packet_bytes
@@ -161,7 +162,8 @@ fn refusal(connect: &ConnectPacket<'_>, reason: ReasonCode, why: &str) -> BytesM
     BytesMut::new()
 }
 
-/// A client is sent no packet that is larger than it takes, which CONNACK may be (MQTT 5.0, section 3.1.2.11.4).
+/// Checks that CONNACK fits the client's Maximum Packet Size; a larger packet is never sent (MQTT
+/// 5.0, section 3.1.2.11.4).
 fn fits(
     permissions: ConnectionPermissions,
     connect: &ConnectPacket<'_>,
@@ -181,7 +183,7 @@ fn fits(
     Ok(permissions)
 }
 
-/// What the client is told of its connection.
+/// Returns the CONNACK properties of an accepted connection.
 fn granted<'a>(
     hub: &SessionHub,
     connect: &ConnectPacket<'_>,
@@ -204,7 +206,7 @@ fn granted<'a>(
     }
 }
 
-/// The reason as AWS lists it for CONNACK, where only those are sent.
+/// Returns the reason code as AWS lists it for CONNACK, where only listed ones are sent.
 fn listed(hub: &SessionHub, reason: ReasonCode) -> ReasonCode {
     if !hub.rules.listed_reasons_only {
         return reason;
@@ -223,7 +225,7 @@ fn listed(hub: &SessionHub, reason: ReasonCode) -> ReasonCode {
     }
 }
 
-/// The connection of a client that is let in, with its CONNACK in the output.
+/// Creates the connection of an admitted client, with CONNACK in its output.
 fn welcome(
     hub: &Arc<SessionHub>,
     authorizer: &Arc<dyn Authorizer>,
@@ -286,7 +288,7 @@ fn welcome(
     ClientConnection::new(Arc::clone(hub), parts)
 }
 
-/// When the connection ends whatever happens, and how.
+/// Returns the time at which the connection ends in any case, and the reason.
 fn end(
     identity: &Identity,
     websocket: Option<Instant>,
@@ -321,7 +323,7 @@ fn will(hub: &SessionHub, connect: &ConnectPacket<'_>) -> Option<SessionWill> {
     })
 }
 
-/// A random UUID (RFC 9562, version 4) as text.
+/// Returns a random UUID (RFC 9562, version 4) as text.
 fn unique_id() -> String {
     let random = fastrand::u128(..) & !(0xF000 << 64) & !(0xC000 << 48);
     let id = random | (0x4000 << 64) | (0x8000 << 48);

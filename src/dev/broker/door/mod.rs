@@ -1,4 +1,4 @@
-//! Where clients come in: TCP, WebSocket, and both over TLS.
+//! Listeners: TCP, WebSocket, and both over TLS.
 
 mod admission;
 pub mod certificates;
@@ -24,33 +24,34 @@ use crate::dev::broker::hub::SessionHub;
 use crate::dev::sites::AllowedSites;
 use crate::port::{Authorizer, Presented};
 
-/// How long a TLS handshake may take.
+/// Timeout for a TLS handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long nobody is let in after the system had no room for a connection.
+/// Pause in accepting after the system has no resources for a new connection.
 const NO_ROOM: Duration = Duration::from_millis(100);
 
-/// What is spoken on a port.
+/// Protocol of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerProtocol {
-    /// MQTT as it is.
+    /// MQTT directly over TCP or TLS.
     Plain,
     /// MQTT inside a WebSocket, at `/mqtt`.
     WebSocket,
 }
 
-/// A port that clients come to.
+/// Listener endpoint of the broker.
 #[derive(Debug)]
 pub struct ListenerEndpoint {
-    /// The port.
+    /// The bound socket.
     pub listener: TcpListener,
-    /// What is spoken there. A client that asks for `mqtt` in its TLS handshake speaks MQTT as it is, whatever this says.
+    /// Protocol of the listener. A client that offers `mqtt` by ALPN in its TLS handshake speaks
+    /// plain MQTT, whatever this field says.
     pub carrier: ListenerProtocol,
-    /// With TLS where there is one.
+    /// TLS settings; `None` for plain TCP.
     pub tls: Option<ListenerTls>,
 }
 
-/// What every connection needs.
+/// Parts of the broker that every connection needs.
 #[derive(Clone)]
 pub(crate) struct ListenerContext {
     pub(crate) hub: Arc<SessionHub>,
@@ -60,7 +61,7 @@ pub(crate) struct ListenerContext {
 }
 
 impl ListenerContext {
-    /// Lets clients in for ever. Dropping it ends their connections.
+    /// Accepts clients without end. Dropping the future ends their connections.
     pub(crate) async fn serve(self, endpoint: ListenerEndpoint) -> io::Result<()> {
         let mut connections = JoinSet::new();
         let ListenerEndpoint {
@@ -72,7 +73,8 @@ impl ListenerContext {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, source)) => {
-                        // Small packets must not wait for one another; a socket that cannot do this works all the same.
+                        // Nagle's algorithm would delay small packets; a socket that cannot disable
+                        // it still works.
                         let _ = stream.set_nodelay(true);
                         let house = self.clone();
                         connections.spawn(house.welcome(stream, source, carrier, tls.clone()));
@@ -87,7 +89,7 @@ impl ListenerContext {
         }
     }
 
-    /// Serves one client. What it takes to let it in is not held while it is served.
+    /// Serves one client. The state of the handshake is freed before.
     async fn welcome(
         self,
         stream: TcpStream,
@@ -131,7 +133,7 @@ impl ListenerContext {
         self.receive(stream, presented, carrier).await
     }
 
-    /// Lets one client in, or tells it why not.
+    /// Admits one client, or refuses it with a reason.
     pub(crate) async fn receive<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         self,
         io: T,

@@ -1,7 +1,8 @@
-//! TLS on the broker's side: rustls with ring, certificates from PEM, client certificates where an authority is named.
+//! TLS of the broker: rustls with ring, certificates from PEM, client certificates where an
+//! authority is named.
 //!
-//! Browsers give up a WebSocket whose server asks for a certificate, and IoT Core does not ask there: it does for MQTT, and for who names
-//! the application protocol of certificates.
+//! Browsers abort a WebSocket whose server requests a certificate. IoT Core requests none there: it
+//! requests one for MQTT, and from a client that offers the ALPN protocol for certificates.
 
 use std::io;
 use std::sync::Arc;
@@ -19,32 +20,32 @@ use tokio_rustls::server::TlsStream;
 use super::certificates::{CertificateLookup, ClientCertificateVerifier};
 use crate::port::PresentedTls;
 
-/// Application protocols (developer guide, "Protocols, port mappings, and authentication"): a client that asks for one of the first two
-/// speaks MQTT, whatever the listener is for.
+/// ALPN protocols (developer guide, "Protocols, port mappings, and authentication"): a client that
+/// offers one of the first two speaks MQTT on any listener.
 const PROTOCOLS: [&str; 3] = ["mqtt", CERTIFICATES, "http/1.1"];
 
-/// MQTT by a client that has a certificate.
+/// ALPN protocol for MQTT with a client certificate.
 const CERTIFICATES: &str = "x-amzn-mqtt-ca";
 
-/// What a listener needs for TLS, checked.
+/// TLS settings of a listener, already checked.
 #[derive(Clone, Debug)]
 pub struct ListenerTls {
-    /// Asks clients for a certificate, where there is somebody to check it.
+    /// Configuration that requests a client certificate, where there is a verifier.
     asking: Arc<ServerConfig>,
-    /// Never asks.
+    /// Configuration that never requests one.
     silent: Arc<ServerConfig>,
 }
 
-/// Why TLS cannot be set up.
+/// Reason why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A text is not what it should be.
+    /// The text is no PEM, or holds no item of the kind.
     #[error("the {0} is no PEM text, or holds none")]
     Pem(&'static str),
     /// Certificate, key and authorities do not go together.
     #[error("certificate, key and authorities do not go together")]
     Together(#[source] rustls::Error),
-    /// The authorities are of no use.
+    /// The authorities cannot verify certificates.
     #[error("the authorities cannot be used to check clients: {0}")]
     Authorities(String),
 }
@@ -52,21 +53,21 @@ pub enum TlsError {
 /// PEM texts of a listener with TLS.
 #[derive(Clone, Copy)]
 pub struct TlsTexts<'a> {
-    /// The broker's certificate, and those between it and its authority.
+    /// Certificate chain of the broker.
     pub certificate: &'a [u8],
-    /// Its key.
+    /// Private key of the certificate.
     pub key: &'a [u8],
-    /// Who signs clients' certificates; without one, none is asked for.
+    /// Certificate authority for client certificates; without one, no certificate is requested.
     pub client_authority: Option<&'a [u8]>,
-    /// Whether a client that is asked must have a certificate.
+    /// `true` where a client without a certificate is refused.
     pub client_certificate_required: bool,
 }
 
 impl ListenerTls {
-    /// Puts a configuration together.
+    /// Builds a configuration.
     ///
     /// # Errors
-    /// [`TlsError`] when a text holds no certificate or key, or they do not fit.
+    /// [`TlsError`] when a text holds no certificate or key, or they do not match.
     pub fn try_new(texts: &TlsTexts<'_>) -> Result<Self, TlsError> {
         let verifier = texts
             .client_authority
@@ -75,8 +76,8 @@ impl ListenerTls {
         Self::verifying(texts, verifier)
     }
 
-    /// As [`try_new`](Self::try_new), and clients are asked for a certificate in any case: one that is known is taken whoever has
-    /// signed it, as IoT Core takes what was registered.
+    /// Like [`try_new`](Self::try_new), and always requests a client certificate. A registered
+    /// certificate is accepted from any issuer, as IoT Core accepts registered certificates.
     ///
     /// # Errors
     /// [`TlsError`] as for `try_new`.
@@ -110,7 +111,8 @@ impl ListenerTls {
         Ok(Self { asking, silent })
     }
 
-    /// Shakes hands. On a port for WebSockets only who asks for it by its application protocol is asked for a certificate.
+    /// Performs the handshake. On a WebSocket listener, only a client that offers the ALPN protocol
+    /// for certificates is asked for one.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
@@ -130,7 +132,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Who takes what an authority has signed.
+/// Builds the verifier of the certificates that the client authority signed.
 fn authority(texts: &TlsTexts<'_>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     let authority = texts.client_authority.unwrap_or_default();
@@ -175,7 +177,7 @@ fn certificates(text: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'s
     }
 }
 
-/// What the handshake told.
+/// Returns what the handshake negotiated and the client presented.
 pub(crate) fn told(connection: &ServerConnection) -> PresentedTls {
     let certificates = connection.peer_certificates().unwrap_or_default();
     let protocol = connection.alpn_protocol();
@@ -188,7 +190,7 @@ pub(crate) fn told(connection: &ServerConnection) -> PresentedTls {
     }
 }
 
-/// Whether the client asked for MQTT by its application protocol.
+/// Returns `true` where the client offers MQTT by ALPN.
 pub(crate) fn asks_for_mqtt(told: &PresentedTls) -> bool {
     matches!(told.protocol.as_deref(), Some("mqtt" | CERTIFICATES))
 }

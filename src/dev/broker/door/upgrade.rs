@@ -1,7 +1,7 @@
-//! From an HTTP request to a WebSocket: `/mqtt`, sub-protocol `mqtt` (or `mqttv3.1`), as IoT Core has it.
+//! Upgrade from HTTP to a WebSocket: `/mqtt`, sub-protocol `mqtt` (or `mqttv3.1`), as on IoT Core.
 //!
-//! The authorizer sees the request before it is answered, so that a client with a bad token or signature sees HTTP's 403, as it does
-//! there.
+//! The authorizer decides before the response is sent, so that a client with a bad token or
+//! signature receives HTTP's 403, as on IoT Core.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,21 +20,22 @@ use crate::dev::broker::hub::SessionHub;
 use crate::dev::sites::SiteRefusal;
 use crate::port::{Authentication, Identity, Presented, PresentedUpgrade, Refusal};
 
-/// Where IoT Core takes WebSockets.
+/// Path of IoT Core's WebSocket endpoint.
 const PATH: &str = "/mqtt";
 
-/// The sub-protocols that are spoken.
+/// Supported sub-protocols.
 const PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
 const PROTOCOL_HEADER: &str = "sec-websocket-protocol";
 
-/// The largest request: an address may have 4,096 bytes of query, a header 8,192 (iot authorizers' limits).
+/// Maximum size of a request: a query may have 4,096 bytes, a header 8,192 (iot authorizers'
+/// limits).
 const LARGEST: usize = 32 * 1024;
 
-/// How long a client may take to say what it wants.
+/// Timeout for the HTTP request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why there is no WebSocket: HTTP's status, and why.
+/// Refusal of a WebSocket upgrade: the HTTP status, and the reason.
 struct UpgradeRefusal(&'static str, String);
 
 impl From<&SiteRefusal> for UpgradeRefusal {
@@ -48,7 +49,8 @@ impl From<&SiteRefusal> for UpgradeRefusal {
     }
 }
 
-/// Opens a WebSocket, or answers why not. Also who the client is, where its request tells.
+/// Opens a WebSocket, or answers with the refusal. Also returns the client's identity, where the
+/// request proves it.
 pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
     ListenerContext {
         hub,
@@ -123,7 +125,7 @@ async fn read_request<T: AsyncRead + Unpin>(
     }
 }
 
-/// The sub-protocol to speak, if the request is one that is taken.
+/// Checks the request and returns the sub-protocol.
 fn check(request: &Request) -> Result<&'static str, UpgradeRefusal> {
     if request.uri().path() != PATH {
         let why = format!(
@@ -170,7 +172,7 @@ async fn refuse<T: AsyncRead + AsyncWrite + Unpin, R>(
     source: SocketAddr,
     UpgradeRefusal(status, why): UpgradeRefusal,
 ) -> Option<R> {
-    // No client id is known before CONNECT.
+    // The client id is unknown before CONNECT.
     hub.turn_away(&"".into(), source, &why);
     let body = format!("{why}\n");
     let head = format!(
@@ -183,7 +185,7 @@ async fn refuse<T: AsyncRead + AsyncWrite + Unpin, R>(
             while io.read(&mut part).await.is_ok_and(|count| count > 0) {}
         }
     };
-    // Who does not close in time is cut off.
+    // A peer that does not close in time is cut off.
     let _ = timeout(Duration::from_secs(1), words).await;
     None
 }

@@ -1,5 +1,6 @@
-//! The rates of the data plane's calls that ask about connections and retained messages, or end connections: of the account, and of one
-//! client id ("AWS IoT Core endpoints and quotas", "AWS IoT Core API rate limits"). `Publish` counts among all messages instead.
+//! Rate limits of the data plane's calls on connections and retained messages: for the account, and
+//! for one client id ("AWS IoT Core endpoints and quotas", "AWS IoT Core API rate limits").
+//! `Publish` counts as a message instead.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use super::rate::{SharedRate, WindowCounter};
 use crate::dev::broker::limits::BrokerLimits;
 
-/// How many client ids are remembered before those whose second is over are looked for.
+/// Number of client ids above which expired entries are removed.
 const LOOK: usize = 1_024;
 
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(crate) struct ApiRateLimits {
     delete_connection: ApiCall,
 }
 
-/// A call that names a client id.
+/// Rate limits of a call that names a client id.
 #[derive(Debug)]
 struct ApiCall {
     account: SharedRate,
@@ -46,7 +47,8 @@ impl ApiRateLimits {
         }
     }
 
-    /// Whether a call may be done now, by its name in AWS's model; others are not limited here.
+    /// Returns `true` where the rate limits admit a call, by its name in AWS's model. Other calls
+    /// have no limit here.
     pub(crate) fn take(&self, action: &str, client_id: Option<&str>, now: Instant) -> bool {
         let kind = match action {
             "GetRetainedMessage" => return self.get_retained.take(now),
@@ -72,7 +74,7 @@ impl ApiCall {
         }
         let known = clients.get_mut(client_id);
         let mut rate = known.map_or_else(|| WindowCounter::new(Some(limit)), |(_, rate)| *rate);
-        // What the account may not do does not count for the client.
+        // A call that the account's limit refuses does not count for the client.
         let may = rate.take(now, 1) && self.account.take(now);
         if may {
             clients.insert(client_id.into(), (now, rate));
@@ -94,7 +96,7 @@ mod tests {
         });
         let now = Instant::now();
         let take = |action, client, now| calls.take(action, Some(client), now);
-        // One a second of a client id, three of all; each call for itself.
+        // Each call allows one per second for a client id, and three in total.
         for action in ["GetConnection", "ListSubscriptions", "DeleteConnection"] {
             assert!(take(action, "a", now) && take(action, "b", now));
             assert!(!take(action, "a", now + Duration::from_millis(999)));

@@ -1,12 +1,15 @@
-//! A shared subscription: each message goes to one member.
+//! Shared subscription: each message goes to one member.
 //!
-//! While no member is there, messages of QoS 1 wait for the group, in one queue, and go to whichever member comes first; members that
-//! are there together each take from it at their own pace. AWS IoT Core has such a queue (its quota is "queued messages per
-//! shared-subscription group"); what becomes of messages that a member had and did not acknowledge it does not say. Here they go
-//! to another member as soon as the first one is gone, which MQTT allows (5.0, section 4.8.2).
+//! While no member is connected, messages of QoS 1 wait for the group in one queue and go to the
+//! first member that connects. Members that are connected at the same time each take from the queue
+//! at their own rate. AWS IoT Core has such a queue (its quota is "queued messages per
+//! shared-subscription group"); it does not document the messages that a member received and did
+//! not acknowledge. Here such messages go to another member as soon as the first one disconnects,
+//! which MQTT allows (5.0, section 4.8.2).
 //!
-//! Who puts something into the queue looks afterwards whether a member has come, and who comes looks into the queue afterwards, both
-//! in one order for all threads: one of them sees the other.
+//! Memory ordering: a publisher stores into the queue and then loads the presence of members; a
+//! member stores its presence and then loads the queue. Both are `SeqCst`, so at least one of the
+//! two sees the other.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,35 +26,35 @@ use super::routing::{SubscriberEntry, parts};
 use super::session::{ClientSession, SessionState, SubscriptionOptions};
 use crate::dev::broker::observe::count;
 
-/// Who has subscribed to one filter under one name.
+/// Members of a shared subscription: one filter and one share name.
 #[derive(Debug)]
 pub(crate) struct SharedSubscription {
     members: Vec<SubscriberEntry>,
-    /// Whose turn is next, if it is there.
+    /// Index of the next member, if it is connected.
     turn: AtomicUsize,
     waiting: Arc<SharedQueue>,
 }
 
-/// What waits for a group.
+/// Queue of a shared subscription.
 #[derive(Debug)]
 pub(crate) struct SharedQueue {
-    /// As its members named it, with its name before the filter.
+    /// Filter as its members wrote it, with the share name.
     pub(crate) filter: Arc<str>,
     queue: Mutex<VecDeque<Arc<PublishedMessage>>>,
-    /// How many there are, for who does not want the lock.
+    /// Length of the queue, readable without the lock.
     count: AtomicUsize,
     bound: usize,
     holdings: Arc<QueuedBytes>,
-    /// The bytes of its entries.
+    /// Bytes of the queue's entries.
     held: Mutex<Option<HeldBytes>>,
 }
 
-/// A session's part in a group.
+/// Membership of a session in a group.
 #[derive(Debug)]
 pub(crate) struct SharedMember {
     pub(crate) waiting: Arc<SharedQueue>,
     pub(crate) options: SubscriptionOptions,
-    /// How fast it takes what waits.
+    /// Rate limit for messages from the queue.
     pace: WindowCounter,
 }
 
@@ -79,31 +82,32 @@ impl SharedSubscription {
         &self.waiting
     }
 
-    /// Whose turn it is, of those that are there.
+    /// Picks the next connected member, round robin.
     pub(crate) fn pick(&self) -> Option<&SubscriberEntry> {
         let turn = self.turn.load(Ordering::Relaxed);
         let start = turn.checked_rem(self.members.len())?;
         let members = self.members.iter().enumerate();
         let mut in_turn = members.cycle().skip(start).take(self.members.len());
         let (at, member) = in_turn.find(|(_, member)| member.session.is_present())?;
-        // Publishers that come at the same time may choose the same one.
+        // Concurrent publishers may choose the same member.
         self.turn.store(at + 1, Ordering::Relaxed);
         Some(member)
     }
 
-    /// Whether anything is kept for it: for members whose subscription has QoS 1. Who is away has a session that is kept.
+    /// Returns `true` where messages are queued for the group: it has a member with QoS 1. A
+    /// disconnected member has a persistent session.
     pub(crate) fn keeps(&self) -> bool {
         self.members.iter().any(|member| member.options.qos > 0)
     }
 
-    /// Members have changed: without one that is to get it, nothing waits.
+    /// Drops the queue when the members change and none of them has QoS 1.
     pub(crate) fn tend(&self) {
         if !self.keeps() {
             self.waiting.clear();
         }
     }
 
-    /// Those that have come, for whom something waits now.
+    /// Returns the connected members while messages wait for them.
     pub(crate) fn come(&self) -> impl Iterator<Item = Arc<ClientSession>> {
         let members = self.members.iter();
         let there = members.filter(|member| member.options.qos > 0 && member.session.is_present());
@@ -116,7 +120,7 @@ impl SharedQueue {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Locked after the queue.
+    /// Lock order: after the queue.
     fn held(&self) -> MutexGuard<'_, Option<HeldBytes>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,12 +129,12 @@ impl SharedQueue {
         self.count.load(Ordering::SeqCst) == 0
     }
 
-    /// Behind all others.
+    /// Appends a message.
     pub(crate) fn push(&self, message: &Arc<PublishedMessage>) -> EnqueueResult {
         self.put(message, VecDeque::push_back)
     }
 
-    /// Before all others: it was on its way already.
+    /// Prepends a message that was already on its way.
     pub(crate) fn put_back(&self, message: &Arc<PublishedMessage>) -> EnqueueResult {
         self.put(message, VecDeque::push_front)
     }
@@ -193,12 +197,12 @@ impl SharedMember {
         Arc::ptr_eq(&self.waiting, waiting)
     }
 
-    /// Whether something waits that this member is to get.
+    /// Returns `true` where a message waits for this member.
     pub(crate) fn has_some(&self) -> bool {
         self.options.qos > 0 && !self.waiting.is_empty()
     }
 
-    /// Takes one of what waits, if its time has come.
+    /// Takes one message from the queue, if the rate limit allows it.
     pub(crate) fn take(&mut self, now: Instant) -> Option<SubscriberDelivery> {
         if !self.has_some() || self.pace.left(now) == 0 {
             return None;
@@ -212,25 +216,25 @@ impl SharedMember {
         ))
     }
 
-    /// When to look again, where something waits.
+    /// Returns the time of the next attempt, where messages wait.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Instant> {
         self.has_some().then(|| self.pace.next(now)).flatten()
     }
 }
 
-/// What is to be done about groups once no lock is held.
+/// Work on groups that is deferred until no lock is held.
 #[derive(Default)]
 pub(super) struct DeferredDeliveries {
-    /// How many keep the message.
+    /// Number of groups that queued the message.
     pub(super) kept: usize,
-    /// Who has come while something was put into a queue.
+    /// Members that connected while a message was put into a queue.
     come: Vec<Arc<ClientSession>>,
-    /// What had no room, whose queue had none, and by which limit.
+    /// Messages that did not fit, with the queue's filter and the limit that was reached.
     full: Vec<(Arc<str>, Arc<PublishedMessage>, &'static str)>,
 }
 
 impl SessionHub {
-    /// A session has its part in a group.
+    /// Adds a session to a group, or changes its options.
     pub(super) fn share(
         &self,
         state: &mut SessionState,
@@ -249,7 +253,7 @@ impl SessionHub {
         }
     }
 
-    /// Keeps a message for a group without a member that is there.
+    /// Queues a message for a group without a connected member.
     pub(super) fn keep(
         &self,
         group: &SharedSubscription,
@@ -289,7 +293,7 @@ impl SessionHub {
         }
     }
 
-    /// What a member of a group was to get, and will not, goes to another one, or waits for one.
+    /// Hands the undelivered messages of a group's member to another member, or queues them.
     pub(crate) fn hand_on(&self, shared: Vec<SubscriberDelivery>) {
         if shared.is_empty() {
             return;
@@ -297,14 +301,14 @@ impl SessionHub {
         let mut late = DeferredDeliveries::default();
         let mut handed = Vec::new();
         let trie = self.read();
-        // From the end on, as each that waits is put before all others.
+        // In reverse order, since each waiting message is prepended.
         for delivery in shared.into_iter().rev() {
             let group = delivery.group.as_ref().and_then(|waiting| {
                 let (name, matched) = parts(&waiting.filter);
                 trie.get(matched)?.groups.get(name?)
             });
             let Some(group) = group else {
-                // Its last member is gone.
+                // The group has no members any more.
                 count(&self.counters.dropped);
                 continue;
             };

@@ -1,18 +1,19 @@
-//! Memory of what waits in all queues together: a bound in bytes for clients that do not keep up.
+//! Memory of all queues together: a bound in bytes for clients that do not keep up.
 //!
-//! A message has its bytes counted once, however many queues it waits in; each queue has its entries counted, in blocks. Queues that
-//! are short count nothing, so that delivering to clients that keep up touches no memory that all share.
+//! A message's bytes count once, in however many queues it waits. A queue's entries count in
+//! blocks. Short queues count nothing, so that delivery to clients that keep up touches no shared
+//! memory.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// The bytes of an entry of a queue, with what a growing queue keeps in reserve.
+/// Bytes of a queue's entry, with the reserve of a growing queue.
 pub(crate) const ENTRY: usize = 64;
 
-/// How many bytes may wait for a client without being counted among all.
+/// Bytes that a client's queue may hold without being counted in the total.
 pub(crate) const FREE: usize = 64 * 1024;
 
-/// How many bytes a queue asks for at once.
+/// Bytes that a queue reserves at once.
 const BLOCK: usize = 64 * 1024;
 
 /// Bytes in all queues, and their bound.
@@ -40,7 +41,7 @@ impl QueuedBytes {
     }
 }
 
-/// A part of the bytes, given back when it is dropped.
+/// Share of the bytes, returned on drop.
 #[derive(Debug)]
 pub(crate) struct HeldBytes {
     holdings: Arc<QueuedBytes>,
@@ -55,7 +56,7 @@ impl HeldBytes {
         }
     }
 
-    /// Takes as many more; false where there is no room for them.
+    /// Takes more bytes; returns `false` where there is no room.
     fn take(&mut self, bytes: usize) -> bool {
         let fits = self.holdings.take(bytes);
         if fits {
@@ -64,7 +65,7 @@ impl HeldBytes {
         fits
     }
 
-    /// Has at least so many entries counted; false where there is no room for them.
+    /// Counts at least this number of entries; returns `false` where there is no room.
     pub(crate) fn reach(&mut self, entries: usize) -> bool {
         let missing = (entries * ENTRY).saturating_sub(self.bytes);
         missing == 0 || self.take(missing.max(BLOCK))
@@ -77,12 +78,12 @@ impl Drop for HeldBytes {
     }
 }
 
-/// A message's own bytes, counted from when it first waits in a long queue until it is dropped.
+/// Bytes of a message, counted from its first wait in a long queue until it is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct MessageWeight(OnceLock<HeldBytes>);
 
 impl MessageWeight {
-    /// Has the message's bytes counted; false where there is no room for them.
+    /// Counts the message's bytes; returns `false` where there is no room.
     pub(crate) fn count(&self, bytes: usize, holdings: &Arc<QueuedBytes>) -> bool {
         if self.0.get().is_some() {
             return true;
@@ -90,7 +91,7 @@ impl MessageWeight {
         let mut held = HeldBytes::none(holdings);
         let fits = held.take(bytes);
         if fits {
-            // Of two that come at the same time one gives its bytes back.
+            // Of two concurrent calls, one returns its bytes.
             let _ = self.0.set(held);
         }
         fits
@@ -113,7 +114,7 @@ mod tests {
         let message = MessageWeight::default();
         assert!(message.count(1_000, &holdings) && message.count(1_000, &holdings));
         assert_eq!(bytes(), 2 * BLOCK + 1_000);
-        // There is no room for another block, and nothing is counted of it.
+        // No block is counted where there is no room for it.
         assert!(!queue.reach(2 * BLOCK / ENTRY + 1));
         assert!(!MessageWeight::default().count(BLOCK, &holdings));
         assert_eq!(bytes(), 2 * BLOCK + 1_000);

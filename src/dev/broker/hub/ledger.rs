@@ -1,5 +1,5 @@
-//! What the broker remembers of client ids beyond their sessions: when each last connected, how its last connection ended, and the
-//! version numbers of its life-cycle events.
+//! History of client ids beyond their sessions: the last connect, the end of the last connection,
+//! and the version numbers of life-cycle events.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use super::rate::WindowCounter;
 use crate::dev::broker::connection::ending::DisconnectReason;
 
-/// After this time without anything new a client id is forgotten; its version numbers then begin again (developer guide, "Lifecycle
-/// events": after about an hour).
+/// Time after which an unused client id is forgotten; its version numbers then start again
+/// (developer guide, "Lifecycle events": after about an hour).
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
-/// How many client ids are remembered before those that may be forgotten are looked for.
+/// Number of client ids above which expired entries are removed.
 const LOOK: usize = 4_096;
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ struct ClientRecord {
     last: Option<LastConnection>,
 }
 
-/// How a client id's last connection ended.
+/// End of a client id's last connection.
 #[derive(Clone, Debug)]
 pub(crate) struct LastConnection {
     pub(crate) ended: SystemTime,
@@ -50,12 +50,12 @@ impl ClientHistory {
         }
     }
 
-    /// Whether a client id may connect again now.
+    /// Returns `true` where the rate limit admits another connect of a client id.
     pub(crate) fn may_connect(&mut self, client_id: &Arc<str>, now: Instant) -> bool {
         self.record(client_id, now).connects.take(now, 1)
     }
 
-    /// The version number of the client id's next life-cycle event: from zero on, each one higher.
+    /// Returns the version number of the client id's next life-cycle event: from zero upwards.
     pub(crate) fn version(&mut self, client_id: &Arc<str>, now: Instant) -> u64 {
         let record = self.record(client_id, now);
         let version = record.version;
@@ -63,7 +63,7 @@ impl ClientHistory {
         version
     }
 
-    /// Remembers how a connection ended.
+    /// Records the end of a connection.
     pub(crate) fn ended(&mut self, client_id: &Arc<str>, now: Instant, ending: &DisconnectReason) {
         self.record(client_id, now).last = Some(LastConnection {
             ended: SystemTime::now(),
@@ -72,7 +72,7 @@ impl ClientHistory {
         });
     }
 
-    /// How the client id's last connection ended, where it did not long ago.
+    /// Returns the end of the client id's last connection, where it is recent.
     pub(crate) fn last(&self, client_id: &str) -> Option<LastConnection> {
         self.clients.get(client_id)?.last.clone()
     }

@@ -1,4 +1,5 @@
-//! Life-cycle events: what IoT Core publishes about clients, on `$aws/events/…` (developer guide, "Lifecycle events").
+//! Life-cycle events: IoT Core's messages about clients, on `$aws/events/…` (developer guide,
+//! "Lifecycle events").
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::session::{ClientSession, ConnectionHandle};
 use crate::dev::broker::connection::ending::DisconnectReason;
 use crate::dev::broker::observe::BrokerEvent;
 
-/// What every event says. Absent fields are left out.
+/// Fields of every life-cycle event. Absent fields are left out.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LifecycleEvent<'a> {
@@ -80,7 +81,7 @@ impl SessionHub {
         });
     }
 
-    /// A client was not let in, by a policy.
+    /// Publishes the event of a CONNECT that a policy denied.
     pub(crate) fn tell_connect_failed(
         &self,
         client_id: &Arc<str>,
@@ -126,7 +127,8 @@ impl SessionHub {
         self.ledger().version(client_id, Instant::now())
     }
 
-    /// Publishes an event, if anybody has subscribed to any. There are none for client ids with `#` or `+`.
+    /// Publishes an event, if there is any subscription to events. Client ids with `#` or `+` have
+    /// no events.
     fn event<'a>(
         &self,
         about: &str,
@@ -144,7 +146,7 @@ impl SessionHub {
             timestamp: since.unwrap_or_default().as_millis(),
             ..event()
         };
-        // Text and numbers only: there is nothing that JSON could not say.
+        // The event has only text and numbers, so serialization cannot fail.
         let payload = serde_json::to_vec(&event).unwrap_or_default();
         self.publish(Arc::new(PublishedMessage {
             topic: format!("$aws/events/{about}/{client_id}").into(),

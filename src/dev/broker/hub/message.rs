@@ -1,4 +1,4 @@
-//! A message as the broker holds it: once, however many subscribers it has.
+//! Message of the broker: stored once for all its subscribers.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,37 +14,39 @@ use crate::wire::ProtocolVersion;
 use crate::wire::encode::SubscriberPublish;
 use crate::wire::property::{PropertyValue, properties};
 
-/// A message that was published. Its parts are kept as they are written to subscribers.
+/// Published message. Its parts are stored as they are written to subscribers.
 #[derive(Debug)]
 pub(crate) struct PublishedMessage {
     pub(crate) topic: Box<str>,
     pub(crate) payload: Bytes,
-    /// MQTT 5 properties as they go on: without expiry and alias, which are written for each subscriber.
+    /// MQTT 5 properties for subscribers, without expiry and alias, which each subscriber has of
+    /// its own.
     pub(crate) properties: Box<[u8]>,
     /// 0 or 1.
     pub(crate) qos: u8,
     pub(crate) retain: bool,
-    /// From when on it is not worth delivering.
+    /// Time after which the message is not delivered.
     pub(crate) expires: Option<Instant>,
-    /// The session that published it, by its number; 0 for the broker itself and for HTTPS.
+    /// Number of the session that published the message; 0 for the broker itself and for HTTPS.
     pub(crate) publisher: u64,
     pub(crate) at: SystemTime,
-    /// Its bytes, while it waits in a queue that is long.
+    /// Bytes of the message, while it waits in a long queue.
     pub(crate) weight: MessageWeight,
 }
 
 impl PublishedMessage {
-    /// Bytes of its parts.
+    /// Returns the bytes of the message's parts.
     pub(crate) fn bytes(&self) -> usize {
         self.topic.len() + self.payload.len() + self.properties.len()
     }
 
-    /// Has its bytes counted among those of all queues, once; false where there is no room for them.
+    /// Counts the message once in the total of all queues; returns `false` where there is no room.
     pub(crate) fn weigh(&self, holdings: &Arc<QueuedBytes>) -> bool {
         self.weight.count(self.bytes(), holdings)
     }
 
-    /// The same message, published now: a will is made long before.
+    /// Copies the message with the current time of publication, since a will is created long
+    /// before.
     pub(crate) fn published_now(&self, expiry: Option<u32>) -> Self {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Self {
@@ -60,7 +62,7 @@ impl PublishedMessage {
         }
     }
 
-    /// The event that it was made of, where its user properties tell.
+    /// Returns the event that the message comes from, where its user properties name one.
     pub(crate) fn mark(&self) -> Option<Box<EventCorrelation>> {
         let (mut event_id, mut route) = (None, None);
         for property in properties(&self.properties).map_while(Result::ok) {
@@ -81,7 +83,7 @@ impl PublishedMessage {
         self.expires.is_some_and(|expires| expires <= now)
     }
 
-    /// The seconds left, as they are written into a packet: at least one.
+    /// Returns the remaining seconds for the packet: at least one.
     fn expiry(&self, now: Instant) -> Option<u32> {
         self.expires.map(|expires| {
             let left = expires.saturating_duration_since(now);
@@ -91,29 +93,29 @@ impl PublishedMessage {
     }
 }
 
-/// A message on its way to one session.
+/// Delivery of a message to one session.
 #[derive(Clone, Debug)]
 pub(crate) struct SubscriberDelivery {
     pub(crate) message: Arc<PublishedMessage>,
-    /// The lower of the message's and the subscription's.
+    /// The lower QoS of the message and the subscription.
     pub(crate) qos: u8,
-    /// The retain flag that the subscriber sees.
+    /// RETAIN flag for the subscriber.
     pub(crate) retain: bool,
-    /// Identifiers of the subscriptions that match; few clients have any.
+    /// Identifiers of the matching subscriptions; few clients have any.
     pub(crate) subscription_ids: Option<Box<[u32]>>,
-    /// The group that it is for, with QoS 1: another member may get it in this one's place.
+    /// Group of the delivery, with QoS 1: another member may receive it instead.
     pub(crate) group: Option<Arc<SharedQueue>>,
-    /// The packet identifier under which an earlier connection was sent it, where it is to have it again; otherwise 0.
+    /// Packet identifier on an earlier connection, where the client must see it again; otherwise 0.
     pub(crate) sent_as: u16,
 }
 
 impl SubscriberDelivery {
-    /// Bytes that it takes in a queue, its message included.
+    /// Returns the bytes that the delivery takes in a queue, its message included.
     pub(crate) fn bytes(&self) -> usize {
         ENTRY + self.message.bytes()
     }
 
-    /// A message for a group as one member gets it.
+    /// Creates the delivery of a group's message to one member.
     pub(crate) fn shared(
         message: Arc<PublishedMessage>,
         options: SubscriptionOptions,
@@ -131,7 +133,7 @@ impl SubscriberDelivery {
         }
     }
 
-    /// The packet, but for its payload.
+    /// Returns the packet without its payload.
     pub(crate) fn packet<'a>(
         &'a self,
         level: ProtocolVersion,

@@ -1,7 +1,8 @@
-//! The broker's heart: which sessions there are, how connections come and go, and what happens to a session without one.
+//! Session hub of the broker: the table of sessions, connects and disconnects, and sessions without
+//! a connection.
 //!
-//! Locks are taken in this order: the table of sessions, one session's state, the trie. Nothing is published, and nobody is told of
-//! anything, while one of them is held.
+//! Lock order: the table of sessions, one session's state, the trie. No message is published and no
+//! observer is notified while one of them is held.
 
 mod calls;
 pub(crate) mod group;
@@ -62,7 +63,7 @@ pub(crate) struct SessionHub {
     pub(crate) holdings: Arc<QueuedBytes>,
     retained: Mutex<RetainedStore>,
     ledger: Mutex<ClientHistory>,
-    /// Subscriptions to life-cycle events: without any, none are made.
+    /// Number of subscriptions to life-cycle events: with none, no events are created.
     pub(crate) event_subscriptions: AtomicUsize,
     sessions: Mutex<SessionTable>,
     numbers: AtomicU64,
@@ -70,7 +71,7 @@ pub(crate) struct SessionHub {
 
 type SessionTable = FxHashMap<Arc<str>, Arc<ClientSession>>;
 
-/// The rates of all connections together.
+/// Rates of all connections together.
 #[derive(Debug)]
 pub(crate) struct AccountRates {
     pub(crate) publishes_in: SharedRate,
@@ -81,25 +82,25 @@ pub(crate) struct AccountRates {
     pub(crate) retained: SharedRate,
 }
 
-/// A client that was let in.
+/// Client whose CONNECT was accepted.
 pub(crate) struct AcceptedConnect {
     pub(crate) client_id: Arc<str>,
     pub(crate) is_v5: bool,
-    /// Whether an earlier session is forgotten.
+    /// `true` where an earlier session is discarded.
     pub(crate) clean: bool,
-    /// How long the session outlives the connection, in seconds.
+    /// Session Expiry Interval, in seconds.
     pub(crate) expiry: u32,
-    /// How many messages of QoS 1 the client takes at once.
+    /// Receive Maximum of the client: messages of QoS 1 in flight at once.
     pub(crate) window: u16,
     pub(crate) will: Option<SessionWill>,
     pub(crate) link: Arc<ConnectionHandle>,
 }
 
-/// What is to be told once no lock is held.
+/// Effects that are deferred until no lock is held.
 #[derive(Default)]
 struct DeferredEffects {
     wills: Vec<SessionWill>,
-    /// What other members of its groups are to get.
+    /// Messages for other members of the session's groups.
     shared: Vec<SubscriberDelivery>,
     /// The connection that was taken over.
     taken: Option<Arc<ConnectionHandle>>,
@@ -132,7 +133,7 @@ impl SessionHub {
             ledger: Mutex::new(ClientHistory::new(limits.connects_per_second_per_client_id)),
             event_subscriptions: AtomicUsize::new(0),
             sessions: Mutex::default(),
-            // Zero is the broker itself.
+            // Zero means the broker itself.
             numbers: AtomicU64::new(1),
             limits,
             rules,
@@ -151,18 +152,18 @@ impl SessionHub {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session of a client id.
+    /// Returns the session of a client id.
     pub(crate) fn session(&self, client_id: &str) -> Option<Arc<ClientSession>> {
         self.sessions().get(client_id).map(Arc::clone)
     }
 
-    /// The client ids that have a session, in no order.
+    /// Returns the client ids that have a session, unsorted.
     pub(crate) fn client_ids(&self) -> Vec<Arc<str>> {
         self.sessions().keys().map(Arc::clone).collect()
     }
 
-    /// A connection begins: it takes over the session of its client id, or gets a new one. Also whether it goes on with an earlier
-    /// one.
+    /// Begins a connection: takes over the session of its client id, or creates one. Also returns
+    /// `true` where an earlier session is resumed.
     pub(crate) fn arrive(&self, arrival: AcceptedConnect) -> (Arc<ClientSession>, bool) {
         self.stir.stir(Instant::now());
         let mut aftermath = DeferredEffects::default();
@@ -202,7 +203,7 @@ impl SessionHub {
             let kept = aftermath.taken.is_none() || state.expiry > 0;
             let resumes = !arrival.clean && kept && session.is_v5 == arrival.is_v5;
             if let Some(will) = state.will.take() {
-                // A will that waits is forgotten when its client comes back to its session in time.
+                // A delayed will is dropped when its client resumes its session in time.
                 if !resumes || (aftermath.taken.is_some() && will.delay == 0) {
                     aftermath.wills.push(will);
                 }
@@ -234,7 +235,7 @@ impl SessionHub {
         (session, false)
     }
 
-    /// A connection has ended. `expiry` is the session expiry that its client named last.
+    /// Ends a connection. `expiry` is the latest Session Expiry Interval of its client.
     pub(crate) fn leave(
         &self,
         session: &Arc<ClientSession>,
@@ -251,7 +252,7 @@ impl SessionHub {
                 .link
                 .as_ref()
                 .is_some_and(|other| Arc::ptr_eq(other, link));
-            // Who took over has told of it.
+            // The connection that took over has reported it.
             if !is_mine {
                 return;
             }
@@ -285,7 +286,7 @@ impl SessionHub {
         }
     }
 
-    /// A client was not let in. Its id is empty where it is not known.
+    /// Records the refusal of a client. The client id is empty where it is unknown.
     pub(crate) fn turn_away(&self, client_id: &Arc<str>, source: SocketAddr, why: &str) {
         count(&self.counters.refused);
         self.observers
@@ -295,7 +296,7 @@ impl SessionHub {
             .refused(client_id, &source, why, Instant::now());
     }
 
-    /// Looks after a session whose time may have come: its will is published, or it ends.
+    /// Runs the timer of a session: publishes its will, or ends it, where that is due.
     pub(crate) fn look_after(&self, session: &Arc<ClientSession>) {
         let mut will = None;
         {
@@ -311,7 +312,7 @@ impl SessionHub {
                 will = state.will.take();
             }
             if is_over {
-                // Who is away has nothing left of its groups.
+                // A disconnected client holds no messages of its groups.
                 self.finish(session, &mut state);
                 forget(&mut sessions, session);
             } else {
@@ -335,7 +336,8 @@ impl SessionHub {
         }
     }
 
-    /// A session is over: nothing finds it any more, nothing waits for it. Gives what was for its groups.
+    /// Ends a session: it has no subscriptions and no waiting messages any more. Returns the
+    /// deliveries for its groups.
     fn finish(
         &self,
         session: &Arc<ClientSession>,
@@ -354,12 +356,12 @@ impl SessionHub {
         shared
     }
 
-    /// All sessions, without holding up those that come and go.
+    /// Returns all sessions, without blocking connects and disconnects.
     pub(crate) fn all_sessions(&self) -> Vec<Arc<ClientSession>> {
         self.sessions().values().map(Arc::clone).collect()
     }
 
-    /// All connections are told to end.
+    /// Ends all connections.
     pub(crate) fn end_all(&self, ending: &DisconnectReason) {
         for session in self.all_sessions() {
             let link = session.state().link.clone();
@@ -386,7 +388,7 @@ impl SessionHub {
     }
 }
 
-/// A connection takes its place in a session.
+/// Attaches a connection to a session.
 fn occupy(session: &ClientSession, state: &mut SessionState, arrival: AcceptedConnect) {
     state.outbox.open(arrival.window);
     state.link = Some(arrival.link);
@@ -396,7 +398,7 @@ fn occupy(session: &ClientSession, state: &mut SessionState, arrival: AcceptedCo
     session.set_present(true);
 }
 
-/// Takes a session out of the table, unless another one stands in its place.
+/// Removes a session from the table, unless another session has replaced it.
 fn forget(sessions: &mut SessionTable, session: &Arc<ClientSession>) {
     let is_there = sessions
         .get(&session.client_id)
@@ -406,7 +408,7 @@ fn forget(sessions: &mut SessionTable, session: &Arc<ClientSession>) {
     }
 }
 
-/// When a session without a connection ends; `None` for never.
+/// Returns the expiry time of a session without a connection; `None` for never.
 fn ends(state: &SessionState, away_since: Instant) -> Option<Instant> {
     (state.expiry != FOR_EVER).then(|| away_since + seconds(state.expiry))
 }

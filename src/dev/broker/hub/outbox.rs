@@ -1,9 +1,11 @@
-//! What waits for one client, and what it has not acknowledged yet.
+//! Outgoing queue of one client: waiting messages, and messages that are not acknowledged.
 //!
-//! Pure over the time that is handed in. Bounded: what is beyond the bound is dropped, newer before older, as AWS IoT Core does it
-//! (developer guide, "MQTT", persistent sessions). Messages that were stored while the client was away come at a pace; newer ones do
-//! not wait for them unless they are of the same topic, so that a topic keeps its order. What stays unacknowledged is sent again on the
-//! same connection, where that is asked for; all of a topic were sent for the first time in their order then.
+//! Pure: the caller passes the time. Bounded: messages above the bound are dropped, newer before
+//! older, as in AWS IoT Core (developer guide, "MQTT", persistent sessions). Messages that were
+//! stored while the client was away have a rate limit; newer ones do not wait for them unless they
+//! have the same topic, so that a topic keeps its order. An unacknowledged message is sent again on
+//! the same connection, where that is requested; by then all messages of its topic were sent for
+//! the first time in their order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,37 +17,37 @@ use super::holdings::{FREE, HeldBytes, QueuedBytes};
 use super::message::SubscriberDelivery;
 use super::rate::WindowCounter;
 
-/// Everything between the broker and one client.
+/// Messages between the broker and one client.
 #[derive(Debug)]
 pub(crate) struct OutgoingQueue {
-    /// For the client that is there, in order.
+    /// Messages for the connected client, in order.
     live: VecDeque<SubscriberDelivery>,
-    /// From the time it was away, and what it had left unacknowledged then.
+    /// Messages from the time of its absence, and those that were unacknowledged then.
     stored: VecDeque<SubscriberDelivery>,
-    /// Sent with QoS 1 and not acknowledged, in the order of sending.
+    /// Messages of QoS 1 that were sent and are not acknowledged, in the order of sending.
     in_flight: VecDeque<InFlight>,
     last_id: u16,
-    /// How many may be in flight.
+    /// Receive Maximum: messages in flight at once.
     window: u16,
-    /// How many may wait.
+    /// Maximum number of waiting messages.
     bound: usize,
-    /// How many bytes wait or are in flight, and may.
+    /// Bytes that wait or are in flight, and their maximum.
     bytes: usize,
     bytes_bound: usize,
-    /// The bytes of all clients together, and how many of them are this one's entries.
+    /// Total of all clients, and the share of this client's entries.
     holdings: Option<Arc<QueuedBytes>>,
     held: Option<HeldBytes>,
-    /// How fast stored messages come.
+    /// Rate limit of stored messages.
     pace: WindowCounter,
-    /// After how long an unacknowledged message is sent again.
+    /// Time after which an unacknowledged message is sent again.
     resend: Option<Duration>,
-    /// Nothing in flight is due to be sent again before: none is looked at until then.
+    /// Time before which no message in flight is due for retransmission, so that none is examined.
     due: Option<Instant>,
-    /// How many of those in flight have been looked at, since some may be due.
+    /// Number of messages in flight that were examined since some may be due.
     seen: usize,
-    /// Whether what was sent on an earlier connection keeps its identifier.
+    /// `true` where messages sent on an earlier connection keep their packet identifier.
     keeps_ids: bool,
-    /// Whether identifiers may be in use in another order than that in which they are given out.
+    /// `true` where the identifiers in use may be out of the order of assignment.
     is_mixed: bool,
 }
 
@@ -53,38 +55,38 @@ pub(crate) struct OutgoingQueue {
 struct InFlight {
     id: u16,
     delivery: SubscriberDelivery,
-    /// When it was sent first, and last.
+    /// Times of the first and the last transmission.
     since: Instant,
     last: Instant,
 }
 
-/// Whether a message found a place.
+/// Result of enqueueing a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EnqueueResult {
-    /// It waits.
+    /// The message waits.
     Taken,
-    /// There was no room: the limit by its name.
+    /// The queue has no room; the value names the limit.
     Full(&'static str),
 }
 
-/// What there is to send.
+/// Next item to send.
 #[derive(Debug)]
 pub(crate) enum NextOutgoing {
     /// A message.
     Send(OutgoingPublish),
-    /// Nothing before this time.
+    /// There is nothing to send before this time.
     At(Instant),
-    /// Nothing until something comes: a message, or an acknowledgement.
+    /// There is nothing to send until a message or an acknowledgement arrives.
     Nothing,
 }
 
-/// A message that leaves.
+/// PUBLISH to send.
 #[derive(Debug)]
 pub(crate) struct OutgoingPublish {
     pub(crate) delivery: SubscriberDelivery,
-    /// Its packet identifier; 0 with QoS 0.
+    /// Packet identifier; 0 with QoS 0.
     pub(crate) id: u16,
-    /// Whether it was sent before, as far as its client is to know.
+    /// DUP flag: `true` where the client is to know that the message was sent before.
     pub(crate) again: bool,
 }
 
@@ -114,25 +116,26 @@ impl OutgoingQueue {
         }
     }
 
-    /// What an earlier connection left unacknowledged comes with its identifier, as a duplicate (MQTT 5.0, section 4.4), or anew.
+    /// Chooses the packet identifier of messages that an earlier connection left unacknowledged:
+    /// the same one, as a duplicate (MQTT 5.0, section 4.4), or a new one.
     pub(crate) fn keeping_ids(mut self, keeps_ids: bool) -> Self {
         self.keeps_ids = keeps_ids;
         self
     }
 
-    /// Bytes are bounded too: of this client, and of all together.
+    /// Adds bounds in bytes: for this client, and for all clients together.
     pub(crate) fn within(mut self, bytes: usize, holdings: &Arc<QueuedBytes>) -> Self {
         self.bytes_bound = bytes;
         self.holdings = Some(Arc::clone(holdings));
         self
     }
 
-    /// How many messages wait or are in flight.
+    /// Number of messages that wait or are in flight.
     pub(crate) fn len(&self) -> usize {
         self.live.len() + self.stored.len() + self.in_flight.len()
     }
 
-    /// The limit that leaves no room for one more that waits, by its name.
+    /// Returns the name of the limit that leaves no room for one more waiting message.
     fn full(&mut self, delivery: &SubscriberDelivery) -> Option<&'static str> {
         if self.live.len() + self.stored.len() >= self.bound {
             return Some("queued-per-session");
@@ -149,13 +152,13 @@ impl OutgoingQueue {
         let held = self.held.get_or_insert_with(|| HeldBytes::none(holdings));
         let fits = held.reach(entries) && delivery.message.weigh(holdings);
         if !fits && entries == 1 {
-            // What was just counted for this queue waits for nothing.
+            // Bytes just reserved for this queue have no waiting message.
             self.held = None;
         }
         (!fits).then_some("queued-bytes")
     }
 
-    /// Some bytes are gone. A queue that is empty counts nothing among all.
+    /// Frees bytes. An empty queue counts nothing in the total.
     fn free(&mut self, bytes: usize) {
         self.bytes -= bytes;
         if self.held.is_some() && self.len() == 0 {
@@ -163,12 +166,12 @@ impl OutgoingQueue {
         }
     }
 
-    /// Whether nothing is to be sent now.
+    /// Returns `true` where there is nothing to send now.
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
         self.live.is_empty() && self.stored.is_empty() && self.due.is_none_or(|due| due > now)
     }
 
-    /// A message for a client that is there.
+    /// Enqueues a message for a connected client.
     pub(crate) fn offer(&mut self, delivery: SubscriberDelivery) -> EnqueueResult {
         if let Some(limit) = self.full(&delivery) {
             return EnqueueResult::Full(limit);
@@ -187,7 +190,7 @@ impl OutgoingQueue {
         EnqueueResult::Taken
     }
 
-    /// A message for a client that is away.
+    /// Stores a message for a disconnected client.
     pub(crate) fn store(&mut self, delivery: SubscriberDelivery) -> EnqueueResult {
         if let Some(limit) = self.full(&delivery) {
             return EnqueueResult::Full(limit);
@@ -197,17 +200,18 @@ impl OutgoingQueue {
         EnqueueResult::Taken
     }
 
-    /// The client is there, and takes so many messages of QoS 1 at once.
+    /// Records that the client is connected, with its Receive Maximum.
     pub(crate) fn open(&mut self, window: u16) {
         self.window = window;
     }
 
-    /// The client is gone: what it has not acknowledged comes again, before all else; what was sent once at most is given up. Gives what
-    /// was for its groups, in order.
+    /// Records that the client is disconnected. Unacknowledged messages are sent again first;
+    /// messages of QoS 0 are given up. Returns the deliveries for its groups, in order.
     pub(crate) fn close(&mut self) -> Vec<SubscriberDelivery> {
         let keeps_ids = self.keeps_ids;
         let unacknowledged = self.in_flight.drain(..).map(|mut sent| {
-            // What goes back to a group may come to another member, under an identifier of its own.
+            // A message that returns to its group may go to another member, under a different
+            // identifier.
             let keeps = keeps_ids && sent.delivery.group.is_none();
             sent.delivery.sent_as = if keeps { sent.id } else { 0 };
             sent.delivery
@@ -234,7 +238,7 @@ impl OutgoingQueue {
         shared
     }
 
-    /// What is to be sent now.
+    /// Returns the next item to send now.
     pub(crate) fn next(&mut self, now: Instant) -> NextOutgoing {
         if let Some(parcel) = self.again(now) {
             return NextOutgoing::Send(parcel);
@@ -257,7 +261,8 @@ impl OutgoingQueue {
         if !live {
             return NextOutgoing::Nothing;
         }
-        // Live messages do not starve stored ones: both are due, and stored ones are few a second.
+        // Live messages do not starve stored ones: both are due, and stored ones are few per
+        // second.
         if self.stored.front().is_some_and(|first| self.fits(first)) && self.pace.take(now, 1) {
             let delivery = self.stored.pop_front();
             release(&mut self.stored);
@@ -272,12 +277,12 @@ impl OutgoingQueue {
         delivery.qos == 0 || self.has_room_in_flight()
     }
 
-    /// Whether one more may be unacknowledged.
+    /// Returns `true` where one more message may be in flight.
     pub(crate) fn has_room_in_flight(&self) -> bool {
         self.in_flight.len() < usize::from(self.window)
     }
 
-    /// What waited until now leaves.
+    /// Sends the next waiting message.
     fn send_next(&mut self, delivery: Option<SubscriberDelivery>, now: Instant) -> NextOutgoing {
         let Some(delivery) = delivery else {
             return NextOutgoing::Nothing;
@@ -288,7 +293,7 @@ impl OutgoingQueue {
         next
     }
 
-    /// A message leaves now, whatever waits; the caller has looked whether it may.
+    /// Sends a message now, before all waiting ones; the caller has checked that it may.
     pub(crate) fn send(&mut self, delivery: SubscriberDelivery, now: Instant) -> NextOutgoing {
         let (mut id, again) = (delivery.sent_as, delivery.sent_as > 0);
         if delivery.qos > 0 {
@@ -313,8 +318,8 @@ impl OutgoingQueue {
         })
     }
 
-    /// A message that was sent so long ago that it is due again. Those in flight are looked through once for each time that one may
-    /// be due, not for each message.
+    /// Returns a message that is due for retransmission. The messages in flight are examined once
+    /// for each due time, not for each message.
     fn again(&mut self, now: Instant) -> Option<OutgoingPublish> {
         let after = self.resend?;
         if self.due.is_none_or(|due| due > now) {
@@ -336,13 +341,13 @@ impl OutgoingQueue {
         None
     }
 
-    /// When something that is in flight may be due to be sent again.
+    /// Returns the time at which a message in flight may be due for retransmission.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.in_flight.is_empty())
     }
 
-    /// An identifier that is not in flight. They are given out in turn, so that only the oldest ones can be in the way, unless some are
-    /// those of an earlier connection.
+    /// Returns a free packet identifier. They are assigned in turn, so that only the oldest ones
+    /// can be in use, unless some belong to an earlier connection.
     fn next_id(&mut self) -> u16 {
         let after = |id: u16| id.checked_add(1).unwrap_or(1);
         let mut id = after(self.last_id);
@@ -365,7 +370,8 @@ impl OutgoingQueue {
             || self.stored.iter().any(|waits| waits.sent_as == id)
     }
 
-    /// The client has a message; or it never will, so that nothing is in flight any more. `None` for an identifier that is not.
+    /// Removes a message from the messages in flight, acknowledged or given up. `None` for an
+    /// unknown identifier.
     pub(crate) fn acknowledge(&mut self, id: u16) -> Option<SubscriberDelivery> {
         let at = self.in_flight.iter().position(|sent| sent.id == id)?;
         let sent = self.in_flight.remove(at);
@@ -378,7 +384,8 @@ impl OutgoingQueue {
         Some(delivery)
     }
 
-    /// Gives up messages of QoS 0 that wait, as the connection's pace lets nothing through; says how many.
+    /// Gives up waiting messages of QoS 0 when the connection's rate is exhausted; returns their
+    /// number.
     pub(crate) fn discard_qos0(&mut self) -> usize {
         let (before, mut bytes) = (self.live.len(), 0);
         self.live.retain(|delivery| {
@@ -391,7 +398,7 @@ impl OutgoingQueue {
         before - self.live.len()
     }
 
-    /// Gives up what has been in flight since before a time; says how many.
+    /// Gives up messages in flight that were sent before a time; returns their number.
     pub(crate) fn give_up(&mut self, before: Instant) -> usize {
         let count = self.in_flight.len();
         while self
@@ -407,13 +414,13 @@ impl OutgoingQueue {
         given_up
     }
 
-    /// Since when the oldest unacknowledged message is in flight.
+    /// Returns the time since which the oldest unacknowledged message is in flight.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.in_flight.front().map(|oldest| oldest.since)
     }
 }
 
-/// Gives memory back once a queue that was long is empty.
+/// Frees memory once a long queue is empty.
 fn release<T>(queue: &mut VecDeque<T>) {
     if queue.is_empty() && queue.capacity() > 32 {
         queue.shrink_to_fit();

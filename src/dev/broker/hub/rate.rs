@@ -1,7 +1,7 @@
-//! Counting by the second.
+//! Rate limits by windows of one second.
 //!
-//! A second begins with the first thing that is counted in it. Whoever keeps to a rate in every second, wherever it begins, is
-//! never above it here; whoever goes beyond it for long is.
+//! A second begins with the first counted item. A client that keeps to the rate in every second,
+//! wherever the second begins, never exceeds it here; one that exceeds it for long does.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What has been counted in the current second.
+/// Count of the current second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WindowCounter {
     limit: Option<u32>,
@@ -19,7 +19,7 @@ pub(crate) struct WindowCounter {
 }
 
 impl WindowCounter {
-    /// At most `limit` a second; `None` is no limit.
+    /// Creates a counter with at most `limit` per second; `None` means no limit.
     pub(crate) fn new(limit: Option<u32>) -> Self {
         Self {
             limit,
@@ -28,7 +28,7 @@ impl WindowCounter {
         }
     }
 
-    /// How many more may come in this second.
+    /// Returns the room that is left in this second.
     pub(crate) fn left(&mut self, now: Instant) -> u32 {
         let Some(limit) = self.limit else {
             return u32::MAX;
@@ -36,7 +36,7 @@ impl WindowCounter {
         if let Some(since) = self.since {
             let seconds = now.saturating_duration_since(since).as_secs();
             if seconds > 0 {
-                // What went beyond the limit is made up for by later seconds.
+                // Later seconds pay for an excess over the limit.
                 let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
                 self.count = self.count.saturating_sub(limit.saturating_mul(seconds));
                 self.since = (self.count > 0).then_some(since + SECOND * seconds);
@@ -45,7 +45,7 @@ impl WindowCounter {
         limit.saturating_sub(self.count)
     }
 
-    /// Counts `count` if there is room for one at least; it may then go beyond the limit.
+    /// Counts `count` if there is room for at least one; it may then exceed the limit.
     pub(crate) fn take(&mut self, now: Instant, count: u32) -> bool {
         if self.left(now) == 0 {
             return false;
@@ -57,7 +57,7 @@ impl WindowCounter {
         true
     }
 
-    /// When the next second begins, where this one has no room.
+    /// Returns the start of the next second, where this one has no room.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Instant> {
         if self.left(now) > 0 {
             return None;
@@ -68,7 +68,7 @@ impl WindowCounter {
     }
 }
 
-/// A rate that all connections share.
+/// Rate limit that all connections share.
 #[derive(Debug)]
 pub(crate) struct SharedRate(Option<Mutex<WindowCounter>>);
 
@@ -82,7 +82,7 @@ impl SharedRate {
         self.take_up_to(now, 1) > 0
     }
 
-    /// Counts as many of `count` as there is room for.
+    /// Counts as many of `count` as there is room for, and returns the number.
     pub(crate) fn take_up_to(&self, now: Instant, count: u32) -> u32 {
         let Some(rate) = &self.0 else {
             return count;
@@ -95,7 +95,7 @@ impl SharedRate {
         taken
     }
 
-    /// Counts so many less, as they were not used.
+    /// Returns unused counts.
     pub(crate) fn give_back(&self, count: u32) {
         if let Some(rate) = &self.0 {
             let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +103,7 @@ impl SharedRate {
         }
     }
 
-    /// When the next second begins, where this one has no room.
+    /// Returns the start of the next second, where this one has no room.
     pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
         let rate = self.0.as_ref()?;
         rate.lock()

@@ -1,4 +1,4 @@
-//! Retained messages: the last one of each topic, kept for who subscribes later.
+//! Retained messages: the last one of each topic, for later subscribers.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::message::PublishedMessage;
 use super::rate::WindowCounter;
 
-/// The bytes of a topic's place, beside its name and its message.
+/// Bytes of a topic's entry, without its name and its message.
 const PLACE: usize = 256;
 
-/// How many topics' rates are remembered before those that are over are looked for.
+/// Number of topics above which expired rate windows are removed.
 const RATES: usize = 1_024;
 
 #[derive(Debug)]
@@ -21,12 +21,12 @@ pub(crate) struct RetainedStore {
     by_topic: BTreeMap<Box<str>, Arc<PublishedMessage>>,
     rates: FxHashMap<Box<str>, WindowCounter>,
     per_second: Option<u32>,
-    /// Bytes that are kept, and may be.
+    /// Bytes in use, and their maximum.
     bytes: usize,
     bound: usize,
 }
 
-/// Bytes that a message takes here.
+/// Returns the bytes that a message takes here.
 fn weight(topic: &str, message_bytes: usize) -> usize {
     PLACE + topic.len() + message_bytes
 }
@@ -42,7 +42,7 @@ impl RetainedStore {
         }
     }
 
-    /// Whether a topic may have another retained message now.
+    /// Returns `true` where the rate limit admits another retained message of a topic.
     pub(crate) fn may_set(&mut self, topic: &str, now: Instant) -> bool {
         if self.per_second.is_none() {
             return true;
@@ -58,8 +58,8 @@ impl RetainedStore {
         rate.take(now, 1)
     }
 
-    /// Whether a message of a topic fits, given the bytes of its payload. One that is empty, or no larger than the one it replaces,
-    /// always does.
+    /// Returns `true` where a message of a topic fits, given the bytes of its payload. An empty
+    /// message, or one no larger than the message that it replaces, always fits.
     pub(crate) fn has_room(&mut self, topic: &str, payload: usize, now: Instant) -> bool {
         if payload == 0 {
             return true;
@@ -79,7 +79,8 @@ impl RetainedStore {
         bytes <= before || self.bytes - before + bytes <= self.bound
     }
 
-    /// Keeps a message; an empty one takes away what was kept. False where it does not fit.
+    /// Stores a message; an empty one removes the topic's message. Returns `false` where it does
+    /// not fit.
     pub(crate) fn set(&mut self, message: &Arc<PublishedMessage>) -> bool {
         let topic = &message.topic;
         if message.payload.is_empty() {
@@ -113,7 +114,7 @@ impl RetainedStore {
         self.bytes -= bytes;
     }
 
-    /// The message that is kept for a topic.
+    /// Returns the retained message of a topic.
     pub(crate) fn message(&mut self, topic: &str, now: Instant) -> Option<Arc<PublishedMessage>> {
         let message = self.by_topic.get(topic)?;
         if message.is_expired(now) {
@@ -123,7 +124,7 @@ impl RetainedStore {
         Some(Arc::clone(message))
     }
 
-    /// The messages whose topics a filter matches, by topic.
+    /// Returns the messages whose topics match a filter, sorted by topic.
     pub(crate) fn matching(
         &mut self,
         now: Instant,
@@ -135,7 +136,7 @@ impl RetainedStore {
         matching.map(Arc::clone).collect()
     }
 
-    /// Up to `count` messages whose topics come after one, by topic.
+    /// Returns up to `count` messages behind a topic, sorted by topic.
     pub(crate) fn after(
         &mut self,
         topic: &str,

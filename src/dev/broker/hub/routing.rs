@@ -1,7 +1,9 @@
-//! From a message to the sessions that get it: subscriptions come and go, messages are matched and handed over.
+//! Routing of messages to sessions: adds and removes subscriptions, matches messages and hands them
+//! over.
 //!
-//! The trie's lock is held while sessions are looked up, never while a message is handed to one. Messages of one publisher reach
-//! each session in their order; so a topic that one connection publishes to keeps its order, though IoT Core promises none.
+//! The trie's lock is held while sessions are looked up, never while a message is handed to one.
+//! Messages of one publisher reach each session in their order. So a topic with one publishing
+//! connection keeps its order, though IoT Core promises none.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -20,7 +22,7 @@ use super::trie::TopicTree;
 use crate::dev::broker::excess::{excess, per_second};
 use crate::dev::broker::observe::{BrokerEvent, count, uncount};
 
-/// Who has subscribed to one filter.
+/// Subscribers of one filter.
 #[derive(Debug, Default)]
 pub(crate) struct FilterSubscribers {
     each: Vec<SubscriberEntry>,
@@ -33,7 +35,8 @@ pub(crate) struct SubscriberEntry {
     pub(crate) options: SubscriptionOptions,
 }
 
-/// What a filter says: the shared subscription's name, if it is one, and what topics are matched against.
+/// Splits a filter into its share name, if it is a shared subscription, and the filter that topics
+/// are matched against.
 pub(super) fn parts(filter: &str) -> (Option<&str>, &str) {
     let shared = filter.strip_prefix("$share/");
     match shared.and_then(|shared| shared.split_once('/')) {
@@ -42,22 +45,22 @@ pub(super) fn parts(filter: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Whether a filter asks for life-cycle events.
+/// Returns `true` where a filter matches life-cycle events.
 fn is_for_events(filter: &str) -> bool {
     parts(filter).1.starts_with("$aws/")
 }
 
-/// Room that a publisher keeps for the sessions of one message, so that it is not asked for each time.
+/// Scratch buffer for the matches of one message, kept by the publisher to save allocations.
 pub(crate) type MatchBuffer = Vec<MatchedSubscriber>;
 
-/// One session that a message goes to.
+/// Session that a message goes to.
 #[derive(Debug)]
 pub(crate) struct MatchedSubscriber {
     session: Arc<ClientSession>,
     options: SubscriptionOptions,
-    /// Where it is a member's turn.
+    /// Queue of the group, where the subscriber is a group's next member.
     group: Option<Arc<SharedQueue>>,
-    /// Further identifiers of subscriptions that match.
+    /// Further identifiers of matching subscriptions.
     more_ids: SmallVec<[u32; 1]>,
 }
 
@@ -66,8 +69,8 @@ impl SessionHub {
         self.trie.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a subscription to a session, or changes it; says whether it is new. `None` when the connection has no say any more, or when
-    /// it has as many as it may have.
+    /// Adds a subscription to a session, or changes it; returns `true` where it is new. `None` when
+    /// the connection was replaced, or has reached its limit of subscriptions.
     pub(crate) fn subscribe(
         &self,
         session: &Arc<ClientSession>,
@@ -125,7 +128,7 @@ impl SessionHub {
         Some(is_new)
     }
 
-    /// Takes a subscription away; says whether there was one.
+    /// Removes a subscription; returns `true` where there was one.
     pub(crate) fn unsubscribe(&self, session: &Arc<ClientSession>, filter: &str) -> bool {
         let mut state = session.state();
         let was_there = state.subscriptions.remove(filter).is_some();
@@ -138,7 +141,7 @@ impl SessionHub {
         was_there
     }
 
-    /// Takes a session's entry out of the trie. The session's lock is held.
+    /// Removes a session's entry from the trie. The caller holds the session's lock.
     pub(crate) fn remove(&self, session: &Arc<ClientSession>, filter: &str) {
         let (share, matched) = parts(filter);
         let mut trie = self.trie.write().unwrap_or_else(PoisonError::into_inner);
@@ -172,7 +175,8 @@ impl SessionHub {
         }
     }
 
-    /// Hands a message to everybody who gets it; says how many those are: sessions, and groups that keep it.
+    /// Hands a message to its subscribers; returns the number of sessions, and of groups that queue
+    /// it.
     pub(crate) fn route(&self, message: &Arc<PublishedMessage>, room: &mut MatchBuffer) -> usize {
         let kept = self.find(message, room);
         let found = room.len() + kept;
@@ -193,14 +197,14 @@ impl SessionHub {
             };
             self.hand(&hit.session, delivery);
         }
-        // Room for a large audience is not kept for ever.
+        // The buffer for a large audience is not kept for ever.
         if room.capacity() > 1_024 && found < 64 {
             room.shrink_to(64);
         }
         found
     }
 
-    /// Finds the sessions that a message goes to; says how many groups keep it.
+    /// Finds the sessions that a message goes to; returns the number of groups that queue it.
     fn find(&self, message: &Arc<PublishedMessage>, room: &mut MatchBuffer) -> usize {
         let mut lists = 0;
         let wanted = |entry: &SubscriberEntry| {
@@ -212,7 +216,8 @@ impl SessionHub {
             group: None,
             more_ids: SmallVec::new(),
         };
-        // A member that also subscribed by itself gets the message twice: these are two subscriptions to it.
+        // A member that also has a subscription of its own gets the message twice: MQTT counts two
+        // subscriptions.
         let mut picked = SmallVec::<[MatchedSubscriber; 2]>::new();
         let mut late = DeferredDeliveries::default();
         let parent = self.rules.hash_matches_parent;
@@ -256,7 +261,7 @@ impl SessionHub {
                 count(&self.counters.dropped);
                 self.tell_full(&session.client_id, &message, limit);
             }
-            // It has gone since it was chosen.
+            // The session was disconnected after it was chosen.
             DeliveryResult::Away(delivery) if delivery.group.is_some() => {
                 self.hand_on(vec![delivery])
             }
@@ -264,7 +269,7 @@ impl SessionHub {
         }
     }
 
-    /// A message found no room in a queue. `who` is a client, or a group.
+    /// Reports a message that found no room in a queue. `who` is a client, or a group.
     pub(crate) fn tell_full(&self, who: &Arc<str>, message: &PublishedMessage, limit: &str) {
         self.observers.tell(who, || {
             let limits = &self.limits;
@@ -282,7 +287,7 @@ impl SessionHub {
         });
     }
 
-    /// `who` is a client, or a group.
+    /// Reports a dropped message. `who` is a client, or a group.
     pub(crate) fn tell_dropped(&self, who: &Arc<str>, message: &PublishedMessage, why: &str) {
         self.observers.tell(who, || BrokerEvent::Dropped {
             topic: message.topic.clone(),
@@ -291,18 +296,18 @@ impl SessionHub {
         });
     }
 
-    /// Keeps a message for later subscribers, where it is one to be kept. `$` topics keep none.
+    /// Retains a message that has the RETAIN flag. `$` topics retain nothing.
     pub(crate) fn retain(&self, message: &Arc<PublishedMessage>) {
         if message.retain && !message.topic.starts_with('$') && !self.retained().set(message) {
-            // A will; what clients publish was asked for before.
+            // The message is a will; messages of clients were checked before.
             let most = self.limits.retained_bytes;
             let why = excess("not kept for later subscribers", "retained-bytes", most, "");
             self.tell_dropped(&"".into(), message, &why);
         }
     }
 
-    /// Whether one more message may be kept for its topic, by its size and by rates, which count it. Topics that keep none have
-    /// neither.
+    /// Checks the size and the rates for one more retained message, and counts it. Topics that
+    /// retain nothing have neither limit.
     ///
     /// # Errors
     /// The limit that is exceeded.
@@ -330,7 +335,8 @@ impl SessionHub {
         }
     }
 
-    /// Passes on what a client publishes, and tells of it; 0 times where the topic leads to nobody. Gives how many sessions get it.
+    /// Routes a client's message and reports it; 0 times where the topic has no subscribers.
+    /// Returns the number of sessions.
     pub(crate) fn pass_on(
         &self,
         client_id: &Arc<str>,
@@ -357,7 +363,7 @@ impl SessionHub {
         found
     }
 
-    /// Publishes what the broker has to say, or what a client has left.
+    /// Publishes a message of the broker itself, or a will.
     pub(crate) fn publish(&self, message: Arc<PublishedMessage>) -> usize {
         self.retain(&message);
         self.route(&message, &mut MatchBuffer::new())
@@ -367,14 +373,14 @@ impl SessionHub {
         self.publish(Arc::new(will.message.published_now(will.expiry)));
     }
 
-    /// Hands the retained messages that a new subscription asks for to its session.
+    /// Hands the retained messages that a new subscription requests to its session.
     pub(crate) fn hand_retained(
         &self,
         session: &Arc<ClientSession>,
         filter: &str,
         options: SubscriptionOptions,
     ) {
-        // Shared subscriptions get none (MQTT 5.0, section 4.8.2).
+        // Shared subscriptions receive none (MQTT 5.0, section 4.8.2).
         if filter.starts_with("$share/") {
             return;
         }
@@ -412,7 +418,8 @@ impl SessionHub {
     }
 }
 
-/// Makes one hit of several for the same session: with the highest QoS and all identifiers (MQTT 5.0, section 3.3.4).
+/// Merges several matches of the same session: takes the highest QoS and all identifiers (MQTT 5.0,
+/// section 3.3.4).
 fn merge(room: &mut MatchBuffer) {
     room.sort_by_key(|hit| hit.session.number);
     room.dedup_by(|other, kept| {

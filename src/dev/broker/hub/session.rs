@@ -1,7 +1,8 @@
-//! One client's session: its subscriptions, what waits for it, and the connection that it has at the moment.
+//! Session of one client: its subscriptions, its outgoing messages, and its current connection.
 //!
-//! A session that outlives its connection is the same object before and after. Its state is behind one lock that is held for
-//! single steps only; a connection and a routing publisher meet here and nowhere else.
+//! A session that outlives its connection is the same object before and after. Its state is behind
+//! one lock that is held for single steps only; a connection and a routing publisher meet nowhere
+//! else.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,17 +21,17 @@ use crate::dev::broker::connection::ending::DisconnectReason;
 use crate::dev::broker::observe::ClientRights;
 use crate::port::Access;
 
-/// Never: a session that does not expire.
+/// Session Expiry Interval of a session that never expires.
 pub(crate) const FOR_EVER: u32 = u32::MAX;
 
 #[derive(Debug)]
 pub(crate) struct ClientSession {
-    /// Unlike client ids, never used again.
+    /// Number of the session, which is never reused, unlike client ids.
     pub(crate) number: u64,
     pub(crate) client_id: Arc<str>,
-    /// AWS keeps sessions of MQTT 3 and 5 apart.
+    /// AWS has separate sessions for MQTT 3 and 5.
     pub(crate) is_v5: bool,
-    /// Whether it has a connection, for who does not want the lock.
+    /// `true` while the session has a connection; readable without the lock.
     present: AtomicBool,
     state: Mutex<SessionState>,
 }
@@ -39,45 +40,45 @@ pub(crate) struct ClientSession {
 pub(crate) struct SessionState {
     pub(crate) outbox: OutgoingQueue,
     pub(crate) subscriptions: BTreeMap<Arc<str>, SubscriptionOptions>,
-    /// Those of its subscriptions that are shared: few clients have any.
+    /// Memberships in shared subscriptions: few clients have any.
     pub(crate) shares: Vec<SharedMember>,
-    /// The connection, while there is one.
+    /// The connection, if there is one.
     pub(crate) link: Option<Arc<ConnectionHandle>>,
-    /// The connection's task, while it has nothing to do.
+    /// Waker of the connection's task, while it has nothing to do.
     pub(crate) waker: Option<Waker>,
-    /// How long the session outlives its connection, in seconds.
+    /// Session Expiry Interval, in seconds.
     pub(crate) expiry: u32,
-    /// Since when it has no connection.
+    /// Time since which the session has no connection.
     pub(crate) away_since: Option<Instant>,
     pub(crate) will: Option<SessionWill>,
-    /// Nobody will ever come for it.
+    /// `true` for a session that has ended.
     pub(crate) is_over: bool,
 }
 
-/// A subscription's options.
+/// Options of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SubscriptionOptions {
     pub(crate) qos: u8,
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
-    /// 0 for none.
+    /// Subscription Identifier; 0 for none.
     pub(crate) subscription_id: u32,
 }
 
-/// What is published when the client is lost.
+/// Will message of a session.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionWill {
     pub(crate) message: Arc<PublishedMessage>,
-    /// The message's expiry, which begins when it is published; in seconds.
+    /// Message Expiry Interval, in seconds; it begins with the publication.
     pub(crate) expiry: Option<u32>,
-    /// How long after the loss, in seconds.
+    /// Will Delay Interval, in seconds.
     pub(crate) delay: u32,
 }
 
-/// One connection of a session, as others see it.
+/// Handle of a session's connection, for other tasks.
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle {
-    /// What life-cycle events call the session identifier: one for each connection.
+    /// Session identifier of life-cycle events: one for each connection.
     pub(crate) id: Box<str>,
     pub(crate) principal: Arc<str>,
     pub(crate) source: SocketAddr,
@@ -85,7 +86,7 @@ pub(crate) struct ConnectionHandle {
     pub(crate) keep_alive: u16,
     pub(crate) since: SystemTime,
     rights: Mutex<ClientRights>,
-    /// Whether the authorizer is to be asked again, since something has changed.
+    /// Request to ask the authorizer again, since something has changed.
     asks: AtomicBool,
     end: OnceLock<DisconnectReason>,
     left: SetOnce<()>,
@@ -114,7 +115,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// What the client may do now.
+    /// Returns the client's current rights.
     pub(crate) fn rights(&self) -> ClientRights {
         self.rights
             .lock()
@@ -122,7 +123,7 @@ impl ConnectionHandle {
             .clone()
     }
 
-    /// The client may do something else from now on.
+    /// Replaces the client's permissions from now on.
     pub(crate) fn renew(&self, access: Arc<dyn Access>) {
         self.rights
             .lock()
@@ -130,12 +131,12 @@ impl ConnectionHandle {
             .access = access;
     }
 
-    /// Tells the connection's task to ask the authorizer again.
+    /// Requests that the connection's task asks the authorizer again.
     pub(crate) fn ask(&self) {
         self.asks.store(true, Ordering::Release);
     }
 
-    /// Whether it is to ask, and has not been told so before.
+    /// Takes the request for a new authorization; `true` where there is one.
     pub(crate) fn take_ask(&self) -> bool {
         self.asks.swap(false, Ordering::AcqRel)
     }
@@ -144,7 +145,7 @@ impl ConnectionHandle {
         self.asks.load(Ordering::Acquire)
     }
 
-    /// The connection's task has done all that it had to do for its session.
+    /// Records that the connection's task has finished its work for the session.
     pub(crate) fn leave(&self) {
         let _ = self.left.set(());
     }
@@ -154,35 +155,36 @@ impl ConnectionHandle {
         self.left.wait().await;
     }
 
-    /// Tells the connection's task to end, and why; the first one to say so is heard.
+    /// Requests that the connection's task ends, with a reason; the first request wins.
     pub(crate) fn end(&self, ending: DisconnectReason) {
         let _ = self.end.set(ending);
     }
 
-    /// Why it is to end, once it is.
+    /// Returns the reason why the connection is to end, once there is one.
     pub(crate) fn ending(&self) -> Option<&DisconnectReason> {
         self.end.get()
     }
 }
 
-/// What became of a message that was handed to a session.
+/// Result of handing a message to a session.
 #[derive(Debug)]
 pub(crate) enum DeliveryResult {
-    /// It is on its way, or waits for its client to come back.
+    /// The message is being sent, or waits for its client.
     Taken,
-    /// There was no room: the limit by its name.
+    /// The queue has no room; the value names the limit.
     Full(&'static str),
-    /// The client is away, and the message is not kept here.
+    /// The client is disconnected, and the message is not stored here.
     Away(SubscriberDelivery),
 }
 
 impl SessionState {
-    /// Whether nothing is to be sent now.
+    /// Returns `true` where there is nothing to send now.
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
         self.outbox.is_idle(now) && !self.shares.iter().any(SharedMember::has_some)
     }
 
-    /// What is to be sent now: what waits for its groups, which comes at a pace, and what waits for itself.
+    /// Returns the next item to send now: first from its groups, at their rate, then from its own
+    /// queue.
     pub(crate) fn next(&mut self, now: Instant) -> NextOutgoing {
         let mut at = None;
         if self.outbox.has_room_in_flight() {
@@ -200,7 +202,7 @@ impl SessionState {
         }
     }
 
-    /// Remembers whom to wake.
+    /// Stores the waker of the connection's task.
     pub(crate) fn listen(&mut self, waker: &Waker) {
         let known = self.waker.as_ref();
         if !known.is_some_and(|known| known.will_wake(waker)) {
@@ -240,7 +242,7 @@ impl ClientSession {
     }
 
     pub(crate) fn is_present(&self) -> bool {
-        // Ordered with what waits for groups: see there.
+        // The order relative to a group's queue matters: see `group`.
         self.present.load(Ordering::SeqCst)
     }
 
@@ -248,7 +250,8 @@ impl ClientSession {
         self.present.store(present, Ordering::SeqCst);
     }
 
-    /// Hands a message over. `may_store` is asked before it is kept for a client that is away; what is for a group never is.
+    /// Hands a message over. `may_store` is called before a message is stored for a disconnected
+    /// client; a group's message is never stored.
     pub(crate) fn hand(
         &self,
         delivery: SubscriberDelivery,

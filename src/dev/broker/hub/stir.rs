@@ -1,18 +1,18 @@
-//! Whether clients have connected or subscribed a moment ago: then another subscription may be on its way, and messages that have just
-//! come had better not pass it by.
+//! Record of recent connects and subscriptions: another subscription may be on its way, so a
+//! message that has just arrived waits for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a moment is.
+/// Time for which a connect or a subscription counts as recent.
 const MOMENT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Stir {
     begin: Instant,
-    /// When the latest moment ends, in milliseconds from `begin` on.
+    /// End of the current window, in milliseconds since `begin`.
     until: AtomicU64,
 }
 
@@ -26,7 +26,7 @@ impl Default for Stir {
 }
 
 impl Stir {
-    /// Somebody has connected or subscribed.
+    /// Records a connect or a subscription.
     pub(crate) fn stir(&self, now: Instant) {
         let until = self.milliseconds(now + MOMENT);
         self.until.store(until, Ordering::Relaxed);

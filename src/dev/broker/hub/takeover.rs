@@ -1,8 +1,9 @@
-//! Room for a connection whose client id another one has.
+//! Takeover of a client id that has another connection.
 //!
-//! The earlier connection leaves by itself, so that what its client said last is heard: who says DISCONNECT and comes back at once
-//! wants no will published (MQTT 5.0, section 3.14.4), although both arrive together. Its will, where there is one, comes before
-//! anything of the new connection.
+//! The earlier connection ends by itself, so that its client's last packets are read. A client that
+//! sends DISCONNECT and reconnects at once wants no will published (MQTT 5.0, section 3.14.4),
+//! although both packets arrive together. A will is published before any message of the new
+//! connection.
 
 use std::time::Duration;
 
@@ -11,12 +12,13 @@ use tokio::time::timeout;
 use super::SessionHub;
 use crate::dev::broker::connection::ending::DisconnectReason;
 
-/// How long the earlier connection may take, which waits for nobody unless its peer reads nothing.
+/// Timeout for the end of the earlier connection, which takes that long only if its peer reads
+/// nothing.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 impl SessionHub {
-    /// Has the connection end that has a client id now, and waits until it has left. One that does not in time keeps its place until
-    /// [`SessionHub::arrive`] takes it.
+    /// Ends the current connection of a client id, and waits until it has left. A connection that
+    /// is too slow keeps its session until [`SessionHub::arrive`] takes it.
     pub(crate) async fn vacate(&self, client_id: &str) {
         let Some(session) = self.session(client_id) else {
             return;

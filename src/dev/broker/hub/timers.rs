@@ -1,4 +1,4 @@
-//! What is to be done later for sessions without a connection.
+//! Timers of sessions without a connection.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -11,13 +11,13 @@ use super::session::ClientSession;
 
 #[derive(Debug, Default)]
 pub(crate) struct SessionTimers {
-    /// By time, and by the session's number where several have the same.
+    /// Sessions by time, and by the session's number where times are equal.
     due: Mutex<BTreeMap<(Instant, u64), Weak<ClientSession>>>,
     changed: Notify,
 }
 
 impl SessionTimers {
-    /// Somebody looks after the session at a time.
+    /// Schedules the timer of a session.
     pub(crate) fn set(&self, at: Instant, session: &Arc<ClientSession>) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (at, session.number);
@@ -41,7 +41,7 @@ impl SessionTimers {
     }
 }
 
-/// Looks after sessions when their time has come, until it is aborted.
+/// Runs the timers of sessions until the task is aborted.
 pub(crate) async fn keep_time(hub: Arc<SessionHub>) {
     loop {
         while let Some(session) = hub.timers.take_due(Instant::now()) {

@@ -1,12 +1,13 @@
-//! A trie of topic filters: finds what belongs to all filters that match a topic, in steps that do not grow with their number.
+//! Trie of topic filters: finds the values of all filters that match a topic, in steps that do not
+//! grow with their number.
 //!
-//! MQTT's matching (5.0, section 4.7): `+` is one level, `#` all that follow; neither reaches topics that begin with `$` from the first
-//! level. Whether `a/#` matches `a` is asked for, since AWS IoT Core and MQTT differ there. Filters are taken as they are: whether
-//! they are well formed is checked before.
+//! Matching follows MQTT 5.0, section 4.7: `+` is one level, `#` all that follow; neither matches
+//! topics that begin with `$` from the first level. A parameter decides whether `a/#` matches `a`,
+//! since AWS IoT Core and MQTT differ there. Filters must be well formed: the caller checks them.
 
 use rustc_hash::FxHashMap;
 
-/// What belongs to filters, by filter.
+/// Values by topic filter.
 #[derive(Debug)]
 pub(crate) struct TopicTree<V> {
     root: TreeNode<V>,
@@ -16,9 +17,9 @@ pub(crate) struct TopicTree<V> {
 struct TreeNode<V> {
     children: FxHashMap<Box<str>, TreeNode<V>>,
     plus: Option<Box<TreeNode<V>>>,
-    /// What belongs to the filter that ends here.
+    /// Value of the filter that ends here.
     here: Option<Box<V>>,
-    /// What belongs to the filter that goes on with `#`.
+    /// Value of the filter that continues with `#`.
     below: Option<Box<V>>,
 }
 
@@ -51,7 +52,7 @@ impl<V: Default> Default for TopicTree<V> {
 }
 
 impl<V: Default> TopicTree<V> {
-    /// What belongs to a filter, made where it is not there yet.
+    /// Returns the value of a filter, and creates it where it is missing.
     pub(crate) fn entry(&mut self, filter: &str) -> &mut V {
         let mut node = &mut self.root;
         for level in filter.split('/') {
@@ -64,7 +65,7 @@ impl<V: Default> TopicTree<V> {
         node.here.get_or_insert_default()
     }
 
-    /// What belongs to a filter, if anything does.
+    /// Returns the value of a filter, if there is one.
     pub(crate) fn get(&self, filter: &str) -> Option<&V> {
         let mut node = &self.root;
         for level in filter.split('/') {
@@ -77,12 +78,13 @@ impl<V: Default> TopicTree<V> {
         node.here.as_deref()
     }
 
-    /// Changes what belongs to a filter; it goes, with the way to it, when `change` says that nothing is left.
+    /// Changes the value of a filter; removes it, with its empty nodes, when `change` reports that
+    /// nothing is left.
     pub(crate) fn change(&mut self, filter: &str, mut change: impl FnMut(&mut V) -> bool) {
         change_below(&mut self.root, Some(filter), &mut change);
     }
 
-    /// Shows what belongs to each filter that matches a topic.
+    /// Calls `with` for the value of each filter that matches a topic.
     pub(crate) fn matching<'a>(
         &'a self,
         topic: &str,
@@ -94,7 +96,8 @@ impl<V: Default> TopicTree<V> {
     }
 }
 
-/// `rest` is what is left of the filter; `None` behind its last level. As deep as the filter is.
+/// Changes a value below a node. `rest` is the rest of the filter; `None` behind its last level.
+/// Recursion is as deep as the filter.
 fn change_below<V>(
     node: &mut TreeNode<V>,
     rest: Option<&str>,
@@ -126,7 +129,7 @@ fn change_below<V>(
             change_below(child, rest, change);
             if child.is_empty() {
                 node.children.remove(level);
-                // A level that once had many children would keep their room for ever.
+                // A level that once had many children would keep their memory for ever.
                 if node.children.len() * 4 < node.children.capacity() {
                     node.children.shrink_to_fit();
                 }
@@ -135,7 +138,7 @@ fn change_below<V>(
     }
 }
 
-/// The first level, and what follows it.
+/// Splits off the first level.
 fn split(rest: &str) -> (&str, Option<&str>) {
     match rest.split_once('/') {
         Some((level, rest)) => (level, Some(rest)),
@@ -143,7 +146,8 @@ fn split(rest: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// `rest` is what is left of the topic; `None` behind its last level. As deep as the filters are, whatever the topic.
+/// Visits the matching values below a node. `rest` is the rest of the topic; `None` behind its last
+/// level. Recursion is as deep as the filters, whatever the topic.
 fn walk<'a, V>(
     node: &'a TreeNode<V>,
     rest: Option<&str>,
@@ -178,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    /// MQTT's matching, level by level.
+    /// Matches like MQTT, level by level.
     fn matches(filter: &[&str], topic: &[&str], parent: bool) -> bool {
         match (filter, topic) {
             (["#"], []) => parent,

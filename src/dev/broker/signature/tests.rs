@@ -1,4 +1,4 @@
-//! Signatures by the SDK's own signer, and what is wrong with others.
+//! Signatures of the SDK's own signer, and faults in other signatures.
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
@@ -18,7 +18,7 @@ fn begin() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160)
 }
 
-/// What is signed, and how.
+/// Request to sign, and the parameters of its signature.
 #[derive(Clone)]
 struct SigningPlan<'a> {
     query: &'a str,
@@ -37,7 +37,7 @@ const PLAN: SigningPlan<'static> = SigningPlan {
 };
 
 impl SigningPlan<'_> {
-    /// The query with its signature.
+    /// Returns the query with its signature.
     fn signed(&self) -> String {
         let token = self.token.map(|(token, _)| token.to_owned());
         let identity = Credentials::new(ID, self.secret, token, None, "test").into();
@@ -102,13 +102,13 @@ fn the_sdks_signature_is_good_for_as_long_as_it_says() {
     assert_eq!(ahead(301), Err(SignatureError::Early));
 }
 
-/// Clients may leave X-Amz-Expires out, which the SDK's signer cannot: this is signed step by step.
+/// Clients may omit X-Amz-Expires, which the SDK's signer cannot; the test signs step by step.
 #[test]
 fn a_signature_that_does_not_say_for_how_long() {
     let query = "X-Amz-Algorithm=AWS4-HMAC-SHA256\
         &X-Amz-Credential=AKIDEXAMPLE%2F20150830%2Feu-west-1%2Fiotdevicegateway%2Faws4_request\
         &X-Amz-Date=20150830T123600Z&X-Amz-SignedHeaders=host";
-    // The digest of nothing is well known.
+    // The digest of empty text is well known.
     let canonical = format!(
         "GET\n/mqtt\n{query}\nhost:{HOST}\n\nhost\n\
          e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -127,7 +127,7 @@ fn a_signature_that_does_not_say_for_how_long() {
     );
 }
 
-/// IoT Core wants the token behind the signature; most other services want it in front.
+/// IoT Core requires the token behind the signature; most other services require it in front.
 #[test]
 fn the_token_is_not_signed() {
     let with = |mode| {
@@ -204,7 +204,8 @@ fn what_is_signed_at_all() {
 }
 
 proptest! {
-    /// Whatever else stands in the query is signed as the SDK signs it; and a changed letter of the signature is seen.
+    /// Other parameters of the query are signed as the SDK signs them, and a changed character of
+    /// the signature is detected.
     #[test]
     fn other_parameters_are_signed_too(
         pairs in prop::collection::vec(("[a-z]{1,3}", "[ -~é]{0,6}"), 0..4),

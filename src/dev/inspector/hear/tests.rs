@@ -1,4 +1,4 @@
-//! Who hears a topic and who does not, as a person reads it.
+//! Diagnoses of delivery and non-delivery, as a person reads them.
 
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ fn known(
     }
 }
 
-/// The explanation as a person reads it.
+/// Returns the diagnosis as a person reads it.
 fn explained(known: &KnownClient<'_>, topic: &str) -> String {
     let heard = hear(known, &Filter::exact(topic).unwrap(), &config());
     let mut lines = vec![heard.says];
@@ -150,7 +150,7 @@ fn who_does_not() {
         ..known(&[], None, false)
     };
     insta::assert_snapshot!("not_let_in", explained(&stranger, &topic));
-    // Of a client whose token is refused with its WebSocket's address no id is known.
+    // A client whose token is refused in the WebSocket's URL has no known id.
     let unknown = KnownClient {
         refused: None,
         strangers: Some("2 connections were refused".into()),
@@ -159,7 +159,7 @@ fn who_does_not() {
     insta::assert_snapshot!("never_seen", explained(&unknown, &topic));
 }
 
-/// Who is let in by something other than a token is told something else.
+/// A client that authenticates without a token gets other advice.
 #[test]
 fn who_has_no_token() {
     let topic = format!("order/{ORDER}");

@@ -1,4 +1,4 @@
-//! The latest of what clients did.
+//! Log of the latest client activity.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use serde::Serialize;
 use crate::dev::broker::observe::BrokerEvent;
 use crate::dev::inspector::trail::EpochMicros;
 
-/// Something that a client did, or that happened to it.
+/// Event of one client.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClientActivity {
-    /// When it was written down, among all changes.
+    /// Version of the entry, in the sequence of all changes.
     #[serde(skip)]
     pub version: u64,
-    /// When, in microseconds since 1970.
+    /// Time, in microseconds since 1970.
     pub at: EpochMicros,
-    /// The client id; empty where it is not known.
+    /// Client id; empty where it is unknown.
     pub client: Arc<str>,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub what: BrokerEvent,
 }
 
-/// The latest of many.
+/// Bounded log of the latest entries.
 #[derive(Default)]
 pub(super) struct RecentLog(VecDeque<ClientActivity>);
 
@@ -35,7 +35,7 @@ impl RecentLog {
         self.0.push_back(doing);
     }
 
-    /// The latest first.
+    /// Returns the entries since a version, the latest first.
     pub(super) fn since(
         &self,
         version: u64,

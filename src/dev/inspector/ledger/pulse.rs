@@ -1,4 +1,4 @@
-//! How much goes on, in numbers.
+//! Live statistics.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub(super) struct LiveTotals {
 }
 
 impl LiveTotals {
-    /// Counts as they are now, of what began at a moment.
+    /// Returns the current statistics of a period that began at a moment.
     pub(super) fn pulse(
         &self,
         (began, now): (EpochMicros, EpochMicros),
@@ -35,33 +35,33 @@ impl LiveTotals {
     }
 }
 
-/// How much is going on.
+/// Statistics of the platform's activity.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LiveStatistics {
-    /// When, in microseconds since 1970.
+    /// Time, in microseconds since 1970.
     pub at: EpochMicros,
-    /// Events that were seen.
+    /// Observed events.
     pub events: EventRates,
-    /// Messages that were published.
+    /// Published messages.
     pub messages: EventRates,
     /// Messages that were written to clients.
     pub deliveries: EventRates,
-    /// What was refused: connections, subscriptions, publishes, deliveries.
+    /// Denials: connections, subscriptions, publishes, deliveries.
     pub denied: EventRates,
-    /// From an event's first step to each client that got a message of it.
+    /// Time from an event's first step to each delivery of its messages to a client.
     pub latency: Option<LatencyPercentiles>,
-    /// Observations that were missed.
+    /// Missed observations.
     pub missed: u64,
 }
 
-/// How often something happens.
+/// Total and rate of one kind of event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EventRates {
-    /// Since the start.
+    /// Total since the start.
     pub total: u64,
-    /// A second.
+    /// Rate per second.
     pub per_second: f64,
-    /// Each second of the last minute, oldest first.
+    /// Counts of each second of the last minute, oldest first.
     #[serde(serialize_with = "as_list")]
     pub seconds: [u32; SECONDS],
 }
@@ -73,12 +73,12 @@ fn as_list<S: serde::Serializer>(
     seconds.as_slice().serialize(serializer)
 }
 
-/// The time after which the five whole seconds before now lie behind the beginning, in microseconds.
+/// Age of the store, in microseconds, from which the average covers five whole seconds.
 const AVERAGED: EpochMicros = 6_000_000;
 
 impl EventRates {
     fn of(rate: &MinuteRate, began: EpochMicros, now: EpochMicros) -> Self {
-        // Before that, the average is over the time that has passed, and one second at least.
+        // Before that, the average is over the time that has passed, at least one second.
         let passed = now - began;
         let per_second = if passed < AVERAGED {
             rate.total() as f64 * 1e6 / passed.max(1_000_000) as f64
@@ -101,7 +101,7 @@ mod tests {
     fn rates_are_right_from_the_first_second_on() {
         const BEGAN: EpochMicros = 1_000_300_000;
         let mut rate = MinuteRate::default();
-        // Twenty-five a second, evenly.
+        // Twenty-five events per second, evenly spaced.
         for step in 0..25 * 12 {
             let at = BEGAN + step * 40_000;
             rate.one(second(at));

@@ -1,4 +1,4 @@
-//! The ledger: one event put together from what several endpoints tell, and everything bounded.
+//! Event store: one timeline from the reports of several endpoints, and the bounds of everything.
 
 use std::time::{Duration, SystemTime};
 
@@ -69,7 +69,7 @@ fn delivered(id: &str, topic: &str) -> BrokerEvent {
     }
 }
 
-/// One event's whole way, told in the order in which the endpoints might tell it.
+/// Records one event's whole timeline, in the order in which the endpoints might report it.
 fn whole_way(ledger: &EventStore) {
     sight(ledger, 10, put("e1", EVENT));
     sight(ledger, 10, queued("m1", EVENT, Some("e1")));
@@ -135,7 +135,7 @@ fn messages_that_come_by_themselves_are_read() {
     };
     sight(&ledger, 3, redriven);
     assert_eq!(ledger.trail("e1").unwrap().0.hops.len(), 1);
-    // What is no event goes by the message's id, as the daemon's log has it.
+    // A body that is no event has the message's id, as in the daemon's log.
     let (trail, _) = ledger.trail("m2").unwrap();
     assert!(trail.dead && trail.source.is_none());
 }
@@ -184,7 +184,7 @@ fn a_forgotten_event_is_not_new_and_took_no_time() {
     observe(&ledger, 2_000, "c1", delivered("e7", "order/1"));
     let pulse = ledger.pulse();
     assert_eq!((pulse.events.total, pulse.latency), (1_500, None));
-    // Where nothing is seen but the broker, each event is new.
+    // Without a bus and a queue, each event is new.
     let ledger = self::ledger();
     observe(&ledger, 2_000, "c1", delivered("e7", "order/1"));
     assert_eq!(ledger.pulse().events.total, 1);

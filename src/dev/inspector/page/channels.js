@@ -1,4 +1,4 @@
-// Channels: how much goes on, who has subscribed and may hear it.
+// Channels: their rates, and the subscribers that may receive them.
 
 import { ask, byId, clock, code, copier, draw, el, link, many, pretty, put, query, rate, say, sentence, spark, tailed } from './dom.js';
 import { state } from './live.js';

@@ -1,4 +1,4 @@
-// Clients: who they are, what they may do, and why they do not hear something.
+// Clients: identity, permissions, and reasons why they do not receive a topic.
 
 import { ask, byId, clock, code, copier, el, link, pretty, put, query, say, sentence, tailed } from './dom.js';
 import { state } from './live.js';

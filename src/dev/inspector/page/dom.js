@@ -99,7 +99,7 @@ export async function ask(path, options) {
   try {
     body = JSON.parse(text);
   } catch {
-    // Told below.
+    // Reported below.
   }
   if (!answer.ok) throw new Error(body?.error ?? body?.message ?? (text || `HTTP ${answer.status}`));
   return body;

@@ -191,7 +191,7 @@ function ordered(hops) {
 }
 
 function way(event) {
-  // What was kept for a later subscriber would stretch the time beyond reading.
+  // A retained message for a later subscriber would make the time unreadably long.
   const live = event.hops.filter((hop) => !hop.retained);
   const whole = Math.max(1, Math.max(...live.map((hop) => hop.at)) - event.began);
   const before = new Map(live.map((hop, at) => [hop, at === 0 ? event.began : live[at - 1].at]));

@@ -1,4 +1,4 @@
-// What the platform tells as it happens, kept as far as the page shows it.
+// Live reports of the platform, kept as far as the page shows them.
 
 /** A pulse comes each second: after this many milliseconds without one the numbers are old. */
 const SILENCE = 5000;

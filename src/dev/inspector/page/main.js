@@ -18,7 +18,7 @@ function place() {
   try {
     id = decodeURIComponent(id);
   } catch {
-    // Somebody wrote it by hand: it is taken as it stands.
+    // A person typed the address: it is used unchanged.
   }
   return [views[name] ? name : 'events', id, new URLSearchParams(asked.join('?'))];
 }

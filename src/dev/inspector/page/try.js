@@ -184,7 +184,7 @@ async function explain(id, filters) {
   const parts = [];
   const seen = await ask(query('/_dev/client', { id })).catch(() => null);
   const denial = seen?.denials.find((one) => filters.length === 0 || filters.includes(one.filter));
-  // Who is not let in at the WebSocket has no client id yet.
+  // A client that is refused at the WebSocket has no client id yet.
   const stranger = seen ? null : state.denials.find((one) => one.event === 'refused' && !one.client && Date.now() - one.at / 1000 < 5000);
   if (stranger) parts.push(el('p', { class: 'says bad' }, sentence(stranger.why)));
   if (denial) parts.push(el('p', { class: 'says bad' }, sentence(denial.filter ? `\`${denial.filter}\`: ${denial.why}` : denial.why)));
@@ -202,7 +202,7 @@ async function explain(id, filters) {
 
 byId('listen').addEventListener('submit', (event) => {
   event.preventDefault();
-  // What ended it was told.
+  // The end is already reported.
   connect().catch(() => connected(client?.connected === true && !client.ended));
 });
 byId('listen-end').addEventListener('click', () => {

@@ -68,7 +68,7 @@ fn unknown_role(run: &mut ContractRun<'_>, channel: &DeclaredChannel, member: &A
         .help = Some(help);
 }
 
-/// Compares what a role hears with what is declared of it.
+/// Compares the channels that a role may receive from with the declared ones.
 fn judge(
     run: &mut ContractRun<'_>,
     channel: &DeclaredChannel,

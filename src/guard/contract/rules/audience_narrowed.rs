@@ -1,4 +1,4 @@
-//! RT111: clients that may not hear a channel any more.
+//! RT111: clients that may not receive from a channel any more.
 
 use super::{GOOD_BASE, PLATFORM};
 use crate::guard::rule::{GuardRule, GuardSeverity, RuleSample};

@@ -158,7 +158,7 @@ fn one_channel(run: &mut ContractRun<'_>, channel: &DeclaredChannel) {
     }
 }
 
-/// The limits of one client: its filters, and what they bring.
+/// The limits of one client: its filters, and the messages that they bring.
 fn per_client(run: &mut ContractRun<'_>) {
     let manifest = run.input.manifest;
     let roles: BTreeSet<&str> = manifest

@@ -1,4 +1,4 @@
-//! RT104: an audience that cannot hear its channel.
+//! RT104: an audience that cannot receive from its channel.
 
 use super::{GOOD, PLATFORM};
 use crate::guard::rule::{GuardRule, GuardSeverity, RuleSample};

@@ -62,7 +62,7 @@ pub(in crate::guard::contract) fn check(run: &mut ContractRun<'_>) {
     let manifest = run.input.manifest;
     for event in &manifest.events {
         for example in &event.counter_examples {
-            // What is no event reaches nothing.
+            // Text that is not an event reaches nothing.
             let Ok(explanation) = run.routes.explain(example) else {
                 continue;
             };

@@ -1,4 +1,4 @@
-//! RT105: a channel that more clients hear than are declared.
+//! RT105: a channel that more clients may receive from than are declared.
 
 use super::{GOOD, PLATFORM};
 use crate::guard::rule::{GuardRule, GuardSeverity, RuleSample};

@@ -124,7 +124,7 @@ fn templates_of_the_cdk() {
         ),
         "queue-without-policy target-without-dead-letters"
     );
-    // Alone, each is silent on what is in the other.
+    // Alone, each is silent on resources in the other.
     assert_eq!(codes(queues), "");
     assert_eq!(codes(rules), "");
 }
@@ -222,7 +222,7 @@ fn services() {
     );
 }
 
-/// Metric math: guards in other words, and what only looks like one.
+/// Metric math: guards in other words, and text that only looks like one.
 #[test]
 fn metric_math() {
     let policy = |expression: &str| {

@@ -40,7 +40,7 @@ fn nested_stacks() {
     let mut files = vec![("root.yaml", NESTED)];
     files.extend(given.map(|name| (name, other)));
     let rest = told(&files);
-    // What a variable is part of ends with the name all the same; a module is never a file.
+    // A text with a variable ends with the name all the same; a module is never a file.
     assert_eq!(rest.lines().count(), 2, "{rest}");
     assert!(rest.contains("`Module` is a module"), "{rest}");
 }
@@ -72,7 +72,7 @@ Resources:
     assert_eq!(told.lines().count(), 2, "{told}");
 }
 
-/// What is whole, and what is no template at all, hides nothing.
+/// A whole template, and text that is no template at all, hide nothing.
 #[test]
 fn nothing_is_hidden() {
     for text in [

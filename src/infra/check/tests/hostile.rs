@@ -4,7 +4,7 @@
 use super::alone;
 use crate::infra::check::{TemplateFile, check};
 
-/// Codes of what is found, each once for its place.
+/// Codes of the findings, each once for its place.
 pub(super) fn codes(text: &str) -> String {
     let faults = alone(text);
     let codes: Vec<&str> = faults.iter().map(|fault| fault.code).collect();
@@ -299,7 +299,7 @@ fn redrive_policies() {
     );
 }
 
-/// Parameters and conditions: what nobody gave is tried, and a finding says with which value.
+/// Parameters and conditions: values that nobody gave are tried, and a finding names the value.
 #[test]
 fn conditions_that_nobody_decided() {
     let letters = "DeadLetterConfig: { Arn: !GetAtt D.Arn }";
@@ -329,7 +329,7 @@ fn conditions_that_nobody_decided() {
         "{:?}",
         of(&allowed)
     );
-    // A default decides, and so does what the caller gives.
+    // A default decides, and so does a value that the caller gives.
     finds(
         &conditional.replace(
             "Env: { Type: String }",
@@ -378,7 +378,7 @@ fn conditions_that_nobody_decided() {
     );
 }
 
-/// What cannot be resolved has no finding: nothing is known of it.
+/// A value that cannot be resolved has no finding: nothing is known of it.
 #[test]
 fn what_is_not_known() {
     for (from, to) in [

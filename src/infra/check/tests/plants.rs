@@ -1,6 +1,6 @@
 //! Wrong templates: one change each to the right ones of the repository.
 
-/// One plant: the file, what is replaced by what, and the code that is found.
+/// One plant: the file, the replaced text, its replacement, and the code that is found.
 pub(super) type Plant = (&'static str, &'static str, &'static str, &'static str);
 
 pub(super) const PLANTS: [Plant; 44] = [

@@ -29,14 +29,14 @@ struct Broker {
     links: Vec<LinkId>,
     now: Instant,
     round_trip: Duration,
-    /// What is on its way, in the order of sending: when it is answered, by which connection.
+    /// Publications on their way, in the order of sending: time of the answer, and the connection.
     sent: VecDeque<(Instant, LinkId, Job)>,
     /// Moment when each was acknowledged, in the order of time.
     acknowledged: Vec<Instant>,
     /// All that was sent: when, by which connection, to which topic, which number.
     log: Vec<(Instant, LinkId, String, u32)>,
     fates: Vec<oneshot::Receiver<Outcome>>,
-    /// When each number was handed over.
+    /// Time at which each number was handed over.
     entered: BTreeMap<u32, Instant>,
 }
 
@@ -311,7 +311,7 @@ fn order_holds_whatever_is_lost() {
                 broker.send();
             }
             broker.tick();
-            // A topic has what is under way on one connection.
+            // A topic's unacknowledged publications are on one connection.
             let mut on: BTreeMap<&str, LinkId> = BTreeMap::new();
             for (_, id, job) in &broker.sent {
                 let topic = job.publication.topic.as_str();
@@ -335,7 +335,8 @@ fn order_holds_whatever_is_lost() {
             assert_eq!(fate.try_recv(), Ok(Ok(())), "seed {seed}");
         }
         for topic in 0..4 {
-            // Seen for the last time: what was sent again takes the place of what was lost.
+            // Seen for the last time: a publication that was sent again takes the place of the lost
+            // one.
             let numbers = broker.numbers(&format!("kept/{topic}"));
             let mut last: Vec<u32> = Vec::new();
             for number in numbers.iter().rev() {

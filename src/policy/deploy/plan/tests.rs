@@ -1,4 +1,4 @@
-//! Plans by a table, and against what IoT Core would make of them.
+//! Plans by a table, and against the result that IoT Core would give.
 
 use proptest::prelude::*;
 
@@ -104,7 +104,7 @@ fn applied() {
         let planned = told(apply(&wanted, current.as_ref()));
         assert_eq!(planned, steps, "{wanted:?} {current:?}");
     }
-    // What cannot be read is replaced.
+    // An unreadable document is replaced.
     let unread = CurrentPolicy {
         canonical: None,
         ..current("d", "1*", &[])
@@ -175,7 +175,7 @@ fn a_policy_that_stays_attached_is_not_deleted() {
     );
 }
 
-/// What IoT Core would make of a plan: the obvious reference, which refuses what IoT Core refuses.
+/// Applies a plan as IoT Core would: the obvious reference, which refuses what IoT Core refuses.
 fn carry_out(
     steps: &[DeployStep],
     document: &str,

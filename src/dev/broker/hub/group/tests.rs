@@ -1,4 +1,4 @@
-//! What waits for a group, at the moments that a whole broker seldom meets.
+//! Queue of a shared subscription, in interleavings that are rare in a whole broker.
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
@@ -32,7 +32,7 @@ impl Wake for WakeupCounter {
     }
 }
 
-/// A member that is there, and sleeps until the bell rings.
+/// Connects a member, which sleeps until it is woken.
 fn member(hub: &SessionHub, id: &str) -> (Arc<ClientSession>, Arc<WakeupCounter>) {
     let source = SocketAddr::from(([127, 0, 0, 1], 1));
     let client = Client {
@@ -85,7 +85,8 @@ fn next(session: &ClientSession, now: Instant) -> Option<SubscriberDelivery> {
     }
 }
 
-/// A publisher found nobody there; before it has put the message into the queue a member comes, finds nothing, and sleeps.
+/// A publisher finds no connected member. Before it queues the message, a member connects, finds an
+/// empty queue, and sleeps.
 #[tokio::test(start_paused = true)]
 async fn who_comes_just_before_something_waits_is_woken() {
     let hub = SessionHub::new(BrokerLimits::iot_core(), BrokerRules::iot_core());
@@ -105,7 +106,7 @@ async fn who_comes_just_before_something_waits_is_woken() {
     assert!(session.state().is_idle(Instant::now()));
 }
 
-/// A publisher chose a member that is gone before the message is handed over.
+/// A publisher chooses a member that disconnects before it receives the message.
 #[tokio::test(start_paused = true)]
 async fn who_is_gone_when_it_is_chosen_does_not_keep_the_message() {
     let hub = SessionHub::new(BrokerLimits::iot_core(), BrokerRules::iot_core());
@@ -118,7 +119,7 @@ async fn who_is_gone_when_it_is_chosen_does_not_keep_the_message() {
     let chosen = || SubscriberDelivery::shared(message("x"), OPTIONS, &waiting);
     let link = first.state().link.clone().unwrap();
     hub.leave(&first, &link, &DisconnectReason::Lost, None);
-    // To the queue, or to one that is there.
+    // The message goes to the queue, or to a connected member.
     hub.hand(&first, chosen());
     assert!(!waiting.is_empty());
     assert_eq!(first.state().outbox.len(), 0);

@@ -1,4 +1,4 @@
-//! Of what waits for one client, with the time handed in.
+//! Outgoing queue of one client, with a given time.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -96,7 +96,8 @@ async fn what_was_not_acknowledged_keeps_its_identifier_where_that_is_asked_for(
     check(&mut outbox, now, &[("1", 1), ("2", 2), ("3", 3)]);
     outbox.acknowledge(2);
     outbox.close();
-    // Those of an earlier connection are not given to others that pass by, however many these are.
+    // Identifiers of an earlier connection are not assigned to other messages, however many there
+    // are.
     outbox.open(100);
     check(&mut outbox, now, &[("1 again", 1)]);
     for _ in 0..65_533 {
@@ -109,7 +110,7 @@ async fn what_was_not_acknowledged_keeps_its_identifier_where_that_is_asked_for(
     }
     let later = now + Duration::from_secs(1);
     check(&mut outbox, later, &[("3 again", 3)]);
-    // What was never sent is no duplicate.
+    // A message that was never sent is no duplicate.
     let last = sent(&mut outbox, later + Duration::from_secs(1));
     assert_eq!(last.len(), 1);
     assert_eq!(last[0].0, "4");
@@ -182,14 +183,14 @@ async fn what_stays_unacknowledged_is_sent_again() {
     assert_eq!(outbox.due(), Some(now + seconds(30)));
     outbox.acknowledge(2);
     check(&mut outbox, now + seconds(10), &[("4", 4)]);
-    // Each in its own time, with its identifier, however often.
+    // Each message is due at its own time, with its identifier, any number of times.
     check(&mut outbox, now + seconds(29), &[]);
     let first = [("1 again", 1), ("3 again", 3)];
     check(&mut outbox, now + seconds(30), &first);
     assert_eq!(outbox.due(), Some(now + seconds(40)));
     check(&mut outbox, now + seconds(40), &[("4 again", 4)]);
     check(&mut outbox, now + seconds(60), &first);
-    // An acknowledgement is one for all copies.
+    // One acknowledgement counts for all copies.
     for id in [1, 4] {
         assert!(outbox.acknowledge(id).is_some());
         assert!(outbox.acknowledge(id).is_none());
@@ -215,7 +216,7 @@ async fn acknowledgements_while_messages_are_sent_again_pass_none_over() {
         assert!(parcel.again);
         seen.push(parcel.id);
         match parcel.id {
-            // One behind and one ahead of it.
+            // One acknowledged message was sent before it, the other one after it.
             2 => assert!(outbox.acknowledge(1).is_some() && outbox.acknowledge(4).is_some()),
             5 => assert!(outbox.acknowledge(5).is_some()),
             _ => {}
@@ -226,7 +227,8 @@ async fn acknowledgements_while_messages_are_sent_again_pass_none_over() {
 }
 
 proptest! {
-    /// Whatever is sent and acknowledged: what is due is what has not been sent for so long, and nothing else.
+    /// Under any order of sends and acknowledgements, exactly those messages are due that were not
+    /// sent for the given time.
     #[test]
     fn due_is_what_a_look_at_everything_finds(
         steps in prop::collection::vec((0..4u8, 0..9u64, any::<prop::sample::Index>()), 1..60),
@@ -264,7 +266,7 @@ proptest! {
             again.sort_unstable();
             prop_assert_eq!(again, due);
             let next = known.iter().map(|(_, last)| *last + AFTER).min();
-            // It may be too early, as an acknowledgement does not make it later.
+            // The time may be too early, since an acknowledgement does not move it.
             prop_assert_eq!(outbox.due().is_some(), next.is_some());
             prop_assert!(outbox.due() <= next);
         }
@@ -285,7 +287,7 @@ async fn nothing_is_in_flight_for_ever() {
     check(&mut outbox, now, &[("2", 2)]);
 }
 
-/// The bytes of everything that is there, counted anew.
+/// Counts the bytes of all messages again.
 fn counted(outbox: &OutgoingQueue) -> usize {
     let waiting = outbox
         .live
@@ -297,7 +299,7 @@ fn counted(outbox: &OutgoingQueue) -> usize {
 }
 
 proptest! {
-    /// Whatever happens to messages, the bytes are those of the messages that are there.
+    /// Under any operations, the byte count equals the sum of the messages that are held.
     #[test]
     fn bytes_are_those_of_what_is_there(
         steps in prop::collection::vec((0..9u8, 0..40usize, any::<prop::sample::Index>()), 1..80),
@@ -352,7 +354,7 @@ async fn bytes_are_bounded() {
     let holdings = Arc::new(QueuedBytes::new(300_000));
     let mut one = OutgoingQueue::new(1_000, None, None).within(100_000, &holdings);
     assert_eq!(limit(&mut one), Some((9, "queued-bytes-per-session")));
-    // What one has leaves less for the other, until it is gone.
+    // Bytes of one queue leave less for the other, until they are released.
     let mut other = OutgoingQueue::new(1_000, None, None).within(usize::MAX, &holdings);
     let (while_one_is_there, by) = limit(&mut other).unwrap();
     assert_eq!(by, "queued-bytes");
@@ -361,7 +363,7 @@ async fn bytes_are_bounded() {
     let (alone, by) = limit(&mut other).unwrap();
     assert_eq!(by, "queued-bytes");
     assert!(alone > while_one_is_there, "{alone} {while_one_is_there}");
-    // One message always finds room.
+    // One message always has room.
     let mut narrow =
         OutgoingQueue::new(1_000, None, None).within(10, &Arc::new(QueuedBytes::new(usize::MAX)));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Limits as the broker counts, and as the daemon says what it waits for.
+//! Limits as the broker counts, and the limit that the daemon reports as the one that it waits for.
 
 use super::*;
 
