@@ -21,15 +21,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use eventcast::channel::{IdFormat, Kind, Kinds};
+use eventcast::channel::{ChannelKind, IdFormat, Kinds};
 use eventcast::policy::arn::ResourceArn;
 use eventcast::policy::context::Context;
 use eventcast::policy::document::Document;
 use eventcast::policy::evaluate::{Request, decide};
-use eventcast::policy::generate::{Form, generate};
+use eventcast::policy::generate::{DocumentForm, generate};
 use eventcast::policy::grant::Grants;
 use eventcast::policy::principal::ClientIdRules;
-use eventcast::policy::role::{Entry, Role, Use};
+use eventcast::policy::role::{Role, RoleEntry, Use};
 use eventcast::policy::scope::{self, Scope};
 use serde_json::json;
 
@@ -85,9 +85,14 @@ fn main() {
 }
 
 fn role() -> Role {
-    let kind = |name: &str| (name.into(), Kind::try_new(name, IdFormat::Uuid).unwrap());
+    let kind = |name: &str| {
+        (
+            name.into(),
+            ChannelKind::try_new(name, IdFormat::Uuid).unwrap(),
+        )
+    };
     let kinds: Kinds = [kind("user"), kind("tenant"), kind("order")].into();
-    let entry = |text, purpose| Entry::parse(text, purpose, &kinds).unwrap();
+    let entry = |text, purpose| RoleEntry::parse(text, purpose, &kinds).unwrap();
     Role {
         name: "customer".into(),
         bind: entry("user:{claims.sub}", Use::Bind),
@@ -121,7 +126,7 @@ fn one(client: usize, role: &Role, scope: &Scope) -> Made {
     let claims =
         json!({"sub": uuid(client, 0), "tenant": uuid(client % 1_000, 99), "orders": orders});
     let grants = Grants::of(role, &claims, Some("prod")).unwrap();
-    let generated = generate(&grants, scope, Form::Authorizer, None).unwrap();
+    let generated = generate(&grants, scope, DocumentForm::Authorizer, None).unwrap();
     let texts: Vec<String> = generated
         .documents
         .iter()
@@ -143,28 +148,36 @@ fn one(client: usize, role: &Role, scope: &Scope) -> Made {
     };
     assert!(allowed(
         "iot:Connect",
-        scope::Kind::Client,
+        scope::ResourceKind::Client,
         &uuid(client, 0)
     ));
     assert!(!allowed(
         "iot:Connect",
-        scope::Kind::Client,
+        scope::ResourceKind::Client,
         &uuid(client + 1, 0)
     ));
     for reach in &grants.subscriptions {
         assert!(allowed(
             "iot:Subscribe",
-            scope::Kind::TopicFilter,
+            scope::ResourceKind::TopicFilter,
             reach.text()
         ));
-        assert!(allowed("iot:Receive", scope::Kind::Topic, reach.text()));
+        assert!(allowed(
+            "iot:Receive",
+            scope::ResourceKind::Topic,
+            reach.text()
+        ));
     }
     let other = format!("prod/order/{}", uuid(client + 1, 1));
-    assert!(!allowed("iot:Subscribe", scope::Kind::TopicFilter, &other));
-    assert!(!allowed("iot:Receive", scope::Kind::Topic, &other));
     assert!(!allowed(
         "iot:Subscribe",
-        scope::Kind::TopicFilter,
+        scope::ResourceKind::TopicFilter,
+        &other
+    ));
+    assert!(!allowed("iot:Receive", scope::ResourceKind::Topic, &other));
+    assert!(!allowed(
+        "iot:Subscribe",
+        scope::ResourceKind::TopicFilter,
         "prod/order/+"
     ));
     Made {

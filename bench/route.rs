@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use eventcast::channel::{IdFormat, Kind, Kinds};
+use eventcast::channel::{ChannelKind, IdFormat, Kinds};
 use eventcast::event::envelope::{Envelope, EventDecoder};
 use eventcast::event::fields::FieldTrie;
 use eventcast::event::pattern::Pattern;
@@ -36,7 +36,7 @@ fn event() -> Bytes {
 }
 
 fn table(mix: &str, count: usize) -> RouteTable {
-    let order = Kind::try_new("order", IdFormat::Uuid).expect("a name");
+    let order = ChannelKind::try_new("order", IdFormat::Uuid).expect("a name");
     let kinds: Kinds = [("order".into(), order)].into();
     let target = TopicTarget::parse("order:{detail.orderId}", &kinds).expect("a target");
     // The route that matches is number 7, or the only one.

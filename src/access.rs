@@ -13,9 +13,9 @@ use crate::policy::document::Document;
 use crate::policy::draft::Draft;
 use crate::policy::evaluate::{self, Request, StatementRef, Verdict, decide};
 use crate::policy::explain::near_misses;
-use crate::policy::scope::{Kind, Scope};
+use crate::policy::scope::{ResourceKind, Scope};
 use crate::policy::told::Policies;
-use crate::port::{Access, Action, Client, Decision, Grounds};
+use crate::port::{AccessDecision, ClientAccess, ClientAction, Grounds, RequestingClient};
 
 /// The documents of one principal, and the other facts that policies can ask for.
 #[derive(Clone, Debug)]
@@ -50,18 +50,18 @@ pub fn policies(drafts: &[Draft]) -> Result<Policies, &'static str> {
     Ok(policies)
 }
 
-impl Access for Documents {
-    fn decide(&self, client: &Client, action: Action<'_>) -> Decision {
+impl ClientAccess for Documents {
+    fn decide(&self, client: &RequestingClient, action: ClientAction<'_>) -> AccessDecision {
         let mut context = self.context(client);
         let (name, kind, resource) = match action {
-            Action::Connect { persistent, will } => {
+            ClientAction::Connect { persistent, will } => {
                 self.describe_connect(&mut context, persistent, will);
-                ("iot:Connect", Kind::Client, &*client.id)
+                ("iot:Connect", ResourceKind::Client, &*client.id)
             }
-            Action::Publish(topic) => ("iot:Publish", Kind::Topic, topic),
-            Action::RetainPublish(topic) => ("iot:RetainPublish", Kind::Topic, topic),
-            Action::Subscribe(filter) => ("iot:Subscribe", Kind::TopicFilter, filter),
-            Action::Receive(topic) => ("iot:Receive", Kind::Topic, topic),
+            ClientAction::Publish(topic) => ("iot:Publish", ResourceKind::Topic, topic),
+            ClientAction::RetainPublish(topic) => ("iot:RetainPublish", ResourceKind::Topic, topic),
+            ClientAction::Subscribe(filter) => ("iot:Subscribe", ResourceKind::TopicFilter, filter),
+            ClientAction::Receive(topic) => ("iot:Receive", ResourceKind::Topic, topic),
         };
         let resource = self.scope.arn(kind, resource);
         let request = Request {
@@ -71,13 +71,13 @@ impl Access for Documents {
         };
         let decision = decide(&self.policies.documents, &request);
         if decision.is_allowed() {
-            Decision::Allowed
+            AccessDecision::Allowed
         } else {
-            Decision::Denied(self.why(&request, &resource, &decision).into())
+            AccessDecision::Denied(self.why(&request, &resource, &decision).into())
         }
     }
 
-    fn grounds(&self, client: &Client) -> Option<Grounds> {
+    fn grounds(&self, client: &RequestingClient) -> Option<Grounds> {
         Some(Grounds {
             role: self.role.clone(),
             policies: Arc::clone(&self.policies),
@@ -89,7 +89,7 @@ impl Access for Documents {
 
 impl Documents {
     /// Values that policies may ask of a client, whatever it does.
-    fn context(&self, client: &Client) -> Context {
+    fn context(&self, client: &RequestingClient) -> Context {
         let mut context = self.context.clone();
         context.client_id = Some((&*client.id).into());
         context.set("aws:SourceIp", [client.source.to_string()]);
@@ -107,13 +107,21 @@ impl Documents {
         // None of them is an answer too.
         context.set("iot:ConnectAttributes", attributes.into_iter().flatten());
         if let Some(topic) = will {
-            context.set("iot:LastWillTopic", [self.scope.arn(Kind::Topic, topic)]);
+            context.set(
+                "iot:LastWillTopic",
+                [self.scope.arn(ResourceKind::Topic, topic)],
+            );
         }
     }
 
     /// One line: the question, and the statement that denied it, or that came nearest to allowing
     /// it.
-    fn why(&self, request: &Request<'_>, resource: &str, decision: &evaluate::Decision) -> String {
+    fn why(
+        &self,
+        request: &Request<'_>,
+        resource: &str,
+        decision: &evaluate::PolicyDecision,
+    ) -> String {
         let asked = format!("{} on `{resource}`", request.action);
         if let Some(none) = self.none.as_ref()
             && self.policies.documents.is_empty()
@@ -186,25 +194,25 @@ mod tests {
     #[test]
     fn decisions_and_why() {
         let documents = documents(TEXT);
-        let client = |source: [u8; 4]| Client {
+        let client = |source: [u8; 4]| RequestingClient {
             id: "a".into(),
             source: source.into(),
             domain_name: None,
         };
-        let connect = |persistent, will| Action::Connect { persistent, will };
+        let connect = |persistent, will| ClientAction::Connect { persistent, will };
         let mut told = Vec::new();
         for (source, action) in [
             ([127, 0, 0, 1], connect(false, None)),
             ([127, 0, 0, 1], connect(false, Some("status/a"))),
             ([127, 0, 0, 1], connect(true, None)),
             ([10, 0, 0, 1], connect(false, None)),
-            ([127, 0, 0, 1], Action::Publish("status/a")),
-            ([127, 0, 0, 1], Action::RetainPublish("status/a")),
-            ([127, 0, 0, 1], Action::Publish("status/b")),
-            ([127, 0, 0, 1], Action::Subscribe("order/#")),
-            ([127, 0, 0, 1], Action::Subscribe("other/#")),
-            ([127, 0, 0, 1], Action::Receive("order/2")),
-            ([127, 0, 0, 1], Action::Receive("order/1")),
+            ([127, 0, 0, 1], ClientAction::Publish("status/a")),
+            ([127, 0, 0, 1], ClientAction::RetainPublish("status/a")),
+            ([127, 0, 0, 1], ClientAction::Publish("status/b")),
+            ([127, 0, 0, 1], ClientAction::Subscribe("order/#")),
+            ([127, 0, 0, 1], ClientAction::Subscribe("other/#")),
+            ([127, 0, 0, 1], ClientAction::Receive("order/2")),
+            ([127, 0, 0, 1], ClientAction::Receive("order/1")),
         ] {
             let decision = documents.decide(&client(source), action);
             told.push(format!("{action:?}\n    {decision:?}"));
@@ -219,12 +227,12 @@ mod tests {
             none: Some("no policy is attached".into()),
             ..documents(TEXT)
         };
-        let client = Client {
+        let client = RequestingClient {
             id: "a".into(),
             source: [127, 0, 0, 1].into(),
             domain_name: None,
         };
-        let Decision::Denied(why) = nobody.decide(&client, Action::Publish("t")) else {
+        let AccessDecision::Denied(why) = nobody.decide(&client, ClientAction::Publish("t")) else {
             panic!("it is allowed");
         };
         assert_eq!(

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// An MQTT broker's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broker {
+pub struct BrokerAddress {
     /// Transport of the connection.
     pub transport: Transport,
     /// Host name or address.
@@ -65,7 +65,7 @@ impl Transport {
 /// Path at which IoT Core, and most brokers, take WebSockets.
 const WEBSOCKET_PATH: &str = "/mqtt";
 
-impl Broker {
+impl BrokerAddress {
     /// Reads `SCHEME://HOST[:PORT][/PATH]`; a path only for WebSockets. `None` where it is anything else.
     pub fn parse(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
@@ -113,7 +113,7 @@ impl Broker {
     }
 }
 
-impl fmt::Display for Broker {
+impl fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             transport, path, ..
@@ -128,12 +128,12 @@ mod tests {
 
     #[track_caller]
     fn check(url: &str, host: &str, port: u16, path: &str) {
-        let broker = Broker::parse(url).unwrap();
+        let broker = BrokerAddress::parse(url).unwrap();
         assert_eq!(
             (&*broker.host, broker.port, &*broker.path),
             (host, port, path)
         );
-        assert_eq!(Broker::parse(&broker.to_string()), Some(broker));
+        assert_eq!(BrokerAddress::parse(&broker.to_string()), Some(broker));
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
             "mqtt://[::1]x",
             "ws://a/b?c",
         ] {
-            assert_eq!(Broker::parse(bad), None, "{bad}");
+            assert_eq!(BrokerAddress::parse(bad), None, "{bad}");
         }
     }
 }

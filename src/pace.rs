@@ -21,14 +21,14 @@ const TICK: Duration = Duration::from_millis(1);
 /// Tokens that flow in steadily, up to a bound. Taking may overdraw it; then it is empty for
 /// longer.
 #[derive(Debug)]
-struct Bucket {
+struct TokenBucket {
     capacity: f64,
     per_second: f64,
     tokens: f64,
     at: Instant,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// Lets through at most `rate` within any second.
     fn new(rate: f64) -> Self {
         let capacity = (rate * BURST).max(1.0).min(rate);
@@ -85,7 +85,7 @@ pub(crate) async fn turn(mut take: impl FnMut(Instant) -> Option<Instant>) {
 
 /// Limits of sending, by the second; `None` where the broker has no such limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct PaceBounds {
     /// Publishes on one connection.
     pub publishes: Option<u32>,
     /// Bytes on one connection.
@@ -94,7 +94,7 @@ pub struct Limits {
     pub process: Option<u32>,
 }
 
-impl Default for Limits {
+impl Default for PaceBounds {
     /// IoT Core's limits for a connection, and none for the process.
     fn default() -> Self {
         Self {
@@ -135,14 +135,14 @@ impl Limit {
 
 /// One connection's pace. A new connection has a new pace: the limits are the connection's.
 #[derive(Debug)]
-pub(crate) struct Pace {
-    publishes: Option<Bucket>,
-    bytes: Option<Bucket>,
+pub(crate) struct ConnectionPace {
+    publishes: Option<TokenBucket>,
+    bytes: Option<TokenBucket>,
 }
 
-impl Pace {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let bucket = |rate: u32| Bucket::new(rate.into());
+impl ConnectionPace {
+    pub(crate) fn new(limits: &PaceBounds) -> Self {
+        let bucket = |rate: u32| TokenBucket::new(rate.into());
         Self {
             publishes: limits.publishes.map(bucket),
             bytes: limits.bytes.map(bucket),
@@ -178,12 +178,12 @@ impl Pace {
 
 /// A rate of calls that all callers share.
 #[derive(Debug)]
-pub(crate) struct Rate(Mutex<Bucket>);
+pub(crate) struct Rate(Mutex<TokenBucket>);
 
 impl Rate {
     /// At most so many calls within any second: one or more.
     pub(crate) fn new(per_second: f64) -> Self {
-        Self(Mutex::new(Bucket::new(per_second)))
+        Self(Mutex::new(TokenBucket::new(per_second)))
     }
 
     /// Takes a turn where there is one now.
@@ -197,7 +197,7 @@ impl Rate {
         turn(|now| self.bucket().try_take(now)).await;
     }
 
-    fn bucket(&self) -> MutexGuard<'_, Bucket> {
+    fn bucket(&self) -> MutexGuard<'_, TokenBucket> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -218,15 +218,15 @@ mod tests {
 
     use super::*;
 
-    const FREE: Limits = Limits {
+    const FREE: PaceBounds = PaceBounds {
         publishes: None,
         bytes: None,
         process: None,
     };
 
     /// Sends as fast as a pace lets, and gives the most publications and bytes of any second.
-    async fn most(limits: Limits, bytes: usize) -> (usize, usize, usize) {
-        let mut pace = Pace::new(&limits);
+    async fn most(limits: PaceBounds, bytes: usize) -> (usize, usize, usize) {
+        let mut pace = ConnectionPace::new(&limits);
         let (mut window, mut most, mut sent) = (VecDeque::new(), 0, 0);
         let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end {
@@ -252,7 +252,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_second_holds_more_than_a_connection_may_send() {
-        let limits = Limits {
+        let limits = PaceBounds {
             publishes: Some(100),
             ..FREE
         };
@@ -263,7 +263,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_rate_is_kept_too() {
-        let limits = Limits {
+        let limits = PaceBounds {
             publishes: Some(1),
             ..FREE
         };
@@ -274,7 +274,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bytes_count() {
-        let limits = Limits {
+        let limits = PaceBounds {
             bytes: Some(512_000),
             ..FREE
         };
@@ -286,7 +286,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_limits_nothing_waits() {
-        let mut pace = Pace::new(&FREE);
+        let mut pace = ConnectionPace::new(&FREE);
         let now = Instant::now();
         for _ in 0..100_000 {
             assert_eq!(pace.due(now), None);

@@ -340,11 +340,12 @@ pub struct PresentedLogin {
 pub trait Authorizer: Send + Sync + 'static {
     /// Decides on what a client presents. Asked when a WebSocket is opened, without a login; again at CONNECT if the answer was
     /// [`Authentication::AtConnect`]; and, with the same, each time an identity is to be refreshed. Cancel safe.
-    fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a>;
+    fn authenticate<'a>(&'a self, presented: &'a Presented) -> AuthenticationFuture<'a>;
 }
 
 /// Return type of [`Authorizer::authenticate`]: the broker holds authorizers of any kind.
-pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Authentication, Refusal>> + Send + 'a>>;
+pub type AuthenticationFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Authentication, AuthenticationRefusal>> + Send + 'a>>;
 
 /// Result of an authorizer's decision on a connecting client.
 pub enum Authentication {
@@ -360,7 +361,7 @@ pub struct Identity {
     /// The principal, as life-cycle events name it.
     pub principal: Arc<str>,
     /// Permissions of the client.
-    pub access: Arc<dyn Access>,
+    pub access: Arc<dyn ClientAccess>,
     /// Time after which to ask again; an authorizer that then refuses ends the connection.
     pub refresh_after: Option<Duration>,
     /// Time after which the connection ends.
@@ -369,7 +370,7 @@ pub struct Identity {
 
 /// Reason why an authorizer does not let a client in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum AuthenticationRefusal {
     /// Its credentials are wrong: an unknown user, a bad token.
     #[error("{0}")]
     BadCredentials(String),
@@ -383,13 +384,13 @@ pub enum Refusal {
 
 /// Permissions of one client. Decisions are pure: the same question gets the same answer for as
 /// long as this lives, so that a caller may remember it; other permissions come as another value.
-pub trait Access: Send + Sync + 'static {
+pub trait ClientAccess: Send + Sync + 'static {
     /// Decides on one action of a client.
-    fn decide(&self, client: &Client, action: Action<'_>) -> Decision;
+    fn decide(&self, client: &RequestingClient, action: ClientAction<'_>) -> AccessDecision;
 
     /// The basis of the decisions on a client, for explanations; `None` where there are no
     /// policies.
-    fn grounds(&self, client: &Client) -> Option<Grounds> {
+    fn grounds(&self, client: &RequestingClient) -> Option<Grounds> {
         let _ = client;
         None
     }
@@ -477,7 +478,7 @@ impl fmt::Debug for Issued {
 
 /// The client an action is decided for, as far as policies can ask for it.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct RequestingClient {
     /// Its client id.
     pub id: Arc<str>,
     /// The address it connects from.
@@ -488,7 +489,7 @@ pub struct Client {
 
 /// Action that a client is about to take, in the words of IoT policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action<'a> {
+pub enum ClientAction<'a> {
     /// `iot:Connect` on its client id.
     Connect {
         /// Indicates that it asks for a session that outlives the connection.
@@ -508,7 +509,7 @@ pub enum Action<'a> {
 
 /// Decision on an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum AccessDecision {
     /// It is allowed.
     Allowed,
     /// It is denied; the reason, in one line for a developer.

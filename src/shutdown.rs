@@ -11,7 +11,7 @@ use tokio::time::Instant;
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ShutdownPhase {
     Running,
     Draining(Instant),
     Stopped,
@@ -19,11 +19,11 @@ enum Phase {
 
 /// State of the process's end, for every part of the process. Clones share one state.
 #[derive(Clone, Debug)]
-pub struct Shutdown(watch::Sender<Phase>);
+pub struct Shutdown(watch::Sender<ShutdownPhase>);
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self(watch::Sender::new(Phase::Running))
+        Self(watch::Sender::new(ShutdownPhase::Running))
     }
 }
 
@@ -32,15 +32,15 @@ impl Shutdown {
     pub fn step(&self) {
         self.0.send_modify(|phase| {
             *phase = match *phase {
-                Phase::Running => Phase::Draining(Instant::now()),
-                Phase::Draining(_) | Phase::Stopped => Phase::Stopped,
+                ShutdownPhase::Running => ShutdownPhase::Draining(Instant::now()),
+                ShutdownPhase::Draining(_) | ShutdownPhase::Stopped => ShutdownPhase::Stopped,
             };
         });
     }
 
     /// Returns `true` where nothing new may be begun.
     pub fn is_draining(&self) -> bool {
-        *self.0.borrow() != Phase::Running
+        *self.0.borrow() != ShutdownPhase::Running
     }
 
     /// Resolves once nothing new may be begun, to the moment when that was said. Cancel safe.
@@ -48,11 +48,11 @@ impl Shutdown {
         let mut phase = self.0.subscribe();
         // The sender lives as long as `self`.
         match phase
-            .wait_for(|phase| *phase != Phase::Running)
+            .wait_for(|phase| *phase != ShutdownPhase::Running)
             .await
             .as_deref()
         {
-            Ok(Phase::Draining(since)) => *since,
+            Ok(ShutdownPhase::Draining(since)) => *since,
             _ => Instant::now(),
         }
     }
@@ -60,21 +60,23 @@ impl Shutdown {
     /// Resolves once everything must be dropped. Cancel safe.
     pub async fn stopped(&self) {
         let mut phase = self.0.subscribe();
-        let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
+        let _ = phase
+            .wait_for(|phase| *phase == ShutdownPhase::Stopped)
+            .await;
     }
 
     /// Takes a step for a signal, unless it repeats the one that began the draining a moment ago.
     fn signalled(&self) {
         let phase = *self.0.borrow();
         match phase {
-            Phase::Running => {
+            ShutdownPhase::Running => {
                 tracing::info!("signal received: draining; a second signal stops at once");
             }
-            Phase::Draining(since) if since.elapsed() < SAME_SIGNAL => {
+            ShutdownPhase::Draining(since) if since.elapsed() < SAME_SIGNAL => {
                 tracing::debug!("signal received again within a second: it counts once");
                 return;
             }
-            Phase::Draining(_) | Phase::Stopped => {
+            ShutdownPhase::Draining(_) | ShutdownPhase::Stopped => {
                 tracing::warn!("second signal received: stopping at once");
             }
         }
@@ -114,13 +116,13 @@ mod tests {
             assert!(shutdown.is_draining());
             assert_ne!(
                 *shutdown.0.borrow(),
-                Phase::Stopped,
+                ShutdownPhase::Stopped,
                 "after {milliseconds} ms more"
             );
         }
         advance(Duration::from_millis(1)).await;
         shutdown.signalled();
-        assert_eq!(*shutdown.0.borrow(), Phase::Stopped);
+        assert_eq!(*shutdown.0.borrow(), ShutdownPhase::Stopped);
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,7 +26,7 @@ use authority::Authority;
 use broker::{Book, Running, listen, unhurried};
 use eventcast::dev::broker::Broker;
 use eventcast::dev::broker::door::ListenerProtocol;
-use eventcast::dev::broker::door::tls::{ListenerTls, TlsError, TlsTexts};
+use eventcast::dev::broker::door::tls::{ListenerTls, ListenerTlsError, TlsTexts};
 use eventcast::dev::broker::limits::BrokerRules;
 use futures_util::{SinkExt, StreamExt};
 use raw::{Connect, Got, Raw, subscribe, v3, v5};
@@ -385,26 +385,27 @@ fn texts_that_make_no_tls() {
     let (certificate, key) = (fs::read(certificate).unwrap(), fs::read(key).unwrap());
     let (_, other) = authority.issue("b", &["b"]);
     let other = fs::read(other).unwrap();
-    let error = |certificate: &[u8], key: &[u8], client_authority: Option<&[u8]>| -> TlsError {
-        let texts = TlsTexts {
-            certificate,
-            key,
-            client_authority,
-            client_certificate_required: false,
+    let error =
+        |certificate: &[u8], key: &[u8], client_authority: Option<&[u8]>| -> ListenerTlsError {
+            let texts = TlsTexts {
+                certificate,
+                key,
+                client_authority,
+                client_certificate_required: false,
+            };
+            ListenerTls::try_new(&texts).unwrap_err()
         };
-        ListenerTls::try_new(&texts).unwrap_err()
-    };
     assert!(matches!(
         error(b"", &key, None),
-        TlsError::Pem("certificate")
+        ListenerTlsError::Pem("certificate")
     ));
     assert!(matches!(
         error(&certificate, b"x", None),
-        TlsError::Pem("key")
+        ListenerTlsError::Pem("key")
     ));
     assert!(matches!(
         error(&certificate, &other, None),
-        TlsError::Together(_)
+        ListenerTlsError::Together(_)
     ));
     let none = error(&certificate, &key, Some(b""));
     assert_eq!(

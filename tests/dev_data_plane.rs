@@ -22,7 +22,7 @@ use std::process::Command;
 
 use dev::Dev;
 use eventcast::aws::client;
-use eventcast::aws::data_plane::DataPlane;
+use eventcast::aws::data_plane::DataPlanePublisher;
 use eventcast::port::{PublishError, Publisher};
 use eventcast::route::publication::Publication;
 use publications::publication;
@@ -94,12 +94,15 @@ async fn boto3_is_content() {
 }
 
 /// The daemon's publisher with `publish: https`.
-async fn publisher(dev: &Dev) -> DataPlane {
+async fn publisher(dev: &Dev) -> DataPlanePublisher {
     let config = client::stand_in(dev.endpoint(), "us-east-1").await;
-    DataPlane::new(&config, dev.endpoint(), 16, None)
+    DataPlanePublisher::new(&config, dev.endpoint(), 16, None)
 }
 
-async fn fate(publisher: &DataPlane, publication: Publication) -> Result<(), PublishError> {
+async fn fate(
+    publisher: &DataPlanePublisher,
+    publication: Publication,
+) -> Result<(), PublishError> {
     let pending = publisher.publish(publication)?;
     timeout(raw::BOUND, pending).await.unwrap()
 }

@@ -21,11 +21,11 @@ use std::time::Duration;
 
 use broker::{Running, start, unhurried};
 use eventcast::authorizer::access::Tokens;
-use eventcast::authorizer::decide::Authority;
+use eventcast::authorizer::decide::TokenAuthority;
 use eventcast::authorizer::issuer::TrustedIssuer;
-use eventcast::authorizer::key::Mint;
+use eventcast::authorizer::key::TokenSigner;
 use eventcast::authorizer::token::mint;
-use eventcast::config::{Source, load};
+use eventcast::config::{ConfigSource, load};
 use eventcast::dev::broker::limits::BrokerRules;
 use eventcast::policy::scope::Scope;
 use jiff::Timestamp;
@@ -50,12 +50,12 @@ const NOT_AUTHORIZED: u8 = 0x87;
 const BAD_CREDENTIALS: u8 = 0x86;
 
 async fn running() -> Running {
-    let loaded = load(&Source {
+    let loaded = load(&ConfigSource {
         file: "eventcast.yaml",
         text: &configuration(ROLES),
-        ..Source::default()
+        ..ConfigSource::default()
     });
-    let authority = Authority {
+    let authority = TokenAuthority {
         issuers: vec![TrustedIssuer::development()],
         revoked: None,
         roles: loaded.config.unwrap().roles,
@@ -70,7 +70,7 @@ async fn running() -> Running {
 fn token(claims: &Value) -> String {
     let claims = claims.as_object().unwrap().clone();
     let hour = Duration::from_secs(3_600);
-    let minted = mint(claims, &Mint::development(), Timestamp::now(), hour);
+    let minted = mint(claims, &TokenSigner::development(), Timestamp::now(), hour);
     minted.unwrap_or_else(|error| panic!("{error}")).token
 }
 

@@ -18,14 +18,14 @@ mod process;
 use std::process::{Command, Output};
 
 use eventcast::conformance::address::GatewayAddress;
-use eventcast::conformance::publish::Publisher;
-use eventcast::conformance::report::{Report, RuleReport, Verdict};
-use eventcast::conformance::{ProbeChannel, Progress, Suite, rules};
+use eventcast::conformance::publish::TestPublisher;
+use eventcast::conformance::report::{ConformanceReport, RuleReport, RuleVerdict};
+use eventcast::conformance::{ProbeChannel, Suite, SuiteProgress, rules};
 use fake_gateway::{CHANNEL, FakeGateway, Fault, ORIGIN, OTHER_TOKEN, SESSIONS, TOKEN, TOPIC};
 
 struct Unseen;
 
-impl Progress for Unseen {
+impl SuiteProgress for Unseen {
     fn begins(&self, _: &'static str) {}
     fn ends(&self, _: &RuleReport) {}
 }
@@ -44,7 +44,10 @@ fn suite(gateway: &FakeGateway) -> Suite {
             topic: Some(TOPIC.into()),
         }],
         denied_channel: Some("order:2".into()),
-        publisher: Some(Publisher::DataPlane(format!("127.0.0.1:{}", gateway.port))),
+        publisher: Some(TestPublisher::DataPlane(format!(
+            "127.0.0.1:{}",
+            gateway.port
+        ))),
         origin: Some(ORIGIN.into()),
         drain: Some(gateway.drain_command()),
         quota: Some(u32::try_from(SESSIONS).unwrap() + 4),
@@ -53,7 +56,7 @@ fn suite(gateway: &FakeGateway) -> Suite {
     }
 }
 
-async fn report(gateway: &FakeGateway, only: &[&str]) -> Report {
+async fn report(gateway: &FakeGateway, only: &[&str]) -> ConformanceReport {
     let suite = Suite {
         only: only.iter().map(|one| (*one).to_owned()).collect(),
         ..suite(gateway)
@@ -71,7 +74,7 @@ async fn a_gateway_that_keeps_the_protocol_passes() {
     let others: Vec<&RuleReport> = report
         .rules
         .iter()
-        .filter(|rule| rule.verdict != Verdict::Held)
+        .filter(|rule| rule.verdict != RuleVerdict::Held)
         .collect();
     assert!(others.is_empty(), "{others:#?}");
 }
@@ -148,7 +151,7 @@ async fn every_fault_is_found_and_named() {
     let missed: Vec<_> = found
         .await
         .into_iter()
-        .filter(|(_, _, verdict)| !matches!(verdict, Verdict::Broken { .. }))
+        .filter(|(_, _, verdict)| !matches!(verdict, RuleVerdict::Broken { .. }))
         .collect();
     assert!(missed.is_empty(), "{missed:#?}");
 }
@@ -158,7 +161,7 @@ async fn every_fault_is_found_and_named() {
 async fn a_gateway_that_does_not_drain_is_found() {
     let gateway = FakeGateway::start(Some(Fault::DrainSilent)).await;
     let report = report(&gateway, &["tasks.drain"]).await;
-    let Verdict::Broken { why } = &report.rules[0].verdict else {
+    let RuleVerdict::Broken { why } = &report.rules[0].verdict else {
         panic!("{report:?}");
     };
     assert!(why.contains("after the drain began"), "{why}");
@@ -191,7 +194,7 @@ async fn what_is_not_given_is_not_tried() {
         ("stream.ends", "--quick"),
     ] {
         let found = report.rules.iter().find(|one| one.rule == rule).unwrap();
-        let Verdict::NotTried { help: said, .. } = &found.verdict else {
+        let RuleVerdict::NotTried { help: said, .. } = &found.verdict else {
             panic!("{found:?}");
         };
         assert!(said.contains(help), "{found:?}");

@@ -23,9 +23,9 @@ use std::time::Duration;
 
 use broker::{Running, iot_core, start, unhurried};
 use eventcast::authorizer::access::Tokens;
-use eventcast::authorizer::decide::Authority;
+use eventcast::authorizer::decide::TokenAuthority;
 use eventcast::authorizer::issuer::TrustedIssuer;
-use eventcast::authorizer::key::Mint;
+use eventcast::authorizer::key::TokenSigner;
 use eventcast::authorizer::token::mint;
 use eventcast::dev::broker::control::InboundPublish;
 use eventcast::dev::broker::limits::BrokerRules;
@@ -53,7 +53,7 @@ roles:
 /// A broker that asks for tokens, and a task that shows them to it.
 async fn with_roles() -> (Running, Task) {
     let config = config(&configuration(ROLES));
-    let authority = Authority {
+    let authority = TokenAuthority {
         issuers: vec![TrustedIssuer::development()],
         revoked: None,
         roles: config.roles.clone(),
@@ -71,7 +71,7 @@ fn token_of(role: &str, subject: &str, orders: &[&str], life: Duration) -> Strin
     let claims =
         json!({ "role": role, "sub": subject, "orders": orders, "jti": fastrand::u64(..) });
     let claims = claims.as_object().unwrap().clone();
-    let minted = mint(claims, &Mint::development(), Timestamp::now(), life);
+    let minted = mint(claims, &TokenSigner::development(), Timestamp::now(), life);
     minted.unwrap_or_else(|error| panic!("{error}")).token
 }
 

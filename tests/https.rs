@@ -21,7 +21,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use eventcast::aws::data_plane::{DataPlane, Pending};
+use eventcast::aws::data_plane::{DataPlanePublisher, Pending};
 use eventcast::port::{PublishError, Publisher};
 use eventcast::route::publication::Publication;
 use publications::publication;
@@ -48,7 +48,7 @@ struct Script {
 
 struct Server {
     script: Script,
-    publisher: DataPlane,
+    publisher: DataPlanePublisher,
     _serving: JoinSet<()>,
 }
 
@@ -101,7 +101,7 @@ async fn server(answers: &[(u16, &'static str)], calls: u16) -> Server {
         .build();
     Server {
         script,
-        publisher: DataPlane::new(&config, &url, calls, None),
+        publisher: DataPlanePublisher::new(&config, &url, calls, None),
         _serving: serving,
     }
 }

@@ -25,11 +25,11 @@ use eventcast::dev::broker::Broker;
 use eventcast::dev::broker::door::ListenerProtocol;
 use eventcast::dev::broker::everybody::AllowAll;
 use eventcast::dev::broker::limits::{BrokerLimits, BrokerRules};
-use eventcast::mqtt::auth::Access;
-use eventcast::mqtt::{Settings, pool::Pool};
+use eventcast::mqtt::auth::BrokerAccess;
+use eventcast::mqtt::{MqttSettings, pool::Pool};
 use eventcast::port::{
-    Action, Answer, Authentication, Authorizer, Client, Decision, Identity, Presented,
-    PublishError, Publisher,
+    AccessDecision, Authentication, AuthenticationFuture, Authorizer, ClientAction, Identity,
+    Presented, PublishError, Publisher, RequestingClient,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -92,11 +92,11 @@ async fn a_pool_within_the_limits_loses_nothing() {
         Arc::new(AllowAll),
     )
     .await;
-    let pool = Pool::start(Settings {
-        access: Access::plain("127.0.0.1", running.port),
+    let pool = Pool::start(MqttSettings {
+        access: BrokerAccess::plain("127.0.0.1", running.port),
         connections: (3, 3),
         back_off: (Duration::from_secs(1), Duration::from_secs(2)),
-        ..Settings::default()
+        ..MqttSettings::default()
     });
     let mut pendings = Vec::new();
     for n in 0..600 {
@@ -161,10 +161,10 @@ async fn a_network_that_stalls_makes_no_second_too_full() {
     )
     .await;
     let (port, _network) = stalling(running.port).await;
-    let pool = Pool::start(Settings {
-        access: Access::plain("127.0.0.1", port),
+    let pool = Pool::start(MqttSettings {
+        access: BrokerAccess::plain("127.0.0.1", port),
         connections: (1, 1),
-        ..Settings::default()
+        ..MqttSettings::default()
     });
     let mut pendings = Vec::new();
     for n in 0..400 {
@@ -183,19 +183,19 @@ async fn a_network_that_stalls_makes_no_second_too_full() {
 /// Lets everybody in but the daemon's connection of this number.
 struct AllBut(&'static str);
 
-impl eventcast::port::Access for AllBut {
-    fn decide(&self, client: &Client, action: Action<'_>) -> Decision {
+impl eventcast::port::ClientAccess for AllBut {
+    fn decide(&self, client: &RequestingClient, action: ClientAction<'_>) -> AccessDecision {
         match action {
-            Action::Connect { .. } if client.id.ends_with(self.0) => {
-                Decision::Denied("not this one".into())
+            ClientAction::Connect { .. } if client.id.ends_with(self.0) => {
+                AccessDecision::Denied("not this one".into())
             }
-            _ => Decision::Allowed,
+            _ => AccessDecision::Allowed,
         }
     }
 }
 
 impl Authorizer for AllBut {
-    fn authenticate<'a>(&'a self, _: &'a Presented) -> Answer<'a> {
+    fn authenticate<'a>(&'a self, _: &'a Presented) -> AuthenticationFuture<'a> {
         let access = Arc::new(Self(self.0));
         Box::pin(async move {
             Ok(Authentication::Known(Identity {
@@ -212,10 +212,10 @@ impl Authorizer for AllBut {
 async fn one_connection_that_cannot_be_made_does_not_stop_growth() {
     let but_one = Arc::new(AllBut("-1"));
     let running = start(BrokerLimits::iot_core(), BrokerRules::iot_core(), but_one).await;
-    let pool = Pool::start(Settings {
-        access: Access::plain("127.0.0.1", running.port),
+    let pool = Pool::start(MqttSettings {
+        access: BrokerAccess::plain("127.0.0.1", running.port),
         connections: (2, 20),
-        ..Settings::default()
+        ..MqttSettings::default()
     });
     timeout(BOUND, pool.ready()).await.unwrap();
     while pool.last_error().is_none() {

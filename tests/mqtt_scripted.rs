@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventcast::mqtt::Settings;
-use eventcast::mqtt::auth::Access;
+use eventcast::mqtt::MqttSettings;
+use eventcast::mqtt::auth::BrokerAccess;
 use eventcast::mqtt::pool::{Pending, Pool};
-use eventcast::pace::Limits;
+use eventcast::pace::PaceBounds;
 use eventcast::port::{PublishError, Publisher};
 use eventcast::route::publication::Qos;
 use publications::publication;
@@ -29,7 +29,7 @@ use scripted_broker::{PING, Published, ScriptedBroker, Session};
 use tokio::time::{Instant, timeout};
 
 /// The limits of mosquitto and the scripted broker: none.
-const NO_LIMITS: Limits = Limits {
+const NO_LIMITS: PaceBounds = PaceBounds {
     publishes: None,
     bytes: None,
     process: None,
@@ -37,14 +37,14 @@ const NO_LIMITS: Limits = Limits {
 
 const BOUND: Duration = Duration::from_secs(20);
 
-fn settings(broker: &ScriptedBroker) -> Settings {
-    Settings {
-        access: Access::plain("127.0.0.1", broker.port()),
+fn settings(broker: &ScriptedBroker) -> MqttSettings {
+    MqttSettings {
+        access: BrokerAccess::plain("127.0.0.1", broker.port()),
         connections: (1, 1),
         limits: NO_LIMITS,
         back_off: (Duration::from_millis(20), Duration::from_millis(100)),
         publish_timeout: Duration::from_secs(5),
-        ..Settings::default()
+        ..MqttSettings::default()
     }
 }
 
@@ -264,7 +264,7 @@ async fn the_brokers_receive_maximum_is_honoured() {
 #[tokio::test]
 async fn a_broker_that_never_acknowledges_loses_its_connection() {
     let broker = ScriptedBroker::start().await;
-    let pool = Pool::start(Settings {
+    let pool = Pool::start(MqttSettings {
         publish_timeout: Duration::from_millis(200),
         ..settings(&broker)
     });
@@ -379,8 +379,8 @@ async fn what_nobody_waits_for_is_not_sent() {
 #[tokio::test]
 async fn a_connection_keeps_its_pace() {
     let broker = ScriptedBroker::start().await;
-    let pool = Pool::start(Settings {
-        limits: Limits {
+    let pool = Pool::start(MqttSettings {
+        limits: PaceBounds {
             publishes: Some(20),
             ..NO_LIMITS
         },
@@ -404,7 +404,7 @@ async fn a_connection_keeps_its_pace() {
 #[tokio::test]
 async fn the_pool_grows_while_publications_wait_and_a_topic_keeps_its_order() {
     let broker = ScriptedBroker::start().await;
-    let pool = Arc::new(Pool::start(Settings {
+    let pool = Arc::new(Pool::start(MqttSettings {
         connections: (1, 2),
         in_flight: 5,
         ..settings(&broker)
@@ -513,7 +513,7 @@ async fn a_broker_without_mqtt_5_is_named() {
 #[tokio::test]
 async fn each_connection_has_a_client_id_of_its_own() {
     let broker = ScriptedBroker::start().await;
-    let _pool = Pool::start(Settings {
+    let _pool = Pool::start(MqttSettings {
         client_id: "shop".into(),
         connections: (2, 2),
         ..settings(&broker)

@@ -28,9 +28,9 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials as Keys;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use eventcast::aws::sign::Signer;
-use eventcast::broker::Broker;
-use eventcast::mqtt::auth::{Access, Credentials, Pem, Tls, TlsFiles, Token};
-use eventcast::mqtt::{Settings, pool::Pool};
+use eventcast::broker::BrokerAddress;
+use eventcast::mqtt::auth::{BrokerAccess, ConnectCredentials, Pem, TlsConfig, TlsFiles, Token};
+use eventcast::mqtt::{MqttSettings, pool::Pool};
 use eventcast::port::Publisher;
 use mosquitto::{Files, Mosquitto};
 use publications::publication;
@@ -57,16 +57,16 @@ fn pem(path: &Path) -> Pem {
     }
 }
 
-fn pool(url: &str, tls: Option<TlsFiles>, credentials: Credentials) -> Pool {
-    Pool::start(Settings {
-        access: Access {
-            broker: Broker::parse(url).unwrap(),
-            tls: tls.map(|files| Tls::try_new(&files).unwrap()),
+fn pool(url: &str, tls: Option<TlsFiles>, credentials: ConnectCredentials) -> Pool {
+    Pool::start(MqttSettings {
+        access: BrokerAccess {
+            broker: BrokerAddress::parse(url).unwrap(),
+            tls: tls.map(|files| TlsConfig::try_new(&files).unwrap()),
             credentials,
         },
         connections: (1, 1),
         back_off: (Duration::from_millis(100), Duration::from_millis(400)),
-        ..Settings::default()
+        ..MqttSettings::default()
     })
 }
 
@@ -111,14 +111,14 @@ async fn mutual_tls() {
         identity: Some((pem(&certificate), pem(&key))),
         protocol: Some("x-amzn-mqtt-ca".into()),
     };
-    publishes(&pool(&url, Some(files.clone()), Credentials::None)).await;
+    publishes(&pool(&url, Some(files.clone()), ConnectCredentials::None)).await;
     // The broker knows the client by its certificate.
     assert!(broker.log().contains("u'bridge'"), "{}", broker.log());
     let nobody = TlsFiles {
         identity: None,
         ..files
     };
-    let told = refused(&pool(&url, Some(nobody), Credentials::None)).await;
+    let told = refused(&pool(&url, Some(nobody), ConnectCredentials::None)).await;
     assert!(told.contains("CertificateRequired"), "{told}");
 }
 
@@ -132,9 +132,14 @@ async fn a_websocket_over_tls() {
         authorities: Some(pem(&authority.certificate())),
         ..TlsFiles::default()
     };
-    publishes(&pool(&url, Some(files(&authority)), Credentials::None)).await;
+    publishes(&pool(
+        &url,
+        Some(files(&authority)),
+        ConnectCredentials::None,
+    ))
+    .await;
     let other = Authority::new();
-    let told = refused(&pool(&url, Some(files(&other)), Credentials::None)).await;
+    let told = refused(&pool(&url, Some(files(&other)), ConnectCredentials::None)).await;
     assert!(told.contains("invalid peer certificate"), "{told}");
 }
 
@@ -214,7 +219,7 @@ async fn a_signed_websocket() {
     let signer = Arc::new(Signer::try_new(&config).unwrap());
     let signatures = Arc::<Mutex<u64>>::default();
     let count = Arc::clone(&signatures);
-    let signed = Credentials::Signed(Arc::new(move |host, path| {
+    let signed = ConnectCredentials::Signed(Arc::new(move |host, path| {
         let (signer, count) = (Arc::clone(&signer), Arc::clone(&count));
         Box::pin(async move {
             // Each signature a minute after the one before, so that one used twice is seen.
@@ -270,7 +275,7 @@ async fn credentials_that_cannot_be_had_are_told_and_asked_for_again() {
     let front = Front::to(broker.websocket_port()).await;
     let calls = Arc::<Mutex<u32>>::default();
     let count = Arc::clone(&calls);
-    let signed = Credentials::Signed(Arc::new(move |_, _| {
+    let signed = ConnectCredentials::Signed(Arc::new(move |_, _| {
         let first = {
             let mut count = count.lock().unwrap();
             *count += 1;
@@ -298,7 +303,7 @@ async fn a_token_for_an_authorizer() {
     let broker = Mosquitto::start();
     let front = Front::to(broker.websocket_port()).await;
     let token = || {
-        Credentials::Token(Token {
+        ConnectCredentials::Token(Token {
             authorizer: Some("platform".into()),
             key: "token".into(),
             token: "a.b".into(),

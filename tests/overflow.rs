@@ -33,7 +33,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use daemon::Daemon;
 use dev::Dev;
-use eventcast::mqtt::auth::Access;
+use eventcast::mqtt::auth::BrokerAccess;
 use eventcast::mqtt::listener::Listener;
 use gate::Gate;
 use serde_json::json;
@@ -108,7 +108,7 @@ impl Platform {
 
     async fn subscribe(&mut self) {
         for topic in 0..TOPICS {
-            let access = Access::plain("127.0.0.1", self.dev.port("mqtt"));
+            let access = BrokerAccess::plain("127.0.0.1", self.dev.port("mqtt"));
             let id = format!("subscriber-{topic}");
             let mut listener = Listener::open(&access, &id).await.unwrap();
             let refused = listener.subscribe(&[format!("order/{topic}")]).await;

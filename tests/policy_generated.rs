@@ -12,17 +12,17 @@
 use std::collections::BTreeSet;
 
 use eventcast::channel::filter::Filter;
-use eventcast::channel::{IdFormat, Kind, Kinds};
+use eventcast::channel::{ChannelKind, IdFormat, Kinds};
 use eventcast::policy::arn::ResourceArn;
 use eventcast::policy::context::{ClientPrincipal, Context};
 use eventcast::policy::document::Document;
 use eventcast::policy::draft::Draft;
 use eventcast::policy::evaluate::{Request, decide};
-use eventcast::policy::generate::{Form, GenerateError, generate};
+use eventcast::policy::generate::{DocumentForm, GenerateError, generate};
 use eventcast::policy::grant::{Grants, Reach};
 use eventcast::policy::lint::{LintSource, lint};
 use eventcast::policy::principal::ClientIdRules;
-use eventcast::policy::role::{Entry, Role, Use};
+use eventcast::policy::role::{Role, RoleEntry, Use};
 use eventcast::policy::scope::Scope;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ fn scope() -> Scope {
 }
 
 fn kinds() -> Kinds {
-    let kind = |name: &str, id| (name.into(), Kind::try_new(name, id).unwrap());
+    let kind = |name: &str, id| (name.into(), ChannelKind::try_new(name, id).unwrap());
     let word = || IdFormat::pattern("[a-z0-9]{1,8}").unwrap();
     [
         kind("user", word()),
@@ -44,8 +44,8 @@ fn kinds() -> Kinds {
     .into()
 }
 
-fn entries(texts: &[String], purpose: Use) -> Vec<Entry> {
-    let entry = |text: &String| Entry::parse(text, purpose, &kinds()).unwrap();
+fn entries(texts: &[String], purpose: Use) -> Vec<RoleEntry> {
+    let entry = |text: &String| RoleEntry::parse(text, purpose, &kinds()).unwrap();
     texts.iter().map(entry).collect()
 }
 
@@ -63,7 +63,7 @@ impl Case {
     fn grants(&self) -> Grants {
         let role = Role {
             name: "role".into(),
-            bind: Entry::parse("user:{claims.sub}", Use::Bind, &kinds()).unwrap(),
+            bind: RoleEntry::parse("user:{claims.sub}", Use::Bind, &kinds()).unwrap(),
             client_ids: ClientIdRules::default(),
             subscribe: entries(&self.subscribe, Use::Subscribe),
             publish: entries(&self.publish, Use::Publish),
@@ -242,7 +242,7 @@ proptest! {
     #[test]
     fn documents_allow_exactly_the_grants(case in cases()) {
         let grants = case.grants();
-        let generated = generate(&grants, &scope(), Form::Authorizer, None).unwrap();
+        let generated = generate(&grants, &scope(), DocumentForm::Authorizer, None).unwrap();
         prop_assert!(generated.documents.len() <= 10);
         let documents: Vec<Document> = generated
             .documents
@@ -287,7 +287,7 @@ proptest! {
     #[test]
     fn what_arrives_is_what_was_granted(case in cases()) {
         let grants = case.grants();
-        let generated = generate(&grants, &scope(), Form::Authorizer, None).unwrap();
+        let generated = generate(&grants, &scope(), DocumentForm::Authorizer, None).unwrap();
         let read = |text: String| Document::parse(&text).unwrap();
         let documents: Vec<Document> = generated.documents.iter().map(|draft| read(draft.minified())).collect();
         let mut names = BTreeSet::new();
@@ -315,9 +315,14 @@ proptest! {
 
 /// As many channels as there are, with ids of UUID's length.
 fn uuid_grants(orders: usize) -> Grants {
-    let kind = |name: &str| (name.into(), Kind::try_new(name, IdFormat::Uuid).unwrap());
+    let kind = |name: &str| {
+        (
+            name.into(),
+            ChannelKind::try_new(name, IdFormat::Uuid).unwrap(),
+        )
+    };
     let kinds: Kinds = [kind("user"), kind("order")].into();
-    let entry = |text, purpose| Entry::parse(text, purpose, &kinds).unwrap();
+    let entry = |text, purpose| RoleEntry::parse(text, purpose, &kinds).unwrap();
     let role = Role {
         name: "customer".into(),
         bind: entry("user:{claims.sub}", Use::Bind),
@@ -335,24 +340,24 @@ fn uuid_grants(orders: usize) -> Grants {
 fn ten_channels_fit_a_document_and_what_does_not_fit_is_reckoned_out() {
     let of = |orders, form, quota| generate(&uuid_grants(orders), &scope(), form, quota);
     let documents = |orders| {
-        of(orders, Form::Authorizer, Some(1_000))
+        of(orders, DocumentForm::Authorizer, Some(1_000))
             .unwrap()
             .documents
             .len()
     };
     assert_eq!((documents(1), documents(9), documents(11)), (1, 1, 2));
     assert_eq!(documents(50), 5);
-    insta::assert_snapshot!(of(51, Form::Authorizer, None).unwrap_err(), @"51 subscriptions are granted; a connection may have 50");
-    assert!(of(51, Form::Authorizer, Some(60)).is_ok());
-    insta::assert_snapshot!(of(150, Form::Authorizer, Some(1_000)).unwrap_err(), @"302 resources make 27975 characters, which need 15 documents of 2048; a custom authorizer may answer with 10");
-    insta::assert_snapshot!(of(12, Form::Named, None).unwrap_err(), @"26 resources make 2583 characters, which need 2 documents of 2048; a named policy is one");
-    insta::assert_snapshot!(of(12, Form::Session, None).unwrap_err(), @"26 resources make 2583 characters, which need 2 documents of 2048; a session policy is one");
+    insta::assert_snapshot!(of(51, DocumentForm::Authorizer, None).unwrap_err(), @"51 subscriptions are granted; a connection may have 50");
+    assert!(of(51, DocumentForm::Authorizer, Some(60)).is_ok());
+    insta::assert_snapshot!(of(150, DocumentForm::Authorizer, Some(1_000)).unwrap_err(), @"302 resources make 27975 characters, which need 15 documents of 2048; a custom authorizer may answer with 10");
+    insta::assert_snapshot!(of(12, DocumentForm::Named, None).unwrap_err(), @"26 resources make 2583 characters, which need 2 documents of 2048; a named policy is one");
+    insta::assert_snapshot!(of(12, DocumentForm::Session, None).unwrap_err(), @"26 resources make 2583 characters, which need 2 documents of 2048; a session policy is one");
     assert!(matches!(
-        of(12, Form::Named, None),
+        of(12, DocumentForm::Named, None),
         Err(GenerateError::Room { .. })
     ));
     let most = (0..150)
-        .take_while(|orders| of(*orders, Form::Authorizer, Some(1_000)).is_ok())
+        .take_while(|orders| of(*orders, DocumentForm::Authorizer, Some(1_000)).is_ok())
         .last();
     assert_eq!(most, Some(101));
 }

@@ -15,8 +15,8 @@ mod moto;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use eventcast::config::{Config, Source, load};
-use eventcast::policy::generate::{Form, documents, generate};
+use eventcast::config::{Config, ConfigSource, load};
+use eventcast::policy::generate::{DocumentForm, documents, generate};
 use eventcast::policy::grant::Grants;
 use eventcast::policy::scope::Scope;
 use serde_json::{Value, json};
@@ -76,10 +76,10 @@ bridge:
 
 fn config(more: &str) -> Config {
     let text = format!("{ROLES}{more}");
-    let source = Source {
+    let source = ConfigSource {
         file: "eventcast.yaml",
         text: &text,
-        ..Source::default()
+        ..ConfigSource::default()
     };
     load(&source).config.unwrap()
 }
@@ -100,7 +100,12 @@ fn generated() -> Vec<String> {
                 let orders: Vec<Value> = (1..=count).map(|n| uuid(n).into()).collect();
                 let claims = json!({"sub": uuid(0), "orders": orders, "depot": "north"});
                 let grants = Grants::of(role, &claims, config_.environment.as_deref()).unwrap();
-                for form in [Form::Authorizer, Form::Named, Form::Session, Form::Role] {
+                for form in [
+                    DocumentForm::Authorizer,
+                    DocumentForm::Named,
+                    DocumentForm::Session,
+                    DocumentForm::Role,
+                ] {
                     match generate(&grants, &scope, form, None) {
                         Ok(generated) => all.extend(generated.documents),
                         Err(_) => assert!(count > 1, "{form:?}"),
@@ -116,9 +121,9 @@ fn generated() -> Vec<String> {
         ] {
             let needs = config(more).bridge_permissions(&scope).unwrap();
             let needs = needs.within_cluster(&scope, "shop");
-            all.extend(documents(&needs.role, Form::Role).unwrap());
+            all.extend(documents(&needs.role, DocumentForm::Role).unwrap());
             if !needs.broker.is_empty() {
-                all.extend(documents(&needs.broker, Form::Named).unwrap());
+                all.extend(documents(&needs.broker, DocumentForm::Named).unwrap());
             }
         }
     }

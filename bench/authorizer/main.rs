@@ -34,14 +34,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eventcast::authorizer::decide::Authority;
-use eventcast::authorizer::expected::Expected;
+use eventcast::authorizer::decide::TokenAuthority;
+use eventcast::authorizer::expected::ExpectedClaims;
 use eventcast::authorizer::function::AuthorizerFunction;
 use eventcast::authorizer::issuer::TrustedIssuer;
-use eventcast::authorizer::key::{Keys, Mint};
+use eventcast::authorizer::key::{Keys, TokenSigner};
 use eventcast::authorizer::key_set::IssuerKeys;
 use eventcast::authorizer::token::mint;
-use eventcast::config::{Source, load};
+use eventcast::config::{ConfigSource, load};
 use eventcast::policy::role_claim::RoleClaim;
 use eventcast::policy::scope::Scope;
 use jiff::Timestamp;
@@ -93,7 +93,7 @@ fn token(pair: &KeyPair, orders: usize) -> String {
         .collect();
     let claims = json!({ "sub": SUBJECT, "iss": "https://id.example.com/", "aud": "realtime", "role": "customer",
                          "tenant": SUBJECT, "orders": orders });
-    let key = Mint::parse(&pair.serialize_pem(), None).unwrap();
+    let key = TokenSigner::parse(&pair.serialize_pem(), None).unwrap();
     let claims = claims.as_object().unwrap().clone();
     let minted = mint(claims, &key, Timestamp::now(), Duration::from_secs(3_600));
     minted.unwrap_or_else(|error| panic!("{error}")).token
@@ -121,19 +121,19 @@ fn cpu() -> Duration {
 }
 
 async fn decisions() {
-    let loaded = load(&Source {
+    let loaded = load(&ConfigSource {
         file: "eventcast.yaml",
         text: CONFIGURATION,
-        ..Source::default()
+        ..ConfigSource::default()
     });
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-    let authority = Authority {
+    let authority = TokenAuthority {
         issuers: vec![TrustedIssuer {
             name: None,
-            expected: Expected {
+            expected: ExpectedClaims {
                 issuer: Some("https://id.example.com/".into()),
                 audiences: vec!["realtime".into()],
-                ..Expected::default()
+                ..ExpectedClaims::default()
             },
             keys: IssuerKeys::Fixed(Arc::new(Keys::parse(&pair.public_key_pem()).unwrap())),
             role_claim: RoleClaim::of_name("role"),

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use eventcast::authorizer::key::Mint;
+use eventcast::authorizer::key::TokenSigner;
 use eventcast::authorizer::token::mint;
-use eventcast::broker::Broker;
-use eventcast::mqtt::auth::{Access, Credentials, Token};
+use eventcast::broker::BrokerAddress;
+use eventcast::mqtt::auth::{BrokerAccess, ConnectCredentials, Token};
 use eventcast::mqtt::listener::Listener;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -60,14 +60,14 @@ fn token(number: usize) -> anyhow::Result<String> {
         bail!("claims are an object");
     };
     let life = Duration::from_secs(12 * 3_600);
-    Ok(mint(claims, &Mint::development(), Timestamp::now(), life)?.token)
+    Ok(mint(claims, &TokenSigner::development(), Timestamp::now(), life)?.token)
 }
 
 async fn listener(platform: &Platform, number: usize) -> anyhow::Result<Listener> {
-    let access = Access {
-        broker: Broker::parse(&platform.websocket).context("no WebSocket")?,
+    let access = BrokerAccess {
+        broker: BrokerAddress::parse(&platform.websocket).context("no WebSocket")?,
         tls: None,
-        credentials: Credentials::Token(Token {
+        credentials: ConnectCredentials::Token(Token {
             authorizer: None,
             key: "token".into(),
             token: token(number)?,

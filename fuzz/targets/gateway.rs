@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 
 use eventcast::gateway::api::body::check;
 use eventcast::gateway::bearer::Bearer;
-use eventcast::gateway::seal::{Purpose, SealingKeys, Secret};
-use eventcast::gateway::session::Session;
+use eventcast::gateway::seal::{Purpose, SealingKeys, SealingSecret};
+use eventcast::gateway::session::GatewaySession;
 use libfuzzer_sys::fuzz_target;
 
 static KEYS: LazyLock<SealingKeys> =
-    LazyLock::new(|| SealingKeys::try_new(Secret::random().unwrap(), None).unwrap());
+    LazyLock::new(|| SealingKeys::try_new(SealingSecret::random().unwrap(), None).unwrap());
 
 fuzz_target!(|input: &[u8]| {
     for endpoint in ["session", "change", "end", "poll", "stream"] {
@@ -27,8 +27,8 @@ fuzz_target!(|input: &[u8]| {
     for purpose in [Purpose::Session, Purpose::Cursor, Purpose::Ticket] {
         assert!(KEYS.open(purpose, b"", &text, 0).is_err());
     }
-    assert!(Session::open(&KEYS, &text, 0).is_err());
+    assert!(GatewaySession::open(&KEYS, &text, 0).is_err());
     // Any sealed input, as an attacker with a key would have it.
     let sealed = KEYS.seal(Purpose::Session, b"", u64::MAX, input);
-    let _ = Session::open(&KEYS, &sealed, 0);
+    let _ = GatewaySession::open(&KEYS, &sealed, 0);
 });

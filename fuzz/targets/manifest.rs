@@ -5,7 +5,7 @@
 
 #![no_main]
 
-use eventcast::config::{Config, Source, load};
+use eventcast::config::{Config, ConfigSource, load};
 use eventcast::guard::contract::routed::PlatformRoutes;
 use eventcast::guard::contract::{BaseContract, ContractInput, check};
 use eventcast::guard::manifest::read;
@@ -14,10 +14,10 @@ use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
 static PLATFORM: LazyLock<Option<Config>> = LazyLock::new(|| {
-    let source = Source {
+    let source = ConfigSource {
         file: "eventcast.yaml",
         text: include_str!("../../policies/eventcast.yaml"),
-        ..Source::default()
+        ..ConfigSource::default()
     };
     load(&source).config
 });

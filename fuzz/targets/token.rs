@@ -9,14 +9,14 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use eventcast::authorizer::decide::Authority;
+use eventcast::authorizer::decide::TokenAuthority;
 use eventcast::authorizer::event::ConnectQuestion;
-use eventcast::authorizer::expected::Expected;
+use eventcast::authorizer::expected::ExpectedClaims;
 use eventcast::authorizer::issuer::TrustedIssuer;
-use eventcast::authorizer::key::{Keys, Mint};
+use eventcast::authorizer::key::{Keys, TokenSigner};
 use eventcast::authorizer::key_set::IssuerKeys;
 use eventcast::authorizer::token::{mint, verify};
-use eventcast::config::{Source, load};
+use eventcast::config::{ConfigSource, load};
 use eventcast::policy::claim_path::ClaimPath;
 use eventcast::policy::context::Context;
 use eventcast::policy::document::Document;
@@ -35,21 +35,21 @@ roles:
   courier: { bind: "user:{claims.sub}", publish: ["order:{claims.tour[*].id}", "at/{claims.sub}"] }
 "#;
 
-static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
-    let loaded = load(&Source {
+static AUTHORITY: LazyLock<TokenAuthority> = LazyLock::new(|| {
+    let loaded = load(&ConfigSource {
         file: "eventcast.yaml",
         text: CONFIGURATION,
-        ..Source::default()
+        ..ConfigSource::default()
     });
     let config = loaded.config.expect("the configuration of this target");
     let role_claim = RoleClaim {
         choice: RoleChoice::All,
         ..RoleClaim::of_name("role")
     };
-    Authority {
+    TokenAuthority {
         issuers: vec![TrustedIssuer {
             name: None,
-            expected: Expected::default(),
+            expected: ExpectedClaims::default(),
             keys: IssuerKeys::Fixed(Arc::new(Keys::development())),
             role_claim,
         }],
@@ -80,7 +80,7 @@ fuzz_target!(|input: &str| {
     let mut next = || lines.next().unwrap_or_default();
     let (header, path, event, rest) = (next(), next(), next(), next());
     let authority = &*AUTHORITY;
-    assert!(verify(rest, &Keys::development(), &Expected::default()).is_err());
+    assert!(verify(rest, &Keys::development(), &ExpectedClaims::default()).is_err());
     let forged = format!("{}.{}.AAAA", base64url(header.as_bytes()), base64url(rest.as_bytes()));
     assert!(authority.decide(&forged).is_err());
     let _ = Keys::parse(rest);
@@ -95,7 +95,7 @@ fuzz_target!(|input: &str| {
         path.set(&mut made, "x".into());
         assert_eq!(path.find(&made), Some(&Value::from("x")));
     }
-    let minted = mint(claims, &Mint::development(), Timestamp::now(), Duration::from_secs(60));
+    let minted = mint(claims, &TokenSigner::development(), Timestamp::now(), Duration::from_secs(60));
     let Ok(minted) = minted else { return };
     let Ok(admission) = authority.decide(&minted.token) else {
         return;

@@ -9,38 +9,40 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::answer::Answer as Answered;
-use super::decide::Authority;
+use super::answer::AuthorizerResponse as Answered;
+use super::decide::TokenAuthority;
 use super::presented_token;
 use crate::access::{Documents, policies};
 use crate::policy::context::{ClientPrincipal, Context};
 use crate::policy::draft::Draft;
 use crate::policy::scope::Scope;
-use crate::port::{Answer, Authentication, Authorizer, Identity, Presented, Refusal};
+use crate::port::{
+    Authentication, AuthenticationFuture, AuthenticationRefusal, Authorizer, Identity, Presented,
+};
 
 /// Authorizer that lets in the bearers of valid tokens.
 #[derive(Clone, Debug)]
 pub struct Tokens {
-    authority: Arc<Authority>,
+    authority: Arc<TokenAuthority>,
     /// The name that tokens are looked for under.
     token_key: String,
 }
 
 impl Tokens {
     /// An authorizer that looks for tokens under a name, such as `token`.
-    pub fn new(authority: Arc<Authority>, token_key: impl Into<String>) -> Self {
+    pub fn new(authority: Arc<TokenAuthority>, token_key: impl Into<String>) -> Self {
         Self {
             authority,
             token_key: token_key.into(),
         }
     }
 
-    async fn decide(&self, presented: &Presented) -> Result<Authentication, Refusal> {
+    async fn decide(&self, presented: &Presented) -> Result<Authentication, AuthenticationRefusal> {
         let Some(token) = presented_token::find(presented, &self.token_key) else {
             return match presented.login {
                 // Browsers may send it with CONNECT.
                 None => Ok(Authentication::AtConnect),
-                Some(_) => Err(Refusal::NothingShown(format!(
+                Some(_) => Err(AuthenticationRefusal::NothingShown(format!(
                     "no token: it is looked for as `{}` in the query string, a header or the user name's query, and as password",
                     self.token_key
                 ))),
@@ -49,14 +51,14 @@ impl Tokens {
         let admission = self.authority.admit(&token).await.map_err(|rejection| {
             let why = rejection.to_string();
             match rejection.is_transient() {
-                true => Refusal::Unavailable(why),
-                false => Refusal::BadCredentials(why),
+                true => AuthenticationRefusal::Unavailable(why),
+                false => AuthenticationRefusal::BadCredentials(why),
             }
         })?;
         let answer = admission.answer(Timestamp::now());
         let role = Some(admission.role());
         let access = granted(role, &admission.documents, self.authority.scope.clone())
-            .map_err(|why| Refusal::Unavailable(why.to_owned()))?;
+            .map_err(|why| AuthenticationRefusal::Unavailable(why.to_owned()))?;
         Ok(Authentication::Known(identity(&answer, access)))
     }
 }
@@ -91,7 +93,7 @@ fn identity(answer: &Answered, access: Documents) -> Identity {
 }
 
 impl Authorizer for Tokens {
-    fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
+    fn authenticate<'a>(&'a self, presented: &'a Presented) -> AuthenticationFuture<'a> {
         Box::pin(self.decide(presented))
     }
 }

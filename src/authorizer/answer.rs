@@ -18,7 +18,7 @@ use crate::policy::draft::Draft;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct AuthorizerResponse {
     /// Indicates that the client may connect at all.
     pub is_authenticated: bool,
     /// The principal's id, in letters and digits.
@@ -31,7 +31,7 @@ pub struct Answer {
     pub policy_documents: Vec<Draft>,
 }
 
-impl Answer {
+impl AuthorizerResponse {
     /// Lets a client in until its token expires, and asks again after a while.
     ///
     /// IoT Core takes 5 minutes at least: a token that expires sooner keeps its connection until then.
@@ -104,7 +104,7 @@ mod tests {
         let answer = |seconds: i64, refresh: u64| {
             let expires = Timestamp::from_second(now.as_second() + seconds).unwrap();
             let refresh = Duration::from_secs(refresh);
-            let answer = Answer::admitted("u1", expires, now, refresh, Vec::new());
+            let answer = AuthorizerResponse::admitted("u1", expires, now, refresh, Vec::new());
             (
                 answer.disconnect_after_in_seconds,
                 answer.refresh_after_in_seconds,
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_shape_is_aws_s() {
-        let answer = serde_json::to_string(&Answer::refused()).unwrap();
+        let answer = serde_json::to_string(&AuthorizerResponse::refused()).unwrap();
         insta::assert_snapshot!(answer, @r#"{"isAuthenticated":false,"principalId":"refused","disconnectAfterInSeconds":300,"refreshAfterInSeconds":300,"policyDocuments":[]}"#);
     }
 

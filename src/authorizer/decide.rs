@@ -3,8 +3,8 @@
 //! A token that is not valid, names no role there is, was revoked, or carries claims that a role
 //! does not fit, lets nobody in: there is no half of a grant.
 //!
-//! [`Authority::admit`] is the whole decision, with keys that are fetched and the list of revoked
-//! tokens; [`Authority::decide`] is the part of it that needs neither.
+//! [`TokenAuthority::admit`] is the whole decision, with keys that are fetched and the list of revoked
+//! tokens; [`TokenAuthority::decide`] is the part of it that needs neither.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::answer::Answer;
+use super::answer::AuthorizerResponse;
 use super::issuer::TrustedIssuer;
 use super::revoked::{RevocationCheck, RevocationError};
 use super::token::{Verified, key_id, unverified_issuer, verify};
 use super::token_error::TokenError;
 use crate::policy::draft::Draft;
-use crate::policy::generate::{Form, GenerateError, generate};
+use crate::policy::generate::{DocumentForm, GenerateError, generate};
 use crate::policy::grant::{GrantError, Grants, MergeError};
 use crate::policy::role::Role;
 use crate::policy::role_claim::RoleClaimError;
@@ -27,7 +27,7 @@ use crate::policy::scope::Scope;
 
 /// Everything that decides on a token.
 #[derive(Clone, Debug)]
-pub struct Authority {
+pub struct TokenAuthority {
     /// The issuers of tokens. Several differ in their `iss`.
     pub issuers: Vec<TrustedIssuer>,
     /// The list of revoked subjects and tokens.
@@ -53,7 +53,7 @@ pub struct BelievedToken<'a> {
 
 /// A client that is let in, and its permissions.
 #[derive(Clone)]
-pub struct Admission {
+pub struct AdmittedClient {
     /// The token's claims, and the end of its validity.
     pub verified: Verified,
     /// The issuer's name in the configuration, where there are several.
@@ -69,7 +69,7 @@ pub struct Admission {
     refresh: Duration,
 }
 
-impl fmt::Debug for Admission {
+impl fmt::Debug for AdmittedClient {
     /// Grants name people's channels: they do not belong in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admission")
@@ -136,13 +136,13 @@ fn joined(errors: &[GrantError]) -> String {
     errors.join("; ")
 }
 
-impl Authority {
+impl TokenAuthority {
     /// Decides on a token. Fetches its issuer's key set where that is needed, and asks the list of
     /// revoked tokens. Cancel safe.
     ///
     /// # Errors
     /// [`Rejection`] says why nobody is let in with it.
-    pub async fn admit(&self, token: &str) -> Result<Admission, Rejection> {
+    pub async fn admit(&self, token: &str) -> Result<AdmittedClient, Rejection> {
         let believed = self.believe(token).await?;
         let admission = self.grant(believed)?;
         self.check_revoked(&admission).await?;
@@ -153,7 +153,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Rejection`] says why nobody is let in with it.
-    pub fn decide(&self, token: &str) -> Result<Admission, Rejection> {
+    pub fn decide(&self, token: &str) -> Result<AdmittedClient, Rejection> {
         let issuer = self.issuer(token)?;
         self.grant(Self::verified(issuer, token)?)
     }
@@ -175,7 +175,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Rejection`] when it names no role, or its claims do not fit one.
-    pub fn grant(&self, believed: BelievedToken<'_>) -> Result<Admission, Rejection> {
+    pub fn grant(&self, believed: BelievedToken<'_>) -> Result<AdmittedClient, Rejection> {
         let BelievedToken { verified, issuer } = believed;
         let roles = issuer
             .role_claim
@@ -196,8 +196,8 @@ impl Authority {
             let claim = issuer.role_claim.path.to_string();
             return Err(RoleClaimError::Absent(claim, "empty").into());
         };
-        let generated = generate(&grants, &self.scope, Form::Authorizer, None)?;
-        Ok(Admission {
+        let generated = generate(&grants, &self.scope, DocumentForm::Authorizer, None)?;
+        Ok(AdmittedClient {
             verified,
             issuer: issuer.name.clone(),
             roles: roles.iter().map(|role| role.name.clone()).collect(),
@@ -212,7 +212,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Rejection::Revoked`] when it was, or nobody can say.
-    pub async fn check_revoked(&self, admission: &Admission) -> Result<(), Rejection> {
+    pub async fn check_revoked(&self, admission: &AdmittedClient) -> Result<(), Rejection> {
         let Some(revoked) = &self.revoked else {
             return Ok(());
         };
@@ -243,15 +243,15 @@ impl Authority {
     }
 }
 
-impl Admission {
+impl AdmittedClient {
     /// The roles' names, with a comma between several.
     pub fn role(&self) -> Box<str> {
         self.roles.join(",").into()
     }
 
     /// Answer of a custom authorizer.
-    pub fn answer(&self, now: Timestamp) -> Answer {
-        Answer::admitted(
+    pub fn answer(&self, now: Timestamp) -> AuthorizerResponse {
+        AuthorizerResponse::admitted(
             self.grants.principal.as_str(),
             self.verified.expires,
             now,

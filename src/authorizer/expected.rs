@@ -10,7 +10,7 @@ use crate::policy::claim_path::ClaimPath;
 
 /// Issuer, audience and other claims of a valid token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedClaims {
     /// The value of `iss`.
     pub issuer: Option<String>,
     /// Values of `aud` of which one must be there; of `client_id` where a token has no `aud`, as
@@ -23,7 +23,7 @@ pub struct Expected {
     pub leeway: Duration,
 }
 
-impl Expected {
+impl ExpectedClaims {
     /// Sets the claims that a token needs to be taken: issuer and audience in any case, others
     /// where they are missing.
     pub fn fill(&self, claims: &mut Map<String, Value>) {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::answer::Answer;
-use super::decide::{Admission, Authority, Rejection};
+use super::answer::AuthorizerResponse;
+use super::decide::{AdmittedClient, Rejection, TokenAuthority};
 use super::event::ConnectQuestion;
 
 /// The longest text of a client that a log line quotes, in characters.
@@ -22,7 +22,7 @@ const REASON: usize = 1_000;
 /// A custom authorizer.
 #[derive(Clone, Debug)]
 pub struct AuthorizerFunction {
-    authority: Arc<Authority>,
+    authority: Arc<TokenAuthority>,
     /// The name that tokens are looked for under.
     token_key: Arc<str>,
 }
@@ -31,9 +31,9 @@ pub struct AuthorizerFunction {
 #[derive(Debug)]
 pub struct FunctionDecision {
     /// The answer for IoT Core.
-    pub answer: Answer,
+    pub answer: AuthorizerResponse,
     /// The client that is let in, or the reason of a refusal.
-    pub outcome: Result<Admission, FunctionRefusal>,
+    pub outcome: Result<AdmittedClient, FunctionRefusal>,
 }
 
 /// Reason why a question is answered by a refusal.
@@ -71,7 +71,7 @@ struct Subject {
 
 impl AuthorizerFunction {
     /// A custom authorizer that looks for tokens under a name.
-    pub fn new(authority: Arc<Authority>, token_key: &str) -> Self {
+    pub fn new(authority: Arc<TokenAuthority>, token_key: &str) -> Self {
         Self {
             authority,
             token_key: token_key.into(),
@@ -88,7 +88,7 @@ impl AuthorizerFunction {
         };
         let mut answer = match &outcome {
             Ok(admission) => admission.answer(Timestamp::now()),
-            Err(_) => Answer::refused(),
+            Err(_) => AuthorizerResponse::refused(),
         };
         let certificate = question.as_ref().and_then(ConnectQuestion::certificate);
         if let (Ok(_), Some(certificate)) = (&outcome, certificate) {
@@ -102,7 +102,7 @@ impl AuthorizerFunction {
         &self,
         question: &ConnectQuestion,
         about: &mut Subject,
-    ) -> Result<Admission, FunctionRefusal> {
+    ) -> Result<AdmittedClient, FunctionRefusal> {
         let token = question
             .token(&self.token_key)
             .ok_or_else(|| FunctionRefusal::NoToken(Arc::clone(&self.token_key)))?;
@@ -130,8 +130,8 @@ fn shortened(text: &str) -> String {
 fn log(
     question: Option<&ConnectQuestion>,
     about: &Subject,
-    answer: &Answer,
-    outcome: &Result<Admission, FunctionRefusal>,
+    answer: &AuthorizerResponse,
+    outcome: &Result<AdmittedClient, FunctionRefusal>,
 ) {
     let connection = question
         .and_then(ConnectQuestion::connection)

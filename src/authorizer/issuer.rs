@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::expected::Expected;
+use super::expected::ExpectedClaims;
 use super::key::Keys;
 use super::key_set::IssuerKeys;
 use crate::policy::role_claim::RoleClaim;
@@ -14,7 +14,7 @@ pub struct TrustedIssuer {
     /// Its name in the configuration; `None` where it is the only one.
     pub name: Option<Box<str>>,
     /// Claims of its valid tokens.
-    pub expected: Expected,
+    pub expected: ExpectedClaims,
     /// Its keys.
     pub keys: IssuerKeys,
     /// The claim of its tokens that names roles.
@@ -27,7 +27,7 @@ impl TrustedIssuer {
     pub fn development() -> Self {
         Self {
             name: None,
-            expected: Expected::default(),
+            expected: ExpectedClaims::default(),
             keys: IssuerKeys::Fixed(Arc::new(Keys::development())),
             role_claim: RoleClaim::of_name("role"),
         }

@@ -28,11 +28,11 @@ const MAX_KEYS: usize = 100;
 
 /// The keys that verify tokens.
 #[derive(Clone, Debug, Default)]
-pub struct Keys(Vec<Key>);
+pub struct Keys(Vec<VerificationKey>);
 
 /// One key.
 #[derive(Clone, Debug)]
-pub(super) struct Key {
+pub(super) struct VerificationKey {
     pub(super) id: Option<String>,
     pub(super) algorithm: Algorithm,
     pub(super) key: DecodingKey,
@@ -73,7 +73,7 @@ impl Keys {
     /// The development key alone.
     pub fn development() -> Self {
         signature::install();
-        Self(vec![Key {
+        Self(vec![VerificationKey {
             id: Some(DEVELOPMENT_KEY_ID.into()),
             algorithm: Algorithm::HS256,
             key: DecodingKey::from_secret(DEVELOPMENT_KEY),
@@ -89,7 +89,7 @@ impl Keys {
         if secret.len() < SECRET_BYTES {
             return Err(KeyError::Guessable(secret.len()));
         }
-        Ok(Self(vec![Key {
+        Ok(Self(vec![VerificationKey {
             id: None,
             algorithm: Algorithm::HS256,
             key: DecodingKey::from_secret(secret.as_bytes()),
@@ -108,7 +108,7 @@ impl Keys {
             if set.keys.len() > MAX_KEYS {
                 return Err(KeyError::Many);
             }
-            let keys: Vec<Key> = set.keys.iter().filter_map(of_set).collect();
+            let keys: Vec<VerificationKey> = set.keys.iter().filter_map(of_set).collect();
             return if keys.is_empty() {
                 Err(KeyError::Empty)
             } else {
@@ -142,7 +142,8 @@ impl Keys {
 
     /// Leaves the keys of some algorithms (`RS256`, `ES256`, `EdDSA`); of none means of all.
     pub fn only(mut self, algorithms: &[String]) -> Self {
-        let is_named = |key: &Key| algorithms.iter().any(|named| named == name(key.algorithm));
+        let is_named =
+            |key: &VerificationKey| algorithms.iter().any(|named| named == name(key.algorithm));
         self.0.retain(|key| algorithms.is_empty() || is_named(key));
         self
     }
@@ -167,7 +168,7 @@ impl Keys {
         &'k self,
         algorithm: Algorithm,
         id: Option<&'k str>,
-    ) -> impl Iterator<Item = &'k Key> {
+    ) -> impl Iterator<Item = &'k VerificationKey> {
         self.0.iter().filter(move |key| {
             let named = match (&key.id, id) {
                 (Some(known), Some(id)) => known == id,
@@ -192,7 +193,7 @@ fn is_of_another_curve(pem: &[u8]) -> bool {
     })
 }
 
-fn public(pem: &[u8]) -> Result<Key, KeyError> {
+fn public(pem: &[u8]) -> Result<VerificationKey, KeyError> {
     if is_of_another_curve(pem) {
         return Err(KeyError::Kind);
     }
@@ -205,14 +206,14 @@ fn public(pem: &[u8]) -> Result<Key, KeyError> {
         .into_iter()
         .find_map(|(algorithm, key)| Some((algorithm, key.ok()?)));
     let (algorithm, key) = found.ok_or(KeyError::Kind)?;
-    checked(Key {
+    checked(VerificationKey {
         id: None,
         algorithm,
         key,
     })
 }
 
-fn of_set(key: &Jwk) -> Option<Key> {
+fn of_set(key: &Jwk) -> Option<VerificationKey> {
     let is_for_signatures = !matches!(
         key.common.public_key_use,
         Some(PublicKeyUse::Encryption | PublicKeyUse::Other(_))
@@ -230,7 +231,7 @@ fn of_set(key: &Jwk) -> Option<Key> {
     let said = key.common.key_algorithm;
     let fits = said.is_none_or(|said| said == algorithm.into());
     let decoding = DecodingKey::from_jwk(key).ok()?;
-    let key = Key {
+    let key = VerificationKey {
         id: key.common.key_id.clone(),
         algorithm,
         key: decoding,
@@ -239,7 +240,7 @@ fn of_set(key: &Jwk) -> Option<Key> {
 }
 
 /// Refuses keys of which no signature would ever be right.
-fn checked(key: Key) -> Result<Key, KeyError> {
+fn checked(key: VerificationKey) -> Result<VerificationKey, KeyError> {
     // P-256: a point, uncompressed. Ed25519: a point. RSA as DER holds more than its modulus.
     let right = match (key.algorithm, key.key.kind()) {
         (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => point.len() == 65,
@@ -259,13 +260,13 @@ fn checked(key: Key) -> Result<Key, KeyError> {
 
 /// Key and header for making tokens.
 #[derive(Clone, Debug)]
-pub struct Mint {
+pub struct TokenSigner {
     pub(super) algorithm: Algorithm,
     pub(super) key: EncodingKey,
     pub(super) id: Option<String>,
 }
 
-impl Mint {
+impl TokenSigner {
     /// The development key.
     pub fn development() -> Self {
         signature::install();

@@ -19,18 +19,18 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::access::Tokens;
-use super::decide::{Authority, Rejection};
+use super::decide::{Rejection, TokenAuthority};
 use super::issuer::TrustedIssuer;
-use super::key::Mint;
+use super::key::TokenSigner;
 use super::token::mint;
 use super::token_error::TokenError;
-use crate::channel::{IdFormat, Kind, Kinds};
+use crate::channel::{ChannelKind, IdFormat, Kinds};
 use crate::policy::principal::ClientIdRules;
-use crate::policy::role::{Entry, Role, Use};
+use crate::policy::role::{Role, RoleEntry, Use};
 use crate::policy::scope::Scope;
 use crate::port::{
-    Action, Authentication, Authorizer as _, Client, Decision, Presented, PresentedLogin,
-    PresentedUpgrade, Refusal,
+    AccessDecision, Authentication, AuthenticationRefusal, Authorizer as _, ClientAction,
+    Presented, PresentedLogin, PresentedUpgrade, RequestingClient,
 };
 
 const USER: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
@@ -42,19 +42,24 @@ fn claims(value: Value) -> Map<String, Value> {
 /// A token of the development key, for an hour.
 fn minted(value: Value) -> String {
     let hour = Duration::from_secs(3_600);
-    mint(claims(value), &Mint::development(), Timestamp::now(), hour)
-        .unwrap()
-        .token
+    mint(
+        claims(value),
+        &TokenSigner::development(),
+        Timestamp::now(),
+        hour,
+    )
+    .unwrap()
+    .token
 }
 
 /// A token of the development key whose claims are all as given.
 fn signed(value: &Value) -> String {
-    let Mint { algorithm, key, .. } = Mint::development();
+    let TokenSigner { algorithm, key, .. } = TokenSigner::development();
     encode(&Header::new(algorithm), value, &key).unwrap()
 }
 
 fn kinds() -> Kinds {
-    let kind = |name: &str, id| (name.into(), Kind::try_new(name, id).unwrap());
+    let kind = |name: &str, id| (name.into(), ChannelKind::try_new(name, id).unwrap());
     [
         kind("user", IdFormat::Uuid),
         kind("order", IdFormat::Uuid),
@@ -64,7 +69,7 @@ fn kinds() -> Kinds {
 }
 
 fn role(name: &str, subscribe: &[&str], publish: &[&str]) -> Role {
-    let entry = |purpose| move |text: &&str| Entry::parse(text, purpose, &kinds()).unwrap();
+    let entry = |purpose| move |text: &&str| RoleEntry::parse(text, purpose, &kinds()).unwrap();
     Role {
         name: name.into(),
         bind: entry(Use::Bind)(&"user:{claims.sub}"),
@@ -75,8 +80,8 @@ fn role(name: &str, subscribe: &[&str], publish: &[&str]) -> Role {
     }
 }
 
-fn authority() -> Authority {
-    Authority {
+fn authority() -> TokenAuthority {
+    TokenAuthority {
         issuers: vec![TrustedIssuer::development()],
         revoked: None,
         roles: vec![
@@ -161,7 +166,7 @@ fn presented(query: Option<&str>, login: Option<(&str, &str)>) -> Presented {
     }
 }
 
-async fn asked(presented: &Presented) -> Result<Authentication, Refusal> {
+async fn asked(presented: &Presented) -> Result<Authentication, AuthenticationRefusal> {
     let tokens = Tokens::new(Arc::new(authority()), "token");
     tokens.authenticate(presented).await
 }
@@ -185,35 +190,35 @@ async fn tokens_are_found_where_clients_put_them() {
         };
         assert_eq!(&*identity.principal, USER.replace('-', ""));
         assert_eq!(identity.refresh_after, Some(Duration::from_secs(900)));
-        let client = Client {
+        let client = RequestingClient {
             id: format!("{USER}-phone").into(),
             source: [127, 0, 0, 1].into(),
             domain_name: None,
         };
-        let allowed = |action| identity.access.decide(&client, action) == Decision::Allowed;
-        let connect = |will| Action::Connect {
+        let allowed = |action| identity.access.decide(&client, action) == AccessDecision::Allowed;
+        let connect = |will| ClientAction::Connect {
             persistent: true,
             will,
         };
         assert!(allowed(connect(None)) && allowed(connect(Some("depot/north"))));
-        assert!(allowed(Action::Subscribe("depot/north")));
-        assert!(allowed(Action::Receive("depot/north")));
-        assert!(allowed(Action::Publish("depot/north")));
+        assert!(allowed(ClientAction::Subscribe("depot/north")));
+        assert!(allowed(ClientAction::Receive("depot/north")));
+        assert!(allowed(ClientAction::Publish("depot/north")));
         for action in [
-            Action::RetainPublish("depot/north"),
-            Action::Subscribe("depot/south"),
-            Action::Subscribe("depot/+"),
-            Action::Subscribe("#"),
-            Action::Receive("depot/south"),
-            Action::Publish("depot/south"),
+            ClientAction::RetainPublish("depot/north"),
+            ClientAction::Subscribe("depot/south"),
+            ClientAction::Subscribe("depot/+"),
+            ClientAction::Subscribe("#"),
+            ClientAction::Receive("depot/south"),
+            ClientAction::Publish("depot/south"),
         ] {
             assert!(!allowed(action), "{action:?}");
         }
-        let other = Client {
+        let other = RequestingClient {
             id: "somebody".into(),
             ..client
         };
-        let Decision::Denied(why) = identity.access.decide(&other, connect(None)) else {
+        let AccessDecision::Denied(why) = identity.access.decide(&other, connect(None)) else {
             panic!("somebody is let in");
         };
         assert!(

@@ -14,9 +14,9 @@ use jsonwebtoken::{Header, Validation, dangerous, decode, decode_header, encode}
 use serde_json::{Map, Value};
 
 use super::claim_set::ClaimSet;
-use super::expected::{Expected, wanted};
+use super::expected::{ExpectedClaims, wanted};
 use super::header;
-use super::key::{Key, Keys, Mint};
+use super::key::{Keys, TokenSigner, VerificationKey};
 use super::signature::name;
 use super::token_error::{MAX_TOKEN_CHARACTERS, TokenError};
 
@@ -66,7 +66,7 @@ impl fmt::Debug for Verified {
 ///
 /// # Errors
 /// [`TokenError`] gives the reason why it is not valid.
-pub fn verify(token: &str, keys: &Keys, expected: &Expected) -> Result<Verified, TokenError> {
+pub fn verify(token: &str, keys: &Keys, expected: &ExpectedClaims) -> Result<Verified, TokenError> {
     let token = token.trim();
     if token.len() > MAX_TOKEN_CHARACTERS {
         return Err(TokenError::Long(token.len()));
@@ -162,7 +162,11 @@ fn header_error(token: &str, keys: &Keys) -> TokenError {
     }
 }
 
-fn verify_with(token: &str, key: &Key, expected: &Expected) -> Result<Verified, TokenError> {
+fn verify_with(
+    token: &str,
+    key: &VerificationKey,
+    expected: &ExpectedClaims,
+) -> Result<Verified, TokenError> {
     let mut validation = Validation::new(key.algorithm);
     validation.leeway = expected.leeway.as_secs();
     validation.validate_nbf = true;
@@ -276,7 +280,7 @@ pub struct Minted {
 /// [`MintError`] when the time is out of range, or the key does not sign.
 pub fn mint(
     mut claims: Map<String, Value>,
-    mint: &Mint,
+    mint: &TokenSigner,
     now: Timestamp,
     life: Duration,
 ) -> Result<Minted, MintError> {

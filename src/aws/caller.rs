@@ -4,7 +4,7 @@
 use aws_config::SdkConfig;
 
 use super::control_plane::ControlPlane;
-use super::control_plane::calls::{Action, Calls};
+use super::control_plane::calls::{Calls, ControlAction};
 use super::control_plane::error::ControlError;
 
 /// The account that a control plane's calls are made for, such as `123456789012`.
@@ -16,6 +16,8 @@ pub async fn account(config: &SdkConfig, plane: &ControlPlane) -> Result<String,
     let calls: &Calls = &plane.calls();
     let send = || client.get_caller_identity().send();
     let doing = "asking whose credentials these are";
-    let answer = calls.call(Action::GetCallerIdentity, doing, send).await?;
+    let answer = calls
+        .call(ControlAction::GetCallerIdentity, doing, send)
+        .await?;
     Ok(answer.account.unwrap_or_default())
 }

@@ -10,16 +10,16 @@ use aws_sdk_iotdataplane::Client;
 use aws_sdk_iotdataplane::config::Builder;
 
 use super::control_plane::ControlPlane;
-use super::control_plane::calls::{Action, Calls};
+use super::control_plane::calls::{Calls, ControlAction};
 use super::control_plane::error::ControlError;
 
 /// The connections of one account and Region.
-pub struct Connections {
+pub struct LiveConnections {
     client: Client,
     calls: Arc<Calls>,
 }
 
-impl Connections {
+impl LiveConnections {
     /// By the data plane's address, such as `https://abc-ats.iot.eu-central-1.amazonaws.com`. Calls are paced and counted with
     /// the control plane's.
     pub fn new(config: &SdkConfig, endpoint: &str, plane: &ControlPlane) -> Self {
@@ -52,7 +52,7 @@ impl Connections {
         };
         match self
             .calls
-            .call(Action::DeleteConnection, &doing, send)
+            .call(ControlAction::DeleteConnection, &doing, send)
             .await
         {
             Ok(_) => Ok(true),

@@ -45,10 +45,10 @@ const DOWN: Duration = Duration::from_secs(5);
 
 static CREDENTIALS_REFUSED: LogLimit<()> = LogLimit::new();
 
-type Fate = Result<(), PublishError>;
+type PublishFate = Result<(), PublishError>;
 
 /// The publisher over HTTPS.
-pub struct DataPlane {
+pub struct DataPlanePublisher {
     shared: Arc<Ours>,
     most: u32,
     /// `true` beside MQTT connections: the caller then handles calls of unknown fate, and a rate
@@ -71,7 +71,7 @@ struct Ours {
     pause: watch::Sender<Instant>,
 }
 
-impl DataPlane {
+impl DataPlanePublisher {
     /// A publisher to an endpoint such as `https://abc-ats.iot.eu-central-1.amazonaws.com`, with at most so many calls under way
     /// and so many a second.
     pub fn new(config: &SdkConfig, endpoint: &str, calls: u16, rate: Option<u32>) -> Self {
@@ -109,17 +109,17 @@ impl DataPlane {
 }
 
 /// A call, under way once it is polled.
-pub struct Pending(Pin<Box<dyn Future<Output = Fate> + Send>>);
+pub struct Pending(Pin<Box<dyn Future<Output = PublishFate> + Send>>);
 
 impl Future for Pending {
-    type Output = Fate;
+    type Output = PublishFate;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Fate> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<PublishFate> {
         self.0.as_mut().poll(context)
     }
 }
 
-impl Publisher for DataPlane {
+impl Publisher for DataPlanePublisher {
     type Pending = Pending;
 
     fn publish(&self, publication: Publication) -> Result<Pending, PublishError> {
@@ -161,7 +161,7 @@ impl Publisher for DataPlane {
 }
 
 /// A call's place in its topic's order: it gives way to the next when it is dropped.
-struct Place {
+struct TopicTurn {
     before: Option<oneshot::Receiver<()>>,
     shared: Arc<Ours>,
     topic: Topic,
@@ -169,7 +169,7 @@ struct Place {
     _done: oneshot::Sender<()>,
 }
 
-impl Drop for Place {
+impl Drop for TopicTurn {
     fn drop(&mut self) {
         let mut topics = self.shared.topics();
         if topics
@@ -198,12 +198,12 @@ impl Ours {
         self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(self: &Arc<Self>, topic: &Topic) -> Place {
+    fn enter(self: &Arc<Self>, topic: &Topic) -> TopicTurn {
         let (done, over) = oneshot::channel();
         let mut topics = self.topics();
         let number = topics.get(topic).map_or(0, |(last, _)| last + 1);
         let before = topics.insert(topic.clone(), (number, over));
-        Place {
+        TopicTurn {
             before: before.map(|(_, over)| over),
             shared: Arc::clone(self),
             topic: topic.clone(),
@@ -215,10 +215,10 @@ impl Ours {
     async fn send(
         &self,
         mut publication: Publication,
-        (mut place, since): (Option<Place>, Instant),
+        (mut place, since): (Option<TopicTurn>, Instant),
         is_overflow: bool,
         mut closing: watch::Receiver<bool>,
-    ) -> Fate {
+    ) -> PublishFate {
         if let Some(before) = place.as_mut().and_then(|place| place.before.take()) {
             // An error means the same: the one before is over.
             let _ = before.await;
@@ -243,11 +243,11 @@ impl Ours {
         loop {
             self.paused().await;
             let unknown = match self.call(&publication).await {
-                Answer::Fate(fate) => {
+                CallOutcome::Fate(fate) => {
                     self.up.send_replace(1);
                     return fate;
                 }
-                Answer::Unknown(what) => what,
+                CallOutcome::Unknown(what) => what,
             };
             if self.up.send_replace(0) > 0 {
                 tracing::warn!(error = unknown, "IoT Core's data plane does not answer");
@@ -264,7 +264,7 @@ impl Ours {
         }
     }
 
-    async fn call(&self, publication: &Publication) -> Answer {
+    async fn call(&self, publication: &Publication) -> CallOutcome {
         let properties = publication.user_properties();
         let properties: Vec<_> = properties
             .map(|(name, value)| serde_json::json!({ name: value }))
@@ -288,22 +288,22 @@ impl Ours {
             .send()
             .await;
         match answer {
-            Ok(_) => Answer::Fate(Ok(())),
+            Ok(_) => CallOutcome::Fate(Ok(())),
             Err(error) => self.meaning(&error),
         }
     }
 
     /// Classifies a failed call (IoT API reference, Publish, "Errors").
-    fn meaning(&self, error: &SdkError<Failure>) -> Answer {
+    fn meaning(&self, error: &SdkError<Failure>) -> CallOutcome {
         let SdkError::ServiceError(service) = error else {
-            return Answer::Unknown(causes(error));
+            return CallOutcome::Unknown(causes(error));
         };
         let status = service.raw().status().as_u16();
         let code = service.err().code().unwrap_or("Unknown");
         let message = service.err().message().unwrap_or_default();
         let what = format!("HTTP {status}: {code}: {message}");
         let permanent = |reason| {
-            Answer::Fate(Err(PublishError::Permanent {
+            CallOutcome::Fate(Err(PublishError::Permanent {
                 reason,
                 what: what.clone(),
             }))
@@ -313,7 +313,7 @@ impl Ours {
                 let wait = THROTTLED.mul_f64(0.5 + fastrand::f64());
                 self.pause.send_replace(Instant::now() + wait);
                 self.rate().throttled(Instant::now());
-                Answer::Fate(Err(PublishError::Throttled { what }))
+                CallOutcome::Fate(Err(PublishError::Throttled { what }))
             }
             // The process's credentials are at fault, not the message: they may be renewed.
             (
@@ -330,19 +330,19 @@ impl Ours {
                         "IoT Core does not take the credentials"
                     );
                 }
-                Answer::Unknown(what)
+                CallOutcome::Unknown(what)
             }
             (401 | 403, _) => permanent("not_authorized"),
             (413, _) => permanent("too_large"),
             (400..=499, _) => permanent("refused"),
-            _ => Answer::Unknown(what),
+            _ => CallOutcome::Unknown(what),
         }
     }
 }
 
 /// Result of one call.
-enum Answer {
-    Fate(Fate),
+enum CallOutcome {
+    Fate(PublishFate),
     /// The message may have been published, or not.
     Unknown(String),
 }

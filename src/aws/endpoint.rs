@@ -46,7 +46,7 @@ pub enum EndpointError {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct DescribedEndpoint {
     endpoint_address: String,
 }
 
@@ -71,7 +71,7 @@ pub async fn describe(config: &SdkConfig) -> Result<String, EndpointError> {
         request.headers_mut().insert(name, value);
     }
     let (status, body) = exchange(request).await.map_err(unreachable)?;
-    match serde_json::from_slice::<Answer>(&body) {
+    match serde_json::from_slice::<DescribedEndpoint>(&body) {
         Ok(answer) if status == 200 => Ok(answer.endpoint_address),
         _ => Err(EndpointError::Refused {
             url,

@@ -20,7 +20,7 @@ pub struct DataPlaneFacts(Client);
 
 /// State of a client's connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
+pub struct KnownConnection {
     /// `true` if the client is connected.
     pub connected: bool,
     /// Since when there is, or is not; milliseconds since 1970.
@@ -69,7 +69,7 @@ impl DataPlaneFacts {
     ///
     /// # Errors
     /// [`FactsError`] when the data plane refuses or cannot be reached.
-    pub async fn connection(&self, client_id: &str) -> Result<Option<Connection>, FactsError> {
+    pub async fn connection(&self, client_id: &str) -> Result<Option<KnownConnection>, FactsError> {
         let call = self.0.get_connection().client_id(client_id);
         let answer = match call.include_socket_information(true).send().await {
             Ok(answer) => answer,
@@ -81,7 +81,7 @@ impl DataPlaneFacts {
             answer.disconnected_since
         };
         let port = answer.source_port;
-        Ok(Some(Connection {
+        Ok(Some(KnownConnection {
             connected: answer.connected,
             since_ms: (since > 0).then_some(since),
             disconnect_reason: answer.disconnect_reason,

@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use self::structure::RawMember;
 
-/// Has received messages read by [`Reader`].
+/// Has received messages read by [`BodyReader`].
 #[derive(Debug)]
 pub(super) struct ReadReceived;
 
@@ -44,7 +44,7 @@ impl Intercept for ReadReceived {
             && response.status().as_u16() == 200
             && protocol == Some("application/x-amz-json-1.0")
         {
-            let reader = SharedResponseDeserializer::new(Reader);
+            let reader = SharedResponseDeserializer::new(BodyReader);
             config.interceptor_state().store_put(reader);
         }
         Ok(())
@@ -53,9 +53,9 @@ impl Intercept for ReadReceived {
 
 /// Reads a body that the SDK has collected.
 #[derive(Debug)]
-struct Reader;
+struct BodyReader;
 
-impl DeserializeResponse for Reader {
+impl DeserializeResponse for BodyReader {
     fn deserialize_nonstreaming_with_config(
         &self,
         response: &HttpResponse,
@@ -71,7 +71,7 @@ impl DeserializeResponse for Reader {
 /// a raw control character, bytes that are not UTF-8) does not take the others of its batch with
 /// it: it alone is left out.
 fn read(body: &[u8]) -> Result<ReceiveMessageOutput, Unreadable> {
-    let received = match serde_json::from_slice::<Answer>(body) {
+    let received = match serde_json::from_slice::<ReceiveMessageResult>(body) {
         Ok(answer) => answer.messages.unwrap_or_default(),
         Err(error) => one_by_one(body).ok_or_else(|| Unreadable::of(&error))?,
     };
@@ -95,7 +95,7 @@ fn member_by_member(message: &[u8]) -> Received {
     let members = structure::members(message).unwrap_or_default();
     let text = |name| only(&members, name).and_then(|value| serde_json::from_slice(value).ok());
     let attributes = match only(&members, "Attributes") {
-        None => Some(Attributes::default()),
+        None => Some(ReceivedAttributes::default()),
         Some(value) => serde_json::from_slice::<Option<_>>(value)
             .ok()
             .map(Option::unwrap_or_default),
@@ -139,7 +139,7 @@ impl Unreadable {
 /// As far as [`Sqs`](super::sqs::Sqs) asks for it.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct ReceiveMessageResult {
     messages: Option<Vec<Received>>,
 }
 
@@ -150,12 +150,12 @@ struct Received {
     receipt_handle: Option<String>,
     body: Option<String>,
     #[serde(default)]
-    attributes: Option<Attributes>,
+    attributes: Option<ReceivedAttributes>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Attributes {
+struct ReceivedAttributes {
     approximate_receive_count: Option<String>,
     message_group_id: Option<String>,
     sent_timestamp: Option<String>,
@@ -175,8 +175,8 @@ impl From<Received> for Message {
     }
 }
 
-impl From<Attributes> for HashMap<Name, String> {
-    fn from(attributes: Attributes) -> Self {
+impl From<ReceivedAttributes> for HashMap<Name, String> {
+    fn from(attributes: ReceivedAttributes) -> Self {
         let all = [
             (
                 Name::ApproximateReceiveCount,

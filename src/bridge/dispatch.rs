@@ -1,7 +1,7 @@
 //! Routes deliveries in the order in which they came, and publishes their messages, each topic in
 //! its order.
 //!
-//! One task owns all that is under way and learns of every change by a [`Step`]. With strict order,
+//! One task owns all that is under way and learns of every change by a [`WorkStep`]. With strict order,
 //! a topic has one unacknowledged publication: its order then holds even if the broker refuses a
 //! publication or a connection loses one. With pipelined order, all are handed over at once, and
 //! the publisher keeps them in order; while one of them is tried again, those that were not handed
@@ -17,15 +17,15 @@ use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::dispose::{Outcome, retry_after};
+use super::dispose::{DeliveryOutcome, retry_after};
 use super::lane::Lanes;
 use super::log_limits::cause;
 use super::route_counters::CountersByRoute;
 use super::settle::Settlement;
 use super::shares::Shares;
 use super::spans;
-use super::work::{Job, JobId, Step, Work, WorkId};
-use super::{Batch, Bridge, Place};
+use super::work::{JobId, PublishJob, Work, WorkId, WorkStep};
+use super::{Bridge, DeliveryBatch, InFlightPlace};
 use crate::channel::topic::Topic;
 use crate::event::envelope::MessageOrigin;
 use crate::pace::Limit;
@@ -42,7 +42,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     /// Works on batches until there are no more and nothing is under way.
     pub(super) async fn dispatch(
         &self,
-        mut batches: mpsc::Receiver<Batch>,
+        mut batches: mpsc::Receiver<DeliveryBatch>,
         settlements: mpsc::Sender<Settlement>,
     ) {
         let mut desk = Desk::new(self, settlements);
@@ -89,14 +89,14 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
 pub(super) struct Desk<'b, Q, P> {
     pub(super) bridge: &'b Bridge<Q, P>,
     pub(super) works: FxHashMap<WorkId, Work>,
-    pub(super) jobs: FxHashMap<JobId, Job>,
+    pub(super) jobs: FxHashMap<JobId, PublishJob>,
     pub(super) topics: Lanes<Topic, JobId>,
     pub(super) groups: Lanes<Arc<str>, WorkId>,
     /// Deliveries whose turn has come in their message group, or that have none.
     pub(super) begun: VecDeque<WorkId>,
     /// Publications whose turn has come in their topic.
     pub(super) turn: VecDeque<JobId>,
-    pub(super) steps: FuturesUnordered<BoxFuture<'static, Step>>,
+    pub(super) steps: FuturesUnordered<BoxFuture<'static, WorkStep>>,
     pub(super) settlements: mpsc::Sender<Settlement>,
     pub(super) shares: Shares,
     pub(super) counters: CountersByRoute,
@@ -125,7 +125,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
     }
 
     /// Begins work on a delivery, or lets it wait for the one before it in its message group.
-    fn begin(&mut self, delivery: Delivery, place: Place) {
+    fn begin(&mut self, delivery: Delivery, place: InFlightPlace) {
         self.latest += 1;
         let id = self.latest;
         let group = self.group(&delivery);
@@ -151,7 +151,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             return;
         };
         if self.bridge.shutdown.is_draining() {
-            return self.end(id, Outcome::HandedBack);
+            return self.end(id, DeliveryOutcome::HandedBack);
         }
         let routes = Arc::clone(&self.bridge.routes.borrow());
         self.counters.follow(&routes);
@@ -164,7 +164,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             Ok(routed) => routed,
             Err(refusal) => {
                 metrics.decoded.add((refusal.reason != NOT_AN_EVENT).into());
-                return self.end(id, Outcome::Refused(refusal));
+                return self.end(id, DeliveryOutcome::Refused(refusal));
             }
         };
         spans::routed(&mut work.span, &routed.publications);
@@ -198,12 +198,12 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
                 empty = routed.empty,
                 "no publication of an event"
             );
-            return self.end(id, Outcome::Done);
+            return self.end(id, DeliveryOutcome::Done);
         }
         let time = routed.publications.first().and_then(|one| one.facts.time());
         work.read_age(time);
         if self.is_over_share(id, &routed.publications) {
-            return self.end(id, Outcome::OverShare);
+            return self.end(id, DeliveryOutcome::OverShare);
         }
         let group = self.works.get(&id);
         let group = group.and_then(|work| self.group(&work.delivery));
@@ -268,7 +268,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         if alone && self.topics.len(&publication.topic) > 1 {
             self.held_back(&publication, Limit::Topic);
         }
-        let job = Job {
+        let job = PublishJob {
             counters: self.counters.of(&publication.route),
             publication,
             source: work,
@@ -318,7 +318,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         };
         let Some(age) = self.works.get(&job.source).map(Work::age_now) else {
             // Its event was given up while it waited: others may hold it, and newer ones, by now.
-            let outcome = Outcome::postponed("the newer event in its place was given up");
+            let outcome = DeliveryOutcome::postponed("the newer event in its place was given up");
             return self.resolve(id, "withdrawn", outcome);
         };
         let mut publication = job.publication.clone();
@@ -328,7 +328,7 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
             *expires = expires.saturating_sub(age);
             if *expires < SHORTEST_EXPIRY {
                 job.counters.expired.one();
-                return self.resolve(id, "expired", Outcome::Done);
+                return self.resolve(id, "expired", DeliveryOutcome::Done);
             }
         }
         for work in &job.works {
@@ -340,35 +340,35 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         job.sent = Instant::now();
         let (abort, registration) = AbortHandle::new_pair();
         job.abort = Some(abort);
-        let step: BoxFuture<'static, Step> = match self.bridge.publisher.publish(publication) {
+        let step: BoxFuture<'static, WorkStep> = match self.bridge.publisher.publish(publication) {
             Ok(pending) => Box::pin(async move {
                 match Abortable::new(pending, registration).await {
-                    Ok(fate) => Step::Answered(id, fate),
-                    Err(_) => Step::Withdrawn(id),
+                    Ok(fate) => WorkStep::Answered(id, fate),
+                    Err(_) => WorkStep::Withdrawn(id),
                 }
             }),
-            Err(refused) => Box::pin(std::future::ready(Step::Answered(id, Err(refused)))),
+            Err(refused) => Box::pin(std::future::ready(WorkStep::Answered(id, Err(refused)))),
         };
         self.steps.push(step);
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: WorkStep) {
         match step {
-            Step::Answered(id, Ok(())) => {
+            WorkStep::Answered(id, Ok(())) => {
                 self.published(id);
-                self.resolve(id, "published", Outcome::Done);
+                self.resolve(id, "published", DeliveryOutcome::Done);
             }
-            Step::Answered(
+            WorkStep::Answered(
                 id,
                 Err(PublishError::Transient { what } | PublishError::Throttled { what }),
             ) => self.try_again(id, &what),
-            Step::Answered(id, Err(PublishError::Expired)) => {
+            WorkStep::Answered(id, Err(PublishError::Expired)) => {
                 if let Some(job) = self.jobs.get(&id) {
                     job.counters.expired.one();
                 }
-                self.resolve(id, "expired", Outcome::Done);
+                self.resolve(id, "expired", DeliveryOutcome::Done);
             }
-            Step::Answered(id, Err(PublishError::Permanent { reason, what })) => {
+            WorkStep::Answered(id, Err(PublishError::Permanent { reason, what })) => {
                 let route = self.jobs.get(&id).map(|job| &job.publication.route);
                 let route = route.map(Arc::clone);
                 let key = (reason, route.clone());
@@ -376,14 +376,14 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
                     let route = route.as_deref();
                     tracing::warn!(route, reason, why = what, suppressed, "publication refused");
                 }
-                self.resolve(id, "refused", Outcome::refused(reason, what, route));
+                self.resolve(id, "refused", DeliveryOutcome::refused(reason, what, route));
             }
-            Step::Again(id) => self.turn.push_back(id),
-            Step::Withdrawn(id) => self.resolve(id, "withdrawn", Outcome::Done),
-            Step::Cooled(topic) => self.turn.extend(self.topics.leave(&topic)),
-            Step::Extended(ids, asked, outcomes) => self.extended(&ids, asked, outcomes),
-            Step::Buried(group, true) => self.begun.extend(self.groups.leave(&group)),
-            Step::Buried(group, false) => self.hand_back_group(&group),
+            WorkStep::Again(id) => self.turn.push_back(id),
+            WorkStep::Withdrawn(id) => self.resolve(id, "withdrawn", DeliveryOutcome::Done),
+            WorkStep::Cooled(topic) => self.turn.extend(self.topics.leave(&topic)),
+            WorkStep::Extended(ids, asked, outcomes) => self.extended(&ids, asked, outcomes),
+            WorkStep::Buried(group, true) => self.begun.extend(self.groups.leave(&group)),
+            WorkStep::Buried(group, false) => self.hand_back_group(&group),
         }
     }
 
@@ -422,8 +422,8 @@ impl<'b, Q: Queue, P: Publisher> Desk<'b, Q, P> {
         job.abort = Some(abort);
         self.steps.push(Box::pin(async move {
             match Abortable::new(sleep(wait), registration).await {
-                Ok(()) => Step::Again(id),
-                Err(_) => Step::Withdrawn(id),
+                Ok(()) => WorkStep::Again(id),
+                Err(_) => WorkStep::Withdrawn(id),
             }
         }));
     }

@@ -7,7 +7,7 @@ use crate::route::table::RouteRefusal;
 
 /// Outcome of the work on a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum DeliveryOutcome {
     /// Every publication was acknowledged, or there was none to make.
     Done,
     /// It can never be published in full.
@@ -25,7 +25,7 @@ pub(super) enum Outcome {
     Lost,
 }
 
-impl Outcome {
+impl DeliveryOutcome {
     /// The graver of two. An outcome that may still succeed is graver than one that never can: all
     /// the rest has to be published before a delivery may leave the queue.
     pub(super) fn or(self, other: Self) -> Self {
@@ -79,20 +79,20 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// Returns the action that settles a delivery, if there is anything to settle. `attempt` counts
 /// from 1; `chance` is a random number from 0 to 1.
-pub(super) fn dispose(outcome: Outcome, attempt: u32, chance: f64) -> Option<Disposition> {
+pub(super) fn dispose(outcome: DeliveryOutcome, attempt: u32, chance: f64) -> Option<Disposition> {
     Some(match outcome {
-        Outcome::Done => Disposition::Delete,
-        Outcome::Refused(refusal) => Disposition::Bury(refusal),
-        Outcome::Postponed { .. } => Disposition::Release {
+        DeliveryOutcome::Done => Disposition::Delete,
+        DeliveryOutcome::Refused(refusal) => Disposition::Bury(refusal),
+        DeliveryOutcome::Postponed { .. } => Disposition::Release {
             after: back_off(attempt, chance),
         },
-        Outcome::OverShare => Disposition::Release {
+        DeliveryOutcome::OverShare => Disposition::Release {
             after: room_after(attempt, chance),
         },
-        Outcome::HandedBack => Disposition::Release {
+        DeliveryOutcome::HandedBack => Disposition::Release {
             after: Duration::ZERO,
         },
-        Outcome::Lost => return None,
+        DeliveryOutcome::Lost => return None,
     })
 }
 
@@ -134,12 +134,12 @@ fn jittered(wait: Duration, chance: f64) -> Duration {
 mod tests {
     use super::*;
 
-    fn refused() -> Outcome {
-        Outcome::refused("too_large", "x".into(), None)
+    fn refused() -> DeliveryOutcome {
+        DeliveryOutcome::refused("too_large", "x".into(), None)
     }
 
-    fn postponed() -> Outcome {
-        Outcome::postponed("x")
+    fn postponed() -> DeliveryOutcome {
+        DeliveryOutcome::postponed("x")
     }
 
     #[test]
@@ -148,19 +148,22 @@ mod tests {
             Some(Disposition::Release { after }) => after.as_secs(),
             other => panic!("{other:?}"),
         };
-        assert_eq!(dispose(Outcome::Done, 1, 0.5), Some(Disposition::Delete));
+        assert_eq!(
+            dispose(DeliveryOutcome::Done, 1, 0.5),
+            Some(Disposition::Delete)
+        );
         assert!(matches!(
             dispose(refused(), 1, 0.5),
             Some(Disposition::Bury(_))
         ));
-        assert_eq!(dispose(Outcome::Lost, 1, 0.5), None);
-        assert_eq!(after(Outcome::HandedBack, 7), 0);
+        assert_eq!(dispose(DeliveryOutcome::Lost, 1, 0.5), None);
+        assert_eq!(after(DeliveryOutcome::HandedBack, 7), 0);
         let waits: Vec<u64> = [1, 2, 3, 8, 9, 4_000_000]
             .map(|n| after(postponed(), n))
             .into();
         assert_eq!(waits, [2, 4, 8, 256, 300, 300]);
         let waits: Vec<u64> = [1, 2, 5, 9, 4_000_000]
-            .map(|n| after(Outcome::OverShare, n))
+            .map(|n| after(DeliveryOutcome::OverShare, n))
             .into();
         assert_eq!(waits, [1, 2, 16, 30, 30]);
         assert_eq!(back_off(1, 1.0), Duration::from_secs(1));
@@ -174,7 +177,10 @@ mod tests {
     fn what_may_succeed_keeps_a_delivery_in_the_queue() {
         assert_eq!(refused().or(postponed()), postponed());
         assert_eq!(postponed().or(refused()), postponed());
-        assert_eq!(Outcome::Done.or(refused()), refused());
-        assert_eq!(Outcome::Done.or(Outcome::Done), Outcome::Done);
+        assert_eq!(DeliveryOutcome::Done.or(refused()), refused());
+        assert_eq!(
+            DeliveryOutcome::Done.or(DeliveryOutcome::Done),
+            DeliveryOutcome::Done
+        );
     }
 }

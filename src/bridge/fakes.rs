@@ -71,7 +71,7 @@ impl Stored {
 }
 
 #[derive(Default)]
-pub(super) struct Messages {
+pub(super) struct FakeMessages {
     pub(super) stored: BTreeMap<u32, Stored>,
     sent: u32,
     /// Dead-letter messages: the message, its body, and the reason.
@@ -85,7 +85,7 @@ pub(super) struct Messages {
 /// groups when it is FIFO.
 #[derive(Default)]
 pub(super) struct FakeQueue {
-    pub(super) messages: Mutex<Messages>,
+    pub(super) messages: Mutex<FakeMessages>,
     /// Calls of receive that are open now, and the most that ever were.
     pub(super) polling: AtomicUsize,
     pub(super) most_polling: AtomicUsize,
@@ -151,7 +151,7 @@ impl FakeQueue {
     fn take(&self, max: usize) -> Vec<Delivery> {
         let now = Instant::now();
         let mut messages = self.messages.lock().unwrap();
-        let Messages {
+        let FakeMessages {
             stored,
             receives,
             brought,
@@ -201,7 +201,7 @@ impl FakeQueue {
     }
 
     /// Returns the message number of a receipt, unless its visibility timeout has ended.
-    fn leased(messages: &Messages, handle: &str) -> Result<u32, QueueError> {
+    fn leased(messages: &FakeMessages, handle: &str) -> Result<u32, QueueError> {
         let (number, receives) = handle.split_once(' ').unwrap();
         let number = number.parse().unwrap();
         let good = messages.stored.get(&number).is_some_and(|stored| {

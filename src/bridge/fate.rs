@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::dispatch::Desk;
-use super::dispose::{Outcome, dispose};
-use super::settle::{Kept, Settlement};
+use super::dispose::{DeliveryOutcome, dispose};
+use super::settle::{KeptDelivery, Settlement};
 use super::spans;
-use super::work::{JobId, Step, Work, WorkId};
+use super::work::{JobId, Work, WorkId, WorkStep};
 use crate::port::{Publisher, Queue};
 
 /// IoT Core takes one retained publication a second for a topic (QUOTA, "Retained message inbound publish requests per second
@@ -19,7 +19,7 @@ const BETWEEN_RETAINED: Duration = Duration::from_secs(1);
 
 impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
     /// A publication's fate is known: its topic goes on, and so do the deliveries that waited for it.
-    pub(super) fn resolve(&mut self, id: JobId, fate: &'static str, outcome: Outcome) {
+    pub(super) fn resolve(&mut self, id: JobId, fate: &'static str, outcome: DeliveryOutcome) {
         let Some(mut job) = self.jobs.remove(&id) else {
             return;
         };
@@ -31,7 +31,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         if job.publication.retain && job.tries > 0 {
             self.steps.push(Box::pin(async move {
                 sleep(BETWEEN_RETAINED).await;
-                Step::Cooled(topic)
+                WorkStep::Cooled(topic)
             }));
         } else {
             self.turn.extend(self.topics.leave(&topic));
@@ -39,8 +39,8 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         for work in job.works {
             // The others come again and meet their own fate.
             let outcome = match &outcome {
-                Outcome::Refused(_) if work != job.source => {
-                    Outcome::postponed("the newer event in its place was refused")
+                DeliveryOutcome::Refused(_) if work != job.source => {
+                    DeliveryOutcome::postponed("the newer event in its place was refused")
                 }
                 outcome => outcome.clone(),
             };
@@ -49,14 +49,14 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
     }
 
     /// Records the fate of one of a delivery's publications.
-    fn credit(&mut self, id: WorkId, job: JobId, outcome: Outcome) {
+    fn credit(&mut self, id: WorkId, job: JobId, outcome: DeliveryOutcome) {
         let Some(work) = self.works.get_mut(&id) else {
             return;
         };
         work.jobs.retain(|known| *known != job);
-        work.outcome = std::mem::replace(&mut work.outcome, Outcome::Done).or(outcome);
+        work.outcome = std::mem::replace(&mut work.outcome, DeliveryOutcome::Done).or(outcome);
         if work.jobs.is_empty() {
-            self.end(id, Outcome::Done);
+            self.end(id, DeliveryOutcome::Done);
         }
     }
 
@@ -70,7 +70,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
             if let Some(job) = self.jobs.get_mut(&job) {
                 job.works.retain(|work| *work != id);
                 if job.works.is_empty() {
-                    spans::resolved(job, "withdrawn", &Outcome::Done);
+                    spans::resolved(job, "withdrawn", &DeliveryOutcome::Done);
                     if let Some(abort) = &job.abort {
                         abort.abort();
                     }
@@ -80,7 +80,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
     }
 
     /// Ends the work on a delivery before all of its publications have a fate.
-    pub(super) fn give_up(&mut self, id: WorkId, outcome: Outcome) {
+    pub(super) fn give_up(&mut self, id: WorkId, outcome: DeliveryOutcome) {
         self.withdraw(id);
         self.end(id, outcome);
     }
@@ -91,18 +91,18 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         let mut ids: Vec<WorkId> = fitting.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         for id in ids {
-            self.give_up(id, Outcome::HandedBack);
+            self.give_up(id, DeliveryOutcome::HandedBack);
         }
     }
 
     pub(super) fn hand_back_group(&mut self, group: &Arc<str>) {
         for id in self.groups.clear(group) {
-            self.end(id, Outcome::HandedBack);
+            self.end(id, DeliveryOutcome::HandedBack);
         }
     }
 
     /// Ends the work on a delivery: it is settled, and its message group goes on or is handed back.
-    pub(super) fn end(&mut self, id: WorkId, outcome: Outcome) {
+    pub(super) fn end(&mut self, id: WorkId, outcome: DeliveryOutcome) {
         let Some(mut work) = self.works.remove(&id) else {
             return;
         };
@@ -116,15 +116,15 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
         let metrics = &self.bridge.metrics;
         let limits = &self.bridge.log_limits;
         match &outcome {
-            Outcome::Postponed { why } => {
+            DeliveryOutcome::Postponed { why } => {
                 metrics.postponed.one();
                 if let Some(suppressed) = limits.postponed.admit(()) {
                     let (message_id, attempt) = (&work.delivery.id, work.delivery.attempt);
                     tracing::warn!(%message_id, attempt, why, suppressed, "delivery released for a later attempt");
                 }
             }
-            Outcome::HandedBack => metrics.handed_back.one(),
-            Outcome::Lost => {
+            DeliveryOutcome::HandedBack => metrics.handed_back.one(),
+            DeliveryOutcome::Lost => {
                 metrics.leases_lost.one();
                 if let Some(suppressed) = limits.lease_lost.admit(()) {
                     let (message_id, attempt) = (&work.delivery.id, work.delivery.attempt);
@@ -132,18 +132,18 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
                 }
             }
             // Counted and logged where the share is known.
-            Outcome::OverShare | Outcome::Done | Outcome::Refused(_) => {}
+            DeliveryOutcome::OverShare | DeliveryOutcome::Done | DeliveryOutcome::Refused(_) => {}
         }
         let mut left = None;
         if let Some(group) = group {
             match &outcome {
-                Outcome::Done => self.begun.extend(self.groups.leave(&group)),
+                DeliveryOutcome::Done => self.begun.extend(self.groups.leave(&group)),
                 // Nothing may overtake it unless it leaves the queue.
-                Outcome::Refused(_) => {
+                DeliveryOutcome::Refused(_) => {
                     let (sender, receiver) = oneshot::channel();
                     left = Some(sender);
                     self.steps.push(Box::pin(async move {
-                        Step::Buried(group, receiver.await.unwrap_or(false))
+                        WorkStep::Buried(group, receiver.await.unwrap_or(false))
                     }));
                 }
                 _ => self.hand_back_group(&group),
@@ -153,7 +153,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
             let settlement = Settlement {
                 delivery: work.delivery,
                 disposition,
-                kept: Kept {
+                kept: KeptDelivery {
                     _place: work.place,
                     span: work.span,
                 },

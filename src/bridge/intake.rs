@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::dispose::back_off;
-use super::{Batch, Bridge, Place, Room};
+use super::{Bridge, DeliveryBatch, InFlightPlace, Room};
 use crate::pace::Limit;
 use crate::port::{Delivery, Publisher, Queue, QueueError};
 
@@ -22,15 +22,15 @@ pub(super) const PER_RECEIVE: usize = 10;
 /// back.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-type Poll = (OwnedSemaphorePermit, Result<Vec<Delivery>, QueueError>);
+type ReceivePoll = (OwnedSemaphorePermit, Result<Vec<Delivery>, QueueError>);
 
 impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     /// Receives until draining begins.
-    pub(super) async fn intake(&self, received: mpsc::Sender<Batch>) {
+    pub(super) async fn intake(&self, received: mpsc::Sender<DeliveryBatch>) {
         let (least, most) = self.settings.pollers;
         let least = least.max(1);
         let room = Room::new(self.places(), self.settings.in_flight_bytes);
-        let mut polls: JoinSet<Poll> = JoinSet::new();
+        let mut polls: JoinSet<ReceivePoll> = JoinSet::new();
         let mut wanted = least;
         let mut failures = 0;
         loop {
@@ -95,7 +95,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     }
 
     /// Opens polls until as many are open as are wanted, or there is no room for what they may bring.
-    async fn open(&self, polls: &mut JoinSet<Poll>, wanted: usize, room: &Room) {
+    async fn open(&self, polls: &mut JoinSet<ReceivePoll>, wanted: usize, room: &Room) {
         while polls.len() < wanted {
             // Nothing is taken while nothing can be published.
             let places = if polls.is_empty() {
@@ -119,7 +119,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         mut places: OwnedSemaphorePermit,
         deliveries: Vec<Delivery>,
         room: &Arc<Room>,
-        received: &mpsc::Sender<Batch>,
+        received: &mpsc::Sender<DeliveryBatch>,
     ) {
         self.metrics.received.add(deliveries.len());
         let again = deliveries.iter().filter(|delivery| delivery.attempt > 1);
@@ -132,12 +132,15 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         } else {
             self.metrics.queue_age_seconds.set(0);
         }
-        let batch: Batch = deliveries
+        let batch: DeliveryBatch = deliveries
             .into_iter()
             // A queue never brings more than it was asked for; if it did, the rest would come again.
             .filter_map(|delivery| {
                 let (place, bytes) = (places.split(1)?, delivery.body.len());
-                Some((delivery, Place::new(place, bytes, room, &self.metrics)))
+                Some((
+                    delivery,
+                    InFlightPlace::new(place, bytes, room, &self.metrics),
+                ))
             })
             .collect();
         if !batch.is_empty() {

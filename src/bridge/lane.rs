@@ -13,11 +13,11 @@ use rustc_hash::FxHashMap;
 
 /// All lanes in which something is under way.
 pub(super) struct Lanes<K, J> {
-    busy: FxHashMap<K, Lane<J>>,
+    busy: FxHashMap<K, TopicLane<J>>,
 }
 
 /// One lane.
-struct Lane<J> {
+struct TopicLane<J> {
     /// The number of jobs under way.
     out: usize,
     /// The job that is under way goes alone.
@@ -28,7 +28,7 @@ struct Lane<J> {
     waiting: VecDeque<(J, bool)>,
 }
 
-impl<J> Lane<J> {
+impl<J> TopicLane<J> {
     fn takes(&self, alone: bool) -> bool {
         self.holds == 0 && (self.out == 0 || !(alone || self.alone))
     }
@@ -51,7 +51,7 @@ impl<K: Hash + Eq + Clone, J> Lanes<K, J> {
     /// Puts a job into its lane and gives it back when it begins at once. Otherwise it waits.
     pub(super) fn enter(&mut self, key: &K, job: J, alone: bool) -> Option<J> {
         let Some(lane) = self.busy.get_mut(key) else {
-            let lane = Lane {
+            let lane = TopicLane {
                 out: 1,
                 alone,
                 holds: 0,

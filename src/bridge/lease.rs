@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::dispatch::Desk;
-use super::dispose::Outcome;
-use super::work::{Step, Work, WorkId};
+use super::dispose::DeliveryOutcome;
+use super::work::{Work, WorkId, WorkStep};
 use crate::port::{Hold, Publisher, Queue, QueueError, QueueFacts};
 
 /// The most entries of one batch (SQS API reference, ChangeMessageVisibilityBatch).
@@ -100,10 +100,11 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
             match need {
                 Need::Nothing => {}
                 Need::Extension => extend.push(id),
-                Need::Release => {
-                    self.give_up(id, Outcome::postponed("it could not be published in time"))
-                }
-                Need::Gone => self.give_up(id, Outcome::Lost),
+                Need::Release => self.give_up(
+                    id,
+                    DeliveryOutcome::postponed("it could not be published in time"),
+                ),
+                Need::Gone => self.give_up(id, DeliveryOutcome::Lost),
             }
         }
         for batch in extend.chunks(PER_BATCH) {
@@ -127,7 +128,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
             let asked = Instant::now();
             // The wait for an answer must not last until the visibility timeout has ended.
             let answer = timeout(visibility / 5, queue.change_visibility(&holds)).await;
-            Step::Extended(ids, asked, answer.unwrap_or_default())
+            WorkStep::Extended(ids, asked, answer.unwrap_or_default())
         }));
     }
 
@@ -149,7 +150,7 @@ impl<Q: Queue, P: Publisher> Desk<'_, Q, P> {
                     work.delivery.lease = asked + self.bridge.leases.visibility;
                     self.bridge.metrics.leases_extended.one();
                 }
-                Some(Err(QueueError::LeaseLost)) => self.give_up(*id, Outcome::Lost),
+                Some(Err(QueueError::LeaseLost)) => self.give_up(*id, DeliveryOutcome::Lost),
                 // The next look asks again, as long as the visibility timeout lasts.
                 failed => {
                     if let Some(suppressed) = self.bridge.log_limits.not_extended.admit(()) {

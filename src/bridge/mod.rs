@@ -51,7 +51,7 @@ use crate::telemetry::traces::Traces;
 
 /// Limits on the daemon's work.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct BridgeSettings {
     /// The least and the most long polls at a time.
     pub pollers: (usize, usize),
     /// Time for which a poll waits for a message.
@@ -78,17 +78,17 @@ pub enum Ending {
 }
 
 /// Deliveries of one receive, each with its place among those in flight.
-type Batch = Vec<(Delivery, Place)>;
+type DeliveryBatch = Vec<(Delivery, InFlightPlace)>;
 
 /// A delivery's place among those in flight and the bytes of its body, given up when it is dropped.
-struct Place {
+struct InFlightPlace {
     permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
     room: Arc<Room>,
     metrics: Arc<Metrics>,
 }
 
-impl Place {
+impl InFlightPlace {
     fn new(
         permit: OwnedSemaphorePermit,
         bytes: usize,
@@ -111,7 +111,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for InFlightPlace {
     fn drop(&mut self) {
         self.metrics.in_flight.change(-1);
         self.room.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -176,7 +176,7 @@ pub struct Bridge<Q, P> {
     queue: Arc<Q>,
     publisher: Arc<P>,
     routes: watch::Receiver<Arc<RouteTable>>,
-    settings: Settings,
+    settings: BridgeSettings,
     facts: QueueFacts,
     leases: Leases,
     metrics: Arc<Metrics>,
@@ -193,7 +193,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
         (queue, facts): (Arc<Q>, QueueFacts),
         publisher: Arc<P>,
         routes: watch::Receiver<Arc<RouteTable>>,
-        settings: Settings,
+        settings: BridgeSettings,
         shutdown: Shutdown,
     ) -> Self {
         Self {

@@ -55,7 +55,7 @@ impl Ledger {
 }
 
 /// A broker that takes its time, refuses, and loses connections.
-struct Broker {
+struct ModelBroker {
     mischief: Arc<Mischief>,
     queue: Arc<FakeQueue>,
     ledger: Arc<Mutex<Ledger>>,
@@ -75,7 +75,7 @@ impl Drop for Outstanding {
     }
 }
 
-impl Broker {
+impl ModelBroker {
     fn is_strict(&self) -> bool {
         match self.order {
             Some(order) => order == TopicOrder::Strict,
@@ -142,7 +142,7 @@ fn transient() -> PublishError {
     }
 }
 
-impl Publisher for Broker {
+impl Publisher for ModelBroker {
     type Pending = Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send>>;
 
     fn publish(&self, publication: Publication) -> Result<Self::Pending, PublishError> {
@@ -297,7 +297,7 @@ async fn schedule(seed: u64) -> Vec<String> {
     let orders = TopicOrder::NAMES.map(|(_, order)| Some(order));
     let order = orders.get(mischief.below(4) as usize).copied().flatten();
     let in_flight = [20, 40][mischief.below(2) as usize];
-    let broker = Arc::new(Broker {
+    let broker = Arc::new(ModelBroker {
         mischief: Arc::clone(&mischief),
         queue: Arc::clone(&queue),
         ledger: Arc::clone(&ledger),
@@ -307,7 +307,7 @@ async fn schedule(seed: u64) -> Vec<String> {
     let (reload, latest) = watch::channel(Arc::new(routes(order)));
     let begin = || {
         let shutdown = Shutdown::default();
-        let settings = Settings {
+        let settings = BridgeSettings {
             pollers: (1, 3),
             wait: Duration::from_secs(2),
             in_flight,

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::dispose::{Disposition, back_off};
 use super::log_limits::{LogLimits, cause};
-use super::{Bridge, Place, spans};
+use super::{Bridge, InFlightPlace, spans};
 use crate::port::{DeadLetter, Delivery, Publisher, Queue, QueueError, Receipt};
 use crate::route::table::{RouteRefusal, RouteTable};
 use crate::telemetry::health::Health;
@@ -34,8 +34,8 @@ const TRIES: u32 = 4;
 const EVENT_ID_BYTES: usize = 128;
 
 /// Parts of a delivery kept until it is settled: its place among those in flight, and its span.
-pub(super) struct Kept {
-    pub(super) _place: Place,
+pub(super) struct KeptDelivery {
+    pub(super) _place: InFlightPlace,
     pub(super) span: Span,
 }
 
@@ -43,16 +43,16 @@ pub(super) struct Kept {
 pub(super) struct Settlement {
     pub(super) delivery: Delivery,
     pub(super) disposition: Disposition,
-    pub(super) kept: Kept,
+    pub(super) kept: KeptDelivery,
     /// Channel that reports if a dead-letter message left the queue.
     pub(super) left: Option<oneshot::Sender<bool>>,
 }
 
 /// The right to settle a delivery, and the parts of it kept until then.
-type Entry = (Receipt, Kept);
+type SettleEntry = (Receipt, KeptDelivery);
 
 /// A dead-letter message, its entry, and the channel for its outcome.
-type Burial = (DeadLetter, Entry, Option<oneshot::Sender<bool>>);
+type Burial = (DeadLetter, SettleEntry, Option<oneshot::Sender<bool>>);
 
 impl<Q: Queue, P: Publisher> Bridge<Q, P> {
     /// Settles until there is nothing more to settle.
@@ -71,7 +71,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
                 calls.join_next().await;
             }
             while calls.try_join_next().is_some() {}
-            let call = Call {
+            let call = BatchCall {
                 queue: Arc::clone(&self.queue),
                 metrics: Arc::clone(&self.metrics),
                 health: Arc::clone(&self.health),
@@ -85,7 +85,7 @@ impl<Q: Queue, P: Publisher> Bridge<Q, P> {
 }
 
 /// One batch on its way.
-struct Call<Q> {
+struct BatchCall<Q> {
     queue: Arc<Q>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -94,7 +94,7 @@ struct Call<Q> {
     routes: Arc<RouteTable>,
 }
 
-impl<Q: Queue> Call<Q> {
+impl<Q: Queue> BatchCall<Q> {
     async fn settle(self, batch: Vec<Settlement>) {
         let mut delete = Vec::new();
         let mut release = Vec::new();
@@ -165,8 +165,8 @@ impl<Q: Queue> Call<Q> {
     async fn bury(
         &self,
         mut burials: Vec<Burial>,
-        delete: &mut Vec<Entry>,
-        release: &mut Vec<(Entry, Duration)>,
+        delete: &mut Vec<SettleEntry>,
+        release: &mut Vec<(SettleEntry, Duration)>,
     ) {
         let later = |letter: &DeadLetter| back_off(letter.attempt, fastrand::f64());
         let tell = |waits: Option<oneshot::Sender<bool>>, left| {
@@ -220,12 +220,12 @@ impl<Q: Queue> Call<Q> {
         }
     }
 
-    async fn delete(&self, mut entries: Vec<Entry>) {
+    async fn delete(&self, mut entries: Vec<SettleEntry>) {
         for attempt in 1..=TRIES {
             if entries.is_empty() {
                 return;
             }
-            let (receipts, kept): (Vec<Receipt>, Vec<Kept>) = entries.into_iter().unzip();
+            let (receipts, kept): (Vec<Receipt>, Vec<KeptDelivery>) = entries.into_iter().unzip();
             let outcomes = self.queue.delete(&receipts).await;
             entries = Vec::new();
             for ((receipt, mut kept), outcome) in receipts.into_iter().zip(kept).zip(outcomes) {
@@ -252,14 +252,15 @@ impl<Q: Queue> Call<Q> {
         }
     }
 
-    async fn release(&self, entries: Vec<(Entry, Duration)>) {
-        let hold = |((receipt, kept), after): (Entry, Duration)| ((receipt.hold(), after), kept);
+    async fn release(&self, entries: Vec<(SettleEntry, Duration)>) {
+        let hold =
+            |((receipt, kept), after): (SettleEntry, Duration)| ((receipt.hold(), after), kept);
         let mut held: Vec<_> = entries.into_iter().map(hold).collect();
         for attempt in 1..=TRIES {
             if held.is_empty() {
                 return;
             }
-            let (holds, kept): (Vec<_>, Vec<Kept>) = held.into_iter().unzip();
+            let (holds, kept): (Vec<_>, Vec<KeptDelivery>) = held.into_iter().unzip();
             let outcomes = self.queue.change_visibility(&holds).await;
             held = Vec::new();
             for (entry, outcome) in holds.into_iter().zip(kept).zip(outcomes) {

@@ -13,13 +13,13 @@ use std::time::{Duration, SystemTime};
 use rustc_hash::FxHashMap;
 
 use super::Bridge;
-use super::dispose::Outcome;
-use super::work::{Job, Work, WorkId};
+use super::dispose::DeliveryOutcome;
+use super::work::{PublishJob, Work, WorkId};
 use crate::event::envelope::{Event, MessageOrigin};
 use crate::port::Delivery;
 use crate::route::publication::Publication;
 use crate::route::table::RouteTable;
-use crate::telemetry::traces::{Beginning, Kind, Span, Traces, Value};
+use crate::telemetry::traces::{AttributeValue, Span, SpanBeginning, SpanRole, Traces};
 
 /// Outcome of a delivery or a publication.
 const OUTCOME: &str = "eventcast.outcome";
@@ -70,9 +70,9 @@ impl Spans {
             ("messaging.destination.name", self.queue.name().into()),
         ];
         self.queue.address(&mut facts);
-        let mut span = self.traces.begin(&Beginning {
+        let mut span = self.traces.begin(&SpanBeginning {
             name: &self.process,
-            kind: Kind::Consumer,
+            kind: SpanRole::Consumer,
             since: SystemTime::now()
                 .checked_sub(ago)
                 .unwrap_or(SystemTime::UNIX_EPOCH),
@@ -94,7 +94,7 @@ impl Spans {
     /// parent of what its receivers do. Does nothing where that delivery's is not recorded.
     pub(super) fn publication(
         &self,
-        job: &mut Job,
+        job: &mut PublishJob,
         works: &FxHashMap<WorkId, Work>,
         publication: &mut Publication,
     ) {
@@ -112,9 +112,9 @@ impl Spans {
                 (ROUTE, (&*publication.route).into()),
             ];
             self.broker.address(&mut facts);
-            job.span = self.traces.begin(&Beginning {
+            job.span = self.traces.begin(&SpanBeginning {
                 name: "publish",
-                kind: Kind::Producer,
+                kind: SpanRole::Producer,
                 since: SystemTime::now(),
                 parent: Some(parent),
                 links: &links,
@@ -148,31 +148,31 @@ pub(super) fn routed(span: &mut Span, publications: &[Publication]) {
     if span.traceparent().is_some() {
         let mut routes: Vec<&str> = publications.iter().map(|one| &*one.route).collect();
         routes.dedup();
-        span.say("eventcast.routes", Value::Texts(&routes));
+        span.say("eventcast.routes", AttributeValue::Texts(&routes));
         span.say("eventcast.publications", publications.len());
     }
 }
 
 /// Ends a publication's span with its fate.
-pub(super) fn resolved(job: &mut Job, fate: &'static str, outcome: &Outcome) {
+pub(super) fn resolved(job: &mut PublishJob, fate: &'static str, outcome: &DeliveryOutcome) {
     let mut span = std::mem::take(&mut job.span);
     span.say(OUTCOME, fate);
     span.say("eventcast.tries", job.tries);
-    if let Outcome::Refused(refusal) = outcome {
+    if let DeliveryOutcome::Refused(refusal) = outcome {
         span.fail(refusal.reason);
     }
 }
 
 /// Records in a delivery's span how the work on it ended. The outcome of one that can never be
 /// published is known when it is settled.
-pub(super) fn ended(span: &mut Span, outcome: &Outcome) {
+pub(super) fn ended(span: &mut Span, outcome: &DeliveryOutcome) {
     let fate = match outcome {
-        Outcome::Done => "finished",
-        Outcome::Postponed { .. } => "postponed",
-        Outcome::OverShare => "over_share",
-        Outcome::HandedBack => "handed_back",
-        Outcome::Lost => "lease_lost",
-        Outcome::Refused(refusal) => {
+        DeliveryOutcome::Done => "finished",
+        DeliveryOutcome::Postponed { .. } => "postponed",
+        DeliveryOutcome::OverShare => "over_share",
+        DeliveryOutcome::HandedBack => "handed_back",
+        DeliveryOutcome::Lost => "lease_lost",
+        DeliveryOutcome::Refused(refusal) => {
             if let Some(route) = &refusal.route {
                 span.say(ROUTE, &**route);
             }
@@ -180,7 +180,10 @@ pub(super) fn ended(span: &mut Span, outcome: &Outcome) {
         }
     };
     settled(span, fate);
-    if matches!(outcome, Outcome::Postponed { .. } | Outcome::Lost) {
+    if matches!(
+        outcome,
+        DeliveryOutcome::Postponed { .. } | DeliveryOutcome::Lost
+    ) {
         span.fail(fate);
     }
 }
@@ -223,7 +226,7 @@ impl Peer {
         name.unwrap_or(&self.url)
     }
 
-    fn address<'p>(&'p self, facts: &mut Vec<(&'static str, Value<'p>)>) {
+    fn address<'p>(&'p self, facts: &mut Vec<(&'static str, AttributeValue<'p>)>) {
         facts.push(("server.address", (&*self.host).into()));
         facts.extend(self.port.map(|port| ("server.port", port.into())));
     }

@@ -89,7 +89,7 @@ pub(super) fn run_with(
     routes: RouteTable,
     traces: Traces,
 ) -> Run {
-    let settings = Settings {
+    let settings = BridgeSettings {
         pollers: (1, 8),
         wait: Duration::from_secs(20),
         in_flight: 100,

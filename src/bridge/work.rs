@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::Place;
-use super::dispose::Outcome;
+use super::InFlightPlace;
+use super::dispose::DeliveryOutcome;
 use crate::channel::topic::Topic;
 use crate::port::{BatchOutcome, Delivery, PublishError};
 use crate::route::publication::Publication;
@@ -27,7 +27,7 @@ pub(super) type JobId = u64;
 pub(super) struct Work {
     pub(super) delivery: Delivery,
     /// Its place among the deliveries in flight, given up when it is settled.
-    pub(super) place: Place,
+    pub(super) place: InFlightPlace,
     /// Span of the delivery in traces.
     pub(super) span: Span,
     /// Time at which work on it began.
@@ -37,7 +37,7 @@ pub(super) struct Work {
     /// Its publications without a known fate.
     pub(super) jobs: SmallVec<[JobId; 4]>,
     /// Outcome so far.
-    pub(super) outcome: Outcome,
+    pub(super) outcome: DeliveryOutcome,
     /// `true` once anything of it was handed to the publisher.
     pub(super) started: bool,
     /// The next of its message group did not have to wait for its end.
@@ -47,7 +47,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(delivery: Delivery, place: Place, span: Span) -> Self {
+    pub(super) fn new(delivery: Delivery, place: InFlightPlace, span: Span) -> Self {
         Self {
             delivery,
             place,
@@ -55,7 +55,7 @@ impl Work {
             since: Instant::now(),
             age: Duration::ZERO,
             jobs: SmallVec::new(),
-            outcome: Outcome::Done,
+            outcome: DeliveryOutcome::Done,
             started: false,
             passed: false,
             extending: false,
@@ -80,7 +80,7 @@ impl Work {
 }
 
 /// One publication under way, or waiting for its topic.
-pub(super) struct Job {
+pub(super) struct PublishJob {
     pub(super) publication: Publication,
     /// Counters of its route.
     pub(super) counters: Arc<RouteCounters>,
@@ -102,7 +102,7 @@ pub(super) struct Job {
 }
 
 /// News of something that was under way.
-pub(super) enum Step {
+pub(super) enum WorkStep {
     /// The publisher reported a publication's fate.
     Answered(JobId, Result<(), PublishError>),
     /// It is time to try a publication again.

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::template::Placeholder;
-use super::{IdFormat, Kind};
+use super::{ChannelKind, IdFormat};
 
 /// Ids that common formats take, tried in turn.
 const WORDS: [&str; 9] = [
@@ -20,7 +20,7 @@ const WORDS: [&str; 9] = [
     "01ARZ3NDEKTSV4RRFFQ69G5FAV",
 ];
 
-impl Kind {
+impl ChannelKind {
     /// An id of this kind, always the same. For a format that takes none of the common ids it is one that the format refuses.
     pub fn example(&self) -> String {
         let mine = format!("{}-1", self.name());
@@ -109,7 +109,7 @@ pub(crate) fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::template::{Part, Template};
+    use crate::channel::template::{ChannelTemplate, Part};
 
     #[test]
     fn examples_are_ids() {
@@ -119,7 +119,7 @@ mod tests {
             ("day", IdFormat::pattern(r"\d{4}-\d\d-\d\d").unwrap()),
             ("number", IdFormat::pattern(r"\d+").unwrap()),
         ] {
-            let kind = Kind::try_new(name, format).unwrap();
+            let kind = ChannelKind::try_new(name, format).unwrap();
             assert!(kind.id().accepts(&kind.example()), "{name}");
         }
     }
@@ -136,7 +136,7 @@ mod tests {
             ("{region.of.text}", "x"),
             ("{detail.orderId}", "other"),
         ] {
-            for part in Template::parse(template).unwrap().parts() {
+            for part in ChannelTemplate::parse(template).unwrap().parts() {
                 if let Part::Placeholder(placeholder) = part {
                     place(&mut root, placeholder, 0, value);
                 }

@@ -22,12 +22,12 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 /// One declared kind of channel: its name (the first level of its topics) and the format of its
 /// ids.
 #[derive(Clone, Debug)]
-pub struct Kind {
+pub struct ChannelKind {
     name: Box<str>,
     id: IdFormat,
 }
 
-impl Kind {
+impl ChannelKind {
     /// Checks a kind's name and pairs it with the format of its ids.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Kind {
 }
 
 /// The declared kinds of channels, by name.
-pub type Kinds = BTreeMap<Box<str>, Kind>;
+pub type Kinds = BTreeMap<Box<str>, ChannelKind>;
 
 /// Format of the ids of one kind of channel.
 #[derive(Clone, Debug)]
@@ -218,8 +218,8 @@ mod tests {
 
     #[test]
     fn names() {
-        assert!(Kind::try_new("order-line_2", IdFormat::Uuid).is_ok());
-        assert!(Kind::try_new("", IdFormat::Uuid).is_err());
-        assert!(Kind::try_new("a/b", IdFormat::Uuid).is_err());
+        assert!(ChannelKind::try_new("order-line_2", IdFormat::Uuid).is_ok());
+        assert!(ChannelKind::try_new("", IdFormat::Uuid).is_err());
+        assert!(ChannelKind::try_new("a/b", IdFormat::Uuid).is_err());
     }
 }

@@ -11,11 +11,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Kind, Kinds};
+use super::{ChannelKind, Kinds};
 
 /// A template as written: literal text and placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
+pub struct ChannelTemplate {
     parts: Vec<Part>,
     written: Box<str>,
 }
@@ -75,7 +75,7 @@ pub(crate) struct Filters {
 pub(crate) fn channel<'k, 't>(
     text: &'t str,
     kinds: &'k Kinds,
-) -> Result<Option<(&'k Kind, &'t str)>, TemplateError> {
+) -> Result<Option<(&'k ChannelKind, &'t str)>, TemplateError> {
     let word = |name: &str| {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         !name.is_empty() && name.chars().all(fits)
@@ -153,13 +153,13 @@ pub struct TemplateError {
 /// The placeholder for the route's own name, as EventBridge spells it in input transformers.
 const ROUTE_NAME: &str = "aws.events.rule-name";
 
-impl Template {
+impl ChannelTemplate {
     /// Reads a template.
     ///
     /// # Errors
     /// [`TemplateError`] with the offset of the text that cannot be read.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let mut parser = Parser { text, at: 0 };
+        let mut parser = TemplateParser { text, at: 0 };
         let mut parts = Vec::new();
         let mut literal = String::new();
         while let Some(c) = parser.next() {
@@ -211,18 +211,18 @@ impl Template {
     }
 }
 
-impl fmt::Display for Template {
+impl fmt::Display for ChannelTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
 }
 
-struct Parser<'t> {
+struct TemplateParser<'t> {
     text: &'t str,
     at: usize,
 }
 
-impl<'t> Parser<'t> {
+impl<'t> TemplateParser<'t> {
     fn rest(&self) -> &'t str {
         self.text.get(self.at..).unwrap_or_default()
     }
@@ -395,7 +395,7 @@ mod tests {
 
     #[track_caller]
     fn paths(text: &str) -> Vec<String> {
-        let template = Template::parse(text).unwrap();
+        let template = ChannelTemplate::parse(text).unwrap();
         template.paths().map(str::to_owned).collect()
     }
 
@@ -406,14 +406,17 @@ mod tests {
         assert_eq!(paths(r#"x/{detail."order id".y}"#), ["detail.order id.y"]);
         assert_eq!(paths("x/{detail.items[*].sku}"), ["detail.items.sku"]);
         assert_eq!(paths("{{x}}"), [""; 0]);
-        assert_eq!(Template::parse("{{x}}").unwrap().leading_literal(), "{x}");
+        assert_eq!(
+            ChannelTemplate::parse("{{x}}").unwrap().leading_literal(),
+            "{x}"
+        );
         assert_eq!(paths("x/{aws.events.rule-name}"), [""; 0]);
         assert_eq!(paths("x/{detail-type|lower|default:none}"), ["detail-type"]);
     }
 
     #[test]
     fn picks() {
-        let template = Template::parse("x/{detail.items[0].tags[*][2]}").unwrap();
+        let template = ChannelTemplate::parse("x/{detail.items[0].tags[*][2]}").unwrap();
         let Some(Part::Placeholder(placeholder)) = template.parts().last() else {
             panic!("a placeholder")
         };
@@ -425,7 +428,7 @@ mod tests {
     #[test]
     fn faults() {
         let fault = |text: &str| {
-            let error = Template::parse(text).unwrap_err();
+            let error = ChannelTemplate::parse(text).unwrap_err();
             format!(
                 "{} at {}; {}",
                 error.message,

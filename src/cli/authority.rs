@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::environment::variable;
 use super::input::{self, INPUT_BYTES};
 use super::revoked_file::RevokedFile;
-use crate::authorizer::decide::Authority;
-use crate::authorizer::expected::Expected;
+use crate::authorizer::decide::TokenAuthority;
+use crate::authorizer::expected::ExpectedClaims;
 use crate::authorizer::issuer::TrustedIssuer;
 use crate::authorizer::key::Keys;
 use crate::authorizer::key_set::{FetchedKeys, IssuerKeys};
@@ -47,7 +47,7 @@ pub(super) fn authority(
     choice: KeyChoice<'_>,
     sdk: SdkLoader,
     messages: &mut impl Write,
-) -> anyhow::Result<Option<Authority>> {
+) -> anyhow::Result<Option<TokenAuthority>> {
     let authorizer = &config.authorizer;
     let mut issuers = Vec::new();
     for issuer in &authorizer.issuers {
@@ -56,7 +56,7 @@ pub(super) fn authority(
         };
         issuers.push(TrustedIssuer {
             name: issuer.name.clone(),
-            expected: Expected {
+            expected: ExpectedClaims {
                 issuer: issuer.issuer.clone(),
                 audiences: issuer.audiences.clone(),
                 required: issuer.required.clone(),
@@ -74,7 +74,7 @@ pub(super) fn authority(
         let check = RevocationCheck::new(list, settings.remember, settings.admits_unread);
         Arc::new(check)
     });
-    Ok(Some(Authority {
+    Ok(Some(TokenAuthority {
         issuers,
         revoked,
         roles: config.roles.clone(),

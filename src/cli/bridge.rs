@@ -18,13 +18,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use self::export::Export;
+use self::export::SpanExport;
 use self::reach::{Parts, begin, over_https, over_mqtt};
 use super::configuration::Configuration;
 use super::endpoint_variables;
 use super::{Status, terminal};
 use crate::aws::client;
-use crate::bridge::{Bridge, Ending, Settings};
+use crate::bridge::{Bridge, BridgeSettings, Ending};
 use crate::cli::user_error::write_error;
 use crate::config::Config;
 use crate::config::bridge::Publish;
@@ -114,7 +114,7 @@ pub(super) fn run(command: &Command, messages: &mut impl Write) -> anyhow::Resul
         return Ok(Status::CannotAnswer);
     }
     log_warnings(&warnings);
-    let Some(export) = Export::start(messages)? else {
+    let Some(export) = SpanExport::start(messages)? else {
         return Ok(Status::CannotAnswer);
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -299,7 +299,7 @@ async fn work<P: Publisher>(
         dead_letter_queue = section.dead_letter_queue.is_some(),
         "the bridge is up"
     );
-    let settings = Settings {
+    let settings = BridgeSettings {
         pollers: section.pollers,
         wait: section.wait,
         in_flight: section.in_flight,

@@ -10,12 +10,15 @@ use aws_config::SdkConfig;
 
 use super::input::{self, INPUT_BYTES};
 use crate::aws::{endpoint, sign::Signer};
-use crate::broker::{Broker, Transport};
-use crate::config::bridge::{self, Bridge};
-use crate::mqtt::auth::{Access, Credentials, Pem, Sign, Tls, TlsFiles, Token};
+use crate::broker::{BrokerAddress, Transport};
+use crate::config::bridge::{self, BridgeConfig};
+use crate::mqtt::auth::{BrokerAccess, ConnectCredentials, Pem, Sign, TlsConfig, TlsFiles, Token};
 
 /// Address, TLS and credentials of the broker.
-pub(super) async fn access(section: &Bridge, aws: &SdkConfig) -> anyhow::Result<Access> {
+pub(super) async fn access(
+    section: &BridgeConfig,
+    aws: &SdkConfig,
+) -> anyhow::Result<BrokerAccess> {
     let broker = match &section.broker {
         Some(broker) => broker.clone(),
         None => endpoint_of_account(section, aws).await?,
@@ -26,9 +29,9 @@ pub(super) async fn access(section: &Bridge, aws: &SdkConfig) -> anyhow::Result<
         None
     };
     let credentials = match &section.credentials {
-        bridge::Credentials::None => Credentials::None,
-        bridge::Credentials::Aws => Credentials::Signed(signing(aws)?),
-        bridge::Credentials::Authorizer(authorizer) => Credentials::Token(Token {
+        bridge::BrokerCredentials::None => ConnectCredentials::None,
+        bridge::BrokerCredentials::Aws => ConnectCredentials::Signed(signing(aws)?),
+        bridge::BrokerCredentials::Authorizer(authorizer) => ConnectCredentials::Token(Token {
             authorizer: authorizer.name.clone(),
             key: authorizer.token_key.clone(),
             token: authorizer.token.0.clone(),
@@ -38,23 +41,26 @@ pub(super) async fn access(section: &Bridge, aws: &SdkConfig) -> anyhow::Result<
                 .map(|signature| signature.0.clone()),
         }),
     };
-    Ok(Access {
+    Ok(BrokerAccess {
         broker,
         tls,
         credentials,
     })
 }
 
-async fn endpoint_of_account(section: &Bridge, aws: &SdkConfig) -> anyhow::Result<Broker> {
+async fn endpoint_of_account(
+    section: &BridgeConfig,
+    aws: &SdkConfig,
+) -> anyhow::Result<BrokerAddress> {
     let host = endpoint::describe(aws)
         .await
         .context("asking IoT Core for the account's endpoint, because bridge.broker is not set")?;
     let transport = match &section.credentials {
-        bridge::Credentials::None => Transport::Tls,
+        bridge::BrokerCredentials::None => Transport::Tls,
         _ => Transport::SecureWebSocket,
     };
     let url = format!("{}://{host}", transport.scheme());
-    Broker::parse(&url).with_context(|| format!("IoT Core's endpoint is `{host}`"))
+    BrokerAddress::parse(&url).with_context(|| format!("IoT Core's endpoint is `{host}`"))
 }
 
 fn signing(aws: &SdkConfig) -> anyhow::Result<Sign> {
@@ -68,7 +74,7 @@ fn signing(aws: &SdkConfig) -> anyhow::Result<Sign> {
     }))
 }
 
-fn tls(files: &bridge::Tls) -> anyhow::Result<Tls> {
+fn tls(files: &bridge::Tls) -> anyhow::Result<TlsConfig> {
     let read = |key: &str, file: &String| {
         let name = format!("bridge.tls.{key} `{file}`");
         let text = input::read(Path::new(file), INPUT_BYTES).with_context(|| name.clone())?;
@@ -78,7 +84,7 @@ fn tls(files: &bridge::Tls) -> anyhow::Result<Tls> {
     let identity = files.identity.as_ref().map(|(certificate, key)| {
         anyhow::Ok((read("certificate", certificate)?, read("key", key)?))
     });
-    Ok(Tls::try_new(&TlsFiles {
+    Ok(TlsConfig::try_new(&TlsFiles {
         authorities: authorities.transpose()?,
         identity: identity.transpose()?,
         protocol: files.alpn.clone(),

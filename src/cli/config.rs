@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::configuration::Configuration;
 use super::json::write_json;
-use super::{Format, Status};
+use super::{OutputFormat, Status};
 use crate::config::effective::EffectiveValue;
 use crate::config::schema::schema;
 use crate::escape::write_line;
@@ -41,11 +41,11 @@ Examples:
   eventcast config show --set bridge.wait=5s --format json
 
 Exit status: 0 printed, 2 the configuration has errors or cannot be read.")]
-    Show(Show),
+    Show(ConfigShow),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Show {
+pub(super) struct ConfigShow {
     /// The configuration file, in place of --config; `-` is standard input
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
@@ -53,7 +53,7 @@ pub(super) struct Show {
     configuration: Configuration,
     /// How values are written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 /// Runs a command of this file.
@@ -71,7 +71,11 @@ pub(super) fn run(
     }
 }
 
-fn show(command: &Show, out: &mut impl Write, messages: &mut impl Write) -> anyhow::Result<Status> {
+fn show(
+    command: &ConfigShow,
+    out: &mut impl Write,
+    messages: &mut impl Write,
+) -> anyhow::Result<Status> {
     let Some(configuration) = command
         .configuration
         .with_argument(command.file.as_deref(), messages)?
@@ -82,8 +86,8 @@ fn show(command: &Show, out: &mut impl Write, messages: &mut impl Write) -> anyh
         return Ok(Status::CannotAnswer);
     };
     match command.format {
-        Format::Json => write_json(&values, out)?,
-        Format::Text => write_text(&values, out)?,
+        OutputFormat::Json => write_json(&values, out)?,
+        OutputFormat::Text => write_text(&values, out)?,
     }
     Ok(Status::Yes)
 }

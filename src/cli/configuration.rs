@@ -13,7 +13,7 @@ use super::user_error::write_error;
 use super::{environment, input};
 use crate::config::effective::{EffectiveValue, effective};
 use crate::config::fault::Fault;
-use crate::config::{Config, Loaded, MAX_FILE_BYTES, Source, load};
+use crate::config::{Config, ConfigSource, Loaded, MAX_FILE_BYTES, load};
 
 /// The file that is read where none is named.
 const USUAL: &str = "eventcast.yaml";
@@ -216,8 +216,8 @@ impl Configuration {
         checked(&text, loaded, Palette::of_messages(), messages)
     }
 
-    fn source<'s>(&self, file: &'s str, text: &'s str) -> Source<'s> {
-        Source {
+    fn source<'s>(&self, file: &'s str, text: &'s str) -> ConfigSource<'s> {
+        ConfigSource {
             file,
             text,
             environment: environment::own(),

@@ -29,11 +29,11 @@ use self::beside::Beside;
 use self::broker::Clients;
 use self::people::People;
 use self::reload::{ReloadRequests, Reloader};
-use self::show::{Served, Show};
-use self::signers::Found;
+use self::show::{AddressDisplay, ServedConfig};
+use self::signers::SignerLookup;
 use self::sites::Sites;
 use super::configuration::{Configuration, SHOP_NAME};
-use super::{Format, Status, terminal};
+use super::{OutputFormat, Status, terminal};
 use crate::cli::user_error::write_error;
 use crate::config::{Config, duration};
 use crate::dev::broker::door::tls::ListenerTls;
@@ -42,7 +42,7 @@ use crate::dev::control_plane::ControlPlaneParts;
 use crate::dev::control_plane::registry::IotRegistry;
 use crate::dev::inspector::Inspector;
 use crate::dev::inspector::told::PlatformAddresses;
-use crate::dev::{Options, Platform};
+use crate::dev::{EndpointOptions, Platform};
 use crate::policy::scope::Scope;
 use crate::shutdown::Shutdown;
 use crate::telemetry::logs;
@@ -109,9 +109,9 @@ pub(super) struct Command {
     delay: Duration,
     /// How addresses and summaries are written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
     #[command(flatten)]
-    broker: broker::Options,
+    broker: broker::BrokerOptions,
     #[command(flatten)]
     sites: Sites,
     #[command(flatten)]
@@ -180,15 +180,15 @@ pub(super) fn run(
         .and_then(|config| config.authorizer.scope.clone());
     let scope = asked_for.unwrap_or_else(|| registry.scope());
     let signers = match command.broker.signers(&scope, messages)? {
-        Found::Wrong => return Ok(Status::CannotAnswer),
+        SignerLookup::Wrong => return Ok(Status::CannotAnswer),
         found => found,
     };
     let tls = match command.broker.tls(command.host, &registry, messages)? {
-        tls::Found::Wrong => return Ok(Status::CannotAnswer),
-        tls::Found::Tls(tls, authority) => Some((tls, authority)),
-        tls::Found::Nothing => None,
+        tls::TlsLookup::Wrong => return Ok(Status::CannotAnswer),
+        tls::TlsLookup::Tls(tls, authority) => Some((tls, authority)),
+        tls::TlsLookup::Nothing => None,
     };
-    let settings = Settings {
+    let settings = DevSettings {
         limits,
         tls,
         config,
@@ -206,12 +206,12 @@ pub(super) fn run(
 }
 
 /// The arguments, checked.
-struct Settings {
+struct DevSettings {
     limits: (BrokerLimits, BrokerRules),
     /// TLS, and the file of the authority that clients are to trust.
     tls: Option<(ListenerTls, Option<PathBuf>)>,
     config: Option<Config>,
-    signers: Found,
+    signers: SignerLookup,
     registry: IotRegistry,
     /// Region and account in the ARNs of clients' requests.
     scope: Scope,
@@ -265,7 +265,7 @@ impl Command {
 /// Opens the ports, starts everything, and serves until it receives a signal to end.
 async fn serve(
     command: &Command,
-    settings: Settings,
+    settings: DevSettings,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<()> {
@@ -297,7 +297,7 @@ async fn serve(
         Arc::clone(&sites),
         shutdown.clone(),
     )?;
-    let platform = Arc::new(Platform::new(Options {
+    let platform = Arc::new(Platform::new(EndpointOptions {
         region: command.region.clone(),
         delay: command.delay,
         broker: Some(handle.clone()),
@@ -317,7 +317,7 @@ async fn serve(
     };
     let reload_requests = ReloadRequests::listen()?;
     let served = settings.config.as_ref();
-    let served = served.map(|config| Served::of(command, config));
+    let served = served.map(|config| ServedConfig::of(command, config));
     let started_with = settings.config.clone();
     let assembled = match settings.config {
         Some(config) => {
@@ -347,7 +347,7 @@ async fn serve(
         failed = &mut signals => failed.context("listening to signals")?,
         () = ready(()) => {}
     }
-    let mut show = Show::new(out, command.format);
+    let mut show = AddressDisplay::new(out, command.format);
     show.ready(&addresses, served.as_ref(), begin.elapsed())?;
     let reloader = Reloader {
         command,

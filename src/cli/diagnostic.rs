@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use super::terminal::Palette;
-use crate::config::fault::{Fault, Place, Severity};
+use crate::config::fault::{Fault, Severity, ValuePlace};
 use crate::escape::{escaped, same_width};
 
 /// Bounds of the excerpt of a long line around the fault, in characters.
@@ -36,7 +36,7 @@ pub(super) fn render_in(
         palette.paint(FRAME, "-->"),
         escaped(&fault.place.to_string())
     )?;
-    if let Place::File { line, column, .. } = fault.place {
+    if let ValuePlace::File { line, column, .. } = fault.place {
         excerpt_in(palette, colour, source, line, column, out)?;
     }
     if let Some(accepted) = &fault.accepted {

@@ -20,14 +20,14 @@ use clap::Args;
 use self::held_back::held_back;
 use self::publishing::{limits, publishing};
 use self::queues::queues;
-use self::report::Report;
+use self::report::DoctorReport;
 use self::upstream::upstream;
 use super::configuration::Configuration;
 use super::counted::counted;
 use super::endpoint_variables;
 use super::region;
 use super::runtime::block_on;
-use super::{Format, Status};
+use super::{OutputFormat, Status};
 use crate::aws::client;
 use crate::aws::sign::Signer;
 use crate::channel::topic::Topic;
@@ -64,7 +64,7 @@ pub(super) struct Command {
     upstream: bool,
     /// How the report is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 fn topic(text: &str) -> Result<Topic, String> {
@@ -91,7 +91,7 @@ pub(super) fn run(
         }
         None => None,
     };
-    let mut report = Report::default();
+    let mut report = DoctorReport::default();
     report.ok("configuration", counted(config.routes.len(), "route"));
     block_on(async {
         let section = &config.bridge;
@@ -125,7 +125,7 @@ pub(super) fn run(
 
 /// Compares the Regions and accounts that the configuration names. Returns `false` where the SDK
 /// knows no Region.
-fn regions(config: &Config, aws: &SdkConfig, report: &mut Report) -> bool {
+fn regions(config: &Config, aws: &SdkConfig, report: &mut DoctorReport) -> bool {
     let about = "AWS Region";
     let Some(signed) = aws.region() else {
         report.missing(
@@ -153,7 +153,7 @@ fn regions(config: &Config, aws: &SdkConfig, report: &mut Report) -> bool {
 }
 
 /// Compares the scope of policies for tokens with the place where the bridge is.
-fn scope(config: &Config, signed: &str, report: &mut Report) {
+fn scope(config: &Config, signed: &str, report: &mut DoctorReport) {
     let about = "policy scope";
     let Some(scope) = &config.authorizer.scope else {
         return;
@@ -178,7 +178,7 @@ fn scope(config: &Config, signed: &str, report: &mut Report) {
 }
 
 /// Looks for credentials. Returns `false` where there are none that are good.
-async fn credentials(aws: &SdkConfig, report: &mut Report) -> bool {
+async fn credentials(aws: &SdkConfig, report: &mut DoctorReport) -> bool {
     const SET: &str =
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or give the task a role";
     let about = "AWS credentials";

@@ -14,20 +14,20 @@ use super::configuration::Configuration;
 use super::input::{self, INPUT_BYTES};
 use super::user_error::write_error;
 use super::{Status, terminal};
-use crate::broker::Broker;
+use crate::broker::BrokerAddress;
 use crate::config::Config;
-use crate::config::bridge::Secret as WrittenSecret;
+use crate::config::bridge::HiddenText as WrittenSecret;
 use crate::config::fault::Fault;
-use crate::config::gateway::Gateway as Section;
+use crate::config::gateway::GatewayConfig as Section;
 use crate::gateway::api::cors::Origins;
-use crate::gateway::api::{Gateway, Options};
+use crate::gateway::api::{Gateway, GatewayOptions};
 use crate::gateway::directory::{Directory, IssuerRoles};
 use crate::gateway::limits::Limits;
 use crate::gateway::link::BrokerSettings;
-use crate::gateway::seal::{SealingKeys, Secret};
+use crate::gateway::seal::{SealingKeys, SealingSecret};
 use crate::gateway::serve::{Listeners, serve};
 use crate::gateway::sessions::Sessions;
-use crate::mqtt::auth::{Pem, Tls, TlsFiles};
+use crate::mqtt::auth::{Pem, TlsConfig, TlsFiles};
 use crate::shutdown::Shutdown;
 use crate::telemetry::logs;
 
@@ -128,7 +128,7 @@ fn serve_until_end(command: &Command, messages: &mut impl Write) -> anyhow::Resu
         );
     }
     let shutdown = Shutdown::default();
-    let options = Options {
+    let options = GatewayOptions {
         limits: limits(section),
         origins: Origins::Listed(section.origins.clone().into()),
         is_forwarded: section.is_forwarded,
@@ -193,23 +193,24 @@ async fn reload(command: &Command, gateway: &Gateway) -> anyhow::Error {
 }
 
 fn keys(section: &Section, messages: &mut impl Write) -> anyhow::Result<Option<SealingKeys>> {
-    let mut read =
-        |name: &str, written: &Option<WrittenSecret>| -> anyhow::Result<Option<Option<Secret>>> {
-            let Some(written) = written else {
-                return Ok(Some(None));
-            };
-            match Secret::parse(&written.0) {
-                Ok(secret) => Ok(Some(Some(secret))),
-                Err(error) => {
-                    write_error(
-                        messages,
-                        format_args!("{name} cannot be used: {error}"),
-                        "make one with `openssl rand -base64 32`",
-                    )?;
-                    Ok(None)
-                }
-            }
+    let mut read = |name: &str,
+                    written: &Option<WrittenSecret>|
+     -> anyhow::Result<Option<Option<SealingSecret>>> {
+        let Some(written) = written else {
+            return Ok(Some(None));
         };
+        match SealingSecret::parse(&written.0) {
+            Ok(secret) => Ok(Some(Some(secret))),
+            Err(error) => {
+                write_error(
+                    messages,
+                    format_args!("{name} cannot be used: {error}"),
+                    "make one with `openssl rand -base64 32`",
+                )?;
+                Ok(None)
+            }
+        }
+    };
     let current = read("EVENTCAST_GATEWAY_SEALING_KEY", &section.sealing_key)?;
     let previous = read(
         "EVENTCAST_GATEWAY_PREVIOUS_SEALING_KEY",
@@ -220,7 +221,7 @@ fn keys(section: &Section, messages: &mut impl Write) -> anyhow::Result<Option<S
     };
     let current = match current {
         Some(current) => current,
-        None => Secret::random().context("making a sealing key")?,
+        None => SealingSecret::random().context("making a sealing key")?,
     };
     let keys = SealingKeys::try_new(current, previous).context("making a sealing key")?;
     Ok(Some(keys))
@@ -228,7 +229,7 @@ fn keys(section: &Section, messages: &mut impl Write) -> anyhow::Result<Option<S
 
 fn settings(
     section: &Section,
-    broker: Broker,
+    broker: BrokerAddress,
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<BrokerSettings>> {
     let tls = if broker.transport.is_secure() {
@@ -257,7 +258,7 @@ fn settings(
             identity: None,
             protocol: section.alpn.clone(),
         };
-        match Tls::try_new(&files) {
+        match TlsConfig::try_new(&files) {
             Ok(tls) => Some(tls.config()),
             Err(error) => {
                 write_error(messages, format_args!("{error}"), "correct gateway.tls")?;

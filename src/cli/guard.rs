@@ -20,7 +20,7 @@ use std::io::Write;
 use clap::Subcommand;
 
 use self::baseline::BaselineCommand;
-use self::check::Check;
+use self::check::GuardCheckCommand;
 use self::contract_check::ContractProof;
 use self::explain::Explain;
 use self::init::Init;
@@ -50,7 +50,7 @@ Examples:
   eventcast guard check --format sarif > guard.sarif
 
 Exit status: 0 nothing found, 1 findings, 2 a file cannot be read; with --strict also a file without a verdict.")]
-    Check(Check),
+    Check(GuardCheckCommand),
     /// Keep findings that were there before, so that new ones fail alone
     #[command(subcommand)]
     #[command(after_help = "\

@@ -8,7 +8,7 @@ use std::io::Write;
 
 use clap::Subcommand;
 
-use self::check::Check;
+use self::check::InfraCheckCommand;
 use self::render::Render;
 use super::Status;
 
@@ -53,7 +53,7 @@ Examples:
   eventcast infra check --format json - < template.yaml
 
 Exit status: 0 nothing found, 1 findings (warnings too), 2 a file or the configuration cannot be read.")]
-    Check(Check),
+    Check(InfraCheckCommand),
 }
 
 /// Runs the command.

@@ -88,13 +88,13 @@ pub(super) fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, load};
+    use crate::config::{ConfigSource, load};
 
     fn faults(text: &str) -> Vec<String> {
-        let source = Source {
+        let source = ConfigSource {
             file: "eventcast.yaml",
             text,
-            ..Source::default()
+            ..ConfigSource::default()
         };
         let faults = load(&source).faults;
         faults

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::configuration::Configuration;
 use super::json::write_json;
 use super::runtime::block_on;
-use super::{Format, Status, http};
+use super::{OutputFormat, Status, http};
 use crate::cli::user_error::UserError;
 use crate::config::Config;
 use crate::escape::write_line;
@@ -112,7 +112,7 @@ pub(super) struct DevAddress {
     data_plane: Option<String>,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 /// The answer of a running `eventcast dev` to the question.
@@ -165,7 +165,7 @@ impl DevAddress {
 /// answer is yes.
 fn answer(
     told: InspectorAnswer,
-    format: Format,
+    format: OutputFormat,
     out: &mut impl Write,
     messages: &mut impl Write,
     write: impl FnOnce(&Value, &mut dyn Write) -> std::io::Result<bool>,
@@ -175,8 +175,8 @@ fn answer(
             let mut text = Vec::new();
             let yes = write(&value, &mut text)?;
             match format {
-                Format::Json => write_json(&value, out)?,
-                Format::Text => out.write_all(&text)?,
+                OutputFormat::Json => write_json(&value, out)?,
+                OutputFormat::Text => out.write_all(&text)?,
             }
             Ok(if yes { Status::Yes } else { Status::No })
         }

@@ -20,8 +20,8 @@ use self::output::{ListenTotals, MessageWriter};
 use super::policy::generate::arguments::claim;
 use super::reader;
 use super::runtime::block_on;
-use super::{Format, Status};
-use crate::broker::Broker as BrokerUrl;
+use super::{OutputFormat, Status};
+use crate::broker::BrokerAddress as BrokerUrl;
 use crate::config::duration;
 use crate::escape::{escaped, write_line};
 use crate::mqtt::listener::Listener;
@@ -90,7 +90,7 @@ pub(super) struct Command {
     duration: Option<Duration>,
     /// Text is topic and payload, json one object a line
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 fn time(text: &str) -> Result<Duration, String> {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::diagnostic::excerpt;
 use super::json::write_json;
 use super::lines::answer_each;
-use super::{Format, Status};
+use super::{OutputFormat, Status};
 use crate::cli::input::{INPUT_BYTES, read_text, text_of};
 use crate::cli::user_error::write_error;
 use crate::escape::write_line;
@@ -58,7 +58,7 @@ pub(super) struct PatternTestCommand {
     event: Option<String>,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 /// Runs a command of this file. `input` is standard input unless it is a terminal.
@@ -129,7 +129,7 @@ fn one(
     pattern_argument: &str,
     pattern_text: &str,
     event_text: &str,
-    format: Format,
+    format: OutputFormat,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -144,7 +144,7 @@ fn one(
         Err(_) => Status::CannotAnswer,
     };
     match format {
-        Format::Json => {
+        OutputFormat::Json => {
             let answer = PatternAnswer {
                 valid: pattern.is_ok(),
                 matches: outcome.as_ref().ok().map(|explanation| explanation.matches),
@@ -154,7 +154,7 @@ fn one(
             };
             write_json(&answer, out)?;
         }
-        Format::Text => {
+        OutputFormat::Text => {
             for warning in pattern.iter().flat_map(warnings) {
                 write_line(messages, format_args!("warning: {warning}"))?;
             }
@@ -306,7 +306,7 @@ fn text_or_value(value: &RawValue) -> String {
 mod tests {
     use super::*;
 
-    fn tested(pattern: &str, event: &str, format: Format) -> (Status, String, String) {
+    fn tested(pattern: &str, event: &str, format: OutputFormat) -> (Status, String, String) {
         let command = Command::Test(PatternTestCommand {
             pattern: Some(pattern.into()),
             event: Some(event.into()),
@@ -320,14 +320,14 @@ mod tests {
 
     #[test]
     fn a_match() {
-        let (status, out, messages) = tested(r#"{"a":[1]}"#, r#"{"a":1.0}"#, Format::Text);
+        let (status, out, messages) = tested(r#"{"a":[1]}"#, r#"{"a":1.0}"#, OutputFormat::Text);
         assert_eq!((status, &*out, &*messages), (Status::Yes, "match\n", ""));
     }
 
     #[test]
     fn reasons() {
         let reason = |pattern, event| {
-            let (status, out, _) = tested(pattern, event, Format::Text);
+            let (status, out, _) = tested(pattern, event, OutputFormat::Text);
             assert_eq!(status, Status::No);
             out
         };
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn reasons_say_what_is_there() {
         let reason = |pattern: &str, event: &str| {
-            let (status, out, _) = tested(pattern, event, Format::Text);
+            let (status, out, _) = tested(pattern, event, OutputFormat::Text);
             assert_eq!(status, Status::No);
             out.replacen("no match\n  ", "", 1)
         };
@@ -373,7 +373,7 @@ mod tests {
             let command = Command::Test(PatternTestCommand {
                 pattern: Some(pattern.into()),
                 event: Some(event.into()),
-                format: Format::Text,
+                format: OutputFormat::Text,
             });
             let (mut out, mut messages) = (Vec::new(), Vec::new());
             let status = run(command, Some(input.as_bytes()), &mut out, &mut messages).unwrap();
@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn an_invalid_pattern_shows_where() {
         let (status, out, messages) =
-            tested("{\"a\":\n  [{\"prefx\": \"x\"}]}", "{}", Format::Text);
+            tested("{\"a\":\n  [{\"prefx\": \"x\"}]}", "{}", OutputFormat::Text);
         assert_eq!((status, &*out), (Status::CannotAnswer, ""));
         insta::assert_snapshot!(messages, @r#"
         error: Event pattern is not valid. Reason: Unrecognized match type prefx
@@ -408,7 +408,7 @@ mod tests {
         let (_, _, messages) = tested(
             r#"{"a":[{"wildcard":"*a*b*c*d*e*f*"}, 12345678901234567890]}"#,
             "{}",
-            Format::Text,
+            OutputFormat::Text,
         );
         insta::assert_snapshot!(messages, @"
         warning: `a`: EventBridge may refuse the wildcard as too complex (7 stars, complexity 8; 5 and 7 are known to pass)
@@ -418,7 +418,7 @@ mod tests {
 
     #[test]
     fn json() {
-        let (_, out, _) = tested(r#"{"a":["x"]}"#, r#"{"a":"y"}"#, Format::Json);
+        let (_, out, _) = tested(r#"{"a":["x"]}"#, r#"{"a":"y"}"#, OutputFormat::Json);
         insta::assert_snapshot!(out, @r#"
         {
           "valid": true,
@@ -440,13 +440,13 @@ mod tests {
 
     #[test]
     fn bad_input() {
-        let (status, _, messages) = tested("no-such-file.json", "{}", Format::Text);
+        let (status, _, messages) = tested("no-such-file.json", "{}", OutputFormat::Text);
         assert_eq!(status, Status::CannotAnswer);
         assert!(
             messages.starts_with("error: reading `no-such-file.json`: "),
             "{messages}"
         );
-        let (status, _, messages) = tested("{\"a\":[1]}", "{\"a\":}", Format::Text);
+        let (status, _, messages) = tested("{\"a\":[1]}", "{\"a\":}", OutputFormat::Text);
         assert_eq!(
             (status, &*messages),
             (
@@ -473,7 +473,7 @@ mod tests {
         let command = Command::Test(PatternTestCommand {
             pattern: None,
             event: None,
-            format: Format::Text,
+            format: OutputFormat::Text,
         });
         let mut out = Vec::new();
         let status = run(command, Some(input.as_bytes()), &mut out, &mut Vec::new()).unwrap();

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::configuration::Configuration;
 use super::json::write_json;
 use super::load::LoadArguments;
-use super::{Format, Status};
+use super::{OutputFormat, Status};
 use crate::escape::write_line;
 use crate::plan::assertion::{AssertionOutcome, PlanAssertion};
 use crate::plan::capacity_plan::CapacityPlan;
@@ -87,7 +87,7 @@ pub(super) struct Command {
     print_load: bool,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
     #[command(flatten)]
     configuration: Configuration,
 }
@@ -137,7 +137,7 @@ pub(super) fn run(
         }
     }
     let remarks = inputs.remarks();
-    if command.format == Format::Json {
+    if command.format == OutputFormat::Json {
         let answer = PlanAnswer {
             plan: &plan,
             sweep: sweep(&inputs.basis),

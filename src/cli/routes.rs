@@ -19,7 +19,7 @@ use super::diagnostic::render_in;
 use super::input::{INPUT_BYTES, bounded, read, shown};
 use super::json::write_json;
 use super::terminal::{Palette, is_quiet};
-use super::{Format, Status, counted};
+use super::{OutputFormat, Status, counted};
 use crate::config::Config;
 use crate::config::fault::Severity;
 use crate::escape::write_line;
@@ -141,7 +141,7 @@ pub(super) struct Input {
     configuration: Configuration,
     /// How results are written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 /// Runs a command of this file. `stdin` is standard input unless it is a terminal.
@@ -176,7 +176,7 @@ fn check(
     let Some((text, loaded)) = configuration.read(messages)? else {
         return Ok(Status::CannotAnswer);
     };
-    if input.format == Format::Json {
+    if input.format == OutputFormat::Json {
         write_json(&loaded.faults, out)?;
     } else {
         for fault in &loaded.faults {
@@ -247,10 +247,10 @@ fn explain(
         }
     };
     match input.format {
-        Format::Json => {
+        OutputFormat::Json => {
             write_json(&explanation, out)?;
         }
-        Format::Text => write_text(&explanation, out)?,
+        OutputFormat::Text => write_text(&explanation, out)?,
     }
     Ok(if explanation.publishes() {
         Status::Yes

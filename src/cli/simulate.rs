@@ -14,7 +14,7 @@ use super::diagnostic::render;
 use super::input::{INPUT_BYTES, read_text, shown};
 use super::json::write_json;
 use super::user_error::{UserError, write_error};
-use super::{Format, Status, progress, runtime};
+use super::{OutputFormat, Status, progress, runtime};
 use crate::simulation::assumption::assumptions;
 use crate::simulation::engine::{InterruptedRun, RunProgress, simulate};
 use crate::simulation::file::load;
@@ -73,7 +73,7 @@ pub(super) struct Command {
     html: Option<PathBuf>,
     /// How the answer is written: json has all curves
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
     /// Print the built-in scenario, to start from
     #[arg(long, conflicts_with_all = ["file", "set", "compare", "seed", "measured", "html"])]
     example: bool,
@@ -130,8 +130,8 @@ pub(super) fn run(
             .with_context(|| format!("writing the report `{}`", file.display()))?;
     }
     match command.format {
-        Format::Text => out.write_all(report.text().as_bytes())?,
-        Format::Json => {
+        OutputFormat::Text => out.write_all(report.text().as_bytes())?,
+        OutputFormat::Json => {
             let labelled = runs.iter().map(|run| LabelledRun {
                 label: &run.label,
                 outcome: &run.outcome,

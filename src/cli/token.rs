@@ -22,7 +22,7 @@ Examples:
 pub(super) enum Command {
     /// Mint a token for a role and claims
     #[command(after_help = mint::HELP)]
-    Mint(mint::Mint),
+    Mint(mint::MintCommand),
     /// Say whether a token is believed, and what it grants
     #[command(after_help = verify::HELP)]
     Verify(verify::Verify),

@@ -12,7 +12,7 @@ use self::revoked::RevocationSettings;
 use super::check::{Faults, text_of};
 use super::section::time;
 use super::shape::DefaultValue::Text;
-use super::shape::{Key, Shape, optional};
+use super::shape::{KnownKey, Shape, optional};
 use super::{member, text};
 use crate::channel::limits::AUTHORIZER_SECONDS;
 use crate::event::pattern::tree::{NodeValue, TreeValue};
@@ -26,7 +26,7 @@ const ACCOUNT: &str = "an account id of 12 digits, such as \"123456789012\"";
 /// The most that clocks may differ.
 const MOST_LEEWAY: Duration = Duration::from_secs(300);
 
-pub(super) const KEYS: &[Key] = &[
+pub(super) const KEYS: &[KnownKey] = &[
     issuer::KEYS,
     issuer::KEYS_URL,
     issuer::ISSUER,
@@ -79,7 +79,7 @@ pub(super) const KEYS: &[Key] = &[
 
 /// Issuers whose tokens are accepted, and the terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authorizer {
+pub struct AuthorizerConfig {
     /// The issuers; never none. Several differ in `iss`.
     pub issuers: Vec<TokenIssuer>,
     /// The list of revoked subjects and tokens.
@@ -94,7 +94,7 @@ pub struct Authorizer {
     pub scope: Option<Scope>,
 }
 
-pub(super) fn read(root: &TreeValue, roles: &[Role], faults: &mut Faults<'_>) -> Authorizer {
+pub(super) fn read(root: &TreeValue, roles: &[Role], faults: &mut Faults<'_>) -> AuthorizerConfig {
     let empty = TreeValue::empty_object(root.at);
     let node = member(root, PATH).unwrap_or(&empty);
     let (least, most) = (*AUTHORIZER_SECONDS.start(), *AUTHORIZER_SECONDS.end());
@@ -112,7 +112,7 @@ pub(super) fn read(root: &TreeValue, roles: &[Role], faults: &mut Faults<'_>) ->
         let default = Duration::from_secs(default);
         time(node, (PATH, key), default, bounds, accepted, faults)
     });
-    Authorizer {
+    AuthorizerConfig {
         issuers: issuers(node, roles, faults),
         revoked: revoked::read(node, faults),
         leeway,

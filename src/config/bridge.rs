@@ -9,23 +9,23 @@ use super::check::{Faults, ParseDuration};
 use super::secret::{MASK, masked_url};
 use super::section::{listen_address, number, time};
 use super::{member, text};
-use crate::broker::Broker;
+use crate::broker::BrokerAddress;
 use crate::channel::limits::CLIENT_ID_BYTES;
 use crate::event::pattern::tree::TreeValue;
 
 /// Configuration of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bridge {
+pub struct BridgeConfig {
     /// The queue's URL.
     pub queue: Option<String>,
     /// The dead-letter queue's URL.
     pub dead_letter_queue: Option<String>,
     /// The broker; without it IoT Core is asked for the account's endpoint.
-    pub broker: Option<Broker>,
+    pub broker: Option<BrokerAddress>,
     /// Way of publishing.
     pub publish: Publish,
     /// Identity towards the broker.
-    pub credentials: Credentials,
+    pub credentials: BrokerCredentials,
     /// Protection of the connection by TLS.
     pub tls: Tls,
     /// Prefix of the daemon's MQTT client ids.
@@ -33,7 +33,7 @@ pub struct Bridge {
     /// The fewest and the most MQTT connections.
     pub connections: (usize, usize),
     /// Limits of the sending rate.
-    pub pace: Pace,
+    pub pace: PaceLimits,
     /// The most deliveries between receiving and settling.
     pub in_flight: usize,
     /// The bytes of their bodies from which on nothing more is received.
@@ -56,7 +56,7 @@ pub struct Bridge {
 
 /// Limits of sending, by the second; `None` where nothing limits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct PaceLimits {
     /// Publishes on one connection.
     pub publishes: Option<u32>,
     /// Bytes on one connection.
@@ -110,33 +110,33 @@ impl Publish {
 
 /// Identity that the daemon presents to the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credentials {
+pub enum BrokerCredentials {
     /// Nobody, or the subject of the certificate of `tls`.
     None,
     /// The role that every AWS SDK finds: it signs the WebSocket's address.
     Aws,
     /// The bearer of a token for an IoT custom authorizer.
-    Authorizer(Authorizer),
+    Authorizer(CustomAuthorizer),
 }
 
 /// A token for an IoT custom authorizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authorizer {
+pub struct CustomAuthorizer {
     /// The authorizer's name; without one the account's default decides.
     pub name: Option<String>,
     /// The name under which it looks for the token.
     pub token_key: String,
     /// The token.
-    pub token: Secret,
+    pub token: HiddenText,
     /// The token's signature, where the authorizer asks for one.
-    pub signature: Option<Secret>,
+    pub signature: Option<HiddenText>,
 }
 
 /// Text that no log and no message ever shows.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
+pub struct HiddenText(pub String);
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for HiddenText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
@@ -153,7 +153,7 @@ pub struct Tls {
     pub alpn: Option<String>,
 }
 
-pub(super) fn read(root: &TreeValue, faults: &mut Faults<'_>) -> Bridge {
+pub(super) fn read(root: &TreeValue, faults: &mut Faults<'_>) -> BridgeConfig {
     let empty = TreeValue::empty_object(root.at);
     let node = member(root, "bridge").unwrap_or(&empty);
     let duration = |key: &str, default: u64| {
@@ -173,7 +173,7 @@ pub(super) fn read(root: &TreeValue, faults: &mut Faults<'_>) -> Bridge {
         "0s to 20s, which is what SQS takes",
         faults,
     );
-    let bridge = Bridge {
+    let bridge = BridgeConfig {
         queue: url(node, "queue", faults),
         dead_letter_queue: url(node, "dead_letter_queue", faults),
         credentials: credentials(node, broker.as_ref(), faults),
@@ -339,9 +339,9 @@ fn url(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> Option<String> {
     Some(url)
 }
 
-fn broker(node: &TreeValue, faults: &mut Faults<'_>) -> Option<Broker> {
+fn broker(node: &TreeValue, faults: &mut Faults<'_>) -> Option<BrokerAddress> {
     let url = text(node, "broker")?;
-    let broker = Broker::parse(&url);
+    let broker = BrokerAddress::parse(&url);
     if broker.is_none() {
         let at = member(node, "broker").unwrap_or(node).at;
         let message = format!("`bridge.broker` is `{}`", shown(&url));
@@ -356,12 +356,16 @@ fn broker(node: &TreeValue, faults: &mut Faults<'_>) -> Option<Broker> {
 }
 
 /// Returns `true` where a broker is AWS IoT Core, by its name.
-pub(super) fn is_iot_core(broker: &Broker) -> bool {
+pub(super) fn is_iot_core(broker: &BrokerAddress) -> bool {
     let host = broker.host.to_ascii_lowercase();
     host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
 }
 
-fn credentials(node: &TreeValue, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Credentials {
+fn credentials(
+    node: &TreeValue,
+    broker: Option<&BrokerAddress>,
+    faults: &mut Faults<'_>,
+) -> BrokerCredentials {
     let section = member(node, "authorizer");
     let asked = text(node, "credentials");
     let word = asked.as_deref().unwrap_or(match (section, broker) {
@@ -394,15 +398,15 @@ fn credentials(node: &TreeValue, broker: Option<&Broker>, faults: &mut Faults<'_
                         .into(),
                 );
             }
-            Credentials::Aws
+            BrokerCredentials::Aws
         }
         "authorizer" => match section {
-            Some(section) => Credentials::Authorizer(Authorizer {
+            Some(section) => BrokerCredentials::Authorizer(CustomAuthorizer {
                 name: text(section, "name"),
                 token_key: text(section, "token_key").unwrap_or_else(|| "token".into()),
                 // A missing token is a fault already.
-                token: Secret(text(section, "token").unwrap_or_default()),
-                signature: text(section, "signature").map(Secret),
+                token: HiddenText(text(section, "token").unwrap_or_default()),
+                signature: text(section, "signature").map(HiddenText),
             }),
             None => {
                 let message =
@@ -411,7 +415,7 @@ fn credentials(node: &TreeValue, broker: Option<&Broker>, faults: &mut Faults<'_
                     .error("does-not-fit", "bridge.credentials", at, message)
                     .help =
                     Some("name the token there, or by EVENTCAST_BRIDGE_AUTHORIZER_TOKEN".into());
-                Credentials::None
+                BrokerCredentials::None
             }
         },
         _ => {
@@ -425,12 +429,12 @@ fn credentials(node: &TreeValue, broker: Option<&Broker>, faults: &mut Faults<'_
                         .into(),
                 );
             }
-            Credentials::None
+            BrokerCredentials::None
         }
     }
 }
 
-fn tls(node: &TreeValue, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Tls {
+fn tls(node: &TreeValue, broker: Option<&BrokerAddress>, faults: &mut Faults<'_>) -> Tls {
     let section = member(node, "tls");
     let of = |key| section.and_then(|section| text(section, key));
     let at = section.unwrap_or(node).at;
@@ -462,7 +466,7 @@ fn tls(node: &TreeValue, broker: Option<&Broker>, faults: &mut Faults<'_>) -> Tl
 
 /// Application protocol (ALPN) that IoT Core requires where port 443 carries MQTT rather than HTTPS
 /// (developer guide, "Device communication protocols").
-fn usual_alpn(broker: &Broker, node: &TreeValue, certificate: bool) -> Option<String> {
+fn usual_alpn(broker: &BrokerAddress, node: &TreeValue, certificate: bool) -> Option<String> {
     use crate::broker::Transport;
     let mqtt_on_443 = broker.transport == Transport::Tls && broker.port == 443;
     let protocol = match (certificate, member(node, "authorizer")) {

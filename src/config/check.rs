@@ -5,14 +5,14 @@ use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use super::fault::{Fault, Severity};
-use super::shape::{Key, Shape};
+use super::shape::{KnownKey, Shape};
 use super::unquoted;
 use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// Collects the findings about one file.
 pub(crate) struct Faults<'f> {
     /// Turns a position of the tree into a place for a person.
-    pub(crate) place: &'f dyn Fn(TextPosition) -> super::fault::Place,
+    pub(crate) place: &'f dyn Fn(TextPosition) -> super::fault::ValuePlace,
     pub(crate) found: Vec<Fault>,
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn check(node: &TreeValue, shape: &Shape, key: &str, faults: &mut Fau
 fn section(
     node: &TreeValue,
     members: &[ObjectMember],
-    keys: &[Key],
+    keys: &[KnownKey],
     path: &str,
     faults: &mut Faults<'_>,
 ) {

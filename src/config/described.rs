@@ -9,8 +9,8 @@ use std::time::Duration;
 use saphyr_parser::ScalarStyle;
 
 use super::check::{self, Faults, ParseDuration, did_you_mean};
-use super::fault::{Fault, Place, Severity};
-use super::shape::{DefaultValue, Key, Shape};
+use super::fault::{Fault, Severity, ValuePlace};
+use super::shape::{DefaultValue, KnownKey, Shape};
 use super::{elements, flag, member, overrides, text, unquoted, yaml};
 use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 
@@ -19,7 +19,7 @@ pub(crate) struct DescribedFile {
     file: String,
     root: TreeValue,
     origins: Vec<String>,
-    keys: &'static [Key],
+    keys: &'static [KnownKey],
 }
 
 /// A section of such a file, which may be absent.
@@ -28,7 +28,7 @@ pub(crate) struct DescribedSection<'f> {
     file: &'f DescribedFile,
     node: Option<&'f TreeValue>,
     path: &'f str,
-    keys: &'static [Key],
+    keys: &'static [KnownKey],
 }
 
 impl DescribedFile {
@@ -41,7 +41,7 @@ impl DescribedFile {
         file: &str,
         source: &str,
         settings: &[String],
-        keys: &'static [Key],
+        keys: &'static [KnownKey],
     ) -> Result<Self, Vec<Fault>> {
         let mut described = Self {
             file: file.to_owned(),
@@ -57,7 +57,7 @@ impl DescribedFile {
                     severity: Severity::Error,
                     code: super::NOT_YAML,
                     message: error.message,
-                    place: Place::file(file, error.at),
+                    place: ValuePlace::file(file, error.at),
                     key: String::new(),
                     accepted: None,
                     help: unquoted::advice_for_line(source, error.at.line),
@@ -76,8 +76,8 @@ impl DescribedFile {
             return Ok(described);
         }
         found.sort_by_key(|fault| match &fault.place {
-            Place::Override { .. } => (0, 0),
-            Place::File { line, column, .. } => (*line, *column),
+            ValuePlace::Override { .. } => (0, 0),
+            ValuePlace::File { line, column, .. } => (*line, *column),
         });
         Err(found)
     }
@@ -116,12 +116,12 @@ impl DescribedFile {
         faults
     }
 
-    fn place(&self, at: TextPosition) -> Place {
+    fn place(&self, at: TextPosition) -> ValuePlace {
         match at.line {
-            0 => Place::Override {
+            0 => ValuePlace::Override {
                 name: self.origins.get(at.column).cloned().unwrap_or_default(),
             },
-            _ => Place::file(&self.file, at),
+            _ => ValuePlace::file(&self.file, at),
         }
     }
 
@@ -217,7 +217,7 @@ impl<'f> DescribedSection<'f> {
         sections.collect()
     }
 
-    fn key(&self, name: &str) -> Option<&'static Key> {
+    fn key(&self, name: &str) -> Option<&'static KnownKey> {
         self.keys.iter().find(|key| key.name == name)
     }
 
@@ -305,12 +305,12 @@ mod tests {
     use super::*;
     use crate::config::shape::optional;
 
-    const INNER: &[Key] = &[
+    const INNER: &[KnownKey] = &[
         optional("quota", Shape::Integer { least: 1, most: 9 }, "")
             .default(DefaultValue::Number(3)),
         optional("wait", Shape::Duration, "").default(DefaultValue::Text("5s")),
     ];
-    const KEYS: &[Key] = &[
+    const KEYS: &[KnownKey] = &[
         optional("limits", Shape::Section(INNER), ""),
         optional("more", Shape::Section(INNER), ""),
         optional("connect_quota", Shape::Integer { least: 1, most: 9 }, ""),

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::check::{join, text_of};
 use super::secret::{MASK, is_secret, masked_url};
-use super::shape::{FILE, Key, Shape};
-use super::{Loaded, Source, load_tree};
+use super::shape::{FILE, KnownKey, Shape};
+use super::{ConfigSource, Loaded, load_tree};
 use crate::event::pattern::tree::{NodeValue, TreeValue};
 
 /// One value in effect.
@@ -17,13 +17,13 @@ pub struct EffectiveValue {
     /// The value; of a secret nothing is shown.
     pub value: Value,
     /// Source of the value.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
 }
 
 /// Sources of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Origin {
+pub enum ValueOrigin {
     /// A line of the file.
     File {
         /// Its name.
@@ -45,7 +45,7 @@ pub enum Origin {
     Default,
 }
 
-impl std::fmt::Display for Origin {
+impl std::fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File { file, line } => write!(f, "{file}:{line}"),
@@ -57,7 +57,7 @@ impl std::fmt::Display for Origin {
 
 /// The values of a configuration in effect, in the order of its description, beside the result of
 /// reading it.
-pub fn effective(source: &Source<'_>) -> (Loaded, Vec<EffectiveValue>) {
+pub fn effective(source: &ConfigSource<'_>) -> (Loaded, Vec<EffectiveValue>) {
     let (loaded, tree) = load_tree(source);
     let Some((root, origins)) = tree else {
         return (loaded, Vec::new());
@@ -79,7 +79,7 @@ struct List<'l> {
 }
 
 impl List<'_> {
-    fn section(&mut self, node: Option<&TreeValue>, keys: &[Key], path: &str) {
+    fn section(&mut self, node: Option<&TreeValue>, keys: &[KnownKey], path: &str) {
         for key in keys {
             let path = join(path, key.name);
             let value = node.and_then(|node| super::member(node, key.name));
@@ -94,7 +94,7 @@ impl List<'_> {
                         self.values.push(EffectiveValue {
                             key: path,
                             value: default.to_json(),
-                            origin: Origin::Default,
+                            origin: ValueOrigin::Default,
                         });
                     }
                 }
@@ -134,9 +134,9 @@ impl List<'_> {
         }
     }
 
-    fn origin(&self, node: &TreeValue) -> Origin {
+    fn origin(&self, node: &TreeValue) -> ValueOrigin {
         if node.at.line > 0 {
-            return Origin::File {
+            return ValueOrigin::File {
                 file: self.file.to_owned(),
                 line: node.at.line,
             };
@@ -147,9 +147,9 @@ impl List<'_> {
             .cloned()
             .unwrap_or_default();
         if name.starts_with("--") {
-            Origin::Flag { name }
+            ValueOrigin::Flag { name }
         } else {
-            Origin::Variable { name }
+            ValueOrigin::Variable { name }
         }
     }
 }
@@ -195,7 +195,7 @@ pub fn keys() -> Vec<KeyDescription> {
     found
 }
 
-fn describe(keys: &[Key], path: &str, found: &mut Vec<KeyDescription>) {
+fn describe(keys: &[KnownKey], path: &str, found: &mut Vec<KeyDescription>) {
     for key in keys {
         let path = join(path, key.name);
         found.push(KeyDescription {
@@ -231,9 +231,9 @@ mod tests {
 
     const FILE: &str = "environment: prod\nchannels: { order: { id: uuid } }\nroutes:\n  - name: a\n    match: { source: [s], detail: { n: [1.50] } }\n    to: [a/x, 'order:{detail.id}']\n    retain: true\nbridge:\n  queue: https://h/1/q\n  authorizer: { token: S3CRET }\n";
 
-    fn source<'s>(text: &'s str, variables: &[(&str, &str)], flags: &[&str]) -> Source<'s> {
+    fn source<'s>(text: &'s str, variables: &[(&str, &str)], flags: &[&str]) -> ConfigSource<'s> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Source {
+        ConfigSource {
             file: "eventcast.yaml",
             text,
             environment: variables.iter().map(owned).collect(),
@@ -264,7 +264,7 @@ mod tests {
         let (loaded, values) = effective(&source(minimal, &[], &[]));
         let flags: Vec<String> = values
             .iter()
-            .filter(|value| value.origin == Origin::Default && value.key != "bridge.calls")
+            .filter(|value| value.origin == ValueOrigin::Default && value.key != "bridge.calls")
             .map(|value| match &value.value {
                 Value::String(text) => format!("{}={text}", value.key),
                 other => format!("{}={other}", value.key),

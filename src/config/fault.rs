@@ -16,7 +16,7 @@ pub struct Fault {
     /// One line.
     pub message: String,
     /// Source of the value.
-    pub place: Place,
+    pub place: ValuePlace,
     /// The key's path, such as `routes[2].to[0]`.
     pub key: String,
     /// Accepted values, where they are known.
@@ -38,7 +38,7 @@ pub enum Severity {
 /// Source of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Place {
+pub enum ValuePlace {
     /// A place in the file, counted from 1, columns in characters.
     File {
         /// The file's name as it was given.
@@ -55,7 +55,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl ValuePlace {
     /// A place in a file.
     pub fn file(file: &str, at: TextPosition) -> Self {
         Self::File {
@@ -66,7 +66,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ValuePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { file, line, column } => write!(f, "{file}:{line}:{column}"),

@@ -6,17 +6,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::bridge::{Secret, is_iot_core};
+use super::bridge::{HiddenText, is_iot_core};
 use super::check::{Faults, text_of};
-use super::fault::Place;
+use super::fault::ValuePlace;
 use super::section::{listen_address, number, time};
 use super::shape::DefaultValue::{Number, Text};
-use super::shape::{Key, Shape, optional};
+use super::shape::{KnownKey, Shape, optional};
 use super::{elements, member, text};
-use crate::broker::{Broker, Transport};
+use crate::broker::{BrokerAddress, Transport};
 use crate::event::pattern::tree::{NodeValue, TreeValue};
 
-pub(super) const KEYS: &[Key] = &[
+pub(super) const KEYS: &[KnownKey] = &[
     optional(
         "listen",
         Shape::Text {
@@ -110,13 +110,13 @@ pub(super) const KEYS: &[Key] = &[
     ),
 ];
 
-const TLS: &[Key] = &[optional(
+const TLS: &[KnownKey] = &[optional(
     "ca",
     Shape::Text { example: "ca.pem" },
     "PEM file with the certificate authorities to trust instead of the system's.",
 )];
 
-const LIMITS: &[Key] = &[
+const LIMITS: &[KnownKey] = &[
     optional(
         "body_bytes",
         Shape::Integer {
@@ -171,13 +171,13 @@ const CLIENT_ADDRESS: &[&str] = &["peer", "x-forwarded-for"];
 
 /// The service for clients without WebSockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gateway {
+pub struct GatewayConfig {
     /// Address for clients.
     pub listen: SocketAddr,
     /// Address for operators.
     pub metrics: Option<SocketAddr>,
     /// The broker.
-    pub broker: Option<Broker>,
+    pub broker: Option<BrokerAddress>,
     /// The authorizer's name.
     pub authorizer: Option<String>,
     /// The name of the token in the MQTT user name.
@@ -191,9 +191,9 @@ pub struct Gateway {
     /// `true` where a load balancer says where clients are.
     pub is_forwarded: bool,
     /// The secret that seals.
-    pub sealing_key: Option<Secret>,
+    pub sealing_key: Option<HiddenText>,
     /// The secret before.
-    pub previous_sealing_key: Option<Secret>,
+    pub previous_sealing_key: Option<HiddenText>,
     /// Time that the broker keeps a session without a connection.
     pub session_expiry: Duration,
     /// Time that a connection stays open between polls.
@@ -228,7 +228,7 @@ const PATH: &str = "gateway";
 const LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8_080);
 
-pub(super) fn read(root: &TreeValue, faults: &mut Faults<'_>) -> Gateway {
+pub(super) fn read(root: &TreeValue, faults: &mut Faults<'_>) -> GatewayConfig {
     let empty = TreeValue::empty_object(root.at);
     let node = member(root, PATH).unwrap_or(&empty);
     let broker = broker(node, faults);
@@ -262,7 +262,7 @@ pub(super) fn read(root: &TreeValue, faults: &mut Faults<'_>) -> Gateway {
     let alpn = broker.as_ref().filter(|broker| {
         broker.transport == Transport::Tls && broker.port == 443 && is_iot_core(broker)
     });
-    Gateway {
+    GatewayConfig {
         listen: listen_address(node, (PATH, "listen"), "0.0.0.0:8080", faults).unwrap_or(LISTEN),
         metrics: listen_address(node, (PATH, "metrics"), "0.0.0.0:8080", faults),
         alpn: alpn.map(|_| "mqtt".to_owned()),
@@ -301,9 +301,9 @@ fn limits(node: &TreeValue) -> GatewayLimits {
     }
 }
 
-fn broker(node: &TreeValue, faults: &mut Faults<'_>) -> Option<Broker> {
+fn broker(node: &TreeValue, faults: &mut Faults<'_>) -> Option<BrokerAddress> {
     let url = text(node, "broker")?;
-    let broker = Broker::parse(&url).filter(|broker| !broker.transport.is_websocket());
+    let broker = BrokerAddress::parse(&url).filter(|broker| !broker.transport.is_websocket());
     if broker.is_none() {
         let at = member(node, "broker").unwrap_or(node).at;
         let shown = super::secret::masked_url(&url);
@@ -349,12 +349,12 @@ fn origins(node: &TreeValue, faults: &mut Faults<'_>) -> Vec<String> {
 }
 
 /// A sealing key, which the environment alone may hold.
-fn secret(node: &TreeValue, name: &str, faults: &mut Faults<'_>) -> Option<Secret> {
+fn secret(node: &TreeValue, name: &str, faults: &mut Faults<'_>) -> Option<HiddenText> {
     let value = text(node, name)?;
     let at = member(node, name).unwrap_or(node).at;
     let is_variable = match (faults.place)(at) {
-        Place::Override { name } => !name.starts_with("--"),
-        Place::File { .. } => false,
+        ValuePlace::Override { name } => !name.starts_with("--"),
+        ValuePlace::File { .. } => false,
     };
     if !is_variable {
         let key = format!("gateway.{name}");
@@ -364,5 +364,5 @@ fn secret(node: &TreeValue, name: &str, faults: &mut Faults<'_>) -> Option<Secre
             name.to_uppercase()
         ));
     }
-    Some(Secret(value))
+    Some(HiddenText(value))
 }

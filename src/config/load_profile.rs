@@ -28,7 +28,7 @@ pub use self::quantity::EventRate;
 use self::quantity::{count, number, rate, share};
 pub use self::route_load::{FanOut, RouteLoad};
 use super::check::{self, Faults, text_of};
-use super::fault::{Fault, Place, Severity};
+use super::fault::{Fault, Severity, ValuePlace};
 use super::section::time;
 use super::shape::Shape;
 use super::{member, text, yaml};
@@ -153,7 +153,7 @@ pub fn load_profile(source: &LoadSource<'_>) -> LoadedProfile {
                     severity: Severity::Error,
                     code: super::NOT_YAML,
                     message: error.message,
-                    place: Place::file(source.file, error.at),
+                    place: ValuePlace::file(source.file, error.at),
                     key: String::new(),
                     accepted: None,
                     help: None,
@@ -162,13 +162,13 @@ pub fn load_profile(source: &LoadSource<'_>) -> LoadedProfile {
         }
     };
     let place = |at: TextPosition| match at.line {
-        0 => Place::Override {
+        0 => ValuePlace::Override {
             name: source
                 .flags
                 .get(at.column)
                 .map_or_else(String::new, |(flag, value)| format!("{flag} {value}")),
         },
-        _ => Place::file(source.file, at),
+        _ => ValuePlace::file(source.file, at),
     };
     let mut faults = Faults {
         place: &place,
@@ -195,8 +195,8 @@ pub fn load_profile(source: &LoadSource<'_>) -> LoadedProfile {
     let profile = read(&root, source, &mut faults);
     let mut found = faults.found;
     found.sort_by_key(|fault| match &fault.place {
-        Place::Override { .. } => (0, 0),
-        Place::File { line, column, .. } => (*line, *column),
+        ValuePlace::Override { .. } => (0, 0),
+        ValuePlace::File { line, column, .. } => (*line, *column),
     });
     for fault in &mut found {
         let about = || about_key(&fault.key).map(str::to_owned);

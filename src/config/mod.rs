@@ -33,11 +33,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use check::{Faults, ParseDuration, text_of};
-use fault::{Fault, Place, Severity};
+use fault::{Fault, Severity, ValuePlace};
 use shape::Shape;
 
 use crate::channel::limits::MESSAGE_EXPIRY_SECONDS;
-use crate::channel::{IdFormat, Kind, Kinds};
+use crate::channel::{ChannelKind, IdFormat, Kinds};
 use crate::event::envelope::Envelope;
 use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 use crate::policy::claims::check_literal;
@@ -52,7 +52,7 @@ pub const MAX_FILE_BYTES: usize = yaml::MAX_FILE_BYTES;
 
 /// Input of a configuration: a file and its overrides.
 #[derive(Clone, Debug, Default)]
-pub struct Source<'s> {
+pub struct ConfigSource<'s> {
     /// The file's name, for messages.
     pub file: &'s str,
     /// Its text.
@@ -77,11 +77,11 @@ pub struct Config {
     /// The roles, in the order of the file.
     pub roles: Vec<Role>,
     /// Issuers whose tokens are accepted.
-    pub authorizer: authorizer::Authorizer,
+    pub authorizer: authorizer::AuthorizerConfig,
     /// The daemon.
-    pub bridge: bridge::Bridge,
+    pub bridge: bridge::BridgeConfig,
     /// Polls and streams over HTTP.
-    pub gateway: gateway::Gateway,
+    pub gateway: gateway::GatewayConfig,
 }
 
 impl Config {
@@ -125,7 +125,7 @@ impl Loaded {
 const NOT_YAML: &str = "not-yaml";
 
 /// Reads a configuration and reports everything that is wrong with it.
-pub fn load(source: &Source<'_>) -> Loaded {
+pub fn load(source: &ConfigSource<'_>) -> Loaded {
     load_tree(source).0
 }
 
@@ -133,7 +133,7 @@ pub fn load(source: &Source<'_>) -> Loaded {
 type Tree = (TreeValue, Vec<String>);
 
 /// As [`load`], with the tree where the text is one.
-fn load_tree(source: &Source<'_>) -> (Loaded, Option<Tree>) {
+fn load_tree(source: &ConfigSource<'_>) -> (Loaded, Option<Tree>) {
     let root = match yaml::parse(source.text) {
         Ok(Some(root)) => root,
         Ok(None) => TreeValue::empty_object(TextPosition { line: 1, column: 1 }),
@@ -142,7 +142,7 @@ fn load_tree(source: &Source<'_>) -> (Loaded, Option<Tree>) {
                 severity: Severity::Error,
                 code: NOT_YAML,
                 message: error.message,
-                place: Place::file(source.file, error.at),
+                place: ValuePlace::file(source.file, error.at),
                 key: String::new(),
                 accepted: None,
                 help: unquoted::advice_for_line(source.text, error.at.line),
@@ -163,10 +163,10 @@ fn load_tree(source: &Source<'_>) -> (Loaded, Option<Tree>) {
     secrets.sort_by(|a: &String, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     secrets.dedup();
     let place = |at: TextPosition| match at.line {
-        0 => Place::Override {
+        0 => ValuePlace::Override {
             name: origins.get(at.column).cloned().unwrap_or_default(),
         },
-        _ => Place::file(source.file, at),
+        _ => ValuePlace::file(source.file, at),
     };
     let mut faults = Faults {
         place: &place,
@@ -178,8 +178,8 @@ fn load_tree(source: &Source<'_>) -> (Loaded, Option<Tree>) {
     let mut found = faults.found;
     found.append(&mut override_faults);
     found.sort_by_key(|fault| match &fault.place {
-        Place::Override { .. } => (0, 0),
-        Place::File { line, column, .. } => (*line, *column),
+        ValuePlace::Override { .. } => (0, 0),
+        ValuePlace::File { line, column, .. } => (*line, *column),
     });
     for fault in &mut found {
         fault.message = secret::masked(&fault.message, &secrets);
@@ -336,7 +336,7 @@ fn read_kinds(root: &TreeValue, faults: &mut Faults<'_>) -> Kinds {
                 IdFormat::pattern("(?s).*").unwrap_or(IdFormat::Uuid)
             })
         });
-        match Kind::try_new(&channel.key, format.unwrap_or(IdFormat::Uuid)) {
+        match ChannelKind::try_new(&channel.key, format.unwrap_or(IdFormat::Uuid)) {
             Ok(kind) => {
                 kinds.insert(channel.key.clone(), kind);
             }

@@ -8,10 +8,10 @@
 use saphyr_parser::ScalarStyle;
 
 use super::check::{did_you_mean, join, text_of};
-use super::fault::{Fault, Place, Severity};
+use super::fault::{Fault, Severity, ValuePlace};
 use super::secret::MASK;
 use super::shape::{FILE, Shape};
-use super::{Source, yaml};
+use super::{ConfigSource, yaml};
 use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// Variables with this beginning that are not overrides.
@@ -39,7 +39,7 @@ const NO_ENVIRONMENT: &str = "environment=";
 /// The tree with overrides in place, the names of the overrides by their column, and their faults.
 pub(super) fn apply(
     mut root: TreeValue,
-    source: &Source<'_>,
+    source: &ConfigSource<'_>,
 ) -> (TreeValue, Vec<String>, Vec<Fault>) {
     let mut paths = Vec::new();
     scalars(&root, &Shape::Section(FILE), "", &mut paths);
@@ -116,7 +116,7 @@ pub(super) fn fault(name: &str, message: &str) -> Fault {
         severity: Severity::Error,
         code: "bad-override",
         message: message.to_owned(),
-        place: Place::Override {
+        place: ValuePlace::Override {
             name: name.to_owned(),
         },
         key: String::new(),

@@ -20,7 +20,7 @@ pub(super) fn read(
 ) -> Option<Pattern> {
     let json;
     let (pattern, tree, written) = match &node.value {
-        NodeValue::Object(_) => (Pattern::from_tree(node), Some(node), Written::Yaml),
+        NodeValue::Object(_) => (Pattern::from_tree(node), Some(node), WrittenPattern::Yaml),
         // JSON in a string, as in a rule. Places inside it are not places of the file.
         NodeValue::String(text) => {
             let text = text_of(text);
@@ -29,11 +29,11 @@ pub(super) fn read(
                 ..error
             });
             json = TreeValue::parse(&text).ok();
-            (pattern, json.as_ref(), Written::Json(node.at))
+            (pattern, json.as_ref(), WrittenPattern::Json(node.at))
         }
         _ => return None,
     };
-    let mut search = Search {
+    let mut search = PatternSearch {
         written,
         key,
         faults,
@@ -82,14 +82,14 @@ fn join(key: &str, path: &str) -> String {
 
 /// The text that positions in a pattern's tree count.
 #[derive(Clone, Copy)]
-enum Written {
+enum WrittenPattern {
     /// The file.
     Yaml,
     /// JSON in a scalar, which begins at this place of the file.
     Json(TextPosition),
 }
 
-impl Written {
+impl WrittenPattern {
     /// A place in the file.
     fn in_file(self, at: TextPosition) -> TextPosition {
         match self {
@@ -107,13 +107,13 @@ impl Written {
     }
 }
 
-struct Search<'s, 'f> {
-    written: Written,
+struct PatternSearch<'s, 'f> {
+    written: WrittenPattern,
     key: &'s str,
     faults: &'s mut Faults<'f>,
 }
 
-impl Search<'_, '_> {
+impl PatternSearch<'_, '_> {
     fn warn(
         &mut self,
         code: &'static str,

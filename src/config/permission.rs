@@ -10,7 +10,7 @@
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html>).
 
 use super::Config;
-use super::bridge::{Bridge, Credentials, is_iot_core};
+use super::bridge::{BridgeConfig, BrokerCredentials, is_iot_core};
 use super::queue_name::QueueName;
 use crate::policy::draft::{ArnCondition, Permissions, escaped};
 use crate::policy::scope::{Scope, ScopeError};
@@ -93,7 +93,7 @@ impl RequiredPermissions {
 /// One of the two queues: the configuration's key and value.
 type QueueKey<'c> = (&'static str, Option<&'c str>);
 
-impl Bridge {
+impl BridgeConfig {
     fn queue_key(&self) -> QueueKey<'_> {
         ("bridge.queue", self.queue.as_deref())
     }
@@ -135,7 +135,7 @@ impl Config {
             bridge.publish.has_connections(),
         );
         // By HTTPS the role publishes; over MQTT it does where it signs.
-        let signed = calls.is_some() || bridge.credentials == Credentials::Aws;
+        let signed = calls.is_some() || bridge.credentials == BrokerCredentials::Aws;
         let asks = calls.is_some_and(|calls| calls.endpoint.is_none())
             || (connects && bridge.broker.is_none());
         if asks {
@@ -319,12 +319,12 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::config::{Source, load};
+    use crate::config::{ConfigSource, load};
     use crate::policy::arn::ResourceArn;
     use crate::policy::context::Context;
     use crate::policy::document::Document;
     use crate::policy::evaluate::{Request, decide};
-    use crate::policy::generate::{Form, documents};
+    use crate::policy::generate::{DocumentForm, documents};
 
     const ROUTES: &str = r#"
 environment: prod
@@ -344,10 +344,10 @@ bridge:
 
     fn config(bridge: &str) -> Config {
         let text = format!("{ROUTES}{bridge}");
-        let source = Source {
+        let source = ConfigSource {
             file: "eventcast.yaml",
             text: &text,
-            ..Source::default()
+            ..ConfigSource::default()
         };
         let loaded = load(&source);
         loaded
@@ -442,7 +442,7 @@ bridge:
     fn what_routes_reach_is_allowed() {
         let config = config("");
         let needs = config.bridge_permissions(&scope()).unwrap();
-        let drafts = documents(&needs.role, Form::Role).unwrap();
+        let drafts = documents(&needs.role, DocumentForm::Role).unwrap();
         let documents: Vec<Document> = drafts
             .iter()
             .map(|draft| Document::parse(&draft.minified()).unwrap())
@@ -490,7 +490,7 @@ bridge:
     fn a_queue_is_needed() {
         let config = config("  publish: https\n");
         let other = Config {
-            bridge: crate::config::bridge::Bridge {
+            bridge: crate::config::bridge::BridgeConfig {
                 queue: None,
                 ..config.bridge.clone()
             },

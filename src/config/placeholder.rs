@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::check::nearest;
 use super::envelope::{MemberType, member_type, missing};
-use crate::channel::template::Template;
+use crate::channel::template::ChannelTemplate;
 
 /// A placeholder of another tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ pub(super) fn foreign(text: &str, roots: Roots) -> Vec<ForeignPlaceholder> {
 
 /// Returns `true` where a template has a placeholder of eventcast's own.
 fn has_own(text: &str) -> bool {
-    Template::parse(text).is_ok_and(|template| template.paths().next().is_some())
+    ChannelTemplate::parse(text).is_ok_and(|template| template.paths().next().is_some())
 }
 
 /// A name inside of a placeholder, as a field.

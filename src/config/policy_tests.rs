@@ -25,7 +25,7 @@ use self::case::case;
 use self::client::{client_context, document, role};
 use self::keys::{ACCOUNT, CLIENT, FILE};
 use super::check::{self, Faults, text_of};
-use super::fault::{Fault, Place, Severity};
+use super::fault::{Fault, Severity, ValuePlace};
 use super::shape::Shape;
 use super::{elements, member, text, yaml};
 use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
@@ -99,14 +99,14 @@ pub struct PolicyCase {
     /// The client that asks: the test's client, with the changes of this case.
     pub context: Context,
     /// The expected decision.
-    pub expected: Expected,
+    pub expected: ExpectedDecision,
     /// The line.
     pub line: usize,
 }
 
 /// An expected decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
+pub enum ExpectedDecision {
     /// It is allowed.
     Allowed,
     /// It is denied, in so many words or not.
@@ -117,7 +117,7 @@ pub enum Expected {
     ImplicitDeny,
 }
 
-impl Expected {
+impl ExpectedDecision {
     /// Returns `true` where a verdict is as expected.
     pub fn is_met_by(self, verdict: Verdict) -> bool {
         match self {
@@ -144,7 +144,7 @@ impl Expected {
 /// # Errors
 /// All faults, in the order of the file.
 pub fn load(file: &str, source: &str) -> Result<PolicyTests, Vec<Fault>> {
-    let place = |at: TextPosition| Place::file(file, at);
+    let place = |at: TextPosition| ValuePlace::file(file, at);
     let mut faults = Faults {
         place: &place,
         found: Vec::new(),
@@ -170,8 +170,8 @@ pub fn load(file: &str, source: &str) -> Result<PolicyTests, Vec<Fault>> {
     };
     let mut found = faults.found;
     found.sort_by_key(|fault| match &fault.place {
-        Place::Override { .. } => (0, 0),
-        Place::File { line, column, .. } => (*line, *column),
+        ValuePlace::Override { .. } => (0, 0),
+        ValuePlace::File { line, column, .. } => (*line, *column),
     });
     if found.iter().any(|fault| fault.severity == Severity::Error) {
         return Err(found);

@@ -7,7 +7,7 @@
 //! that a queue of another Region is an unknown one there. Pure: the caller knows the SDK's Region.
 
 use super::Config;
-use super::bridge::{Credentials, Publish};
+use super::bridge::{BrokerCredentials, Publish};
 use super::queue_name::{QueueName, region_behind};
 
 /// Domains of AWS's endpoints: the partitions `aws`, `aws-cn` and `aws-eusc`, and dual-stack names
@@ -66,7 +66,7 @@ impl Config {
             is_aws(&host).then(|| region.to_owned())
         };
         let broker = match (&bridge.publish, &bridge.credentials) {
-            (Publish::Mqtt | Publish::Auto(_), Credentials::Aws) => {
+            (Publish::Mqtt | Publish::Auto(_), BrokerCredentials::Aws) => {
                 bridge.broker.as_ref().and_then(|broker| iot(&broker.host))
             }
             _ => None,
@@ -96,16 +96,16 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, load};
+    use crate::config::{ConfigSource, load};
 
     fn mismatches(bridge: &str) -> String {
         let text = format!(
             "routes:\n  - {{ name: r, match: {{ source: [s] }}, to: [a] }}\nbridge:\n{bridge}"
         );
-        let loaded = load(&Source {
+        let loaded = load(&ConfigSource {
             file: "eventcast.yaml",
             text: &text,
-            ..Source::default()
+            ..ConfigSource::default()
         });
         let config = loaded
             .config

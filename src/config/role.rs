@@ -10,7 +10,7 @@ use crate::channel::id_extension::IdExtension;
 use crate::channel::{IdFormat, Kinds};
 use crate::event::pattern::tree::{NodeValue, ObjectMember, TreeValue};
 use crate::policy::principal::{ClientIdBinding, ClientIdRules};
-use crate::policy::role::{Entry, Role, Use};
+use crate::policy::role::{Role, RoleEntry, Use};
 
 pub(super) fn read(
     root: &TreeValue,
@@ -100,7 +100,7 @@ fn entries(
     purpose: Use,
     kinds: &Kinds,
     faults: &mut Faults<'_>,
-) -> Vec<Entry> {
+) -> Vec<RoleEntry> {
     let mut read = Vec::new();
     for (index, node) in elements(node, name).iter().enumerate() {
         read.extend(entry(
@@ -120,7 +120,7 @@ fn entry(
     purpose: Use,
     kinds: &Kinds,
     faults: &mut Faults<'_>,
-) -> Option<Entry> {
+) -> Option<RoleEntry> {
     let NodeValue::String(written) = &node.value else {
         return None;
     };
@@ -131,7 +131,7 @@ fn entry(
     }
     // `${…}` and wildcards are refused below; what is left in names that nobody has is only a warning.
     let foreign = foreign(&written, Roots::Claims);
-    match Entry::parse(&written, purpose, kinds) {
+    match RoleEntry::parse(&written, purpose, kinds) {
         Ok(entry) => {
             for found in foreign {
                 let message = format!(
@@ -155,7 +155,7 @@ fn entry(
 }
 
 /// The binding as written, or as the format of the channel's ids makes it.
-fn binding(role: &TreeValue, bind: &Entry) -> ClientIdBinding {
+fn binding(role: &TreeValue, bind: &RoleEntry) -> ClientIdBinding {
     match text(role, "client_ids").as_deref() {
         Some("exact") => ClientIdBinding::Exact,
         Some("prefix") => ClientIdBinding::Prefix,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shape::{DefaultValue, FILE, Key, Shape};
+use super::shape::{DefaultValue, FILE, KnownKey, Shape};
 
 /// The schema as a document.
 pub fn schema() -> Value {
@@ -17,7 +17,7 @@ pub fn schema() -> Value {
     root
 }
 
-fn section(keys: &[Key]) -> Value {
+fn section(keys: &[KnownKey]) -> Value {
     let properties: Map<String, Value> = keys
         .iter()
         .map(|key| {

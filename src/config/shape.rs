@@ -27,7 +27,7 @@ pub(crate) enum Shape {
     /// A mapping with keys of the user's own.
     Map(&'static Shape),
     /// A mapping with known keys.
-    Section(&'static [Key]),
+    Section(&'static [KnownKey]),
     /// An event pattern: a mapping, or JSON in a string.
     Pattern,
     /// The format of a channel's ids: `uuid`, or a mapping with a regular expression.
@@ -38,7 +38,7 @@ pub(crate) enum Shape {
 
 /// A known key.
 #[derive(Debug)]
-pub(crate) struct Key {
+pub(crate) struct KnownKey {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) shape: Shape,
@@ -58,7 +58,7 @@ pub(crate) enum DefaultValue {
     Bool(bool),
 }
 
-impl Key {
+impl KnownKey {
     /// The same key with a default.
     pub(crate) const fn default(self, value: DefaultValue) -> Self {
         Self {
@@ -68,8 +68,8 @@ impl Key {
     }
 }
 
-pub(crate) const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
-    Key {
+pub(crate) const fn optional(name: &'static str, shape: Shape, about: &'static str) -> KnownKey {
+    KnownKey {
         name,
         about,
         shape,
@@ -78,15 +78,15 @@ pub(crate) const fn optional(name: &'static str, shape: Shape, about: &'static s
     }
 }
 
-pub(crate) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
-    Key {
+pub(crate) const fn required(name: &'static str, shape: Shape, about: &'static str) -> KnownKey {
+    KnownKey {
         required: true,
         ..optional(name, shape, about)
     }
 }
 
 /// The file as a whole.
-pub(super) const FILE: &[Key] = &[
+pub(super) const FILE: &[KnownKey] = &[
     optional(
         "environment",
         Shape::Text { example: "prod" },
@@ -131,13 +131,13 @@ pub(super) const FILE: &[Key] = &[
     ),
 ];
 
-const CHANNEL: &[Key] = &[required(
+const CHANNEL: &[KnownKey] = &[required(
     "id",
     Shape::IdFormat,
     "The format of the channel's ids: uuid, or { pattern: REGEX } which must match the whole id.",
 )];
 
-const ROLE: &[Key] = &[
+const ROLE: &[KnownKey] = &[
     required(
         "bind",
         Shape::Text {
@@ -174,7 +174,7 @@ const ROLE: &[Key] = &[
     .default(Bool(false)),
 ];
 
-const ROUTE: &[Key] = &[
+const ROUTE: &[KnownKey] = &[
     required(
         "name",
         Shape::Text {

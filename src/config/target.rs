@@ -7,7 +7,7 @@ use super::elements;
 use super::envelope::{MemberType, member_type, missing};
 use super::fault::Severity;
 use super::placeholder::{Roots, foreign};
-use crate::channel::template::{self, Part, Placeholder, Template};
+use crate::channel::template::{self, ChannelTemplate, Part, Placeholder};
 use crate::channel::{IdFormat, Kinds};
 use crate::event::envelope::Envelope;
 use crate::event::pattern::tree::{NodeValue, TreeValue};
@@ -67,7 +67,7 @@ pub(super) fn read(
     targets
 }
 
-fn placeholders(template: &Template) -> impl Iterator<Item = &Placeholder> {
+fn placeholders(template: &ChannelTemplate) -> impl Iterator<Item = &Placeholder> {
     template.parts().iter().filter_map(|part| match part {
         Part::Placeholder(placeholder) => Some(placeholder),
         _ => None,
@@ -142,7 +142,7 @@ fn warn_of_impossible_ids(
     let Ok(Some((kind, id))) = template::channel(written, kinds) else {
         return;
     };
-    let Ok(template) = Template::parse(id) else {
+    let Ok(template) = ChannelTemplate::parse(id) else {
         return;
     };
     let Some(why) = impossible(kind.id(), &template) else {
@@ -163,7 +163,7 @@ fn warn_of_impossible_ids(
     ));
 }
 
-fn impossible(format: &IdFormat, template: &Template) -> Option<String> {
+fn impossible(format: &IdFormat, template: &ChannelTemplate) -> Option<String> {
     let fixed: Option<String> = template
         .parts()
         .iter()

@@ -5,7 +5,7 @@ mod issuers;
 mod never;
 mod roles;
 
-use super::bridge::Credentials;
+use super::bridge::BrokerCredentials;
 use super::*;
 
 const GOOD: &str = r#"
@@ -48,7 +48,7 @@ routes:
 "#;
 
 fn loaded(text: &str, environment: &[(&str, &str)], flags: &[&str]) -> Loaded {
-    load(&Source {
+    load(&ConfigSource {
         file: "eventcast.yaml",
         text,
         environment: environment
@@ -327,14 +327,17 @@ fn who_the_daemon_is_to_the_broker() {
     let certificate = "  tls: { certificate: c, key: k }\n";
     let token = "  authorizer: { token: t }\n";
     let signed = bridge(&format!("  broker: wss://{iot}\n"));
-    assert_eq!(signed.credentials, Credentials::Aws);
+    assert_eq!(signed.credentials, BrokerCredentials::Aws);
     let local = bridge("  broker: ws://127.0.0.1\n");
-    assert_eq!(local.credentials, Credentials::None);
+    assert_eq!(local.credentials, BrokerCredentials::None);
     let mutual = bridge(&format!("  broker: mqtts://{iot}:443\n{certificate}"));
-    assert_eq!(mutual.credentials, Credentials::None);
+    assert_eq!(mutual.credentials, BrokerCredentials::None);
     assert_eq!(mutual.tls.alpn.as_deref(), Some("x-amzn-mqtt-ca"));
     let authorized = bridge(&format!("  broker: mqtts://{iot}:443\n{token}"));
-    assert!(matches!(authorized.credentials, Credentials::Authorizer(_)));
+    assert!(matches!(
+        authorized.credentials,
+        BrokerCredentials::Authorizer(_)
+    ));
     assert_eq!(authorized.tls.alpn.as_deref(), Some("mqtt"));
     assert!(!format!("{authorized:?}").contains("\"t\""));
     let usual = bridge(&format!("  broker: mqtts://{iot}\n{certificate}"));

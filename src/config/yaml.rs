@@ -60,7 +60,7 @@ fn read(text: &str, has_functions: bool) -> Result<Option<TreeValue>, YamlError>
         );
         return Err(fail(message, TextPosition { line: 1, column: 1 }));
     }
-    let mut reader = Reader {
+    let mut reader = YamlReader {
         parser: Parser::new_from_str(text),
         has_functions,
         anchors: HashMap::new(),
@@ -119,7 +119,7 @@ fn within_copies(bytes: usize, at: TextPosition) -> Result<(), YamlError> {
     Err(fail(message, at))
 }
 
-struct Reader<'t> {
+struct YamlReader<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
     /// Indicates that tags are functions of CloudFormation.
     has_functions: bool,
@@ -129,7 +129,7 @@ struct Reader<'t> {
     copied_bytes: usize,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> YamlReader<'t> {
     fn next(&mut self) -> Result<(Event<'t>, Span), YamlError> {
         match self.parser.next_event() {
             Some(event) => Ok(event?),

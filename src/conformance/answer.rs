@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 use hyper::body::Bytes;
 use serde_json::Value;
 
-use super::finding::{Outcome, broken};
+use super::finding::{RuleOutcome, broken};
 
 /// The most characters of an answer that are quoted.
 const QUOTED: usize = 160;
@@ -16,7 +16,7 @@ const SECRET: usize = 40;
 
 /// A whole answer.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     /// The request, such as `POST /rt/v1/poll`.
     pub(super) what: String,
     pub(super) status: u16,
@@ -25,7 +25,7 @@ pub(super) struct Answer {
     pub(super) took: Duration,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// The value of a header, with several of one name joined (RFC 9110, section 5.3).
     pub(super) fn header(&self, name: &str) -> Option<String> {
         let values = self.headers.get_all(name).iter();
@@ -36,12 +36,12 @@ impl Answer {
     }
 
     /// Breaks the rule unless the status is the expected one.
-    pub(super) fn expect(&self, status: u16) -> Outcome<&Self> {
+    pub(super) fn expect(&self, status: u16) -> RuleOutcome<&Self> {
         self.expect_one_of(&[status])
     }
 
     /// Breaks the rule unless the status is one of the expected ones.
-    pub(super) fn expect_one_of(&self, statuses: &[u16]) -> Outcome<&Self> {
+    pub(super) fn expect_one_of(&self, statuses: &[u16]) -> RuleOutcome<&Self> {
         if statuses.contains(&self.status) {
             return Ok(self);
         }
@@ -50,13 +50,13 @@ impl Answer {
     }
 
     /// The body as JSON.
-    pub(super) fn json(&self) -> Outcome<Value> {
+    pub(super) fn json(&self) -> RuleOutcome<Value> {
         serde_json::from_slice(&self.body)
             .or_else(|error| broken(format!("{self}, which is no JSON: {error}")))
     }
 
     /// A text member of the body.
-    pub(super) fn text(&self, name: &str) -> Outcome<String> {
+    pub(super) fn text(&self, name: &str) -> RuleOutcome<String> {
         let json = self.json()?;
         match json.get(name).and_then(Value::as_str) {
             Some(text) => Ok(text.to_owned()),
@@ -71,7 +71,7 @@ impl Answer {
     }
 
     /// Breaks the rule unless the body is an error with this code.
-    pub(super) fn expect_error(&self, code: &str) -> Outcome<&Self> {
+    pub(super) fn expect_error(&self, code: &str) -> RuleOutcome<&Self> {
         if self.error().as_deref() == Some(code) {
             return Ok(self);
         }
@@ -79,7 +79,7 @@ impl Answer {
     }
 
     /// Breaks the rule unless the answer says `resync`.
-    pub(super) fn expect_resync(&self) -> Outcome<&Self> {
+    pub(super) fn expect_resync(&self) -> RuleOutcome<&Self> {
         if self.json()?.get("resync") == Some(&Value::Bool(true)) {
             return Ok(self);
         }
@@ -87,7 +87,7 @@ impl Answer {
     }
 }
 
-impl std::fmt::Display for Answer {
+impl std::fmt::Display for HttpAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} answered {}", self.what, self.status)?;
         if !self.body.is_empty() {

@@ -15,8 +15,8 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::address::GatewayAddress;
-use super::answer::Answer;
-use super::finding::{Finding, Outcome, broken};
+use super::answer::HttpAnswer;
+use super::finding::{Finding, RuleOutcome, broken};
 use super::transport::Dialer;
 
 /// The most bytes that are read of one answer.
@@ -27,7 +27,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One request.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct HttpCall {
     pub(super) method: &'static str,
     /// Below the base path, such as `/poll`.
     pub(super) path: String,
@@ -38,7 +38,7 @@ pub(super) struct Call {
     pub(super) waits: Duration,
 }
 
-impl Call {
+impl HttpCall {
     pub(super) fn new(method: &'static str, path: impl Into<String>) -> Self {
         Self {
             method,
@@ -78,7 +78,7 @@ impl Call {
 
 /// One way to a gateway: directly, or through a relay.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(super) struct GatewayClient {
     dialer: Dialer,
     host: String,
     base: String,
@@ -89,14 +89,14 @@ pub(super) struct Client {
 /// Connections of one client that are being spoken on.
 struct Spoken {
     answer: hyper::Response<Incoming>,
-    connection: Connection,
+    connection: HttpConnection,
 }
 
 /// The task-free half of a connection: the reader of an answer drives it.
-type Connection =
+type HttpConnection =
     Pin<Box<http1::Connection<TokioIo<Box<dyn super::transport::Wire>>, Full<Bytes>>>>;
 
-impl Client {
+impl GatewayClient {
     pub(super) fn new(address: &GatewayAddress, dialer: Dialer) -> Self {
         Self {
             dialer,
@@ -120,21 +120,21 @@ impl Client {
     }
 
     /// Method and path of a call, for messages: without the query, which is a counter.
-    pub(super) fn what(&self, call: &Call) -> String {
+    pub(super) fn what(&self, call: &HttpCall) -> String {
         let path = call.path.split('?').next().unwrap_or_default();
         format!("{} {}{path}", call.method, self.base)
     }
 
     /// Sends a request and reads the whole answer.
-    pub(super) async fn ask(&self, call: &Call) -> Outcome<Answer> {
+    pub(super) async fn ask(&self, call: &HttpCall) -> RuleOutcome<HttpAnswer> {
         match self.try_ask(call).await {
             Ok(answer) => Ok(answer),
             Err(why) => broken(format!("{}: {why}", self.what(call))),
         }
     }
 
-    /// As [`Client::ask`], for rules that expect no whole answer: the error says why there is none.
-    pub(super) async fn try_ask(&self, call: &Call) -> Result<Answer, String> {
+    /// As [`GatewayClient::ask`], for rules that expect no whole answer: the error says why there is none.
+    pub(super) async fn try_ask(&self, call: &HttpCall) -> Result<HttpAnswer, String> {
         let bound = call.waits + ANSWER_TIMEOUT;
         let asking = async {
             let begin = Instant::now();
@@ -148,7 +148,7 @@ impl Client {
                     return Err(format!("an answer of more than {ANSWER_BYTES} bytes"));
                 }
             }
-            Ok(Answer {
+            Ok(HttpAnswer {
                 what: self.what(call),
                 status: parts.status.as_u16(),
                 headers: parts.headers,
@@ -162,7 +162,7 @@ impl Client {
     }
 
     /// Sends a request and reads the head of the answer; the body comes piece by piece.
-    pub(super) async fn open(&self, call: &Call) -> Outcome<OpenAnswer> {
+    pub(super) async fn open(&self, call: &HttpCall) -> RuleOutcome<OpenAnswer> {
         let begin = Instant::now();
         let spoken = timeout(ANSWER_TIMEOUT, self.speak(call)).await;
         let spoken = spoken.unwrap_or_else(|_| {
@@ -185,13 +185,13 @@ impl Client {
     }
 
     /// Sends a request; nothing is read. Dropping the returned value breaks the connection off.
-    async fn speak(&self, call: &Call) -> Result<Spoken, String> {
+    async fn speak(&self, call: &HttpCall) -> Result<Spoken, String> {
         let io = self.dialer.dial().await;
         let io = io.map_err(|error| format!("connecting: {error}"))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(io))
             .await
             .map_err(|error| said(&error))?;
-        let mut connection: Connection = Box::pin(connection);
+        let mut connection: HttpConnection = Box::pin(connection);
         let request = self.request(call)?;
         let answering = sender.send_request(request);
         tokio::pin!(answering);
@@ -211,7 +211,7 @@ impl Client {
         Ok(Spoken { answer, connection })
     }
 
-    fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, String> {
+    fn request(&self, call: &HttpCall) -> Result<Request<Full<Bytes>>, String> {
         let mut request = Request::builder()
             .method(call.method)
             .uri(format!("{}{}", self.base, call.path))
@@ -240,7 +240,7 @@ pub(super) struct OpenAnswer {
     pub(super) headers: HeaderMap,
     pub(super) took: Duration,
     body: Incoming,
-    connection: Option<Connection>,
+    connection: Option<HttpConnection>,
 }
 
 impl OpenAnswer {
@@ -250,7 +250,7 @@ impl OpenAnswer {
     }
 
     /// The whole answer, for one that is short.
-    pub(super) async fn whole(mut self) -> Outcome<Answer> {
+    pub(super) async fn whole(mut self) -> RuleOutcome<HttpAnswer> {
         let reading = async {
             let mut bytes = Vec::new();
             while let Some(piece) = self.next().await? {
@@ -264,7 +264,7 @@ impl OpenAnswer {
         let read = timeout(ANSWER_TIMEOUT, reading).await;
         let read = read.unwrap_or_else(|_| Err("the body does not end".into()));
         let body = read.map_err(|why| Finding::Broken(format!("{}: {why}", self.what)))?;
-        Ok(Answer {
+        Ok(HttpAnswer {
             what: self.what,
             status: self.status,
             headers: self.headers,
@@ -277,7 +277,7 @@ impl OpenAnswer {
 /// The next bytes of a body, while its connection is driven.
 async fn next_piece(
     body: &mut Incoming,
-    connection: &mut Option<Connection>,
+    connection: &mut Option<HttpConnection>,
 ) -> Result<Option<Bytes>, String> {
     loop {
         let frame = std::future::poll_fn(|context: &mut Context<'_>| {

@@ -35,7 +35,7 @@ pub(super) struct StreamEvent {
 /// A stream that is read as it comes.
 pub(super) struct EventStream {
     answer: OpenAnswer,
-    parser: Parser,
+    parser: EventStreamParser,
     waiting: std::collections::VecDeque<StreamItem>,
     has_ended: bool,
     opened: Instant,
@@ -45,7 +45,7 @@ impl EventStream {
     pub(super) fn new(answer: OpenAnswer) -> Self {
         Self {
             answer,
-            parser: Parser::default(),
+            parser: EventStreamParser::default(),
             waiting: std::collections::VecDeque::new(),
             has_ended: false,
             opened: Instant::now(),
@@ -91,7 +91,7 @@ impl EventStream {
 
 /// Lines, and the event that they are building.
 #[derive(Default)]
-struct Parser {
+struct EventStreamParser {
     line: Vec<u8>,
     event: StreamEvent,
     has_data: bool,
@@ -100,7 +100,7 @@ struct Parser {
     after_return: bool,
 }
 
-impl Parser {
+impl EventStreamParser {
     fn feed(&mut self, bytes: &[u8], out: &mut std::collections::VecDeque<StreamItem>) {
         for byte in bytes {
             let after_return = std::mem::take(&mut self.after_return);
@@ -169,7 +169,7 @@ mod tests {
         ];
         // The result is the same for pieces of any size.
         for size in [1, 2, 3, 7, 100] {
-            let mut parser = Parser::default();
+            let mut parser = EventStreamParser::default();
             let mut found = std::collections::VecDeque::new();
             for piece in text.as_bytes().chunks(size) {
                 parser.feed(piece, &mut found);

@@ -17,15 +17,15 @@ pub(super) enum Finding {
 }
 
 /// A rule's outcome.
-pub(super) type Outcome<T = ()> = Result<T, Finding>;
+pub(super) type RuleOutcome<T = ()> = Result<T, Finding>;
 
 /// A finding of a broken rule.
-pub(super) fn broken<T>(why: impl Into<String>) -> Outcome<T> {
+pub(super) fn broken<T>(why: impl Into<String>) -> RuleOutcome<T> {
     Err(Finding::Broken(why.into()))
 }
 
 /// A finding that a rule needs something.
-pub(super) fn not_tried<T>(why: &str, help: &str) -> Outcome<T> {
+pub(super) fn not_tried<T>(why: &str, help: &str) -> RuleOutcome<T> {
     Err(Finding::NotTried {
         why: why.to_owned(),
         help: help.to_owned(),
@@ -33,7 +33,7 @@ pub(super) fn not_tried<T>(why: &str, help: &str) -> Outcome<T> {
 }
 
 /// Breaks a rule unless a condition holds.
-pub(super) fn ensure(holds: bool, why: impl FnOnce() -> String) -> Outcome {
+pub(super) fn ensure(holds: bool, why: impl FnOnce() -> String) -> RuleOutcome {
     if holds {
         Ok(())
     } else {

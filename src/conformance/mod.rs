@@ -27,11 +27,11 @@ use tokio::time::Instant;
 
 use self::address::GatewayAddress;
 use self::finding::Finding;
-use self::publish::Publisher;
-use self::report::{Report, RuleReport, Verdict};
-use self::rules::{Pace, RULES, Rule};
+use self::publish::TestPublisher;
+use self::report::{ConformanceReport, RuleReport, RuleVerdict};
+use self::rules::{RULES, Rule, RuleMoment};
 use self::transport::TlsClient;
-use self::trial::{Bench, Trial};
+use self::trial::{Bench, RuleTrial};
 
 /// A channel that the token may listen to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub struct Suite {
     /// A channel that the token may not listen to.
     pub denied_channel: Option<String>,
     /// The way of messages to the channels.
-    pub publisher: Option<Publisher>,
+    pub publisher: Option<TestPublisher>,
     /// A web page's origin that the deployment allows.
     pub origin: Option<String>,
     /// A shell command that makes the gateway drain.
@@ -91,7 +91,7 @@ pub fn rules() -> impl Iterator<Item = RuleName> {
 }
 
 /// Progress of a running suite.
-pub trait Progress {
+pub trait SuiteProgress {
     /// A rule is tried from now on.
     fn begins(&self, rule: &'static str);
     /// A rule's verdict is known.
@@ -116,22 +116,22 @@ impl Suite {
     /// # Errors
     /// A sentence that says why nothing can be tried: nobody answers, the token is refused, no
     /// channel is granted, or messages cannot be published.
-    pub async fn run(&self, progress: &impl Progress) -> Result<Report, String> {
+    pub async fn run(&self, progress: &impl SuiteProgress) -> Result<ConformanceReport, String> {
         let begin = Instant::now();
         let bench = Bench::new(self);
         bench.reach(FIRST_ANSWER).await?;
-        let wanted = |pace: Pace| {
+        let wanted = |pace: RuleMoment| {
             let rules = RULES.iter();
             rules.filter(move |rule| rule.pace == pace && self.wants(rule))
         };
         let slow = async {
-            let rules = wanted(Pace::Slow);
+            let rules = wanted(RuleMoment::Slow);
             let rules = rules.map(|rule| self.try_rule(rule, &bench, progress));
             join_all(rules).await
         };
         let quick = async {
             let mut reports = Vec::new();
-            for rule in wanted(Pace::Quick) {
+            for rule in wanted(RuleMoment::Quick) {
                 reports.push(self.try_rule(rule, &bench, progress).await);
             }
             reports
@@ -140,38 +140,42 @@ impl Suite {
         reports.extend(slow);
         // Demands on every answer are judged when all answers have been seen, and a drain ends the
         // gateway.
-        for pace in [Pace::Drain, Pace::Last] {
+        for pace in [RuleMoment::Drain, RuleMoment::Last] {
             for rule in wanted(pace) {
                 reports.push(self.try_rule(rule, &bench, progress).await);
             }
         }
         let reports = reports.into_iter().collect::<Result<Vec<_>, String>>()?;
-        Ok(Report::new(&self.address, reports, begin.elapsed()))
+        Ok(ConformanceReport::new(
+            &self.address,
+            reports,
+            begin.elapsed(),
+        ))
     }
 
     async fn try_rule(
         &self,
         rule: &Rule,
         bench: &Bench<'_>,
-        progress: &impl Progress,
+        progress: &impl SuiteProgress,
     ) -> Result<RuleReport, String> {
         progress.begins(rule.name);
         let begin = Instant::now();
-        let tried = if self.is_quick && rule.pace == Pace::Slow {
+        let tried = if self.is_quick && rule.pace == RuleMoment::Slow {
             Err(Finding::NotTried {
                 why: "it takes more than ten seconds".into(),
                 help: "leave --quick out".into(),
             })
         } else {
-            let trial = Trial::new(bench);
+            let trial = RuleTrial::new(bench);
             let tried = (rule.run)(&trial).await;
             trial.clean_up().await;
             tried
         };
         let verdict = match tried {
-            Ok(()) => Verdict::Held,
-            Err(Finding::Broken(why)) => Verdict::Broken { why },
-            Err(Finding::NotTried { why, help }) => Verdict::NotTried { why, help },
+            Ok(()) => RuleVerdict::Held,
+            Err(Finding::Broken(why)) => RuleVerdict::Broken { why },
+            Err(Finding::NotTried { why, help }) => RuleVerdict::NotTried { why, help },
             Err(Finding::Impossible(why)) => return Err(format!("rule {}: {why}", rule.name)),
         };
         let report = RuleReport {

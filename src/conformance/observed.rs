@@ -6,11 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 use hyper::HeaderMap;
 
-use super::finding::{Outcome, broken};
+use super::finding::{RuleOutcome, broken};
 
 /// A demand on every answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Demand {
+pub(super) enum AnswerDemand {
     NoStore,
     Unbuffered,
     Uncompressed,
@@ -20,7 +20,7 @@ pub(super) enum Demand {
 }
 
 /// Observation of one answer.
-pub(super) struct Seen<'a> {
+pub(super) struct ObservedAnswer<'a> {
     pub(super) what: &'a str,
     pub(super) status: u16,
     pub(super) headers: &'a HeaderMap,
@@ -33,7 +33,7 @@ pub(super) struct Seen<'a> {
 /// The first breach of each demand, and how many there were.
 #[derive(Default)]
 pub(super) struct Observed {
-    breaches: Mutex<BTreeMap<Demand, (String, usize)>>,
+    breaches: Mutex<BTreeMap<AnswerDemand, (String, usize)>>,
     /// Tokens, sessions and cursors that were sent or came.
     secrets: Mutex<Vec<String>>,
 }
@@ -48,8 +48,8 @@ impl Observed {
     }
 
     /// Looks at an answer.
-    pub(super) fn look(&self, seen: &Seen<'_>) {
-        let Seen { what, status, .. } = *seen;
+    pub(super) fn look(&self, seen: &ObservedAnswer<'_>) {
+        let ObservedAnswer { what, status, .. } = *seen;
         let value = |name: &str| {
             let values = seen.headers.get_all(name).iter();
             let values: Vec<String> = values
@@ -62,27 +62,30 @@ impl Observed {
             text if text.is_empty() => format!("no {name}"),
             text => format!("`{name}: {text}`"),
         };
-        let mut found: Vec<(Demand, String)> = Vec::new();
+        let mut found: Vec<(AnswerDemand, String)> = Vec::new();
         let is_kept = has("cache-control", "no-store") && has("cache-control", "no-transform");
         if !seen.is_file && !is_kept {
             let header = shown("cache-control");
             found.push((
-                Demand::NoStore,
+                AnswerDemand::NoStore,
                 format!("{header}; expected `no-store, no-transform`"),
             ));
         }
         if !seen.is_file && !has("x-accel-buffering", "no") {
             let header = shown("x-accel-buffering");
-            found.push((Demand::Unbuffered, format!("{header}; expected `no`")));
+            found.push((AnswerDemand::Unbuffered, format!("{header}; expected `no`")));
         }
         let encoding = value("content-encoding");
         if !seen.is_file && !encoding.is_empty() && encoding != "identity" {
             let header = shown("content-encoding");
-            found.push((Demand::Uncompressed, format!("{header}; expected none")));
+            found.push((
+                AnswerDemand::Uncompressed,
+                format!("{header}; expected none"),
+            ));
         }
         if let Some(name) = self.leak(seen.headers) {
             found.push((
-                Demand::NoSecrets,
+                AnswerDemand::NoSecrets,
                 format!("the header {name} has a token, session or cursor in it"),
             ));
         }
@@ -90,14 +93,14 @@ impl Observed {
             let has_length = seen.headers.contains_key("content-length");
             if !body.is_empty() && !has_length {
                 found.push((
-                    Demand::Lengths,
+                    AnswerDemand::Lengths,
                     "no content-length, so that a cut answer may look complete".into(),
                 ));
             }
             if status >= 400
                 && let Some(why) = error_fault(status, body)
             {
-                found.push((Demand::ErrorBodies, why));
+                found.push((AnswerDemand::ErrorBodies, why));
             }
         }
         let mut breaches = self.breaches.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +123,7 @@ impl Observed {
     }
 
     /// Fails a rule with the breaches of its demand.
-    pub(super) fn verdict(&self, demand: Demand) -> Outcome {
+    pub(super) fn verdict(&self, demand: AnswerDemand) -> RuleOutcome {
         let breaches = self.breaches.lock().unwrap_or_else(PoisonError::into_inner);
         match breaches.get(&demand) {
             None => Ok(()),

@@ -31,7 +31,7 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
 
 /// A way of publishing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Publisher {
+pub enum TestPublisher {
     /// `POST /topics/TOPIC?qos=1` at a plain HTTP address, `HOST:PORT`, as `eventcast dev` serves
     /// it.
     DataPlane(String),
@@ -40,7 +40,7 @@ pub enum Publisher {
     Command(String),
 }
 
-impl Publisher {
+impl TestPublisher {
     /// Publishes a message that carries an id, and returns when it is done.
     pub(super) async fn publish(&self, channel: &ProbeChannel, id: &str) -> Result<(), String> {
         let publishing = async {

@@ -9,7 +9,7 @@ use super::address::GatewayAddress;
 /// Verdict on a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
-pub enum Verdict {
+pub enum RuleVerdict {
     /// It holds, as far as was seen.
     Held,
     /// It does not hold.
@@ -35,7 +35,7 @@ pub struct RuleReport {
     pub title: &'static str,
     /// `true` where it holds.
     #[serde(flatten)]
-    pub verdict: Verdict,
+    pub verdict: RuleVerdict,
     /// Time that it took.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub took: Duration,
@@ -43,7 +43,7 @@ pub struct RuleReport {
 
 /// All rules of a run, in their order.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct ConformanceReport {
     /// The gateway's address.
     pub gateway: String,
     /// The number of rules that hold.
@@ -64,7 +64,7 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
     serializer.serialize_f64(milliseconds / 1_000.0)
 }
 
-impl Report {
+impl ConformanceReport {
     pub(super) fn new(
         address: &GatewayAddress,
         mut rules: Vec<RuleReport>,
@@ -73,12 +73,12 @@ impl Report {
         let place = |rule: &RuleReport| super::RULES.iter().position(|one| one.name == rule.rule);
         rules.sort_by_key(place);
         let count =
-            |is: fn(&Verdict) -> bool| rules.iter().filter(|rule| is(&rule.verdict)).count();
+            |is: fn(&RuleVerdict) -> bool| rules.iter().filter(|rule| is(&rule.verdict)).count();
         Self {
             gateway: address.to_string(),
-            held: count(|verdict| *verdict == Verdict::Held),
-            broken: count(|verdict| matches!(verdict, Verdict::Broken { .. })),
-            not_tried: count(|verdict| matches!(verdict, Verdict::NotTried { .. })),
+            held: count(|verdict| *verdict == RuleVerdict::Held),
+            broken: count(|verdict| matches!(verdict, RuleVerdict::Broken { .. })),
+            not_tried: count(|verdict| matches!(verdict, RuleVerdict::NotTried { .. })),
             took,
             rules,
         }

@@ -2,35 +2,40 @@
 
 use serde_json::{Value, json};
 
-use super::answer::Answer;
-use super::client::{Call, counter};
-use super::finding::{Outcome, broken};
+use super::answer::HttpAnswer;
+use super::client::{HttpCall, counter};
+use super::finding::{RuleOutcome, broken};
 
 /// A session, with the cursor that its next poll shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Session {
+pub(super) struct TestedSession {
     pub(super) token: String,
     pub(super) session: String,
     pub(super) cursor: String,
 }
 
-impl Session {
+impl TestedSession {
     /// The request of a poll.
-    pub(super) fn poll(&self, timeout_s: u64, max: u64) -> Call {
+    pub(super) fn poll(&self, timeout_s: u64, max: u64) -> HttpCall {
         let body = json!({
             "session": self.session,
             "cursor": self.cursor,
             "timeout_s": timeout_s,
             "max": max,
         });
-        Call::new("POST", format!("/poll?n={}", counter()))
+        HttpCall::new("POST", format!("/poll?n={}", counter()))
             .token(&self.token)
             .json(&body)
             .waits(timeout_s)
     }
 
     /// A request with the session alone.
-    pub(super) fn call(&self, method: &'static str, path: &str, more: &[(&str, Value)]) -> Call {
+    pub(super) fn call(
+        &self,
+        method: &'static str,
+        path: &str,
+        more: &[(&str, Value)],
+    ) -> HttpCall {
         let mut body = json!({ "session": self.session });
         if let Some(body) = body.as_object_mut() {
             body.extend(
@@ -38,16 +43,16 @@ impl Session {
                     .map(|(name, value)| ((*name).to_owned(), value.clone())),
             );
         }
-        Call::new(method, path).token(&self.token).json(&body)
+        HttpCall::new(method, path).token(&self.token).json(&body)
     }
 
     /// The request of a stream.
-    pub(super) fn stream(&self) -> Call {
+    pub(super) fn stream(&self) -> HttpCall {
         self.call("POST", "/stream", &[("cursor", json!(self.cursor))])
     }
 
     /// The request that confirms messages up to a cursor.
-    pub(super) fn ack(&self, cursor: &str) -> Call {
+    pub(super) fn ack(&self, cursor: &str) -> HttpCall {
         self.call("POST", "/ack", &[("cursor", json!(cursor))])
     }
 }
@@ -55,7 +60,7 @@ impl Session {
 /// Answer to a poll.
 #[derive(Clone, Debug)]
 pub(super) struct Polled {
-    pub(super) answer: Answer,
+    pub(super) answer: HttpAnswer,
     pub(super) messages: Vec<Value>,
     pub(super) cursor: String,
     pub(super) more: bool,
@@ -63,7 +68,7 @@ pub(super) struct Polled {
 
 impl Polled {
     /// Reads the answer of a poll, which must be a 200 with all that belongs to one.
-    pub(super) fn of(answer: Answer) -> Outcome<Self> {
+    pub(super) fn of(answer: HttpAnswer) -> RuleOutcome<Self> {
         let json = answer.expect(200)?.json()?;
         let Some(messages) = json.get("messages").and_then(Value::as_array) else {
             return broken(format!("{answer}, which has no list `messages`"));

@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::answer::Answer;
-use super::client::{Call, Client, OpenAnswer, counter};
+use super::answer::HttpAnswer;
+use super::client::{GatewayClient, HttpCall, OpenAnswer, counter};
 use super::event_stream::EventStream;
-use super::finding::{Finding, Outcome, broken, not_tried};
-use super::observed::{Observed, Seen};
+use super::finding::{Finding, RuleOutcome, broken, not_tried};
+use super::observed::{Observed, ObservedAnswer};
 use super::relay::{Hostility, Relay};
-use super::session::{Polled, Session};
+use super::session::{Polled, TestedSession};
 use super::transport::Dialer;
 use super::{ProbeChannel, Suite};
 
@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// State that all rules of a run share.
 pub(super) struct Bench<'s> {
     pub(super) suite: &'s Suite,
-    pub(super) client: Client,
-    pub(super) second: Option<Client>,
+    pub(super) client: GatewayClient,
+    pub(super) second: Option<GatewayClient>,
     pub(super) observed: Observed,
     /// Makes ids of messages unlike those of other runs.
     run: String,
@@ -35,7 +35,7 @@ pub(super) struct Bench<'s> {
 
 impl<'s> Bench<'s> {
     pub(super) fn new(suite: &'s Suite) -> Self {
-        let client = |address| Client::new(address, Dialer::of(address, suite.tls.as_ref()));
+        let client = |address| GatewayClient::new(address, Dialer::of(address, suite.tls.as_ref()));
         let observed = Observed::default();
         observed.add_secret(&suite.token);
         if let Some(token) = &suite.other_token {
@@ -53,7 +53,7 @@ impl<'s> Bench<'s> {
     /// Opens a session and ends it, to know that there is something to try.
     pub(super) async fn reach(&self, bound: Duration) -> Result<(), String> {
         let names = self.channel_names();
-        let call = Call::new("POST", "/session")
+        let call = HttpCall::new("POST", "/session")
             .token(&self.suite.token)
             .json(&json!({ "channels": names }));
         let asked = timeout(bound, self.client.try_ask(&call)).await;
@@ -75,7 +75,7 @@ impl<'s> Bench<'s> {
             ));
         }
         if let Ok(session) = answer.text("session") {
-            let call = Call::new("DELETE", "/session")
+            let call = HttpCall::new("DELETE", "/session")
                 .token(&self.suite.token)
                 .json(&json!({ "session": session }));
             // The answer is a rule's business.
@@ -91,12 +91,12 @@ impl<'s> Bench<'s> {
 }
 
 /// One rule's turn. Its sessions end with it.
-pub(super) struct Trial<'b> {
+pub(super) struct RuleTrial<'b> {
     bench: &'b Bench<'b>,
-    sessions: Mutex<Vec<Session>>,
+    sessions: Mutex<Vec<TestedSession>>,
 }
 
-impl<'b> Trial<'b> {
+impl<'b> RuleTrial<'b> {
     pub(super) fn new(bench: &'b Bench<'b>) -> Self {
         Self {
             bench,
@@ -108,7 +108,7 @@ impl<'b> Trial<'b> {
         self.bench.suite
     }
 
-    pub(super) fn client(&self) -> &'b Client {
+    pub(super) fn client(&self) -> &'b GatewayClient {
         &self.bench.client
     }
 
@@ -117,7 +117,7 @@ impl<'b> Trial<'b> {
     }
 
     /// The client of another task of the deployment.
-    pub(super) fn second(&self) -> Outcome<&'b Client> {
+    pub(super) fn second(&self) -> RuleOutcome<&'b GatewayClient> {
         match &self.bench.second {
             Some(second) => Ok(second),
             None => not_tried(
@@ -128,7 +128,7 @@ impl<'b> Trial<'b> {
     }
 
     /// The channel that messages are published to.
-    pub(super) fn channel(&self) -> Outcome<&'b ProbeChannel> {
+    pub(super) fn channel(&self) -> RuleOutcome<&'b ProbeChannel> {
         match self.suite().channels.first() {
             Some(channel) => Ok(channel),
             None => not_tried("no channel is known", "give one with --channel"),
@@ -137,12 +137,16 @@ impl<'b> Trial<'b> {
 
     /// Sends a request to the deployment, and looks at the answer as at every other. A quota is
     /// waited for, within bounds.
-    pub(super) async fn ask(&self, call: &Call) -> Outcome<Answer> {
+    pub(super) async fn ask(&self, call: &HttpCall) -> RuleOutcome<HttpAnswer> {
         self.ask_of(self.client(), call).await
     }
 
     /// The same by another client.
-    pub(super) async fn ask_of(&self, client: &Client, call: &Call) -> Outcome<Answer> {
+    pub(super) async fn ask_of(
+        &self,
+        client: &GatewayClient,
+        call: &HttpCall,
+    ) -> RuleOutcome<HttpAnswer> {
         let until = Instant::now() + PATIENCE;
         loop {
             let answer = client.ask(call).await?;
@@ -156,14 +160,14 @@ impl<'b> Trial<'b> {
     }
 
     /// Sends a request once, whatever the answer.
-    pub(super) async fn ask_once(&self, call: &Call) -> Outcome<Answer> {
+    pub(super) async fn ask_once(&self, call: &HttpCall) -> RuleOutcome<HttpAnswer> {
         let answer = self.client().ask(call).await?;
         self.look(call, &answer);
         Ok(answer)
     }
 
-    fn look(&self, call: &Call, answer: &Answer) {
-        self.observed().look(&Seen {
+    fn look(&self, call: &HttpCall, answer: &HttpAnswer) {
+        self.observed().look(&ObservedAnswer {
             what: &answer.what,
             status: answer.status,
             headers: &answer.headers,
@@ -173,9 +177,9 @@ impl<'b> Trial<'b> {
     }
 
     /// Opens a session to the channel that messages are published to.
-    pub(super) async fn session(&self) -> Outcome<Session> {
+    pub(super) async fn session(&self) -> RuleOutcome<TestedSession> {
         let names = [self.channel()?.name.as_str()];
-        let call = Call::new("POST", "/session")
+        let call = HttpCall::new("POST", "/session")
             .token(&self.suite().token)
             .json(&json!({ "channels": names }));
         let answer = self.ask(&call).await?;
@@ -183,9 +187,9 @@ impl<'b> Trial<'b> {
     }
 
     /// The session of an answer; it ends with the trial.
-    pub(super) fn session_of(&self, answer: &Answer) -> Outcome<Session> {
+    pub(super) fn session_of(&self, answer: &HttpAnswer) -> RuleOutcome<TestedSession> {
         answer.expect(201)?;
-        let session = Session {
+        let session = TestedSession {
             token: self.suite().token.clone(),
             session: answer.text("session")?,
             cursor: answer.text("cursor")?,
@@ -213,7 +217,7 @@ impl<'b> Trial<'b> {
     }
 
     /// Publishes messages one after the other; their ids.
-    pub(super) async fn publish(&self, count: usize) -> Outcome<Vec<String>> {
+    pub(super) async fn publish(&self, count: usize) -> RuleOutcome<Vec<String>> {
         let mut ids = Vec::with_capacity(count);
         for _ in 0..count {
             let id = self.new_id();
@@ -229,7 +233,7 @@ impl<'b> Trial<'b> {
         format!("{}-{}-", self.bench.run, counter())
     }
 
-    pub(super) async fn publish_as(&self, id: &str) -> Outcome {
+    pub(super) async fn publish_as(&self, id: &str) -> RuleOutcome {
         let Some(publisher) = &self.suite().publisher else {
             return not_tried(
                 "there is no way to publish messages",
@@ -241,18 +245,22 @@ impl<'b> Trial<'b> {
     }
 
     /// Polls once.
-    pub(super) async fn poll(&self, session: &Session, timeout_s: u64) -> Outcome<Polled> {
+    pub(super) async fn poll(
+        &self,
+        session: &TestedSession,
+        timeout_s: u64,
+    ) -> RuleOutcome<Polled> {
         self.poll_at(self.client(), session, timeout_s, 100).await
     }
 
     /// Polls once by another client, for up to so many messages.
     pub(super) async fn poll_at(
         &self,
-        client: &Client,
-        session: &Session,
+        client: &GatewayClient,
+        session: &TestedSession,
         timeout_s: u64,
         max: u64,
-    ) -> Outcome<Polled> {
+    ) -> RuleOutcome<Polled> {
         let call = session.poll(timeout_s, max);
         let polled = Polled::of(self.ask_of(client, &call).await?)?;
         self.observed().add_secret(&polled.cursor);
@@ -260,7 +268,11 @@ impl<'b> Trial<'b> {
     }
 
     /// Polls until some of these messages are there; the poll that has them. It is not confirmed.
-    pub(super) async fn first_of(&self, session: &mut Session, ids: &[String]) -> Outcome<Polled> {
+    pub(super) async fn first_of(
+        &self,
+        session: &mut TestedSession,
+        ids: &[String],
+    ) -> RuleOutcome<Polled> {
         let until = Instant::now() + DELIVERY;
         loop {
             let polled = self.poll(session, DELIVERY.as_secs()).await?;
@@ -282,9 +294,9 @@ impl<'b> Trial<'b> {
     /// came.
     pub(super) async fn collect(
         &self,
-        session: &mut Session,
+        session: &mut TestedSession,
         ids: &[String],
-    ) -> Outcome<Vec<String>> {
+    ) -> RuleOutcome<Vec<String>> {
         let mut came: Vec<String> = Vec::new();
         let until = Instant::now() + DELIVERY;
         loop {
@@ -307,11 +319,15 @@ impl<'b> Trial<'b> {
     }
 
     /// Opens a stream, which must be one.
-    pub(super) async fn stream(&self, session: &Session) -> Outcome<EventStream> {
+    pub(super) async fn stream(&self, session: &TestedSession) -> RuleOutcome<EventStream> {
         self.stream_of(self.client(), &session.stream()).await
     }
 
-    pub(super) async fn stream_of(&self, client: &Client, call: &Call) -> Outcome<EventStream> {
+    pub(super) async fn stream_of(
+        &self,
+        client: &GatewayClient,
+        call: &HttpCall,
+    ) -> RuleOutcome<EventStream> {
         let opened = self.open(client, call).await?;
         let kind = opened.headers.get("content-type");
         let kind = kind.map(|kind| String::from_utf8_lossy(kind.as_bytes()).to_lowercase());
@@ -335,11 +351,15 @@ impl<'b> Trial<'b> {
     }
 
     /// Sends a request whose answer is read as it comes.
-    pub(super) async fn open(&self, client: &Client, call: &Call) -> Outcome<OpenAnswer> {
+    pub(super) async fn open(
+        &self,
+        client: &GatewayClient,
+        call: &HttpCall,
+    ) -> RuleOutcome<OpenAnswer> {
         let until = Instant::now() + PATIENCE;
         loop {
             let opened = client.open(call).await?;
-            self.observed().look(&Seen {
+            self.observed().look(&ObservedAnswer {
                 what: &opened.what,
                 status: opened.status,
                 headers: &opened.headers,
@@ -354,7 +374,7 @@ impl<'b> Trial<'b> {
     }
 
     /// Starts a relay in front of the deployment; the client that goes through it.
-    pub(super) async fn relay(&self, hostility: Hostility) -> Outcome<(Relay, Client)> {
+    pub(super) async fn relay(&self, hostility: Hostility) -> RuleOutcome<(Relay, GatewayClient)> {
         let relay = Relay::start(self.client().dialer(), hostility).await;
         let relay = relay.map_err(|error| {
             Finding::Impossible(format!("a relay on the loopback interface: {error}"))
@@ -365,7 +385,7 @@ impl<'b> Trial<'b> {
 }
 
 /// Time that an answer asks to wait, where it is a quota's.
-pub(super) fn quota_wait(answer: &Answer) -> Option<Duration> {
+pub(super) fn quota_wait(answer: &HttpAnswer) -> Option<Duration> {
     if answer.status != 429 {
         return None;
     }

@@ -26,7 +26,7 @@ const YEARS: i64 = 10;
 const DAYS: i64 = 397;
 
 /// Certificate authority with its private key.
-pub struct Authority {
+pub struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
     now: Timestamp,
 }
@@ -50,7 +50,7 @@ pub enum AuthorityError {
     Unusable(#[from] rcgen::Error),
 }
 
-impl Authority {
+impl CertificateAuthority {
     /// Creates an authority; returns its certificate and key to be stored.
     ///
     /// # Errors
@@ -155,11 +155,11 @@ mod tests {
     #[test]
     fn what_is_signed_later_is_trusted_by_who_trusts_the_first_certificate() {
         let now: Timestamp = "2026-02-28T23:59:59Z".parse().unwrap();
-        let (authority, kept) = Authority::make(now).unwrap();
+        let (authority, kept) = CertificateAuthority::make(now).unwrap();
         let names = || vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let first = authority.sign(names()).unwrap().certificate;
         let later = now + SignedDuration::from_hours(24 * 1_000);
-        let again = Authority::of_key(kept.key.as_bytes(), later).unwrap();
+        let again = CertificateAuthority::of_key(kept.key.as_bytes(), later).unwrap();
         let second = again.sign(names()).unwrap().certificate;
         for name in ["localhost", "127.0.0.1"] {
             believes(&kept.certificate, &first, name, now).unwrap();
@@ -167,14 +167,14 @@ mod tests {
         }
         believes(&kept.certificate, &first, "example.com", now).unwrap_err();
         believes(&kept.certificate, &first, "localhost", later).unwrap_err();
-        let (_, other) = Authority::make(now).unwrap();
+        let (_, other) = CertificateAuthority::make(now).unwrap();
         believes(&other.certificate, &first, "localhost", now).unwrap_err();
     }
 
     #[test]
     fn what_is_no_key_is_refused() {
         let refused = |text: &str| {
-            let made = Authority::of_key(text.as_bytes(), Timestamp::UNIX_EPOCH);
+            let made = CertificateAuthority::of_key(text.as_bytes(), Timestamp::UNIX_EPOCH);
             made.err().unwrap().to_string()
         };
         assert_eq!(refused("none"), "it holds no private key as PEM");

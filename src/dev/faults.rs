@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 /// Kind of an injected fault.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
+pub(crate) enum FaultKind {
     /// The service answers that it is not available, and does nothing.
     Refuse,
     /// The service throttles.
@@ -38,14 +38,14 @@ pub(crate) enum Kind {
 }
 
 /// Kinds of fault by name.
-const KINDS: [(&str, Kind); 7] = [
-    ("refuse", Kind::Refuse),
-    ("throttle", Kind::Throttle),
-    ("drop", Kind::Drop),
-    ("delay", Kind::Delay),
-    ("duplicate", Kind::Duplicate),
-    ("disconnect", Kind::Disconnect),
-    ("linger", Kind::Linger),
+const KINDS: [(&str, FaultKind); 7] = [
+    ("refuse", FaultKind::Refuse),
+    ("throttle", FaultKind::Throttle),
+    ("drop", FaultKind::Drop),
+    ("delay", FaultKind::Delay),
+    ("duplicate", FaultKind::Duplicate),
+    ("disconnect", FaultKind::Disconnect),
+    ("linger", FaultKind::Linger),
 ];
 
 /// Action that can linger, since it waits.
@@ -64,8 +64,8 @@ const MEMBERS: [&str; 8] = [
 ];
 
 /// Operations of an MQTT client, with the kinds of fault that each can have.
-const MQTT: [(&str, &[Kind]); 5] = {
-    use Kind::{Delay, Disconnect, Drop, Duplicate, Refuse, Throttle};
+const MQTT: [(&str, &[FaultKind]); 5] = {
+    use FaultKind::{Delay, Disconnect, Drop, Duplicate, Refuse, Throttle};
     [
         ("Connect", &[Refuse, Throttle, Drop, Delay, Disconnect]),
         (
@@ -92,7 +92,7 @@ pub(crate) struct FaultyActions {
 
 impl FaultyActions {
     /// Parses a fault; the error names the mistake and what is accepted.
-    pub(crate) fn fault(&self, body: &[u8]) -> Result<Fault, String> {
+    pub(crate) fn fault(&self, body: &[u8]) -> Result<PlannedFault, String> {
         let members: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
             format!("a fault is a JSON object such as {{\"action\": \"SendMessage\", \"fault\": \"refuse\"}}: {error}")
         })?;
@@ -118,7 +118,7 @@ impl FaultyActions {
         if !words.contains(&word.as_str()) {
             return Err(unknown("fault", &word, &words));
         }
-        let fault: Fault =
+        let fault: PlannedFault =
             serde_json::from_value(Value::Object(members)).map_err(|error| error.to_string())?;
         self.check(&fault, &word)?;
         Ok(fault)
@@ -135,14 +135,14 @@ impl FaultyActions {
     }
 
     /// Refuses a fault that could never apply.
-    fn check(&self, fault: &Fault, word: &str) -> Result<(), String> {
+    fn check(&self, fault: &PlannedFault, word: &str) -> Result<(), String> {
         if !(0.0..=1.0).contains(&fault.rate) {
             let rate = fault.rate;
             return Err(format!(
                 "`rate` is `{rate}`\nhelp: it is a number from 0 to 1"
             ));
         }
-        if fault.fault == Kind::Delay && fault.milliseconds == 0 {
+        if fault.fault == FaultKind::Delay && fault.milliseconds == 0 {
             return Err("a delay of no time changes nothing\nhelp: add `milliseconds`".into());
         }
         let Some(action) = fault.action.as_deref() else {
@@ -163,9 +163,9 @@ impl FaultyActions {
             }
             None => {
                 let twice = self.iot.contains(&action);
-                let can = |kind: Kind| match kind {
-                    Kind::Duplicate => twice,
-                    Kind::Linger => action == LINGERS,
+                let can = |kind: FaultKind| match kind {
+                    FaultKind::Duplicate => twice,
+                    FaultKind::Linger => action == LINGERS,
                     _ => true,
                 };
                 let has = KINDS.iter().filter(|(_, kind)| can(*kind));
@@ -212,7 +212,7 @@ fn unknown(what: &str, word: &str, known: &[&str]) -> String {
 /// Injected fault.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Fault {
+pub(crate) struct PlannedFault {
     /// Action that the fault applies to; every action by default.
     #[serde(default)]
     action: Option<String>,
@@ -225,7 +225,7 @@ pub(crate) struct Fault {
     /// Topic or filter that the fault applies to; every one by default.
     #[serde(default)]
     topic: Option<String>,
-    fault: Kind,
+    fault: FaultKind,
     /// Probability, from 0 to 1.
     #[serde(default = "always")]
     rate: f64,
@@ -246,23 +246,23 @@ fn always() -> f64 {
 
 /// Faults to inject; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Faults(Arc<Inner>);
+pub(crate) struct PlannedFaults(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    faults: Mutex<Vec<Fault>>,
+    faults: Mutex<Vec<PlannedFault>>,
     /// `true` where there are any faults: a cheap check for frequent callers.
     any: AtomicBool,
 }
 
-impl Faults {
-    pub(crate) fn add(&self, fault: Fault) {
+impl PlannedFaults {
+    pub(crate) fn add(&self, fault: PlannedFault) {
         self.lock().push(fault);
         self.0.any.store(true, Ordering::Relaxed);
     }
 
     /// Returns the current faults.
-    pub(crate) fn list(&self) -> Vec<Fault> {
+    pub(crate) fn list(&self) -> Vec<PlannedFault> {
         self.lock().clone()
     }
 
@@ -272,7 +272,7 @@ impl Faults {
     }
 
     /// Returns the fault for one call of an action, if any.
-    pub(crate) fn strike(&self, action: &str) -> Option<(Kind, Duration)> {
+    pub(crate) fn strike(&self, action: &str) -> Option<(FaultKind, Duration)> {
         self.strike_call(action, None, None)
     }
 
@@ -282,7 +282,7 @@ impl Faults {
         action: &str,
         client: Option<&str>,
         topic: Option<&str>,
-    ) -> Option<(Kind, Duration)> {
+    ) -> Option<(FaultKind, Duration)> {
         let is_about = |meant: &Option<String>, known| meant.is_none() || meant.as_deref() == known;
         self.find(|fault| {
             // A fault that names a client or a topic, but no action, applies to no call.
@@ -303,7 +303,7 @@ impl Faults {
         action: &str,
         client: &str,
         topic: &str,
-    ) -> Option<(Kind, Duration)> {
+    ) -> Option<(FaultKind, Duration)> {
         if !self.0.any.load(Ordering::Relaxed) {
             return None;
         }
@@ -314,7 +314,7 @@ impl Faults {
         })
     }
 
-    fn find(&self, is_meant: impl Fn(&Fault) -> bool) -> Option<(Kind, Duration)> {
+    fn find(&self, is_meant: impl Fn(&PlannedFault) -> bool) -> Option<(FaultKind, Duration)> {
         let mut faults = self.lock();
         let struck = faults.iter_mut().find(|fault| {
             is_meant(fault) && fault.times != Some(0) && fastrand::f64() < fault.rate
@@ -326,7 +326,7 @@ impl Faults {
         Some((struck.fault, Duration::from_millis(struck.milliseconds)))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<PlannedFault>> {
         self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -412,28 +412,28 @@ mod tests {
 
     #[test]
     fn faults_strike_as_often_as_asked() {
-        let faults = Faults::default();
+        let faults = PlannedFaults::default();
         let fault = r#"{"action": "SendMessage", "fault": "refuse", "times": 2}"#;
         faults.add(serde_json::from_str(fault).unwrap());
         assert_eq!(faults.strike("ReceiveMessage"), None);
         for _ in 0..2 {
             assert_eq!(
                 faults.strike("SendMessage"),
-                Some((Kind::Refuse, Duration::ZERO))
+                Some((FaultKind::Refuse, Duration::ZERO))
             );
         }
         assert_eq!(faults.strike("SendMessage"), None);
         faults.add(serde_json::from_str(r#"{"fault": "delay", "milliseconds": 5}"#).unwrap());
         assert_eq!(
             faults.strike("x"),
-            Some((Kind::Delay, Duration::from_millis(5)))
+            Some((FaultKind::Delay, Duration::from_millis(5)))
         );
         assert_eq!(faults.strike_client("Publish", "a", "t"), None);
         let fault = r#"{"action": "Publish", "client": "a", "fault": "duplicate"}"#;
         faults.add(serde_json::from_str(fault).unwrap());
         assert_eq!(faults.strike_client("Publish", "b", "t"), None);
         let struck = faults.strike_client("Publish", "a", "t");
-        assert_eq!(struck, Some((Kind::Duplicate, Duration::ZERO)));
+        assert_eq!(struck, Some((FaultKind::Duplicate, Duration::ZERO)));
         let hits: Vec<u64> = faults.list().iter().map(|fault| fault.hits).collect();
         assert_eq!(hits, [2, 1, 1]);
         faults.clear();
@@ -444,6 +444,6 @@ mod tests {
         assert_eq!(faults.strike("HttpPublish"), None);
         assert_eq!(faults.strike_call("HttpPublish", None, Some("u")), None);
         let struck = faults.strike_call("HttpPublish", None, Some("t"));
-        assert_eq!(struck, Some((Kind::Throttle, Duration::ZERO)));
+        assert_eq!(struck, Some((FaultKind::Throttle, Duration::ZERO)));
     }
 }

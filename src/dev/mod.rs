@@ -27,16 +27,16 @@ mod site_guard;
 pub mod sites;
 mod uuid;
 
-pub use server::{Options, Platform};
+pub use server::{EndpointOptions, Platform};
 
 /// Account that owns every resource.
 pub const ACCOUNT: &str = "000000000000";
 
 /// Body of an answer, or the reason why there is none.
-type Answer = Result<Vec<u8>, refusal::Refusal>;
+type ApiResult = Result<Vec<u8>, refusal::ApiRefusal>;
 
 /// Serializes an answer.
-fn body_of(value: &impl serde::Serialize) -> Answer {
+fn body_of(value: &impl serde::Serialize) -> ApiResult {
     serde_json::to_vec(value)
-        .map_err(|error| refusal::Refusal::new("InternalFailure", error.to_string()))
+        .map_err(|error| refusal::ApiRefusal::new("InternalFailure", error.to_string()))
 }

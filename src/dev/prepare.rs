@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::refusal::Refusal;
+use super::refusal::ApiRefusal;
 use super::{ACCOUNT, Platform};
 
 /// Name of the rule.
@@ -79,7 +79,7 @@ impl Platform {
         let body = json!({ "QueueName": name, "Attributes": attributes });
         let failed = |error: &str| format!("making the queue `{name}`: {error}");
         let answer = self.queues("CreateQueue", &body, base).await;
-        let answer = answer.map_err(|Refusal { message, .. }| failed(&message))?;
+        let answer = answer.map_err(|ApiRefusal { message, .. }| failed(&message))?;
         let answer: Value =
             serde_json::from_slice(&answer).map_err(|error| failed(&error.to_string()))?;
         let url = answer.get("QueueUrl").and_then(Value::as_str);
@@ -90,7 +90,7 @@ impl Platform {
     fn bus(&self, action: &str, body: &Value) -> Result<(), String> {
         let done = self.buses(action, body);
         done.map(drop)
-            .map_err(|Refusal { message, .. }| format!("{action}: {message}"))
+            .map_err(|ApiRefusal { message, .. }| format!("{action}: {message}"))
     }
 
     /// Puts an event on the default bus and returns its id.
@@ -106,7 +106,7 @@ impl Platform {
         let entry =
             json!({ "Source": source, "DetailType": detail_type, "Detail": detail.to_string() });
         let answer = self.buses("PutEvents", &json!({ "Entries": [entry] }));
-        let answer = answer.map_err(|Refusal { message, .. }| message)?;
+        let answer = answer.map_err(|ApiRefusal { message, .. }| message)?;
         let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
         let member = |name: &str| {
             answer
@@ -124,13 +124,13 @@ impl Platform {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Options;
+    use super::super::EndpointOptions;
     use super::*;
 
     #[tokio::test]
     async fn events_are_led_to_the_queue() {
         for (queue, dead) in [("events", "events-dlq"), ("events.fifo", "dead.fifo")] {
-            let platform = Platform::new(Options::default());
+            let platform = Platform::new(EndpointOptions::default());
             let base = "http://127.0.0.1:4566";
             let prepared = platform
                 .prepare(base, "us-east-1", queue, dead)

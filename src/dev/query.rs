@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use super::ACCOUNT;
 use super::queue::api::ACTIONS;
 use super::queue::query::refused;
-use super::refusal::Refusal;
+use super::refusal::ApiRefusal;
 use super::uuid::uuid;
 
 /// Actions that do not concern one queue, and that a queue's address does not offer.
@@ -57,7 +57,7 @@ impl QueryCall {
             self.action
         );
         let status = StatusCode::METHOD_NOT_ALLOWED;
-        let refusal = Refusal::new("MethodNotAllowed", message).with_status(status);
+        let refusal = ApiRefusal::new("MethodNotAllowed", message).with_status(status);
         let answer = xml(status, refused(&refusal));
         ([(ALLOW, "POST")], answer).into_response()
     }
@@ -68,7 +68,7 @@ impl QueryCall {
             (StatusCode::OK, caller())
         } else {
             let message = format!("The action {} is not valid for this endpoint.", self.action);
-            let refusal = Refusal::new("InvalidAction", message);
+            let refusal = ApiRefusal::new("InvalidAction", message);
             (StatusCode::BAD_REQUEST, refused(&refusal))
         };
         xml(status, body)

@@ -8,7 +8,7 @@ use super::service::Service;
 
 /// Reason why a call failed.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ApiRefusal {
     /// Name of the error in the JSON protocol.
     pub(super) kind: &'static str,
     /// Error code in the older query protocol.
@@ -18,7 +18,7 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
 }
 
-impl Refusal {
+impl ApiRefusal {
     pub(super) fn new(kind: &'static str, message: impl Into<String>) -> Self {
         Self {
             kind,

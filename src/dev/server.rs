@@ -21,7 +21,7 @@ use super::broker::Broker;
 use super::bus::{self, api::EventBusService};
 use super::control_plane::{self, ControlPlane, ControlPlaneParts};
 use super::data_plane::{self, DataPlane};
-use super::faults::{Faults, FaultyActions, Kind};
+use super::faults::{FaultKind, FaultyActions, PlannedFaults};
 use super::inspector::Inspector;
 use super::observers::Observations;
 use super::query::{self, QueryCall};
@@ -29,13 +29,13 @@ use super::queue::{
     self,
     api::{CallOrigin, QueueService},
 };
-use super::refusal::Refusal;
+use super::refusal::ApiRefusal;
 use super::service::Service;
 use super::sighting::Sighting;
 use super::site_guard::{check, guard};
 use super::sites::{AllowedSites, is_cross_site};
 use super::uuid::uuid;
-use super::{ACCOUNT, Answer};
+use super::{ACCOUNT, ApiResult};
 use crate::http_server::{self, HttpLimits};
 
 /// Maximum size of a request body: a batch of ten messages is 1 MiB; as JSON, with everything
@@ -44,7 +44,7 @@ pub(super) const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// Options of the endpoints.
 #[derive(Clone)]
-pub struct Options {
+pub struct EndpointOptions {
     /// Region in ARNs and events.
     pub region: String,
     /// Minimum duration of each call, as in a real queue.
@@ -59,7 +59,7 @@ pub struct Options {
     pub beside: Option<Router>,
 }
 
-impl Default for Options {
+impl Default for EndpointOptions {
     fn default() -> Self {
         Self {
             region: "us-east-1".into(),
@@ -78,7 +78,7 @@ struct Server {
     broker: Option<Broker>,
     data_plane: Option<DataPlane>,
     control_plane: Option<ControlPlane>,
-    faults: Faults,
+    faults: PlannedFaults,
     delay: Duration,
     sites: Arc<AllowedSites>,
     beside: Option<Router>,
@@ -91,7 +91,7 @@ pub struct Platform(Arc<Server>);
 
 impl Platform {
     /// Creates a platform with the default bus and nothing else.
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: EndpointOptions) -> Self {
         let queues = Arc::new(QueueService::new(&options.region));
         let control_plane = options.control_plane.zip(options.broker.clone());
         let control_plane =
@@ -123,14 +123,14 @@ impl Platform {
     }
 
     /// Calls an action of the queues in process, as an SDK would; `base` is the base of their URLs.
-    pub(super) async fn queues(&self, action: &str, body: &Value, base: &str) -> Answer {
+    pub(super) async fn queues(&self, action: &str, body: &Value, base: &str) -> ApiResult {
         let body = body.to_string();
         let origin = CallOrigin { base, trace: None };
         self.0.queues.act(action, body.as_bytes(), origin).await
     }
 
     /// Calls an action of the buses in process, as an SDK would.
-    pub(super) fn buses(&self, action: &str, body: &Value) -> Answer {
+    pub(super) fn buses(&self, action: &str, body: &Value) -> ApiResult {
         self.0.buses.act(action, body.to_string().as_bytes())
     }
 
@@ -280,7 +280,7 @@ async fn call_by_address(
     // Pages of other sites may link to the page of this port, but must not call actions by a link.
     if is_cross_site(&headers) {
         let message = "a web page of another site may not call this (Sec-Fetch-Site: cross-site)";
-        let refusal = Refusal::new("AccessDenied", message).with_status(StatusCode::FORBIDDEN);
+        let refusal = ApiRefusal::new("AccessDenied", message).with_status(StatusCode::FORBIDDEN);
         return query::xml(refusal.status, queue::query::refused(&refusal));
     }
     match QueryCall::parse(uri.query().unwrap_or_default()) {
@@ -328,23 +328,23 @@ impl Server {
         }
         let fault = self.faults.strike(action);
         let refused = match fault {
-            Some((Kind::Refuse, _)) => Some(service.unavailable()),
-            Some((Kind::Throttle, _)) => Some(service.throttled()),
-            Some((Kind::Delay, time)) => {
+            Some((FaultKind::Refuse, _)) => Some(service.unavailable()),
+            Some((FaultKind::Throttle, _)) => Some(service.throttled()),
+            Some((FaultKind::Delay, time)) => {
                 sleep(time).await;
                 None
             }
-            Some((Kind::Disconnect, _)) => return lost(),
-            Some((Kind::Drop | Kind::Duplicate | Kind::Linger, _)) | None => None,
+            Some((FaultKind::Disconnect, _)) => return lost(),
+            Some((FaultKind::Drop | FaultKind::Duplicate | FaultKind::Linger, _)) | None => None,
         };
         let answer = match refused {
             Some(refusal) => Err(refusal),
-            None if matches!(fault, Some((Kind::Linger, _))) => {
+            None if matches!(fault, Some((FaultKind::Linger, _))) => {
                 self.linger(service, action, headers, body).await
             }
             None => self.act(service, action, headers, body).await,
         };
-        if matches!(fault, Some((Kind::Drop, _))) {
+        if matches!(fault, Some((FaultKind::Drop, _))) {
             return lost();
         }
         let mut response = match (answer, protocol) {
@@ -372,7 +372,7 @@ impl Server {
         action: &str,
         headers: &HeaderMap,
         body: &[u8],
-    ) -> Answer {
+    ) -> ApiResult {
         let (sender, answer) = oneshot::channel();
         let server = Arc::clone(self);
         let (action, headers, body) = (action.to_owned(), headers.clone(), body.to_vec());
@@ -386,7 +386,7 @@ impl Server {
                 let _ = sender.send(answer);
             });
         }
-        let ended = |_| Err(Refusal::new("InternalFailure", "the call was ended"));
+        let ended = |_| Err(ApiRefusal::new("InternalFailure", "the call was ended"));
         answer.await.unwrap_or_else(ended)
     }
 
@@ -396,7 +396,7 @@ impl Server {
         action: &str,
         headers: &HeaderMap,
         body: &[u8],
-    ) -> Answer {
+    ) -> ApiResult {
         match service {
             Service::Queues => {
                 let trace = headers.get("x-amzn-trace-id");

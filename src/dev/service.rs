@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::refusal::Refusal;
+use super::refusal::ApiRefusal;
 
 /// AWS service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,18 +42,18 @@ impl Service {
     }
 
     /// Returns the refusal of an unavailable service.
-    pub(super) fn unavailable(self) -> Refusal {
-        Refusal::new("ServiceUnavailable", "a fault that was asked for")
+    pub(super) fn unavailable(self) -> ApiRefusal {
+        ApiRefusal::new("ServiceUnavailable", "a fault that was asked for")
             .with_status(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     /// Returns the refusal of a throttled call.
-    pub(super) fn throttled(self) -> Refusal {
+    pub(super) fn throttled(self) -> ApiRefusal {
         let kind = match self {
             Self::Queues => "RequestThrottled",
             Self::Bus => "ThrottlingException",
         };
-        Refusal::new(kind, "a fault that was asked for")
+        ApiRefusal::new(kind, "a fault that was asked for")
     }
 }
 

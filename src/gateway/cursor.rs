@@ -68,11 +68,11 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::seal::Secret;
+    use crate::gateway::seal::SealingSecret;
 
     #[test]
     fn cursors_belong_to_their_session() {
-        let keys = SealingKeys::try_new(Secret::random().unwrap(), None).unwrap();
+        let keys = SealingKeys::try_new(SealingSecret::random().unwrap(), None).unwrap();
         let cursor = Cursor {
             epoch: u64::MAX,
             number: 7,

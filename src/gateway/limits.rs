@@ -77,7 +77,7 @@ impl LimitName {
 const MAX_KEYS: usize = 100_000;
 
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+struct RateBucket {
     tokens: f64,
     at: Instant,
 }
@@ -87,7 +87,7 @@ struct Bucket {
 pub(super) struct KeyedRate<K> {
     per_second: Option<f64>,
     burst: f64,
-    buckets: Mutex<HashMap<K, Bucket>>,
+    buckets: Mutex<HashMap<K, RateBucket>>,
 }
 
 impl<K: Eq + Hash> KeyedRate<K> {
@@ -106,7 +106,7 @@ impl<K: Eq + Hash> KeyedRate<K> {
             return Ok(());
         };
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let filled = |bucket: &Bucket| {
+        let filled = |bucket: &RateBucket| {
             let since = now.saturating_duration_since(bucket.at).as_secs_f64();
             (bucket.tokens + since * rate).min(self.burst)
         };
@@ -116,7 +116,7 @@ impl<K: Eq + Hash> KeyedRate<K> {
         if buckets.len() >= MAX_KEYS && !buckets.contains_key(&key) {
             return Err(Duration::from_secs(1));
         }
-        let bucket = buckets.entry(key).or_insert(Bucket {
+        let bucket = buckets.entry(key).or_insert(RateBucket {
             tokens: self.burst,
             at: now,
         });

@@ -22,7 +22,7 @@ pub(super) struct Message {
 }
 
 #[derive(Serialize)]
-struct Written<'m> {
+struct WrittenMessage<'m> {
     id: Option<&'m str>,
     channel: Option<&'m str>,
     topic: &'m str,
@@ -59,7 +59,7 @@ impl Message {
         // A payload that is JSON goes through as it was published: numbers keep their spelling.
         let payload: Option<&RawValue> = serde_json::from_slice(publish.payload).ok();
         let channel = directory.channel(publish.topic);
-        let written = Written {
+        let written = WrittenMessage {
             id: event,
             channel: channel.as_deref(),
             topic: publish.topic,

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::limits::LimitName;
 use super::link::LinkEnd;
 use crate::telemetry::instrument::{Counter, Gauge, ReasonCounter};
-use crate::telemetry::metrics::{Labels, Measured, Value};
+use crate::telemetry::metrics::{Labels, Measured, MetricValue};
 
 /// Numbers of one gateway.
 #[derive(Debug, Default)]
@@ -31,16 +31,16 @@ pub struct GatewayMetrics {
 }
 
 /// A gauge that is one higher while this lives.
-pub(super) struct Counted<'m>(&'m Gauge);
+pub(super) struct GaugeGuard<'m>(&'m Gauge);
 
-impl<'m> Counted<'m> {
+impl<'m> GaugeGuard<'m> {
     pub(super) fn new(gauge: &'m Gauge) -> Self {
         gauge.change(1);
         Self(gauge)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for GaugeGuard<'_> {
     fn drop(&mut self) {
         self.0.change(-1);
     }
@@ -83,7 +83,7 @@ impl GatewayMetrics {
         self.polls.get() + self.streams.get()
     }
 
-    /// All of them, for [`Format`](crate::telemetry::exposition::Format).
+    /// All of them, for [`Format`](crate::telemetry::exposition::ExpositionFormat).
     pub fn all(&self) -> Vec<Measured> {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let requests = requests.iter().map(|((endpoint, status), count)| {
@@ -97,7 +97,7 @@ impl GatewayMetrics {
         let by = |label: &'static str, counter: &ReasonCounter| {
             let counts = counter.all().into_iter();
             let counts = counts.map(|(word, _, count)| (vec![(label, word.to_owned())], count));
-            Value::Counts(counts.collect())
+            MetricValue::Counts(counts.collect())
         };
         let one = |name, about, labels, value| Measured {
             name,
@@ -110,7 +110,7 @@ impl GatewayMetrics {
                 "gateway_requests",
                 "Requests that were answered, by the endpoint and the status.",
                 &["endpoint", "status"],
-                Value::Counts(requests),
+                MetricValue::Counts(requests),
             ),
             one(
                 "gateway_limited",
@@ -128,43 +128,43 @@ impl GatewayMetrics {
                 "gateway_messages_given",
                 "Messages that were given to clients for the first time on a connection.",
                 &[],
-                Value::Count(self.given.get()),
+                MetricValue::Count(self.given.get()),
             ),
             one(
                 "gateway_messages_given_again",
                 "Messages that were given to a client again, since it had not confirmed them.",
                 &[],
-                Value::Count(self.given_again.get()),
+                MetricValue::Count(self.given_again.get()),
             ),
             one(
                 "gateway_messages_confirmed",
                 "Messages that clients confirmed, and that were acknowledged to the broker.",
                 &[],
-                Value::Count(self.confirmed.get()),
+                MetricValue::Count(self.confirmed.get()),
             ),
             one(
                 "gateway_superseded",
                 "Polls and streams that a newer one of the same session superseded.",
                 &[],
-                Value::Count(self.superseded.get()),
+                MetricValue::Count(self.superseded.get()),
             ),
             one(
                 "gateway_polls_waiting",
                 "Polls that wait for messages.",
                 &[],
-                Value::Level(self.polls.get()),
+                MetricValue::Level(self.polls.get()),
             ),
             one(
                 "gateway_streams_open",
                 "Streams that are open.",
                 &[],
-                Value::Level(self.streams.get()),
+                MetricValue::Level(self.streams.get()),
             ),
             one(
                 "gateway_connections",
                 "Connections to the broker that are open, or being opened.",
                 &[],
-                Value::Level(self.connections.get()),
+                MetricValue::Level(self.connections.get()),
             ),
         ]
     }
@@ -186,7 +186,7 @@ mod tests {
         } in GatewayMetrics::default().all()
         {
             let (suffix, kind) = match value {
-                Value::Level(_) => ("", "gauge"),
+                MetricValue::Level(_) => ("", "gauge"),
                 _ => ("_total", "counter"),
             };
             let labels = match labels.join(",") {

@@ -67,9 +67,9 @@ pub enum SecretError {
 
 /// A secret that keys are derived from.
 #[derive(Clone)]
-pub struct Secret(Vec<u8>);
+pub struct SealingSecret(Vec<u8>);
 
-impl Secret {
+impl SealingSecret {
     /// Reads Base64 of at least 32 bytes, such as `openssl rand -base64 32` prints.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SealingSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
@@ -115,7 +115,7 @@ impl fmt::Debug for Secret {
 
 /// The keys of one process.
 pub struct SealingKeys {
-    secrets: Vec<Secret>,
+    secrets: Vec<SealingSecret>,
     salt: [u8; SALT_BYTES],
     key: LessSafeKey,
     nonces: AtomicU64,
@@ -134,7 +134,10 @@ impl SealingKeys {
     ///
     /// # Errors
     /// [`SecretError::NoRandomness`] where the system has none.
-    pub fn try_new(secret: Secret, previous: Option<Secret>) -> Result<Self, SecretError> {
+    pub fn try_new(
+        secret: SealingSecret,
+        previous: Option<SealingSecret>,
+    ) -> Result<Self, SecretError> {
         let mut salt = [0; SALT_BYTES];
         SystemRandom::new()
             .fill(&mut salt)
@@ -232,8 +235,8 @@ mod tests {
 
     use super::*;
 
-    fn secret(byte: u8) -> Secret {
-        Secret(vec![byte; SECRET_BYTES])
+    fn secret(byte: u8) -> SealingSecret {
+        SealingSecret(vec![byte; SECRET_BYTES])
     }
 
     fn keys(first: u8, previous: Option<u8>) -> SealingKeys {
@@ -295,10 +298,10 @@ mod tests {
     fn secrets_are_32_bytes_of_base64() {
         let text = STANDARD.encode([7; 32]);
         for good in [text.as_str(), &format!("{text}\n"), &text.replace('=', "")] {
-            assert!(Secret::parse(good).is_ok(), "{good}");
+            assert!(SealingSecret::parse(good).is_ok(), "{good}");
         }
         for bad in ["", "secret!", &STANDARD.encode([7; 31])] {
-            assert!(Secret::parse(bad).is_err(), "{bad}");
+            assert!(SealingSecret::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(format!("{:?}", secret(1)), "Secret(…)");
     }

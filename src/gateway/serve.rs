@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::api::Gateway;
 use crate::http_server::{self, HttpLimits};
-use crate::telemetry::exposition::Format;
+use crate::telemetry::exposition::ExpositionFormat;
 
 /// Listeners of a gateway.
 pub struct Listeners {
@@ -110,7 +110,7 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
 async fn metrics(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response {
     let accept = headers.get_all(ACCEPT).iter();
     let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
-    let format = Format::preferred(&accept.join(","));
+    let format = ExpositionFormat::preferred(&accept.join(","));
     match format.write(gateway.metrics().all()) {
         Ok(text) => ([(CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

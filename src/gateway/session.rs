@@ -14,7 +14,7 @@ pub struct SessionSerial(pub(super) [u8; 8]);
 
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct GatewaySession {
     /// Its identity.
     pub serial: SessionSerial,
     /// Its owner.
@@ -34,7 +34,7 @@ pub struct Session {
 
 /// The sealed form. Names are short: clients carry it with every request.
 #[derive(Serialize, Deserialize)]
-struct Written<'a> {
+struct SealedSession<'a> {
     s: std::borrow::Cow<'a, str>,
     p: std::borrow::Cow<'a, str>,
     i: std::borrow::Cow<'a, str>,
@@ -51,10 +51,10 @@ pub(super) fn random<const N: usize>() -> Option<[u8; N]> {
     Some(bytes)
 }
 
-impl Session {
+impl GatewaySession {
     /// Seals it until it ends.
     pub fn seal(&self, keys: &SealingKeys) -> String {
-        let written = Written {
+        let written = SealedSession {
             s: URL_SAFE_NO_PAD.encode(self.serial.0).into(),
             p: (&*self.principal).into(),
             i: (&*self.client_id).into(),
@@ -74,7 +74,8 @@ impl Session {
     /// [`OpenError`] for text that is no session, or that has expired `now`.
     pub fn open(keys: &SealingKeys, text: &str, now: u64) -> Result<Self, OpenError> {
         let plain = keys.open(Purpose::Session, b"", text, now)?;
-        let written: Written<'_> = serde_json::from_slice(&plain).map_err(|_| OpenError::Broken)?;
+        let written: SealedSession<'_> =
+            serde_json::from_slice(&plain).map_err(|_| OpenError::Broken)?;
         let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
         let serial = bytes(&written.s).and_then(|bytes| bytes.try_into().ok());
         let token = bytes(&written.t).and_then(|bytes| bytes.try_into().ok());
@@ -94,12 +95,12 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::seal::Secret;
+    use crate::gateway::seal::SealingSecret;
 
     #[test]
     fn sessions_open_again() {
-        let keys = SealingKeys::try_new(Secret::random().unwrap(), None).unwrap();
-        let session = Session {
+        let keys = SealingKeys::try_new(SealingSecret::random().unwrap(), None).unwrap();
+        let session = GatewaySession {
             serial: SessionSerial(random().unwrap()),
             principal: "ann \"x\"".into(),
             client_id: "ann-1".into(),
@@ -109,9 +110,15 @@ mod tests {
             channels: vec!["order:1".into(), "tenant/+/é".into()],
         };
         let text = session.seal(&keys);
-        assert_eq!(Session::open(&keys, &text, 99), Ok(session));
-        assert_eq!(Session::open(&keys, &text, 100), Err(OpenError::Expired));
+        assert_eq!(GatewaySession::open(&keys, &text, 99), Ok(session));
+        assert_eq!(
+            GatewaySession::open(&keys, &text, 100),
+            Err(OpenError::Expired)
+        );
         let cursor = keys.seal(Purpose::Cursor, b"", 100, b"{}");
-        assert_eq!(Session::open(&keys, &cursor, 1), Err(OpenError::Broken));
+        assert_eq!(
+            GatewaySession::open(&keys, &cursor, 1),
+            Err(OpenError::Broken)
+        );
     }
 }

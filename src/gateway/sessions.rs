@@ -24,10 +24,10 @@ use super::bearer::{Bearer, TokenHash};
 use super::cursor::Cursor;
 use super::directory::Directory;
 use super::inbox::Inbox;
-use super::link::{Beginning, BrokerSettings, Link, LinkEnd, LinkPhase};
-use super::metrics::{Counted, GatewayMetrics};
+use super::link::{BrokerLink, BrokerSettings, LinkBeginning, LinkEnd, LinkPhase};
+use super::metrics::{GatewayMetrics, GaugeGuard};
 use super::seal::SealingKeys;
-use super::session::{Session, SessionSerial, random};
+use super::session::{GatewaySession, SessionSerial, random};
 
 /// Time that a session may go on. Clients make a new one after a 410.
 const SESSION_LIFE: Duration = Duration::from_secs(24 * 3_600);
@@ -43,7 +43,7 @@ pub struct Sessions {
     pub(super) settings: Arc<BrokerSettings>,
     directory: RwLock<Arc<Directory>>,
     pub(super) metrics: Arc<GatewayMetrics>,
-    links: Mutex<HashMap<Arc<str>, Served>>,
+    links: Mutex<HashMap<Arc<str>, ServedLink>>,
     tasks: Mutex<JoinSet<()>>,
     taken_over: Mutex<HashMap<SessionSerial, TakenOver>>,
 }
@@ -62,10 +62,10 @@ const TAKEN_OVER_MEMORY: Duration = Duration::from_secs(60);
 /// The most sessions that it is remembered of.
 const MAX_TAKEN_OVER: usize = 10_000;
 
-struct Served {
-    link: Arc<Link>,
+struct ServedLink {
+    link: Arc<BrokerLink>,
     /// A connection with another token, until the broker has let it in.
-    successor: Option<Arc<Link>>,
+    successor: Option<Arc<BrokerLink>>,
 }
 
 /// Reason why a session cannot be served.
@@ -112,7 +112,7 @@ impl Sessions {
         *current = Arc::new(directory);
     }
 
-    fn links(&self) -> MutexGuard<'_, HashMap<Arc<str>, Served>> {
+    fn links(&self) -> MutexGuard<'_, HashMap<Arc<str>, ServedLink>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,9 +140,9 @@ impl Sessions {
         client_id: Box<str>,
         bearer: Option<Bearer>,
         adopts: bool,
-    ) -> Result<(Session, Arc<Link>), NotServed> {
+    ) -> Result<(GatewaySession, Arc<BrokerLink>), NotServed> {
         let (serial, epoch) = random().zip(epoch()).ok_or(NotServed::NoRandomness)?;
-        let session = Session {
+        let session = GatewaySession {
             serial: SessionSerial(serial),
             principal,
             client_id,
@@ -156,7 +156,7 @@ impl Sessions {
             // One that has the exact client id of its principal: the broker ends its connection.
             let before = links.get(&*session.client_id);
             let not_before = self.not_before(before.map_or(0, |served| served.link.connected));
-            let beginning = Beginning {
+            let beginning = LinkBeginning {
                 bearer,
                 not_before,
                 resumed: None,
@@ -164,7 +164,7 @@ impl Sessions {
             };
             let inbox = Inbox::new(epoch);
             let link = self.start(&session, session.token, inbox, beginning, 0);
-            let served = Served {
+            let served = ServedLink {
                 link: Arc::clone(&link),
                 successor: None,
             };
@@ -179,10 +179,10 @@ impl Sessions {
     /// The link that serves a session, opened if there is none. It may not be live yet.
     pub(super) async fn attach(
         self: &Arc<Self>,
-        session: &Session,
+        session: &GatewaySession,
         cursor: &Cursor,
         bearer: Option<&Bearer>,
-    ) -> Result<Arc<Link>, NotServed> {
+    ) -> Result<Arc<BrokerLink>, NotServed> {
         let token = bearer.map_or(TokenHash::NONE, Bearer::hash);
         let (link, is_successor) = self.found_or_started(session, cursor, bearer, token)?;
         if is_successor {
@@ -204,11 +204,11 @@ impl Sessions {
     /// The link, and whether it only waits to take the place of another.
     fn found_or_started(
         self: &Arc<Self>,
-        session: &Session,
+        session: &GatewaySession,
         cursor: &Cursor,
         bearer: Option<&Bearer>,
         token: TokenHash,
-    ) -> Result<(Arc<Link>, bool), NotServed> {
+    ) -> Result<(Arc<BrokerLink>, bool), NotServed> {
         let epoch = epoch().ok_or(NotServed::NoRandomness)?;
         let mut links = self.links();
         let before = links.get_mut(&*session.client_id);
@@ -234,7 +234,7 @@ impl Sessions {
         let directory = self.directory();
         let filters = session.channels.iter();
         let filters = filters.filter_map(|name| directory.filter(name).ok());
-        let beginning = Beginning {
+        let beginning = LinkBeginning {
             bearer: bearer.cloned(),
             not_before: self.not_before(connected),
             resumed: Some(filters.map(|filter| filter.as_str().into()).collect()),
@@ -248,7 +248,7 @@ impl Sessions {
             served.successor = Some(Arc::clone(&link));
             return Ok((link, true));
         }
-        let served = Served {
+        let served = ServedLink {
             link: Arc::clone(&link),
             successor: None,
         };
@@ -257,7 +257,7 @@ impl Sessions {
     }
 
     /// The link of a session, if this task has one.
-    pub(super) fn find(&self, session: &Session) -> Option<Arc<Link>> {
+    pub(super) fn find(&self, session: &GatewaySession) -> Option<Arc<BrokerLink>> {
         let links = self.links();
         let served = links.get(&*session.client_id)?;
         let link = &served.link;
@@ -278,26 +278,26 @@ impl Sessions {
     /// second.
     fn start(
         self: &Arc<Self>,
-        session: &Session,
+        session: &GatewaySession,
         token: TokenHash,
         inbox: Inbox,
-        beginning: Beginning,
+        beginning: LinkBeginning,
         before: u64,
-    ) -> Arc<Link> {
+    ) -> Arc<BrokerLink> {
         let wait = beginning
             .not_before
             .saturating_duration_since(Instant::now());
         let begun = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let connected = (unix_now() + begun).max(before + 1);
         let metrics = Arc::clone(&self.metrics);
-        let link = Link::new(session, token, connected, inbox, metrics);
+        let link = BrokerLink::new(session, token, connected, inbox, metrics);
         let (settings, directory) = (Arc::clone(&self.settings), self.directory());
         let (sessions, running) = (Arc::downgrade(self), Arc::clone(&link));
         let counted = Arc::clone(&self.metrics);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
-            let _counted = Counted::new(&counted.connections);
+            let _counted = GaugeGuard::new(&counted.connections);
             Arc::clone(&running)
                 .run(settings, directory, beginning)
                 .await;
@@ -308,7 +308,7 @@ impl Sessions {
         link
     }
 
-    fn forget(&self, link: &Arc<Link>) {
+    fn forget(&self, link: &Arc<BrokerLink>) {
         let mut links = self.links();
         let Some(served) = links.get_mut(&*link.client_id) else {
             return;
@@ -328,7 +328,7 @@ impl Sessions {
         }
     }
 
-    fn remember(&self, link: &Link) {
+    fn remember(&self, link: &BrokerLink) {
         if link.phase() != LinkPhase::Over(LinkEnd::TakenOver) {
             return;
         }

@@ -174,7 +174,7 @@ fn roles(out: &mut String, manifest: &FeatureManifest, platform: &PlatformRoutes
         .iter()
         .filter(|role| is_named(&role.name))
     {
-        let list = |entries: &[crate::policy::role::Entry]| {
+        let list = |entries: &[crate::policy::role::RoleEntry]| {
             let entries: Vec<String> = entries.iter().map(|entry| format!("`{entry}`")).collect();
             if entries.is_empty() {
                 "nothing".into()
@@ -352,7 +352,7 @@ fn risks(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, load};
+    use crate::config::{ConfigSource, load};
     use crate::guard::contract::{ContractInput, check};
     use crate::guard::manifest;
 
@@ -397,10 +397,10 @@ roles:
 bridge: { queue: \"https://sqs.eu-central-1.amazonaws.com/123456789012/q\" }
 ";
         let manifest = manifest::read("realtime.yaml", text).unwrap();
-        let loaded = load(&Source {
+        let loaded = load(&ConfigSource {
             file: "eventcast.yaml",
             text: platform,
-            ..Source::default()
+            ..ConfigSource::default()
         });
         let config = loaded.config.unwrap();
         let input = ContractInput {

@@ -27,7 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinSet, yield_now};
 use tokio::time::sleep;
 
-use self::progress::{Progress, Tracked, TrackedRequest, TrackedResponse};
+use self::progress::{ConnectionProgress, Tracked, TrackedRequest, TrackedResponse};
 use crate::log_limit::LogLimit;
 
 /// Pause after a connection could not be accepted, such as for want of file descriptors.
@@ -83,7 +83,7 @@ pub struct PeerAddress(pub SocketAddr);
 /// # Errors
 /// Never now; a listener that fails is tried again.
 pub async fn serve(listener: TcpListener, router: Router, limits: HttpLimits) -> io::Result<()> {
-    let mut connections = Connections::new(limits);
+    let mut connections = OpenConnections::new(limits);
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -120,13 +120,13 @@ fn is_the_peers(error: &io::Error) -> bool {
 }
 
 /// The open connections. Dropping it closes them.
-struct Connections {
+struct OpenConnections {
     limits: HttpLimits,
     tasks: JoinSet<()>,
-    open: HashMap<Id, (Arc<Progress>, AbortHandle)>,
+    open: HashMap<Id, (Arc<ConnectionProgress>, AbortHandle)>,
 }
 
-impl Connections {
+impl OpenConnections {
     fn new(limits: HttpLimits) -> Self {
         Self {
             limits,
@@ -136,7 +136,7 @@ impl Connections {
     }
 
     fn open(&mut self, stream: TcpStream, peer: PeerAddress, router: Router) {
-        let progress = Arc::new(Progress::new(self.limits));
+        let progress = Arc::new(ConnectionProgress::new(self.limits));
         let task = self.tasks.spawn(serve_connection(
             stream,
             peer,
@@ -181,7 +181,7 @@ async fn serve_connection(
     stream: TcpStream,
     peer: PeerAddress,
     router: Router,
-    progress: Arc<Progress>,
+    progress: Arc<ConnectionProgress>,
 ) {
     // Answers are small, and nobody waits for more to put into a packet.
     let _ = stream.set_nodelay(true);

@@ -13,7 +13,7 @@ use super::HttpLimits;
 
 /// The next thing that a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ConnectionPhase {
     /// A request, the rest of its head, or the peer to take the answer before it.
     Head,
     /// The rest of a request's body.
@@ -23,8 +23,8 @@ enum Phase {
 }
 
 #[derive(Debug)]
-struct State {
-    phase: Phase,
+struct ProgressState {
+    phase: ConnectionPhase,
     /// The last moment when bytes went either way.
     moved: Instant,
     /// Moment when a request's head began to come.
@@ -33,17 +33,17 @@ struct State {
 
 /// Progress of one connection, shared by its parts.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct ConnectionProgress {
     limits: HttpLimits,
-    state: Mutex<State>,
+    state: Mutex<ProgressState>,
 }
 
-impl Progress {
+impl ConnectionProgress {
     /// A connection that was accepted now: its first request is due.
     pub(super) fn new(limits: HttpLimits) -> Self {
         let now = Instant::now();
-        let state = Mutex::new(State {
-            phase: Phase::Head,
+        let state = Mutex::new(ProgressState {
+            phase: ConnectionPhase::Head,
             moved: now,
             head: Some(now),
         });
@@ -57,7 +57,7 @@ impl Progress {
     /// Since when the connection waits for its peer; `None` while it is the server's turn.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         let state = self.lock();
-        (state.phase != Phase::Response).then_some(state.moved)
+        (state.phase != ConnectionPhase::Response).then_some(state.moved)
     }
 
     /// Notes that a request's head is complete, and perhaps the whole request.
@@ -65,9 +65,9 @@ impl Progress {
         let mut state = self.lock();
         state.head = None;
         state.phase = if complete {
-            Phase::Response
+            ConnectionPhase::Response
         } else {
-            Phase::Body
+            ConnectionPhase::Body
         };
         ResponseGuard(Arc::clone(self))
     }
@@ -88,10 +88,10 @@ impl Progress {
     fn due(&self) -> Instant {
         let state = self.lock();
         match (state.phase, state.head) {
-            (Phase::Head, Some(began)) => began + self.limits.head_timeout,
-            (Phase::Head, None) => state.moved + self.limits.idle_timeout,
-            (Phase::Body, _) => state.moved + self.limits.body_timeout,
-            (Phase::Response, _) => Instant::now() + self.limits.idle_timeout,
+            (ConnectionPhase::Head, Some(began)) => began + self.limits.head_timeout,
+            (ConnectionPhase::Head, None) => state.moved + self.limits.idle_timeout,
+            (ConnectionPhase::Body, _) => state.moved + self.limits.body_timeout,
+            (ConnectionPhase::Response, _) => Instant::now() + self.limits.idle_timeout,
         }
     }
 
@@ -99,7 +99,7 @@ impl Progress {
         let now = Instant::now();
         let mut state = self.lock();
         state.moved = now;
-        if state.phase == Phase::Head {
+        if state.phase == ConnectionPhase::Head {
             state.head.get_or_insert(now);
         }
     }
@@ -110,26 +110,26 @@ impl Progress {
 
     fn body_complete(&self) {
         let mut state = self.lock();
-        if state.phase == Phase::Body {
-            state.phase = Phase::Response;
+        if state.phase == ConnectionPhase::Body {
+            state.phase = ConnectionPhase::Response;
         }
     }
 
     fn response_complete(&self) {
         let mut state = self.lock();
-        state.phase = Phase::Head;
+        state.phase = ConnectionPhase::Head;
         state.head = None;
         state.moved = Instant::now();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ProgressState> {
         // Nothing in here panics half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Ends the server's turn when it is dropped.
-pub(super) struct ResponseGuard(Arc<Progress>);
+pub(super) struct ResponseGuard(Arc<ConnectionProgress>);
 
 impl Drop for ResponseGuard {
     fn drop(&mut self) {
@@ -140,11 +140,11 @@ impl Drop for ResponseGuard {
 /// A stream whose bytes are noticed.
 pub(super) struct Tracked<S> {
     stream: S,
-    progress: Arc<Progress>,
+    progress: Arc<ConnectionProgress>,
 }
 
 impl<S> Tracked<S> {
-    pub(super) fn new(stream: S, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(stream: S, progress: Arc<ConnectionProgress>) -> Self {
         Self { stream, progress }
     }
 
@@ -213,11 +213,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tracked<S> {
 /// A request's body, whose end is noticed.
 pub(super) struct TrackedRequest {
     body: Incoming,
-    progress: Arc<Progress>,
+    progress: Arc<ConnectionProgress>,
 }
 
 impl TrackedRequest {
-    pub(super) fn new(body: Incoming, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(body: Incoming, progress: Arc<ConnectionProgress>) -> Self {
         Self { body, progress }
     }
 }

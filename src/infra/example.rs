@@ -1,6 +1,6 @@
 //! The configuration of `infra/example/`, for the tests of both parts.
 
-use crate::config::{Config, Source, load};
+use crate::config::{Config, ConfigSource, load};
 
 /// The example as written.
 pub(super) const EXAMPLE: &str = include_str!("../../infra/example/eventcast.yaml");
@@ -8,10 +8,10 @@ pub(super) const EXAMPLE: &str = include_str!("../../infra/example/eventcast.yam
 /// A configuration that has no fault.
 #[track_caller]
 pub(super) fn config(text: &str) -> Config {
-    let loaded = load(&Source {
+    let loaded = load(&ConfigSource {
         file: "eventcast.yaml",
         text,
-        ..Source::default()
+        ..ConfigSource::default()
     });
     loaded
         .config

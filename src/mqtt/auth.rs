@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::broker::{Broker, Transport};
+use crate::broker::{BrokerAddress, Transport};
 
 /// Makes the query of a WebSocket's address, for a host as the `Host` header has it and a path; an error is one line.
 pub type Sign = Arc<
@@ -25,7 +25,7 @@ pub type Sign = Arc<
 
 /// Identity that the connection presents.
 #[derive(Clone, Default)]
-pub enum Credentials {
+pub enum ConnectCredentials {
     /// Nobody, or the subject of the certificate.
     #[default]
     None,
@@ -90,7 +90,7 @@ pub struct TlsFiles {
 
 /// Reason why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub enum ClientTlsError {
     /// A file does not have the expected contents.
     #[error("{0}")]
     Pem(String),
@@ -104,36 +104,39 @@ pub enum TlsError {
 
 /// A TLS configuration, checked.
 #[derive(Clone, Debug)]
-pub struct Tls(Arc<ClientConfig>);
+pub struct TlsConfig(Arc<ClientConfig>);
 
-impl Tls {
+impl TlsConfig {
     /// Puts a configuration together.
     ///
     /// # Errors
-    /// [`TlsError`] when a file holds no certificate or key, or they do not fit.
-    pub fn try_new(files: &TlsFiles) -> Result<Self, TlsError> {
+    /// [`ClientTlsError`] when a file holds no certificate or key, or they do not fit.
+    pub fn try_new(files: &TlsFiles) -> Result<Self, ClientTlsError> {
         let mut roots = RootCertStore::empty();
         for certificate in authorities(files)? {
             // The system's store may hold some that rustls does not take; a file's must be right.
             if let (Err(error), Some(file)) = (roots.add(certificate), &files.authorities) {
-                return Err(TlsError::Pem(format!("{}: {error}", file.name)));
+                return Err(ClientTlsError::Pem(format!("{}: {error}", file.name)));
             }
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError::Identity(error.to_string()))?
+            .map_err(|error| ClientTlsError::Identity(error.to_string()))?
             .with_root_certificates(roots);
         let mut config = match &files.identity {
             Some((chain, key)) => {
                 let certificates = certificates(chain)?;
                 let private = PrivateKeyDer::from_pem_slice(&key.text).map_err(|error| {
-                    TlsError::Pem(format!("{} holds no private key: {error}", key.name))
+                    ClientTlsError::Pem(format!("{} holds no private key: {error}", key.name))
                 })?;
                 builder
                     .with_client_auth_cert(certificates, private)
                     .map_err(|error| {
-                        TlsError::Identity(format!("{} with {}: {error}", chain.name, key.name))
+                        ClientTlsError::Identity(format!(
+                            "{} with {}: {error}",
+                            chain.name, key.name
+                        ))
                     })?
             }
             None => builder.with_no_client_auth(),
@@ -145,32 +148,33 @@ impl Tls {
     }
 }
 
-impl Tls {
+impl TlsConfig {
     /// The configuration, for connections that another client opens.
     pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.0)
     }
 }
 
-fn authorities(files: &TlsFiles) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn authorities(files: &TlsFiles) -> Result<Vec<CertificateDer<'static>>, ClientTlsError> {
     if let Some(file) = &files.authorities {
         return certificates(file);
     }
     let system = rustls_native_certs::load_native_certs();
     match system.errors.first() {
-        Some(error) if system.certs.is_empty() => Err(TlsError::System(error.to_string())),
+        Some(error) if system.certs.is_empty() => Err(ClientTlsError::System(error.to_string())),
         _ => Ok(system.certs),
     }
 }
 
-fn certificates(file: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(file: &Pem) -> Result<Vec<CertificateDer<'static>>, ClientTlsError> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.text).collect();
     match read {
-        Ok(certificates) if certificates.is_empty() => {
-            Err(TlsError::Pem(format!("{} holds no certificate", file.name)))
-        }
+        Ok(certificates) if certificates.is_empty() => Err(ClientTlsError::Pem(format!(
+            "{} holds no certificate",
+            file.name
+        ))),
         Ok(certificates) => Ok(certificates),
-        Err(error) => Err(TlsError::Pem(format!(
+        Err(error) => Err(ClientTlsError::Pem(format!(
             "{} is no PEM file: {error}",
             file.name
         ))),
@@ -179,33 +183,33 @@ fn certificates(file: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 /// Everything that it takes to reach a broker.
 #[derive(Clone)]
-pub struct Access {
+pub struct BrokerAccess {
     /// Address at which it listens.
-    pub broker: Broker,
+    pub broker: BrokerAddress,
     /// TLS, for transports over it.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsConfig>,
     /// Identity to present.
-    pub credentials: Credentials,
+    pub credentials: ConnectCredentials,
 }
 
-impl Access {
+impl BrokerAccess {
     /// A broker on plain TCP that asks for nothing, as for local work.
     pub fn plain(host: &str, port: u16) -> Self {
         Self {
-            broker: Broker {
+            broker: BrokerAddress {
                 transport: Transport::Tcp,
                 host: host.to_owned(),
                 port,
                 path: String::new(),
             },
             tls: None,
-            credentials: Credentials::None,
+            credentials: ConnectCredentials::None,
         }
     }
 
     /// The client library's options for one connection. Signs anew each time; the error is one line.
     pub(super) async fn options(&self, client_id: &str) -> Result<MqttOptions, String> {
-        let Broker {
+        let BrokerAddress {
             transport,
             host,
             port,
@@ -213,7 +217,7 @@ impl Access {
         } = &self.broker;
         let tls = || {
             let missing = || "the broker asks for TLS, which is not set up".to_owned();
-            let Tls(config) = self.tls.as_ref().ok_or_else(missing)?;
+            let TlsConfig(config) = self.tls.as_ref().ok_or_else(missing)?;
             Ok::<_, String>(TlsConfiguration::Rustls(Arc::clone(config)))
         };
         let text = |error: &dyn std::fmt::Display| error.to_string();
@@ -235,7 +239,7 @@ impl Access {
                     .map_err(|error| text(&error))?
             }
         };
-        if let Credentials::Token(token) = &self.credentials
+        if let ConnectCredentials::Token(token) = &self.credentials
             && !transport.is_websocket()
         {
             options.set_credentials(format!("?{}", token.query()), "");
@@ -246,11 +250,11 @@ impl Access {
     /// The address of a WebSocket, signed anew each time where it is signed.
     async fn url(&self) -> Result<String, String> {
         let query = match &self.credentials {
-            Credentials::None => return Ok(self.broker.to_string()),
-            Credentials::Signed(sign) => {
+            ConnectCredentials::None => return Ok(self.broker.to_string()),
+            ConnectCredentials::Signed(sign) => {
                 sign(self.broker.authority(), self.broker.path.clone()).await?
             }
-            Credentials::Token(token) => token.query(),
+            ConnectCredentials::Token(token) => token.query(),
         };
         Ok(format!("{}?{query}", self.broker))
     }
@@ -291,7 +295,7 @@ mod tests {
                 authorities: Some(authorities),
                 ..TlsFiles::default()
             };
-            Tls::try_new(&files).unwrap_err().to_string()
+            TlsConfig::try_new(&files).unwrap_err().to_string()
         };
         assert_eq!(told("nothing"), "`ca.pem` holds no certificate");
         let broken = told("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n");

@@ -21,8 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::Settings;
-use super::granted::Granted;
+use super::MqttSettings;
+use super::granted::GrantedLimits;
 use crate::channel::limits::{MESSAGE_EXPIRY_SECONDS, PACKET_BYTES};
 use crate::port::PublishError;
 use crate::route::publication::{Publication, Qos};
@@ -35,21 +35,21 @@ const TOGETHER: usize = 64;
 
 /// Outcome of a publication, which is identified by its place among all that the connection was
 /// given.
-pub(super) type Answer = (u64, Result<(), PublishError>);
+pub(super) type PublishAck = (u64, Result<(), PublishError>);
 
 /// A live connection. Dropping it ends its event loop.
-pub(super) struct Connection {
+pub(super) struct PublisherConnection {
     client: AsyncClient,
-    answers: mpsc::Receiver<Answer>,
+    answers: mpsc::Receiver<PublishAck>,
     /// The most unacknowledged publications: ours or the broker's bound, whichever is lower.
     pub(super) in_flight: u16,
-    granted: Granted,
+    granted: GrantedLimits,
     _event_loop: JoinSet<()>,
 }
 
-impl Connection {
+impl PublisherConnection {
     /// Connects and waits for the broker's CONNACK. The error is one line for a log.
-    pub(super) async fn open(settings: &Settings, client_id: &str) -> Result<Self, String> {
+    pub(super) async fn open(settings: &MqttSettings, client_id: &str) -> Result<Self, String> {
         let mut options = settings.access.options(client_id).await?;
         options
             .set_clean_start(true)
@@ -90,12 +90,12 @@ impl Connection {
 
     /// Waits for answers and takes all that are there; none means that the connection is lost.
     /// Cancel safe.
-    pub(super) async fn answers(&mut self, answers: &mut Vec<Answer>) {
+    pub(super) async fn answers(&mut self, answers: &mut Vec<PublishAck>) {
         self.answers.recv_many(answers, TOGETHER).await;
     }
 
     /// The answers that came before the end of a connection that is lost or given up.
-    pub(super) fn last_answers(mut self) -> impl Iterator<Item = Answer> {
+    pub(super) fn last_answers(mut self) -> impl Iterator<Item = PublishAck> {
         std::iter::from_fn(move || self.answers.try_recv().ok())
     }
 
@@ -133,17 +133,17 @@ impl Connection {
 /// safe.
 async fn run(
     mut event_loop: EventLoop,
-    connected: oneshot::Sender<Result<Granted, String>>,
-    answered: mpsc::Sender<Answer>,
+    connected: oneshot::Sender<Result<GrantedLimits, String>>,
+    answered: mpsc::Sender<PublishAck>,
 ) {
     let mut connected = Some(connected);
-    let mut sent = Sent::default();
+    let mut sent = SentPublish::default();
     loop {
         let answer = match event_loop.poll().await {
             Ok(Event::Outgoing(Outgoing::Publish(packet))) => sent.one_more(packet),
             Ok(Event::Incoming(Packet::PubAck(ack))) => sent.acknowledged(ack.pkid, ack.reason),
             Ok(Event::Incoming(Packet::ConnAck(connack))) => {
-                let granted = Granted::of(&connack);
+                let granted = GrantedLimits::of(&connack);
                 let refused = granted.is_err();
                 if let Some(connected) = connected.take() {
                     // The receiver may have given up.
@@ -174,16 +174,16 @@ async fn run(
 
 /// Publications sent.
 #[derive(Default)]
-struct Sent {
+struct SentPublish {
     count: u64,
     /// The places of those that are not acknowledged, by packet identifier.
     places: FxHashMap<u16, u64>,
 }
 
-impl Sent {
+impl SentPublish {
     /// Counts one with its packet identifier. Without one (0, QoS 0) it is not acknowledged: that
     /// it was sent is the answer.
-    fn one_more(&mut self, packet: u16) -> Option<Answer> {
+    fn one_more(&mut self, packet: u16) -> Option<PublishAck> {
         let place = self.count;
         self.count += 1;
         if packet == 0 {
@@ -193,7 +193,7 @@ impl Sent {
         None
     }
 
-    fn acknowledged(&mut self, packet: u16, reason: PubAckReason) -> Option<Answer> {
+    fn acknowledged(&mut self, packet: u16, reason: PubAckReason) -> Option<PublishAck> {
         Some((self.places.remove(&packet)?, outcome(reason)))
     }
 }

@@ -14,7 +14,7 @@ use crate::route::publication::{Publication, Qos};
 
 /// Limits in the broker's CONNACK.
 #[derive(Debug)]
-pub(super) struct Granted {
+pub(super) struct GrantedLimits {
     pub(super) receive_maximum: Option<u16>,
     /// The largest packet that the broker takes, in bytes.
     packet_bytes: Option<u32>,
@@ -22,7 +22,7 @@ pub(super) struct Granted {
     acknowledges: bool,
 }
 
-impl Granted {
+impl GrantedLimits {
     /// Reads a CONNACK that accepts the connection.
     ///
     /// # Errors
@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn what_the_specification_forbids_is_refused() {
-        type Change = fn(&mut ConnAckProperties);
-        let wrong: [(Change, &str); 8] = [
+        type LimitChange = fn(&mut ConnAckProperties);
+        let wrong: [(LimitChange, &str); 8] = [
             (
                 |all| all.max_packet_size = Some(0),
                 "Maximum Packet Size must not be 0",
@@ -166,10 +166,10 @@ mod tests {
             ),
         ];
         for (change, told) in wrong {
-            let error = Granted::of(&connack(change)).unwrap_err();
+            let error = GrantedLimits::of(&connack(change)).unwrap_err();
             assert_eq!(error, format!("the broker's CONNACK breaks MQTT 5: {told}"));
         }
-        let fine: [Change; 6] = [
+        let fine: [LimitChange; 6] = [
             |_| {},
             |all| all.max_packet_size = Some(1),
             |all| all.receive_max = Some(1),
@@ -178,7 +178,7 @@ mod tests {
             |all| all.wildcard_subscription_available = Some(0),
         ];
         for change in fine {
-            assert!(Granted::of(&connack(change)).is_ok());
+            assert!(GrantedLimits::of(&connack(change)).is_ok());
         }
     }
 }

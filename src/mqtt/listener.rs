@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::auth::Access;
+use super::auth::BrokerAccess;
 use crate::channel::limits::{PACKET_BYTES, SUBSCRIPTIONS_PER_SUBSCRIBE};
 
 /// Time that the broker has to answer.
@@ -66,7 +66,7 @@ impl Listener {
     ///
     /// # Errors
     /// The broker's reason for refusing the client, in one line.
-    pub async fn open(access: &Access, client_id: &str) -> Result<Self, String> {
+    pub async fn open(access: &BrokerAccess, client_id: &str) -> Result<Self, String> {
         let mut options = access.options(client_id).await?;
         options
             .set_clean_start(true)

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 /// Access to the broker, and limits of its use.
 #[derive(Clone)]
-pub struct Settings {
+pub struct MqttSettings {
     /// Access to the broker.
-    pub access: auth::Access,
+    pub access: auth::BrokerAccess,
     /// Prefix of the client ids; a random part, fresh for each attempt to connect, and the
     /// connection's number follow.
     pub client_id: String,
@@ -26,7 +26,7 @@ pub struct Settings {
     /// Publications a second to begin with: as many connections as carry them are opened at once.
     pub expected_rate: f64,
     /// Limits of the sending rate.
-    pub limits: crate::pace::Limits,
+    pub limits: crate::pace::PaceBounds,
     /// Unacknowledged publications a connection may have; the broker's receive maximum lowers it.
     pub in_flight: u16,
     /// The keep-alive asked for; the broker may give another.
@@ -39,14 +39,14 @@ pub struct Settings {
     pub back_off: (Duration, Duration),
 }
 
-impl Default for Settings {
+impl Default for MqttSettings {
     fn default() -> Self {
         Self {
-            access: auth::Access::plain("127.0.0.1", 1883),
+            access: auth::BrokerAccess::plain("127.0.0.1", 1883),
             client_id: "eventcast".into(),
             connections: (2, 200),
             expected_rate: 0.0,
-            limits: crate::pace::Limits::default(),
+            limits: crate::pace::PaceBounds::default(),
             in_flight: crate::channel::limits::UNACKNOWLEDGED_PER_CONNECTION,
             keep_alive: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),

@@ -25,11 +25,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use self::connections::LinkId;
-use self::flow::{Job, Outcome};
+use self::flow::{PublishResult, QueuedPublish};
 use self::keeper::Keeper;
-use self::overflow::Overflow;
+use self::overflow::OverflowPath;
 use self::schedule::Scheduler;
-use super::Settings;
+use super::MqttSettings;
 use super::connection::transient;
 use crate::port::{PublishError, Publisher};
 use crate::route::publication::Publication;
@@ -56,7 +56,11 @@ impl Shared {
     }
 
     /// Hands answers to the waiting callers, and the room that they give to the scheduler.
-    fn answer(&self, id: LinkId, answered: impl IntoIterator<Item = (Job, Outcome)>) {
+    fn answer(
+        &self,
+        id: LinkId,
+        answered: impl IntoIterator<Item = (QueuedPublish, PublishResult)>,
+    ) {
         let now = Instant::now();
         let mut scheduler = self.scheduler();
         let before = scheduler.due();
@@ -86,12 +90,12 @@ pub struct Pool {
 
 impl Pool {
     /// Starts the connections. It does not wait for them: see [`Publisher::ready`].
-    pub fn start(settings: Settings) -> Self {
+    pub fn start(settings: MqttSettings) -> Self {
         Self::measured(settings, Arc::default())
     }
 
     /// Starts the connections, and counts in `metrics` which limits hold publications back.
-    pub fn measured(settings: Settings, metrics: Arc<Metrics>) -> Self {
+    pub fn measured(settings: MqttSettings, metrics: Arc<Metrics>) -> Self {
         let settings = Arc::new(settings);
         let closing = watch::Sender::new(None);
         let shared = Arc::new(Shared {
@@ -125,7 +129,7 @@ impl Pool {
             .scheduler()
             .connections
             .open_overflow(window.into());
-        let overflow = Overflow {
+        let overflow = OverflowPath {
             shared: Arc::clone(&self.shared),
             metrics: Arc::clone(&self.metrics),
             publisher,
@@ -153,12 +157,12 @@ impl Pool {
 }
 
 /// Resolves to a publication's fate.
-pub struct Pending(oneshot::Receiver<Outcome>);
+pub struct Pending(oneshot::Receiver<PublishResult>);
 
 impl Future for Pending {
-    type Output = Outcome;
+    type Output = PublishResult;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<PublishResult> {
         let gone = |_| {
             Err(transient(
                 "the connection was closed before the message was sent",
@@ -181,7 +185,7 @@ impl Publisher for Pool {
         let (fate, pending) = oneshot::channel();
         let route = Arc::clone(&publication.route);
         let since = Instant::now();
-        let job = Job {
+        let job = QueuedPublish {
             publication,
             fate,
             since,

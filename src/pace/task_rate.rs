@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Bucket;
+use super::TokenBucket;
 
 /// The part of its rate that a task keeps after the broker refused publications for the account's
 /// quota.
@@ -35,7 +35,7 @@ pub(crate) struct TaskRate {
     /// The share; `None` where none is configured.
     share: Option<f64>,
     /// The rate in force: the share, or less after refusals.
-    bucket: Option<Bucket>,
+    bucket: Option<TokenBucket>,
     /// The rate that growth ends at, while there is less than it.
     lowered: Option<Lowered>,
     /// Publications in this second and in the one before it, to know a rate that nothing limits.
@@ -57,7 +57,7 @@ impl TaskRate {
         let share = share.map(f64::from);
         Self {
             share,
-            bucket: share.map(Bucket::new),
+            bucket: share.map(TokenBucket::new),
             lowered: None,
             second: (None, 0, 0),
         }
@@ -82,7 +82,7 @@ impl TaskRate {
     fn set_rate(&mut self, rate: Option<f64>) {
         self.bucket = match (self.bucket.take(), rate) {
             (Some(bucket), Some(rate)) => Some(bucket.with_rate(rate)),
-            (None, rate) => rate.map(Bucket::new),
+            (None, rate) => rate.map(TokenBucket::new),
             (_, None) => None,
         };
     }

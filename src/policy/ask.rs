@@ -1,9 +1,9 @@
 //! Questions about a client, and their answers with everything that an explanation needs.
 
 use super::arn::ResourceArn;
-use super::evaluate::{Decision, Request, Verdict, decide};
+use super::evaluate::{PolicyDecision, Request, Verdict, decide};
 use super::explain::{NearMiss, near_misses};
-use super::scope::Kind;
+use super::scope::ResourceKind;
 use super::simulate::{FilterPath, Simulation};
 use crate::channel::filter::Filter;
 
@@ -44,18 +44,18 @@ pub enum Ask {
 
 /// Permissions of a client, with their reasons.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct PolicyAnswer {
     /// For `Hear`, explicit when the topic's own filter or Receive is denied in so many words.
     pub verdict: Verdict,
     /// The decisions behind it; for `Hear` that on the topic's own filter, and that on receiving.
-    pub checks: Vec<Check>,
+    pub checks: Vec<PolicyCheck>,
     /// For `Hear`, the filters by which the client receives the topic.
     pub ways: Vec<FilterPath>,
     /// Further remarks on the answer, in words.
     pub notes: Vec<String>,
 }
 
-impl Answer {
+impl PolicyAnswer {
     /// Returns `true` where the client may do what was asked.
     pub fn is_allowed(&self) -> bool {
         self.verdict == Verdict::Allowed
@@ -64,35 +64,36 @@ impl Answer {
 
 /// One decision and its grounds.
 #[derive(Clone, Debug)]
-pub struct Check {
+pub struct PolicyCheck {
     /// The action.
     pub action: String,
     /// The ARN.
     pub resource: String,
     /// The decision.
-    pub decision: Decision,
+    pub decision: PolicyDecision,
     /// For an implicit deny, the statements that allow the action, but not here.
     pub near_misses: Vec<NearMiss>,
 }
 
 impl Simulation<'_> {
     /// Answers a question.
-    pub fn ask(&self, ask: &Ask) -> Answer {
+    pub fn ask(&self, ask: &Ask) -> PolicyAnswer {
         let scope = self.scope;
         let client_id = self.context.client_id.as_deref().unwrap_or_default();
         match ask {
             Ask::Connect => self.connecting(),
             Ask::Subscribe(filter) => self.one(
                 "iot:Subscribe",
-                scope.arn(Kind::TopicFilter, filter.as_str()),
+                scope.arn(ResourceKind::TopicFilter, filter.as_str()),
             ),
             Ask::Publish(topic) => self.publishing(topic),
-            Ask::Retain(topic) => self.all(
-                ["iot:Publish", "iot:RetainPublish"]
-                    .map(|action| self.check(action, scope.arn(Kind::Topic, topic.as_str()))),
-            ),
+            Ask::Retain(topic) => {
+                self.all(["iot:Publish", "iot:RetainPublish"].map(|action| {
+                    self.check(action, scope.arn(ResourceKind::Topic, topic.as_str()))
+                }))
+            }
             Ask::Will { topic, retain } => {
-                let arn = scope.arn(Kind::Topic, topic.as_str());
+                let arn = scope.arn(ResourceKind::Topic, topic.as_str());
                 let mut context = self.context.clone();
                 context.add(CONNECT_ATTRIBUTES, "LastWill");
                 context.set("iot:LastWillTopic", [arn.as_str()]);
@@ -100,13 +101,16 @@ impl Simulation<'_> {
                     context: &context,
                     ..*self
                 };
-                let connect = scope.arn(Kind::Client, client_id);
+                let connect = scope.arn(ResourceKind::Client, client_id);
                 let publish = self.check("iot:Publish", arn.clone());
                 let retain = retain.then(|| self.check("iot:RetainPublish", arn));
                 let checks = [connecting.check("iot:Connect", connect), publish];
                 self.all(checks.into_iter().chain(retain))
             }
-            Ask::Receive(topic) => self.one("iot:Receive", scope.arn(Kind::Topic, topic.as_str())),
+            Ask::Receive(topic) => self.one(
+                "iot:Receive",
+                scope.arn(ResourceKind::Topic, topic.as_str()),
+            ),
             Ask::Hear(topic) => self.hearing(topic),
             Ask::Action { action, resource } => {
                 let is_short = !resource.starts_with("arn:") && resource != "*";
@@ -120,14 +124,14 @@ impl Simulation<'_> {
         }
     }
 
-    fn one(&self, action: &str, resource: String) -> Answer {
+    fn one(&self, action: &str, resource: String) -> PolicyAnswer {
         self.all([self.check(action, resource)])
     }
 
     /// Answer that sums up all of some checks.
-    fn all(&self, checks: impl IntoIterator<Item = Check>) -> Answer {
-        let checks: Vec<Check> = checks.into_iter().collect();
-        let is = |verdict| move |check: &Check| check.decision.verdict == verdict;
+    fn all(&self, checks: impl IntoIterator<Item = PolicyCheck>) -> PolicyAnswer {
+        let checks: Vec<PolicyCheck> = checks.into_iter().collect();
+        let is = |verdict| move |check: &PolicyCheck| check.decision.verdict == verdict;
         let verdict = if checks.iter().all(is(Verdict::Allowed)) {
             Verdict::Allowed
         } else if checks.iter().any(is(Verdict::ExplicitDeny)) {
@@ -135,7 +139,7 @@ impl Simulation<'_> {
         } else {
             Verdict::ImplicitDeny
         };
-        Answer {
+        PolicyAnswer {
             verdict,
             checks,
             ways: Vec::new(),
@@ -144,9 +148,9 @@ impl Simulation<'_> {
     }
 
     /// Connecting, with a note when a persistent session is refused.
-    fn connecting(&self) -> Answer {
+    fn connecting(&self) -> PolicyAnswer {
         let client_id = self.context.client_id.as_deref().unwrap_or_default();
-        let arn = self.scope.arn(Kind::Client, client_id);
+        let arn = self.scope.arn(ResourceKind::Client, client_id);
         let mut answer = self.one("iot:Connect", arn.clone());
         let mut context = self.context.clone();
         context.add(CONNECT_ATTRIBUTES, "PersistentConnect");
@@ -162,8 +166,8 @@ impl Simulation<'_> {
     }
 
     /// Publishing, with a note when a retained message is refused.
-    fn publishing(&self, topic: &Filter) -> Answer {
-        let arn = self.scope.arn(Kind::Topic, topic.as_str());
+    fn publishing(&self, topic: &Filter) -> PolicyAnswer {
+        let arn = self.scope.arn(ResourceKind::Topic, topic.as_str());
         let mut answer = self.one("iot:Publish", arn.clone());
         if answer.is_allowed() && !self.decide("iot:RetainPublish", &arn).is_allowed() {
             let note = "a retained message is refused: iot:RetainPublish is not allowed there";
@@ -172,7 +176,7 @@ impl Simulation<'_> {
         answer
     }
 
-    fn check(&self, action: &str, resource: String) -> Check {
+    fn check(&self, action: &str, resource: String) -> PolicyCheck {
         let request = Request {
             action,
             resource: ResourceArn::new(&resource),
@@ -183,7 +187,7 @@ impl Simulation<'_> {
             Verdict::ImplicitDeny => near_misses(self.documents, &request),
             _ => Vec::new(),
         };
-        Check {
+        PolicyCheck {
             action: action.to_owned(),
             decision,
             near_misses,
@@ -191,11 +195,14 @@ impl Simulation<'_> {
         }
     }
 
-    fn hearing(&self, topic: &Filter) -> Answer {
+    fn hearing(&self, topic: &Filter) -> PolicyAnswer {
         let ways = self.hear(topic).filters;
         let name = topic.as_str();
-        let subscribe = self.check("iot:Subscribe", self.scope.arn(Kind::TopicFilter, name));
-        let receive = self.check("iot:Receive", self.scope.arn(Kind::Topic, name));
+        let subscribe = self.check(
+            "iot:Subscribe",
+            self.scope.arn(ResourceKind::TopicFilter, name),
+        );
+        let receive = self.check("iot:Receive", self.scope.arn(ResourceKind::Topic, name));
         let verdicts = [subscribe.decision.verdict, receive.decision.verdict];
         let verdict = if receive.decision.is_allowed() && !ways.is_empty() {
             Verdict::Allowed
@@ -204,7 +211,7 @@ impl Simulation<'_> {
         } else {
             Verdict::ImplicitDeny
         };
-        Answer {
+        PolicyAnswer {
             verdict,
             checks: vec![subscribe, receive],
             ways,

@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use crate::channel::template::{Part, Pick, Placeholder, Template};
+use crate::channel::template::{ChannelTemplate, Part, Pick, Placeholder};
 use crate::channel::topic::{ValueError, check_value};
 
 /// The most texts that one entry of a role may become. It bounds the work on hostile claims; quotas are far lower.
@@ -64,7 +64,7 @@ pub fn check_literal(value: &str) -> Result<(), ForbiddenError> {
 }
 
 /// The texts that a template becomes, each once, in the order of the claims' arrays. An empty array gives none.
-pub(super) fn texts(template: &Template, claims: &Value) -> Result<Vec<String>, ClaimError> {
+pub(super) fn texts(template: &ChannelTemplate, claims: &Value) -> Result<Vec<String>, ClaimError> {
     let mut slots: Vec<PlaceholderSlot<'_>> = Vec::new();
     for part in template.parts() {
         if let Part::Placeholder(placeholder) = part
@@ -219,7 +219,7 @@ fn checked(placeholder: &Placeholder, value: &str) -> Result<String, ClaimError>
 }
 
 struct ClaimSearch<'s> {
-    template: &'s Template,
+    template: &'s ChannelTemplate,
     slots: &'s [PlaceholderSlot<'s>],
     /// Values of the slots filled so far.
     taken: Vec<&'s str>,
@@ -288,13 +288,13 @@ mod tests {
 
     #[track_caller]
     fn check(template: &str, claims: &Value, expected: &[&str]) {
-        let template = Template::parse(template).unwrap();
+        let template = ChannelTemplate::parse(template).unwrap();
         assert_eq!(texts(&template, claims).unwrap(), expected, "{template}");
     }
 
     #[track_caller]
     fn fault(template: &str, claims: &Value) -> String {
-        let template = Template::parse(template).unwrap();
+        let template = ChannelTemplate::parse(template).unwrap();
         texts(&template, claims).unwrap_err().to_string()
     }
 

@@ -32,7 +32,7 @@ enum Version {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Allow {
     #[serde(rename = "Effect")]
-    effect: Effect,
+    effect: DraftEffect,
     /// Allowed actions, such as `iot:Publish`.
     #[serde(rename = "Action", serialize_with = "one_or_many")]
     pub actions: Vec<&'static str>,
@@ -71,7 +71,7 @@ impl ArnCondition {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-enum Effect {
+enum DraftEffect {
     Allow,
 }
 
@@ -87,7 +87,7 @@ impl Allow {
     /// A statement.
     pub fn new(actions: Vec<&'static str>, resources: Vec<String>) -> Self {
         Self {
-            effect: Effect::Allow,
+            effect: DraftEffect::Allow,
             actions,
             resources,
             condition: None,

@@ -57,7 +57,7 @@ pub struct StatementRef {
 
 /// A verdict and its grounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
+pub struct PolicyDecision {
     /// The verdict.
     pub verdict: Verdict,
     /// The statements that made it: all that deny, or else all that allow.
@@ -66,7 +66,7 @@ pub struct Decision {
     pub missing: Vec<Box<str>>,
 }
 
-impl Decision {
+impl PolicyDecision {
     /// Returns `true` where the request is allowed.
     pub fn is_allowed(&self) -> bool {
         self.verdict == Verdict::Allowed
@@ -78,7 +78,7 @@ impl Decision {
 pub fn decide<'d>(
     documents: impl IntoIterator<Item = &'d Document>,
     request: &Request<'_>,
-) -> Decision {
+) -> PolicyDecision {
     let action = request.action.to_ascii_lowercase();
     let (mut allows, mut denies, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for (document, Document { statements, .. }) in documents.into_iter().enumerate() {
@@ -100,7 +100,7 @@ pub fn decide<'d>(
         (true, false) => (Verdict::Allowed, allows),
         (true, true) => (Verdict::ImplicitDeny, allows),
     };
-    Decision {
+    PolicyDecision {
         verdict,
         statements,
         missing,

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::role::{Entry, Form, Role};
+use super::role::{EntryForm, Role, RoleEntry};
 use crate::channel::example::place;
-use crate::channel::template::{Part, Template};
+use crate::channel::template::{ChannelTemplate, Part};
 
 impl Role {
     /// Makes up claims that name one of everything that the role grants, ids by
-    /// [`Kind::example`](crate::channel::Kind::example).
+    /// [`ChannelKind::example`](crate::channel::ChannelKind::example).
     pub fn example(&self) -> Map<String, Value> {
         let mut claims = Map::new();
         let entries = self.subscribe.iter().chain(&self.publish);
@@ -19,17 +19,17 @@ impl Role {
     }
 }
 
-impl Entry {
+impl RoleEntry {
     fn place(&self, claims: &mut Map<String, Value>) {
         match &self.form {
-            Form::Channel(kind, template) => fill(template, &kind.example(), claims),
-            Form::Filter(template) => fill(template, "any", claims),
-            Form::EveryChannel(_) => {}
+            EntryForm::Channel(kind, template) => fill(template, &kind.example(), claims),
+            EntryForm::Filter(template) => fill(template, "any", claims),
+            EntryForm::EveryChannel(_) => {}
         }
     }
 }
 
-fn fill(template: &Template, value: &str, claims: &mut Map<String, Value>) {
+fn fill(template: &ChannelTemplate, value: &str, claims: &mut Map<String, Value>) {
     for part in template.parts() {
         if let Part::Placeholder(placeholder) = part {
             // The first segment only says that claims are meant.
@@ -44,13 +44,18 @@ mod tests {
     use super::super::principal::ClientIdRules;
     use super::super::role::Use;
     use super::*;
-    use crate::channel::{IdFormat, Kind, Kinds};
+    use crate::channel::{ChannelKind, IdFormat, Kinds};
 
     #[test]
     fn example_claims_give_grants() {
-        let kind = |name: &str| (name.into(), Kind::try_new(name, IdFormat::Uuid).unwrap());
+        let kind = |name: &str| {
+            (
+                name.into(),
+                ChannelKind::try_new(name, IdFormat::Uuid).unwrap(),
+            )
+        };
         let kinds: Kinds = ["user", "order"].map(kind).into();
-        let entry = |text: &str, purpose| Entry::parse(text, purpose, &kinds).unwrap();
+        let entry = |text: &str, purpose| RoleEntry::parse(text, purpose, &kinds).unwrap();
         let role = Role {
             name: "customer".into(),
             bind: entry("user:{claims.sub}", Use::Bind),

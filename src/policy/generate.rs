@@ -6,8 +6,8 @@
 use super::check::{Unsound, check};
 use super::draft::{Draft, Permissions};
 use super::grant::{Grants, Reach};
-use super::pack::{Overflow, pack};
-use super::scope::{Kind, Scope};
+use super::pack::{PackOverflow, pack};
+use super::scope::{ResourceKind, Scope};
 use crate::channel::limits::{
     AUTHORIZER_DOCUMENTS, POLICY_CHARACTERS, ROLE_POLICY_CHARACTERS, SESSION_POLICY_CHARACTERS,
     SUBSCRIPTIONS_PER_CONNECTION, SUBSCRIPTIONS_PER_SUBSCRIBE,
@@ -15,7 +15,7 @@ use crate::channel::limits::{
 
 /// Purpose of documents, which decides on their room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum DocumentForm {
     /// The answer of a custom authorizer.
     Authorizer,
     /// A named IoT policy, attached to a certificate, a thing group or a Cognito identity.
@@ -26,7 +26,7 @@ pub enum Form {
     Role,
 }
 
-impl Form {
+impl DocumentForm {
     /// Returns the most documents allowed, and the most characters of each.
     pub const fn room(self) -> (usize, usize) {
         match self {
@@ -63,7 +63,7 @@ pub struct Generated {
 pub fn generate(
     grants: &Grants,
     scope: &Scope,
-    form: Form,
+    form: DocumentForm,
     subscriptions: Option<usize>,
 ) -> Result<Generated, GenerateError> {
     let quota = subscriptions.unwrap_or(SUBSCRIPTIONS_PER_CONNECTION);
@@ -81,7 +81,10 @@ pub fn generate(
 ///
 /// # Errors
 /// [`GenerateError`] when the form has no room for them.
-pub fn documents(permissions: &Permissions, form: Form) -> Result<Vec<Draft>, GenerateError> {
+pub fn documents(
+    permissions: &Permissions,
+    form: DocumentForm,
+) -> Result<Vec<Draft>, GenerateError> {
     let (documents, characters) = form.room();
     let documents = pack(&permissions.statements(), documents, characters).map_err(|overflow| {
         GenerateError::Room {
@@ -98,11 +101,11 @@ pub fn documents(permissions: &Permissions, form: Form) -> Result<Vec<Draft>, Ge
 pub fn permissions(grants: &Grants, scope: &Scope) -> Permissions {
     let mut permissions = Permissions::default();
     for client in grants.principal.client_globs() {
-        permissions.allow("iot:Connect", scope.arn(Kind::Client, &client));
+        permissions.allow("iot:Connect", scope.arn(ResourceKind::Client, &client));
     }
-    let topic = |reach: &Reach| scope.arn(Kind::Topic, &reach.topic_glob());
+    let topic = |reach: &Reach| scope.arn(ResourceKind::Topic, &reach.topic_glob());
     for reach in needed(&grants.subscriptions) {
-        let filter = scope.arn(Kind::TopicFilter, &reach.filter_glob());
+        let filter = scope.arn(ResourceKind::TopicFilter, &reach.filter_glob());
         permissions.allow("iot:Subscribe", filter);
         permissions.allow("iot:Receive", topic(reach));
     }
@@ -167,9 +170,9 @@ pub enum GenerateError {
     #[error("{}", no_room(*.form, .overflow, *.resources))]
     Room {
         /// Purpose of the documents.
-        form: Form,
+        form: DocumentForm,
         /// Room that would be needed.
-        overflow: Overflow,
+        overflow: PackOverflow,
         /// Number of resources.
         resources: usize,
     },
@@ -178,9 +181,9 @@ pub enum GenerateError {
     Unsound(#[from] Unsound),
 }
 
-fn no_room(form: Form, overflow: &Overflow, resources: usize) -> String {
+fn no_room(form: DocumentForm, overflow: &PackOverflow, resources: usize) -> String {
     let (_, characters) = form.room();
-    let Overflow {
+    let PackOverflow {
         documents: needed,
         characters: total,
     } = overflow;

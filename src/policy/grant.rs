@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::claims::{ClaimError, check_literal, texts};
 use super::principal::{PrincipalError, PrincipalName};
-use super::role::{Entry, Form, Role};
-use crate::channel::Kind;
+use super::role::{EntryForm, Role, RoleEntry};
+use crate::channel::ChannelKind;
 use crate::channel::filter::{Filter, FilterError};
-use crate::channel::template::Template;
+use crate::channel::template::ChannelTemplate;
 use crate::channel::topic::{Topic, TopicError};
 
 /// Permissions of one client.
@@ -140,8 +140,8 @@ impl Grants {
     /// One [`GrantError`] for each entry that no topic can be made of.
     pub fn explicit(
         principal: PrincipalName,
-        subscribe: &[Entry],
-        publish: &[Entry],
+        subscribe: &[RoleEntry],
+        publish: &[RoleEntry],
         retain: bool,
         environment: Option<&str>,
     ) -> Result<Self, Vec<GrantError>> {
@@ -180,7 +180,7 @@ struct Reached<'c> {
 }
 
 impl Reached<'_> {
-    fn by(&self, entries: &[Entry], errors: &mut Vec<GrantError>) -> BTreeSet<Reach> {
+    fn by(&self, entries: &[RoleEntry], errors: &mut Vec<GrantError>) -> BTreeSet<Reach> {
         let mut reached = BTreeSet::new();
         for entry in entries {
             match self.by_one(entry) {
@@ -191,19 +191,19 @@ impl Reached<'_> {
         reached
     }
 
-    fn by_one(&self, entry: &Entry) -> Result<Vec<Reach>, Problem> {
+    fn by_one(&self, entry: &RoleEntry) -> Result<Vec<Reach>, Problem> {
         match &entry.form {
-            Form::Channel(kind, template) => {
+            EntryForm::Channel(kind, template) => {
                 let ids = ids(kind, template, self.claims)?.into_iter();
                 let topic =
                     |id: String| Ok(Reach::Topic(self.topic(&format!("{}/{id}", kind.name()))?));
                 ids.map(topic).collect()
             }
-            Form::EveryChannel(kind) => {
+            EntryForm::EveryChannel(kind) => {
                 let topics = self.topic(&format!("{}/", kind.name()))?;
                 Ok(vec![Reach::Under(topics)])
             }
-            Form::Filter(template) => {
+            EntryForm::Filter(template) => {
                 let texts = texts(template, self.claims)?.into_iter();
                 texts.map(|text| self.filter(&text)).collect()
             }
@@ -231,7 +231,11 @@ impl Reached<'_> {
     }
 }
 
-fn ids(kind: &Kind, template: &Template, claims: &Value) -> Result<Vec<String>, Problem> {
+fn ids(
+    kind: &ChannelKind,
+    template: &ChannelTemplate,
+    claims: &Value,
+) -> Result<Vec<String>, Problem> {
     let ids = texts(template, claims)?;
     let fits = |id: &&String| kind.id().accepts(id) && check_literal(id).is_ok();
     match ids.iter().find(|id| !fits(id)) {
@@ -246,7 +250,7 @@ fn ids(kind: &Kind, template: &Template, claims: &Value) -> Result<Vec<String>, 
 
 fn principal(role: &Role, claims: &Value) -> Result<PrincipalName, Problem> {
     // The reader of roles takes nothing but a channel here.
-    let Form::Channel(kind, template) = &role.bind.form else {
+    let EntryForm::Channel(kind, template) = &role.bind.form else {
         return Err(Problem::NotOne(0));
     };
     match ids(kind, template, claims)?.as_slice() {
@@ -343,7 +347,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    fn of(self, entry: &Entry) -> GrantError {
+    fn of(self, entry: &RoleEntry) -> GrantError {
         GrantError {
             entry: entry.to_string().into(),
             problem: self,
@@ -361,7 +365,7 @@ mod tests {
     use crate::policy::role::Use;
 
     fn kinds() -> Kinds {
-        let kind = |name: &str, id| (name.into(), Kind::try_new(name, id).unwrap());
+        let kind = |name: &str, id| (name.into(), ChannelKind::try_new(name, id).unwrap());
         [
             kind("user", IdFormat::Uuid),
             kind("order", IdFormat::Uuid),
@@ -371,7 +375,7 @@ mod tests {
     }
 
     fn role(subscribe: &[&str], publish: &[&str]) -> Role {
-        let entry = |purpose| move |text: &&str| Entry::parse(text, purpose, &kinds()).unwrap();
+        let entry = |purpose| move |text: &&str| RoleEntry::parse(text, purpose, &kinds()).unwrap();
         Role {
             name: "role".into(),
             bind: entry(Use::Bind)(&"user:{claims.sub}"),

@@ -8,7 +8,7 @@ use super::draft::{Allow, Draft};
 
 /// Overflow of the room for documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Overflow {
+pub struct PackOverflow {
     /// The documents that would be needed; none when a single resource is too large for any.
     pub documents: Option<usize>,
     /// The characters of one document that says everything.
@@ -19,15 +19,15 @@ pub struct Overflow {
 /// out.
 ///
 /// # Errors
-/// [`Overflow`] gives the room that would be needed.
+/// [`PackOverflow`] gives the room that would be needed.
 pub fn pack(
     statements: &[Allow],
     documents: usize,
     characters: usize,
-) -> Result<Vec<Draft>, Overflow> {
-    let mut items: Vec<Item<'_>> = Vec::new();
+) -> Result<Vec<Draft>, PackOverflow> {
+    let mut items: Vec<PackItem<'_>> = Vec::new();
     for (statement, allow) in statements.iter().enumerate() {
-        items.extend(allow.resources.iter().map(|resource| Item {
+        items.extend(allow.resources.iter().map(|resource| PackItem {
             statement,
             resource,
             size: quoted(resource),
@@ -51,7 +51,7 @@ pub fn pack(
     items.sort_by_key(|item| (std::cmp::Reverse(item.size), item.statement));
     let by_size = packer.fill(&items);
     let (Some(by_statement), Some(by_size)) = (by_statement, by_size) else {
-        return Err(Overflow {
+        return Err(PackOverflow {
             documents: None,
             characters: total,
         });
@@ -62,7 +62,7 @@ pub fn pack(
         by_statement
     };
     if bins.len() > documents {
-        return Err(Overflow {
+        return Err(PackOverflow {
             documents: Some(bins.len()),
             characters: total,
         });
@@ -72,7 +72,7 @@ pub fn pack(
 
 /// A resource of a statement, by the statement's place.
 #[derive(Clone, Copy)]
-struct Item<'s> {
+struct PackItem<'s> {
     statement: usize,
     resource: &'s str,
     /// As JSON.
@@ -94,8 +94,8 @@ struct Packer {
 
 impl Packer {
     /// Fills one document after the other; `None` when something fits in none.
-    fn fill<'s>(&self, items: &[Item<'s>]) -> Option<Vec<Bin<'s>>> {
-        let mut left: Vec<Item<'s>> = items.to_vec();
+    fn fill<'s>(&self, items: &[PackItem<'s>]) -> Option<Vec<Bin<'s>>> {
+        let mut left: Vec<PackItem<'s>> = items.to_vec();
         let mut bins = Vec::new();
         while !left.is_empty() {
             let mut bin = Bin {
@@ -112,7 +112,7 @@ impl Packer {
     }
 
     /// Adds an item if there is room for it.
-    fn add<'s>(&self, bin: &mut Bin<'s>, item: &Item<'s>) -> bool {
+    fn add<'s>(&self, bin: &mut Bin<'s>, item: &PackItem<'s>) -> bool {
         let known = bin
             .statements
             .iter()

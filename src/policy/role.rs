@@ -11,8 +11,8 @@
 use std::fmt;
 
 use super::principal::ClientIdRules;
-use crate::channel::template::{self, Part, Template, TemplateError};
-use crate::channel::{Kind, Kinds};
+use crate::channel::template::{self, ChannelTemplate, Part, TemplateError};
+use crate::channel::{ChannelKind, Kinds};
 
 /// Permissions of the holders of one role.
 #[derive(Clone, Debug)]
@@ -20,32 +20,32 @@ pub struct Role {
     /// Its name, unique among roles.
     pub name: Box<str>,
     /// The channel whose id the client ids begin with.
-    pub bind: Entry,
+    pub bind: RoleEntry,
     /// The client ids that its principals may connect with.
     pub client_ids: ClientIdRules,
     /// Entries that may be subscribed to, and received.
-    pub subscribe: Vec<Entry>,
+    pub subscribe: Vec<RoleEntry>,
     /// Entries that may be published to.
-    pub publish: Vec<Entry>,
+    pub publish: Vec<RoleEntry>,
     /// Indicates that published messages may be retained.
     pub retain: bool,
 }
 
 /// One line of a role. It becomes grants once claims are known.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    pub(super) form: Form,
+pub struct RoleEntry {
+    pub(super) form: EntryForm,
     written: Box<str>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Form {
+pub(super) enum EntryForm {
     /// Channels of one kind, by their ids.
-    Channel(Kind, Template),
+    Channel(ChannelKind, ChannelTemplate),
     /// All channels of one kind.
-    EveryChannel(Kind),
+    EveryChannel(ChannelKind),
     /// A topic filter; a topic when it has no wildcards.
-    Filter(Template),
+    Filter(ChannelTemplate),
 }
 
 /// Use of an entry.
@@ -62,7 +62,7 @@ pub enum Use {
 /// Name with which claims begin in a template.
 pub(super) const CLAIMS: &str = "claims";
 
-impl Entry {
+impl RoleEntry {
     /// Reads an entry.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Entry {
     /// claims, or has a wildcard where none is allowed.
     pub fn parse(text: &str, purpose: Use, kinds: &Kinds) -> Result<Self, TemplateError> {
         let form = match template::channel(text, kinds)? {
-            Some((kind, "*")) if purpose != Use::Bind => Form::EveryChannel(kind.clone()),
+            Some((kind, "*")) if purpose != Use::Bind => EntryForm::EveryChannel(kind.clone()),
             Some((kind, id)) => channel(kind, id).map_err(|error| TemplateError {
                 offset: error.offset + kind.name().len() + 1,
                 ..error
@@ -91,15 +91,15 @@ impl Entry {
     }
 
     /// The kind of channel it names, if it names one.
-    pub fn kind(&self) -> Option<&Kind> {
+    pub fn kind(&self) -> Option<&ChannelKind> {
         match &self.form {
-            Form::Channel(kind, _) | Form::EveryChannel(kind) => Some(kind),
-            Form::Filter(_) => None,
+            EntryForm::Channel(kind, _) | EntryForm::EveryChannel(kind) => Some(kind),
+            EntryForm::Filter(_) => None,
         }
     }
 }
 
-impl fmt::Display for Entry {
+impl fmt::Display for RoleEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
@@ -113,7 +113,7 @@ fn fail(offset: usize, message: impl Into<String>, help: &str) -> TemplateError 
     }
 }
 
-fn literal(template: &Template) -> String {
+fn literal(template: &ChannelTemplate) -> String {
     let texts = template.parts().iter().filter_map(|part| match part {
         Part::Literal(text) => Some(&**text),
         _ => None,
@@ -121,7 +121,7 @@ fn literal(template: &Template) -> String {
     texts.collect()
 }
 
-fn channel(kind: &Kind, id: &str) -> Result<Form, TemplateError> {
+fn channel(kind: &ChannelKind, id: &str) -> Result<EntryForm, TemplateError> {
     let name = kind.name();
     if id.is_empty() {
         return Err(fail(
@@ -150,10 +150,10 @@ fn channel(kind: &Kind, id: &str) -> Result<Form, TemplateError> {
             "claims are written in braces: {claims.sub}",
         ));
     }
-    Ok(Form::Channel(kind.clone(), template))
+    Ok(EntryForm::Channel(kind.clone(), template))
 }
 
-fn filter(text: &str, purpose: Use) -> Result<Form, TemplateError> {
+fn filter(text: &str, purpose: Use) -> Result<EntryForm, TemplateError> {
     let template = parse_claims(text)?;
     if let Some(c) = literal(&template).chars().find(|c| "*?$".contains(*c)) {
         let help = match c {
@@ -195,7 +195,7 @@ fn filter(text: &str, purpose: Use) -> Result<Form, TemplateError> {
         ));
     }
     wildcards(&levels, purpose)?;
-    Ok(Form::Filter(template))
+    Ok(EntryForm::Filter(template))
 }
 
 fn wildcards(levels: &[String], purpose: Use) -> Result<(), TemplateError> {
@@ -222,8 +222,8 @@ fn wildcards(levels: &[String], purpose: Use) -> Result<(), TemplateError> {
 }
 
 /// A template whose placeholders all name claims.
-fn parse_claims(text: &str) -> Result<Template, TemplateError> {
-    let template = Template::parse(text)?;
+fn parse_claims(text: &str) -> Result<ChannelTemplate, TemplateError> {
+    let template = ChannelTemplate::parse(text)?;
     for part in template.parts() {
         let (written, claims) = match part {
             Part::Literal(_) => continue,
@@ -261,7 +261,7 @@ mod tests {
     use crate::channel::IdFormat;
 
     fn kinds() -> Kinds {
-        let kind = |name: &str, id| (name.into(), Kind::try_new(name, id).unwrap());
+        let kind = |name: &str, id| (name.into(), ChannelKind::try_new(name, id).unwrap());
         [
             kind("order", IdFormat::Uuid),
             kind("depot", IdFormat::pattern("[a-z]+").unwrap()),
@@ -271,11 +271,11 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, purpose: Use, form: &str) {
-        let entry = Entry::parse(text, purpose, &kinds()).unwrap();
+        let entry = RoleEntry::parse(text, purpose, &kinds()).unwrap();
         let found = match entry.form {
-            Form::Channel(..) => "channel",
-            Form::EveryChannel(_) => "every channel",
-            Form::Filter(_) => "filter",
+            EntryForm::Channel(..) => "channel",
+            EntryForm::EveryChannel(_) => "every channel",
+            EntryForm::Filter(_) => "filter",
         };
         assert_eq!((found, entry.to_string().as_str()), (form, text));
     }
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn faults() {
         let fault = |text: &str, purpose| {
-            let error = Entry::parse(text, purpose, &kinds()).unwrap_err();
+            let error = RoleEntry::parse(text, purpose, &kinds()).unwrap_err();
             format!("{}; {}", error.message, error.help.unwrap_or_default())
         };
         let cases = [

@@ -19,7 +19,7 @@ pub struct Scope {
 
 /// The kinds of resources that clients ask about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ResourceKind {
     /// `client/<client id>`
     Client,
     /// `topic/<topic>`
@@ -28,7 +28,7 @@ pub enum Kind {
     TopicFilter,
 }
 
-impl Kind {
+impl ResourceKind {
     fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
@@ -85,7 +85,7 @@ impl Scope {
     }
 
     /// The ARN of a topic, filter or client.
-    pub fn arn(&self, kind: Kind, name: &str) -> String {
+    pub fn arn(&self, kind: ResourceKind, name: &str) -> String {
         format!("{}:{}/{name}", self.prefix(), kind.as_str())
     }
 
@@ -205,7 +205,7 @@ mod tests {
         );
         let scope = Scope::of([&one]).unwrap();
         assert_eq!(
-            scope.arn(Kind::TopicFilter, "a/#"),
+            scope.arn(ResourceKind::TopicFilter, "a/#"),
             "arn:aws-cn:iot:cn-north-1:1:topicfilter/a/#"
         );
         let doubled = document(r#""arn:aws:iot:iot:us-west-2:123456789012:topic/a""#);

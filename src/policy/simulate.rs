@@ -10,8 +10,8 @@
 use super::arn::ResourceArn;
 use super::context::Context;
 use super::document::{Document, Effect};
-use super::evaluate::{Decision, Request, decide};
-use super::scope::{Kind, Scope};
+use super::evaluate::{PolicyDecision, Request, decide};
+use super::scope::{ResourceKind, Scope};
 use crate::channel::filter::Filter;
 
 /// A level, or the name of a shared subscription, that represents all those that no document names.
@@ -35,7 +35,7 @@ pub struct Simulation<'s> {
 #[derive(Clone, Debug)]
 pub struct ReceiveAnalysis {
     /// The decision on iot:Receive.
-    pub receive: Decision,
+    pub receive: PolicyDecision,
     /// The filters that the client may subscribe to and that match the topic: the topic itself first, if it is one, then only
     /// those that no other covers.
     pub filters: Vec<FilterPath>,
@@ -54,14 +54,14 @@ pub struct FilterPath {
     /// The filter.
     pub filter: Filter,
     /// Decision on the subscription, with its statements.
-    pub decision: Decision,
+    pub decision: PolicyDecision,
     /// Another topic that it would receive by the filter, if one was found.
     pub also: Option<String>,
 }
 
 impl Simulation<'_> {
     /// The decision on any action and ARN.
-    pub fn decide(&self, action: &str, resource: &str) -> Decision {
+    pub fn decide(&self, action: &str, resource: &str) -> PolicyDecision {
         let request = Request {
             action,
             resource: ResourceArn::new(resource),
@@ -71,31 +71,34 @@ impl Simulation<'_> {
     }
 
     /// May it connect, under the client id of its context?
-    pub fn connect(&self) -> Decision {
+    pub fn connect(&self) -> PolicyDecision {
         let client_id = self.context.client_id.as_deref().unwrap_or_default();
-        self.decide("iot:Connect", &self.scope.arn(Kind::Client, client_id))
+        self.decide(
+            "iot:Connect",
+            &self.scope.arn(ResourceKind::Client, client_id),
+        )
     }
 
     /// May it subscribe to a filter?
-    pub fn subscribe(&self, filter: &Filter) -> Decision {
-        let resource = self.scope.arn(Kind::TopicFilter, filter.as_str());
+    pub fn subscribe(&self, filter: &Filter) -> PolicyDecision {
+        let resource = self.scope.arn(ResourceKind::TopicFilter, filter.as_str());
         self.decide("iot:Subscribe", &resource)
     }
 
     /// May it publish to a topic?
-    pub fn publish(&self, topic: &str) -> Decision {
-        self.decide("iot:Publish", &self.scope.arn(Kind::Topic, topic))
+    pub fn publish(&self, topic: &str) -> PolicyDecision {
+        self.decide("iot:Publish", &self.scope.arn(ResourceKind::Topic, topic))
     }
 
     /// Would a message on a topic be delivered to it, once it has subscribed?
-    pub fn receive(&self, topic: &str) -> Decision {
-        self.decide("iot:Receive", &self.scope.arn(Kind::Topic, topic))
+    pub fn receive(&self, topic: &str) -> PolicyDecision {
+        self.decide("iot:Receive", &self.scope.arn(ResourceKind::Topic, topic))
     }
 
     /// Finds the filters by which the client may receive a topic. `topic` has to be a topic that a
     /// client can subscribe to.
     pub fn hear(&self, topic: &Filter) -> ReceiveAnalysis {
-        let allowed: Vec<(Filter, Decision)> = self
+        let allowed: Vec<(Filter, PolicyDecision)> = self
             .filters_of(topic)
             .into_iter()
             .map(|filter| {
@@ -231,7 +234,7 @@ mod tests {
     fn heard(filters: &[&str], receive: &str, topic: &str) -> Vec<String> {
         let resources: Vec<String> = filters
             .iter()
-            .map(|filter| Scope::default().arn(Kind::TopicFilter, filter))
+            .map(|filter| Scope::default().arn(ResourceKind::TopicFilter, filter))
             .collect();
         let document = Document::parse(&format!(
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"iot:Subscribe","Resource":{resources:?}}}{receive}]}}"#

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::ask::{Answer, Ask, Check};
+use super::ask::{Ask, PolicyAnswer, PolicyCheck};
 use super::document::Document;
 use super::evaluate::{StatementRef, Verdict};
 use super::explain::NearMiss;
@@ -128,7 +128,7 @@ fn places(statements: &[StatementRef], policies: &Policies) -> Vec<StatementPlac
 
 impl QueryReport {
     /// Puts an answer into words.
-    pub fn new(ask: &Ask, answer: Answer, policies: &Policies) -> Self {
+    pub fn new(ask: &Ask, answer: PolicyAnswer, policies: &Policies) -> Self {
         let (word, of) = match ask {
             Ask::Connect => ("connect", None),
             Ask::Subscribe(filter) => ("subscribe", Some(filter.to_string())),
@@ -143,7 +143,7 @@ impl QueryReport {
             Ask::Hear(topic) => ("receive", Some(topic.to_string())),
             Ask::Action { resource, .. } => ("action", Some(resource.clone())),
         };
-        let check = |check: Check| ToldCheck {
+        let check = |check: PolicyCheck| ToldCheck {
             statements: places(&check.decision.statements, policies),
             decision: check.decision.verdict,
             missing: check.decision.missing,

@@ -20,11 +20,11 @@ pub struct ExampleEvent {
 
 impl Route {
     /// Makes up an event that the pattern takes and that has what the targets' templates name, ids by
-    /// [`Kind::example`](crate::channel::Kind::example).
+    /// [`Kind::example`](crate::channel::ChannelKind::example).
     pub fn example(&self) -> ExampleEvent {
         let mut fields = self.pattern.example();
         for target in &self.targets {
-            let id = target.kind().map(crate::channel::Kind::example);
+            let id = target.kind().map(crate::channel::ChannelKind::example);
             for part in target.template().parts() {
                 if let Part::Placeholder(placeholder) = part {
                     place(&mut fields, placeholder, 0, id.as_deref().unwrap_or("any"));

@@ -4,14 +4,14 @@
 use std::fmt;
 
 use crate::channel::limits::{TOPIC_BYTES, TOPIC_SLASHES};
-use crate::channel::template::{self, Part, Template, TemplateError};
-use crate::channel::{Kind, Kinds};
+use crate::channel::template::{self, ChannelTemplate, Part, TemplateError};
+use crate::channel::{ChannelKind, Kinds};
 
 /// One target of a route.
 #[derive(Clone, Debug)]
 pub struct TopicTarget {
-    kind: Option<Kind>,
-    template: Template,
+    kind: Option<ChannelKind>,
+    template: ChannelTemplate,
 }
 
 /// A part of the topics that a target can make.
@@ -34,7 +34,7 @@ impl TopicTarget {
             return Self::topic(text).and_then(Self::checked);
         };
         let name = kind.name();
-        let template = Template::parse(id).map_err(|error| TemplateError {
+        let template = ChannelTemplate::parse(id).map_err(|error| TemplateError {
             offset: error.offset + name.len() + 1,
             ..error
         })?;
@@ -66,7 +66,7 @@ impl TopicTarget {
     }
 
     fn topic(text: &str) -> Result<Self, TemplateError> {
-        let template = Template::parse(text)?;
+        let template = ChannelTemplate::parse(text)?;
         let literal = template.leading_literal();
         let fail = |message: String, help: &str| TemplateError {
             message,
@@ -120,7 +120,7 @@ impl TopicTarget {
 
     /// The topics that events can make of it, as text with gaps. Channels begin with their kind; the environment is not part of it.
     pub fn pieces<'t>(&'t self, route: &'t str) -> impl Iterator<Item = TargetPart<'t>> {
-        let kind = self.kind.as_ref().map(Kind::name);
+        let kind = self.kind.as_ref().map(ChannelKind::name);
         let kind = kind
             .into_iter()
             .flat_map(|name| [TargetPart::Text(name), TargetPart::Text("/")]);
@@ -132,12 +132,12 @@ impl TopicTarget {
     }
 
     /// The kind of channel, unless this is a plain topic.
-    pub fn kind(&self) -> Option<&Kind> {
+    pub fn kind(&self) -> Option<&ChannelKind> {
         self.kind.as_ref()
     }
 
     /// The template of the channel's id, or of the whole topic.
-    pub fn template(&self) -> &Template {
+    pub fn template(&self) -> &ChannelTemplate {
         &self.template
     }
 }
@@ -157,14 +157,14 @@ mod tests {
     use crate::channel::IdFormat;
 
     fn kinds() -> Kinds {
-        let order = Kind::try_new("order", IdFormat::Uuid).unwrap();
+        let order = ChannelKind::try_new("order", IdFormat::Uuid).unwrap();
         [("order".into(), order)].into()
     }
 
     #[test]
     fn channels_and_topics() {
         let channel = TopicTarget::parse("order:{detail.orderId}", &kinds()).unwrap();
-        assert_eq!(channel.kind().map(Kind::name), Some("order"));
+        assert_eq!(channel.kind().map(ChannelKind::name), Some("order"));
         assert_eq!(channel.to_string(), "order:{detail.orderId}");
         let pieces = [
             TargetPart::Text("order"),

@@ -11,14 +11,14 @@ use super::payload::PayloadShape;
 use super::publication::Qos;
 use super::table::{OnInvalidTopic, Route, RouteRefusal, RouteTable, RoutingResult};
 use super::target::TopicTarget;
-use crate::channel::{IdFormat, Kind, Kinds};
+use crate::channel::{ChannelKind, IdFormat, Kinds};
 use crate::event::envelope::{Envelope, MessageOrigin};
 use crate::event::pattern::Pattern;
 
 const UUID: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
 
 fn kinds() -> Kinds {
-    let kind = |name: &str, id| (name.into(), Kind::try_new(name, id).unwrap());
+    let kind = |name: &str, id| (name.into(), ChannelKind::try_new(name, id).unwrap());
     [
         kind("order", IdFormat::Uuid),
         kind("user", IdFormat::pattern("[a-z0-9]+").unwrap()),

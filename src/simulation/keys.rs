@@ -1,7 +1,7 @@
 //! The description of scenario files: keys, bounds and defaults.
 
 use crate::config::shape::DefaultValue::{Bool, Number, Text};
-use crate::config::shape::{Key, Shape, optional, required};
+use crate::config::shape::{KnownKey, Shape, optional, required};
 
 const PERCENT: Shape = Shape::Integer {
     least: 0,
@@ -17,7 +17,7 @@ const COUNT: Shape = Shape::Integer {
 };
 
 /// The file as a whole.
-pub(super) const FILE: &[Key] = &[
+pub(super) const FILE: &[KnownKey] = &[
     required(
         "name",
         Shape::Text {
@@ -72,7 +72,7 @@ pub(super) const FILE: &[Key] = &[
     ),
 ];
 
-const CLIENTS: &[Key] = &[
+const CLIENTS: &[KnownKey] = &[
     required("count", Shape::Integer { least: 1, most: super::scenario::MOST_CLIENTS as u64 }, "How many clients."),
     optional("channels", Shape::Integer { least: 1, most: 50 }, "Channels that each subscribes to.").default(Number(3)),
     optional("session_expiry", Shape::Duration, "Life of a session without its client, at most 7 days; 0s is a session that ends with its connection.").default(Text("300s")),
@@ -90,7 +90,7 @@ const CLIENTS: &[Key] = &[
     optional("refused_channel", Shape::Choice(&["stays", "retried"]), "A channel that SUBACK refuses for a quota stays refused until the client connects again, as in the client module, or is retried.").default(Text("stays")),
 ];
 
-const LIMITS: &[Key] = &[
+const LIMITS: &[KnownKey] = &[
     optional("connect_quota", RATE, "CONNECT packets.").default(Number(3_000)),
     optional("subscribe_quota", RATE, "Filters of SUBSCRIBE packets.").default(Number(3_000)),
     optional("client_id_interval", Shape::Duration, "The least time between two CONNECTs of a client id: 1s by the quota, 10s where both reach the same host of IoT Core.").default(Text("1s")),
@@ -102,7 +102,7 @@ const LIMITS: &[Key] = &[
     optional("counting", Shape::Choice(&["bucket", "window"]), "How rates are counted: by a token bucket that holds a second of the rate, or by the second as eventcast dev does.").default(Text("bucket")),
 ];
 
-const AUTHORIZER: &[Key] = &[
+const AUTHORIZER: &[KnownKey] = &[
     optional("concurrency", COUNT, "The most calls at a time.").default(Number(1_000)),
     optional("scaling", COUNT, "Environments of the function that may start in ten seconds.").default(Number(1_000)),
     optional("warm", Shape::Integer { least: 0, most: 1_000_000 }, "Environments that are there at the beginning.").default(Number(10)),
@@ -114,7 +114,7 @@ const AUTHORIZER: &[Key] = &[
     optional("before_quota", Shape::Bool, "Whether the function is called before the CONNECT quota is asked. AWS does not say; eventcast dev asks the quota first.").default(Bool(false)),
 ];
 
-const BRIDGE: &[Key] = &[
+const BRIDGE: &[KnownKey] = &[
     required(
         "events_per_second",
         Shape::Integer {
@@ -222,7 +222,7 @@ const BRIDGE: &[Key] = &[
     .default(Text("250ms")),
 ];
 
-const GATEWAY: &[Key] = &[
+const GATEWAY: &[KnownKey] = &[
     required("percent", PERCENT, "Clients that poll."),
     optional(
         "tasks",
@@ -241,7 +241,7 @@ const GATEWAY: &[Key] = &[
     .default(Number(0)),
 ];
 
-const DISTURBANCE: &[Key] = &[
+const DISTURBANCE: &[KnownKey] = &[
     required(
         "name",
         Shape::Text { example: "outage" },

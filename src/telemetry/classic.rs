@@ -10,7 +10,7 @@ use std::fmt::{self, Write as _};
 
 use super::exposition::PREFIX;
 use super::instrument::{BOUNDS, Spread};
-use super::metrics::{Measured, Value};
+use super::metrics::{Measured, MetricValue};
 
 /// Writes metrics, each with its place in a table.
 pub(super) fn write(all: Vec<Measured>) -> Result<String, fmt::Error> {
@@ -20,24 +20,24 @@ pub(super) fn write(all: Vec<Measured>) -> Result<String, fmt::Error> {
     } in all
     {
         let (suffix, kind) = match value {
-            Value::Count(_) | Value::Counts(_) => ("_total", "counter"),
-            Value::Level(_) => ("", "gauge"),
-            Value::Times(_) => ("", "histogram"),
-            Value::Facts(_) => ("_info", "gauge"),
+            MetricValue::Count(_) | MetricValue::Counts(_) => ("_total", "counter"),
+            MetricValue::Level(_) => ("", "gauge"),
+            MetricValue::Times(_) => ("", "histogram"),
+            MetricValue::Facts(_) => ("_info", "gauge"),
         };
         let name = format!("{PREFIX}_{name}{suffix}");
         writeln!(text, "# HELP {name} {}", escaped(about, false))?;
         writeln!(text, "# TYPE {name} {kind}")?;
         match value {
-            Value::Count(count) => writeln!(text, "{name} {count}")?,
-            Value::Counts(counts) => {
+            MetricValue::Count(count) => writeln!(text, "{name} {count}")?,
+            MetricValue::Counts(counts) => {
                 for (labels, count) in counts {
                     writeln!(text, "{name}{} {count}", braced(&labels))?;
                 }
             }
-            Value::Level(level) => writeln!(text, "{name} {level}")?,
-            Value::Times(spread) => histogram(&mut text, &name, &spread)?,
-            Value::Facts(labels) => writeln!(text, "{name}{} 1", braced(&labels))?,
+            MetricValue::Level(level) => writeln!(text, "{name} {level}")?,
+            MetricValue::Times(spread) => histogram(&mut text, &name, &spread)?,
+            MetricValue::Facts(labels) => writeln!(text, "{name}{} 1", braced(&labels))?,
         }
     }
     Ok(text)

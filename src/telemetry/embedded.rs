@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, json};
 
 use super::instrument::Spread;
-use super::metrics::{Labels, Measured, Metrics, Value};
+use super::metrics::{Labels, Measured, MetricValue, Metrics};
 
 /// The label, and the dimension, of a route.
 const ROUTE: &str = "route";
@@ -75,7 +75,7 @@ impl Embedded {
         for (measured, before) in now.iter().zip(&self.before) {
             let name = measured.name;
             match (&measured.value, &before.value) {
-                (now @ (Value::Count(_) | Value::Counts(_)), before) => {
+                (now @ (MetricValue::Count(_) | MetricValue::Counts(_)), before) => {
                     let since = now.count().unwrap_or(0) - before.count().unwrap_or(0);
                     sums.add(name.to_owned(), "Count", json!(since));
                     for (route, since) in by_route(now, before) {
@@ -83,7 +83,7 @@ impl Embedded {
                         line.add(name.to_owned(), "Count", json!(since));
                     }
                 }
-                (Value::Level(level), _) => {
+                (MetricValue::Level(level), _) => {
                     let unit = if name.ends_with("_seconds") {
                         "Seconds"
                     } else {
@@ -91,7 +91,7 @@ impl Embedded {
                     };
                     sums.add(name.to_owned(), unit, json!(level));
                 }
-                (Value::Times(now), Value::Times(before)) => {
+                (MetricValue::Times(now), MetricValue::Times(before)) => {
                     times(name, &now.since(before), &mut sums);
                 }
                 _ => {}
@@ -108,10 +108,10 @@ impl Embedded {
 }
 
 /// The increase of a counter for each route that has one, other labels summed.
-fn by_route(now: &Value, before: &Value) -> BTreeMap<String, u64> {
-    let counts = |value: &Value| {
+fn by_route(now: &MetricValue, before: &MetricValue) -> BTreeMap<String, u64> {
+    let counts = |value: &MetricValue| {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        if let Value::Counts(all) = value {
+        if let MetricValue::Counts(all) = value {
             for (labels, count) in all {
                 if let Some(route) = route_of(labels) {
                     *counts.entry(route.to_owned()).or_default() += count;

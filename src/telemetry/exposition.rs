@@ -11,21 +11,21 @@ use prometheus_client::registry::Registry;
 
 use super::classic;
 use super::instrument::BOUNDS;
-use super::metrics::{Measured, Metrics, Value};
+use super::metrics::{Measured, MetricValue, Metrics};
 
 /// Prefix of the names.
 pub const PREFIX: &str = "eventcast";
 
 /// A text format that Prometheus and others read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ExpositionFormat {
     /// The classic text format 0.0.4, which everything reads.
     Classic,
     /// OpenMetrics 1.0.0, which scrapers ask for by name.
     OpenMetrics,
 }
 
-impl Format {
+impl ExpositionFormat {
     /// The format that a request's `Accept` prefers (RFC 9110, section 12.5.1). OpenMetrics has to
     /// be named; a client that takes anything, or names nothing known, gets the classic format.
     pub fn preferred(accept: &str) -> Self {
@@ -104,23 +104,25 @@ impl Collector for Table {
         } in self.0.clone()
         {
             let kind = match value {
-                Value::Count(_) | Value::Counts(_) => MetricType::Counter,
-                Value::Level(_) => MetricType::Gauge,
-                Value::Times(_) => MetricType::Histogram,
-                Value::Facts(_) => MetricType::Info,
+                MetricValue::Count(_) | MetricValue::Counts(_) => MetricType::Counter,
+                MetricValue::Level(_) => MetricType::Gauge,
+                MetricValue::Times(_) => MetricType::Histogram,
+                MetricValue::Facts(_) => MetricType::Info,
             };
             let mut metric = encoder.encode_descriptor(name, about, None, kind)?;
             match value {
-                Value::Count(count) => metric.encode_counter::<NoLabelSet, _, u64>(&count, None)?,
-                Value::Counts(counts) => {
+                MetricValue::Count(count) => {
+                    metric.encode_counter::<NoLabelSet, _, u64>(&count, None)?
+                }
+                MetricValue::Counts(counts) => {
                     for (labels, count) in counts {
                         metric
                             .encode_family(&labels)?
                             .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
                     }
                 }
-                Value::Level(level) => metric.encode_gauge(&level)?,
-                Value::Times(spread) => {
+                MetricValue::Level(level) => metric.encode_gauge(&level)?,
+                MetricValue::Times(spread) => {
                     let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
                     let buckets: Vec<(f64, u64)> = bounds.zip(spread.counts).collect();
                     metric.encode_histogram::<NoLabelSet>(
@@ -130,7 +132,7 @@ impl Collector for Table {
                         None,
                     )?;
                 }
-                Value::Facts(labels) => metric.encode_info(&labels)?,
+                MetricValue::Facts(labels) => metric.encode_info(&labels)?,
             }
         }
         Ok(())
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn prometheus() {
-        let text = Format::OpenMetrics.render(&metrics()).unwrap();
+        let text = ExpositionFormat::OpenMetrics.render(&metrics()).unwrap();
         assert!(text.contains("\neventcast_build_info{version=\""), "{text}");
         for line in [
             "# TYPE eventcast_received counter",
@@ -187,7 +189,11 @@ mod tests {
             "Application/OpenMetrics-Text; version=\"1.0.0\"",
             "text/plain;q=0.5, application/openmetrics-text;q=0.5",
         ] {
-            assert_eq!(Format::preferred(accept), Format::OpenMetrics, "{accept}");
+            assert_eq!(
+                ExpositionFormat::preferred(accept),
+                ExpositionFormat::OpenMetrics,
+                "{accept}"
+            );
         }
         for accept in [
             "",
@@ -200,7 +206,11 @@ mod tests {
             "application/json",
             ";;,q=,",
         ] {
-            assert_eq!(Format::preferred(accept), Format::Classic, "{accept}");
+            assert_eq!(
+                ExpositionFormat::preferred(accept),
+                ExpositionFormat::Classic,
+                "{accept}"
+            );
         }
     }
 
@@ -212,10 +222,10 @@ mod tests {
         for measured in Metrics::default().all() {
             let Measured { name, about, .. } = measured;
             let (suffix, kind) = match measured.value {
-                Value::Count(_) | Value::Counts(_) => ("_total", "counter"),
-                Value::Level(_) => ("", "gauge"),
-                Value::Times(_) => ("", "histogram"),
-                Value::Facts(_) => ("_info", "gauge"),
+                MetricValue::Count(_) | MetricValue::Counts(_) => ("_total", "counter"),
+                MetricValue::Level(_) => ("", "gauge"),
+                MetricValue::Times(_) => ("", "histogram"),
+                MetricValue::Facts(_) => ("_info", "gauge"),
             };
             let labels = match measured.labels.join(",") {
                 none if none.is_empty() => none,

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::exposition::Format;
+use super::exposition::ExpositionFormat;
 use super::health::Health;
 use super::metrics::Metrics;
 use crate::http_server::{self, HttpLimits};
@@ -69,7 +69,7 @@ async fn metrics(State(vitals): State<Vitals>, headers: HeaderMap) -> Response {
     vitals.metrics.connections.set(connections);
     let accept = headers.get_all(ACCEPT).iter();
     let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
-    let format = Format::preferred(&accept.join(","));
+    let format = ExpositionFormat::preferred(&accept.join(","));
     match format.render(&vitals.metrics) {
         Ok(text) => ([(CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

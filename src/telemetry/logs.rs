@@ -74,9 +74,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    struct CapturedLines(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Lines {
+    impl Write for CapturedLines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -94,7 +94,7 @@ mod tests {
                 "info,aws_smithy_runtime=trace",
                 "aws_smithy_runtime::client::orchestrator::http=trace,hyper=trace,eventcast=trace",
             ] {
-                let lines = Lines::default();
+                let lines = CapturedLines::default();
                 let writer = lines.clone();
                 let subscriber = subscriber(format, filter, false, move || writer.clone()).unwrap();
                 tracing::subscriber::with_default(subscriber, || {

@@ -13,7 +13,7 @@ pub type Labels = Vec<(&'static str, String)>;
 
 /// A metric's value at one moment.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum MetricValue {
     /// Of a counter.
     Count(u64),
     /// Of a counter with labels: one number for each set of them.
@@ -36,7 +36,7 @@ pub struct Measured {
     /// The names of its labels.
     pub labels: &'static [&'static str],
     /// Current value.
-    pub value: Value,
+    pub value: MetricValue,
 }
 
 macro_rules! metrics {
@@ -64,7 +64,7 @@ macro_rules! metrics {
                     name: "build",
                     about: "The version and the Cargo features of this build, and its commit where that is known; always 1.",
                     labels: &["version", "features", "commit"],
-                    value: Value::Facts(build_info::labels()),
+                    value: MetricValue::Facts(build_info::labels()),
                 }];
                 $($(all.push(Measured {
                     name: stringify!($name),
@@ -89,11 +89,11 @@ macro_rules! metrics {
             }
         }
     };
-    (@value $self:ident.$name:ident.count()) => { Value::Count($self.$name.get()) };
+    (@value $self:ident.$name:ident.count()) => { MetricValue::Count($self.$name.get()) };
     (@value $self:ident.$name:ident.by_reason()) => { by_word("reason", &$self.$name) };
     (@value $self:ident.$name:ident.by_limit()) => { by_word("limit", &$self.$name) };
-    (@value $self:ident.$name:ident.level()) => { Value::Level($self.$name.get()) };
-    (@value $self:ident.$name:ident.times()) => { Value::Times($self.$name.get()) };
+    (@value $self:ident.$name:ident.level()) => { MetricValue::Level($self.$name.get()) };
+    (@value $self:ident.$name:ident.times()) => { MetricValue::Times($self.$name.get()) };
 }
 
 metrics! {
@@ -142,13 +142,13 @@ metrics! {
     }
 }
 
-fn by_word(label: &'static str, counter: &ReasonCounter) -> Value {
+fn by_word(label: &'static str, counter: &ReasonCounter) -> MetricValue {
     let counts = counter.all().into_iter().map(|(word, route, count)| {
         let route = route.map(|route| ("route", route.as_ref().to_owned()));
         let word = (label, word.to_owned());
         ([word].into_iter().chain(route).collect(), count)
     });
-    Value::Counts(counts.collect())
+    MetricValue::Counts(counts.collect())
 }
 
 impl Metrics {
@@ -158,13 +158,13 @@ impl Metrics {
         Arc::clone(self.routes().entry(Arc::clone(name)).or_default())
     }
 
-    fn by_route(&self, counter: impl Fn(&RouteCounters) -> &Counter) -> Value {
+    fn by_route(&self, counter: impl Fn(&RouteCounters) -> &Counter) -> MetricValue {
         let routes = self.routes();
         let counts = routes.iter().map(|(name, counters)| {
             let labels = vec![("route", name.as_ref().to_owned())];
             (labels, counter(counters).get())
         });
-        Value::Counts(counts.collect())
+        MetricValue::Counts(counts.collect())
     }
 
     fn routes(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, Arc<RouteCounters>>> {
@@ -188,7 +188,7 @@ impl Metrics {
     }
 }
 
-impl Value {
+impl MetricValue {
     /// The sum that a counter has reached; `None` for other kinds.
     pub fn count(&self) -> Option<u64> {
         match self {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 /// Recorder of spans.
 pub trait Recorder: Send + Sync {
     /// Begins a span; `None` when it is not sampled.
-    fn begin(&self, beginning: &Beginning<'_>) -> Option<Box<dyn Recording>>;
+    fn begin(&self, beginning: &SpanBeginning<'_>) -> Option<Box<dyn Recording>>;
 }
 
 /// A span that is being recorded. It ends when it is dropped.
@@ -19,7 +19,7 @@ pub trait Recording: Send + Sync {
     fn traceparent(&self) -> &str;
 
     /// Says something of it. Each key is said once.
-    fn say(&mut self, key: &'static str, value: Value<'_>);
+    fn say(&mut self, key: &'static str, value: AttributeValue<'_>);
 
     /// Marks it as failed, by a word from a closed set.
     fn fail(&mut self, kind: &'static str);
@@ -27,11 +27,11 @@ pub trait Recording: Send + Sync {
 
 /// A span at its beginning.
 #[derive(Debug)]
-pub struct Beginning<'b> {
+pub struct SpanBeginning<'b> {
     /// Operation and its object: the name that spans of one kind share.
     pub name: &'b str,
     /// Side of a message that it is on.
-    pub kind: Kind,
+    pub kind: SpanRole,
     /// Time at which it began.
     pub since: SystemTime,
     /// The `traceparent` of the span that it hangs below; without one it begins a trace of its own.
@@ -39,12 +39,12 @@ pub struct Beginning<'b> {
     /// The `traceparent` of other spans that it has to do with.
     pub links: &'b [&'b str],
     /// Attributes that a sampler may want to know.
-    pub facts: &'b [(&'static str, Value<'b>)],
+    pub facts: &'b [(&'static str, AttributeValue<'b>)],
 }
 
 /// Side of a message that a span is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SpanRole {
     /// It takes a message, whose sender's span is its parent.
     Consumer,
     /// It sends a message, whose receivers' spans hang below it.
@@ -53,7 +53,7 @@ pub enum Kind {
 
 /// Value of a span's attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value<'v> {
+pub enum AttributeValue<'v> {
     /// A word or a name.
     Text(&'v str),
     /// Several of them.
@@ -62,19 +62,19 @@ pub enum Value<'v> {
     Number(u64),
 }
 
-impl<'v> From<&'v str> for Value<'v> {
+impl<'v> From<&'v str> for AttributeValue<'v> {
     fn from(text: &'v str) -> Self {
         Self::Text(text)
     }
 }
 
-impl From<usize> for Value<'_> {
+impl From<usize> for AttributeValue<'_> {
     fn from(number: usize) -> Self {
         Self::Number(number as u64)
     }
 }
 
-impl From<u32> for Value<'_> {
+impl From<u32> for AttributeValue<'_> {
     fn from(number: u32) -> Self {
         Self::Number(number.into())
     }
@@ -96,7 +96,7 @@ impl Traces {
     }
 
     /// Begins a span.
-    pub fn begin(&self, beginning: &Beginning<'_>) -> Span {
+    pub fn begin(&self, beginning: &SpanBeginning<'_>) -> Span {
         let recorder = self.0.as_ref();
         Span(recorder.and_then(|recorder| recorder.begin(beginning)))
     }
@@ -113,7 +113,7 @@ impl Span {
     }
 
     /// Says something of it. Each key is said once.
-    pub fn say<'v>(&mut self, key: &'static str, value: impl Into<Value<'v>>) {
+    pub fn say<'v>(&mut self, key: &'static str, value: impl Into<AttributeValue<'v>>) {
         if let Some(span) = &mut self.0 {
             span.say(key, value.into());
         }
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn nothing_is_made_without_a_recorder() {
         let traces = Traces::default();
-        let mut span = traces.begin(&Beginning {
+        let mut span = traces.begin(&SpanBeginning {
             name: "process events",
-            kind: Kind::Consumer,
+            kind: SpanRole::Consumer,
             since: SystemTime::UNIX_EPOCH,
             parent: None,
             links: &[],

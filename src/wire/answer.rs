@@ -10,7 +10,7 @@ use super::{ProtocolError, ProtocolVersion, kind};
 
 /// A packet from a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer<'a> {
+pub enum ServerPacket<'a> {
     /// CONNACK.
     Connected(Connected<'a>),
     /// A message.
@@ -61,24 +61,24 @@ pub struct Connected<'a> {
 ///
 /// # Errors
 /// The rule that the packet breaks.
-pub fn answer(header: u8, body: &[u8]) -> Result<Answer<'_>, ProtocolError> {
+pub fn answer(header: u8, body: &[u8]) -> Result<ServerPacket<'_>, ProtocolError> {
     let (kind, flags) = (header >> 4, header & 0x0F);
     let mut rest = PacketReader(body);
     if kind != kind::PUBLISH && flags != 0 {
         return Err(ProtocolError::malformed("flags that must not be set"));
     }
     match kind {
-        kind::CONNACK => connected(rest).map(Answer::Connected),
-        kind::PUBLISH => publish(ProtocolVersion::V5, flags, rest).map(Answer::Publish),
+        kind::CONNACK => connected(rest).map(ServerPacket::Connected),
+        kind::PUBLISH => publish(ProtocolVersion::V5, flags, rest).map(ServerPacket::Publish),
         kind::PUBACK => {
             let id = identifier(&mut rest)?;
             let reason = if rest.is_empty() { 0 } else { rest.byte()? };
             only(&mut rest, &[id::REASON_STRING, id::USER_PROPERTY], |_| {})?;
             end(rest)?;
-            Ok(Answer::PubAck { id, reason })
+            Ok(ServerPacket::PubAck { id, reason })
         }
         kind::SUBACK | kind::UNSUBACK => filters(rest),
-        kind::PINGRESP if body.is_empty() => Ok(Answer::Pong),
+        kind::PINGRESP if body.is_empty() => Ok(ServerPacket::Pong),
         kind::DISCONNECT => disconnected(rest),
         _ => Err(ProtocolError::protocol(
             "a packet that a broker does not send to a subscriber of QoS 0 and 1",
@@ -115,7 +115,7 @@ fn connected(mut rest: PacketReader<'_>) -> Result<Connected<'_>, ProtocolError>
     Ok(connected)
 }
 
-fn filters(mut rest: PacketReader<'_>) -> Result<Answer<'_>, ProtocolError> {
+fn filters(mut rest: PacketReader<'_>) -> Result<ServerPacket<'_>, ProtocolError> {
     let id = identifier(&mut rest)?;
     let mut why = None;
     for property in properties(rest.properties()?) {
@@ -124,14 +124,14 @@ fn filters(mut rest: PacketReader<'_>) -> Result<Answer<'_>, ProtocolError> {
             why = Some(property.value.text());
         }
     }
-    Ok(Answer::Filters {
+    Ok(ServerPacket::Filters {
         id,
         reasons: rest.0,
         why,
     })
 }
 
-fn disconnected(mut rest: PacketReader<'_>) -> Result<Answer<'_>, ProtocolError> {
+fn disconnected(mut rest: PacketReader<'_>) -> Result<ServerPacket<'_>, ProtocolError> {
     let reason = if rest.is_empty() { 0 } else { rest.byte()? };
     let mut why = None;
     if !rest.is_empty() {
@@ -143,7 +143,7 @@ fn disconnected(mut rest: PacketReader<'_>) -> Result<Answer<'_>, ProtocolError>
         }
     }
     end(rest)?;
-    Ok(Answer::Disconnected { reason, why })
+    Ok(ServerPacket::Disconnected { reason, why })
 }
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
     use crate::wire::{ReasonCode, frame};
 
     #[track_caller]
-    fn read(bytes: &[u8]) -> Result<Answer<'_>, ProtocolError> {
+    fn read(bytes: &[u8]) -> Result<ServerPacket<'_>, ProtocolError> {
         let found = frame(bytes, 10_000).unwrap().unwrap();
         assert_eq!(found.end, bytes.len());
         answer(found.header, &bytes[found.begin..found.end])
@@ -176,7 +176,7 @@ mod tests {
             keep_alive: Some(30),
             ..Connected::default()
         };
-        assert_eq!(read(&out), Ok(Answer::Connected(expected)));
+        assert_eq!(read(&out), Ok(ServerPacket::Connected(expected)));
         out.clear();
         encode::refused(
             &mut out,
@@ -189,11 +189,11 @@ mod tests {
             why: Some("no"),
             ..Connected::default()
         };
-        assert_eq!(read(&out), Ok(Answer::Connected(expected)));
+        assert_eq!(read(&out), Ok(ServerPacket::Connected(expected)));
         out.clear();
         let reasons = [ReasonCode::GrantedQos1, ReasonCode::NotAuthorized];
         encode::subscribed(&mut out, ProtocolVersion::V5, 7, &reasons, Some("no"));
-        let expected = Answer::Filters {
+        let expected = ServerPacket::Filters {
             id: 7,
             reasons: &[1, 0x87],
             why: Some("no"),
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(read(&out), Ok(expected));
         out.clear();
         encode::disconnected(&mut out, ReasonCode::TakenOver, None);
-        let expected = Answer::Disconnected {
+        let expected = ServerPacket::Disconnected {
             reason: 0x8E,
             why: None,
         };
@@ -225,13 +225,13 @@ mod tests {
         }
         assert_eq!(
             read(&[0xE0, 0]),
-            Ok(Answer::Disconnected {
+            Ok(ServerPacket::Disconnected {
                 reason: 0,
                 why: None
             })
         );
         // MQTT 3.1.1's "unacceptable protocol version".
-        let Ok(Answer::Connected(old)) = read(&[0x20, 2, 0, 1]) else {
+        let Ok(ServerPacket::Connected(old)) = read(&[0x20, 2, 0, 1]) else {
             panic!("it is a CONNACK");
         };
         assert_eq!(old.reason, 1);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast::authorizer::key::Mint;
+use eventcast::authorizer::key::TokenSigner;
 use eventcast::authorizer::token::mint;
 use eventcast::dev::broker::control::InboundPublish;
 use eventcast::dev::broker::limits::BrokerRules;
@@ -39,7 +39,7 @@ pub(crate) fn token() -> String {
     let claims = json!({ "role": "customer", "sub": CUSTOMER, "orders": [ORDER] });
     let claims = claims.as_object().unwrap().clone();
     let hour = Duration::from_secs(3_600);
-    let minted = mint(claims, &Mint::development(), Timestamp::now(), hour);
+    let minted = mint(claims, &TokenSigner::development(), Timestamp::now(), hour);
     minted.unwrap_or_else(|error| panic!("{error}")).token
 }
 

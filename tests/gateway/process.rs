@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use eventcast::authorizer::key::Mint;
+use eventcast::authorizer::key::TokenSigner;
 use eventcast::authorizer::token::mint;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -203,7 +203,7 @@ fn token(subject: &str, orders: &[&str]) -> String {
     let claims = json!({ "role": "customer", "sub": subject, "orders": orders });
     let claims = claims.as_object().unwrap().clone();
     let hour = Duration::from_secs(3_600);
-    let minted = mint(claims, &Mint::development(), Timestamp::now(), hour);
+    let minted = mint(claims, &TokenSigner::development(), Timestamp::now(), hour);
     minted.unwrap_or_else(|error| panic!("{error}")).token
 }
 

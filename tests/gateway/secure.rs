@@ -8,7 +8,7 @@ use eventcast::dev::broker::door::ListenerProtocol;
 use eventcast::dev::broker::door::tls::{ListenerTls as BrokerTls, TlsTexts};
 use eventcast::dev::broker::limits::BrokerRules;
 use eventcast::gateway::link::BrokerSettings;
-use eventcast::mqtt::auth::{Pem, Tls, TlsFiles};
+use eventcast::mqtt::auth::{Pem, TlsConfig, TlsFiles};
 use serde_json::json;
 
 use crate::authority::Authority;
@@ -34,7 +34,7 @@ async fn the_broker_is_shown_the_protocol_and_the_clients_token() {
     let book = Book::default().with(named, &EVERYTHING);
     let broker = Broker::start(unhurried(), BrokerRules::iot_core(), Arc::new(book.clone()));
     let running = listen(broker, ListenerProtocol::Plain, Some(offered.unwrap())).await;
-    let tls = Tls::try_new(&TlsFiles {
+    let tls = TlsConfig::try_new(&TlsFiles {
         authorities: Some(Pem {
             name: "ca".into(),
             text: fs::read(authority.certificate()).unwrap(),

@@ -17,8 +17,8 @@ use eventcast::dev::broker::door::{ListenerEndpoint, ListenerProtocol};
 use eventcast::dev::broker::everybody::AllowAll;
 use eventcast::dev::broker::limits::{BrokerLimits, BrokerRules};
 use eventcast::port::{
-    Access, Action, Answer, Authentication, Authorizer, Client, Decision, Identity, Presented,
-    Refusal,
+    AccessDecision, Authentication, AuthenticationFuture, AuthenticationRefusal, Authorizer,
+    ClientAccess, ClientAction, Identity, Presented, RequestingClient,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -143,33 +143,33 @@ impl Book {
 
 struct Page(Vec<String>);
 
-impl Access for Page {
-    fn decide(&self, client: &Client, action: Action<'_>) -> Decision {
+impl ClientAccess for Page {
+    fn decide(&self, client: &RequestingClient, action: ClientAction<'_>) -> AccessDecision {
         let asked = match action {
-            Action::Connect { persistent, will } => {
+            ClientAction::Connect { persistent, will } => {
                 let persistent = if persistent { " persistent" } else { "" };
                 let will = will.map_or(String::new(), |topic| format!(" will {topic}"));
                 format!("connect {}{persistent}{will}", client.id)
             }
-            Action::Publish(topic) => format!("publish {topic}"),
-            Action::RetainPublish(topic) => format!("retain {topic}"),
-            Action::Subscribe(filter) => format!("subscribe {filter}"),
-            Action::Receive(topic) => format!("receive {topic}"),
+            ClientAction::Publish(topic) => format!("publish {topic}"),
+            ClientAction::RetainPublish(topic) => format!("retain {topic}"),
+            ClientAction::Subscribe(filter) => format!("subscribe {filter}"),
+            ClientAction::Receive(topic) => format!("receive {topic}"),
         };
         let allows = |word: &String| match word.strip_suffix('*') {
             Some(begin) => asked.starts_with(begin),
             None => *word == asked,
         };
         if self.0.iter().any(allows) {
-            Decision::Allowed
+            AccessDecision::Allowed
         } else {
-            Decision::Denied(format!("nothing allows: {asked}").into())
+            AccessDecision::Denied(format!("nothing allows: {asked}").into())
         }
     }
 }
 
 impl Authorizer for Book {
-    fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
+    fn authenticate<'a>(&'a self, presented: &'a Presented) -> AuthenticationFuture<'a> {
         Box::pin(async move {
             self.seen.lock().unwrap().push(presented.clone());
             // A WebSocket's address may name the user: `?user=NAME`.
@@ -183,12 +183,13 @@ impl Authorizer for Book {
             let Some(user) = by_query.or(by_login) else {
                 return match login {
                     None => Ok(Authentication::AtConnect),
-                    Some(_) => Err(Refusal::BadCredentials("who is it".into())),
+                    Some(_) => Err(AuthenticationRefusal::BadCredentials("who is it".into())),
                 };
             };
             let words = self.users.lock().unwrap().get(user).cloned();
-            let words =
-                words.ok_or_else(|| Refusal::BadCredentials(format!("`{user}` is nobody")))?;
+            let words = words.ok_or_else(|| {
+                AuthenticationRefusal::BadCredentials(format!("`{user}` is nobody"))
+            })?;
             Ok(Authentication::Known(Identity {
                 principal: user.into(),
                 access: Arc::new(Page(words)),

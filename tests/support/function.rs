@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use eventcast::authorizer::key::Mint;
+use eventcast::authorizer::key::TokenSigner;
 use eventcast::authorizer::token::mint;
 use jiff::Timestamp;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
@@ -76,7 +76,7 @@ impl Folder {
         for (name, value) in changes.as_object().unwrap() {
             claims[name] = value.clone();
         }
-        let key = Mint::parse(&self.pair.serialize_pem(), id.map(str::to_owned)).unwrap();
+        let key = TokenSigner::parse(&self.pair.serialize_pem(), id.map(str::to_owned)).unwrap();
         let claims = claims.as_object().unwrap().clone();
         let minted = mint(claims, &key, Timestamp::now(), Duration::from_secs(3_600));
         minted.unwrap_or_else(|error| panic!("{error}")).token

@@ -12,14 +12,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast::broker::Broker;
-use eventcast::config::{Config, Source, load};
+use eventcast::broker::BrokerAddress;
+use eventcast::config::{Config, ConfigSource, load};
 use eventcast::gateway::api::cors::Origins;
-use eventcast::gateway::api::{Gateway, Options};
+use eventcast::gateway::api::{Gateway, GatewayOptions};
 use eventcast::gateway::directory::{Directory, IssuerRoles};
 use eventcast::gateway::limits::Limits;
 use eventcast::gateway::link::BrokerSettings;
-use eventcast::gateway::seal::{SealingKeys, Secret};
+use eventcast::gateway::seal::{SealingKeys, SealingSecret};
 use eventcast::gateway::sessions::Sessions;
 use eventcast::http_server::{HttpLimits, serve};
 use eventcast::shutdown::Shutdown;
@@ -35,10 +35,10 @@ pub(crate) const SECRET: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 pub(crate) const ORIGIN: &str = "https://shop.example";
 
 pub(crate) fn config(text: &str) -> Config {
-    let loaded = load(&Source {
+    let loaded = load(&ConfigSource {
         file: "eventcast.yaml",
         text,
-        ..Source::default()
+        ..ConfigSource::default()
     });
     loaded.config.expect("the configuration is right")
 }
@@ -58,7 +58,7 @@ pub(crate) fn directory(config: &Config) -> Directory {
 
 /// A broker's settings, with waits that a test can bear.
 pub(crate) fn settings(port: u16) -> BrokerSettings {
-    let broker = Broker::parse(&format!("mqtt://127.0.0.1:{port}")).unwrap();
+    let broker = BrokerAddress::parse(&format!("mqtt://127.0.0.1:{port}")).unwrap();
     BrokerSettings {
         connect_interval: Duration::ZERO,
         ..BrokerSettings::plain(broker)
@@ -83,10 +83,10 @@ impl Task {
         directory: Directory,
         limits: Limits,
     ) -> Self {
-        let keys = SealingKeys::try_new(Secret::parse(SECRET).unwrap(), None).unwrap();
+        let keys = SealingKeys::try_new(SealingSecret::parse(SECRET).unwrap(), None).unwrap();
         let shutdown = Shutdown::default();
         let sessions = Sessions::new(keys, settings, directory);
-        let options = Options {
+        let options = GatewayOptions {
             limits,
             origins: Origins::Listed(Arc::from([ORIGIN.to_owned()])),
             is_forwarded: true,

@@ -8,9 +8,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast::mqtt::auth::Access;
-use eventcast::mqtt::{Settings, pool::Pool};
-use eventcast::pace::Limits;
+use eventcast::mqtt::auth::BrokerAccess;
+use eventcast::mqtt::{MqttSettings, pool::Pool};
+use eventcast::pace::PaceBounds;
 use eventcast::port::{PublishError, Publisher};
 use publications::publication;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -18,7 +18,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
 
 /// The brokers here are asked to limit nothing.
-const NO_LIMITS: Limits = Limits {
+const NO_LIMITS: PaceBounds = PaceBounds {
     publishes: None,
     bytes: None,
     process: None,
@@ -27,12 +27,12 @@ const NO_LIMITS: Limits = Limits {
 const BOUND: Duration = Duration::from_secs(20);
 
 fn pool(port: u16) -> Pool {
-    Pool::start(Settings {
-        access: Access::plain("127.0.0.1", port),
+    Pool::start(MqttSettings {
+        access: BrokerAccess::plain("127.0.0.1", port),
         connections: (3, 3),
         limits: NO_LIMITS,
         back_off: (Duration::from_millis(100), Duration::from_millis(400)),
-        ..Settings::default()
+        ..MqttSettings::default()
     })
 }
 

@@ -13,8 +13,8 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED2551
 use serde_json::{Value, json};
 
 use super::{USER, authority};
-use crate::authorizer::decide::{Authority, Rejection};
-use crate::authorizer::expected::Expected;
+use crate::authorizer::decide::{Rejection, TokenAuthority};
+use crate::authorizer::expected::ExpectedClaims;
 use crate::authorizer::issuer::TrustedIssuer;
 use crate::authorizer::key::Keys;
 use crate::authorizer::key_set::{FetchedKeys, IssuerKeys};
@@ -26,8 +26,8 @@ const ISSUER: &str = "https://id.example.com/";
 const KEY_ID: &str = "2026-11";
 
 /// An issuer with a key set at an address, and the parts of it that an attacker knows.
-pub(super) struct Target {
-    pub(super) authority: Authority,
+pub(super) struct AttackedIssuer {
+    pub(super) authority: TokenAuthority,
     pair: KeyPair,
     fetches: Arc<AtomicUsize>,
 }
@@ -56,7 +56,7 @@ pub(super) fn jwk(pair: &KeyPair, id: &str) -> Value {
             "x": text(&raw[1..33]), "y": text(&raw[33..65]) })
 }
 
-pub(super) fn target() -> Target {
+pub(super) fn target() -> AttackedIssuer {
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let fetches = Arc::new(AtomicUsize::new(0));
     let published = Published {
@@ -66,16 +66,16 @@ pub(super) fn target() -> Target {
     let keys = FetchedKeys::new(Box::new(published), Keys::default(), Vec::new());
     let issuer = TrustedIssuer {
         name: None,
-        expected: Expected {
+        expected: ExpectedClaims {
             issuer: Some(ISSUER.into()),
             audiences: vec!["realtime".into()],
-            ..Expected::default()
+            ..ExpectedClaims::default()
         },
         keys: IssuerKeys::Fetched(Arc::new(keys)),
         role_claim: RoleClaim::of_name("role"),
     };
-    Target {
-        authority: Authority {
+    AttackedIssuer {
+        authority: TokenAuthority {
             issuers: vec![issuer],
             ..authority()
         },
@@ -115,7 +115,7 @@ fn forged(header: &str, claims: &str, algorithm: Algorithm, key: &EncodingKey) -
     format!("{message}.{signature}")
 }
 
-impl Target {
+impl AttackedIssuer {
     /// A token that the issuer signs.
     pub(super) fn signed(&self, header: Value, claims: &str) -> String {
         let mut all = json!({ "alg": "ES256", "kid": KEY_ID });

@@ -2,29 +2,29 @@
 
 use serde_json::{Map, Value, json};
 
-use super::attacks::{Target, claims, in_seconds, target};
+use super::attacks::{AttackedIssuer, claims, in_seconds, target};
 use super::authority;
-use crate::authorizer::decide::Authority;
-use crate::authorizer::expected::Expected;
+use crate::authorizer::decide::TokenAuthority;
+use crate::authorizer::expected::ExpectedClaims;
 use crate::authorizer::issuer::TrustedIssuer;
 
 /// Two issuers: the keys of one say nothing about the tokens of the other.
 #[tokio::test]
 async fn a_token_of_one_issuer_in_another_s_name() {
     let (first, second) = (target(), target());
-    let issuer = |target: &Target, name: &str| TrustedIssuer {
+    let issuer = |target: &AttackedIssuer, name: &str| TrustedIssuer {
         name: Some(name.into()),
-        expected: Expected {
+        expected: ExpectedClaims {
             issuer: Some(format!("https://{name}/")),
-            ..Expected::default()
+            ..ExpectedClaims::default()
         },
         ..target.authority.issuers[0].clone()
     };
-    let both = Authority {
+    let both = TokenAuthority {
         issuers: vec![issuer(&first, "first"), issuer(&second, "second")],
         ..authority()
     };
-    let token = |target: &Target, iss: Value| {
+    let token = |target: &AttackedIssuer, iss: Value| {
         target.signed(json!({}), &claims(json!({ "iss": iss })).to_string())
     };
     let own = both.admit(&token(&first, "https://first/".into())).await;

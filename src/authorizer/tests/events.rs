@@ -167,9 +167,9 @@ async fn too_many_channels_are_refused_with_the_reckoning() {
 }
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct LogLines(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Lines {
+impl Write for LogLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -184,7 +184,7 @@ impl Write for Lines {
 fn one_log_line_a_decision() {
     let token = courier();
     let line = |event: Value| {
-        let lines = Lines::default();
+        let lines = LogLines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()

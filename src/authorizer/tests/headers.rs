@@ -7,8 +7,8 @@ use jsonwebtoken::crypto::sign;
 use jsonwebtoken::{Header, encode};
 use serde_json::json;
 
-use crate::authorizer::expected::Expected;
-use crate::authorizer::key::{Keys, Mint};
+use crate::authorizer::expected::ExpectedClaims;
+use crate::authorizer::key::{Keys, TokenSigner};
 use crate::authorizer::signature;
 use crate::authorizer::token::verify;
 use crate::authorizer::token_error::TokenError;
@@ -20,11 +20,11 @@ fn in_a_minute() -> i64 {
 #[test]
 fn what_has_to_be_understood_and_is_not() {
     signature::install();
-    let key = Mint::development();
+    let key = TokenSigner::development();
     let mut header = Header::new(key.algorithm);
     header.crit = Some(vec!["b64".into()]);
     let token = encode(&header, &json!({ "exp": in_a_minute() }), &key.key).unwrap();
-    let verdict = |token: &str| verify(token, &Keys::development(), &Expected::default());
+    let verdict = |token: &str| verify(token, &Keys::development(), &ExpectedClaims::default());
     assert_eq!(verdict(&token), Err(TokenError::Critical));
     let with_header = |member: &str| {
         let algorithm = key.algorithm;

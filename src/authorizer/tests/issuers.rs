@@ -7,27 +7,31 @@ use serde_json::{Value, json};
 
 use super::{USER, kinds, signed};
 use crate::authorizer::answer::principal_id;
-use crate::authorizer::decide::{Admission, Authority, Rejection};
-use crate::authorizer::expected::Expected;
+use crate::authorizer::decide::{AdmittedClient, Rejection, TokenAuthority};
+use crate::authorizer::expected::ExpectedClaims;
 use crate::authorizer::issuer::TrustedIssuer;
 use crate::authorizer::key::Keys;
 use crate::authorizer::key_set::IssuerKeys;
-use crate::channel::{IdFormat, Kind};
+use crate::channel::{ChannelKind, IdFormat};
 use crate::policy::claim_path::ClaimPath;
 use crate::policy::principal::{ClientIdBinding, ClientIdRules};
-use crate::policy::role::{Entry, Role, Use};
+use crate::policy::role::{Role, RoleEntry, Use};
 use crate::policy::role_claim::{RoleChoice, RoleClaim};
 
 /// An issuer of one's own choice of audiences and roles, with roles whose principals are subjects
 /// of any form.
-fn authority(audiences: &[&str], required: &[(&str, &str)], role_claim: RoleClaim) -> Authority {
+fn authority(
+    audiences: &[&str],
+    required: &[(&str, &str)],
+    role_claim: RoleClaim,
+) -> TokenAuthority {
     let mut kinds = kinds();
     let pattern = IdFormat::pattern("[A-Za-z0-9|:@._-]+").unwrap();
     kinds.insert(
         "identity".into(),
-        Kind::try_new("identity", pattern).unwrap(),
+        ChannelKind::try_new("identity", pattern).unwrap(),
     );
-    let entry = |text: &str, purpose| Entry::parse(text, purpose, &kinds).unwrap();
+    let entry = |text: &str, purpose| RoleEntry::parse(text, purpose, &kinds).unwrap();
     let role = |name: &str, subscribe: &[&str], publish: &[&str]| Role {
         name: name.into(),
         bind: entry("identity:{claims.sub}", Use::Bind),
@@ -46,10 +50,10 @@ fn authority(audiences: &[&str], required: &[(&str, &str)], role_claim: RoleClai
         retain: false,
     };
     let text = |text: &&str| (*text).to_owned();
-    Authority {
+    TokenAuthority {
         issuers: vec![TrustedIssuer {
             name: None,
-            expected: Expected {
+            expected: ExpectedClaims {
                 issuer: Some("https://id.example.com/".into()),
                 audiences: audiences.iter().map(text).collect(),
                 required: required
@@ -58,7 +62,7 @@ fn authority(audiences: &[&str], required: &[(&str, &str)], role_claim: RoleClai
                         (ClaimPath::parse(path).unwrap(), vec![(*value).to_owned()])
                     })
                     .collect(),
-                ..Expected::default()
+                ..ExpectedClaims::default()
             },
             keys: IssuerKeys::Fixed(Arc::new(Keys::development())),
             role_claim,
@@ -80,14 +84,14 @@ fn claim(path: &str, choice: RoleChoice) -> RoleClaim {
     }
 }
 
-fn decided(authority: &Authority, mut claims: Value) -> Result<Admission, Rejection> {
+fn decided(authority: &TokenAuthority, mut claims: Value) -> Result<AdmittedClient, Rejection> {
     claims["iss"] = "https://id.example.com/".into();
     claims["exp"] = (jiff::Timestamp::now().as_second() + 600).into();
     authority.decide(&signed(&claims))
 }
 
 #[track_caller]
-fn roles(authority: &Authority, claims: Value, expected: &str) {
+fn roles(authority: &TokenAuthority, claims: Value, expected: &str) {
     match decided(authority, claims) {
         Ok(admission) => assert_eq!(&*admission.role(), expected),
         Err(rejection) => assert_eq!(rejection.to_string(), expected),

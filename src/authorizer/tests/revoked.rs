@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{advance, sleep};
 
 use super::{USER, authority, signed};
-use crate::authorizer::decide::{Authority, Rejection};
+use crate::authorizer::decide::{Rejection, TokenAuthority};
 use crate::authorizer::revoked::{RevocationCheck, RevocationError};
 use crate::authorizer::token::Verified;
 use crate::port::{RevocationAnswer, RevocationList, RevokedEntry};
@@ -59,9 +59,9 @@ impl Listed {
         self.0.lock().unwrap().asked.len()
     }
 
-    fn authority(&self, remember: Duration, admits_unread: bool) -> Authority {
+    fn authority(&self, remember: Duration, admits_unread: bool) -> TokenAuthority {
         let list = Arc::new(self.clone());
-        Authority {
+        TokenAuthority {
             revoked: Some(Arc::new(RevocationCheck::new(
                 list,
                 remember,
@@ -89,7 +89,7 @@ fn token(changes: Value) -> String {
 }
 
 /// `None` for a client that is let in.
-async fn refusal(authority: &Authority, token: &str) -> Option<RevocationError> {
+async fn refusal(authority: &TokenAuthority, token: &str) -> Option<RevocationError> {
     match authority.admit(token).await {
         Ok(_) => None,
         Err(Rejection::Revoked(error)) => Some(error),

@@ -9,8 +9,8 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use serde_json::{Map, Value, json};
 
 use super::{ORDER, USER, claims, minted, signed};
-use crate::authorizer::expected::Expected;
-use crate::authorizer::key::{DEVELOPMENT_KEY_ID, KeyError, Keys, Mint};
+use crate::authorizer::expected::ExpectedClaims;
+use crate::authorizer::key::{DEVELOPMENT_KEY_ID, KeyError, Keys, TokenSigner};
 use crate::authorizer::signature;
 use crate::authorizer::token::{Verified, mint, verify};
 use crate::authorizer::token_error::TokenError;
@@ -28,8 +28,8 @@ fn p256() -> KeyPair {
     KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
 }
 
-fn minting(pair: &KeyPair) -> Mint {
-    Mint::parse(&pair.serialize_pem(), None).unwrap()
+fn minting(pair: &KeyPair) -> TokenSigner {
+    TokenSigner::parse(&pair.serialize_pem(), None).unwrap()
 }
 
 fn believing(pair: &KeyPair) -> Keys {
@@ -50,7 +50,7 @@ fn tokens_of_every_algorithm_are_believed() {
     let keys = [
         (minting(&ed25519), believing(&ed25519), "EdDSA"),
         (minting(&p256), believing(&p256), "ES256"),
-        (Mint::development(), Keys::development(), "HS256"),
+        (TokenSigner::development(), Keys::development(), "HS256"),
     ];
     for (index, (key, own, algorithm)) in keys.iter().enumerate() {
         let now = Timestamp::now();
@@ -58,15 +58,15 @@ fn tokens_of_every_algorithm_are_believed() {
         let token = mint(claims(json!({ "sub": USER })), key, now, life)
             .unwrap()
             .token;
-        let verified = verify(&token, own, &Expected::default()).unwrap();
+        let verified = verify(&token, own, &ExpectedClaims::default()).unwrap();
         assert_eq!(verified.algorithm, *algorithm);
         assert_eq!(verified.claims["sub"], USER);
         assert_eq!(verified.expires.as_second(), now.as_second() + 60);
         // White space around a token is how files end.
-        assert!(verify(&format!(" {token}\n"), own, &Expected::default()).is_ok());
+        assert!(verify(&format!(" {token}\n"), own, &ExpectedClaims::default()).is_ok());
         for (other, (_, keys, _)) in keys.iter().enumerate() {
             if other != index {
-                let refused = verify(&token, keys, &Expected::default());
+                let refused = verify(&token, keys, &ExpectedClaims::default());
                 assert!(is_algorithm(&refused), "{algorithm} by {other}");
             }
         }
@@ -79,7 +79,7 @@ fn several_keys_are_tried_and_key_ids_narrow_them() {
     let mut keys = believing(&first);
     keys.extend(believing(&second));
     let both = format!("{}{}", first.public_key_pem(), second.public_key_pem());
-    let expected = Expected::default();
+    let expected = ExpectedClaims::default();
     let life = Duration::from_secs(60);
     for keys in [&keys, &Keys::parse(&both).unwrap()] {
         let token = mint(Map::new(), &minting(&second), Timestamp::now(), life)
@@ -91,7 +91,7 @@ fn several_keys_are_tried_and_key_ids_narrow_them() {
             .token;
         assert_eq!(verify(&token, keys, &expected), Err(TokenError::Signature));
     }
-    let named = Mint::parse(&first.serialize_pem(), Some("k9".into())).unwrap();
+    let named = TokenSigner::parse(&first.serialize_pem(), Some("k9".into())).unwrap();
     let token = mint(Map::new(), &named, Timestamp::now(), life)
         .unwrap()
         .token;
@@ -101,11 +101,11 @@ fn several_keys_are_tried_and_key_ids_narrow_them() {
 
 #[test]
 fn bad_tokens_are_not_believed() {
-    let expected = Expected {
+    let expected = ExpectedClaims {
         issuer: Some("shop".into()),
         audiences: vec!["realtime".into()],
         leeway: Duration::from_secs(10),
-        ..Expected::default()
+        ..ExpectedClaims::default()
     };
     let keys = Keys::development();
     let told = |token: &str| match verify(token, &keys, &expected) {
@@ -247,15 +247,15 @@ fn bad_tokens_are_not_believed() {
 /// A token whose claims are this text, signed by the development key.
 fn signed_text(claims: &str) -> String {
     let raw = serde_json::value::RawValue::from_string(claims.to_owned()).unwrap();
-    let Mint { algorithm, key, .. } = Mint::development();
+    let TokenSigner { algorithm, key, .. } = TokenSigner::development();
     encode(&Header::new(algorithm), &raw, &key).unwrap()
 }
 
 #[test]
 fn access_tokens_without_an_audience_name_their_client() {
-    let expected = Expected {
+    let expected = ExpectedClaims {
         audiences: vec!["app1".into()],
-        ..Expected::default()
+        ..ExpectedClaims::default()
     };
     let verdict = |claims: Value| {
         let mut claims = claims;
@@ -313,7 +313,7 @@ fn claims_occur_once() {
         let refused = verify(
             &signed_text(&claims),
             &Keys::development(),
-            &Expected::default(),
+            &ExpectedClaims::default(),
         );
         assert_eq!(
             refused,
@@ -353,7 +353,7 @@ fn headers_that_are_not_right_are_named() {
         ),
     ] {
         let token = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header));
-        let refused = verify(&token, &Keys::development(), &Expected::default());
+        let refused = verify(&token, &Keys::development(), &ExpectedClaims::default());
         assert_eq!(refused.unwrap_err().to_string(), wanted, "{header}");
     }
 }
@@ -371,7 +371,10 @@ fn keys_of_other_curves_are_refused() {
     let at = memchr::memmem::find(&der, &curve).unwrap() + curve.len() - 1;
     der[at] = 0x06;
     let private = ::pem::encode(&::pem::Pem::new("PRIVATE KEY", der));
-    assert_eq!(Mint::parse(&private, None).unwrap_err(), KeyError::Kind);
+    assert_eq!(
+        TokenSigner::parse(&private, None).unwrap_err(),
+        KeyError::Kind
+    );
 }
 
 /// The classic confusion: a public key must not serve as a shared secret.
@@ -386,7 +389,7 @@ fn a_public_key_is_no_secret() {
         let key = EncodingKey::from_secret(&secret);
         let claims = json!({ "exp": in_seconds(60) });
         let token = encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
-        let refused = verify(&token, &believing(&pair), &Expected::default());
+        let refused = verify(&token, &believing(&pair), &ExpectedClaims::default());
         assert!(is_algorithm(&refused));
     }
 }
@@ -397,7 +400,7 @@ fn the_development_key_is_believed_by_name_only() {
     let header = jsonwebtoken::decode_header(&token).unwrap();
     assert_eq!(header.kid.as_deref(), Some(DEVELOPMENT_KEY_ID));
     for keys in [believing(&p256()), believing(&ed25519()), Keys::default()] {
-        let refused = verify(&token, &keys, &Expected::default());
+        let refused = verify(&token, &keys, &ExpectedClaims::default());
         assert!(is_algorithm(&refused));
     }
 }
@@ -430,10 +433,13 @@ fn what_is_no_key() {
         assert_eq!(Keys::parse(text).unwrap_err(), wanted, "{text}");
     }
     assert_eq!(
-        Mint::parse(&pair.public_key_pem(), None).unwrap_err(),
+        TokenSigner::parse(&pair.public_key_pem(), None).unwrap_err(),
         KeyError::Public
     );
-    assert_eq!(Mint::parse("secret", None).unwrap_err(), KeyError::Form);
+    assert_eq!(
+        TokenSigner::parse("secret", None).unwrap_err(),
+        KeyError::Form
+    );
     // Kinds of keys that nobody knows yet do not spoil a set.
     let odd = [
         r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#,
@@ -456,11 +462,11 @@ proptest! {
     #[test]
     fn no_text_is_believed(text in r"[A-Za-z0-9_.\-]{0,80}", header in "[ -~]{0,40}") {
         let keys = Keys::development();
-        prop_assert!(verify(&text, &keys, &Expected::default()).is_err());
+        prop_assert!(verify(&text, &keys, &ExpectedClaims::default()).is_err());
         let token = minted(json!({ "sub": USER }));
         let rest = token.split_once('.').unwrap().1;
         let changed = format!("{header}.{rest}");
-        prop_assert!(verify(&changed, &keys, &Expected::default()).is_err());
+        prop_assert!(verify(&changed, &keys, &ExpectedClaims::default()).is_err());
     }
 
     /// Changing any one character of a token makes it invalid.
@@ -472,7 +478,7 @@ proptest! {
         changed.replace_range(at..=at, &to);
         // The last character of a part has bits that mean nothing; they must be zero.
         if changed != token {
-            prop_assert!(verify(&changed, &Keys::development(), &Expected::default()).is_err());
+            prop_assert!(verify(&changed, &Keys::development(), &ExpectedClaims::default()).is_err());
         }
     }
 }

@@ -10,16 +10,16 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{kinds, minted, role};
-use crate::authorizer::decide::Authority;
+use crate::authorizer::decide::TokenAuthority;
 use crate::policy::claim_path::ClaimPath;
 use crate::policy::context::Context;
 use crate::policy::document::Document;
-use crate::policy::role::{Entry, Role, Use};
+use crate::policy::role::{Role, RoleEntry, Use};
 use crate::policy::role_claim::{RoleChoice, RoleClaim};
-use crate::policy::scope::{Kind, Scope};
+use crate::policy::scope::{ResourceKind, Scope};
 use crate::policy::simulate::Simulation;
 
-fn authority(choice: RoleChoice) -> Authority {
+fn authority(choice: RoleChoice) -> TokenAuthority {
     let mut authority = super::authority();
     let keeper = Role {
         retain: true,
@@ -27,7 +27,7 @@ fn authority(choice: RoleChoice) -> Authority {
     };
     let viewer = Role {
         subscribe: ["depot/+/open", "news/#"]
-            .map(|text| Entry::parse(text, Use::Subscribe, &kinds()).unwrap())
+            .map(|text| RoleEntry::parse(text, Use::Subscribe, &kinds()).unwrap())
             .into(),
         ..role("viewer", &[], &[])
     };
@@ -147,7 +147,7 @@ proptest! {
         }
         let (scope, context) = (Scope::default(), Context::of_client(&sub));
         let simulation = Simulation { documents: &documents, scope: &scope, context: &context };
-        let retained = |topic: &str| simulation.decide("iot:RetainPublish", &scope.arn(Kind::Topic, topic));
+        let retained = |topic: &str| simulation.decide("iot:RetainPublish", &scope.arn(ResourceKind::Topic, topic));
         let mut topics: Vec<String> = vec!["news/a".into(), "#".into(), "$aws/things/x".into(), "depot/x/y/open".into()];
         for word in [&depot, &other, &sub, "north", "+"].into_iter().chain(orders.iter().map(String::as_str).collect::<Vec<_>>()) {
             topics.extend(["user/", "order/", "depot/", "state/", "news/", ""].map(|kind| format!("{kind}{word}")));

@@ -28,7 +28,7 @@ const UNANSWERED_TIMES: u32 = 5;
 /// Actions that this program calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names are the API's own")]
-pub enum Action {
+pub enum ControlAction {
     AttachPolicy,
     CreatePolicy,
     CreatePolicyVersion,
@@ -48,24 +48,24 @@ pub enum Action {
 /// All actions with the calls a second that an account may make by default. STS allows
 /// GetCallerIdentity far more often than this program calls it. The quota of ListPolicyVersions is
 /// not published: it is taken to be its neighbours'.
-const QUOTAS: [(Action, f64); 14] = [
-    (Action::AttachPolicy, 15.0),
-    (Action::CreatePolicy, 10.0),
-    (Action::CreatePolicyVersion, 10.0),
-    (Action::DeleteConnection, 100.0),
-    (Action::DeletePolicy, 10.0),
-    (Action::DeletePolicyVersion, 10.0),
-    (Action::DetachPolicy, 15.0),
-    (Action::GetCallerIdentity, 10.0),
-    (Action::GetPolicy, 10.0),
-    (Action::GetPolicyVersion, 15.0),
-    (Action::ListAttachedPolicies, 15.0),
-    (Action::ListPolicies, 10.0),
-    (Action::ListPolicyVersions, 10.0),
-    (Action::ListTargetsForPolicy, 10.0),
+const QUOTAS: [(ControlAction, f64); 14] = [
+    (ControlAction::AttachPolicy, 15.0),
+    (ControlAction::CreatePolicy, 10.0),
+    (ControlAction::CreatePolicyVersion, 10.0),
+    (ControlAction::DeleteConnection, 100.0),
+    (ControlAction::DeletePolicy, 10.0),
+    (ControlAction::DeletePolicyVersion, 10.0),
+    (ControlAction::DetachPolicy, 15.0),
+    (ControlAction::GetCallerIdentity, 10.0),
+    (ControlAction::GetPolicy, 10.0),
+    (ControlAction::GetPolicyVersion, 15.0),
+    (ControlAction::ListAttachedPolicies, 15.0),
+    (ControlAction::ListPolicies, 10.0),
+    (ControlAction::ListPolicyVersions, 10.0),
+    (ControlAction::ListTargetsForPolicy, 10.0),
 ];
 
-impl Action {
+impl ControlAction {
     /// The action's name in the API.
     pub fn name(self) -> &'static str {
         match self {
@@ -104,8 +104,8 @@ impl Action {
 }
 
 #[derive(Debug)]
-struct Lane {
-    action: Action,
+struct CallLane {
+    action: ControlAction,
     rate: Rate,
     made: AtomicU64,
 }
@@ -113,13 +113,13 @@ struct Lane {
 /// Makes calls.
 #[derive(Debug)]
 pub(in crate::aws) struct Calls {
-    lanes: Vec<Lane>,
+    lanes: Vec<CallLane>,
 }
 
 impl Calls {
     /// At a multiple of the default quotas: 0.1 or more.
     pub(in crate::aws) fn new(times: f64) -> Self {
-        let lane = |(action, per_second): (Action, f64)| Lane {
+        let lane = |(action, per_second): (ControlAction, f64)| CallLane {
             action,
             rate: Rate::new((per_second * times).max(1.0)),
             made: AtomicU64::new(0),
@@ -140,7 +140,7 @@ impl Calls {
     /// Makes one call, and again for as long as that is worth it.
     pub(in crate::aws) async fn call<T, E, F>(
         &self,
-        action: Action,
+        action: ControlAction,
         doing: &str,
         send: impl Fn() -> F,
     ) -> Result<T, ControlError>
@@ -217,7 +217,7 @@ mod tests {
     /// Calls until it succeeds or is given up; returns the number of calls that the service
     /// received, and the time taken.
     async fn asked(
-        action: Action,
+        action: ControlAction,
         status: u16,
         code: &str,
         times: usize,
@@ -241,10 +241,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn throttled_calls_are_made_again_for_a_while() {
-        let (outcome, made, _) = asked(Action::CreatePolicy, 429, "ThrottlingException", 3).await;
+        let (outcome, made, _) =
+            asked(ControlAction::CreatePolicy, 429, "ThrottlingException", 3).await;
         assert_eq!((outcome, made), (Ok(()), 4));
         let (outcome, made, took) =
-            asked(Action::CreatePolicy, 429, "ThrottlingException", 100).await;
+            asked(ControlAction::CreatePolicy, 429, "ThrottlingException", 100).await;
         assert!(matches!(outcome, Err(ControlError::Throttled(_))));
         assert_eq!(made, 9);
         assert!((30..120).contains(&took.as_secs()), "{took:?}");
@@ -252,14 +253,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_without_an_answer_are_made_again_unless_that_would_do_harm() {
-        let (outcome, made, _) =
-            asked(Action::AttachPolicy, 500, "InternalFailureException", 2).await;
+        let (outcome, made, _) = asked(
+            ControlAction::AttachPolicy,
+            500,
+            "InternalFailureException",
+            2,
+        )
+        .await;
         assert_eq!((outcome, made), (Ok(()), 3));
-        let (outcome, made, took) = asked(Action::AttachPolicy, 503, "", 100).await;
+        let (outcome, made, took) = asked(ControlAction::AttachPolicy, 503, "", 100).await;
         assert!(matches!(outcome, Err(ControlError::Unavailable(_))));
         assert_eq!(made, 5);
         assert!((3..20).contains(&took.as_secs()), "{took:?}");
-        let (outcome, made, _) = asked(Action::CreatePolicyVersion, 500, "", 1).await;
+        let (outcome, made, _) = asked(ControlAction::CreatePolicyVersion, 500, "", 1).await;
         assert!(matches!(outcome, Err(ControlError::Outdated(_))));
         assert_eq!(made, 1);
     }
@@ -271,14 +277,14 @@ mod tests {
             (403, "ExpiredTokenException"),
             (400, "MalformedPolicyException"),
         ] {
-            let (outcome, made, _) = asked(Action::CreatePolicy, status, code, 1).await;
+            let (outcome, made, _) = asked(ControlAction::CreatePolicy, status, code, 1).await;
             assert!(outcome.is_err());
             assert_eq!(made, 1, "{code}");
         }
     }
 
     /// Makes so many calls at once; the most that any second held.
-    async fn most(calls: &Calls, action: Action, count: usize) -> usize {
+    async fn most(calls: &Calls, action: ControlAction, count: usize) -> usize {
         let window = RefCell::new(VecDeque::new());
         let most = Cell::new(0);
         let send = async || -> Answer {
@@ -311,8 +317,8 @@ mod tests {
         let began = Instant::now();
         let calls = Calls::new(3.0);
         let (create, attach) = tokio::join!(
-            most(&calls, Action::CreatePolicy, 200),
-            most(&calls, Action::AttachPolicy, 200)
+            most(&calls, ControlAction::CreatePolicy, 200),
+            most(&calls, ControlAction::AttachPolicy, 200)
         );
         assert!(create <= 30 && attach <= 45, "{create} {attach}");
         // Each action has a quota of its own.
@@ -321,6 +327,6 @@ mod tests {
             "{:?}",
             began.elapsed()
         );
-        assert!(most(&Calls::new(0.1), Action::GetPolicy, 5).await <= 1);
+        assert!(most(&Calls::new(0.1), ControlAction::GetPolicy, 5).await <= 1);
     }
 }

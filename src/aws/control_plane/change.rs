@@ -1,6 +1,6 @@
 //! Changes of policies: one call for each step of a plan.
 
-use super::calls::Action;
+use super::calls::ControlAction;
 use super::error::ControlError;
 use super::{ControlPlane, found};
 use crate::policy::deploy::plan::DeployStep;
@@ -33,7 +33,10 @@ impl ControlPlane {
             let call = self.client.create_policy().policy_name(name);
             call.policy_document(document).send()
         };
-        let answer = self.calls.call(Action::CreatePolicy, &doing, send).await?;
+        let answer = self
+            .calls
+            .call(ControlAction::CreatePolicy, &doing, send)
+            .await?;
         Ok(answer.policy_version_id)
     }
 
@@ -47,7 +50,9 @@ impl ControlPlane {
             let call = self.client.create_policy_version().policy_name(name);
             call.policy_document(document).set_as_default(true).send()
         };
-        let answer = self.calls.call(Action::CreatePolicyVersion, &doing, send);
+        let answer = self
+            .calls
+            .call(ControlAction::CreatePolicyVersion, &doing, send);
         Ok(answer.await?.policy_version_id)
     }
 
@@ -57,7 +62,9 @@ impl ControlPlane {
             let call = self.client.delete_policy_version().policy_name(name);
             call.policy_version_id(version).send()
         };
-        let answer = self.calls.call(Action::DeletePolicyVersion, &doing, send);
+        let answer = self
+            .calls
+            .call(ControlAction::DeletePolicyVersion, &doing, send);
         answer.await.map(|_| ())
     }
 
@@ -67,7 +74,7 @@ impl ControlPlane {
             let call = self.client.attach_policy().policy_name(name);
             call.target(target).send()
         };
-        let answer = self.calls.call(Action::AttachPolicy, &doing, send);
+        let answer = self.calls.call(ControlAction::AttachPolicy, &doing, send);
         answer.await.map(|_| ())
     }
 
@@ -77,14 +84,14 @@ impl ControlPlane {
             let call = self.client.detach_policy().policy_name(name);
             call.target(target).send()
         };
-        let answer = self.calls.call(Action::DetachPolicy, &doing, send);
+        let answer = self.calls.call(ControlAction::DetachPolicy, &doing, send);
         answer.await.map(|_| ())
     }
 
     async fn delete(&self, name: &str) -> Result<(), ControlError> {
         let doing = format!("deleting policy `{name}`");
         let send = || self.client.delete_policy().policy_name(name).send();
-        let answer = self.calls.call(Action::DeletePolicy, &doing, send);
+        let answer = self.calls.call(ControlAction::DeletePolicy, &doing, send);
         answer.await.map(|_| ())
     }
 }

@@ -9,13 +9,13 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::calls::Action;
+use super::calls::ControlAction;
 use crate::aws::causes::causes;
 
 /// Text of an error for a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
-pub struct Told {
+pub struct ErrorText {
     /// The attempted action, the thing it was for, and the service's own words.
     pub what: String,
     /// Advice on what to do.
@@ -27,30 +27,30 @@ pub struct Told {
 pub enum ControlError {
     /// Too many calls, for longer than one is ready to wait: later.
     #[error("{0}")]
-    Throttled(Told),
+    Throttled(ErrorText),
     /// No answer, or a server's error, several times: later.
     #[error("{0}")]
-    Unavailable(Told),
+    Unavailable(ErrorText),
     /// The known state of the policy is no longer current: look again, and plan again.
     #[error("{0}")]
-    Outdated(Told),
+    Outdated(ErrorText),
     /// The policy cannot be deleted yet: wait, look again, and plan again.
     #[error("{0}")]
-    Held(Told),
+    Held(ErrorText),
     /// The thing is not there.
     #[error("{0}")]
-    Absent(Told),
+    Absent(ErrorText),
     /// This call can never succeed; calls for other things may.
     #[error("{0}")]
-    Refused(Told),
+    Refused(ErrorText),
     /// No call will succeed: stop.
     #[error("{0}")]
-    Hopeless(Told),
+    Hopeless(ErrorText),
 }
 
 impl ControlError {
     /// Returns the text for a person.
-    pub fn told(&self) -> &Told {
+    pub fn told(&self) -> &ErrorText {
         match self {
             Self::Throttled(told)
             | Self::Unavailable(told)
@@ -64,7 +64,7 @@ impl ControlError {
 
     /// Makes an error after which no call can succeed.
     pub(in crate::aws) fn hopeless(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Hopeless(Told {
+        Self::Hopeless(ErrorText {
             what: what.into(),
             help: help.into(),
         })
@@ -86,7 +86,7 @@ const CREDENTIALS: [&str; 9] = [
 
 /// Classifies a failed call. `doing` says what was tried, to which thing.
 pub(in crate::aws) fn meaning<E>(
-    action: Action,
+    action: ControlAction,
     doing: &str,
     error: &SdkError<E, HttpResponse>,
 ) -> ControlError
@@ -104,7 +104,7 @@ where
             format!("{doing}: {}", causes(error)),
             "check AWS_REGION and AWS_ENDPOINT_URL",
         ),
-        _ => ControlError::Unavailable(Told {
+        _ => ControlError::Unavailable(ErrorText {
             what: format!("{doing}: {}", causes(error)),
             help: "check the network, AWS_REGION and AWS_ENDPOINT_URL, and run this again: what is done is not done twice".into(),
         }),
@@ -112,14 +112,20 @@ where
 }
 
 /// Classifies an error by its status and code.
-fn by_code(action: Action, doing: &str, status: u16, code: &str, message: &str) -> ControlError {
+fn by_code(
+    action: ControlAction,
+    doing: &str,
+    status: u16,
+    code: &str,
+    message: &str,
+) -> ControlError {
     let what = match (code, message) {
         ("", "") => format!("{doing}: HTTP {status}"),
         ("", message) => format!("{doing}: HTTP {status}: {message}"),
         (code, "") => format!("{doing}: {code}"),
         (code, message) => format!("{doing}: {code}: {message}"),
     };
-    let told = |help: &str| Told {
+    let told = |help: &str| ErrorText {
         what: what.clone(),
         help: help.to_owned(),
     };
@@ -163,23 +169,25 @@ fn by_code(action: Action, doing: &str, status: u16, code: &str, message: &str) 
     }
 }
 
-fn absent(action: Action) -> String {
+fn absent(action: ControlAction) -> String {
     match action {
-        Action::AttachPolicy => "check the target's ARN or id: it must exist in this account and Region, and a Cognito identity must have signed in once".into(),
-        Action::DeleteConnection => "the client is not connected".into(),
+        ControlAction::AttachPolicy => "check the target's ARN or id: it must exist in this account and Region, and a Cognito identity must have signed in once".into(),
+        ControlAction::DeleteConnection => "the client is not connected".into(),
         _ => "check the name, the account and the Region".into(),
     }
 }
 
-fn invalid(action: Action) -> &'static str {
+fn invalid(action: ControlAction) -> &'static str {
     match action {
-        Action::DeletePolicyVersion => {
+        ControlAction::DeletePolicyVersion => {
             "the version may have become the default at the same moment: run this again"
         }
-        Action::AttachPolicy | Action::DetachPolicy | Action::ListAttachedPolicies => {
+        ControlAction::AttachPolicy
+        | ControlAction::DetachPolicy
+        | ControlAction::ListAttachedPolicies => {
             "check the target: the ARN of a certificate or thing group, or the id of a Cognito identity, of this Region"
         }
-        Action::DeleteConnection => "check the client id: it must not begin with `$`",
+        ControlAction::DeleteConnection => "check the client id: it must not begin with `$`",
         _ => "check the policy's name and document",
     }
 }
@@ -220,7 +228,7 @@ mod tests {
             (500, "", "unavailable"),
             (418, "Teapot", "refused"),
         ] {
-            let told = variant(Action::CreatePolicy, status, code);
+            let told = variant(ControlAction::CreatePolicy, status, code);
             assert_eq!(told, meaning, "{status} {code}");
         }
     }
@@ -230,77 +238,77 @@ mod tests {
         let mut all = String::new();
         for (action, doing, status, code, message) in [
             (
-                Action::CreatePolicy,
+                ControlAction::CreatePolicy,
                 "creating policy `p`",
                 409,
                 "ResourceAlreadyExistsException",
                 "Policy cannot be created",
             ),
             (
-                Action::CreatePolicy,
+                ControlAction::CreatePolicy,
                 "creating policy `p`",
                 400,
                 "MalformedPolicyException",
                 "Policy document is Malformed",
             ),
             (
-                Action::CreatePolicy,
+                ControlAction::CreatePolicy,
                 "creating policy `p`",
                 403,
                 "UnrecognizedClientException",
                 "The security token included in the request is invalid.",
             ),
             (
-                Action::CreatePolicyVersion,
+                ControlAction::CreatePolicyVersion,
                 "adding a version to policy `p`",
                 409,
                 "VersionsLimitExceededException",
                 "The policy p already has the maximum number of versions (5)",
             ),
             (
-                Action::GetPolicy,
+                ControlAction::GetPolicy,
                 "reading policy `p`",
                 401,
                 "UnauthorizedException",
                 "",
             ),
             (
-                Action::AttachPolicy,
+                ControlAction::AttachPolicy,
                 "attaching policy `p` to `t`",
                 404,
                 "ResourceNotFoundException",
                 "The certificate given in the principal does not exist.",
             ),
             (
-                Action::AttachPolicy,
+                ControlAction::AttachPolicy,
                 "attaching policy `p` to `t`",
                 410,
                 "LimitExceededException",
                 "Maximum number of policies",
             ),
             (
-                Action::AttachPolicy,
+                ControlAction::AttachPolicy,
                 "attaching policy `p` to `t`",
                 429,
                 "ThrottlingException",
                 "Rate exceeded",
             ),
             (
-                Action::DeletePolicy,
+                ControlAction::DeletePolicy,
                 "deleting policy `p`",
                 409,
                 "DeleteConflictException",
                 "The policy cannot be deleted",
             ),
             (
-                Action::DeletePolicyVersion,
+                ControlAction::DeletePolicyVersion,
                 "deleting version 3 of policy `p`",
                 400,
                 "InvalidRequestException",
                 "Cannot delete the default version of a policy",
             ),
             (
-                Action::DeleteConnection,
+                ControlAction::DeleteConnection,
                 "disconnecting client `c`",
                 500,
                 "",

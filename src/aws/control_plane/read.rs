@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use aws_sdk_iot::primitives::DateTime;
 use jiff::Timestamp;
 
-use super::calls::Action;
+use super::calls::ControlAction;
 use super::error::ControlError;
 use super::{ControlPlane, found};
 use crate::policy::deploy::plan::DeployedVersion;
@@ -37,7 +37,12 @@ impl ControlPlane {
     pub async fn policy(&self, name: &str) -> Result<Option<Deployed>, ControlError> {
         let doing = format!("reading policy `{name}`");
         let send = || self.client.get_policy().policy_name(name).send();
-        let Some(answer) = found(self.calls.call(Action::GetPolicy, &doing, send).await)? else {
+        let Some(answer) = found(
+            self.calls
+                .call(ControlAction::GetPolicy, &doing, send)
+                .await,
+        )?
+        else {
             return Ok(None);
         };
         Ok(Some(Deployed {
@@ -63,7 +68,9 @@ impl ControlPlane {
             let call = self.client.get_policy_version().policy_name(name);
             call.policy_version_id(version).send()
         };
-        let answer = self.calls.call(Action::GetPolicyVersion, &doing, send);
+        let answer = self
+            .calls
+            .call(ControlAction::GetPolicyVersion, &doing, send);
         Ok(found(answer.await)?.map(|answer| answer.policy_document.unwrap_or_default()))
     }
 
@@ -74,7 +81,9 @@ impl ControlPlane {
     pub async fn versions(&self, name: &str) -> Result<Vec<DeployedVersion>, ControlError> {
         let doing = format!("listing the versions of policy `{name}`");
         let send = || self.client.list_policy_versions().policy_name(name).send();
-        let answer = self.calls.call(Action::ListPolicyVersions, &doing, send);
+        let answer = self
+            .calls
+            .call(ControlAction::ListPolicyVersions, &doing, send);
         let versions = answer.await?.policy_versions.unwrap_or_default();
         let version = |version: aws_sdk_iot::types::PolicyVersion| {
             Some(DeployedVersion {
@@ -104,7 +113,9 @@ impl ControlPlane {
                 let call = self.client.list_targets_for_policy().policy_name(name);
                 call.page_size(PAGE).set_marker(marker.clone()).send()
             };
-            let answer = self.calls.call(Action::ListTargetsForPolicy, &doing, send);
+            let answer = self
+                .calls
+                .call(ControlAction::ListTargetsForPolicy, &doing, send);
             let answer = answer.await?;
             targets.extend(answer.targets.unwrap_or_default());
             marker = answer.next_marker.filter(|marker| !marker.is_empty());
@@ -133,7 +144,9 @@ impl ControlPlane {
                 let call = call.recursive(inherited).page_size(PAGE);
                 call.set_marker(marker.clone()).send()
             };
-            let answer = self.calls.call(Action::ListAttachedPolicies, &doing, send);
+            let answer = self
+                .calls
+                .call(ControlAction::ListAttachedPolicies, &doing, send);
             let answer = answer.await?;
             let policies = answer.policies.unwrap_or_default().into_iter();
             names.extend(policies.filter_map(|policy| policy.policy_name));
@@ -158,7 +171,7 @@ impl ControlPlane {
             };
             let answer = self
                 .calls
-                .call(Action::ListPolicies, "listing policies", send);
+                .call(ControlAction::ListPolicies, "listing policies", send);
             let answer = answer.await?;
             let policies = answer.policies.unwrap_or_default().into_iter();
             names.extend(policies.filter_map(|policy| policy.policy_name));

@@ -58,11 +58,11 @@ impl Recording for Noted {
         &self.traceparent
     }
 
-    fn say(&mut self, key: &'static str, value: Value<'_>) {
+    fn say(&mut self, key: &'static str, value: AttributeValue<'_>) {
         match value {
-            Value::Text(text) => self.write(format_args!("  {key} = {text}\n")),
-            Value::Texts(texts) => self.write(format_args!("  {key} = {texts:?}\n")),
-            Value::Number(number) => self.write(format_args!("  {key} = {number}\n")),
+            AttributeValue::Text(text) => self.write(format_args!("  {key} = {text}\n")),
+            AttributeValue::Texts(texts) => self.write(format_args!("  {key} = {texts:?}\n")),
+            AttributeValue::Number(number) => self.write(format_args!("  {key} = {number}\n")),
         }
     }
 
@@ -81,7 +81,7 @@ impl Drop for Noted {
 struct Handle(Arc<Memory>);
 
 impl Recorder for Handle {
-    fn begin(&self, beginning: &Beginning<'_>) -> Option<Box<dyn Recording>> {
+    fn begin(&self, beginning: &SpanBeginning<'_>) -> Option<Box<dyn Recording>> {
         if self.0.blind {
             return None;
         }

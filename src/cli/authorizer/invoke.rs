@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::authorizer::answer::Answer;
+use crate::authorizer::answer::AuthorizerResponse;
 use crate::authorizer::function::{AuthorizerFunction, FunctionDecision, FunctionRefusal};
 use crate::aws::client::by_environment;
 use crate::channel::limits::AUTHORIZER_DOCUMENTS;
@@ -20,7 +20,7 @@ use crate::cli::input::{self, INPUT_BYTES};
 use crate::cli::json::write_json;
 use crate::cli::runtime::block_on;
 use crate::cli::user_error::write_error;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::escape::write_line;
 
 pub(super) const HELP: &str = "\
@@ -48,15 +48,15 @@ pub(in crate::cli) struct Invoke {
     configuration: Configuration,
     /// How the answer is written: json is what IoT Core gets
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 /// The answer for programs: the members that IoT Core gets, and the reason of a refusal, which it
 /// does not get.
 #[derive(Serialize)]
-struct Report<'a> {
+struct InvokeReport<'a> {
     #[serde(flatten)]
-    answer: &'a Answer,
+    answer: &'a AuthorizerResponse,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -93,12 +93,12 @@ pub(super) fn run(
     let function = AuthorizerFunction::new(Arc::new(authority), &config.authorizer.token_key);
     let decision = block_on(function.decide(&event))?;
     match command.format {
-        Format::Json => {
+        OutputFormat::Json => {
             let reason = decision.outcome.as_ref().err().map(ToString::to_string);
             let answer = &decision.answer;
-            write_json(&Report { answer, reason }, out)?;
+            write_json(&InvokeReport { answer, reason }, out)?;
         }
-        Format::Text => text(&decision, out, messages)?,
+        OutputFormat::Text => text(&decision, out, messages)?,
     }
     Ok(match &decision.outcome {
         Ok(_) => Status::Yes,

@@ -16,14 +16,14 @@ const FLUSH: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The export, or none.
 #[derive(Default)]
-pub(super) struct Export {
+pub(super) struct SpanExport {
     pub(super) traces: Traces,
     #[cfg(feature = "otlp")]
-    running: Option<otlp::Export>,
+    running: Option<otlp::RunningExport>,
 }
 
 #[cfg(feature = "otlp")]
-impl Export {
+impl SpanExport {
     /// Starts the export that the environment asks for. Returns `None`, after it reports the
     /// reason, when the export cannot start.
     pub(super) fn start(messages: &mut impl Write) -> std::io::Result<Option<Self>> {
@@ -38,7 +38,7 @@ impl Export {
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }
-        match otlp::Export::start(&settings) {
+        match otlp::RunningExport::start(&settings) {
             Ok((running, traces)) => {
                 tracing::info!("traces are exported");
                 let running = Some(running);
@@ -69,7 +69,7 @@ impl Export {
 }
 
 #[cfg(not(feature = "otlp"))]
-impl Export {
+impl SpanExport {
     /// There is none in this build; says so where the environment asks for one.
     pub(super) fn start(_: &mut impl Write) -> std::io::Result<Option<Self>> {
         if crate::cli::environment::variable("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {

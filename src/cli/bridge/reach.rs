@@ -8,14 +8,14 @@ use aws_config::SdkConfig;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::aws::data_plane::DataPlane;
+use crate::aws::data_plane::DataPlanePublisher;
 use crate::aws::sqs::Sqs;
 use crate::aws::{client, endpoint};
 use crate::cli::broker;
 use crate::config::bridge as config;
 use crate::mqtt;
 use crate::mqtt::pool::Pool;
-use crate::pace::Limits;
+use crate::pace::PaceBounds;
 use crate::port::{Publisher as _, Queue as _, QueueFacts};
 use crate::shutdown::Shutdown;
 use crate::telemetry::health::Health;
@@ -70,7 +70,7 @@ pub(super) async fn begin<P>(
 }
 
 async fn open_queue(
-    section: &config::Bridge,
+    section: &config::BridgeConfig,
     aws: &SdkConfig,
     queue: &str,
 ) -> anyhow::Result<(Arc<Sqs>, QueueFacts)> {
@@ -94,7 +94,7 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// Reaches queue and an MQTT broker.
 pub(super) async fn over_mqtt(
-    section: &config::Bridge,
+    section: &config::BridgeConfig,
     queue: &str,
     aws: &SdkConfig,
     metrics: &Arc<Metrics>,
@@ -102,19 +102,19 @@ pub(super) async fn over_mqtt(
     let (queue, facts) = open_queue(section, aws, queue).await?;
     let access = broker::access(section, aws).await?;
     let broker = access.broker.to_string();
-    let settings = mqtt::Settings {
+    let settings = mqtt::MqttSettings {
         access,
         client_id: section.client_id.clone(),
         connections: section.connections,
         expected_rate: facts.backlog as f64 / CATCH_UP.as_secs_f64(),
         in_flight: section.pace.unacknowledged,
         publish_timeout: section.publish_timeout,
-        limits: Limits {
+        limits: PaceBounds {
             publishes: section.pace.publishes,
             bytes: section.pace.bytes,
             process: section.pace.task,
         },
-        ..mqtt::Settings::default()
+        ..mqtt::MqttSettings::default()
     };
     let pool = Pool::measured(settings, Arc::clone(metrics));
     let pool = Arc::new(match section.publish.data_plane() {
@@ -144,21 +144,21 @@ async fn data_plane(
     calls: &config::DataPlaneCalls,
     aws: &SdkConfig,
     share: Option<u32>,
-) -> anyhow::Result<(DataPlane, String)> {
+) -> anyhow::Result<(DataPlanePublisher, String)> {
     let endpoint = endpoint::of_data_plane(calls.endpoint.as_deref(), aws);
     let endpoint = endpoint.await.context(
         "asking IoT Core for the account's endpoint, because bridge.endpoint is not set",
     )?;
-    let publisher = DataPlane::new(aws, &endpoint, calls.most, share);
+    let publisher = DataPlanePublisher::new(aws, &endpoint, calls.most, share);
     Ok((publisher, endpoint))
 }
 
 /// Reaches the queue, and finds IoT Core's data plane.
 pub(super) async fn over_https(
-    section: &config::Bridge,
+    section: &config::BridgeConfig,
     queue: &str,
     calls: &config::DataPlaneCalls,
-) -> anyhow::Result<Parts<DataPlane>> {
+) -> anyhow::Result<Parts<DataPlanePublisher>> {
     let aws = client::environment().await;
     let (queue, facts) = open_queue(section, &aws, queue).await?;
     let (publisher, endpoint) = data_plane(calls, &aws, section.pace.task).await?;

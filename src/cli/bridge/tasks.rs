@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::aws::client;
 use crate::aws::ecs_tasks::{EcsTasks, EcsTasksError};
 use crate::cli::environment;
-use crate::config::bridge::{Pace, share};
+use crate::config::bridge::{PaceLimits, share};
 use crate::log_limit::LogLimit;
 use crate::port::Publisher;
 
@@ -23,7 +23,7 @@ static NOT_COUNTED: LogLimit<()> = LogLimit::new();
 
 /// Counts the running tasks now and then, where the configuration says so, and gives the publisher
 /// its share.
-pub(super) async fn follow(pace: &Pace, publisher: &impl Publisher) -> Infallible {
+pub(super) async fn follow(pace: &PaceLimits, publisher: &impl Publisher) -> Infallible {
     let Some(account) = pace.account.filter(|_| pace.counts_tasks) else {
         return pending().await;
     };

@@ -10,12 +10,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::people::People;
-use super::show::{Moment, Show};
+use super::show::{AddressDisplay, Moment};
 use crate::aws::client;
-use crate::broker::Broker as Address;
+use crate::broker::BrokerAddress as Address;
 use crate::cli::bridge::inside::Inside;
 use crate::config::Config;
-use crate::config::bridge::{Authorizer, Credentials, Publish, Secret, Tls};
+use crate::config::bridge::{BrokerCredentials, CustomAuthorizer, HiddenText, Publish, Tls};
 use crate::dev::Platform;
 use crate::dev::broker::Broker;
 use crate::dev::demo::Demo;
@@ -119,7 +119,7 @@ impl Assembled {
         platform: Arc<Platform>,
         people: &People,
         rate: u32,
-        show: &mut Show<'_, impl Write>,
+        show: &mut AddressDisplay<'_, impl Write>,
     ) -> anyhow::Result<()> {
         let issuer = people.issuer.clone().context("the shop has roles")?;
         let demo = Demo::new(platform, issuer, self.address.clone(), rate);
@@ -189,10 +189,10 @@ fn point(config: &mut Config, prepared: &Prepared, address: &Address, people: &P
     bridge.dead_letter_queue = Some(prepared.dead_letter_queue.clone());
     bridge.broker = Some(address.clone());
     bridge.publish = Publish::Mqtt;
-    bridge.credentials = Credentials::Authorizer(Authorizer {
+    bridge.credentials = BrokerCredentials::Authorizer(CustomAuthorizer {
         name: None,
         token_key: people.token_key.clone(),
-        token: Secret(people.bridge_token.clone()),
+        token: HiddenText(people.bridge_token.clone()),
         signature: None,
     });
     bridge.tls = Tls::default();

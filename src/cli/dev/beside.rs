@@ -8,16 +8,16 @@ use anyhow::Context as _;
 use axum::Router;
 
 use super::broker::Open;
-use crate::broker::Broker as Address;
+use crate::broker::BrokerAddress as Address;
 use crate::cli::gateway::directory;
 use crate::config::Config;
 use crate::dev::sites::AllowedSites;
 use crate::gateway::api::cors::Origins;
-use crate::gateway::api::{Gateway, Options};
+use crate::gateway::api::{Gateway, GatewayOptions};
 use crate::gateway::directory::Directory;
 use crate::gateway::limits::Limits;
 use crate::gateway::link::BrokerSettings;
-use crate::gateway::seal::{SealingKeys, Secret};
+use crate::gateway::seal::{SealingKeys, SealingSecret};
 use crate::gateway::sessions::Sessions;
 use crate::shutdown::Shutdown;
 
@@ -36,7 +36,7 @@ impl Beside {
         sites: Arc<AllowedSites>,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
-        let secret = Secret::random().context("making a sealing key")?;
+        let secret = SealingSecret::random().context("making a sealing key")?;
         let keys = SealingKeys::try_new(secret, None).context("making a sealing key")?;
         let urls = broker.urls();
         let address = urls.get("mqtt").and_then(|url| Address::parse(url));
@@ -49,7 +49,7 @@ impl Beside {
         };
         let directory = config.map_or_else(Directory::default, directory);
         let sessions = Sessions::new(keys, settings, directory);
-        let options = Options {
+        let options = GatewayOptions {
             limits: Limits::default(),
             origins: Origins::Checked(Arc::new(move |headers| {
                 sites.readable_by(headers).is_some()

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::people::People;
-use super::signers::{Found, Signers};
+use super::signers::{SignerLookup, Signers};
 use super::tls::{self, Files};
 use crate::broker::Transport;
 use crate::cli::user_error::UserError;
@@ -29,7 +29,7 @@ use crate::port::Authorizer;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The broker")]
-pub(super) struct Options {
+pub(super) struct BrokerOptions {
     /// The port for MQTT; 0 for any that is free
     #[arg(long, default_value = "1883", value_name = "PORT")]
     mqtt_port: u16,
@@ -46,7 +46,7 @@ pub(super) struct Options {
     tls: Files,
     /// What it is like: IoT Core with its limits, or a broker without any
     #[arg(long, value_enum, default_value = "iot-core")]
-    broker: Kind,
+    broker: BrokerKind,
     /// Set one of its limits or rules, or switch it off; `help` lists them
     #[arg(long, value_name = "NAME=VALUE", value_parser = named)]
     limit: Vec<(String, String)>,
@@ -55,7 +55,7 @@ pub(super) struct Options {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum BrokerKind {
     /// AWS IoT Core's behaviour and limits
     IotCore,
     /// What MQTT's specifications say, without QoS 2
@@ -76,7 +76,7 @@ fn named(text: &str) -> Result<(String, String), String> {
 pub(super) struct Clients<'c> {
     pub(super) limits: &'c (BrokerLimits, BrokerRules),
     pub(super) people: &'c People,
-    pub(super) signers: &'c Found,
+    pub(super) signers: &'c SignerLookup,
     pub(super) registry: &'c IotRegistry,
     pub(super) tls: Option<&'c ListenerTls>,
     /// Region and account in the ARNs of their requests.
@@ -90,7 +90,7 @@ impl Clients<'_> {
     /// then the others.
     fn authorizer(&self) -> Arc<dyn Authorizer> {
         let mut authorizer = Arc::clone(&self.people.authorizer);
-        if let Found::Keys(keys) = self.signers {
+        if let SignerLookup::Keys(keys) = self.signers {
             let asks_for_tokens = self.people.issuer.is_some();
             authorizer = Arc::new(SignedUrlAuthorizer::new(
                 keys.clone(),
@@ -115,7 +115,7 @@ pub(super) struct Open {
     endpoints: Vec<ListenerEndpoint>,
 }
 
-impl Options {
+impl BrokerOptions {
     /// The text that `--limit help` prints, if it was asked for.
     pub(super) fn help(&self) -> Option<String> {
         let asked = self.limit.iter().any(|(name, _)| name == "help");
@@ -127,8 +127,8 @@ impl Options {
     /// Limits and rules as they were asked for.
     pub(super) fn limits(&self) -> Result<(BrokerLimits, BrokerRules), UserError> {
         let (mut limits, mut rules) = match self.broker {
-            Kind::IotCore => (BrokerLimits::iot_core(), BrokerRules::iot_core()),
-            Kind::General => (BrokerLimits::general(), BrokerRules::general()),
+            BrokerKind::IotCore => (BrokerLimits::iot_core(), BrokerRules::iot_core()),
+            BrokerKind::General => (BrokerLimits::general(), BrokerRules::general()),
         };
         for (name, value) in &self.limit {
             switch::set(&mut limits, &mut rules, name, value).map_err(|error| {
@@ -147,7 +147,7 @@ impl Options {
         host: IpAddr,
         registry: &IotRegistry,
         messages: &mut impl io::Write,
-    ) -> io::Result<tls::Found> {
+    ) -> io::Result<tls::TlsLookup> {
         self.tls.read(host, registry, messages)
     }
 
@@ -156,7 +156,7 @@ impl Options {
         &self,
         scope: &Scope,
         messages: &mut impl io::Write,
-    ) -> anyhow::Result<Found> {
+    ) -> anyhow::Result<SignerLookup> {
         self.signers.read(scope, messages)
     }
 

@@ -13,18 +13,19 @@ use ring::rand::{self, SystemRandom};
 use serde_json::{Map, Value};
 
 use crate::authorizer::access::{Tokens, granted};
-use crate::authorizer::decide::{Admission, Authority};
-use crate::authorizer::key::Mint;
+use crate::authorizer::decide::{AdmittedClient, TokenAuthority};
+use crate::authorizer::key::TokenSigner;
 use crate::authorizer::token::mint;
 use crate::aws::client::by_environment;
 use crate::cli::authority::{KeyChoice, authority};
 use crate::config::Config;
 use crate::dev::broker::everybody::AllowAll;
 use crate::policy::draft::Draft;
-use crate::policy::generate::{Form, documents};
+use crate::policy::generate::{DocumentForm, documents};
 use crate::policy::scope::Scope;
 use crate::port::{
-    Answer, Authentication, Authorizer, Identity, Issued, Issuer, Presented, Refusal,
+    Authentication, AuthenticationFuture, AuthenticationRefusal, Authorizer, Identity, Issued,
+    Issuer, Presented,
 };
 
 /// Validity of tokens that are made here.
@@ -111,7 +112,7 @@ type CurrentGrants = Arc<RwLock<Arc<RoleGrants>>>;
 
 /// Decisions on tokens and on the bridge by one configuration.
 struct RoleGrants {
-    authority: Arc<Authority>,
+    authority: Arc<TokenAuthority>,
     tokens: Tokens,
     bridge: Identity,
     /// The policy documents of the bridge.
@@ -128,7 +129,7 @@ impl RoleGrants {
                 of(KeyChoice::Development, messages)?.context("the development key")?
             }
         };
-        let authority = Arc::new(Authority {
+        let authority = Arc::new(TokenAuthority {
             scope: scope.clone(),
             ..authority
         });
@@ -186,11 +187,12 @@ fn bridge(config: &Config, scope: &Scope) -> anyhow::Result<(Identity, Vec<Strin
     section.dead_letter_queue = None;
     section.broker = None;
     section.publish = crate::config::bridge::Publish::Mqtt;
-    section.credentials = crate::config::bridge::Credentials::None;
+    section.credentials = crate::config::bridge::BrokerCredentials::None;
     let needs = config
         .bridge_permissions(scope)
         .context("saying what the bridge needs")?;
-    let drafts = documents(&needs.broker, Form::Authorizer).context("the bridge's policies")?;
+    let drafts =
+        documents(&needs.broker, DocumentForm::Authorizer).context("the bridge's policies")?;
     let access = granted(Some("bridge".into()), &drafts, scope.clone());
     let identity = Identity {
         principal: BRIDGE.into(),
@@ -208,7 +210,7 @@ struct Doorkeeper {
 }
 
 impl Authorizer for Doorkeeper {
-    fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
+    fn authenticate<'a>(&'a self, presented: &'a Presented) -> AuthenticationFuture<'a> {
         let user_name = presented
             .login
             .as_ref()
@@ -216,7 +218,7 @@ impl Authorizer for Doorkeeper {
         let shown = user_name.and_then(|name| name.rsplit_once('='));
         if shown.is_some_and(|(_, token)| self.password.is(token)) {
             let bridge = Authentication::Known(in_force(&self.grants).bridge.clone());
-            return Box::pin(async { Ok::<_, Refusal>(bridge) });
+            return Box::pin(async { Ok::<_, AuthenticationRefusal>(bridge) });
         }
         let grants = in_force(&self.grants);
         Box::pin(async move { grants.tokens.authenticate(presented).await })
@@ -235,14 +237,14 @@ impl Development {
         &self,
         role: &str,
         claims: &Map<String, Value>,
-    ) -> Result<(String, Admission), String> {
+    ) -> Result<(String, AdmittedClient), String> {
         let authority = Arc::clone(&in_force(&self.grants).authority);
         let mut claims = claims.clone();
         if let Some(issuer) = authority.issuers.first() {
             issuer.expected.fill(&mut claims);
             issuer.role_claim.set(&mut claims, role);
         }
-        let minted = mint(claims, &Mint::development(), Timestamp::now(), LIFE);
+        let minted = mint(claims, &TokenSigner::development(), Timestamp::now(), LIFE);
         let token = minted.map_err(|error| error.to_string())?.token;
         let admission = authority.decide(&token);
         let admission = admission.map_err(|rejection| rejection.to_string())?;
@@ -252,7 +254,7 @@ impl Development {
 
 impl Issuer for Development {
     fn issue(&self, role: &str, claims: &Map<String, Value>) -> Result<Issued, String> {
-        let (token, Admission { grants, .. }) = self.admit(role, claims)?;
+        let (token, AdmittedClient { grants, .. }) = self.admit(role, claims)?;
         Ok(Issued {
             token,
             key: self.token_key.clone(),

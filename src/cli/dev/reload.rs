@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::assemble::Assembled;
 use super::beside::Beside;
 use super::people::People;
-use super::show::Served;
+use super::show::ServedConfig;
 use super::{Command, Read};
 use crate::cli::user_error::write_any;
 use crate::config::Config;
@@ -87,7 +87,7 @@ impl Reloader<'_> {
                 return unchanged(STAYS, messages);
             }
         };
-        let served = Served::of(self.command, &config);
+        let served = ServedConfig::of(self.command, &config);
         let bridge_changed = match self.people.reload(&config, self.scope, messages) {
             Ok(changed) => changed,
             Err(error) => {

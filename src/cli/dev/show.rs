@@ -6,15 +6,15 @@ use std::io::{self, IsTerminal as _, Write};
 use serde_json::{Map, json};
 
 use super::Command;
-use crate::cli::Format;
+use crate::cli::OutputFormat;
 use crate::config::Config;
 use crate::dev::inspector::ledger::pulse::LiveStatistics;
 use crate::dev::inspector::told::PlatformAddresses;
 
 /// Writes addresses once, then summaries: on a terminal in the same place, elsewhere one line each.
-pub(super) struct Show<'o, W> {
+pub(super) struct AddressDisplay<'o, W> {
     out: &'o mut W,
-    format: Format,
+    format: OutputFormat,
     /// `true` where lines can be written over.
     in_place: bool,
     /// Number of lines in the last summary.
@@ -22,7 +22,7 @@ pub(super) struct Show<'o, W> {
 }
 
 /// The configuration that is served, in short.
-pub(super) struct Served {
+pub(super) struct ServedConfig {
     /// Its file, or a name for the built-in one.
     configuration: String,
     routes: usize,
@@ -31,7 +31,7 @@ pub(super) struct Served {
     no_bridge: bool,
 }
 
-impl Served {
+impl ServedConfig {
     pub(super) fn of(command: &Command, config: &Config) -> Self {
         let roles = config.roles.iter();
         Self {
@@ -43,7 +43,7 @@ impl Served {
     }
 }
 
-impl fmt::Display for Served {
+impl fmt::Display for ServedConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (routes, s) = (self.routes, if self.routes == 1 { "" } else { "s" });
         write!(f, "{} ({routes} route{s}", self.configuration)?;
@@ -66,12 +66,12 @@ pub(super) struct Moment {
     pub(super) seconds: u64,
 }
 
-impl<'o, W: Write> Show<'o, W> {
-    pub(super) fn new(out: &'o mut W, format: Format) -> Self {
+impl<'o, W: Write> AddressDisplay<'o, W> {
+    pub(super) fn new(out: &'o mut W, format: OutputFormat) -> Self {
         Self {
             out,
             format,
-            in_place: format == Format::Text && io::stdout().is_terminal(),
+            in_place: format == OutputFormat::Text && io::stdout().is_terminal(),
             lines: 0,
         }
     }
@@ -80,12 +80,12 @@ impl<'o, W: Write> Show<'o, W> {
     pub(super) fn ready(
         &mut self,
         addresses: &PlatformAddresses,
-        served: Option<&Served>,
+        served: Option<&ServedConfig>,
         takes: std::time::Duration,
     ) -> io::Result<()> {
         let endpoint = &addresses.endpoint;
         match self.format {
-            Format::Text => {
+            OutputFormat::Text => {
                 let out = &mut self.out;
                 writeln!(
                     out,
@@ -119,7 +119,7 @@ impl<'o, W: Write> Show<'o, W> {
                 }
                 writeln!(out, "ready after {} ms; Ctrl-C ends it", takes.as_millis())?;
             }
-            Format::Json => {
+            OutputFormat::Json => {
                 let page = addresses.queue.as_ref().map(|_| format!("{endpoint}/"));
                 let assembled = [
                     ("page", page.as_deref()),
@@ -148,8 +148,8 @@ impl<'o, W: Write> Show<'o, W> {
     /// Writes the progress of the demo; `last` for the last time.
     pub(super) fn moment(&mut self, moment: &Moment, last: bool) -> io::Result<()> {
         match self.format {
-            Format::Json => writeln!(self.out, "{}", as_json(moment, last))?,
-            Format::Text if self.in_place => {
+            OutputFormat::Json => writeln!(self.out, "{}", as_json(moment, last))?,
+            OutputFormat::Text if self.in_place => {
                 if self.lines > 0 {
                     // Up to the first line of the last summary.
                     write!(self.out, "\x1b[{}A", self.lines)?;
@@ -161,7 +161,7 @@ impl<'o, W: Write> Show<'o, W> {
                     writeln!(self.out, "{line}\x1b[K")?;
                 }
             }
-            Format::Text => writeln!(self.out, "{}", line(moment))?,
+            OutputFormat::Text => writeln!(self.out, "{}", line(moment))?,
         }
         self.out.flush()
     }
@@ -285,22 +285,22 @@ mod tests {
             bus: Some("default".into()),
             queue: Some("http://127.0.0.1:4566/000000000000/shop-events".into()),
         };
-        let served = |roles: &[&str]| Served {
+        let served = |roles: &[&str]| ServedConfig {
             configuration: "eventcast.yaml".into(),
             routes: roles.len() + 1,
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             no_bridge: roles.is_empty(),
         };
-        for format in [Format::Text, Format::Json] {
+        for format in [OutputFormat::Text, OutputFormat::Json] {
             let mut out = Vec::new();
             let takes = std::time::Duration::from_millis(120);
-            Show::new(&mut out, format)
+            AddressDisplay::new(&mut out, format)
                 .ready(&addresses, Some(&served(&["customer", "courier"])), takes)
                 .unwrap();
             insta::assert_snapshot!(String::from_utf8(out).unwrap());
         }
         let mut out = Vec::new();
-        Show::new(&mut out, Format::Text)
+        AddressDisplay::new(&mut out, OutputFormat::Text)
             .ready(&addresses, Some(&served(&[])), std::time::Duration::ZERO)
             .unwrap();
         let text = String::from_utf8(out).unwrap();

@@ -16,7 +16,7 @@ use crate::dev::broker::everybody::AllowAll;
 use crate::dev::broker::signed::{AwsSigningKey, SigningKeys};
 use crate::policy::context::{ClientPrincipal, Context};
 use crate::policy::scope::Scope;
-use crate::port::Access;
+use crate::port::ClientAccess;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The broker")]
@@ -24,7 +24,7 @@ pub(super) struct Signers {
     /// A key that signs addresses of WebSockets (SigV4), and its secret, or `@` and a file with it, which other users of the machine do
     /// not see among arguments; repeatable. Then signatures are checked
     #[arg(long, value_name = "ID:SECRET|ID:@FILE", value_parser = key)]
-    aws_key: Vec<Secret>,
+    aws_key: Vec<KeySecret>,
     /// A policy of IAM that holds for a key; may be given several times. A key without any may do everything
     #[arg(long, value_name = "ID=FILE", value_parser = policy, requires = "aws_key")]
     aws_policy: Vec<(String, PathBuf)>,
@@ -32,16 +32,16 @@ pub(super) struct Signers {
 
 /// A key's id and its secret.
 #[derive(Clone)]
-struct Secret(String, String);
+struct KeySecret(String, String);
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for KeySecret {
     /// Never shows the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Secret").field(&self.0).finish()
     }
 }
 
-fn key(text: &str) -> Result<Secret, String> {
+fn key(text: &str) -> Result<KeySecret, String> {
     let parts = text.split_once(':');
     let parts = parts.filter(|(id, secret)| !id.is_empty() && !secret.is_empty());
     let (id, secret) = parts.ok_or_else(|| {
@@ -59,7 +59,7 @@ fn key(text: &str) -> Result<Secret, String> {
             secret.to_owned()
         }
     };
-    Ok(Secret(id.to_owned(), secret))
+    Ok(KeySecret(id.to_owned(), secret))
 }
 
 fn policy(text: &str) -> Result<(String, PathBuf), String> {
@@ -71,7 +71,7 @@ fn policy(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 /// The result of reading the arguments.
-pub(super) enum Found {
+pub(super) enum SignerLookup {
     /// Signatures are not looked at.
     Nobody,
     Keys(SigningKeys),
@@ -81,13 +81,17 @@ pub(super) enum Found {
 
 impl Signers {
     /// The keys with what they may do, at an endpoint with this scope.
-    pub(super) fn read(&self, scope: &Scope, messages: &mut impl Write) -> anyhow::Result<Found> {
+    pub(super) fn read(
+        &self,
+        scope: &Scope,
+        messages: &mut impl Write,
+    ) -> anyhow::Result<SignerLookup> {
         if self.aws_key.is_empty() {
-            return Ok(Found::Nobody);
+            return Ok(SignerLookup::Nobody);
         }
-        let known = |id: &str| self.aws_key.iter().any(|Secret(known, _)| known == id);
+        let known = |id: &str| self.aws_key.iter().any(|KeySecret(known, _)| known == id);
         if let Some((id, _)) = self.aws_policy.iter().find(|(id, _)| !known(id)) {
-            let ids: Vec<&str> = self.aws_key.iter().map(|Secret(id, _)| &**id).collect();
+            let ids: Vec<&str> = self.aws_key.iter().map(|KeySecret(id, _)| &**id).collect();
             write_error(
                 messages,
                 format_args!(
@@ -96,17 +100,17 @@ impl Signers {
                 ),
                 format_args!("give its secret with `--aws-key {id}:SECRET`"),
             )?;
-            return Ok(Found::Wrong);
+            return Ok(SignerLookup::Wrong);
         }
         let mut keys = Vec::new();
-        for Secret(id, secret) in &self.aws_key {
+        for KeySecret(id, secret) in &self.aws_key {
             let Some(access) = self.access(id, scope, messages)? else {
-                return Ok(Found::Wrong);
+                return Ok(SignerLookup::Wrong);
             };
             let secret = secret.clone();
             keys.push((id.clone(), AwsSigningKey { secret, access }));
         }
-        Ok(Found::Keys(keys.into_iter().collect()))
+        Ok(SignerLookup::Keys(keys.into_iter().collect()))
     }
 
     /// The rights of a key. `None`, after a report, when one of its policies has a fault.
@@ -115,7 +119,7 @@ impl Signers {
         id: &str,
         scope: &Scope,
         messages: &mut impl Write,
-    ) -> anyhow::Result<Option<Arc<dyn Access>>> {
+    ) -> anyhow::Result<Option<Arc<dyn ClientAccess>>> {
         let of_key = self.aws_policy.iter().filter(|(named, _)| named == id);
         let files: Vec<String> = of_key.map(|(_, file)| file.display().to_string()).collect();
         if files.is_empty() {
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn secrets_of_keys() {
-        let read = |text: &str| key(text).map(|Secret(id, secret)| (id, secret));
+        let read = |text: &str| key(text).map(|KeySecret(id, secret)| (id, secret));
         let pair = |id: &str, secret: &str| Ok((id.to_owned(), secret.to_owned()));
         assert_eq!(read("AKID:se:cret"), pair("AKID", "se:cret"));
         let file = std::env::temp_dir().join(format!("eventcast-key-{}", std::process::id()));

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::cli::input::{self, INPUT_BYTES};
 use crate::cli::user_error::UserError;
-use crate::dev::authority::{Authority, AuthorityError, Signed};
+use crate::dev::authority::{AuthorityError, CertificateAuthority, Signed};
 use crate::dev::broker::door::tls::{ListenerTls, TlsTexts};
 use crate::dev::control_plane::registry::IotRegistry;
 
@@ -36,7 +36,7 @@ pub(super) struct Files {
 
 /// The result of reading the arguments.
 #[derive(Clone)]
-pub(super) enum Found {
+pub(super) enum TlsLookup {
     /// There is to be no TLS.
     Nothing,
     /// TLS, and the certificate of the authority that clients are to trust, where it is one of its
@@ -57,22 +57,22 @@ impl Files {
         host: IpAddr,
         registry: &IotRegistry,
         messages: &mut impl Write,
-    ) -> io::Result<Found> {
+    ) -> io::Result<TlsLookup> {
         let found = self.find(host, registry);
         found.or_else(|error| {
             error.write(messages)?;
-            Ok(Found::Wrong)
+            Ok(TlsLookup::Wrong)
         })
     }
 
-    fn find(&self, host: IpAddr, registry: &IotRegistry) -> Result<Found, UserError> {
+    fn find(&self, host: IpAddr, registry: &IotRegistry) -> Result<TlsLookup, UserError> {
         let (signed, authority) = match (&self.tls, &self.certificate, &self.key) {
             (Some(folder), ..) => (sign(folder, host)?, Some(folder.join(CERTIFICATE))),
             (None, Some(certificate), Some(key)) => {
                 let (certificate, key) = (text(certificate)?, text(key)?);
                 (Signed { certificate, key }, None)
             }
-            _ => return Ok(Found::Nothing),
+            _ => return Ok(TlsLookup::Nothing),
         };
         let client_authority = self.client_ca.as_deref().map(text).transpose()?;
         let texts = TlsTexts {
@@ -89,7 +89,7 @@ impl Files {
                 "--certificate and --key belong together; --tls FOLDER makes both",
             )
         })?;
-        Ok(Found::Tls(tls, authority))
+        Ok(TlsLookup::Tls(tls, authority))
     }
 }
 
@@ -112,7 +112,7 @@ fn sign(folder: &Path, host: IpAddr) -> Result<Signed, UserError> {
     signed.map_err(|error| UserError::plain(format_args!("making a certificate: {error}")))
 }
 
-fn authority(folder: &Path) -> Result<Authority, UserError> {
+fn authority(folder: &Path) -> Result<CertificateAuthority, UserError> {
     let now = Timestamp::now();
     let file = folder.join(KEY);
     let unusable = |error: AuthorityError| {
@@ -125,9 +125,9 @@ fn authority(folder: &Path) -> Result<Authority, UserError> {
         )
     };
     match input::read(&file, INPUT_BYTES) {
-        Ok(key) => Authority::of_key(&key, now).map_err(unusable),
+        Ok(key) => CertificateAuthority::of_key(&key, now).map_err(unusable),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let (authority, made) = Authority::make(now).map_err(unusable)?;
+            let (authority, made) = CertificateAuthority::make(now).map_err(unusable)?;
             keep(folder, &made).map_err(|error| {
                 let folder = folder.display();
                 UserError::new(

@@ -14,7 +14,7 @@ use super::{QueueArguments, TakenQueues};
 use crate::aws::dead_letter_queue::DeadLetterMessage;
 use crate::cli::counted::counted;
 use crate::cli::json::write_json;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::escape::write_line;
 
 /// Messages that the text lists one by one, unless --limit says otherwise.
@@ -31,7 +31,7 @@ pub(in crate::cli) struct ListCommand {
     limit: Option<usize>,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -108,8 +108,8 @@ pub(super) async fn list(
     let mut walk = QueueWalk::begin(queue, "looked at", None).await?;
     let now = Timestamp::now();
     let limit = command.limit.unwrap_or(match command.format {
-        Format::Text => TEXT_LIMIT,
-        Format::Json => usize::MAX,
+        OutputFormat::Text => TEXT_LIMIT,
+        OutputFormat::Json => usize::MAX,
     });
     let mut groups: BTreeMap<(String, Option<String>), MessageGroup> = BTreeMap::new();
     let mut listed = Vec::new();
@@ -141,7 +141,7 @@ pub(super) async fn list(
     if unknown && listing.count == 0 {
         return Ok(Status::CannotAnswer);
     }
-    if command.format == Format::Json {
+    if command.format == OutputFormat::Json {
         write_json(&listing, out)?;
     } else {
         write_text(&listing, now, out)?;

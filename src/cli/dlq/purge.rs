@@ -14,7 +14,7 @@ use crate::aws::dead_letter_queue::DeadLetterMessage;
 use crate::cli::counted::counted;
 use crate::cli::json::write_json;
 use crate::cli::user_error::write_error;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::escape::{escaped, write_line};
 
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub(in crate::cli) struct PurgeCommand {
     rate: u32,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 /// Numbers of messages.
@@ -138,8 +138,8 @@ async fn delete(
     Ok(stayed)
 }
 
-fn write(purged: &PurgeCounts, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
-    if format == Format::Json {
+fn write(purged: &PurgeCounts, format: OutputFormat, out: &mut impl Write) -> anyhow::Result<()> {
+    if format == OutputFormat::Json {
         write_json(purged, out)?;
         return Ok(());
     }

@@ -17,7 +17,7 @@ use super::{QueueArguments, TakenQueues};
 use crate::aws::dead_letter_queue::DeadLetterMessage;
 use crate::cli::counted::counted;
 use crate::cli::json::write_json;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::escape::{escaped, write_line};
 
 /// Distance between two looks at the queue while messages may come back.
@@ -43,7 +43,7 @@ pub(in crate::cli) struct ReplayCommand {
     dry_run: bool,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 /// Numbers of messages.
@@ -205,8 +205,8 @@ async fn hand_over(
     Ok(stayed)
 }
 
-fn write(done: &ReplayCounts, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
-    if format == Format::Json {
+fn write(done: &ReplayCounts, format: OutputFormat, out: &mut impl Write) -> anyhow::Result<()> {
+    if format == OutputFormat::Json {
         write_json(done, out)?;
         return Ok(());
     }

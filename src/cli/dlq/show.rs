@@ -10,7 +10,7 @@ use super::QueueArguments;
 use super::walk::QueueWalk;
 use crate::aws::dead_letter_queue::{DeadLetterMessage, DeadLetterQueue};
 use crate::cli::json::write_json;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::escape::{escaped, write_line};
 
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(in crate::cli) struct ShowMessageCommand {
     pub(super) queues: QueueArguments,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 pub(super) async fn show(
@@ -78,7 +78,11 @@ struct ShownMessage<'m> {
     body: &'m str,
 }
 
-fn write(message: &DeadLetterMessage, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
+fn write(
+    message: &DeadLetterMessage,
+    format: OutputFormat,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let shown = ShownMessage {
         id: &message.id,
         event_id: message.event_id(),
@@ -91,7 +95,7 @@ fn write(message: &DeadLetterMessage, format: Format, out: &mut impl Write) -> a
         group: message.group.as_deref(),
         body: &message.body,
     };
-    if format == Format::Json {
+    if format == OutputFormat::Json {
         write_json(&shown, out)?;
         return Ok(());
     }

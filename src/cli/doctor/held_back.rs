@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::cli::http;
 use crate::cli::reachable::reachable;
 
@@ -20,7 +20,7 @@ const WORTH_TELLING: f64 = 0.01;
 
 /// Asks the daemon that listens at `bridge.listen`, if one does, and reports the causes for which
 /// its messages wait.
-pub(super) async fn held_back(listen: Option<SocketAddr>, report: &mut Report) {
+pub(super) async fn held_back(listen: Option<SocketAddr>, report: &mut DoctorReport) {
     let Some(listen) = listen else { return };
     let address = reachable(listen);
     let asked = timeout(PATIENCE, http::get(address, "/metrics")).await;

@@ -9,15 +9,15 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 
-use super::report::Report;
-use crate::aws::data_plane::DataPlane;
+use super::report::DoctorReport;
+use crate::aws::data_plane::DataPlanePublisher;
 use crate::aws::endpoint;
 use crate::channel::limits::INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT;
 use crate::channel::topic::Topic;
 use crate::cli::broker;
 use crate::cli::counted::counted;
 use crate::config::Config;
-use crate::config::bridge::{Bridge, Credentials, DataPlaneCalls, Publish};
+use crate::config::bridge::{BridgeConfig, BrokerCredentials, DataPlaneCalls, Publish};
 use crate::mqtt::{self, pool::Pool};
 use crate::port::{PublishError, Publisher};
 use crate::route::publication::{EnvelopeFacts, Publication, Qos};
@@ -31,7 +31,7 @@ const DATA_PLANE: &str = "data plane";
 const PERMISSION: &str = "publish permission";
 
 /// The rate of one task, and the number of tasks within the account's quota.
-pub(super) fn limits(section: &Bridge, report: &mut Report) {
+pub(super) fn limits(section: &BridgeConfig, report: &mut DoctorReport) {
     let about = "limits";
     let quota = INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT;
     let of_connections = match (&section.publish, section.pace.publishes) {
@@ -69,10 +69,10 @@ pub(super) async fn publishing(
     config: &Config,
     (aws, unsigned): (&SdkConfig, Option<&str>),
     topic: Option<&Topic>,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
     let section = &config.bridge;
-    let trial = Trial {
+    let trial = PublishTrial {
         topic,
         allowed: &config.doctor_topic(),
     };
@@ -82,7 +82,7 @@ pub(super) async fn publishing(
     };
     let is_signed = section.publish != Publish::Mqtt
         || section.broker.is_none()
-        || section.credentials == Credentials::Aws;
+        || section.credentials == BrokerCredentials::Aws;
     if let Some(why) = unsigned.filter(|_| is_signed) {
         report.not_tried(about, why, "");
         report.not_tried(PERMISSION, why, "");
@@ -99,11 +99,11 @@ pub(super) async fn publishing(
 }
 
 async fn by_https(
-    section: &Bridge,
+    section: &BridgeConfig,
     calls: &DataPlaneCalls,
     aws: &SdkConfig,
-    trial: &Trial<'_>,
-    report: &mut Report,
+    trial: &PublishTrial<'_>,
+    report: &mut DoctorReport,
 ) {
     let endpoint = match endpoint::of_data_plane(calls.endpoint.as_deref(), aws).await {
         Ok(endpoint) => endpoint,
@@ -112,7 +112,7 @@ async fn by_https(
             return report.not_tried(PERMISSION, "the endpoint is not known", "");
         }
     };
-    let publisher = DataPlane::new(aws, &endpoint, calls.most, section.pace.task);
+    let publisher = DataPlanePublisher::new(aws, &endpoint, calls.most, section.pace.task);
     let answered = trial.publish(&publisher, report).await;
     if answered {
         report.ok(DATA_PLANE, endpoint);
@@ -122,7 +122,12 @@ async fn by_https(
     publisher.close(Instant::now()).await;
 }
 
-async fn by_mqtt(section: &Bridge, aws: &SdkConfig, trial: &Trial<'_>, report: &mut Report) {
+async fn by_mqtt(
+    section: &BridgeConfig,
+    aws: &SdkConfig,
+    trial: &PublishTrial<'_>,
+    report: &mut DoctorReport,
+) {
     let access = match broker::access(section, aws).await {
         Ok(access) => access,
         Err(error) => {
@@ -136,11 +141,11 @@ async fn by_mqtt(section: &Bridge, aws: &SdkConfig, trial: &Trial<'_>, report: &
         }
     };
     let url = access.broker.to_string();
-    let pool = Pool::start(mqtt::Settings {
+    let pool = Pool::start(mqtt::MqttSettings {
         access,
         client_id: section.client_id.clone(),
         connections: (1, 1),
-        ..mqtt::Settings::default()
+        ..mqtt::MqttSettings::default()
     });
     if timeout(BROKER_TIMEOUT, pool.ready()).await.is_err() {
         let why = pool
@@ -160,16 +165,16 @@ async fn by_mqtt(section: &Bridge, aws: &SdkConfig, trial: &Trial<'_>, report: &
 }
 
 /// One message that is published to learn whether that is allowed.
-struct Trial<'t> {
+struct PublishTrial<'t> {
     /// Topic of the message; `None` when publishing was not asked for.
     topic: Option<&'t Topic>,
     /// The topic that the policy of `policy generate --for bridge` allows for this.
     allowed: &'t str,
 }
 
-impl Trial<'_> {
+impl PublishTrial<'_> {
     /// Publishes the message. Returns `true` when the publisher answered, with a refusal too.
-    async fn publish(&self, publisher: &impl Publisher, report: &mut Report) -> bool {
+    async fn publish(&self, publisher: &impl Publisher, report: &mut DoctorReport) -> bool {
         let Some(topic) = self.topic else {
             let help = "--publish tries it";
             report.not_tried(PERMISSION, "nothing is published unasked", help);

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::aws::{clock, sqs};
 use crate::cli::counted::counted;
-use crate::config::bridge::Bridge;
+use crate::config::bridge::BridgeConfig;
 
 /// AWS refuses signatures of clocks that are more than five minutes off; half of that is worth a
 /// warning.
@@ -33,10 +33,10 @@ type Attributes = HashMap<String, String>;
 
 /// Looks at both queues. `unsigned` is the reason why no request can be signed.
 pub(super) async fn queues(
-    section: &Bridge,
+    section: &BridgeConfig,
     aws: &SdkConfig,
     unsigned: Option<&str>,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
     let Some(url) = &section.queue else {
         let help = "set it, or EVENTCAST_BRIDGE_QUEUE";
@@ -91,7 +91,7 @@ async fn attributes(
     about: &'static str,
     url: &str,
     aws: &SdkConfig,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> Option<Attributes> {
     match sqs::attributes(aws, url).await {
         Ok(Some(attributes)) => return Some(attributes),
@@ -105,7 +105,7 @@ async fn attributes(
 }
 
 /// Reports the checks that depend on a queue that was not looked at.
-fn not_tried(section: &Bridge, why: &str, report: &mut Report) {
+fn not_tried(section: &BridgeConfig, why: &str, report: &mut DoctorReport) {
     for about in [CLOCK, VISIBILITY_TIMEOUT, REDRIVE] {
         report.not_tried(about, why, "");
     }
@@ -117,7 +117,7 @@ fn not_tried(section: &Bridge, why: &str, report: &mut Report) {
 
 /// The calls that would change something. A message that is received for a try is hidden from the
 /// daemon and comes nearer to the queue's own redrive.
-fn permissions(section: &Bridge, report: &mut Report) {
+fn permissions(section: &BridgeConfig, report: &mut DoctorReport) {
     let mut calls = "receiving, deleting, changing visibility".to_owned();
     if section.dead_letter_queue.is_some() {
         calls.push_str("; sending to the dead-letter queue");
@@ -138,7 +138,7 @@ fn is_fifo(attributes: &Attributes) -> bool {
 }
 
 /// Compares the visibility timeout with the time for which an event may be worked on.
-fn visibility(visibility: Duration, hold: Duration, report: &mut Report) {
+fn visibility(visibility: Duration, hold: Duration, report: &mut DoctorReport) {
     let about = VISIBILITY_TIMEOUT;
     if visibility.is_zero() {
         report.failed(
@@ -161,7 +161,7 @@ fn visibility(visibility: Duration, hold: Duration, report: &mut Report) {
 }
 
 /// Compares the dead-letter queue with the queue, where that was read.
-fn dead_letters(queue: Option<&Attributes>, dead: &Attributes, report: &mut Report) {
+fn dead_letters(queue: Option<&Attributes>, dead: &Attributes, report: &mut DoctorReport) {
     if is_fifo(dead) && queue.is_some_and(|queue| !is_fifo(queue)) {
         let help = "messages without a message group are refused there: make it a standard queue";
         return report.failed(DEAD_LETTERS, "it is FIFO, and the queue is not", help);
@@ -182,7 +182,7 @@ fn dead_letters(queue: Option<&Attributes>, dead: &Attributes, report: &mut Repo
     }
 }
 
-fn redrive(section: &Bridge, policy: Option<&String>, report: &mut Report) {
+fn redrive(section: &BridgeConfig, policy: Option<&String>, report: &mut DoctorReport) {
     let receives = policy.and_then(|policy| sqs::max_receives(policy));
     match (receives, &section.dead_letter_queue) {
         (Some(receives), _) if receives < ATTEMPTS => report.warning(
@@ -200,7 +200,7 @@ fn redrive(section: &Bridge, policy: Option<&String>, report: &mut Report) {
     }
 }
 
-async fn skew(url: &str, aws: &SdkConfig, report: &mut Report) {
+async fn skew(url: &str, aws: &SdkConfig, report: &mut DoctorReport) {
     let about = CLOCK;
     let url = aws.endpoint_url().unwrap_or(url);
     let skew = match clock::skew(url).await {

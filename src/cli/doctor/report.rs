@@ -5,13 +5,13 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli::json::write_json;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::escape::write_line;
 
 /// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Verdict {
+pub(super) enum CheckVerdict {
     /// Tried, and right.
     Ok,
     /// Works, and is probably not meant so.
@@ -24,7 +24,7 @@ pub(super) enum Verdict {
     NotTried,
 }
 
-impl Verdict {
+impl CheckVerdict {
     /// The verdict in the text report: verdicts that need action are in capitals.
     const fn word(self) -> &'static str {
         match self {
@@ -42,9 +42,9 @@ impl Verdict {
 }
 
 #[derive(Debug, Serialize)]
-struct Check {
+struct DoctorCheck {
     about: &'static str,
-    verdict: Verdict,
+    verdict: CheckVerdict,
     found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
@@ -52,32 +52,38 @@ struct Check {
 
 /// The checks so far, in their order.
 #[derive(Default)]
-pub(super) struct Report(Vec<Check>);
+pub(super) struct DoctorReport(Vec<DoctorCheck>);
 
-impl Report {
+impl DoctorReport {
     pub(super) fn ok(&mut self, about: &'static str, found: impl Into<String>) {
-        self.add(about, Verdict::Ok, found, "");
+        self.add(about, CheckVerdict::Ok, found, "");
     }
 
     pub(super) fn warning(&mut self, about: &'static str, found: impl Into<String>, help: &str) {
-        self.add(about, Verdict::Warning, found, help);
+        self.add(about, CheckVerdict::Warning, found, help);
     }
 
     pub(super) fn missing(&mut self, about: &'static str, found: impl Into<String>, help: &str) {
-        self.add(about, Verdict::Missing, found, help);
+        self.add(about, CheckVerdict::Missing, found, help);
     }
 
     pub(super) fn failed(&mut self, about: &'static str, found: impl Into<String>, help: &str) {
-        self.add(about, Verdict::Failed, found, help);
+        self.add(about, CheckVerdict::Failed, found, help);
     }
 
     pub(super) fn not_tried(&mut self, about: &'static str, why: impl Into<String>, help: &str) {
-        self.add(about, Verdict::NotTried, why, help);
+        self.add(about, CheckVerdict::NotTried, why, help);
     }
 
     /// Adds a check; an empty `help` is none.
-    fn add(&mut self, about: &'static str, verdict: Verdict, found: impl Into<String>, help: &str) {
-        self.0.push(Check {
+    fn add(
+        &mut self,
+        about: &'static str,
+        verdict: CheckVerdict,
+        found: impl Into<String>,
+        help: &str,
+    ) {
+        self.0.push(DoctorCheck {
             about,
             verdict,
             found: found.into(),
@@ -85,12 +91,16 @@ impl Report {
         });
     }
 
-    fn count(&self, counts: impl Fn(Verdict) -> bool) -> usize {
+    fn count(&self, counts: impl Fn(CheckVerdict) -> bool) -> usize {
         self.0.iter().filter(|check| counts(check.verdict)).count()
     }
 
-    pub(super) fn write(&self, format: Format, out: &mut impl Write) -> anyhow::Result<Status> {
-        if format == Format::Json {
+    pub(super) fn write(
+        &self,
+        format: OutputFormat,
+        out: &mut impl Write,
+    ) -> anyhow::Result<Status> {
+        if format == OutputFormat::Json {
             write_json(&serde_json::json!({ "checks": self.0 }), out)?;
         } else {
             for check in &self.0 {
@@ -107,15 +117,15 @@ impl Report {
                 out,
                 format_args!(
                     "{} ok, {} warning, {} missing, {} failed, {} not tried",
-                    self.count(|verdict| verdict == Verdict::Ok),
-                    self.count(|verdict| verdict == Verdict::Warning),
-                    self.count(|verdict| verdict == Verdict::Missing),
-                    self.count(|verdict| verdict == Verdict::Failed),
-                    self.count(|verdict| verdict == Verdict::NotTried)
+                    self.count(|verdict| verdict == CheckVerdict::Ok),
+                    self.count(|verdict| verdict == CheckVerdict::Warning),
+                    self.count(|verdict| verdict == CheckVerdict::Missing),
+                    self.count(|verdict| verdict == CheckVerdict::Failed),
+                    self.count(|verdict| verdict == CheckVerdict::NotTried)
                 ),
             )?;
         }
-        Ok(if self.count(Verdict::is_bad) > 0 {
+        Ok(if self.count(CheckVerdict::is_bad) > 0 {
             Status::No
         } else {
             Status::Yes
@@ -128,11 +138,11 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(add: impl Fn(&mut Report), expected: Status) {
-        let mut report = Report::default();
+    fn check(add: impl Fn(&mut DoctorReport), expected: Status) {
+        let mut report = DoctorReport::default();
         report.ok("configuration", "1 route");
         add(&mut report);
-        for format in [Format::Text, Format::Json] {
+        for format in [OutputFormat::Text, OutputFormat::Json] {
             let status = report.write(format, &mut Vec::new()).unwrap();
             assert_eq!(status, expected);
         }
@@ -149,17 +159,17 @@ mod tests {
 
     #[test]
     fn each_verdict_has_its_word() {
-        let mut report = Report::default();
+        let mut report = DoctorReport::default();
         report.ok("a", "found");
         report.warning("b", "odd", "set it");
         report.missing("c", "not set", "set it");
         report.failed("d", "refused", "grant it");
         report.not_tried("e", "no Region", "");
         let mut text = Vec::new();
-        report.write(Format::Text, &mut text).unwrap();
+        report.write(OutputFormat::Text, &mut text).unwrap();
         insta::assert_snapshot!(String::from_utf8(text).unwrap());
         let mut json = Vec::new();
-        report.write(Format::Json, &mut json).unwrap();
+        report.write(OutputFormat::Json, &mut json).unwrap();
         insta::assert_snapshot!(String::from_utf8(json).unwrap());
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use serde_json::{Map, Value, json};
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::aws::sqs;
 use crate::aws::upstream::{self, UpstreamRule};
 use crate::cli::counted::counted;
@@ -29,7 +29,7 @@ const ALL: [&str; 5] = [RULE, TARGET, UNDELIVERED, POLICY, KEY];
 const RENDER: &str = "`eventcast infra render rule.json` makes one";
 
 /// Reports that nothing was looked at.
-pub(super) fn not_tried(why: &str, help: &str, report: &mut Report) {
+pub(super) fn not_tried(why: &str, help: &str, report: &mut DoctorReport) {
     report.not_tried(RULE, why, help);
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn upstream(
     config: &Config,
     aws: &SdkConfig,
     unsigned: Option<&str>,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
     if let Some(why) = unsigned {
         return not_tried(why, "", report);
@@ -77,9 +77,9 @@ pub(super) async fn upstream(
     account.report(&found.rules, config, report);
 }
 
-type Attributes = BTreeMap<String, String>;
+type UpstreamAttributes = BTreeMap<String, String>;
 
-async fn attributes(aws: &SdkConfig, url: &str) -> Option<Attributes> {
+async fn attributes(aws: &SdkConfig, url: &str) -> Option<UpstreamAttributes> {
     let found = sqs::attributes(aws, url).await.ok()??;
     Some(found.into_iter().collect())
 }
@@ -96,7 +96,7 @@ struct Account<'a> {
 
 impl Account<'_> {
     /// A queue with its policy and its key.
-    async fn queue(&mut self, id: &str, arn: &str, attributes: &Attributes) {
+    async fn queue(&mut self, id: &str, arn: &str, attributes: &UpstreamAttributes) {
         let mut properties = Map::new();
         properties.insert("QueueName".into(), arn.rsplit(':').next().into());
         for key in ["FifoQueue", "ContentBasedDeduplication", "KmsMasterKeyId"] {
@@ -168,7 +168,7 @@ impl Account<'_> {
         let url = format!("https://sqs.{region}.amazonaws.com/{account}/{name}");
         match sqs::attributes(self.aws, &url).await {
             Ok(Some(attributes)) => {
-                let attributes: Attributes = attributes.into_iter().collect();
+                let attributes: UpstreamAttributes = attributes.into_iter().collect();
                 let waiting = attributes.get("ApproximateNumberOfMessages");
                 let waiting = waiting.and_then(|count| count.parse().ok()).unwrap_or(0);
                 self.waiting.insert((*name).to_owned(), waiting);
@@ -187,7 +187,7 @@ impl Account<'_> {
         }
     }
 
-    fn report(&self, rules: &[UpstreamRule], config: &Config, report: &mut Report) {
+    fn report(&self, rules: &[UpstreamRule], config: &Config, report: &mut DoctorReport) {
         let template = json!({ "Resources": self.resources }).to_string();
         let file = TemplateFile {
             name: "the account",
@@ -219,7 +219,7 @@ impl Account<'_> {
         }
     }
 
-    fn is_well(&self, about: &'static str, rules: &[UpstreamRule], report: &mut Report) {
+    fn is_well(&self, about: &'static str, rules: &[UpstreamRule], report: &mut DoctorReport) {
         let names: Vec<String> = rules
             .iter()
             .map(|rule| format!("{}/{}", rule.bus, rule.name))

@@ -18,10 +18,10 @@ use crate::cli::runtime::block_on;
 use crate::cli::user_error::UserError;
 use crate::cli::{ReportFormat, Status, progress};
 use crate::conformance::address::GatewayAddress;
-use crate::conformance::publish::Publisher;
+use crate::conformance::publish::TestPublisher;
 use crate::conformance::report::RuleReport;
 use crate::conformance::transport::TlsClient;
-use crate::conformance::{ProbeChannel, Progress, Suite, rules};
+use crate::conformance::{ProbeChannel, Suite, SuiteProgress, rules};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -172,7 +172,7 @@ impl Bar {
     }
 }
 
-impl Progress for Bar {
+impl SuiteProgress for Bar {
     fn begins(&self, rule: &'static str) {
         self.0.set_message(rule);
     }
@@ -214,7 +214,7 @@ impl Command {
             other_token: self.other_token.clone(),
             channels: self.channel.iter().map(|name| channel(name)).collect(),
             denied_channel: self.denied_channel.clone(),
-            publisher: self.publish.clone().map(Publisher::Command),
+            publisher: self.publish.clone().map(TestPublisher::Command),
             origin: self.origin.clone(),
             drain: self.drain.clone(),
             quota: self.quota,

@@ -45,7 +45,7 @@ enum FailLevel {
 }
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Check {
+pub(in crate::cli) struct GuardCheckCommand {
     #[command(flatten)]
     repository: Repository,
     /// Look at files alone that differ from a revision of git
@@ -66,7 +66,7 @@ pub(in crate::cli) struct Check {
 }
 
 pub(super) fn run(
-    command: &Check,
+    command: &GuardCheckCommand,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -85,7 +85,7 @@ pub(super) fn run(
     Ok(status(command, &report))
 }
 
-fn whole(command: &Check) -> anyhow::Result<GuardReport> {
+fn whole(command: &GuardCheckCommand) -> anyhow::Result<GuardReport> {
     let mut report = command
         .repository
         .report(command.changed_since.as_deref())?;
@@ -95,7 +95,7 @@ fn whole(command: &Check) -> anyhow::Result<GuardReport> {
     Ok(report)
 }
 
-fn status(command: &Check, report: &GuardReport) -> Status {
+fn status(command: &GuardCheckCommand, report: &GuardReport) -> Status {
     // A rule that could not run is no pass.
     let is_unreadable = |reason| matches!(reason, SkipReason::Unreadable | SkipReason::Unproved);
     let fails = |severity| match command.fail_on {

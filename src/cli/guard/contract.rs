@@ -12,7 +12,7 @@ use crate::cli::input::read_text;
 use crate::cli::revision::file_at;
 use crate::cli::user_error::write_error;
 use crate::config::fault::Fault;
-use crate::config::{Config, MAX_FILE_BYTES, Source, load};
+use crate::config::{Config, ConfigSource, MAX_FILE_BYTES, load};
 use crate::guard::contract::{
     BaseContract, ContractCheck, ContractInput, check, manifest_findings,
 };
@@ -207,10 +207,10 @@ fn unfit(root: &Path, path: &Path, source: &PlatformSource, text: &str) -> Optio
 }
 
 fn config(file: &str, text: &str, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
-    let loaded = load(&Source {
+    let loaded = load(&ConfigSource {
         file,
         text,
-        ..Source::default()
+        ..ConfigSource::default()
     });
     if loaded.config.is_none() {
         let shown = loaded.redacted(text);
@@ -275,10 +275,10 @@ fn base(
     let path = &manifest.platform.config;
     let text = file_at(root, revision, path).ok().flatten();
     let platform = text.and_then(|text| {
-        load(&Source {
+        load(&ConfigSource {
             file: path,
             text: &text,
-            ..Source::default()
+            ..ConfigSource::default()
         })
         .config
     });

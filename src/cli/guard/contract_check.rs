@@ -11,7 +11,7 @@ use crate::cli::diagnostic::excerpt;
 use crate::cli::input::read_text;
 use crate::cli::json::write_json;
 use crate::cli::user_error::write_error;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::escape::write_line;
 use crate::guard::contract::{ContractCheck, finished};
 use crate::guard::manifest::MAX_MANIFEST_BYTES;
@@ -25,7 +25,7 @@ pub(in crate::cli) struct ContractProof {
     contract: ContractArguments,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 pub(super) fn run(
@@ -48,8 +48,8 @@ pub(super) fn run(
     };
     let check = finished(check);
     match command.format {
-        Format::Json => write_json(&check, out)?,
-        Format::Text => write_text(command, &check, out)?,
+        OutputFormat::Json => write_json(&check, out)?,
+        OutputFormat::Text => write_text(command, &check, out)?,
     }
     Ok(
         match (check.findings.as_slice(), check.unproved.as_slice()) {

@@ -11,7 +11,7 @@ use crate::cli::Status;
 use crate::cli::counted::counted;
 use crate::cli::input::{is_standard, read_text};
 use crate::cli::user_error::write_error;
-use crate::config::{Config, MAX_FILE_BYTES, Source, load};
+use crate::config::{Config, ConfigSource, MAX_FILE_BYTES, load};
 use crate::escape::write_line;
 use crate::guard::draft::draft;
 use crate::guard::draft::search::SourceFindings;
@@ -135,10 +135,10 @@ fn search(root: &Path, found: &mut SourceFindings) -> io::Result<()> {
 fn platform(command: &Init, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
     let path = command.root.join(&command.platform);
     let config = read_text(&path, MAX_FILE_BYTES).map(|text| {
-        load(&Source {
+        load(&ConfigSource {
             file: &command.platform,
             text: &text,
-            ..Source::default()
+            ..ConfigSource::default()
         })
         .config
     });

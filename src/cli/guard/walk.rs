@@ -75,10 +75,10 @@ pub(super) fn scan(settings: &WalkSettings<'_>) -> io::Result<RepositoryScan> {
     let mut has_exports = false;
     for (path, outcome) in read_all(settings, &paths, &RepositoryLinks::default(), None) {
         match outcome {
-            Outcome::Scanned(scan) => has_exports |= repository.add(&path, *scan),
-            Outcome::LeftOut(kind) => repository.leave_out(kind),
-            Outcome::Skipped(skipped) => repository.skip(skipped),
-            Outcome::NotAsked => {}
+            WalkOutcome::Scanned(scan) => has_exports |= repository.add(&path, *scan),
+            WalkOutcome::LeftOut(kind) => repository.leave_out(kind),
+            WalkOutcome::Skipped(skipped) => repository.skip(skipped),
+            WalkOutcome::NotAsked => {}
         }
     }
     // Other files may use a file's exports under names of their own.
@@ -92,7 +92,7 @@ pub(super) fn scan(settings: &WalkSettings<'_>) -> io::Result<RepositoryScan> {
         let links = repository.links().clone();
         let words: Vec<String> = links.names().map(|name| format!("/{name}")).collect();
         for (path, outcome) in read_all(settings, &scripts, &links, Some(&words)) {
-            if let Outcome::Scanned(scan) = outcome {
+            if let WalkOutcome::Scanned(scan) = outcome {
                 has_exports |= repository.replace(&path, *scan);
             }
         }
@@ -100,7 +100,7 @@ pub(super) fn scan(settings: &WalkSettings<'_>) -> io::Result<RepositoryScan> {
     Ok(repository)
 }
 
-enum Outcome {
+enum WalkOutcome {
     Scanned(Box<FileScan>),
     LeftOut(LeftOut),
     Skipped(SkippedFile),
@@ -114,7 +114,7 @@ fn read_all(
     paths: &[(String, PathBuf)],
     links: &RepositoryLinks,
     words: Option<&[String]>,
-) -> Vec<(String, Outcome)> {
+) -> Vec<(String, WalkOutcome)> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::with_capacity(paths.len()));
@@ -144,7 +144,7 @@ fn read_one(
     file: &Path,
     links: &RepositoryLinks,
     words: Option<&[String]>,
-) -> Outcome {
+) -> WalkOutcome {
     let bytes = match File::open(file).and_then(|file| bounded(file, MAX_FILE_BYTES)) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -156,16 +156,16 @@ fn read_one(
             } else {
                 SkipReason::Unreadable
             };
-            return Outcome::Skipped(skip(path, reason, &error));
+            return WalkOutcome::Skipped(skip(path, reason, &error));
         }
     };
     if let Some(kind) = left_out(path, &bytes) {
-        return Outcome::LeftOut(kind);
+        return WalkOutcome::LeftOut(kind);
     }
     if let Some(words) = words {
         let has = |word: &String| memchr::memmem::find(&bytes, word.as_bytes()).is_some();
         if !words.iter().any(has) {
-            return Outcome::NotAsked;
+            return WalkOutcome::NotAsked;
         }
     }
     let end = Instant::now() + settings.file_budget;
@@ -174,7 +174,7 @@ fn read_one(
     if let (Some(team), Ok(text)) = (settings.team, std::str::from_utf8(&bytes)) {
         scan.findings.extend(team.scan(path, text));
     }
-    Outcome::Scanned(Box::new(scan))
+    WalkOutcome::Scanned(Box::new(scan))
 }
 
 /// Paths in scope, in the order of names.

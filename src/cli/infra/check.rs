@@ -10,14 +10,14 @@ use crate::cli::counted::counted;
 use crate::cli::diagnostic::render;
 use crate::cli::json::write_json;
 use crate::cli::user_error::write_error;
-use crate::cli::{Format, Status, input};
+use crate::cli::{OutputFormat, Status, input};
 use crate::config::MAX_FILE_BYTES;
-use crate::config::fault::{Place, Severity};
+use crate::config::fault::{Severity, ValuePlace};
 use crate::infra::check::hidden::{HiddenPart, cannot_tell};
 use crate::infra::check::{TemplateFile, check};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Check {
+pub(in crate::cli) struct InfraCheckCommand {
     /// Templates of CloudFormation; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Check {
     without_config: bool,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
     #[command(flatten)]
     configuration: Configuration,
 }
@@ -43,7 +43,7 @@ fn parameter(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(
-    command: &Check,
+    command: &InfraCheckCommand,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -75,14 +75,14 @@ pub(super) fn run(
     let faults = check(&files, &command.parameter, config.as_ref());
     let hidden = cannot_tell(&files);
     let is_unread = faults.iter().any(|fault| fault.code == "not-a-template");
-    if command.format == Format::Json {
+    if command.format == OutputFormat::Json {
         let report = serde_json::json!({ "findings": faults, "cannot_tell": hidden });
         write_json(&report, out)?;
     } else {
         for fault in &faults {
             let text = texts.iter().find(|(name, _)| match &fault.place {
-                Place::File { file, .. } => file == name,
-                Place::Override { .. } => false,
+                ValuePlace::File { file, .. } => file == name,
+                ValuePlace::Override { .. } => false,
             });
             render(fault, text.map_or("", |(_, text)| text), out)?;
         }

@@ -11,7 +11,7 @@ use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
 use crate::cli::load::LoadArguments;
 use crate::cli::user_error::{UserError, write_error};
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::config::Config;
 use crate::escape::{escaped, write_line};
 use crate::infra::render::{Rendered, RenderedFile, render_for};
@@ -34,7 +34,7 @@ pub(in crate::cli) struct Render {
     /// How the answer is written: json is one object with all files by their names, or the
     /// differences
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
     #[command(flatten)]
     load: LoadArguments,
     #[command(flatten)]
@@ -89,7 +89,7 @@ pub(super) fn run(
     if let Some(name) = &command.file {
         return one(&rendered, name, out, messages);
     }
-    if command.format == Format::Json {
+    if command.format == OutputFormat::Json {
         let files = rendered.files.iter();
         let files = files.map(|file| (file.name, file.text.as_str()));
         write_json(&files.collect::<std::collections::BTreeMap<_, _>>(), out)?;
@@ -159,7 +159,7 @@ fn write_all(rendered: &Rendered, folder: &Path) -> anyhow::Result<()> {
 fn compare(
     rendered: &Rendered,
     folder: &Path,
-    format: Format,
+    format: OutputFormat,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -180,7 +180,7 @@ fn compare(
         };
         drifts.extend(drift(file, there.as_deref(), &path));
     }
-    if format == Format::Json {
+    if format == OutputFormat::Json {
         write_json(&serde_json::json!({ "drifts": drifts }), out)?;
     } else {
         for drift in &drifts {

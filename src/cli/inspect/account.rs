@@ -10,7 +10,7 @@ use crate::aws::{client as sdk, endpoint, facts};
 use crate::channel::template;
 use crate::cli::json::write_json;
 use crate::cli::runtime::block_on;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::config::Config;
 use crate::escape::write_line;
 
@@ -55,8 +55,8 @@ pub(super) fn client(
     let mut text = Vec::new();
     let connected = words::write(&told, &mut text)?;
     match place.format {
-        Format::Json => write_json(&told, out)?,
-        Format::Text => {
+        OutputFormat::Json => write_json(&told, out)?,
+        OutputFormat::Text => {
             out.write_all(&text)?;
             writeln!(
                 out,
@@ -67,7 +67,7 @@ pub(super) fn client(
     Ok(if connected { Status::Yes } else { Status::No })
 }
 
-fn told(id: &str, connection: &facts::Connection, subscriptions: &[(String, u8)]) -> Value {
+fn told(id: &str, connection: &facts::KnownConnection, subscriptions: &[(String, u8)]) -> Value {
     let subscriptions: Vec<Value> = subscriptions
         .iter()
         .map(|(filter, qos)| json!({ "filter": filter, "qos": qos }))
@@ -115,8 +115,8 @@ pub(super) fn channel(
     });
     let told = json!({ "topic": topic, "retained": retained });
     match place.format {
-        Format::Json => write_json(&told, out)?,
-        Format::Text => {
+        OutputFormat::Json => write_json(&told, out)?,
+        OutputFormat::Text => {
             write_line(out, format_args!("topic `{topic}`"))?;
             words::write_retained(retained.as_ref(), out)?;
             writeln!(

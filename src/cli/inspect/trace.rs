@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{DevAddress, InspectorAnswer};
 use crate::cli::json::write_json;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::dev::inspector::told::ToldOutcome;
 use crate::dev::inspector::trail::{EventTimeline, TimelineEntry, TimelineStep, between};
 use crate::escape::write_line;
@@ -73,8 +73,8 @@ pub(in crate::cli) fn run(
     };
     let event = TracedEvent::deserialize(&value)?;
     match command.place.format {
-        Format::Json => write_json(&value, out)?,
-        Format::Text => write(&event, out)?,
+        OutputFormat::Json => write_json(&value, out)?,
+        OutputFormat::Text => write(&event, out)?,
     }
     let trail = &event.trail;
     let well = trail.published > 0 && trail.withheld == 0 && !trail.dead;

@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 use super::Command;
 use super::client::{ListenClient, ListenFailure, wrong};
 use super::platform::DevPlatform;
-use crate::broker::Broker as BrokerUrl;
+use crate::broker::BrokerAddress as BrokerUrl;
 use crate::cli::Status;
 use crate::cli::input::{self, INPUT_BYTES};
 use crate::escape::{escaped, write_line};
-use crate::mqtt::auth::{Access, Credentials, Pem, Tls, TlsFiles, Token};
+use crate::mqtt::auth::{BrokerAccess, ConnectCredentials, Pem, TlsConfig, TlsFiles, Token};
 
 const CLAIMS_HELP: &str = "give --claims '{\"sub\":\"…\"}', a file, or `-`";
 
@@ -127,7 +127,7 @@ impl Command {
                     ),
                 ));
             }
-            (None, None) => (Credentials::None, None),
+            (None, None) => (ConnectCredentials::None, None),
         };
         let mut filters = Vec::new();
         for channel in &self.channels {
@@ -155,7 +155,7 @@ impl Command {
             ));
         }
         Ok(ListenClient {
-            access: Access {
+            access: BrokerAccess {
                 broker: url,
                 tls: None,
                 credentials,
@@ -199,7 +199,7 @@ impl Command {
                 ..TlsFiles::default()
             };
             Some(
-                Tls::try_new(&files)
+                TlsConfig::try_new(&files)
                     .map_err(|error| wrong(error.to_string(), "name a PEM file with --ca"))?,
             )
         } else {
@@ -208,10 +208,10 @@ impl Command {
         let principal = given.as_deref().and_then(subject);
         Ok(ListenClient {
             id: self.client_id(principal.as_deref()),
-            access: Access {
+            access: BrokerAccess {
                 broker: url.clone(),
                 tls,
-                credentials: given.map_or(Credentials::None, |given| {
+                credentials: given.map_or(ConnectCredentials::None, |given| {
                     token(self.token_key.clone(), given)
                 }),
             },
@@ -230,8 +230,8 @@ impl Command {
     }
 }
 
-fn token(key: String, token: String) -> Credentials {
-    Credentials::Token(Token {
+fn token(key: String, token: String) -> ConnectCredentials {
+    ConnectCredentials::Token(Token {
         authorizer: None,
         key,
         token,

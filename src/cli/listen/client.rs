@@ -5,7 +5,7 @@ use std::io::Write;
 use super::platform::{AskError, DevPlatform};
 use crate::cli::Status;
 use crate::escape::{escaped, write_line};
-use crate::mqtt::auth::Access;
+use crate::mqtt::auth::BrokerAccess;
 use crate::mqtt::listener::RefusedFilter;
 
 /// Early end of the command, with a line for the user and perhaps another with advice. Both may
@@ -59,7 +59,7 @@ pub(super) fn wrong(what: impl Into<String>, help: impl Into<String>) -> ListenF
 
 /// Client as it connects.
 pub(super) struct ListenClient {
-    pub(super) access: Access,
+    pub(super) access: BrokerAccess,
     pub(super) id: String,
     pub(super) filters: Vec<String>,
     /// The platform that explains refusals.

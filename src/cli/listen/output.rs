@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::cli::Format;
+use crate::cli::OutputFormat;
 use crate::escape::escaped;
 use crate::mqtt::listener::Heard;
 
@@ -19,22 +19,22 @@ pub(super) struct ListenTotals {
 /// Writes a line for each message, and flushes it: the reader may be a program that waits for it.
 pub(super) struct MessageWriter<'o, W> {
     out: &'o mut W,
-    format: Format,
+    format: OutputFormat,
 }
 
 impl<'o, W: Write> MessageWriter<'o, W> {
-    pub(super) fn new(out: &'o mut W, format: Format) -> Self {
+    pub(super) fn new(out: &'o mut W, format: OutputFormat) -> Self {
         Self { out, format }
     }
 
     pub(super) fn write(&mut self, message: &Heard) -> io::Result<()> {
         match self.format {
-            Format::Text => {
+            OutputFormat::Text => {
                 let payload = String::from_utf8_lossy(&message.payload);
                 let line = format!("{} {payload}", message.topic);
                 writeln!(self.out, "{}", escaped(&line))?;
             }
-            Format::Json => writeln!(self.out, "{}", as_json(message))?,
+            OutputFormat::Json => writeln!(self.out, "{}", as_json(message))?,
         }
         self.out.flush()
     }
@@ -77,7 +77,7 @@ mod tests {
         }
     }
 
-    fn lines(format: Format, payload: &'static [u8]) -> String {
+    fn lines(format: OutputFormat, payload: &'static [u8]) -> String {
         let mut out = Vec::new();
         MessageWriter::new(&mut out, format)
             .write(&heard(payload))
@@ -87,14 +87,18 @@ mod tests {
 
     #[test]
     fn messages_as_text_are_one_line_each() {
-        assert_eq!(lines(Format::Text, b"{\"n\":1}"), "order/1 {\"n\":1}\n");
-        let forged = lines(Format::Text, b"a\norder/2 \x1b[31mb");
+        assert_eq!(
+            lines(OutputFormat::Text, b"{\"n\":1}"),
+            "order/1 {\"n\":1}\n"
+        );
+        let forged = lines(OutputFormat::Text, b"a\norder/2 \x1b[31mb");
         assert_eq!(forged, "order/1 a\\norder/2 \\u{1b}[31mb\n");
     }
 
     #[test]
     fn messages_as_json() {
-        let told = |payload| serde_json::from_str::<Value>(&lines(Format::Json, payload)).unwrap();
+        let told =
+            |payload| serde_json::from_str::<Value>(&lines(OutputFormat::Json, payload)).unwrap();
         assert_eq!(told(b"{\"n\":1}")["payload"], json!({ "n": 1 }));
         assert_eq!(told(b"{\"n\":1}")["properties"]["eb-id"], "7");
         assert_eq!(told(b"on its way")["payload"], "on its way");

@@ -10,7 +10,7 @@ use super::read_all;
 use super::read_policies;
 use crate::cli::json::write_json;
 use crate::cli::user_error::write_error;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::escape::write_line;
 use crate::policy::diff::{ActionChange, PermissionChange, PolicyDifference, diff};
 use crate::policy::told::Policies;
@@ -40,7 +40,7 @@ pub(in crate::cli) struct DiffCommand {
     deployed: Option<String>,
     /// How differences are written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 impl DiffCommand {
@@ -123,10 +123,10 @@ pub(super) fn run(
     };
     let difference = diff(&before.documents, &after.documents);
     match command.format {
-        Format::Json => {
+        OutputFormat::Json => {
             write_json(&DiffReport::new(&difference), out)?;
         }
-        Format::Text => write_text(&difference, out)?,
+        OutputFormat::Text => write_text(&difference, out)?,
     }
     if difference.cut {
         writeln!(

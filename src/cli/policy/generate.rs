@@ -16,7 +16,7 @@ use crate::channel::template::TemplateError;
 use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
 use crate::cli::user_error::{UserError, write_error};
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::config::Config;
 use crate::config::permission::{DEFAULT_CLUSTER, DeadLetterAccess};
 use crate::escape::write_line;
@@ -24,7 +24,7 @@ use crate::policy::draft::Draft;
 use crate::policy::generate::{self, GenerateError, Generated};
 use crate::policy::grant::Grants;
 use crate::policy::principal::{ClientIdBinding, ClientIdRules, PrincipalName};
-use crate::policy::role::{Entry, Use};
+use crate::policy::role::{RoleEntry, Use};
 
 pub(super) const HELP: &str = "\
 Standard output holds the documents and nothing else: one for `iot`, `session` and `iam`, up to \
@@ -65,7 +65,7 @@ pub(in crate::cli) struct GenerateCommand {
     minify: bool,
     /// How the answer is written: text is the documents alone, json one object with sizes and notes
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
     #[command(flatten)]
     configuration: Configuration,
     // Each of these begins a heading of its own, which ends with the next one.
@@ -191,7 +191,7 @@ impl GenerateCommand {
         let mut entries = |texts: &[String], purpose, flag: &str| {
             let mut entries = Vec::new();
             for text in texts {
-                match Entry::parse(text, purpose, &config.kinds) {
+                match RoleEntry::parse(text, purpose, &config.kinds) {
                     Ok(entry) => entries.push(entry),
                     Err(TemplateError { message, help, .. }) => {
                         let fault = UserError::plain(format_args!("{flag} `{text}`: {message}"));
@@ -279,7 +279,7 @@ impl GenerateCommand {
         out: &mut impl Write,
         messages: &mut impl Write,
     ) -> anyhow::Result<()> {
-        if self.format == Format::Json {
+        if self.format == OutputFormat::Json {
             write_json(&GenerateReport::new(form, generated), out)?;
             return Ok(());
         }

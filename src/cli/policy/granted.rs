@@ -7,11 +7,11 @@ use crate::cli::diagnostic::render;
 use crate::cli::input;
 use crate::cli::user_error::write_error;
 use crate::config::policy_tests::{PolicyRole, PolicyTests};
-use crate::config::{Config, MAX_FILE_BYTES, Source, load};
+use crate::config::{Config, ConfigSource, MAX_FILE_BYTES, load};
 use crate::escape::write_line;
 use crate::policy::context::Context;
 use crate::policy::document::Document;
-use crate::policy::generate::{Form, generate};
+use crate::policy::generate::{DocumentForm, generate};
 use crate::policy::grant::Grants;
 use crate::policy::scope::Scope;
 use crate::policy::told::Policies;
@@ -64,10 +64,10 @@ impl TestedRoles {
                 return Ok(None);
             }
         };
-        let loaded = load(&Source {
+        let loaded = load(&ConfigSource {
             file: &name,
             text: &text,
-            ..Source::default()
+            ..ConfigSource::default()
         });
         if loaded.config.is_none() {
             for fault in &loaded.faults {
@@ -120,7 +120,7 @@ impl TestedRoles {
                 return Ok(None);
             }
         };
-        let generated = match generate(&grants, scope, Form::Authorizer, None) {
+        let generated = match generate(&grants, scope, DocumentForm::Authorizer, None) {
             Ok(generated) => generated,
             Err(error) => {
                 write_line(messages, format_args!("error: {error}"))?;

@@ -10,7 +10,7 @@ use crate::cli::lines::answer_each;
 use crate::policy::arn::ResourceArn;
 use crate::policy::context::Context;
 use crate::policy::document::{Document, DocumentFault};
-use crate::policy::evaluate::{Decision, Request, decide};
+use crate::policy::evaluate::{PolicyDecision, Request, decide};
 
 /// A question. Other members of a line are ignored.
 #[derive(Deserialize)]
@@ -95,7 +95,7 @@ pub(super) fn answer(input: impl BufRead, out: &mut impl Write) -> anyhow::Resul
     })
 }
 
-fn decided(number: usize, line: &[u8]) -> Result<(Decision, Vec<Document>), LineProblem> {
+fn decided(number: usize, line: &[u8]) -> Result<(PolicyDecision, Vec<Document>), LineProblem> {
     let problem = |message: String, faults| LineProblem {
         line: number,
         message,
@@ -146,7 +146,7 @@ fn placed(document: usize, fault: DocumentFault) -> PolicyFault {
 
 fn told<'l>(
     id: Option<&'l RawValue>,
-    decision: Decision,
+    decision: PolicyDecision,
     documents: &[Document],
 ) -> PolicyLineAnswer<'l> {
     let ground = |at: &crate::policy::evaluate::StatementRef| DecidingStatement {

@@ -45,7 +45,7 @@ pub(in crate::cli) struct LintCommand {
     ignore: Vec<&'static LintRule>,
     /// How findings are written
     #[arg(long, value_enum, default_value = "text")]
-    format: ReportFormat,
+    format: LintFormat,
 }
 
 /// The least grave findings that are reported.
@@ -84,7 +84,7 @@ fn rule(id: &str) -> Result<&'static LintRule, String> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ReportFormat {
+enum LintFormat {
     /// For people.
     Text,
     /// For programs: one JSON document.
@@ -109,11 +109,11 @@ pub(super) fn run(
         rule.level >= command.severity.into() && !command.ignore.contains(&rule)
     });
     match command.format {
-        ReportFormat::Text => write_text(&findings, &policies, out)?,
-        ReportFormat::Json => {
+        LintFormat::Text => write_text(&findings, &policies, out)?,
+        LintFormat::Json => {
             write_json(&LintReport::new(&findings, &policies), out)?;
         }
-        ReportFormat::Sarif => write_sarif(&findings, &policies, out)?,
+        LintFormat::Sarif => write_sarif(&findings, &policies, out)?,
     }
     Ok(if findings.is_empty() {
         Status::Yes

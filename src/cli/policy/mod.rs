@@ -19,7 +19,7 @@ use documents::read_text;
 
 use super::Status;
 use super::diagnostic::render;
-use crate::config::fault::{Fault, Place, Severity};
+use crate::config::fault::{Fault, Severity, ValuePlace};
 use crate::escape::write_line;
 use crate::event::pattern::tree::TextPosition;
 use crate::policy::document::{Document, DocumentFault};
@@ -189,7 +189,7 @@ fn unknown_shape(file: &str, at: TextPosition) -> Fault {
         severity: Severity::Error,
         code: "unknown-shape",
         message: "the text is neither a policy document nor an answer that holds one".to_owned(),
-        place: Place::File {
+        place: ValuePlace::File {
             file: file.to_owned(),
             line: at.line,
             column: at.column,
@@ -206,7 +206,7 @@ fn document_fault(file: &str, fault: DocumentFault) -> Fault {
         severity: Severity::Error,
         code: fault.code,
         message: fault.message,
-        place: Place::File {
+        place: ValuePlace::File {
             file: file.to_owned(),
             line: fault.at.line,
             column: fault.at.column,

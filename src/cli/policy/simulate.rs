@@ -11,7 +11,7 @@ use crate::channel::filter::Filter;
 use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
 use crate::cli::user_error::UserError;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::config::Config;
 use crate::escape::write_line;
 use crate::policy::ask::{Ask, CONNECT_ATTRIBUTES};
@@ -53,7 +53,7 @@ pub(in crate::cli) struct SimulateCommand {
     retain: bool,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
     #[command(flatten)]
     facts: ClientFacts,
     #[command(flatten)]
@@ -420,10 +420,10 @@ pub(super) fn run(
         answers,
     };
     match command.format {
-        Format::Json => {
+        OutputFormat::Json => {
             write_json(&report, out)?;
         }
-        Format::Text => write_text(&report, out)?,
+        OutputFormat::Text => write_text(&report, out)?,
     }
     Ok(if report.allowed {
         Status::Yes

@@ -14,8 +14,8 @@ use crate::cli::input::{is_standard, read_text};
 use crate::cli::json::write_json;
 use crate::cli::revision::file_at;
 use crate::cli::user_error::write_error;
-use crate::cli::{Format, Status};
-use crate::config::{Config, Source, load};
+use crate::cli::{OutputFormat, Status};
+use crate::config::{Config, ConfigSource, load};
 use crate::escape::write_line;
 use crate::guard::contract::changes::{SubscriberHarm, harms};
 use crate::guard::contract::rules::change::rule_of;
@@ -57,7 +57,7 @@ struct ContractSource {
     against: Option<String>,
     /// How the changes of --against are written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
     #[command(flatten)]
     configuration: Configuration,
 }
@@ -148,10 +148,10 @@ impl ContractSource {
             return Ok(None);
         };
         let name = format!("{revision}:{}", file.display());
-        let loaded = load(&Source {
+        let loaded = load(&ConfigSource {
             file: &name,
             text: &text,
-            ..Source::default()
+            ..ConfigSource::default()
         });
         let Some(config) = &loaded.config else {
             let shown = loaded.redacted(&text);
@@ -258,11 +258,11 @@ fn compare(
     note_unknown(now, messages)?;
     let found = harms(&before, now);
     match source.format {
-        Format::Json => {
+        OutputFormat::Json => {
             let told: Vec<ToldHarm<'_>> = found.iter().map(told).collect();
             write_json(&told, out)?;
         }
-        Format::Text => {
+        OutputFormat::Text => {
             for harm in &found {
                 let rule = rule_of(harm.kind);
                 write_line(out, format_args!("error[{}]: {}", rule.id, harm.message))?;

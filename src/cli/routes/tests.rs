@@ -1,7 +1,7 @@
 //! Explanations of events, and faults of a configuration, as people and programs read them.
 
 use super::*;
-use crate::config::{Source, load};
+use crate::config::{ConfigSource, load};
 
 const CONFIG: &str = r#"
 channels:
@@ -21,10 +21,10 @@ routes:
 const EVENT: &str = r#"{"id":"e1","source":"shop.orders","detail-type":"OrderPlaced","time":"2026-11-24T10:00:00Z","detail":{"orderId":"5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11"}}"#;
 
 fn config() -> Config {
-    let source = Source {
+    let source = ConfigSource {
         file: "eventcast.yaml",
         text: CONFIG,
-        ..Source::default()
+        ..ConfigSource::default()
     };
     load(&source).config.unwrap()
 }
@@ -53,10 +53,10 @@ fn text_of(event: &str) -> String {
 #[test]
 fn a_list_without_elements_and_a_replay_are_explained() {
     let fans_out = CONFIG.replace("[payments]", "[\"watch/{detail.watchers[*].id}\"]");
-    let source = Source {
+    let source = ConfigSource {
         file: "eventcast.yaml",
         text: &fans_out,
-        ..Source::default()
+        ..ConfigSource::default()
     };
     let config = load(&source).config.unwrap();
     let event = r#"{"id":"\u001b[31me1","source":"shop.payments","detail-type":"Paid","detail":{"watchers":[]}}"#;
@@ -112,10 +112,10 @@ fn what_is_no_event_is_said() {
 #[test]
 fn faults_are_shown_with_their_line() {
     let text = CONFIG.replace("expires: 5m", "expries: 5m");
-    let source = Source {
+    let source = ConfigSource {
         file: "eventcast.yaml",
         text: &text,
-        ..Source::default()
+        ..ConfigSource::default()
     };
     let mut out = Vec::new();
     for fault in load(&source).faults {

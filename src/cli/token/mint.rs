@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::read;
-use crate::authorizer::expected::Expected;
-use crate::authorizer::key::Mint as Key;
+use crate::authorizer::expected::ExpectedClaims;
+use crate::authorizer::key::TokenSigner as Key;
 use crate::authorizer::token::{self, Minted};
 use crate::aws::client::by_environment;
 use crate::channel::limits::TOKEN_CHARACTERS;
@@ -18,7 +18,7 @@ use crate::cli::configuration::Configuration;
 use crate::cli::json::write_json;
 use crate::cli::policy::generate::arguments::claim;
 use crate::cli::user_error::UserError;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::config::authorizer::issuer::TokenIssuer;
 use crate::config::{Config, duration};
 use crate::escape::write_line;
@@ -41,7 +41,7 @@ const KEY_HELP: &str = "give a private key as PEM (PKCS#8), or --dev for the dev
 const CLAIMS_HELP: &str = "give --claims '{\"sub\":\"…\"}', a file, or `-` for standard input";
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Mint {
+pub(in crate::cli) struct MintCommand {
     /// A role of the configuration
     #[arg(long, value_name = "NAME")]
     role: String,
@@ -70,7 +70,7 @@ pub(in crate::cli) struct Mint {
     configuration: Configuration,
     /// How the token is written: text is the token alone, json one object with its claims
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
@@ -92,7 +92,7 @@ fn time(text: &str) -> Result<Duration, String> {
 
 /// Runs the command.
 pub(super) fn run(
-    command: &Mint,
+    command: &MintCommand,
     out: &mut impl Write,
     messages: &mut impl Write,
 ) -> anyhow::Result<Status> {
@@ -109,8 +109,8 @@ pub(super) fn run(
     };
     command.warn(&config, &claims, &token, messages)?;
     match command.format {
-        Format::Text => writeln!(out, "{token}")?,
-        Format::Json => {
+        OutputFormat::Text => writeln!(out, "{token}")?,
+        OutputFormat::Json => {
             let told = json!({ "token": token, "claims": claims });
             write_json(&told, out)?;
         }
@@ -118,7 +118,7 @@ pub(super) fn run(
     Ok(Status::Yes)
 }
 
-impl Mint {
+impl MintCommand {
     fn minted(&self, config: &Config) -> Result<Minted, UserError> {
         if !config.roles.iter().any(|role| *role.name == *self.role) {
             let known: Vec<&str> = config.roles.iter().map(|role| &*role.name).collect();
@@ -195,11 +195,11 @@ impl Mint {
             all.insert("sub".into(), subject.as_str().into());
         }
         let issuer = self.issuer(config)?;
-        Expected {
+        ExpectedClaims {
             issuer: issuer.issuer.clone(),
             audiences: issuer.audiences.clone(),
             required: issuer.required.clone(),
-            ..Expected::default()
+            ..ExpectedClaims::default()
         }
         .fill(&mut all);
         issuer.role_claim.set(&mut all, &self.role);

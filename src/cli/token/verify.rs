@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::authorizer::answer::Answer;
-use crate::authorizer::decide::{Admission, Authority};
+use crate::authorizer::answer::AuthorizerResponse;
+use crate::authorizer::decide::{AdmittedClient, TokenAuthority};
 use crate::aws::client::by_environment;
 use crate::channel::limits::{AUTHORIZER_DOCUMENTS, TOKEN_CHARACTERS};
 use crate::cli::authority::{KeyChoice, authority, has_no_keys};
@@ -20,7 +20,7 @@ use crate::cli::input::{INPUT_BYTES, text_of};
 use crate::cli::json::write_json;
 use crate::cli::runtime::block_on;
 use crate::cli::user_error::write_error;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::config::Config;
 use crate::escape::write_line;
 
@@ -53,7 +53,7 @@ pub(in crate::cli) struct Verify {
     configuration: Configuration,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 /// Runs the command.
@@ -90,14 +90,16 @@ pub(super) fn run(
         )?;
     }
     match (command.format, decided) {
-        (Format::Text, Ok(admission)) => text(&authority, &admission, now, out, messages)?,
-        (Format::Text, Err(rejection)) => write_line(out, format_args!("not let in: {rejection}"))?,
-        (Format::Json, decided) => {
+        (OutputFormat::Text, Ok(admission)) => text(&authority, &admission, now, out, messages)?,
+        (OutputFormat::Text, Err(rejection)) => {
+            write_line(out, format_args!("not let in: {rejection}"))?
+        }
+        (OutputFormat::Json, decided) => {
             let report = match decided {
-                Ok(admission) => Report::of(&admission, now),
-                Err(rejection) => Report {
+                Ok(admission) => TokenReport::of(&admission, now),
+                Err(rejection) => TokenReport {
                     error: Some(rejection.to_string()),
-                    ..Report::default()
+                    ..TokenReport::default()
                 },
             };
             write_json(&report, out)?;
@@ -111,7 +113,7 @@ impl Verify {
         &self,
         config: &Config,
         messages: &mut impl Write,
-    ) -> anyhow::Result<Option<Authority>> {
+    ) -> anyhow::Result<Option<TokenAuthority>> {
         let choice = match self.key.as_slice() {
             _ if self.dev => KeyChoice::Development,
             [] => KeyChoice::Configured,
@@ -154,8 +156,8 @@ impl Verify {
 }
 
 fn text(
-    authority: &Authority,
-    admission: &Admission,
+    authority: &TokenAuthority,
+    admission: &AdmittedClient,
     now: Timestamp,
     out: &mut impl Write,
     messages: &mut impl Write,
@@ -249,7 +251,7 @@ fn meaning(kind: &str) -> Option<&'static str> {
 
 /// The answer for programs.
 #[derive(Debug, Default, Serialize)]
-struct Report {
+struct TokenReport {
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -271,16 +273,16 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     claims: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    grants: Option<Granted>,
+    grants: Option<GrantedChannels>,
     /// The answer of a custom authorizer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<Answer>,
+    answer: Option<AuthorizerResponse>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Granted {
+struct GrantedChannels {
     principal: String,
     connect: Vec<String>,
     subscribe: Vec<String>,
@@ -288,8 +290,8 @@ struct Granted {
     retain: bool,
 }
 
-impl Report {
-    fn of(admission: &Admission, now: Timestamp) -> Self {
+impl TokenReport {
+    fn of(admission: &AdmittedClient, now: Timestamp) -> Self {
         let (verified, grants) = (&admission.verified, &admission.grants);
         Self {
             valid: true,
@@ -302,7 +304,7 @@ impl Report {
             role: Some(admission.role()),
             roles: admission.roles.clone(),
             claims: Some(verified.claims.clone()),
-            grants: Some(Granted {
+            grants: Some(GrantedChannels {
                 principal: grants.principal.to_string(),
                 connect: grants.principal.client_globs(),
                 subscribe: grants.filter_globs(),

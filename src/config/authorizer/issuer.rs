@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::check::{Faults, join, text_of};
-use crate::config::shape::{Key, Shape, optional};
+use crate::config::shape::{KnownKey, Shape, optional};
 use crate::config::{elements, member, text};
 use crate::event::pattern::tree::{NodeValue, TreeValue};
 use crate::policy::claim_path::ClaimPath;
@@ -18,7 +18,7 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 const KEY_ADDRESS: &str = "an https address without user information, such as https://id.example.com/jwks.json; http for this machine alone";
 
-pub(super) const KEYS: Key = optional(
+pub(super) const KEYS: KnownKey = optional(
     "keys",
     Shape::List(&Shape::Text {
         example: "issuer.pem",
@@ -26,7 +26,7 @@ pub(super) const KEYS: Key = optional(
     "Files with the public keys that tokens are believed by: PEM (RSA for RS256, P-256 for ES256, Ed25519 for EdDSA) or key sets \
      (JWKS).",
 );
-pub(super) const KEYS_URL: Key = optional(
+pub(super) const KEYS_URL: KnownKey = optional(
     "keys_url",
     Shape::Text {
         example: "https://id.example.com/.well-known/jwks.json",
@@ -34,14 +34,14 @@ pub(super) const KEYS_URL: Key = optional(
     "The https address of the issuer's key set (JWKS). It is fetched when it is first needed, every 15 minutes, and for a key id that is \
      not in it.",
 );
-pub(super) const ISSUER: Key = optional(
+pub(super) const ISSUER: KnownKey = optional(
     "issuer",
     Shape::Text {
         example: "https://id.example.com/",
     },
     "What a token's `iss` must be. Without it any issuer's tokens are believed that the keys signed.",
 );
-pub(super) const AUDIENCE: Key = optional(
+pub(super) const AUDIENCE: KnownKey = optional(
     "audience",
     Shape::Texts {
         example: "realtime",
@@ -49,35 +49,35 @@ pub(super) const AUDIENCE: Key = optional(
     "What a token's `aud` must be, or have among others; of several texts any one. Where a token has no `aud`, it is compared with \
      `client_id`. Without it neither is looked at.",
 );
-pub(super) const ALGORITHMS_KEY: Key = optional(
+pub(super) const ALGORITHMS_KEY: KnownKey = optional(
     "algorithms",
     Shape::List(&Shape::Choice(ALGORITHMS)),
     "The algorithms of the keys that are used, where those of its keys are more: RS256, ES256, EdDSA.",
 );
-pub(super) const SHARED_SECRET_VARIABLE: Key = optional(
+pub(super) const SHARED_SECRET_VARIABLE: KnownKey = optional(
     "shared_secret_variable",
     Shape::Text {
         example: "SHOP_TOKEN_SECRET",
     },
     "The environment variable with a secret of 32 bytes and more that HS256 tokens are believed by. Whoever has it can make tokens as well.",
 );
-pub(super) const REQUIRE: Key = optional(
+pub(super) const REQUIRE: KnownKey = optional(
     "require",
     Shape::Map(&Shape::Texts { example: "access" }),
     "Claims that a token must have, with the text that each must be or have among others; of several texts any one.",
 );
-pub(super) const ROLE_CLAIM: Key = optional(
+pub(super) const ROLE_CLAIM: KnownKey = optional(
     "role_claim",
     Shape::Text { example: "role" },
     "The claim that names the role: text, a list, or words in a text. Dots lead into objects (realm_access.roles); a name with dots is \
      in quotation marks.",
 );
-pub(super) const ROLE_CHOICE: Key = optional(
+pub(super) const ROLE_CHOICE: KnownKey = optional(
     "role_choice",
     Shape::Choice(&["first", "all"]),
     "What counts where a token names several roles: first (in its order) or all (the client gets what each of them grants).",
 );
-pub(super) const ROLE_NAMES: Key = optional(
+pub(super) const ROLE_NAMES: KnownKey = optional(
     "role_names",
     Shape::Map(&Shape::Text {
         example: "customer",
@@ -86,7 +86,7 @@ pub(super) const ROLE_NAMES: Key = optional(
 );
 
 /// The keys of an issuer's own section.
-pub(super) const SECTION: &[Key] = &[
+pub(super) const SECTION: &[KnownKey] = &[
     ISSUER,
     KEYS,
     KEYS_URL,

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::time;
 use crate::config::check::Faults;
-use crate::config::shape::{Key, Shape, optional};
+use crate::config::shape::{KnownKey, Shape, optional};
 use crate::config::{member, text};
 use crate::event::pattern::tree::TreeValue;
 
 /// The longest time that an answer of the list may be remembered.
 const MOST_REMEMBERED: Duration = Duration::from_secs(300);
 
-pub(super) const KEYS: &[Key] = &[
+pub(super) const KEYS: &[KnownKey] = &[
     optional(
         "file",
         Shape::Text {

@@ -1,6 +1,6 @@
 //! The section `bridge.pace`: limits of the sending rate.
 
-use super::{Pace, share};
+use super::{PaceLimits, share};
 use crate::channel::limits::{
     BYTES_PER_SECOND_PER_CONNECTION, PUBLISHES_PER_SECOND_PER_CONNECTION,
     UNACKNOWLEDGED_PER_CONNECTION,
@@ -17,7 +17,7 @@ const LEAST_BYTES: usize = 1_024;
 /// Keys of `bridge.pace` that share out the value of `account`.
 const SHARES_OF_ACCOUNT: [&str; 2] = ["tasks", "count_tasks"];
 
-pub(super) fn read(node: &TreeValue, faults: &mut Faults<'_>) -> Pace {
+pub(super) fn read(node: &TreeValue, faults: &mut Faults<'_>) -> PaceLimits {
     for key in SHARES_OF_ACCOUNT {
         // `account: 0` says that there is no limit to share.
         if let (Some(member), None) = (member(node, key), member(node, "account")) {
@@ -45,7 +45,7 @@ pub(super) fn read(node: &TreeValue, faults: &mut Faults<'_>) -> Pace {
     };
     let tasks = u32::try_from(number(node, "tasks", 1)).unwrap_or(1).max(1);
     let unacknowledged = number(node, "unacknowledged", UNACKNOWLEDGED_PER_CONNECTION.into());
-    Pace {
+    PaceLimits {
         publishes: limit("publishes", PUBLISHES_PER_SECOND_PER_CONNECTION),
         bytes: limit("bytes", BYTES_PER_SECOND_PER_CONNECTION),
         unacknowledged: u16::try_from(unacknowledged).unwrap_or(u16::MAX),

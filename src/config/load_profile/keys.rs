@@ -1,6 +1,6 @@
 //! The keys of a load description, described.
 
-use super::super::shape::{Key, Shape, optional};
+use super::super::shape::{KnownKey, Shape, optional};
 
 pub(super) const ACCEPTED_COUNT: &str = "a number such as `250000`, `250k` or `1.5M`";
 pub(super) const ACCEPTED_NUMBER: &str = "a number of zero or more, such as `2.5`";
@@ -11,7 +11,7 @@ pub(super) const ACCEPTED_BYTES: &str = "a size from 1 to 1 MB, such as `900` (b
 pub(super) const ACCEPTED_FAN_OUT: &str = "a number of clients such as `1.2`, or `all`";
 
 /// The file as a whole.
-pub(super) const FILE: &[Key] = &[
+pub(super) const FILE: &[KnownKey] = &[
     optional(
         "region",
         Shape::Text {
@@ -157,7 +157,7 @@ pub(super) fn about_key(path: &str) -> Option<&'static str> {
     key.map(|key| key.about)
 }
 
-const ROUTE: &[Key] = &[
+const ROUTE: &[KnownKey] = &[
     optional(
         "events",
         Shape::Read {

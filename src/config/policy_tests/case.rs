@@ -3,7 +3,7 @@
 use super::super::check::Faults;
 use super::super::{member, text};
 use super::keys::{CONTEXT, QUESTIONS};
-use super::{Expected, PolicyCase};
+use super::{ExpectedDecision, PolicyCase};
 use crate::channel::filter::Filter;
 use crate::event::pattern::tree::{NodeValue, TreeValue};
 use crate::policy::ask::Ask;
@@ -22,10 +22,10 @@ pub(super) fn case(
     }
     let ask = question(node, key, &mut context, faults)?;
     let expected = match text(node, "expect")?.as_str() {
-        "allowed" => Expected::Allowed,
-        "denied" => Expected::Denied,
-        "explicit_deny" => Expected::ExplicitDeny,
-        "implicit_deny" => Expected::ImplicitDeny,
+        "allowed" => ExpectedDecision::Allowed,
+        "denied" => ExpectedDecision::Denied,
+        "explicit_deny" => ExpectedDecision::ExplicitDeny,
+        "implicit_deny" => ExpectedDecision::ImplicitDeny,
         // Reported as an unknown word.
         _ => return None,
     };

@@ -1,9 +1,9 @@
 //! The keys of a file of policy tests, described.
 
-use super::super::shape::{Key, Shape, optional, required};
+use super::super::shape::{KnownKey, Shape, optional, required};
 
 /// The file as a whole.
-pub(super) const FILE: &[Key] = &[
+pub(super) const FILE: &[KnownKey] = &[
     optional(
         "config",
         Shape::Text {
@@ -35,7 +35,7 @@ pub(super) const FILE: &[Key] = &[
     ),
 ];
 
-const TEST: &[Key] = &[
+const TEST: &[KnownKey] = &[
     required(
         "name",
         Shape::Text {
@@ -72,7 +72,7 @@ const TEST: &[Key] = &[
     ),
 ];
 
-const CASE: &[Key] = &[
+const CASE: &[KnownKey] = &[
     optional(
         "connect",
         Shape::Text {

@@ -48,7 +48,10 @@ fn what_is_read() {
         subscribe.ask,
         Ask::Subscribe(Filter::parse("lamp1/+").unwrap())
     );
-    assert_eq!((action.expected, action.line), (Expected::ImplicitDeny, 17));
+    assert_eq!(
+        (action.expected, action.line),
+        (ExpectedDecision::ImplicitDeny, 17)
+    );
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The section `bridge` of the configuration file, described.
 
 use super::DefaultValue::{Number, Text};
-use super::{Key, Shape, optional, required};
+use super::{KnownKey, Shape, optional, required};
 
 /// Keys of the daemon's section.
-pub(super) const KEYS: &[Key] = &[
+pub(super) const KEYS: &[KnownKey] = &[
     optional(
         "queue",
         Shape::Text {
@@ -139,7 +139,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
 ];
 
-const TLS: &[Key] = &[
+const TLS: &[KnownKey] = &[
     optional(
         "ca",
         Shape::Text { example: "ca.pem" },
@@ -169,7 +169,7 @@ const TLS: &[Key] = &[
     ),
 ];
 
-const AUTHORIZER: &[Key] = &[
+const AUTHORIZER: &[KnownKey] = &[
     optional(
         "name",
         Shape::Text {
@@ -199,7 +199,7 @@ const AUTHORIZER: &[Key] = &[
     ),
 ];
 
-const CONNECTIONS: &[Key] = &[
+const CONNECTIONS: &[KnownKey] = &[
     optional(
         "min",
         Shape::Integer {
@@ -221,7 +221,7 @@ const CONNECTIONS: &[Key] = &[
     .default(Number(200)),
 ];
 
-const PACE: &[Key] = &[
+const PACE: &[KnownKey] = &[
     optional(
         "publishes",
         Shape::Integer {
@@ -271,7 +271,7 @@ const PACE: &[Key] = &[
     ),
 ];
 
-const POLLERS: &[Key] = &[
+const POLLERS: &[KnownKey] = &[
     optional(
         "min",
         Shape::Integer {

@@ -1,29 +1,29 @@
 //! Rules on every answer of the run.
 
-use crate::conformance::finding::Outcome;
-use crate::conformance::observed::Demand;
-use crate::conformance::trial::Trial;
+use crate::conformance::finding::RuleOutcome;
+use crate::conformance::observed::AnswerDemand;
+use crate::conformance::trial::RuleTrial;
 
-pub(super) async fn no_store(trial: &Trial<'_>) -> Outcome {
-    trial.observed().verdict(Demand::NoStore)
+pub(super) async fn no_store(trial: &RuleTrial<'_>) -> RuleOutcome {
+    trial.observed().verdict(AnswerDemand::NoStore)
 }
 
-pub(super) async fn unbuffered(trial: &Trial<'_>) -> Outcome {
-    trial.observed().verdict(Demand::Unbuffered)
+pub(super) async fn unbuffered(trial: &RuleTrial<'_>) -> RuleOutcome {
+    trial.observed().verdict(AnswerDemand::Unbuffered)
 }
 
-pub(super) async fn uncompressed(trial: &Trial<'_>) -> Outcome {
-    trial.observed().verdict(Demand::Uncompressed)
+pub(super) async fn uncompressed(trial: &RuleTrial<'_>) -> RuleOutcome {
+    trial.observed().verdict(AnswerDemand::Uncompressed)
 }
 
-pub(super) async fn length(trial: &Trial<'_>) -> Outcome {
-    trial.observed().verdict(Demand::Lengths)
+pub(super) async fn length(trial: &RuleTrial<'_>) -> RuleOutcome {
+    trial.observed().verdict(AnswerDemand::Lengths)
 }
 
-pub(super) async fn error_body(trial: &Trial<'_>) -> Outcome {
-    trial.observed().verdict(Demand::ErrorBodies)
+pub(super) async fn error_body(trial: &RuleTrial<'_>) -> RuleOutcome {
+    trial.observed().verdict(AnswerDemand::ErrorBodies)
 }
 
-pub(super) async fn no_secrets(trial: &Trial<'_>) -> Outcome {
-    trial.observed().verdict(Demand::NoSecrets)
+pub(super) async fn no_secrets(trial: &RuleTrial<'_>) -> RuleOutcome {
+    trial.observed().verdict(AnswerDemand::NoSecrets)
 }

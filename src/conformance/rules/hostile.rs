@@ -7,15 +7,15 @@ use tokio::time::{Instant, sleep};
 
 use super::stream::next_ours;
 use crate::conformance::event_stream::StreamItem;
-use crate::conformance::finding::{Outcome, broken, ensure};
+use crate::conformance::finding::{RuleOutcome, broken, ensure};
 use crate::conformance::relay::Hostility;
 use crate::conformance::session::Polled;
-use crate::conformance::trial::{DELIVERY, Trial, quota_wait};
+use crate::conformance::trial::{DELIVERY, RuleTrial, quota_wait};
 
 /// Time that a mute stream is listened to.
 const MUTE: Duration = Duration::from_secs(2);
 
-pub(super) async fn buffering(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn buffering(trial: &RuleTrial<'_>) -> RuleOutcome {
     let (_relay, through) = trial.relay(Hostility::Buffer).await?;
     let mut session = trial.session().await?;
     let ids = trial.publish(2).await?;
@@ -48,7 +48,7 @@ pub(super) async fn buffering(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn cut_answer(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn cut_answer(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let ids = trial.publish(5).await?;
     trial.first_of(&mut session, &ids).await?;
@@ -72,7 +72,7 @@ pub(super) async fn cut_answer(trial: &Trial<'_>) -> Outcome {
     })
 }
 
-pub(super) async fn cut_wait(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn cut_wait(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let (_relay, through) = trial
         .relay(Hostility::CutIdle(Duration::from_millis(700)))
@@ -87,7 +87,7 @@ pub(super) async fn cut_wait(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn slices(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn slices(trial: &RuleTrial<'_>) -> RuleOutcome {
     let slices = Hostility::Slice {
         bytes: 7,
         pause: Duration::from_millis(1),
@@ -115,7 +115,7 @@ pub(super) async fn slices(trial: &Trial<'_>) -> Outcome {
 /// Number of messages that come through random cuts.
 const SOAKED: usize = 40;
 
-pub(super) async fn random_cuts(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn random_cuts(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let mut ids: Vec<String> = Vec::new();
     let mut first_seen: Vec<String> = Vec::new();

@@ -13,12 +13,12 @@ mod web;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::finding::Outcome;
-use super::trial::Trial;
+use super::finding::RuleOutcome;
+use super::trial::RuleTrial;
 
 /// Moment when a rule is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum RuleMoment {
     /// One after the other.
     Quick,
     /// All at once, beside the others: they wait for more than ten seconds.
@@ -33,19 +33,19 @@ pub(super) enum Pace {
 pub(super) struct Rule {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
-    pub(super) pace: Pace,
-    pub(super) run: for<'t> fn(&'t Trial<'_>) -> Tried<'t>,
+    pub(super) pace: RuleMoment,
+    pub(super) run: for<'t> fn(&'t RuleTrial<'_>) -> Tried<'t>,
 }
 
 /// A rule that is being tried.
-pub(super) type Tried<'t> = Pin<Box<dyn Future<Output = Outcome> + 't>>;
+pub(super) type Tried<'t> = Pin<Box<dyn Future<Output = RuleOutcome> + 't>>;
 
 macro_rules! rules {
     ($($pace:ident $name:literal $title:literal $run:path;)*) => {
         &[$(Rule {
             name: $name,
             title: $title,
-            pace: Pace::$pace,
+            pace: RuleMoment::$pace,
             run: |trial| Box::pin($run(trial)),
         }),*]
     };

@@ -6,9 +6,9 @@ use futures_util::future::{join, try_join};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::conformance::finding::{Finding, Outcome, broken, ensure};
+use crate::conformance::finding::{Finding, RuleOutcome, broken, ensure};
 use crate::conformance::session::{Polled, id_of};
-use crate::conformance::trial::{DELIVERY, Trial};
+use crate::conformance::trial::{DELIVERY, RuleTrial};
 
 /// Longest delay of an answer beyond the time that it waits for: a first poll may open a connection
 /// to the broker.
@@ -17,7 +17,7 @@ const LATE: Duration = Duration::from_secs(6);
 /// Time that a request may take to begin to wait, before something is done to it.
 const BEGUN: Duration = Duration::from_millis(500);
 
-pub(super) async fn empty(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn empty(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     for _ in 0..2 {
         let polled = trial.poll(&session, 1).await?;
@@ -43,7 +43,7 @@ pub(super) async fn empty(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn at_once(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn at_once(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
     let polled = trial.poll(&session, 0).await?;
     let took = polled.answer.took;
@@ -56,7 +56,7 @@ pub(super) async fn at_once(trial: &Trial<'_>) -> Outcome {
     })
 }
 
-pub(super) async fn wakes(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn wakes(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
     let id = trial.new_id();
     let publishing = async {
@@ -80,7 +80,7 @@ pub(super) async fn wakes(trial: &Trial<'_>) -> Outcome {
     })
 }
 
-pub(super) async fn message(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn message(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let ids = trial.publish(1).await?;
     let polled = trial.first_of(&mut session, &ids).await?;
@@ -127,7 +127,7 @@ pub(super) async fn message(trial: &Trial<'_>) -> Outcome {
     )
 }
 
-pub(super) async fn lost_response(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn lost_response(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let ids = trial.publish(3).await?;
     let first = trial.first_of(&mut session, &ids).await?.ours(&ids);
@@ -149,7 +149,7 @@ pub(super) async fn lost_response(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn acknowledged(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn acknowledged(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let ids = trial.publish(3).await?;
     let came = trial.collect(&mut session, &ids).await?;
@@ -170,7 +170,7 @@ pub(super) async fn acknowledged(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn left(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn left(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let call = session.poll(25, 100);
     // The connection is closed while the poll waits.
@@ -184,7 +184,7 @@ pub(super) async fn left(trial: &Trial<'_>) -> Outcome {
     })
 }
 
-pub(super) async fn superseded(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn superseded(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let begin = Instant::now();
     let older = session.poll(25, 100);
@@ -227,7 +227,7 @@ pub(super) async fn superseded(trial: &Trial<'_>) -> Outcome {
 /// counterpart).
 const WINDOW: usize = 100;
 
-pub(super) async fn batch(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn batch(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let ids = trial.publish(WINDOW).await?;
     let until = Instant::now() + DELIVERY;
@@ -256,7 +256,7 @@ pub(super) async fn batch(trial: &Trial<'_>) -> Outcome {
     })
 }
 
-pub(super) async fn in_flight(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn in_flight(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     // More than one poll may return, and none is confirmed before all are published.
     let ids = trial.publish(WINDOW + WINDOW / 2).await?;
@@ -284,7 +284,7 @@ pub(super) async fn in_flight(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn bounds(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn bounds(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
     let changed = |name: &str, value: Value| {
         let mut more = vec![("cursor", Value::from(session.cursor.clone()))];

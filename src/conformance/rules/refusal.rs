@@ -2,31 +2,33 @@
 
 use serde_json::json;
 
-use crate::conformance::client::{Call, counter};
-use crate::conformance::finding::{Outcome, ensure};
-use crate::conformance::trial::Trial;
+use crate::conformance::client::{HttpCall, counter};
+use crate::conformance::finding::{RuleOutcome, ensure};
+use crate::conformance::trial::RuleTrial;
 
 /// A body that no request of the protocol needs.
 const HUGE_BYTES: usize = 4 << 20;
 
-pub(super) async fn token(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn token(trial: &RuleTrial<'_>) -> RuleOutcome {
     let body = json!({ "channels": [trial.channel()?.name] });
     let session = trial.session().await?;
     let calls = [
-        Call::new("POST", "/session").json(&body),
-        Call::new("POST", "/session").token("no-token").json(&body),
-        Call::new("POST", "/session")
+        HttpCall::new("POST", "/session").json(&body),
+        HttpCall::new("POST", "/session")
+            .token("no-token")
+            .json(&body),
+        HttpCall::new("POST", "/session")
             .json(&body)
             .header("authorization", "Basic dTpw"),
-        Call {
+        HttpCall {
             token: None,
             ..session.poll(0, 100)
         },
-        Call {
+        HttpCall {
             token: None,
             ..session.stream()
         },
-        Call {
+        HttpCall {
             token: None,
             ..session.call("DELETE", "/session", &[])
         },
@@ -44,20 +46,20 @@ pub(super) async fn token(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn query_token(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn query_token(trial: &RuleTrial<'_>) -> RuleOutcome {
     let body = json!({ "channels": [trial.channel()?.name] });
     for name in ["token", "access_token"] {
         let path = format!("/session?{name}={}", trial.suite().token);
-        let answer = trial.ask(&Call::new("POST", path).json(&body)).await?;
+        let answer = trial.ask(&HttpCall::new("POST", path).json(&body)).await?;
         answer.expect(401)?;
     }
     Ok(())
 }
 
-pub(super) async fn body(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn body(trial: &RuleTrial<'_>) -> RuleOutcome {
     let token = &trial.suite().token;
     let post = || {
-        Call::new("POST", "/session")
+        HttpCall::new("POST", "/session")
             .token(token)
             .header("content-type", "application/json")
     };
@@ -75,7 +77,7 @@ pub(super) async fn body(trial: &Trial<'_>) -> Outcome {
     }
     let session = trial.session().await?;
     let poll = |text: String| {
-        Call::new("POST", format!("/poll?n={}", counter()))
+        HttpCall::new("POST", format!("/poll?n={}", counter()))
             .token(token)
             .header("content-type", "application/json")
             .body(text)
@@ -84,7 +86,7 @@ pub(super) async fn body(trial: &Trial<'_>) -> Outcome {
     for text in ["{}".to_owned(), "[1".to_owned(), without_cursor] {
         trial.ask(&poll(text)).await?.expect(400)?;
     }
-    let as_text = Call::new("POST", "/session")
+    let as_text = HttpCall::new("POST", "/session")
         .token(token)
         .header("content-type", "text/plain")
         .body(json!({ "channels": [trial.channel()?.name] }).to_string());
@@ -97,9 +99,9 @@ pub(super) async fn body(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn path(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn path(trial: &RuleTrial<'_>) -> RuleOutcome {
     let token = &trial.suite().token;
-    let call = Call::new("GET", "/nothing-here").token(token);
+    let call = HttpCall::new("GET", "/nothing-here").token(token);
     trial.ask(&call).await?.expect(404)?;
     for (method, path) in [
         ("GET", "/poll"),
@@ -107,7 +109,7 @@ pub(super) async fn path(trial: &Trial<'_>) -> Outcome {
         ("PUT", "/session"),
         ("GET", "/ack"),
     ] {
-        let answer = trial.ask(&Call::new(method, path).token(token)).await?;
+        let answer = trial.ask(&HttpCall::new(method, path).token(token)).await?;
         answer.expect(405)?;
         ensure(answer.header("allow").is_some(), || {
             format!("{answer} without Allow (RFC 9110, section 15.5.6)")

@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::client::Call;
-use crate::conformance::finding::{Outcome, broken, ensure, not_tried};
-use crate::conformance::session::Session;
-use crate::conformance::trial::Trial;
+use crate::conformance::client::HttpCall;
+use crate::conformance::finding::{RuleOutcome, broken, ensure, not_tried};
+use crate::conformance::session::TestedSession;
+use crate::conformance::trial::RuleTrial;
 
 /// The reasons for which a channel may be denied.
 const REASONS: [&str; 4] = ["authorization", "quota", "limit", "network"];
 
-fn request(token: &str, channels: &[&str]) -> Call {
-    Call::new("POST", "/session")
+fn request(token: &str, channels: &[&str]) -> HttpCall {
+    HttpCall::new("POST", "/session")
         .token(token)
         .json(&json!({ "channels": channels }))
 }
@@ -22,7 +22,7 @@ fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
-pub(super) async fn created(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn created(trial: &RuleTrial<'_>) -> RuleOutcome {
     let channel = &trial.channel()?.name;
     let call = request(&trial.suite().token, &[channel]);
     let answer = trial.ask(&call).await?;
@@ -53,7 +53,7 @@ pub(super) async fn created(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn denied(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn denied(trial: &RuleTrial<'_>) -> RuleOutcome {
     let Some(denied) = &trial.suite().denied_channel else {
         return not_tried(
             "no channel is known that the token does not grant",
@@ -80,7 +80,7 @@ pub(super) async fn denied(trial: &Trial<'_>) -> Outcome {
     })
 }
 
-pub(super) async fn changed(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn changed(trial: &RuleTrial<'_>) -> RuleOutcome {
     let channel = &trial.channel()?.name;
     let mut session = trial.session().await?;
     let remove = session.call(
@@ -118,7 +118,7 @@ pub(super) async fn changed(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn deleted(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn deleted(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
     let delete = session.call("DELETE", "/session", &[]);
     trial.ask(&delete).await?.expect(204)?;
@@ -140,15 +140,15 @@ fn changed_text(text: &str) -> String {
     text.chars().enumerate().map(change).collect()
 }
 
-pub(super) async fn sealed(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn sealed(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
-    let other = Session {
+    let other = TestedSession {
         session: changed_text(&session.session),
         ..session.clone()
     };
     let answer = trial.ask(&other.poll(0, 100)).await?;
     answer.expect_one_of(&[400, 410])?;
-    let other = Session {
+    let other = TestedSession {
         cursor: changed_text(&session.cursor),
         ..session.clone()
     };
@@ -156,7 +156,7 @@ pub(super) async fn sealed(trial: &Trial<'_>) -> Outcome {
     answer.expect_one_of(&[400, 410])?;
     // A cursor of another session confirms nothing here.
     let stranger = trial.session().await?;
-    let other = Session {
+    let other = TestedSession {
         cursor: stranger.cursor,
         ..session.clone()
     };
@@ -167,7 +167,7 @@ pub(super) async fn sealed(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn bound(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn bound(trial: &RuleTrial<'_>) -> RuleOutcome {
     let Some(other) = &trial.suite().other_token else {
         return not_tried(
             "no token of another principal is known",
@@ -175,7 +175,7 @@ pub(super) async fn bound(trial: &Trial<'_>) -> Outcome {
         );
     };
     let session = trial.session().await?;
-    let stolen = Session {
+    let stolen = TestedSession {
         token: other.clone(),
         ..session.clone()
     };

@@ -6,9 +6,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::conformance::event_stream::{EventStream, StreamEvent, StreamItem};
-use crate::conformance::finding::{Finding, Outcome, broken, ensure};
-use crate::conformance::session::{Polled, Session, id_of};
-use crate::conformance::trial::{DELIVERY, Trial};
+use crate::conformance::finding::{Finding, RuleOutcome, broken, ensure};
+use crate::conformance::session::{Polled, TestedSession, id_of};
+use crate::conformance::trial::{DELIVERY, RuleTrial};
 
 /// Time that the beginning of a stream may take.
 const BEGIN: Duration = Duration::from_secs(3);
@@ -23,7 +23,7 @@ const LATE: Duration = Duration::from_secs(4);
 const PLANNED_END: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(100);
 
-fn broken_off<T>(why: &str) -> Outcome<T> {
+fn broken_off<T>(why: &str) -> RuleOutcome<T> {
     broken(format!("the stream broke off: {why}"))
 }
 
@@ -31,7 +31,7 @@ fn broken_off<T>(why: &str) -> Outcome<T> {
 pub(super) async fn next_ours(
     stream: &mut EventStream,
     ids: &[String],
-) -> Outcome<(String, StreamEvent)> {
+) -> RuleOutcome<(String, StreamEvent)> {
     let until = Instant::now() + DELIVERY;
     loop {
         match stream.next(until).await {
@@ -59,7 +59,7 @@ pub(super) async fn next_ours(
     }
 }
 
-pub(super) async fn opens(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn opens(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
     let call = session.stream();
     let opened = trial.open(trial.client(), &call).await?;
@@ -104,7 +104,7 @@ pub(super) async fn opens(trial: &Trial<'_>) -> Outcome {
     }
 }
 
-pub(super) async fn message(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn message(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let mut stream = trial.stream(&session).await?;
     let ids = trial.publish(3).await?;
@@ -133,7 +133,7 @@ pub(super) async fn message(trial: &Trial<'_>) -> Outcome {
     ensure(came.len() == 1, || "the last message came twice".to_owned())
 }
 
-pub(super) async fn unconfirmed(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn unconfirmed(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let mut stream = trial.stream(&session).await?;
     let ids = trial.publish(2).await?;
@@ -148,7 +148,7 @@ pub(super) async fn unconfirmed(trial: &Trial<'_>) -> Outcome {
     })
 }
 
-pub(super) async fn confirmed(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn confirmed(trial: &RuleTrial<'_>) -> RuleOutcome {
     let before = trial.session().await?;
     let mut session = before.clone();
     let mut stream = trial.stream(&session).await?;
@@ -178,7 +178,7 @@ pub(super) async fn confirmed(trial: &Trial<'_>) -> Outcome {
     })
 }
 
-pub(super) async fn superseded(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn superseded(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
     let mut stream = trial.stream(&session).await?;
     let polled = trial.poll(&session, 1).await?;
@@ -200,14 +200,18 @@ pub(super) async fn superseded(trial: &Trial<'_>) -> Outcome {
 }
 
 /// Confirms events of other rules' messages, so that the stream goes on.
-async fn confirm(trial: &Trial<'_>, session: &Session, event: &StreamEvent) -> Outcome {
+async fn confirm(
+    trial: &RuleTrial<'_>,
+    session: &TestedSession,
+    event: &StreamEvent,
+) -> RuleOutcome {
     if event.name == "message" && !event.id.is_empty() {
         trial.ask(&session.ack(&event.id)).await?.expect(204)?;
     }
     Ok(())
 }
 
-pub(super) async fn heartbeat(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn heartbeat(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
     let mut stream = trial.stream(&session).await?;
     let mut last = Instant::now();
@@ -237,7 +241,7 @@ pub(super) async fn heartbeat(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn ends(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn ends(trial: &RuleTrial<'_>) -> RuleOutcome {
     let mut session = trial.session().await?;
     let mut stream = trial.stream(&session).await?;
     let until = Instant::now() + *PLANNED_END.end() + LATE;

@@ -6,12 +6,12 @@ use futures_util::future::join;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::conformance::client::{Call, Client};
+use crate::conformance::client::{GatewayClient, HttpCall};
 use crate::conformance::event_stream::StreamItem;
-use crate::conformance::finding::{Finding, Outcome, broken, ensure, not_tried};
+use crate::conformance::finding::{Finding, RuleOutcome, broken, ensure, not_tried};
 use crate::conformance::publish::run;
-use crate::conformance::session::{Polled, Session};
-use crate::conformance::trial::Trial;
+use crate::conformance::session::{Polled, TestedSession};
+use crate::conformance::trial::RuleTrial;
 
 /// Time that another task may need: IoT Core takes one CONNECT in 10 s for a client id in effect.
 const TAKE_OVER: Duration = Duration::from_secs(30);
@@ -21,7 +21,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 const BEGUN: Duration = Duration::from_millis(500);
 
-pub(super) async fn take_over(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn take_over(trial: &RuleTrial<'_>) -> RuleOutcome {
     let second = trial.second()?;
     let mut session = trial.session().await?;
     // The first task has returned a message, and its answer was lost on the way.
@@ -60,11 +60,11 @@ enum Taken {
 
 /// Polls a task until messages have come, or the session is said to be lost.
 async fn come(
-    trial: &Trial<'_>,
-    client: &Client,
-    session: &mut Session,
+    trial: &RuleTrial<'_>,
+    client: &GatewayClient,
+    session: &mut TestedSession,
     ids: &[String],
-) -> Outcome<Taken> {
+) -> RuleOutcome<Taken> {
     let until = Instant::now() + TAKE_OVER;
     let mut came: Vec<String> = Vec::new();
     while ids.iter().any(|id| !came.contains(id)) {
@@ -93,7 +93,7 @@ async fn come(
     Ok(Taken::Whole)
 }
 
-pub(super) async fn quota(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn quota(trial: &RuleTrial<'_>) -> RuleOutcome {
     let Some(most) = trial.suite().quota else {
         return not_tried(
             "the quota of sessions is not known",
@@ -101,7 +101,7 @@ pub(super) async fn quota(trial: &Trial<'_>) -> Outcome {
         );
     };
     let names = [trial.channel()?.name.as_str()];
-    let call = Call::new("POST", "/session")
+    let call = HttpCall::new("POST", "/session")
         .token(&trial.suite().token)
         .json(&json!({ "channels": names }));
     for opened in 0..=most {
@@ -124,7 +124,7 @@ pub(super) async fn quota(trial: &Trial<'_>) -> Outcome {
     ))
 }
 
-pub(super) async fn drain(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn drain(trial: &RuleTrial<'_>) -> RuleOutcome {
     let Some(command) = &trial.suite().drain else {
         return not_tried(
             "there is no way to make the gateway drain",
@@ -178,7 +178,7 @@ pub(super) async fn drain(trial: &Trial<'_>) -> Outcome {
     goes_on(trial, polling).await
 }
 
-async fn stream_ends(stream: &mut crate::conformance::event_stream::EventStream) -> Outcome {
+async fn stream_ends(stream: &mut crate::conformance::event_stream::EventStream) -> RuleOutcome {
     // A drain may ride the planned ends of streams.
     let until = Instant::now() + Duration::from_secs(105);
     let mut is_advised = false;
@@ -201,7 +201,7 @@ async fn stream_ends(stream: &mut crate::conformance::event_stream::EventStream)
 }
 
 /// A session goes on at another task that answers by the same address, or is said to be lost.
-async fn goes_on(trial: &Trial<'_>, session: Session) -> Outcome {
+async fn goes_on(trial: &RuleTrial<'_>, session: TestedSession) -> RuleOutcome {
     let answer = trial.client().try_ask(&session.poll(0, 100)).await;
     match answer {
         Ok(answer) if answer.status == 410 => answer.expect_resync().map(drop),

@@ -4,15 +4,15 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::stream::next_ours;
-use crate::conformance::answer::Answer;
-use crate::conformance::client::Call;
+use crate::conformance::answer::HttpAnswer;
+use crate::conformance::client::HttpCall;
 use crate::conformance::event_stream::StreamItem;
-use crate::conformance::finding::{Outcome, broken, ensure};
-use crate::conformance::session::Session;
-use crate::conformance::trial::{DELIVERY, Trial};
+use crate::conformance::finding::{RuleOutcome, broken, ensure};
+use crate::conformance::session::TestedSession;
+use crate::conformance::trial::{DELIVERY, RuleTrial};
 
 /// A ticket's parts.
-struct Ticket {
+struct TicketParts {
     /// Each `NAME=VALUE`, as a Cookie header has them.
     pairs: String,
     /// Attributes of each cookie, in lower case.
@@ -21,7 +21,10 @@ struct Ticket {
     path: String,
 }
 
-async fn ticket(trial: &Trial<'_>, session: &Session) -> Outcome<(Answer, Ticket)> {
+async fn ticket(
+    trial: &RuleTrial<'_>,
+    session: &TestedSession,
+) -> RuleOutcome<(HttpAnswer, TicketParts)> {
     let call = session.call(
         "POST",
         "/stream/ticket",
@@ -47,7 +50,7 @@ async fn ticket(trial: &Trial<'_>, session: &Session) -> Outcome<(Answer, Ticket
     if pairs.is_empty() {
         return broken(format!("{answer} without Set-Cookie"));
     }
-    let ticket = Ticket {
+    let ticket = TicketParts {
         pairs: pairs.join("; "),
         attributes,
         path: path.to_owned(),
@@ -55,7 +58,7 @@ async fn ticket(trial: &Trial<'_>, session: &Session) -> Outcome<(Answer, Ticket
     Ok((answer, ticket))
 }
 
-pub(super) async fn cookie(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn cookie(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
     let (_, ticket) = ticket(trial, &session).await?;
     let path = format!("path={}{}", trial.suite().address.base, ticket.path).to_lowercase();
@@ -87,10 +90,10 @@ pub(super) async fn cookie(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn once(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn once(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
     let (_, ticket) = ticket(trial, &session).await?;
-    let get = Call::new("GET", ticket.path.as_str()).header("accept", "text/event-stream");
+    let get = HttpCall::new("GET", ticket.path.as_str()).header("accept", "text/event-stream");
     let without = trial.ask(&get).await?;
     without.expect_one_of(&[401, 403, 404])?;
     let with = get.header("cookie", ticket.pairs.as_str());

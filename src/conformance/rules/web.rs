@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::conformance::answer::Answer;
-use crate::conformance::client::Call;
-use crate::conformance::finding::{Outcome, ensure, not_tried};
-use crate::conformance::trial::Trial;
+use crate::conformance::answer::HttpAnswer;
+use crate::conformance::client::HttpCall;
+use crate::conformance::finding::{RuleOutcome, ensure, not_tried};
+use crate::conformance::trial::RuleTrial;
 
 /// An origin that no deployment allows: the name is reserved (RFC 6761, section 6.4).
 const STRANGER: &str = "https://conformance.invalid";
@@ -13,7 +13,7 @@ const STRANGER: &str = "https://conformance.invalid";
 /// Time that browsers may keep a preflight's answer.
 const MAX_AGE: &str = "7200";
 
-fn origin<'t>(trial: &'t Trial<'_>) -> Outcome<&'t str> {
+fn origin<'t>(trial: &'t RuleTrial<'_>) -> RuleOutcome<&'t str> {
     match &trial.suite().origin {
         Some(origin) => Ok(origin),
         None => not_tried(
@@ -23,8 +23,8 @@ fn origin<'t>(trial: &'t Trial<'_>) -> Outcome<&'t str> {
     }
 }
 
-fn asked(origin: &str, method: &'static str, path: &'static str) -> Call {
-    Call::new("OPTIONS", path)
+fn asked(origin: &str, method: &'static str, path: &'static str) -> HttpCall {
+    HttpCall::new("OPTIONS", path)
         .header("origin", origin)
         .header("access-control-request-method", method)
         .header(
@@ -34,21 +34,21 @@ fn asked(origin: &str, method: &'static str, path: &'static str) -> Call {
 }
 
 /// Returns `true` where a list of a header names something, whatever its case.
-fn lists(answer: &Answer, header: &str, wanted: &str) -> bool {
+fn lists(answer: &HttpAnswer, header: &str, wanted: &str) -> bool {
     let value = answer.header(header).unwrap_or_default();
     value
         .split(',')
         .any(|one| one.trim().eq_ignore_ascii_case(wanted))
 }
 
-fn expect_listed(answer: &Answer, header: &str, wanted: &str) -> Outcome {
+fn expect_listed(answer: &HttpAnswer, header: &str, wanted: &str) -> RuleOutcome {
     ensure(lists(answer, header, wanted), || {
         let value = answer.header(header).unwrap_or_default();
         format!("{answer} with `{header}: {value}`; expected `{wanted}` in it")
     })
 }
 
-pub(super) async fn preflight(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn preflight(trial: &RuleTrial<'_>) -> RuleOutcome {
     let origin = origin(trial)?;
     for (method, path) in [
         ("POST", "/session"),
@@ -79,11 +79,11 @@ pub(super) async fn preflight(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn answer(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn answer(trial: &RuleTrial<'_>) -> RuleOutcome {
     let origin = origin(trial)?;
     let session = trial.session().await?;
     // An error must be readable for the page as well.
-    let refused = Call {
+    let refused = HttpCall {
         token: None,
         ..session.poll(0, 100)
     };
@@ -117,7 +117,7 @@ pub(super) async fn answer(trial: &Trial<'_>) -> Outcome {
     expect_listed(&answer, "access-control-allow-credentials", "true")
 }
 
-pub(super) async fn others(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn others(trial: &RuleTrial<'_>) -> RuleOutcome {
     let session = trial.session().await?;
     for call in [
         asked(STRANGER, "POST", "/session"),
@@ -136,12 +136,12 @@ pub(super) async fn others(trial: &Trial<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn module(trial: &Trial<'_>) -> Outcome {
+pub(super) async fn module(trial: &RuleTrial<'_>) -> RuleOutcome {
     for (path, kind) in [
         ("/eventcast.js", "text/javascript"),
         ("/eventcast.d.ts", ""),
     ] {
-        let answer = trial.ask(&Call::new("GET", path)).await?;
+        let answer = trial.ask(&HttpCall::new("GET", path)).await?;
         answer.expect(200)?;
         let found = answer.header("content-type").unwrap_or_default();
         ensure(found.starts_with(kind), || {
@@ -155,7 +155,7 @@ pub(super) async fn module(trial: &Trial<'_>) -> Outcome {
                 format!("{} answered without an ETag", answer.what)
             });
         };
-        let again = Call::new("GET", path).header("if-none-match", tag);
+        let again = HttpCall::new("GET", path).header("if-none-match", tag);
         let again = trial.client().ask(&again).await?;
         again.expect(304)?;
     }

@@ -16,7 +16,7 @@ use super::hub::message::PublishedMessage;
 use super::hub::routing::MatchBuffer;
 use super::names::{self, PublishOrigin, TopicClass, TopicRejection};
 use super::observe::{BrokerCounts, ClientRights, ObservationStream, count};
-use crate::dev::faults::Faults;
+use crate::dev::faults::PlannedFaults;
 use crate::wire::property::{PropertyValue, id, properties};
 
 /// Poll interval while all connections are ending.
@@ -324,7 +324,7 @@ impl Broker {
     }
 
     /// Returns the faults themselves, to be shared with other endpoints.
-    pub(in crate::dev) fn faults(&self) -> Faults {
+    pub(in crate::dev) fn faults(&self) -> PlannedFaults {
         self.hub.faults.clone()
     }
 

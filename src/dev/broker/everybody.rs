@@ -3,21 +3,22 @@
 use std::sync::Arc;
 
 use crate::port::{
-    Access, Action, Answer, Authentication, Authorizer, Client, Decision, Identity, Presented,
+    AccessDecision, Authentication, AuthenticationFuture, Authorizer, ClientAccess, ClientAction,
+    Identity, Presented, RequestingClient,
 };
 
 /// Authorizer that allows every client everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AllowAll;
 
-impl Access for AllowAll {
-    fn decide(&self, _: &Client, _: Action<'_>) -> Decision {
-        Decision::Allowed
+impl ClientAccess for AllowAll {
+    fn decide(&self, _: &RequestingClient, _: ClientAction<'_>) -> AccessDecision {
+        AccessDecision::Allowed
     }
 }
 
 impl Authorizer for AllowAll {
-    fn authenticate<'a>(&'a self, _: &'a Presented) -> Answer<'a> {
+    fn authenticate<'a>(&'a self, _: &'a Presented) -> AuthenticationFuture<'a> {
         Box::pin(async {
             Ok(Authentication::Known(Identity {
                 principal: "everybody".into(),

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::super::observers::Observers;
-use crate::port::{Access, Client};
+use crate::port::{ClientAccess, RequestingClient};
 
 /// Event of one client.
 #[derive(Clone, Debug, Serialize)]
@@ -143,9 +143,9 @@ pub struct EventCorrelation {
 #[derive(Clone)]
 pub struct ClientRights {
     /// The client.
-    pub client: Client,
+    pub client: RequestingClient,
     /// Policy of the client.
-    pub access: Arc<dyn Access>,
+    pub access: Arc<dyn ClientAccess>,
 }
 
 impl PartialEq for ClientRights {

@@ -11,7 +11,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::signature::SignedRequest;
-use crate::port::{Access, Answer, Authentication, Authorizer, Identity, Presented, Refusal};
+use crate::port::{
+    Authentication, AuthenticationFuture, AuthenticationRefusal, Authorizer, ClientAccess,
+    Identity, Presented,
+};
 
 /// Authorizer of clients with a signed URL.
 pub struct SignedUrlAuthorizer {
@@ -32,7 +35,7 @@ pub struct AwsSigningKey {
     /// Secret access key.
     pub secret: String,
     /// Permissions of the key's holder.
-    pub access: Arc<dyn Access>,
+    pub access: Arc<dyn ClientAccess>,
 }
 
 impl fmt::Debug for SigningKeys {
@@ -60,7 +63,11 @@ impl SignedUrlAuthorizer {
 
     /// Returns the identity of the signer; `None` where the URL is unsigned and no signature is
     /// required.
-    fn signer(&self, presented: &Presented, now: SystemTime) -> Result<Option<Identity>, Refusal> {
+    fn signer(
+        &self,
+        presented: &Presented,
+        now: SystemTime,
+    ) -> Result<Option<Identity>, AuthenticationRefusal> {
         let Some(upgrade) = &presented.upgrade else {
             return Ok(None);
         };
@@ -70,7 +77,7 @@ impl SignedUrlAuthorizer {
                 Ok(None)
             } else {
                 let why = "the address is not signed, and --aws-key asks for signatures";
-                Err(Refusal::BadCredentials(why.to_owned()))
+                Err(AuthenticationRefusal::BadCredentials(why.to_owned()))
             };
         }
         let signed = SignedRequest {
@@ -80,7 +87,8 @@ impl SignedUrlAuthorizer {
         };
         let secret = |id: &str| self.keys.0.get(id).map(|key| key.secret.as_str());
         let signer = signed.verify(&secret, now);
-        let id = signer.map_err(|error| Refusal::BadCredentials(error.to_string()))?;
+        let id =
+            signer.map_err(|error| AuthenticationRefusal::BadCredentials(error.to_string()))?;
         let key = self.keys.0.get(&id);
         Ok(key.map(|key| Identity {
             principal: id.as_str().into(),
@@ -92,7 +100,7 @@ impl SignedUrlAuthorizer {
 }
 
 impl Authorizer for SignedUrlAuthorizer {
-    fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
+    fn authenticate<'a>(&'a self, presented: &'a Presented) -> AuthenticationFuture<'a> {
         match self.signer(presented, SystemTime::now()) {
             Err(refusal) => Box::pin(async { Err(refusal) }),
             Ok(None) => self.others.authenticate(presented),

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::queue::api::QueueService;
-use super::super::refusal::Refusal;
-use super::super::{ACCOUNT, Answer, body_of};
+use super::super::refusal::ApiRefusal;
+use super::super::{ACCOUNT, ApiResult, body_of};
 use super::constraint::{
     ARN, BUS, BUS_OR_ARN, ConstraintViolations, DESCRIPTION, NAME, PATTERN, SCHEDULE, TAG_KEY,
     TAG_VALUE, invalid,
@@ -73,7 +73,7 @@ impl EventBusService {
     }
 
     /// Carries out an action, and returns the answer's body.
-    pub(in crate::dev) fn act(&self, action: &str, body: &[u8]) -> Answer {
+    pub(in crate::dev) fn act(&self, action: &str, body: &[u8]) -> ApiResult {
         let act = match action {
             "PutEvents" => Self::put_events,
             "CreateEventBus" => Self::create_bus,
@@ -96,19 +96,19 @@ impl EventBusService {
             "ListTagsForResource" => Self::list_tags,
             _ => {
                 let message = format!("eventcast dev does not offer {action}.");
-                return Err(Refusal::new("UnknownOperationException", message));
+                return Err(ApiRefusal::new("UnknownOperationException", message));
             }
         };
         let request: EventsRequest = if body.is_empty() {
             EventsRequest::default()
         } else {
             serde_json::from_slice(body)
-                .map_err(|error| Refusal::new("SerializationException", error.to_string()))?
+                .map_err(|error| ApiRefusal::new("SerializationException", error.to_string()))?
         };
         act(self, request)
     }
 
-    fn put_events(&self, request: EventsRequest) -> Answer {
+    fn put_events(&self, request: EventsRequest) -> ApiResult {
         put::check(request.entries.as_deref())?;
         let entries = request.entries.unwrap_or_default();
         put::put(&entries, &self.region, &self.queues, |entry| {
@@ -118,7 +118,7 @@ impl EventBusService {
         })
     }
 
-    fn create_bus(&self, request: EventsRequest) -> Answer {
+    fn create_bus(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.required("name", request.name.as_deref(), BUS);
         found.optional("description", request.description.as_deref(), DESCRIPTION);
@@ -127,7 +127,7 @@ impl EventBusService {
         let name = request.name.unwrap_or_default();
         if let Some(source) = request.event_source_name {
             let message = format!("Event source {source} does not exist.");
-            return Err(Refusal::new("ResourceNotFoundException", message));
+            return Err(ApiRefusal::new("ResourceNotFoundException", message));
         }
         if name.contains('/') {
             return Err(invalid("Event bus name must not contain '/'."));
@@ -146,7 +146,7 @@ impl EventBusService {
         body_of(&told)
     }
 
-    fn delete_bus(&self, request: EventsRequest) -> Answer {
+    fn delete_bus(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.required("name", request.name.as_deref(), BUS);
         found.refuse()?;
@@ -154,7 +154,7 @@ impl EventBusService {
         nothing()
     }
 
-    fn describe_bus(&self, request: EventsRequest) -> Answer {
+    fn describe_bus(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.optional("name", request.name.as_deref(), BUS_OR_ARN);
         found.refuse()?;
@@ -162,7 +162,7 @@ impl EventBusService {
         body_of(&store.bus(request.name.as_deref())?.told(true))
     }
 
-    fn list_buses(&self, request: EventsRequest) -> Answer {
+    fn list_buses(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.optional("namePrefix", request.name_prefix.as_deref(), BUS);
         check_page(&request, &mut found);
@@ -176,7 +176,7 @@ impl EventBusService {
         page("EventBuses", &request, named, |_, bus| bus.told(false))
     }
 
-    fn put_rule(&self, request: EventsRequest) -> Answer {
+    fn put_rule(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.required("name", request.name.as_deref(), NAME);
         check_bus(&request, &mut found);
@@ -227,21 +227,21 @@ impl EventBusService {
         answer
     }
 
-    fn delete_rule(&self, request: EventsRequest) -> Answer {
+    fn delete_rule(&self, request: EventsRequest) -> ApiResult {
         let name = named_rule("name", request.name.as_deref(), &request)?;
         let bus = request.event_bus_name.as_deref();
         self.store().bus_mut(bus)?.remove(name)?;
         nothing()
     }
 
-    fn describe_rule(&self, request: EventsRequest) -> Answer {
+    fn describe_rule(&self, request: EventsRequest) -> ApiResult {
         let name = named_rule("name", request.name.as_deref(), &request)?;
         let store = self.store();
         let bus = store.bus(request.event_bus_name.as_deref())?;
         body_of(&bus.rule(name)?.told(true))
     }
 
-    fn set_state(&self, request: EventsRequest, state: &str) -> Answer {
+    fn set_state(&self, request: EventsRequest, state: &str) -> ApiResult {
         let name = named_rule("name", request.name.as_deref(), &request)?;
         let mut store = self.store();
         let bus = store.bus_mut(request.event_bus_name.as_deref())?;
@@ -252,7 +252,7 @@ impl EventBusService {
         nothing()
     }
 
-    fn list_rules(&self, request: EventsRequest) -> Answer {
+    fn list_rules(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.optional("namePrefix", request.name_prefix.as_deref(), NAME);
         check_bus(&request, &mut found);
@@ -265,7 +265,7 @@ impl EventBusService {
         page("Rules", &request, named, |_, rule| rule.told(false))
     }
 
-    fn list_rule_names_by_target(&self, request: EventsRequest) -> Answer {
+    fn list_rule_names_by_target(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.required("targetArn", request.target_arn.as_deref(), ARN);
         check_bus(&request, &mut found);
@@ -281,7 +281,7 @@ impl EventBusService {
         page("RuleNames", &request, aimed, |name, _| json!(name))
     }
 
-    fn put_targets(&self, request: EventsRequest) -> Answer {
+    fn put_targets(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.required("rule", request.rule.as_deref(), NAME);
         check_bus(&request, &mut found);
@@ -294,7 +294,7 @@ impl EventBusService {
         bus.change(&request.rule.unwrap_or_default(), |rule| {
             let queues = format!("arn:aws:sqs:{}:{ACCOUNT}:", self.region);
             let targets = request.targets.unwrap_or_default().into_iter();
-            let checked: Result<Vec<RuleTarget>, Refusal> = targets
+            let checked: Result<Vec<RuleTarget>, ApiRefusal> = targets
                 .map(|target| RuleTarget::try_new(target, &queues))
                 .collect();
             rule.add(checked?)
@@ -302,7 +302,7 @@ impl EventBusService {
         body_of(&json!({ "FailedEntryCount": 0, "FailedEntries": [] }))
     }
 
-    fn remove_targets(&self, request: EventsRequest) -> Answer {
+    fn remove_targets(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.required("rule", request.rule.as_deref(), NAME);
         check_bus(&request, &mut found);
@@ -326,7 +326,7 @@ impl EventBusService {
         body_of(&json!({ "FailedEntryCount": failed.len(), "FailedEntries": failed }))
     }
 
-    fn list_targets_by_rule(&self, request: EventsRequest) -> Answer {
+    fn list_targets_by_rule(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.required("rule", request.rule.as_deref(), NAME);
         check_bus(&request, &mut found);
@@ -342,7 +342,7 @@ impl EventBusService {
         })
     }
 
-    fn test_event_pattern(&self, request: EventsRequest) -> Answer {
+    fn test_event_pattern(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         let pattern = request.event_pattern.as_deref();
         found.required("eventPattern", pattern, PATTERN);
@@ -364,7 +364,7 @@ impl EventBusService {
         body_of(&json!({ "Result": result }))
     }
 
-    fn tag(&self, request: EventsRequest) -> Answer {
+    fn tag(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.required("resourceARN", request.resource_arn.as_deref(), ARN);
         found.list("tags", request.tags.as_ref().map(Vec::len), (0, 200));
@@ -380,7 +380,7 @@ impl EventBusService {
         nothing()
     }
 
-    fn untag(&self, request: EventsRequest) -> Answer {
+    fn untag(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.required("resourceARN", request.resource_arn.as_deref(), ARN);
         found.list("tagKeys", request.tag_keys.as_ref().map(Vec::len), (0, 200));
@@ -392,7 +392,7 @@ impl EventBusService {
         nothing()
     }
 
-    fn list_tags(&self, request: EventsRequest) -> Answer {
+    fn list_tags(&self, request: EventsRequest) -> ApiResult {
         let mut found = ConstraintViolations::default();
         found.required("resourceARN", request.resource_arn.as_deref(), ARN);
         found.refuse()?;
@@ -403,7 +403,7 @@ impl EventBusService {
 }
 
 /// Answer of actions that return no data.
-fn nothing() -> Answer {
+fn nothing() -> ApiResult {
     Ok(b"{}".to_vec())
 }
 
@@ -428,7 +428,7 @@ fn named_rule<'r>(
     at: &str,
     name: Option<&'r str>,
     request: &EventsRequest,
-) -> Result<&'r str, Refusal> {
+) -> Result<&'r str, ApiRefusal> {
     let mut found = ConstraintViolations::default();
     found.required(at, name, NAME);
     check_bus(request, &mut found);

@@ -2,7 +2,7 @@
 //! at once, each with the value and the place (EventBridge API reference, "Type", "Length
 //! Constraints" and "Pattern" of each member).
 
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 
 /// Constraints on the length and the characters of a text.
 #[derive(Clone, Copy, Debug)]
@@ -163,7 +163,7 @@ impl ConstraintViolations {
     }
 
     /// Refuses when some were not kept.
-    pub(super) fn refuse(self) -> Result<(), Refusal> {
+    pub(super) fn refuse(self) -> Result<(), ApiRefusal> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -177,8 +177,8 @@ impl ConstraintViolations {
 }
 
 /// A refusal of a value that is not valid.
-pub(super) fn invalid(message: impl Into<String>) -> Refusal {
-    Refusal::new("ValidationException", message)
+pub(super) fn invalid(message: impl Into<String>) -> ApiRefusal {
+    ApiRefusal::new("ValidationException", message)
 }
 
 #[cfg(test)]

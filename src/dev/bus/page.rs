@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::super::{Answer, body_of};
+use super::super::{ApiResult, body_of};
 use super::constraint::{ConstraintViolations, TOKEN, invalid};
 use super::wire::EventsRequest;
 
@@ -21,7 +21,7 @@ pub(super) fn page<'i, T: 'i, U: Serialize>(
     request: &EventsRequest,
     items: impl IntoIterator<Item = (&'i String, &'i T)>,
     told: impl Fn(&str, &T) -> U,
-) -> Answer {
+) -> ApiResult {
     let after = match &request.next_token {
         None => None,
         Some(token) => {

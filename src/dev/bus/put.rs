@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::super::queue::api::QueueService;
 use super::super::queue::wire::InternalMessage;
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::super::sighting::Seen;
-use super::super::{Answer, body_of};
+use super::super::{ApiResult, body_of};
 use super::constraint::{BUS_OR_ARN, ConstraintViolations, TRACE_HEADER, invalid};
 use super::event::BusEvent;
 use super::rule::{BusRule, RuleMatcher};
@@ -26,7 +26,7 @@ const BYTES: usize = 1_048_576;
 const TIME_BYTES: usize = 14;
 
 /// Refuses a call that is wrong as a whole.
-pub(super) fn check(entries: Option<&[PutEventsEntry]>) -> Result<(), Refusal> {
+pub(super) fn check(entries: Option<&[PutEventsEntry]>) -> Result<(), ApiRefusal> {
     let mut found = ConstraintViolations::default();
     let count = entries.map(<[PutEventsEntry]>::len);
     let entries = entries.unwrap_or_default();
@@ -85,7 +85,7 @@ pub(super) fn put(
     region: &str,
     queues: &QueueService,
     matcher: impl Fn(&PutEventsEntry) -> Option<Arc<RuleMatcher>>,
-) -> Answer {
+) -> ApiResult {
     let mut outcomes = Vec::with_capacity(entries.len());
     let mut failed = 0;
     for entry in entries {

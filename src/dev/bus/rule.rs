@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::super::ACCOUNT;
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::target::RuleTarget;
 use super::wire::ResourceTag;
 use crate::event::fields::FieldTrie;
@@ -70,8 +70,8 @@ impl BusRule {
 const MOST_COMPLEX: usize = 10;
 
 /// Reads a pattern, refusing in AWS's words. The place is ours: AWS names the end of the token before.
-pub(super) fn pattern(text: &str) -> Result<Pattern, Refusal> {
-    let invalid = |message: String| Refusal::new("InvalidEventPatternException", message);
+pub(super) fn pattern(text: &str) -> Result<Pattern, ApiRefusal> {
+    let invalid = |message: String| ApiRefusal::new("InvalidEventPatternException", message);
     let pattern = Pattern::parse(text).map_err(|error: PatternError| {
         invalid(format!(
             "{}\n at [Source: (String)\"{text}\"; line: {}, column: {}]",
@@ -125,12 +125,12 @@ impl RuleMatcher {
 }
 
 /// Returns `true` if a pattern matches an event.
-pub(super) fn matches(text: &str, event: &str) -> Result<bool, Refusal> {
+pub(super) fn matches(text: &str, event: &str) -> Result<bool, ApiRefusal> {
     let pattern = pattern(text)?;
     let mut fields = FieldTrie::new();
     let set = PatternSet::compile([&pattern], &mut fields);
     let body = Bytes::copy_from_slice(event.as_bytes());
-    let invalid = |message: String| Refusal::new("ValidationException", message);
+    let invalid = |message: String| ApiRefusal::new("ValidationException", message);
     let scanned = scan(&body, &fields).map_err(|error| invalid(error.to_string()))?;
     let mut found = Vec::new();
     set.matching(&scanned, &mut found)

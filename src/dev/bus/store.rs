@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::ACCOUNT;
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::constraint::invalid;
 use super::rule::{BusRule, RuleMatcher};
 use super::target::RuleTarget;
@@ -87,12 +87,12 @@ impl EventBus {
         Arc::clone(&self.matcher)
     }
 
-    pub(super) fn rule(&self, name: &str) -> Result<&BusRule, Refusal> {
+    pub(super) fn rule(&self, name: &str) -> Result<&BusRule, ApiRefusal> {
         let rule = self.rules.get(name).map(Arc::as_ref);
         rule.ok_or_else(|| self.no_rule(name))
     }
 
-    fn no_rule(&self, name: &str) -> Refusal {
+    fn no_rule(&self, name: &str) -> ApiRefusal {
         let bus = &self.name;
         not_found(format!("Rule {name} does not exist on EventBus {bus}."))
     }
@@ -101,8 +101,8 @@ impl EventBus {
     pub(super) fn change<T>(
         &mut self,
         name: &str,
-        change: impl FnOnce(&mut BusRule) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
+        change: impl FnOnce(&mut BusRule) -> Result<T, ApiRefusal>,
+    ) -> Result<T, ApiRefusal> {
         let Some(rule) = self.rules.get_mut(name) else {
             return Err(self.no_rule(name));
         };
@@ -112,7 +112,7 @@ impl EventBus {
     }
 
     /// Adds a rule or replaces one; a replaced rule's targets and tags stay.
-    pub(super) fn put(&mut self, mut rule: BusRule) -> Result<(), Refusal> {
+    pub(super) fn put(&mut self, mut rule: BusRule) -> Result<(), ApiRefusal> {
         match self.rules.get(&rule.name) {
             Some(known) => {
                 rule.targets = known.targets.clone();
@@ -127,7 +127,7 @@ impl EventBus {
     }
 
     /// Removes a rule without targets; one that does not exist is removed already.
-    pub(super) fn remove(&mut self, name: &str) -> Result<(), Refusal> {
+    pub(super) fn remove(&mut self, name: &str) -> Result<(), ApiRefusal> {
         let has_targets = |rule: &Arc<BusRule>| !rule.targets.is_empty();
         if self.rules.get(name).is_some_and(has_targets) {
             return Err(invalid("Rule can't be deleted since it has targets."));
@@ -140,7 +140,7 @@ impl EventBus {
 
 impl BusRule {
     /// Adds targets or replaces those with the same ids: all or none.
-    pub(super) fn add(&mut self, targets: Vec<RuleTarget>) -> Result<(), Refusal> {
+    pub(super) fn add(&mut self, targets: Vec<RuleTarget>) -> Result<(), ApiRefusal> {
         let mut all = self.targets.clone();
         all.extend(
             targets
@@ -186,12 +186,15 @@ impl EventBusStore {
             .unwrap_or(name_or_arn)
     }
 
-    pub(super) fn bus(&self, name_or_arn: Option<&str>) -> Result<&EventBus, Refusal> {
+    pub(super) fn bus(&self, name_or_arn: Option<&str>) -> Result<&EventBus, ApiRefusal> {
         let name = self.name(name_or_arn);
         self.buses.get(name).ok_or_else(|| no_bus(name))
     }
 
-    pub(super) fn bus_mut(&mut self, name_or_arn: Option<&str>) -> Result<&mut EventBus, Refusal> {
+    pub(super) fn bus_mut(
+        &mut self,
+        name_or_arn: Option<&str>,
+    ) -> Result<&mut EventBus, ApiRefusal> {
         let name = self.name(name_or_arn);
         self.buses.get_mut(name).ok_or_else(|| no_bus(name))
     }
@@ -201,10 +204,10 @@ impl EventBusStore {
         name: &str,
         about: BusSettings,
         now: f64,
-    ) -> Result<&EventBus, Refusal> {
+    ) -> Result<&EventBus, ApiRefusal> {
         if self.buses.contains_key(name) {
             let message = format!("Event bus {name} already exists.");
-            return Err(Refusal::new("ResourceAlreadyExistsException", message));
+            return Err(ApiRefusal::new("ResourceAlreadyExistsException", message));
         }
         if self.buses.len() > MOST_BUSES {
             return Err(over_limit());
@@ -226,7 +229,7 @@ impl EventBusStore {
     }
 
     /// Removes a bus without rules; one that does not exist is removed already.
-    pub(super) fn delete(&mut self, name: &str) -> Result<(), Refusal> {
+    pub(super) fn delete(&mut self, name: &str) -> Result<(), ApiRefusal> {
         if name == DEFAULT {
             return Err(invalid("Cannot delete event bus default."));
         }
@@ -252,7 +255,7 @@ impl EventBusStore {
         &mut self,
         arn: &str,
         change: impl FnOnce(&mut Vec<ResourceTag>),
-    ) -> Result<Vec<ResourceTag>, Refusal> {
+    ) -> Result<Vec<ResourceTag>, ApiRefusal> {
         let change = |tags: &mut Vec<ResourceTag>| {
             let mut changed = tags.clone();
             change(&mut changed);
@@ -276,16 +279,16 @@ impl EventBusStore {
     }
 }
 
-fn no_bus(name: &str) -> Refusal {
+fn no_bus(name: &str) -> ApiRefusal {
     not_found(format!("Event bus {name} does not exist."))
 }
 
-fn not_found(message: String) -> Refusal {
-    Refusal::new("ResourceNotFoundException", message)
+fn not_found(message: String) -> ApiRefusal {
+    ApiRefusal::new("ResourceNotFoundException", message)
 }
 
-fn over_limit() -> Refusal {
-    Refusal::new(
+fn over_limit() -> ApiRefusal {
+    ApiRefusal::new(
         "LimitExceededException",
         "The requested resource exceeds the maximum number allowed.",
     )

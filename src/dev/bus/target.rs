@@ -5,7 +5,7 @@
 //! so a retry policy is kept and has nothing to do.
 
 use super::super::queue::wire::InternalMessage;
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::constraint::{self, ConstraintViolations, invalid};
 use super::event::BusEvent;
 use super::path::JsonPath;
@@ -45,7 +45,10 @@ pub(super) struct DeliveryFailure {
 
 impl RuleTarget {
     /// Checks a target. `queues` is the beginning of the ARNs of this process's queues.
-    pub(super) fn try_new(written: wire::TargetInputShape, queues: &str) -> Result<Self, Refusal> {
+    pub(super) fn try_new(
+        written: wire::TargetInputShape,
+        queues: &str,
+    ) -> Result<Self, ApiRefusal> {
         let id = written.id.clone().unwrap_or_default();
         let arn = written.arn.clone().unwrap_or_default();
         if !arn.starts_with("arn:") {
@@ -117,7 +120,7 @@ impl RuleTarget {
     }
 }
 
-fn input(written: &wire::TargetInputShape, id: &str) -> Result<TargetInput, Refusal> {
+fn input(written: &wire::TargetInputShape, id: &str) -> Result<TargetInput, ApiRefusal> {
     match (
         &written.input,
         &written.input_path,
@@ -144,7 +147,7 @@ fn input(written: &wire::TargetInputShape, id: &str) -> Result<TargetInput, Refu
     }
 }
 
-fn transform(transformer: &wire::InputTransformer, id: &str) -> Result<InputTemplate, Refusal> {
+fn transform(transformer: &wire::InputTransformer, id: &str) -> Result<InputTemplate, ApiRefusal> {
     let paths = transformer.input_paths_map.clone().unwrap_or_default();
     let text = transformer.input_template.as_deref().unwrap_or_default();
     InputTemplate::parse(text, &paths).map_err(|fault| {

@@ -18,7 +18,8 @@ use crate::policy::context::{ClientCertificate, ClientPrincipal, ClientThing, Co
 use crate::policy::scope::Scope;
 use crate::policy::told::Policies;
 use crate::port::{
-    Answer, Authentication, Authorizer, Client, Grounds, Identity, Presented, Refusal,
+    Authentication, AuthenticationFuture, AuthenticationRefusal, Authorizer, Grounds, Identity,
+    Presented, RequestingClient,
 };
 
 /// Lets in whom certificates let in.
@@ -58,15 +59,21 @@ impl CertificateAuthorizer {
         }
     }
 
-    async fn decide(&self, presented: &Presented, der: &[u8]) -> Result<Authentication, Refusal> {
+    async fn decide(
+        &self,
+        presented: &Presented,
+        der: &[u8],
+    ) -> Result<Authentication, AuthenticationRefusal> {
         let id = id(der);
         let client_id = presented.login.as_ref().map(|login| &*login.client_id);
         let standing = standing(&self.registry.state(), &id, client_id.unwrap_or_default());
         match standing {
-            CertificateState::Refused(status) => Err(Refusal::BadCredentials(format!(
-                "certificate `{id}` is {}; help: aws iot update-certificate --certificate-id {id} --new-status ACTIVE",
-                status.as_str()
-            ))),
+            CertificateState::Refused(status) => {
+                Err(AuthenticationRefusal::BadCredentials(format!(
+                    "certificate `{id}` is {}; help: aws iot update-certificate --certificate-id {id} --new-status ACTIVE",
+                    status.as_str()
+                )))
+            }
             CertificateState::Active(active) => self.active(presented, &id, active).await,
             CertificateState::Unknown { had_policy } => {
                 self.unknown(presented, &id, had_policy).await
@@ -80,10 +87,10 @@ impl CertificateAuthorizer {
         presented: &Presented,
         id: &str,
         active: ActiveCertificate,
-    ) -> Result<Authentication, Refusal> {
+    ) -> Result<Authentication, AuthenticationRefusal> {
         let shown = match self.others.authenticate(presented).await {
             Ok(Authentication::Known(identity)) => Some(identity),
-            Ok(Authentication::AtConnect) | Err(Refusal::NothingShown(_)) => None,
+            Ok(Authentication::AtConnect) | Err(AuthenticationRefusal::NothingShown(_)) => None,
             Err(refusal) => return Err(refusal),
         };
         let granted = shown
@@ -122,10 +129,10 @@ impl CertificateAuthorizer {
         presented: &Presented,
         id: &str,
         had_policy: bool,
-    ) -> Result<Authentication, Refusal> {
+    ) -> Result<Authentication, AuthenticationRefusal> {
         let identity = match self.others.authenticate(presented).await {
             Ok(Authentication::Known(identity)) => Some(identity),
-            Err(Refusal::NothingShown(_)) if had_policy => None,
+            Err(AuthenticationRefusal::NothingShown(_)) if had_policy => None,
             other => return other,
         };
         let by_policies = |identity: &Identity| grounds(identity, presented).is_some();
@@ -180,7 +187,7 @@ fn add(policies: &mut Policies, token: &Policies) {
 /// everything.
 fn grounds(identity: &Identity, presented: &Presented) -> Option<Grounds> {
     let login = presented.login.as_ref();
-    identity.access.grounds(&Client {
+    identity.access.grounds(&RequestingClient {
         id: login.map_or("", |login| &login.client_id).into(),
         source: presented.source.ip(),
         domain_name: None,
@@ -221,7 +228,7 @@ fn standing(state: &RegistryState, id: &str, client_id: &str) -> CertificateStat
 }
 
 impl Authorizer for CertificateAuthorizer {
-    fn authenticate<'a>(&'a self, presented: &'a Presented) -> Answer<'a> {
+    fn authenticate<'a>(&'a self, presented: &'a Presented) -> AuthenticationFuture<'a> {
         let tls = presented.tls.as_ref();
         match tls.and_then(|tls| tls.certificate.as_ref()) {
             Some(der) => Box::pin(self.decide(presented, der)),

@@ -18,7 +18,7 @@ use crate::dev::rest::refusal::RestError;
 use crate::policy::arn::ResourceArn;
 use crate::policy::context::{ClientPrincipal, Context};
 use crate::policy::document::Document;
-use crate::policy::evaluate::{Decision, Request, Verdict, decide};
+use crate::policy::evaluate::{PolicyDecision, Request, Verdict, decide};
 
 /// The most questions of one call (IoT API model, AuthInfos).
 const QUESTIONS: usize = 10;
@@ -194,7 +194,7 @@ fn answer(
         Ok(decide(documents, &request))
     };
     let decisions = question.resources.iter().map(decided);
-    let decisions: Vec<Decision> = decisions.collect::<Result<_, _>>()?;
+    let decisions: Vec<PolicyDecision> = decisions.collect::<Result<_, _>>()?;
     let verdicts = decisions.iter().map(|decision| decision.verdict);
     // Allowed, implicitly denied, explicitly denied: the last of these that occurs.
     let rank = |verdict: &Verdict| match verdict {
@@ -216,7 +216,7 @@ fn told(
     state: &RegistryState,
     grounds: &TestedPolicies,
     verdict: Verdict,
-    decisions: &[Decision],
+    decisions: &[PolicyDecision],
 ) -> Map<String, Value> {
     let decisive = decisions
         .iter()

@@ -20,8 +20,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use self::shop::{COURIERS, Shop};
 use super::Platform;
-use crate::broker::Broker;
-use crate::mqtt::auth::{Access, Credentials, Token};
+use crate::broker::BrokerAddress;
+use crate::mqtt::auth::{BrokerAccess, ConnectCredentials, Token};
 use crate::mqtt::listener::Listener;
 use crate::port::Issuer;
 
@@ -48,7 +48,7 @@ pub struct Demo {
 struct Stage {
     shop: Mutex<Shop>,
     issuer: Arc<dyn Issuer>,
-    broker: Broker,
+    broker: BrokerAddress,
     heard: AtomicU64,
 }
 
@@ -57,7 +57,7 @@ impl Demo {
     pub fn new(
         platform: Arc<Platform>,
         issuer: Arc<dyn Issuer>,
-        broker: Broker,
+        broker: BrokerAddress,
         rate: u32,
     ) -> Self {
         let stage = Stage {
@@ -126,10 +126,10 @@ impl Stage {
         claims: &Map<String, Value>,
     ) -> Result<Listener, String> {
         let issued = self.issuer.issue(role, claims)?;
-        let access = Access {
+        let access = BrokerAccess {
             broker: self.broker.clone(),
             tls: None,
-            credentials: Credentials::Token(Token {
+            credentials: ConnectCredentials::Token(Token {
                 authorizer: None,
                 key: issued.key,
                 token: issued.token,

@@ -316,9 +316,9 @@ impl Inspector {
                 continue;
             };
             let rights = self.broker.rights(&id);
-            let action = crate::port::Action::Receive(topic.as_str());
+            let action = crate::port::ClientAction::Receive(topic.as_str());
             let may = rights.as_ref().map(|rights| {
-                rights.access.decide(&rights.client, action) == crate::port::Decision::Allowed
+                rights.access.decide(&rights.client, action) == crate::port::AccessDecision::Allowed
             });
             found.push(ToldSubscriber {
                 client: id.to_string(),

@@ -15,7 +15,7 @@ use crate::dev::broker::control::ConnectionFacts;
 use crate::dev::broker::observe::BrokerEvent;
 use crate::policy::ask::Ask;
 use crate::policy::context::ClientPrincipal;
-use crate::policy::role::Entry;
+use crate::policy::role::RoleEntry;
 use crate::policy::simulate::Simulation;
 use crate::policy::told::QueryReport;
 use crate::port::Grounds;
@@ -353,12 +353,12 @@ fn when_it_counts(principal: Option<ClientPrincipal>) -> &'static str {
 }
 
 /// Advice on a role: the topic that it must grant, or the channel that the token must name.
-fn by_role(role: &str, entries: &[Entry], topic: &str, config: &Config) -> Option<String> {
+fn by_role(role: &str, entries: &[RoleEntry], topic: &str, config: &Config) -> Option<String> {
     let Some(channel) = channel_of(topic, config) else {
         return Some(format!("add `{topic}` to `subscribe` of role `{role}`"));
     };
     let (kind, id) = channel.split_once(':')?;
-    let of_kind = |entry: &&Entry| entry.kind().is_some_and(|named| named.name() == kind);
+    let of_kind = |entry: &&RoleEntry| entry.kind().is_some_and(|named| named.name() == kind);
     Some(match entries.iter().find(of_kind) {
         Some(entry) => {
             format!("role `{role}` grants `{entry}`: the token's claim does not contain `{id}`")

@@ -48,7 +48,7 @@ pub(super) fn channel_of(topic: &str, config: &Config) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, load};
+    use crate::config::{ConfigSource, load};
 
     const ID: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
 
@@ -56,10 +56,10 @@ mod tests {
         let text = format!(
             "{environment}channels:\n  order: {{ id: uuid }}\nroutes:\n  - {{ name: r, match: {{ source: [s] }}, to: [t] }}\n"
         );
-        let source = Source {
+        let source = ConfigSource {
             file: "f",
             text: &text,
-            ..Source::default()
+            ..ConfigSource::default()
         };
         load(&source).config.unwrap()
     }

@@ -9,7 +9,7 @@ use super::ledger::log::ClientActivity;
 use super::trail::{EpochMicros, EventTimeline, micros};
 use crate::config::Config;
 use crate::dev::broker::control::ConnectionFacts;
-use crate::policy::role::{Entry, Role};
+use crate::policy::role::{Role, RoleEntry};
 use crate::route::explain::RouteExplanation;
 use crate::route::table::Route;
 
@@ -109,7 +109,7 @@ pub(super) struct ToldRole<'p> {
 
 impl<'p> From<&'p Role> for ToldRole<'p> {
     fn from(role: &'p Role) -> Self {
-        let written = |entries: &[Entry]| entries.iter().map(ToString::to_string).collect();
+        let written = |entries: &[RoleEntry]| entries.iter().map(ToString::to_string).collect();
         Self {
             name: &role.name,
             bind: role.bind.to_string(),

@@ -9,9 +9,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::observers::Observers;
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::super::sighting::Sighting;
-use super::super::{Answer, body_of};
+use super::super::{ApiResult, body_of};
 use super::attributes::QueueAttributes;
 use super::batch::{act_on_each, check_entries};
 use super::held::HeldMessages;
@@ -48,7 +48,7 @@ pub(super) struct QueueHandle {
     pub(super) name: Arc<str>,
     pub(super) url: String,
     pub(super) arn: String,
-    pub(super) facts: Mutex<QueueFacts>,
+    pub(super) facts: Mutex<ServedQueueFacts>,
     pub(super) store: Mutex<QueueStore>,
     /// Signals that a message may be received.
     pub(super) news: Notify,
@@ -57,7 +57,7 @@ pub(super) struct QueueHandle {
 }
 
 /// Facts of a queue, beside its messages.
-pub(super) struct QueueFacts {
+pub(super) struct ServedQueueFacts {
     pub(super) attributes: QueueAttributes,
     pub(super) tags: BTreeMap<String, String>,
     /// Seconds since 1970.
@@ -111,12 +111,12 @@ impl QueueService {
         action: &str,
         body: &[u8],
         origin: CallOrigin<'_>,
-    ) -> Answer {
+    ) -> ApiResult {
         let mut request: SqsRequest = if body.is_empty() {
             SqsRequest::default()
         } else {
             serde_json::from_slice(body)
-                .map_err(|error| Refusal::new("SerializationException", error.to_string()))?
+                .map_err(|error| ApiRefusal::new("SerializationException", error.to_string()))?
         };
         match action {
             "CreateQueue" => self.create(&request, origin.base),
@@ -159,7 +159,7 @@ impl QueueService {
             "ListQueueTags" => self.queue(&request)?.told_tags(),
             "AddPermission" => self.queue(&request)?.add_permission(&request),
             "RemovePermission" => self.queue(&request)?.remove_permission(&request),
-            _ => Err(Refusal::coded(
+            _ => Err(ApiRefusal::coded(
                 "UnsupportedOperation",
                 "AWS.SimpleQueueService.UnsupportedOperation",
                 format!("eventcast dev does not offer {action}."),
@@ -167,7 +167,7 @@ impl QueueService {
         }
     }
 
-    pub(super) fn by_name(&self, name: &str) -> Result<Arc<QueueHandle>, Refusal> {
+    pub(super) fn by_name(&self, name: &str) -> Result<Arc<QueueHandle>, ApiRefusal> {
         lock(&self.by_name)
             .get(name)
             .map(Arc::clone)
@@ -175,7 +175,7 @@ impl QueueService {
     }
 
     /// The queue that a URL names; the host does not matter.
-    pub(super) fn queue(&self, request: &SqsRequest) -> Result<Arc<QueueHandle>, Refusal> {
+    pub(super) fn queue(&self, request: &SqsRequest) -> Result<Arc<QueueHandle>, ApiRefusal> {
         let url = request.queue_url.as_deref().unwrap_or_default();
         self.by_name(url.rsplit('/').next().unwrap_or_default())
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::deduplication::DeduplicationScope;
 use super::redrive::{RedrivePolicy, check_allow_policy};
 use super::refusals::{attribute_name, attribute_value, unknown_attribute};
@@ -69,7 +69,7 @@ const REMOVABLE: [&str; 4] = [
 ];
 
 /// Refuses a request for attributes that no queue has.
-pub(super) fn check_names(names: &[String]) -> Result<(), Refusal> {
+pub(super) fn check_names(names: &[String]) -> Result<(), ApiRefusal> {
     let is_known = |name: &str| {
         name == "All"
             || READ_ONLY.contains(&name)
@@ -104,7 +104,7 @@ pub(super) fn defaults(fifo: bool) -> QueueAttributes {
 pub(super) fn change(
     known: &QueueAttributes,
     asked: &QueueAttributes,
-) -> Result<QueueAttributes, Refusal> {
+) -> Result<QueueAttributes, ApiRefusal> {
     let fifo = known.contains_key("FifoQueue");
     let mut changed = known.clone();
     for (name, value) in asked {
@@ -145,7 +145,7 @@ pub(super) fn change(
 }
 
 /// The value of an attribute as it is kept; an empty one takes the attribute away.
-fn checked(name: &str, value: &str, fifo: bool) -> Result<String, Refusal> {
+fn checked(name: &str, value: &str, fifo: bool) -> Result<String, ApiRefusal> {
     if let Some(number) = NUMBERS
         .iter()
         .chain([&KEY_REUSE])
@@ -184,7 +184,7 @@ fn checked_of_fifo(
     value: &str,
     values: [&str; 2],
     fifo: bool,
-) -> Result<String, Refusal> {
+) -> Result<String, ApiRefusal> {
     match name {
         "DeduplicationScope" | "FifoThroughputLimit" if !fifo => Err(attribute_name(format!(
             "You can specify the {name} only when FifoQueue is set to true."
@@ -209,7 +209,7 @@ fn checked_of_fifo(
     }
 }
 
-fn boolean(name: &str, value: &str) -> Result<String, Refusal> {
+fn boolean(name: &str, value: &str) -> Result<String, ApiRefusal> {
     let value = value.to_ascii_lowercase();
     match value.as_str() {
         "true" | "false" => Ok(value),

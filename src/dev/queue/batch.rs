@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::super::refusal::Refusal;
-use super::super::{Answer, body_of};
+use super::super::refusal::ApiRefusal;
+use super::super::{ApiResult, body_of};
 use super::refusals::batch as refused;
 use super::wire::{FailedEntry, SqsEntry};
 
@@ -16,7 +16,7 @@ const PER_BATCH: usize = 10;
 const LONGEST_ID: usize = 80;
 
 /// Refuses a batch that is wrong as a whole. `action` is the action's name.
-pub(super) fn check_entries(action: &str, entries: &[SqsEntry]) -> Result<(), Refusal> {
+pub(super) fn check_entries(action: &str, entries: &[SqsEntry]) -> Result<(), ApiRefusal> {
     if entries.is_empty() {
         return Err(refused(
             "EmptyBatchRequest",
@@ -58,8 +58,8 @@ pub(super) fn check_entries(action: &str, entries: &[SqsEntry]) -> Result<(), Re
 /// Does the same with every entry of a checked batch, and reports the result of each.
 pub(super) fn act_on_each<T: Serialize>(
     entries: &[SqsEntry],
-    mut act: impl FnMut(&SqsEntry) -> Result<T, Refusal>,
-) -> Answer {
+    mut act: impl FnMut(&SqsEntry) -> Result<T, ApiRefusal>,
+) -> ApiResult {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct SqsBatchOutcome<T> {

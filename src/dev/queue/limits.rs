@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::number::is_number;
 use super::refusals::{CHARACTERS, invalid, invalid_value, message_contents, missing};
 use super::wire::{MessageAttribute, MessageAttributes, SqsEntry};
@@ -31,7 +31,7 @@ const TYPES: [&str; 3] = ["String", "Number", "Binary"];
 const RESERVED: [&str; 2] = ["aws.", "amazon."];
 
 /// Refuses a message that no queue takes.
-pub(super) fn check_message(entry: &SqsEntry) -> Result<(), Refusal> {
+pub(super) fn check_message(entry: &SqsEntry) -> Result<(), ApiRefusal> {
     let body = entry.message_body.as_deref().unwrap_or_default();
     if body.is_empty() {
         return Err(missing("MessageBody"));
@@ -85,7 +85,7 @@ fn first_refused(text: &str) -> Option<char> {
 }
 
 /// Checks a message group id or a deduplication id.
-fn check_id(name: &str, id: &str) -> Result<(), Refusal> {
+fn check_id(name: &str, id: &str) -> Result<(), ApiRefusal> {
     let is_taken = |c: char| c.is_ascii_graphic();
     if (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_taken) {
         return Ok(());
@@ -96,7 +96,7 @@ fn check_id(name: &str, id: &str) -> Result<(), Refusal> {
     Err(invalid_value(name, id, &reason))
 }
 
-fn check_attributes(attributes: &MessageAttributes) -> Result<(), Refusal> {
+fn check_attributes(attributes: &MessageAttributes) -> Result<(), ApiRefusal> {
     if attributes.len() > MOST_ATTRIBUTES {
         let count = attributes.len();
         return Err(invalid(format!(
@@ -110,7 +110,7 @@ fn check_attributes(attributes: &MessageAttributes) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), Refusal> {
+fn check_name(name: &str) -> Result<(), ApiRefusal> {
     let lower = name.to_ascii_lowercase();
     if RESERVED.iter().any(|reserved| lower.starts_with(reserved)) {
         return Err(invalid(format!(
@@ -133,7 +133,7 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 }
 
 /// Checks the type of an attribute, and its value by its type.
-fn check_value(what: &str, name: &str, attribute: &MessageAttribute) -> Result<(), Refusal> {
+fn check_value(what: &str, name: &str, attribute: &MessageAttribute) -> Result<(), ApiRefusal> {
     let data_type = attribute.data_type.as_str();
     if data_type.is_empty() {
         return Err(invalid(format!(
@@ -198,7 +198,7 @@ fn capitalized(text: &str) -> String {
 }
 
 /// The one system attribute that may be sent is the header of a trace.
-fn check_system_attributes(attributes: &MessageAttributes) -> Result<(), Refusal> {
+fn check_system_attributes(attributes: &MessageAttributes) -> Result<(), ApiRefusal> {
     for (name, attribute) in attributes {
         if name != "AWSTraceHeader" {
             return Err(invalid(format!(
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(json: &str) -> Refusal {
+    fn refused(json: &str) -> ApiRefusal {
         check_message(&entry(json)).unwrap_err()
     }
 

@@ -11,9 +11,9 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::refusal::Refusal;
-use super::super::{ACCOUNT, Answer, body_of};
-use super::api::{QueueFacts, QueueHandle, QueueService, lock};
+use super::super::refusal::ApiRefusal;
+use super::super::{ACCOUNT, ApiResult, body_of};
+use super::api::{QueueHandle, QueueService, ServedQueueFacts, lock};
 use super::attributes::{
     self, QueueAttributes, asks_for_fifo, change, check_names, defaults, is_told,
 };
@@ -33,7 +33,7 @@ const MOST_TAGS: usize = 50;
 const PAGE: usize = 1_000;
 
 impl QueueService {
-    pub(super) fn create(&self, request: &SqsRequest, base: &str) -> Answer {
+    pub(super) fn create(&self, request: &SqsRequest, base: &str) -> ApiResult {
         let name = request.queue_name.as_deref().unwrap_or_default();
         let fifo = asks_for_fifo(&request.attributes);
         check_name(name, fifo)?;
@@ -74,7 +74,7 @@ impl QueueService {
                 attributes::settings(&set),
                 Arc::clone(&self.held),
             )),
-            facts: Mutex::new(QueueFacts {
+            facts: Mutex::new(ServedQueueFacts {
                 attributes: set,
                 tags: request.create_tags.clone(),
                 modified: created,
@@ -89,7 +89,7 @@ impl QueueService {
         answer
     }
 
-    pub(super) fn delete_queue(&self, request: &SqsRequest) -> Answer {
+    pub(super) fn delete_queue(&self, request: &SqsRequest) -> ApiResult {
         let queue = self.queue(request)?;
         let mut deleted = lock(&self.deleted);
         deleted.insert(queue.name.to_string(), Instant::now());
@@ -98,7 +98,7 @@ impl QueueService {
         Ok(b"{}".to_vec())
     }
 
-    pub(super) fn list(&self, request: &SqsRequest) -> Answer {
+    pub(super) fn list(&self, request: &SqsRequest) -> ApiResult {
         let prefix = request.queue_name_prefix.as_deref().unwrap_or_default();
         let queues = lock(&self.by_name);
         let named = queues.iter().filter(|(name, _)| name.starts_with(prefix));
@@ -106,7 +106,7 @@ impl QueueService {
         page("QueueUrls", urls, request)
     }
 
-    pub(super) fn sources(&self, request: &SqsRequest) -> Answer {
+    pub(super) fn sources(&self, request: &SqsRequest) -> ApiResult {
         let target = self.queue(request)?;
         let queues = lock(&self.by_name);
         let sources = queues.values().filter(|queue| {
@@ -118,7 +118,7 @@ impl QueueService {
         page("queueUrls", urls, request)
     }
 
-    pub(super) fn set_attributes(&self, request: &SqsRequest) -> Answer {
+    pub(super) fn set_attributes(&self, request: &SqsRequest) -> ApiResult {
         let queue = self.queue(request)?;
         let policy = request.attributes.get("RedrivePolicy");
         if let Some(policy) = policy.filter(|policy| !policy.is_empty()) {
@@ -138,7 +138,7 @@ impl QueueService {
 }
 
 /// Refuses names that no queue may have, and those of the other kind of queue.
-fn check_name(name: &str, fifo: bool) -> Result<(), Refusal> {
+fn check_name(name: &str, fifo: bool) -> Result<(), ApiRefusal> {
     let stem = name.strip_suffix(".fifo");
     let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let has_name = !stem.unwrap_or(name).is_empty() && name.len() <= 80;
@@ -161,7 +161,7 @@ fn check_redrive(
     source: &str,
     fifo: bool,
     policy: Option<&String>,
-) -> Result<(), Refusal> {
+) -> Result<(), ApiRefusal> {
     let Some(policy) = policy else {
         return Ok(());
     };
@@ -184,7 +184,7 @@ fn check_redrive(
     Ok(())
 }
 
-fn check_tags(queue: &str, tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
+fn check_tags(queue: &str, tags: &BTreeMap<String, String>) -> Result<(), ApiRefusal> {
     if tags.len() > MOST_TAGS {
         return Err(invalid(format!("Too many tags added for queue {queue}.")));
     }
@@ -214,7 +214,7 @@ fn check_tags(queue: &str, tags: &BTreeMap<String, String>) -> Result<(), Refusa
 }
 
 /// One page of a list of URLs; a token is the last URL of the page before.
-fn page(member: &str, mut urls: Vec<&str>, request: &SqsRequest) -> Answer {
+fn page(member: &str, mut urls: Vec<&str>, request: &SqsRequest) -> ApiResult {
     let (least, most) = (1, PAGE as i64);
     let reason = "Must be between 1 and 1000";
     let count = bounded("MaxResults", request.max_results, (least, most), reason)?;
@@ -243,7 +243,7 @@ fn page(member: &str, mut urls: Vec<&str>, request: &SqsRequest) -> Answer {
 }
 
 impl QueueHandle {
-    pub(super) fn told_attributes(&self, asked: &[String]) -> Answer {
+    pub(super) fn told_attributes(&self, asked: &[String]) -> ApiResult {
         check_names(asked)?;
         let facts = lock(&self.facts);
         let counts = lock(&self.store).counts(Instant::now());
@@ -273,7 +273,7 @@ impl QueueHandle {
     }
 
     /// Deletes all messages, once a minute.
-    pub(super) fn purge(&self) -> Answer {
+    pub(super) fn purge(&self) -> ApiResult {
         let mut facts = lock(&self.facts);
         let now = Instant::now();
         if facts.purged.is_some_and(|at| at + PAUSE > now) {
@@ -284,7 +284,7 @@ impl QueueHandle {
         Ok(b"{}".to_vec())
     }
 
-    pub(super) fn tag(&self, request: &SqsRequest) -> Answer {
+    pub(super) fn tag(&self, request: &SqsRequest) -> ApiResult {
         if request.tags.is_empty() {
             return Err(missing("Tags"));
         }
@@ -296,7 +296,7 @@ impl QueueHandle {
         Ok(b"{}".to_vec())
     }
 
-    pub(super) fn untag(&self, request: &SqsRequest) -> Answer {
+    pub(super) fn untag(&self, request: &SqsRequest) -> ApiResult {
         if request.tag_keys.is_empty() {
             return Err(invalid(
                 "Tag keys must be between 1 and 128 characters in length.",
@@ -307,7 +307,7 @@ impl QueueHandle {
         Ok(b"{}".to_vec())
     }
 
-    pub(super) fn told_tags(&self) -> Answer {
+    pub(super) fn told_tags(&self) -> ApiResult {
         match &lock(&self.facts).tags {
             none if none.is_empty() => Ok(b"{}".to_vec()),
             tags => body_of(&json!({ "Tags": tags })),

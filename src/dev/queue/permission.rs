@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::refusal::Refusal;
-use super::super::{ACCOUNT, Answer};
+use super::super::refusal::ApiRefusal;
+use super::super::{ACCOUNT, ApiResult};
 use super::api::{QueueHandle, lock};
 use super::refusals::{invalid, invalid_value, missing, over_limit};
 use super::wire::SqsRequest;
@@ -28,7 +28,7 @@ const OF_OWNERS: [&str; 10] = [
 ];
 
 impl QueueHandle {
-    pub(super) fn add_permission(&self, request: &SqsRequest) -> Answer {
+    pub(super) fn add_permission(&self, request: &SqsRequest) -> ApiResult {
         let label = label(request)?;
         check(request)?;
         let mut facts = lock(&self.facts);
@@ -66,7 +66,7 @@ impl QueueHandle {
         Ok(b"{}".to_vec())
     }
 
-    pub(super) fn remove_permission(&self, request: &SqsRequest) -> Answer {
+    pub(super) fn remove_permission(&self, request: &SqsRequest) -> ApiResult {
         let label = label(request)?;
         let not_found = || invalid_value("Label", label, "can't find label.");
         let mut facts = lock(&self.facts);
@@ -89,7 +89,7 @@ impl QueueHandle {
     }
 }
 
-fn label(request: &SqsRequest) -> Result<&str, Refusal> {
+fn label(request: &SqsRequest) -> Result<&str, ApiRefusal> {
     let label = request.label.as_deref().unwrap_or_default();
     let is_taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     match label {
@@ -103,7 +103,7 @@ fn label(request: &SqsRequest) -> Result<&str, Refusal> {
     }
 }
 
-fn check(request: &SqsRequest) -> Result<(), Refusal> {
+fn check(request: &SqsRequest) -> Result<(), ApiRefusal> {
     let count = request.actions.len();
     if count == 0 {
         return Err(missing("Actions"));
@@ -127,7 +127,7 @@ fn check(request: &SqsRequest) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn parsed(policy: &str) -> Result<Map<String, Value>, Refusal> {
+fn parsed(policy: &str) -> Result<Map<String, Value>, ApiRefusal> {
     serde_json::from_str(policy).map_err(|_| invalid("The queue's policy is not a JSON map."))
 }
 

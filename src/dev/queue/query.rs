@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::super::uuid::uuid;
 use super::refusals::invalid;
 
@@ -67,7 +67,7 @@ pub(in crate::dev) fn call(
     form: &[(String, String)],
     action: &str,
     queue_url: Option<&str>,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<Vec<u8>, ApiRefusal> {
     let fields = form.iter().map(|(name, value)| {
         let parts = name.split('.').collect();
         (parts, value.as_str())
@@ -79,7 +79,7 @@ pub(in crate::dev) fn call(
     Ok(Value::Object(members).to_string().into_bytes())
 }
 
-fn members(fields: FormFields<'_>, action: &str) -> Result<Map<String, Value>, Refusal> {
+fn members(fields: FormFields<'_>, action: &str) -> Result<Map<String, Value>, ApiRefusal> {
     let mut by_name: BTreeMap<&str, FormFields<'_>> = BTreeMap::new();
     for (mut parts, value) in fields {
         let name = if parts.is_empty() {
@@ -115,7 +115,7 @@ fn members(fields: FormFields<'_>, action: &str) -> Result<Map<String, Value>, R
             name if name == entry => {
                 let entries = numbered(fields).into_values();
                 let entries = entries.map(|fields| members_of(fields, action));
-                ("Entries", entries.collect::<Result<Value, Refusal>>()?)
+                ("Entries", entries.collect::<Result<Value, ApiRefusal>>()?)
             }
             name => (name, scalar(name, &fields)?),
         };
@@ -124,11 +124,11 @@ fn members(fields: FormFields<'_>, action: &str) -> Result<Map<String, Value>, R
     Ok(members)
 }
 
-fn members_of(fields: FormFields<'_>, action: &str) -> Result<Value, Refusal> {
+fn members_of(fields: FormFields<'_>, action: &str) -> Result<Value, ApiRefusal> {
     members(fields, action).map(Value::Object)
 }
 
-fn scalar(name: &str, fields: &FormFields<'_>) -> Result<Value, Refusal> {
+fn scalar(name: &str, fields: &FormFields<'_>) -> Result<Value, ApiRefusal> {
     let value = fields.first().map_or("", |(_, value)| *value);
     if !NUMBERS.contains(&name) {
         return Ok(value.into());
@@ -248,7 +248,7 @@ fn write_element(out: &mut String, name: &str, action: &str, value: &Value) {
 }
 
 /// The XML of a refusal.
-pub(in crate::dev) fn refused(refusal: &Refusal) -> String {
+pub(in crate::dev) fn refused(refusal: &ApiRefusal) -> String {
     // Recorded: the older protocol has its own words for this one.
     let message = match refusal.code {
         "AWS.SimpleQueueService.NonExistentQueue" => {

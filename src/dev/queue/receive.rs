@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::super::sighting::Seen;
-use super::super::{ACCOUNT, Answer, body_of};
+use super::super::{ACCOUNT, ApiResult, body_of};
 use super::api::{QueueHandle, QueueService, lock};
 use super::digest::attributes_md5;
 use super::message::{ReceivedMessage, RedrivenMessage};
@@ -42,7 +42,7 @@ struct ReceiveRequest {
 }
 
 impl ReceiveRequest {
-    fn of(request: &mut SqsRequest, queue: &QueueHandle) -> Result<Self, Refusal> {
+    fn of(request: &mut SqsRequest, queue: &QueueHandle) -> Result<Self, ApiRefusal> {
         let names = request.attribute_names.iter();
         let mut names = names.chain(&request.message_system_attribute_names);
         let is_unknown =
@@ -73,7 +73,7 @@ impl ReceiveRequest {
 }
 
 impl QueueService {
-    pub(super) async fn receive(&self, request: &mut SqsRequest) -> Answer {
+    pub(super) async fn receive(&self, request: &mut SqsRequest) -> ApiResult {
         let queue = self.queue(request)?;
         let poll = ReceiveRequest::of(request, &queue)?;
         let handed = loop {

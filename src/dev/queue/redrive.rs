@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::refusals::{attribute_value, invalid_value};
 
 /// The bounds of `maxReceiveCount`.
@@ -23,7 +23,7 @@ pub(super) struct RedrivePolicy {
 
 impl RedrivePolicy {
     /// Reads a `RedrivePolicy`.
-    pub(super) fn parse(policy: &str) -> Result<Self, Refusal> {
+    pub(super) fn parse(policy: &str) -> Result<Self, ApiRefusal> {
         let refuse = |reason: &str| redrive_refusal(policy, reason);
         let Ok(Value::Object(members)) = serde_json::from_str(policy) else {
             return Err(refuse("Redrive policy is not a valid JSON map."));
@@ -70,12 +70,12 @@ impl RedrivePolicy {
 }
 
 /// The refusal of a redrive policy.
-pub(super) fn redrive_refusal(policy: &str, reason: &str) -> Refusal {
+pub(super) fn redrive_refusal(policy: &str, reason: &str) -> ApiRefusal {
     invalid_value("RedrivePolicy", policy, reason)
 }
 
 /// Checks a `RedriveAllowPolicy`.
-pub(super) fn check_allow_policy(policy: &str) -> Result<(), Refusal> {
+pub(super) fn check_allow_policy(policy: &str) -> Result<(), ApiRefusal> {
     let refuse = |reason: &str| attribute_value("RedriveAllowPolicy", reason);
     let members: Map<String, Value> =
         serde_json::from_str(policy).map_err(|_| refuse("It must be a JSON map."))?;

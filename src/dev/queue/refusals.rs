@@ -5,15 +5,15 @@ use std::fmt::Display;
 
 use axum::http::StatusCode;
 
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 
 /// The characters that SQS takes in bodies and texts (SQS API reference, SendMessage).
 pub(super) const CHARACTERS: &str =
     "#x9 | #xA | #xD | [#x20 to #xD7FF] | [#xE000 to #xFFFD] | [#x10000 to #x10FFFF]";
 
 /// A request that is wrong in itself.
-pub(super) fn invalid(message: impl Into<String>) -> Refusal {
-    Refusal::coded(
+pub(super) fn invalid(message: impl Into<String>) -> ApiRefusal {
+    ApiRefusal::coded(
         "InvalidParameterValueException",
         "InvalidParameterValue",
         message,
@@ -21,15 +21,15 @@ pub(super) fn invalid(message: impl Into<String>) -> Refusal {
 }
 
 /// A parameter with a value that SQS does not take.
-pub(super) fn invalid_value(name: &str, value: impl Display, reason: &str) -> Refusal {
+pub(super) fn invalid_value(name: &str, value: impl Display, reason: &str) -> ApiRefusal {
     invalid(format!(
         "Value {value} for parameter {name} is invalid. Reason: {reason}"
     ))
 }
 
 /// A parameter that is left out.
-pub(super) fn missing(name: &str) -> Refusal {
-    Refusal::coded(
+pub(super) fn missing(name: &str) -> ApiRefusal {
+    ApiRefusal::coded(
         "MissingRequiredParameterException",
         "MissingParameter",
         format!("The request must contain the parameter {name}."),
@@ -37,22 +37,22 @@ pub(super) fn missing(name: &str) -> Refusal {
 }
 
 /// An attribute that a queue does not have, or that cannot be set.
-pub(super) fn unknown_attribute(name: &str) -> Refusal {
+pub(super) fn unknown_attribute(name: &str) -> ApiRefusal {
     attribute_name(format!("Unknown Attribute {name}."))
 }
 
-pub(super) fn attribute_name(message: impl Into<String>) -> Refusal {
-    Refusal::new("InvalidAttributeName", message)
+pub(super) fn attribute_name(message: impl Into<String>) -> ApiRefusal {
+    ApiRefusal::new("InvalidAttributeName", message)
 }
 
 /// An attribute with a value that it cannot have.
-pub(super) fn attribute_value(name: &str, reason: &str) -> Refusal {
+pub(super) fn attribute_value(name: &str, reason: &str) -> ApiRefusal {
     let message = format!("Invalid value for the parameter {name}. Reason: {reason}");
-    Refusal::new("InvalidAttributeValue", message)
+    ApiRefusal::new("InvalidAttributeValue", message)
 }
 
-pub(super) fn no_queue() -> Refusal {
-    Refusal::coded(
+pub(super) fn no_queue() -> ApiRefusal {
+    ApiRefusal::coded(
         "QueueDoesNotExist",
         "AWS.SimpleQueueService.NonExistentQueue",
         "The specified queue does not exist.",
@@ -60,8 +60,8 @@ pub(super) fn no_queue() -> Refusal {
 }
 
 /// A name that is taken by a queue that is set to something else.
-pub(super) fn name_exists(attribute: &str) -> Refusal {
-    Refusal::coded(
+pub(super) fn name_exists(attribute: &str) -> ApiRefusal {
+    ApiRefusal::coded(
         "QueueNameExists",
         "QueueAlreadyExists",
         format!(
@@ -71,16 +71,16 @@ pub(super) fn name_exists(attribute: &str) -> Refusal {
 }
 
 /// A name that a deleted queue had until a moment ago.
-pub(super) fn deleted_recently() -> Refusal {
-    Refusal::coded(
+pub(super) fn deleted_recently() -> ApiRefusal {
+    ApiRefusal::coded(
         "QueueDeletedRecently",
         "AWS.SimpleQueueService.QueueDeletedRecently",
         "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
     )
 }
 
-pub(super) fn purge_in_progress(queue: &str) -> Refusal {
-    Refusal::coded(
+pub(super) fn purge_in_progress(queue: &str) -> ApiRefusal {
+    ApiRefusal::coded(
         "PurgeQueueInProgress",
         "AWS.SimpleQueueService.PurgeQueueInProgress",
         format!("Only one PurgeQueue operation on {queue} is allowed every 60 seconds."),
@@ -89,19 +89,23 @@ pub(super) fn purge_in_progress(queue: &str) -> Refusal {
 }
 
 /// Text with a character that SQS does not take.
-pub(super) fn message_contents() -> Refusal {
-    Refusal::new(
+pub(super) fn message_contents() -> ApiRefusal {
+    ApiRefusal::new(
         "InvalidMessageContents",
         format!("Invalid characters found. Valid unicode characters are {CHARACTERS}"),
     )
 }
 
 /// More than may be held or in flight.
-pub(super) fn over_limit(message: impl Into<String>) -> Refusal {
-    Refusal::new("OverLimit", message).with_status(StatusCode::FORBIDDEN)
+pub(super) fn over_limit(message: impl Into<String>) -> ApiRefusal {
+    ApiRefusal::new("OverLimit", message).with_status(StatusCode::FORBIDDEN)
 }
 
 /// A batch that is refused as a whole.
-pub(super) fn batch(kind: &'static str, code: &'static str, message: impl Into<String>) -> Refusal {
-    Refusal::coded(kind, code, message)
+pub(super) fn batch(
+    kind: &'static str,
+    code: &'static str,
+    message: impl Into<String>,
+) -> ApiRefusal {
+    ApiRefusal::coded(kind, code, message)
 }

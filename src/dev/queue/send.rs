@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::super::sighting::{Letter, Seen};
 use super::super::uuid::uuid;
-use super::super::{Answer, body_of};
+use super::super::{ApiResult, body_of};
 use super::api::{QueueHandle, QueueService, lock};
 use super::batch::{act_on_each, check_entries};
 use super::digest::{attributes_md5, content_id, md5};
@@ -45,7 +45,7 @@ impl QueueService {
         &self,
         arn: &str,
         message: InternalMessage,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiRefusal> {
         let queue = self.by_name(arn.rsplit(':').next().unwrap_or_default())?;
         if queue.arn != arn {
             return Err(no_queue());
@@ -56,7 +56,7 @@ impl QueueService {
             .map(drop)
     }
 
-    pub(super) fn send(&self, request: &mut SqsRequest, trace: Option<&str>) -> Answer {
+    pub(super) fn send(&self, request: &mut SqsRequest, trace: Option<&str>) -> ApiResult {
         let queue = self.queue(request)?;
         self.make_room()?;
         let sending = SendOptions {
@@ -66,7 +66,7 @@ impl QueueService {
         body_of(&queue.send(&request.take_entry(), sending)?)
     }
 
-    pub(super) fn send_batch(&self, request: &SqsRequest, trace: Option<&str>) -> Answer {
+    pub(super) fn send_batch(&self, request: &SqsRequest, trace: Option<&str>) -> ApiResult {
         let queue = self.queue(request)?;
         let entries = request.entries.as_deref().unwrap_or_default();
         check_entries("SendMessageBatch", entries)?;
@@ -95,7 +95,7 @@ impl QueueService {
     }
 
     /// Refuses if all queues together hold too much, even after expired messages are removed.
-    fn make_room(&self) -> Result<(), Refusal> {
+    fn make_room(&self) -> Result<(), ApiRefusal> {
         if !self.held.is_full() {
             return Ok(());
         }
@@ -113,7 +113,7 @@ impl QueueService {
 }
 
 impl QueueHandle {
-    fn send(&self, entry: &SqsEntry, sending: SendOptions<'_>) -> Result<SendAnswer, Refusal> {
+    fn send(&self, entry: &SqsEntry, sending: SendOptions<'_>) -> Result<SendAnswer, ApiRefusal> {
         check_message(entry)?;
         let rules = self.send_rules();
         rules.check(entry, sending.in_batch)?;
@@ -184,7 +184,7 @@ impl QueueHandle {
 
 impl SendRules {
     /// Refuses a message without the ids that a FIFO queue needs.
-    fn check_fifo(self, entry: &SqsEntry) -> Result<(), Refusal> {
+    fn check_fifo(self, entry: &SqsEntry) -> Result<(), ApiRefusal> {
         if self.fifo && entry.message_group_id.is_none() {
             return Err(missing("MessageGroupId"));
         }
@@ -198,7 +198,7 @@ impl SendRules {
     }
 
     /// Refuses a message that this queue does not take.
-    fn check(self, entry: &SqsEntry, in_batch: bool) -> Result<(), Refusal> {
+    fn check(self, entry: &SqsEntry, in_batch: bool) -> Result<(), ApiRefusal> {
         let not_for_kind = |name: &str, value: &str| {
             let reason = "The request include parameter that is not valid for this queue type.";
             Err(invalid_value(name, value, reason))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::super::sighting::Seen;
 use super::api::{QueueHandle, lock};
 use super::refusals::{invalid_value, missing};
@@ -14,7 +14,7 @@ use super::store::{LONGEST_VISIBILITY, QueueStore, ReceiptFault};
 use super::wire::{SqsEntry, bounded};
 
 impl QueueHandle {
-    pub(super) fn delete(&self, entry: &SqsEntry) -> Result<Value, Refusal> {
+    pub(super) fn delete(&self, entry: &SqsEntry) -> Result<Value, ApiRefusal> {
         let receipt = receipt_handle(entry)?;
         let (id, deleted) = {
             let mut store = lock(&self.store);
@@ -39,7 +39,7 @@ impl QueueHandle {
             .flatten()
     }
 
-    pub(super) fn change_visibility(&self, entry: &SqsEntry) -> Result<Value, Refusal> {
+    pub(super) fn change_visibility(&self, entry: &SqsEntry) -> Result<Value, ApiRefusal> {
         let receipt = receipt_handle(entry)?;
         let longest = i64::try_from(LONGEST_VISIBILITY.as_secs()).unwrap_or(i64::MAX);
         let seconds = bounded(
@@ -69,15 +69,15 @@ impl QueueHandle {
     }
 }
 
-fn receipt_handle(entry: &SqsEntry) -> Result<&str, Refusal> {
+fn receipt_handle(entry: &SqsEntry) -> Result<&str, ApiRefusal> {
     let handle = entry.receipt_handle.as_deref();
     handle.ok_or_else(|| missing("ReceiptHandle"))
 }
 
-fn refused(fault: ReceiptFault, receipt: &str, seconds: u32) -> Refusal {
+fn refused(fault: ReceiptFault, receipt: &str, seconds: u32) -> ApiRefusal {
     let expired = |reason: &str| invalid_value("ReceiptHandle", receipt, reason);
     match fault {
-        ReceiptFault::Invalid => Refusal::new(
+        ReceiptFault::Invalid => ApiRefusal::new(
             "ReceiptHandleIsInvalid",
             format!("The input receipt handle \"{receipt}\" is not a valid receipt handle."),
         ),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::super::refusal::Refusal;
+use super::super::refusal::ApiRefusal;
 use super::refusals::invalid_value;
 
 /// A message attribute.
@@ -194,7 +194,7 @@ pub(super) fn bounded(
     value: Option<i64>,
     (least, most): (i64, i64),
     reason: &str,
-) -> Result<Option<u32>, Refusal> {
+) -> Result<Option<u32>, ApiRefusal> {
     match value {
         Some(value) if !(least..=most).contains(&value) => Err(invalid_value(
             name,

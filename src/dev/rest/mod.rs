@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use self::refusal::RestError;
-use super::faults::{Faults, Kind};
+use super::faults::{FaultKind, PlannedFaults};
 use super::server::lost;
 use super::uuid::uuid;
 
@@ -48,7 +48,7 @@ pub(super) struct RestResponder {
     /// Minimum duration of each call.
     pub(super) delay: Duration,
     /// Faults that are injected on request.
-    pub(super) faults: Faults,
+    pub(super) faults: PlannedFaults,
     /// The status of a call that is throttled, which the two models have differently.
     pub(super) throttled: StatusCode,
 }
@@ -67,23 +67,25 @@ impl RestResponder {
             .faults
             .strike_call(call.action, call.client, call.topic);
         let answer = match fault {
-            Some((Kind::Refuse, _)) => Err(RestError::unavailable("a fault that was asked for")),
-            Some((Kind::Throttle, _)) => {
+            Some((FaultKind::Refuse, _)) => {
+                Err(RestError::unavailable("a fault that was asked for"))
+            }
+            Some((FaultKind::Throttle, _)) => {
                 let why = "a fault that was asked for";
                 Err(RestError::throttled_with(self.throttled, why))
             }
-            Some((Kind::Disconnect, _)) => return lost(),
-            Some((Kind::Delay, time)) => {
+            Some((FaultKind::Disconnect, _)) => return lost(),
+            Some((FaultKind::Delay, time)) => {
                 sleep(time).await;
                 act()
             }
-            Some((Kind::Duplicate, _)) => act().and_then(|_| act()),
-            Some((Kind::Drop, _)) => {
+            Some((FaultKind::Duplicate, _)) => act().and_then(|_| act()),
+            Some((FaultKind::Drop, _)) => {
                 // The client never learns the result: the connection is lost.
                 let _ = act();
                 return lost();
             }
-            Some((Kind::Linger, _)) | None => act(),
+            Some((FaultKind::Linger, _)) | None => act(),
         };
         written(answer)
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::fault::Fault;
+use super::fault::ApiFault;
 
 /// Time that a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -39,7 +39,7 @@ pub(super) struct NewSession {
 /// `POST /rt/v1/poll`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Poll {
+pub(super) struct PollRequest {
     pub(super) session: Box<str>,
     pub(super) cursor: Box<str>,
     #[serde(default)]
@@ -51,7 +51,7 @@ pub(super) struct Poll {
 /// A session with a cursor: streams, tickets and acknowledgements.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Place {
+pub(super) struct SessionPlace {
     pub(super) session: Box<str>,
     pub(super) cursor: Box<str>,
 }
@@ -59,7 +59,7 @@ pub(super) struct Place {
 /// `PATCH /rt/v1/session`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Change {
+pub(super) struct ChannelChange {
     pub(super) session: Box<str>,
     /// The client's cursor, where it has one: after it, another task can go on.
     #[serde(default)]
@@ -77,7 +77,7 @@ pub(super) struct Farewell {
     pub(super) session: Box<str>,
 }
 
-impl Poll {
+impl PollRequest {
     /// Time to wait, clamped to the allowed range.
     pub(super) fn wait(&self) -> Duration {
         let seconds = self.timeout_s.unwrap_or(USUAL_WAIT_SECONDS);
@@ -96,7 +96,7 @@ pub(super) async fn read<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
     most: usize,
-) -> Result<T, Fault> {
+) -> Result<T, ApiFault> {
     let content = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let essence = content.and_then(|content| content.split(';').next());
     if !essence.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json")) {
@@ -104,19 +104,19 @@ pub(super) async fn read<T: DeserializeOwned>(
         // "CORS-safelisted request-header").
         let message = "send JSON, with Content-Type: application/json";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Fault::new(status, "unsupported_media_type", message));
+        return Err(ApiFault::new(status, "unsupported_media_type", message));
     }
     let collected = timeout(BODY_TIMEOUT, Limited::new(body, most).collect()).await;
     let collected = collected.map_err(|_| {
         let message = "the body did not arrive in time";
-        Fault::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+        ApiFault::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
     })?;
     let bytes = collected.map_err(|error| {
         if error.is::<LengthLimitError>() {
             let message = format!("the body has more than {most} bytes");
-            Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+            ApiFault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
         } else {
-            Fault::bad_request("the body broke off")
+            ApiFault::bad_request("the body broke off")
         }
     })?;
     parse(&bytes.to_bytes())
@@ -127,25 +127,25 @@ pub(super) async fn read<T: DeserializeOwned>(
 ///
 /// # Errors
 /// The refusal that a client would be answered.
-pub fn check(endpoint: &str, bytes: &[u8]) -> Result<(), Fault> {
+pub fn check(endpoint: &str, bytes: &[u8]) -> Result<(), ApiFault> {
     let bytes = Bytes::copy_from_slice(bytes);
     match endpoint {
         "session" => parse::<NewSession>(&bytes).map(drop),
-        "change" => parse::<Change>(&bytes).map(drop),
+        "change" => parse::<ChannelChange>(&bytes).map(drop),
         "end" => parse::<Farewell>(&bytes).map(drop),
-        "poll" => parse::<Poll>(&bytes).map(|poll| {
+        "poll" => parse::<PollRequest>(&bytes).map(|poll| {
             debug_assert!(poll.wait().as_secs() <= MAX_WAIT_SECONDS);
             debug_assert!((1..=MAX_MESSAGES).contains(&poll.most()));
         }),
-        _ => parse::<Place>(&bytes).map(drop),
+        _ => parse::<SessionPlace>(&bytes).map(drop),
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Fault> {
+fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, ApiFault> {
     serde_json::from_slice(bytes).map_err(|error| {
         // The library's words name members and kinds, and quote short values at most; the client
         // sent them itself.
         let words: String = error.to_string().chars().take(300).collect();
-        Fault::bad_request(format!("the body is not what is wanted: {words}"))
+        ApiFault::bad_request(format!("the body is not what is wanted: {words}"))
     })
 }

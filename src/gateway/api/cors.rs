@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::fault::Fault;
+use super::fault::ApiFault;
 
 /// Seconds that a browser keeps the answer to a preflight request; Chromium keeps it for two hours
 /// at most.
@@ -36,7 +36,7 @@ pub enum Origins {
 impl Origins {
     /// Returns `true` where a page of the request's origin may read the answer; `Err` where it may
     /// not even ask.
-    fn allow(&self, headers: &HeaderMap) -> Result<bool, Fault> {
+    fn allow(&self, headers: &HeaderMap) -> Result<bool, ApiFault> {
         let Some(origin) = headers.get(ORIGIN) else {
             return Ok(false);
         };
@@ -49,7 +49,7 @@ impl Origins {
         match self {
             Self::Checked(check) => Ok(check(headers)),
             Self::Listed(listed) if listed.iter().any(|known| known == origin) => Ok(true),
-            Self::Listed(_) => Err(Fault::forbidden(
+            Self::Listed(_) => Err(ApiFault::forbidden(
                 "pages of this origin are not served: gateway.origins lists those that are",
             )),
         }

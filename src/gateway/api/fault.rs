@@ -10,7 +10,7 @@ use super::super::link::LinkEnd;
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ApiFault {
     /// The status.
     pub status: StatusCode,
     /// A word of a closed set.
@@ -26,7 +26,7 @@ pub struct Fault {
 /// Time that a client waits before it asks a broker again that failed, in seconds.
 const BROKER_RETRY_SECONDS: u64 = 2;
 
-impl Fault {
+impl ApiFault {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -126,13 +126,13 @@ impl Fault {
     }
 }
 
-impl From<BearerError> for Fault {
+impl From<BearerError> for ApiFault {
     fn from(error: BearerError) -> Self {
         Self::unauthorized(error.to_string())
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for ApiFault {
     fn into_response(self) -> Response {
         let content = [(CONTENT_TYPE, "application/json")];
         let mut response = (self.status, content, self.body().to_string()).into_response();

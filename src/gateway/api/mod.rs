@@ -28,14 +28,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use self::cors::{Origins, cors};
-use self::fault::Fault;
+use self::fault::ApiFault;
 use self::ticket::UsedTickets;
 use super::bearer::{Bearer, BearerError};
 use super::cursor::Cursor;
 use super::limits::{LimitName, Limits, Rates};
 use super::metrics::GatewayMetrics;
 use super::seal::OpenError;
-use super::session::Session;
+use super::session::GatewaySession;
 use super::sessions::{NotServed, Sessions, unix_now};
 use crate::http_server::PeerAddress;
 use crate::shutdown::Shutdown;
@@ -44,13 +44,13 @@ use crate::shutdown::Shutdown;
 pub struct Gateway {
     pub(super) sessions: Arc<Sessions>,
     pub(super) shutdown: Shutdown,
-    pub(super) options: Options,
+    pub(super) options: GatewayOptions,
     rates: Rates,
     used_tickets: UsedTickets,
 }
 
 /// Whom a gateway serves, and with how much.
-pub struct Options {
+pub struct GatewayOptions {
     /// Limits of clients.
     pub limits: Limits,
     /// Origins whose pages are served.
@@ -62,14 +62,14 @@ pub struct Options {
 
 /// A place in a session, opened, with the token that it was shown with.
 pub(super) struct Shown {
-    pub(super) session: Session,
+    pub(super) session: GatewaySession,
     pub(super) cursor: Cursor,
     pub(super) bearer: Option<Bearer>,
 }
 
 impl Gateway {
     /// A gateway that serves nothing yet. It drains with `shutdown`.
-    pub fn new(sessions: Sessions, shutdown: Shutdown, options: Options) -> Arc<Self> {
+    pub fn new(sessions: Sessions, shutdown: Shutdown, options: GatewayOptions) -> Arc<Self> {
         Arc::new(Self {
             sessions: Arc::new(sessions),
             shutdown,
@@ -126,7 +126,7 @@ impl Gateway {
     }
 
     /// The token of a request.
-    fn bearer(&self, headers: &HeaderMap) -> Result<Option<Bearer>, Fault> {
+    fn bearer(&self, headers: &HeaderMap) -> Result<Option<Bearer>, ApiFault> {
         let asks = self.sessions.directory().asks_for_tokens();
         let bearer = match headers.get(AUTHORIZATION) {
             Some(header) => Some(Bearer::parse(header.as_bytes())?),
@@ -139,13 +139,13 @@ impl Gateway {
         Ok(bearer)
     }
 
-    fn session(&self, text: &str) -> Result<Session, Fault> {
-        Session::open(&self.sessions.keys, text, unix_now())
+    fn session(&self, text: &str) -> Result<GatewaySession, ApiFault> {
+        GatewaySession::open(&self.sessions.keys, text, unix_now())
             .map_err(|error| unopened("session", error))
     }
 
     /// Opens the session and the cursor of a request, for the bearer that owns them.
-    fn shown(&self, headers: &HeaderMap, session: &str, cursor: &str) -> Result<Shown, Fault> {
+    fn shown(&self, headers: &HeaderMap, session: &str, cursor: &str) -> Result<Shown, ApiFault> {
         let bearer = self.bearer(headers)?;
         let session = self.session(session)?;
         self.check_owner(&session, bearer.as_ref())?;
@@ -162,12 +162,16 @@ impl Gateway {
 
     /// A session is served to its principal alone. A token's own claims name its owner; the broker
     /// proves them before it serves a session that another token began.
-    fn check_owner(&self, session: &Session, bearer: Option<&Bearer>) -> Result<(), Fault> {
+    fn check_owner(
+        &self,
+        session: &GatewaySession,
+        bearer: Option<&Bearer>,
+    ) -> Result<(), ApiFault> {
         let claims = bearer.and_then(Bearer::claims);
         let name = self.sessions.directory().name(claims);
-        let name = name.map_err(Fault::unauthorized)?;
+        let name = name.map_err(ApiFault::unauthorized)?;
         if name.principal != session.principal {
-            return Err(Fault::forbidden(
+            return Err(ApiFault::forbidden(
                 "the session is another principal's: make one of your own",
             ));
         }
@@ -175,7 +179,7 @@ impl Gateway {
     }
 
     /// Counts a request for the session's principal: a session proves its owner.
-    fn check_rate(&self, session: &Session) -> Result<(), Fault> {
+    fn check_rate(&self, session: &GatewaySession) -> Result<(), ApiFault> {
         let principal = session.principal.clone();
         let taken = self.rates.principals.take(principal, Instant::now());
         taken.map_err(|wait| self.limited(LimitName::RequestsPerSecond, wait))
@@ -183,7 +187,7 @@ impl Gateway {
 
     /// One of the sessions that an address may ask for. A request without an address comes from
     /// within the process.
-    fn check_address(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<(), Fault> {
+    fn check_address(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<(), ApiFault> {
         let Some(address) = self.address(headers, extensions) else {
             return Ok(());
         };
@@ -208,9 +212,9 @@ impl Gateway {
     }
 
     /// The refusal by a limit.
-    fn limited(&self, limit: LimitName, wait: Duration) -> Fault {
+    fn limited(&self, limit: LimitName, wait: Duration) -> ApiFault {
         self.metrics().limited(limit);
-        Fault::quota(limit.as_str(), wait)
+        ApiFault::quota(limit.as_str(), wait)
     }
 
     /// Advice for a client.
@@ -223,14 +227,14 @@ impl Gateway {
     }
 }
 
-fn unopened(what: &str, error: OpenError) -> Fault {
+fn unopened(what: &str, error: OpenError) -> ApiFault {
     match error {
-        OpenError::Broken => Fault::bad_request(format!("the {what} {error}")),
-        OpenError::Expired => Fault::gone("the session has expired"),
+        OpenError::Broken => ApiFault::bad_request(format!("the {what} {error}")),
+        OpenError::Expired => ApiFault::gone("the session has expired"),
     }
 }
 
-impl From<NotServed> for Fault {
+impl From<NotServed> for ApiFault {
     fn from(why: NotServed) -> Self {
         match why {
             NotServed::Superseded => Self::superseded(),
@@ -249,13 +253,13 @@ fn answer(status: StatusCode, body: impl Into<axum::body::Bytes>) -> Response {
 fn not_allowed(allowed: &'static str) -> Response {
     let message = format!("this address takes {allowed}");
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    let fault = Fault::new(status, "method_not_allowed", message);
+    let fault = ApiFault::new(status, "method_not_allowed", message);
     ([("allow", allowed)], fault).into_response()
 }
 
 async fn unknown() -> Response {
     let message = "the API has /rt/v1/session, poll, ack, stream, stream/ticket, eventcast.js and eventcast.d.ts";
-    Fault::new(StatusCode::NOT_FOUND, "not_found", message).into_response()
+    ApiFault::new(StatusCode::NOT_FOUND, "not_found", message).into_response()
 }
 
 /// The name of an endpoint, for metrics.

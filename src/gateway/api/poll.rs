@@ -10,14 +10,14 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::{BufMut as _, BytesMut};
 use tokio::time::{Instant, timeout_at};
 
-use super::body::{self, Place, Poll};
-use super::fault::Fault;
+use super::body::{self, PollRequest, SessionPlace};
+use super::fault::ApiFault;
 use super::{Gateway, Shown, answer};
 use crate::gateway::cursor::Cursor;
 use crate::gateway::inbox::Inbox;
-use crate::gateway::link::{Link, LinkEnd, NotReadable};
-use crate::gateway::metrics::Counted;
-use crate::gateway::session::Session;
+use crate::gateway::link::{BrokerLink, LinkEnd, NotReadable};
+use crate::gateway::metrics::GaugeGuard;
+use crate::gateway::session::GatewaySession;
 
 /// Bytes of messages from which on an answer takes no more of them.
 const ANSWER_BYTES: usize = 1_024 * 1_024;
@@ -26,7 +26,7 @@ const ANSWER_BYTES: usize = 1_024 * 1_024;
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
 /// Messages for one answer.
-struct Batch {
+struct MessageBatch {
     /// Objects of JSON, separated by commas.
     json: BytesMut,
     cursor: Cursor,
@@ -39,10 +39,10 @@ pub(super) async fn poll(
     State(gateway): State<Arc<Gateway>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Fault> {
-    let asked: Poll = body::read(&headers, body, gateway.options.limits.body_bytes).await?;
+) -> Result<Response, ApiFault> {
+    let asked: PollRequest = body::read(&headers, body, gateway.options.limits.body_bytes).await?;
     if gateway.shutdown.is_draining() {
-        return Err(Fault::draining());
+        return Err(ApiFault::draining());
     }
     let shown = gateway.shown(&headers, &asked.session, &asked.cursor)?;
     let deadline = Instant::now() + asked.wait();
@@ -50,12 +50,12 @@ pub(super) async fn poll(
     // A poll waits for half a minute without its request: headers are slices of the connection's
     // read buffer, of which hyper would need a second one meanwhile.
     drop((headers, asked));
-    let _counted = Counted::new(&gateway.metrics().polls);
+    let _counted = GaugeGuard::new(&gateway.metrics().polls);
     let polled = Box::pin(gateway.messages(shown, deadline, most));
     tokio::select! {
         biased;
         answer = polled => answer,
-        _ = gateway.shutdown.draining() => Err(Fault::draining()),
+        _ = gateway.shutdown.draining() => Err(ApiFault::draining()),
     }
 }
 
@@ -63,8 +63,8 @@ pub(super) async fn acknowledge(
     State(gateway): State<Arc<Gateway>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Fault> {
-    let asked: Place = body::read(&headers, body, gateway.options.limits.body_bytes).await?;
+) -> Result<Response, ApiFault> {
+    let asked: SessionPlace = body::read(&headers, body, gateway.options.limits.body_bytes).await?;
     let shown = gateway.shown(&headers, &asked.session, &asked.cursor)?;
     let bearer = shown.bearer.as_ref();
     let link = gateway
@@ -75,8 +75,10 @@ pub(super) async fn acknowledge(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-pub(super) fn stale() -> Fault {
-    Fault::gone("messages after this cursor were confirmed already, and cannot be returned again")
+pub(super) fn stale() -> ApiFault {
+    ApiFault::gone(
+        "messages after this cursor were confirmed already, and cannot be returned again",
+    )
 }
 
 impl Gateway {
@@ -87,7 +89,7 @@ impl Gateway {
         mut shown: Shown,
         deadline: Instant,
         most: usize,
-    ) -> Result<Response, Fault> {
+    ) -> Result<Response, ApiFault> {
         let mut is_first = true;
         loop {
             let bearer = shown.bearer.as_ref();
@@ -115,19 +117,19 @@ impl Gateway {
                 // The next link reads from the cursor which messages the client has.
                 Err(NotReadable::Over(LinkEnd::Lost(_) | LinkEnd::Closed))
                     if is_first || Instant::now() < deadline => {}
-                Err(NotReadable::Over(end)) => return Err(Fault::of_end(end)),
+                Err(NotReadable::Over(end)) => return Err(ApiFault::of_end(end)),
             }
             is_first = false;
             shown.cursor.connected = shown.cursor.connected.max(link.connected);
         }
     }
 
-    pub(super) fn superseded(&self) -> Fault {
+    pub(super) fn superseded(&self) -> ApiFault {
         self.metrics().superseded.one();
-        Fault::superseded()
+        ApiFault::superseded()
     }
 
-    fn batch(&self, session: &Session, link: &Link, batch: Batch) -> Response {
+    fn batch(&self, session: &GatewaySession, link: &BrokerLink, batch: MessageBatch) -> Response {
         self.metrics().given.add(batch.given);
         self.metrics().given_again.add(batch.again);
         let cursor = self.sealed(session, link, batch.cursor);
@@ -145,9 +147,14 @@ impl Gateway {
         answer(StatusCode::OK, json.freeze())
     }
 
-    fn nothing(&self, session: &Session, link: &Link, reader: u64) -> Result<Response, Fault> {
-        let cursor = link.cursor(reader).ok_or_else(Fault::superseded)?;
-        let empty = Batch {
+    fn nothing(
+        &self,
+        session: &GatewaySession,
+        link: &BrokerLink,
+        reader: u64,
+    ) -> Result<Response, ApiFault> {
+        let cursor = link.cursor(reader).ok_or_else(ApiFault::superseded)?;
+        let empty = MessageBatch {
             json: BytesMut::new(),
             cursor,
             more: false,
@@ -158,7 +165,12 @@ impl Gateway {
     }
 
     /// The text of a cursor of this link.
-    pub(super) fn sealed(&self, session: &Session, link: &Link, cursor: Cursor) -> String {
+    pub(super) fn sealed(
+        &self,
+        session: &GatewaySession,
+        link: &BrokerLink,
+        cursor: Cursor,
+    ) -> String {
         let cursor = Cursor {
             connected: link.connected,
             ..cursor
@@ -169,7 +181,7 @@ impl Gateway {
 
 /// The messages that the client was given before and has not confirmed; without any, those that
 /// wait.
-fn batch(inbox: &mut Inbox, most: usize) -> Option<Batch> {
+fn batch(inbox: &mut Inbox, most: usize) -> Option<MessageBatch> {
     let mut json = BytesMut::new();
     let put = |json: &mut BytesMut, message: &[u8]| {
         if !json.is_empty() {
@@ -194,7 +206,7 @@ fn batch(inbox: &mut Inbox, most: usize) -> Option<Batch> {
         }
     }
     let count = inbox.unconfirmed_count();
-    (count > 0).then(|| Batch {
+    (count > 0).then(|| MessageBatch {
         json,
         cursor: inbox.cursor(count),
         more: !inbox.is_empty(),

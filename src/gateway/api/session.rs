@@ -9,14 +9,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::body::{Change, Farewell, NewSession};
-use super::fault::Fault;
+use super::body::{ChannelChange, Farewell, NewSession};
+use super::fault::ApiFault;
 use super::{Gateway, answer, body};
 use crate::gateway::bearer::Bearer;
 use crate::gateway::cursor::Cursor;
 use crate::gateway::limits::LimitName;
-use crate::gateway::link::{FilterAnswer, Link, LinkEnd};
-use crate::gateway::session::Session;
+use crate::gateway::link::{BrokerLink, FilterAnswer, LinkEnd};
+use crate::gateway::session::GatewaySession;
 use crate::gateway::sessions::NotServed;
 use crate::wire::ReasonCode;
 
@@ -29,12 +29,12 @@ struct Denied {
 
 /// Outcome for each requested channel.
 #[derive(Default)]
-struct Outcome {
+struct ChannelOutcomes {
     granted: Vec<Box<str>>,
     denied: Vec<Denied>,
 }
 
-impl Outcome {
+impl ChannelOutcomes {
     fn deny(&mut self, channel: Box<str>, reason: &'static str, message: impl Into<String>) {
         self.denied.push(Denied {
             channel,
@@ -79,7 +79,7 @@ fn class(reason: u8, words: &str) -> (&'static str, String) {
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiFault> {
     let (
         Parts {
             headers,
@@ -89,7 +89,7 @@ pub(super) async fn create(
         body,
     ) = request.into_parts();
     if gateway.shutdown.is_draining() {
-        return Err(Fault::draining());
+        return Err(ApiFault::draining());
     }
     gateway.check_address(&headers, &extensions)?;
     let bearer = gateway.bearer(&headers)?;
@@ -97,25 +97,25 @@ pub(super) async fn create(
     let asked: NewSession = body::read(&headers, body, most).await?;
     let claims = bearer.as_ref().and_then(Bearer::claims);
     let name = gateway.sessions.directory().name(claims);
-    let name = name.map_err(Fault::unauthorized)?;
+    let name = name.map_err(ApiFault::unauthorized)?;
     gateway.check_room(&name.principal)?;
     let adopts = asked.client_id.is_some();
     let client_id = match asked.client_id {
         Some(id) if name.has_client_id(&id) => id,
         Some(_) => {
-            return Err(Fault::forbidden(
+            return Err(ApiFault::forbidden(
                 "`client_id` is not the principal's: it is the principal, `-` and a suffix",
             ));
         }
         None => name
             .client_id()
-            .ok_or_else(|| Fault::full("the system has no random numbers"))?,
+            .ok_or_else(|| ApiFault::full("the system has no random numbers"))?,
     };
     let sessions = &gateway.sessions;
     let created = sessions.create(name.principal, client_id, bearer, adopts);
     let (mut session, link) = created.await.map_err(|why| match why {
         NotServed::Over(LinkEnd::NotAllowed(why)) if adopts => {
-            Fault::forbidden(format!("the client id is refused: {why}"))
+            ApiFault::forbidden(format!("the client id is refused: {why}"))
         }
         why => why.into(),
     })?;
@@ -144,13 +144,13 @@ pub(super) async fn change(
     State(gateway): State<Arc<Gateway>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiFault> {
     if gateway.shutdown.is_draining() {
-        return Err(Fault::draining());
+        return Err(ApiFault::draining());
     }
     let bearer = gateway.bearer(&headers)?;
     let most = gateway.options.limits.body_bytes;
-    let asked: Change = body::read(&headers, body, most).await?;
+    let asked: ChannelChange = body::read(&headers, body, most).await?;
     let mut session = gateway.session(&asked.session)?;
     gateway.check_owner(&session, bearer.as_ref())?;
     gateway.check_rate(&session)?;
@@ -158,7 +158,7 @@ pub(super) async fn change(
         .link_for_change(&session, &asked, bearer.as_ref())
         .await?;
     let _guard = link.guard();
-    link.opened().await.map_err(Fault::of_end)?;
+    link.opened().await.map_err(ApiFault::of_end)?;
     let (removed, kept) = std::mem::take(&mut session.channels)
         .into_iter()
         .partition(|name| asked.remove.contains(name));
@@ -182,7 +182,7 @@ pub(super) async fn end(
     State(gateway): State<Arc<Gateway>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiFault> {
     let bearer = gateway.bearer(&headers)?;
     let most = gateway.options.limits.body_bytes;
     let asked: Farewell = body::read(&headers, body, most).await?;
@@ -199,12 +199,12 @@ pub(super) async fn end(
 
 impl Gateway {
     /// Returns `true` where there is room for another session.
-    fn check_room(&self, principal: &str) -> Result<(), Fault> {
+    fn check_room(&self, principal: &str) -> Result<(), ApiFault> {
         let limits = &self.options.limits;
         let is_reached = |most: Option<usize>, count: usize| most.is_some_and(|most| count >= most);
         if is_reached(limits.sessions, self.sessions.count()) {
             self.metrics().limited(LimitName::Sessions);
-            return Err(Fault::full(
+            return Err(ApiFault::full(
                 "this task has all the sessions that it takes: ask again",
             ));
         }
@@ -224,13 +224,13 @@ impl Gateway {
     /// denied.
     async fn subscribe(
         &self,
-        link: &Link,
+        link: &BrokerLink,
         present: &[Box<str>],
         channels: Vec<Box<str>>,
-    ) -> Outcome {
+    ) -> ChannelOutcomes {
         let directory = self.sessions.directory();
         let most = self.options.limits.channels.unwrap_or(usize::MAX);
-        let mut outcome = Outcome::default();
+        let mut outcome = ChannelOutcomes::default();
         let (mut names, mut filters) = (Vec::new(), Vec::new());
         for name in channels {
             if names.contains(&name) {
@@ -276,7 +276,11 @@ impl Gateway {
         outcome
     }
 
-    async fn unsubscribe(&self, link: &Link, channels: Vec<Box<str>>) -> Result<(), Fault> {
+    async fn unsubscribe(
+        &self,
+        link: &BrokerLink,
+        channels: Vec<Box<str>>,
+    ) -> Result<(), ApiFault> {
         let directory = self.sessions.directory();
         let filters = channels
             .iter()
@@ -287,16 +291,16 @@ impl Gateway {
         }
         match link.ask(filters, false).await {
             Some(_) => Ok(()),
-            None => Err(Fault::of_end(LinkEnd::Closed)),
+            None => Err(ApiFault::of_end(LinkEnd::Closed)),
         }
     }
 
     async fn link_for_change(
         &self,
-        session: &Session,
-        asked: &Change,
+        session: &GatewaySession,
+        asked: &ChannelChange,
         bearer: Option<&Bearer>,
-    ) -> Result<Arc<Link>, Fault> {
+    ) -> Result<Arc<BrokerLink>, ApiFault> {
         let cursor = match &asked.cursor {
             Some(text) => {
                 let keys = &self.sessions.keys;
@@ -317,12 +321,12 @@ impl Gateway {
     }
 
     /// A link serves the token that the broker accepted. A poll shows another token to the broker.
-    fn check_token(&self, link: &Link, bearer: Option<&Bearer>) -> Result<(), Fault> {
+    fn check_token(&self, link: &BrokerLink, bearer: Option<&Bearer>) -> Result<(), ApiFault> {
         let hash = bearer.map(Bearer::hash);
         if hash.is_none_or(|hash| hash == link.token) {
             return Ok(());
         }
-        Err(Fault::unauthorized(
+        Err(ApiFault::unauthorized(
             "the token is not the one that the session was last polled with: poll with it first",
         ))
     }

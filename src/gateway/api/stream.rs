@@ -17,14 +17,14 @@ use bytes::BytesMut;
 use futures_util::stream::unfold;
 use tokio::time::{Instant, timeout_at};
 
-use super::body::{self, Place};
-use super::fault::Fault;
+use super::body::{self, SessionPlace};
+use super::fault::ApiFault;
 use super::poll::stale;
 use super::sse::{self, BEGINNING, EventId, EventName, HEARTBEAT};
 use super::{Gateway, Shown};
 use crate::gateway::bearer::Bearer;
-use crate::gateway::link::{Link, LinkEnd, LinkGuard, NotReadable};
-use crate::gateway::session::Session;
+use crate::gateway::link::{BrokerLink, LinkEnd, LinkGuard, NotReadable};
+use crate::gateway::session::GatewaySession;
 use crate::gateway::sessions::unix_now;
 
 /// Time that a stream lasts, in milliseconds: from the first to the second, at random, so that
@@ -41,17 +41,17 @@ pub(super) async fn stream(
     State(gateway): State<Arc<Gateway>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiFault> {
     if gateway.shutdown.is_draining() {
-        return Err(Fault::draining());
+        return Err(ApiFault::draining());
     }
-    let asked: Place = body::read(&headers, body, gateway.options.limits.body_bytes).await?;
+    let asked: SessionPlace = body::read(&headers, body, gateway.options.limits.body_bytes).await?;
     let shown = gateway.shown(&headers, &asked.session, &asked.cursor)?;
     gateway.stream(shown).await
 }
 
 /// Progress of a stream.
-enum Progress {
+enum StreamProgress {
     /// Nothing is written.
     Beginning,
     /// Events are read from the link.
@@ -62,8 +62,8 @@ enum Progress {
 
 struct Stream {
     gateway: Arc<Gateway>,
-    session: Session,
-    link: Arc<Link>,
+    session: GatewaySession,
+    link: Arc<BrokerLink>,
     _guard: LinkGuard,
     reader: u64,
     /// The number of the last message that was written.
@@ -71,12 +71,12 @@ struct Stream {
     ends: Instant,
     /// Moment when the token expires, in seconds since 1970.
     expires: Option<u64>,
-    progress: Progress,
+    progress: StreamProgress,
 }
 
 impl Gateway {
     /// A stream of a session from the client's place on.
-    pub(super) async fn stream(self: &Arc<Self>, shown: Shown) -> Result<Response, Fault> {
+    pub(super) async fn stream(self: &Arc<Self>, shown: Shown) -> Result<Response, ApiFault> {
         let bearer = shown.bearer.as_ref();
         let link = self.sessions.attach(&shown.session, &shown.cursor, bearer);
         let link = link.await?;
@@ -93,7 +93,7 @@ impl Gateway {
             written: 0,
             ends: Instant::now() + life,
             expires: bearer.and_then(Bearer::expires),
-            progress: Progress::Beginning,
+            progress: StreamProgress::Beginning,
         };
         let frames = unfold(stream, |mut stream| async move {
             let frame = stream.next().await?;
@@ -114,12 +114,12 @@ impl Stream {
     /// Returns the next bytes; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         match self.progress {
-            Progress::Beginning => {
-                self.progress = Progress::Reading;
+            StreamProgress::Beginning => {
+                self.progress = StreamProgress::Reading;
                 return Some(BEGINNING);
             }
-            Progress::Reading => {}
-            Progress::Ended => return None,
+            StreamProgress::Reading => {}
+            StreamProgress::Ended => return None,
         }
         let shutdown = self.gateway.shutdown.clone();
         tokio::select! {
@@ -134,7 +134,7 @@ impl Stream {
         let deadline = self.ends.min(silent);
         match timeout_at(deadline, self.link.opened()).await {
             Ok(Ok(())) | Err(_) => {}
-            Ok(Err(end)) => return self.failed(Fault::of_end(end)),
+            Ok(Err(end)) => return self.failed(ApiFault::of_end(end)),
         }
         let (gateway, session, link) = (&self.gateway, &self.session, &self.link);
         let (mut written, mut given) = (self.written, 0);
@@ -162,7 +162,7 @@ impl Stream {
             }
             // The client knows how far it is, and the next stream goes on from there.
             Ok(Err(NotReadable::Over(LinkEnd::Lost(_) | LinkEnd::Closed))) => self.advised(),
-            Ok(Err(NotReadable::Over(end))) => self.failed(Fault::of_end(end)),
+            Ok(Err(NotReadable::Over(end))) => self.failed(ApiFault::of_end(end)),
             Err(_) if self.is_expired() => {
                 self.failed(crate::gateway::bearer::BearerError::Expired.into())
             }
@@ -177,14 +177,14 @@ impl Stream {
 
     /// The planned end.
     fn advised(&mut self) -> Bytes {
-        self.progress = Progress::Ended;
+        self.progress = StreamProgress::Ended;
         let mut out = BytesMut::new();
         sse::put_advice(&mut out, None);
         out.freeze()
     }
 
-    fn failed(&mut self, fault: Fault) -> Bytes {
-        self.progress = Progress::Ended;
+    fn failed(&mut self, fault: ApiFault) -> Bytes {
+        self.progress = StreamProgress::Ended;
         let mut out = BytesMut::new();
         sse::put_error(&mut out, &fault.body());
         out.freeze()

@@ -23,8 +23,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::body::{self, Place};
-use super::fault::Fault;
+use super::body::{self, SessionPlace};
+use super::fault::ApiFault;
 use super::sse::{self, BEGINNING};
 use super::{Gateway, Shown, unopened};
 use crate::gateway::bearer::Bearer;
@@ -53,7 +53,7 @@ const COOKIE_NAME: &str = "eventcast-ticket-";
 const LAST_EVENT_ID: &str = "last-event-id";
 
 #[derive(Serialize, Deserialize)]
-struct Ticket<'t> {
+struct SealedTicket<'t> {
     session: std::borrow::Cow<'t, str>,
     cursor: std::borrow::Cow<'t, str>,
     token: Option<std::borrow::Cow<'t, str>>,
@@ -81,13 +81,13 @@ pub(super) async fn issue(
     State(gateway): State<Arc<Gateway>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Fault> {
-    let asked: Place = body::read(&headers, body, gateway.options.limits.body_bytes).await?;
+) -> Result<Response, ApiFault> {
+    let asked: SessionPlace = body::read(&headers, body, gateway.options.limits.body_bytes).await?;
     let shown = gateway.shown(&headers, &asked.session, &asked.cursor)?;
     let random: [u8; 16] =
-        random().ok_or_else(|| Fault::full("the system has no random numbers"))?;
+        random().ok_or_else(|| ApiFault::full("the system has no random numbers"))?;
     let place = URL_SAFE_NO_PAD.encode(random);
-    let ticket = Ticket {
+    let ticket = SealedTicket {
         session: (&*asked.session).into(),
         cursor: (&*asked.cursor).into(),
         token: shown.bearer.as_ref().map(|bearer| bearer.text().into()),
@@ -106,18 +106,20 @@ pub(super) async fn open(
     State(gateway): State<Arc<Gateway>>,
     Path(place): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Fault> {
+) -> Result<Response, ApiFault> {
     let sealed = cookies(&headers).ok_or_else(|| {
-        Fault::unauthorized("no ticket: POST /rt/v1/stream/ticket gives one for one address")
+        ApiFault::unauthorized("no ticket: POST /rt/v1/stream/ticket gives one for one address")
     })?;
     let now = unix_now();
     let keys = &gateway.sessions.keys;
     let opened = keys.open(Purpose::Ticket, place.as_bytes(), &sealed, now);
-    let opened = opened.map_err(|error| Fault::unauthorized(format!("the ticket: {error}")))?;
-    let ticket: Ticket<'_> = serde_json::from_slice(&opened)
-        .map_err(|_| Fault::unauthorized("the ticket is not one of this version"))?;
+    let opened = opened.map_err(|error| ApiFault::unauthorized(format!("the ticket: {error}")))?;
+    let ticket: SealedTicket<'_> = serde_json::from_slice(&opened)
+        .map_err(|_| ApiFault::unauthorized("the ticket is not one of this version"))?;
     if !gateway.used_tickets.first_use(&sealed, now) {
-        return Err(Fault::unauthorized("the ticket was used: ask for another"));
+        return Err(ApiFault::unauthorized(
+            "the ticket was used: ask for another",
+        ));
     }
     let mut response = match gateway.open_ticket(&ticket, &headers).await {
         Ok(response) => response,
@@ -144,11 +146,11 @@ fn path(place: &str) -> String {
 impl Gateway {
     async fn open_ticket(
         self: &Arc<Self>,
-        ticket: &Ticket<'_>,
+        ticket: &SealedTicket<'_>,
         headers: &HeaderMap,
-    ) -> Result<Response, Fault> {
+    ) -> Result<Response, ApiFault> {
         if self.shutdown.is_draining() {
-            return Err(Fault::draining());
+            return Err(ApiFault::draining());
         }
         let now = unix_now();
         let bearer = ticket.token.as_deref().map(Bearer::of).transpose()?;
@@ -171,11 +173,11 @@ impl Gateway {
     /// Sets the cookies of a ticket for one address.
     fn put(
         &self,
-        ticket: &Ticket<'_>,
+        ticket: &SealedTicket<'_>,
         place: &str,
         seconds: u64,
         headers: &mut HeaderMap,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ApiFault> {
         let plain = serde_json::to_vec(ticket).unwrap_or_default();
         let keys = &self.sessions.keys;
         let expires = unix_now() + seconds;
@@ -185,7 +187,7 @@ impl Gateway {
         if parts.len() > MAX_COOKIES {
             let message = "session and token do not fit into cookies: stream by fetch instead";
             let status = StatusCode::PAYLOAD_TOO_LARGE;
-            return Err(Fault::new(status, "too_large", message));
+            return Err(ApiFault::new(status, "too_large", message));
         }
         for (number, part) in parts.enumerate() {
             let part = String::from_utf8_lossy(part);

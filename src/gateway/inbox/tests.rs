@@ -51,7 +51,7 @@ impl BrokerSession {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum TestStep {
     /// So many messages are published.
     Publish(u64),
     /// The client polls; its response arrives, or is lost.
@@ -62,17 +62,17 @@ enum Step {
     TakeOver { acknowledged: bool },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = TestStep> {
     prop_oneof![
-        (1_u64..5).prop_map(Step::Publish),
-        (1_usize..4, any::<bool>()).prop_map(|(most, arrives)| Step::Poll { most, arrives }),
-        (1_usize..4, 0_usize..4).prop_map(|(count, arrive)| Step::Stream { count, arrive }),
-        any::<bool>().prop_map(|acknowledged| Step::TakeOver { acknowledged }),
+        (1_u64..5).prop_map(TestStep::Publish),
+        (1_usize..4, any::<bool>()).prop_map(|(most, arrives)| TestStep::Poll { most, arrives }),
+        (1_usize..4, 0_usize..4).prop_map(|(count, arrive)| TestStep::Stream { count, arrive }),
+        any::<bool>().prop_map(|acknowledged| TestStep::TakeOver { acknowledged }),
     ]
 }
 
 /// Everything that takes part.
-struct World {
+struct TestWorld {
     broker: BrokerSession,
     inbox: Inbox,
     epoch: u64,
@@ -83,7 +83,7 @@ struct World {
     under_way: Vec<PacketId>,
 }
 
-impl World {
+impl TestWorld {
     fn new() -> Self {
         let inbox = Inbox::new(1);
         Self {
@@ -158,18 +158,18 @@ impl World {
         }
     }
 
-    fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+    fn take(&mut self, step: &TestStep) -> Result<(), TestCaseError> {
         match *step {
-            Step::Publish(count) => {
+            TestStep::Publish(count) => {
                 for _ in 0..count {
                     self.published += 1;
                     self.broker.kept.push((self.published, None));
                 }
                 self.receive();
             }
-            Step::Poll { most, arrives } => self.poll(most, arrives),
-            Step::Stream { count, arrive } => self.stream(count, arrive),
-            Step::TakeOver { acknowledged } => {
+            TestStep::Poll { most, arrives } => self.poll(most, arrives),
+            TestStep::Stream { count, arrive } => self.stream(count, arrive),
+            TestStep::TakeOver { acknowledged } => {
                 if acknowledged {
                     self.settle()?;
                 }
@@ -197,7 +197,7 @@ proptest! {
     fn nothing_is_acknowledged_before_it_arrived_and_nothing_is_lost(
         steps in prop::collection::vec(step(), 1..60)
     ) {
-        let mut world = World::new();
+        let mut world = TestWorld::new();
         for step in &steps {
             world.take(step)?;
         }

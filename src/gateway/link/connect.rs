@@ -8,11 +8,11 @@ use tokio::time::timeout;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::LinkEnd;
-use super::transport::ByteStream;
-use crate::broker::Broker;
+use super::transport::BrokerStream;
+use crate::broker::BrokerAddress;
 use crate::channel::limits::{PACKET_BYTES, UNACKNOWLEDGED_PER_CONNECTION};
 use crate::gateway::bearer::Bearer;
-use crate::wire::answer::{Answer, answer};
+use crate::wire::answer::{ServerPacket, answer};
 use crate::wire::request::{self, ConnectRequest};
 use crate::wire::{ReasonCode, frame};
 
@@ -27,7 +27,7 @@ pub const LABEL: (&str, &str) = ("eventcast", "gateway");
 #[derive(Clone)]
 pub struct BrokerSettings {
     /// Its address: MQTT over TCP or TLS.
-    pub broker: Broker,
+    pub broker: BrokerAddress,
     /// TLS, where the broker's address asks for it.
     pub tls: Option<Arc<ClientConfig>>,
     /// The custom authorizer's name; without one the account's default authorizer decides.
@@ -52,7 +52,7 @@ pub struct BrokerSettings {
 
 /// A connection that the broker has let in.
 pub(super) struct Opened {
-    pub(super) stream: ByteStream,
+    pub(super) stream: BrokerStream,
     /// Bytes that came after CONNACK.
     pub(super) input: BytesMut,
     pub(super) session_present: bool,
@@ -61,7 +61,7 @@ pub(super) struct Opened {
 
 impl BrokerSettings {
     /// For a broker on plain TCP, with IoT Core's limits.
-    pub fn plain(broker: Broker) -> Self {
+    pub fn plain(broker: BrokerAddress) -> Self {
         Self {
             broker,
             tls: None,
@@ -114,7 +114,7 @@ impl BrokerSettings {
         let opening = async {
             let (host, port) = (&self.broker.host, self.broker.port);
             let tls = self.tls.clone();
-            let mut stream = ByteStream::open(host, port, tls).await.map_err(lost)?;
+            let mut stream = BrokerStream::open(host, port, tls).await.map_err(lost)?;
             let (user_name, password) = self.credentials(bearer);
             let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
             let request = ConnectRequest {
@@ -140,7 +140,7 @@ impl BrokerSettings {
         }
     }
 
-    async fn connack(&self, mut stream: ByteStream) -> Result<Opened, LinkEnd> {
+    async fn connack(&self, mut stream: BrokerStream) -> Result<Opened, LinkEnd> {
         let mut input = BytesMut::new();
         let broken = |breach: crate::wire::ProtocolError| LinkEnd::Unreachable(breach.what.into());
         let found = loop {
@@ -151,7 +151,7 @@ impl BrokerSettings {
             filled.map_err(|error| LinkEnd::Unreachable(error.to_string().into()))?;
         };
         let body = input.get(found.begin..found.end).unwrap_or_default();
-        let Answer::Connected(connected) = answer(found.header, body).map_err(broken)? else {
+        let ServerPacket::Connected(connected) = answer(found.header, body).map_err(broken)? else {
             return Err(LinkEnd::Unreachable(
                 "the broker does not begin with CONNACK".into(),
             ));

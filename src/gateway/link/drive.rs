@@ -10,13 +10,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connect::{BrokerSettings, LARGEST_PACKET};
-use super::transport::ByteStream;
-use super::{Closing, FilterAnswer, Link, LinkEnd, LinkPhase};
+use super::transport::BrokerStream;
+use super::{BrokerLink, Closing, FilterAnswer, LinkEnd, LinkPhase};
 use crate::channel::limits::SUBSCRIPTIONS_PER_SUBSCRIBE;
 use crate::gateway::bearer::Bearer;
 use crate::gateway::directory::Directory;
 use crate::gateway::message::Message;
-use crate::wire::answer::{Answer, answer};
+use crate::wire::answer::{ServerPacket, answer};
 use crate::wire::decode::PublishPacket;
 use crate::wire::{ProtocolError, ProtocolVersion, ReasonCode, encode, frame, request};
 
@@ -36,7 +36,7 @@ const NEW_SUBSCRIPTION: u8 = 0x11;
 const SAME_SUBSCRIPTION: u8 = 0x21;
 
 /// Beginning of a link.
-pub(in crate::gateway) struct Beginning {
+pub(in crate::gateway) struct LinkBeginning {
     /// The token; `None` where clients need none.
     pub(in crate::gateway) bearer: Option<Bearer>,
     /// Moment when CONNECT may be sent.
@@ -58,11 +58,11 @@ struct Question {
 }
 
 struct Driver<'l> {
-    link: &'l Link,
+    link: &'l BrokerLink,
     directory: &'l Directory,
     linger: Duration,
     ping_interval: Duration,
-    stream: ByteStream,
+    stream: BrokerStream,
     input: BytesMut,
     out: BytesMut,
     ping_at: Instant,
@@ -78,13 +78,13 @@ struct Driver<'l> {
     last_id: u16,
 }
 
-impl Link {
+impl BrokerLink {
     /// Connects, and serves until the end of the connection.
     pub(in crate::gateway) async fn run(
         self: Arc<Self>,
         settings: Arc<BrokerSettings>,
         directory: Arc<Directory>,
-        beginning: Beginning,
+        beginning: LinkBeginning,
     ) {
         // State that only opening needs is dropped afterwards.
         let opened = Box::pin(self.open(&settings, &directory, beginning)).await;
@@ -104,7 +104,7 @@ impl Link {
         &'l self,
         settings: &BrokerSettings,
         directory: &'l Directory,
-        beginning: Beginning,
+        beginning: LinkBeginning,
     ) -> Result<Driver<'l>, LinkEnd> {
         sleep_until(beginning.not_before).await;
         if self.is_over() {
@@ -244,7 +244,7 @@ impl Driver<'_> {
         while let Some(found) = frame(&input, LARGEST_PACKET).map_err(broken)? {
             let body = input.get(found.begin..found.end).unwrap_or_default();
             let packet = answer(found.header, body).map_err(broken)?;
-            heard |= matches!(packet, Answer::Publish(_));
+            heard |= matches!(packet, ServerPacket::Publish(_));
             self.take(packet)?;
             input.advance(found.end);
         }
@@ -258,15 +258,15 @@ impl Driver<'_> {
         Ok(())
     }
 
-    fn take(&mut self, packet: Answer<'_>) -> Result<(), LinkEnd> {
+    fn take(&mut self, packet: ServerPacket<'_>) -> Result<(), LinkEnd> {
         match packet {
-            Answer::Publish(publish) => self.message(&publish),
-            Answer::Filters { id, reasons, why } => return self.answered(id, reasons, why),
-            Answer::Pong => self.pong_by = None,
-            Answer::Disconnected { reason, .. } if reason == ReasonCode::TakenOver.code() => {
+            ServerPacket::Publish(publish) => self.message(&publish),
+            ServerPacket::Filters { id, reasons, why } => return self.answered(id, reasons, why),
+            ServerPacket::Pong => self.pong_by = None,
+            ServerPacket::Disconnected { reason, .. } if reason == ReasonCode::TakenOver.code() => {
                 return Err(LinkEnd::TakenOver);
             }
-            Answer::Disconnected { reason, why } => {
+            ServerPacket::Disconnected { reason, why } => {
                 let why = why.unwrap_or("it gives no reason");
                 if reason == ReasonCode::NotAuthorized.code() {
                     self.refused_by_closing(why)?;
@@ -275,8 +275,8 @@ impl Driver<'_> {
                     "the broker ended the connection with 0x{reason:02X}: {why}"
                 )));
             }
-            Answer::Connected(_) => return Err(lost("a second CONNACK")),
-            Answer::PubAck { .. } => return Err(lost("a PUBACK for nothing")),
+            ServerPacket::Connected(_) => return Err(lost("a second CONNACK")),
+            ServerPacket::PubAck { .. } => return Err(lost("a PUBACK for nothing")),
         }
         Ok(())
     }

@@ -15,12 +15,12 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 pub use self::connect::{BrokerSettings, LABEL};
-pub(super) use self::drive::Beginning;
+pub(super) use self::drive::LinkBeginning;
 use super::bearer::TokenHash;
 use super::cursor::Cursor;
 use super::inbox::{Inbox, PacketId, StaleCursor};
 use super::metrics::GatewayMetrics;
-use super::session::{Session, SessionSerial};
+use super::session::{GatewaySession, SessionSerial};
 
 /// Reason why a link is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub(super) enum Closing {
     EndSession,
 }
 
-struct State {
+struct LinkState {
     phase: LinkPhase,
     session_present: bool,
     inbox: Inbox,
@@ -88,7 +88,7 @@ struct State {
 }
 
 /// A connection to the broker, shared by its task and by requests.
-pub struct Link {
+pub struct BrokerLink {
     pub(super) client_id: Arc<str>,
     pub(super) principal: Arc<str>,
     pub(super) serial: SessionSerial,
@@ -98,7 +98,7 @@ pub struct Link {
     /// `true` where the broker's session is the client's own, and outlives this one.
     adopts: bool,
     metrics: Arc<GatewayMetrics>,
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
     /// For its task.
     work: Notify,
     /// For requests.
@@ -113,7 +113,7 @@ pub(super) enum NotReadable {
 }
 
 /// A request at a link; while there is one, the connection stays.
-pub(super) struct LinkGuard(Arc<Link>);
+pub(super) struct LinkGuard(Arc<BrokerLink>);
 
 impl Drop for LinkGuard {
     fn drop(&mut self) {
@@ -125,9 +125,9 @@ impl Drop for LinkGuard {
     }
 }
 
-impl Link {
+impl BrokerLink {
     pub(super) fn new(
-        session: &Session,
+        session: &GatewaySession,
         token: TokenHash,
         connected: u64,
         inbox: Inbox,
@@ -141,7 +141,7 @@ impl Link {
             connected,
             adopts: session.adopts,
             metrics,
-            state: Mutex::new(State {
+            state: Mutex::new(LinkState {
                 phase: LinkPhase::Opening,
                 session_present: false,
                 inbox,
@@ -157,7 +157,7 @@ impl Link {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LinkState> {
         // Nothing in here panics half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -22,12 +22,12 @@ use tokio_rustls::rustls::pki_types::ServerName;
 const READ_BYTES: usize = 4_096;
 
 /// A connection's bytes.
-pub(super) enum ByteStream {
+pub(super) enum BrokerStream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl ByteStream {
+impl BrokerStream {
     /// Opens a connection.
     pub(super) async fn open(
         host: &str,

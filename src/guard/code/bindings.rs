@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tree_sitter::Node;
 
-use super::origin::{Origin, OriginRoot};
+use super::origin::{CodeOrigin, OriginRoot};
 use super::source::{SourceTree, above, named, walk};
 
 /// The longest chain of names that is followed.
@@ -15,7 +15,7 @@ const MAX_STEPS: usize = 12;
 #[derive(Clone)]
 enum Bound<'t> {
     /// An import.
-    Import(Origin),
+    Import(CodeOrigin),
     /// A value, and the members of it that the name refers to.
     Value(Node<'t>, Vec<String>),
     /// A function.
@@ -186,7 +186,11 @@ impl<'t> Bindings<'t> {
                 let literal = field(clause, "source").and_then(|one| self.source.literal(one));
                 if let (Some(name), Some(from)) = (parts.first(), literal) {
                     let text = self.source.text(*name);
-                    self.add(text, whole.clone(), Bound::Import(Origin::imported(from)));
+                    self.add(
+                        text,
+                        whole.clone(),
+                        Bound::Import(CodeOrigin::imported(from)),
+                    );
                 }
             }
             if clause.kind() != "import_clause" {
@@ -196,7 +200,7 @@ impl<'t> Bindings<'t> {
                 continue;
             };
             for (local, member) in imported_names(self.source, clause) {
-                let origin = Origin::imported(from);
+                let origin = CodeOrigin::imported(from);
                 let origin = match member {
                     Some(member) => origin.member(member),
                     None => origin,
@@ -270,11 +274,11 @@ impl<'t> Bindings<'t> {
     }
 
     /// The origin of an expression; `None` where it is a thing of the file itself.
-    pub(crate) fn origin(&self, node: Node<'t>) -> Option<Origin> {
+    pub(crate) fn origin(&self, node: Node<'t>) -> Option<CodeOrigin> {
         self.step(node, 0)
     }
 
-    fn step(&self, node: Node<'t>, steps: usize) -> Option<Origin> {
+    fn step(&self, node: Node<'t>, steps: usize) -> Option<CodeOrigin> {
         if steps > MAX_STEPS {
             return None;
         }
@@ -283,7 +287,7 @@ impl<'t> Bindings<'t> {
             "identifier" | "type_identifier" | "shorthand_property_identifier" => {
                 let name = self.source.text(node);
                 match self.lookup(name, node.start_byte()) {
-                    None => Some(Origin::global(name)),
+                    None => Some(CodeOrigin::global(name)),
                     Some(Bound::Import(origin)) => Some(origin.clone()),
                     Some(Bound::Value(value, path)) => {
                         // `const fetch = fetch || x` asks for the outer one.
@@ -324,7 +328,7 @@ impl<'t> Bindings<'t> {
                         && self.lookup("require", function.start_byte()).is_none());
                 if loads {
                     let first = named(field(node, "arguments")?).into_iter().next()?;
-                    return Some(Origin::imported(self.source.literal(first)?));
+                    return Some(CodeOrigin::imported(self.source.literal(first)?));
                 }
                 Some(next(function)?.member("()"))
             }
@@ -384,9 +388,9 @@ impl<'t> Bindings<'t> {
 }
 
 /// Prefers an origin that is imported or a member of a global object.
-fn best(found: [Option<Origin>; 2]) -> Option<Origin> {
-    let mut found: Vec<Origin> = found.into_iter().flatten().collect();
-    let rank = |origin: &Origin| match (&origin.root, origin.sole_global()) {
+fn best(found: [Option<CodeOrigin>; 2]) -> Option<CodeOrigin> {
+    let mut found: Vec<CodeOrigin> = found.into_iter().flatten().collect();
+    let rank = |origin: &CodeOrigin| match (&origin.root, origin.sole_global()) {
         (OriginRoot::Global, Some(name)) if name.starts_with(char::is_uppercase) => 0,
         (OriginRoot::Package(_), _) => 1,
         (OriginRoot::Module(_), _) => 2,

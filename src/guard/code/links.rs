@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::origin::{Origin, OriginRoot};
+use super::origin::{CodeOrigin, OriginRoot};
 
 /// The longest chain of files that is followed.
 const MAX_FILES: usize = 8;
@@ -10,13 +10,13 @@ const MAX_FILES: usize = 8;
 /// Exports by file and name. A file has the path of it without an extension.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepositoryLinks {
-    exports: HashMap<String, Vec<(String, Origin)>>,
+    exports: HashMap<String, Vec<(String, CodeOrigin)>>,
 }
 
 impl RepositoryLinks {
     /// Adds the exports of a file. Only those that lead out of the repository or to another file
     /// are of use.
-    pub(crate) fn add(&mut self, path: &str, exports: Vec<(String, Origin)>) {
+    pub(crate) fn add(&mut self, path: &str, exports: Vec<(String, CodeOrigin)>) {
         if !exports.is_empty() {
             self.exports.insert(stem(path).to_owned(), exports);
         }
@@ -37,7 +37,7 @@ impl RepositoryLinks {
     }
 
     /// Returns `true` where everything of another file is exported, and that has something.
-    pub(crate) fn has_exports(&self, path: &str, origin: &Origin) -> bool {
+    pub(crate) fn has_exports(&self, path: &str, origin: &CodeOrigin) -> bool {
         match &origin.root {
             OriginRoot::Module(specifier) => self.file(&joined(stem(path), specifier)).is_some(),
             OriginRoot::Package(_) => true,
@@ -46,7 +46,7 @@ impl RepositoryLinks {
     }
 
     /// An origin in another file, followed to the file that makes it.
-    pub(crate) fn follow(&self, path: &str, origin: Origin) -> Origin {
+    pub(crate) fn follow(&self, path: &str, origin: CodeOrigin) -> CodeOrigin {
         let mut at = stem(path).to_owned();
         let mut origin = origin;
         for _ in 0..MAX_FILES {
@@ -75,7 +75,7 @@ impl RepositoryLinks {
         origin
     }
 
-    fn file(&self, target: &str) -> Option<(&str, &Vec<(String, Origin)>)> {
+    fn file(&self, target: &str) -> Option<(&str, &Vec<(String, CodeOrigin)>)> {
         let index = format!("{target}/index");
         let found = self.exports.get_key_value(target);
         let found = found.or_else(|| self.exports.get_key_value(&index))?;

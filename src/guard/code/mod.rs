@@ -19,7 +19,7 @@ mod streams;
 mod team;
 
 use self::language::CodeLanguage;
-use self::origin::{Origin, OriginRoot};
+use self::origin::{CodeOrigin, OriginRoot};
 use self::source::{ParseRefusal, SourceTree};
 use crate::guard::finding::GuardFinding;
 use crate::guard::packages::{PackageEcosystem, packages};
@@ -33,7 +33,7 @@ pub use self::team::{TeamRules, TestOutcome};
 pub struct CodeScan {
     pub(crate) findings: Vec<GuardFinding>,
     pub(crate) skipped: Vec<SkippedFile>,
-    exports: Vec<(String, Origin)>,
+    exports: Vec<(String, CodeOrigin)>,
     /// `true` where the file was parsed.
     pub(crate) is_parsed: bool,
 }
@@ -101,7 +101,7 @@ impl CodeScan {
     /// one of them.
     pub(crate) fn link(&mut self, path: &str, links: &mut RepositoryLinks) -> bool {
         let exports = std::mem::take(&mut self.exports);
-        let wanted: Vec<(String, Origin)> = exports
+        let wanted: Vec<(String, CodeOrigin)> = exports
             .into_iter()
             .filter(|(name, origin)| {
                 let followed = match name.as_str() {
@@ -120,7 +120,7 @@ impl CodeScan {
 }
 
 /// A thing that a rule asks for.
-fn is_wanted(origin: &Origin) -> bool {
+fn is_wanted(origin: &CodeOrigin) -> bool {
     match &origin.root {
         OriginRoot::Global => origin.sole_global().is_some_and(|name| {
             matches!(

@@ -14,7 +14,7 @@ pub(crate) enum OriginRoot {
 /// A thing: its start and the members that lead to it. `()` is the result of a call, `new` an
 /// instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Origin {
+pub(crate) struct CodeOrigin {
     pub(crate) root: OriginRoot,
     pub(crate) path: Vec<String>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Origin {
 /// Objects of a browser and of Node.js that hold all globals.
 const GLOBAL_OBJECTS: [&str; 6] = ["window", "globalThis", "self", "global", "frames", "top"];
 
-impl Origin {
+impl CodeOrigin {
     /// A global.
     pub(crate) fn global(name: &str) -> Self {
         Self {

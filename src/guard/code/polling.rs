@@ -3,7 +3,7 @@
 use tree_sitter::Node;
 
 use super::bindings::{field, is_function};
-use super::origin::{Origin, OriginRoot};
+use super::origin::{CodeOrigin, OriginRoot};
 use super::script::ScriptReader;
 use super::source::{above, has, named, walk};
 use crate::guard::finding::GuardFix;
@@ -165,7 +165,7 @@ pub(super) fn call<'t>(reader: &mut ScriptReader<'t>, node: Node<'t>) {
     }
     if origin
         .as_ref()
-        .and_then(Origin::package)
+        .and_then(CodeOrigin::package)
         .is_some_and(|name| name == "rxjs")
         && matches!(name, "interval" | "timer")
     {
@@ -243,7 +243,7 @@ fn wrapped<'t>(
     }
 }
 
-fn is_timer(origin: Option<&Origin>, name: &str) -> bool {
+fn is_timer(origin: Option<&CodeOrigin>, name: &str) -> bool {
     let Some(origin) = origin else {
         return false;
     };

@@ -4,7 +4,7 @@ use tree_sitter::Node;
 
 use super::bindings::{Bindings, field, imported_names};
 use super::links::RepositoryLinks;
-use super::origin::{Origin, OriginRoot};
+use super::origin::{CodeOrigin, OriginRoot};
 use super::polling;
 use super::source::{SourceTree, above, named, walk};
 use crate::guard::finding::GuardFinding;
@@ -44,7 +44,7 @@ pub(super) fn read(
     path: &str,
     source: &SourceTree<'_>,
     links: &RepositoryLinks,
-) -> (Vec<GuardFinding>, Vec<(String, Origin)>) {
+) -> (Vec<GuardFinding>, Vec<(String, CodeOrigin)>) {
     let mut reader = ScriptReader {
         path,
         source,
@@ -112,7 +112,7 @@ impl<'t> ScriptReader<'t> {
     }
 
     /// The origin of an expression, over the other files of the repository.
-    pub(super) fn origin(&self, node: Node<'t>) -> Option<Origin> {
+    pub(super) fn origin(&self, node: Node<'t>) -> Option<CodeOrigin> {
         let origin = self.bindings.origin(node)?;
         Some(self.links.follow(self.path, origin))
     }
@@ -144,7 +144,7 @@ impl<'t> ScriptReader<'t> {
             left.is_some_and(|left| left.contains("exports"))
         });
         let origin = value.and_then(|value| self.origin(value));
-        let name = origin.as_ref().and_then(Origin::sole_global);
+        let name = origin.as_ref().and_then(CodeOrigin::sole_global);
         if let Some(name) = name.filter(|name| CONSTRUCTORS.contains(name) && !is_export) {
             let message =
                 format!("`{name}` is handed on to open connections beside the real-time layer");
@@ -153,7 +153,7 @@ impl<'t> ScriptReader<'t> {
     }
 
     /// A member of a package of which only some count, reached over all its exports.
-    fn member(&mut self, node: Node<'t>, origin: &Origin) {
+    fn member(&mut self, node: Node<'t>, origin: &CodeOrigin) {
         let (Some(package), [first, ..]) = (origin.package(), &*origin.path) else {
             return;
         };
@@ -207,7 +207,7 @@ impl<'t> ScriptReader<'t> {
 
     /// An import, `require` or re-export of a name in quotes, with the members that it names.
     fn specifier(&mut self, node: Node<'t>, from: &str, members: &[&str]) {
-        let origin = Origin::imported(from);
+        let origin = CodeOrigin::imported(from);
         if matches!(origin.root, OriginRoot::Module(_)) {
             for member in members {
                 let linked = self.links.follow(self.path, origin.clone().member(member));
@@ -247,7 +247,7 @@ impl<'t> ScriptReader<'t> {
         }
     }
 
-    fn export(&mut self, node: Node<'t>, exports: &mut Vec<(String, Origin)>) {
+    fn export(&mut self, node: Node<'t>, exports: &mut Vec<(String, CodeOrigin)>) {
         if self.source.text(node).starts_with("export type ") {
             return;
         }
@@ -256,7 +256,7 @@ impl<'t> ScriptReader<'t> {
             .into_iter()
             .find(|one| one.kind() == "export_clause");
         if let Some(from) = from {
-            let origin = Origin::imported(from);
+            let origin = CodeOrigin::imported(from);
             let mut members = Vec::new();
             match clause {
                 Some(clause) => {
@@ -302,7 +302,7 @@ impl<'t> ScriptReader<'t> {
     }
 
     /// `module.exports = X`, `exports.name = X`, `module.exports = { name: X }`.
-    fn assigned_export(&self, node: Node<'t>, exports: &mut Vec<(String, Origin)>) {
+    fn assigned_export(&self, node: Node<'t>, exports: &mut Vec<(String, CodeOrigin)>) {
         let (Some(left), Some(right)) = (field(node, "left"), field(node, "right")) else {
             return;
         };

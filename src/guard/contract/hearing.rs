@@ -12,7 +12,7 @@ use crate::channel::Kinds;
 use crate::channel::filter::Filter;
 use crate::policy::context::Context;
 use crate::policy::document::Document;
-use crate::policy::generate::{Form, generate};
+use crate::policy::generate::{DocumentForm, generate};
 use crate::policy::grant::{Grants, Reach};
 use crate::policy::role::Role;
 use crate::policy::scope::Scope;
@@ -76,8 +76,13 @@ impl HearingContext<'_> {
             lines.join("; ")
         })?;
         let scope = Scope::default();
-        let generated = generate(&grants, &scope, Form::Authorizer, self.subscriptions)
-            .map_err(|error| error.to_string())?;
+        let generated = generate(
+            &grants,
+            &scope,
+            DocumentForm::Authorizer,
+            self.subscriptions,
+        )
+        .map_err(|error| error.to_string())?;
         let documents = generated
             .documents
             .iter()

@@ -20,7 +20,7 @@ use super::manifest::FeatureManifest;
 use super::report::{GuardReport, SkipReason, SkippedFile};
 use super::rule::GuardRule;
 use crate::config::Config;
-use crate::config::fault::{Fault, Place};
+use crate::config::fault::{Fault, ValuePlace};
 use crate::event::pattern::tree::TextPosition;
 
 /// Everything that a contract is proved with.
@@ -151,8 +151,8 @@ pub fn check(input: ContractInput<'_>) -> ContractCheck {
 pub fn manifest_findings(file: &str, faults: &[Fault]) -> Vec<GuardFinding> {
     let finding = |fault: &Fault| {
         let at = match &fault.place {
-            Place::File { line, column, .. } => SourceRegion::at(*line, *column),
-            Place::Override { .. } => SourceRegion::at(1, 1),
+            ValuePlace::File { line, column, .. } => SourceRegion::at(*line, *column),
+            ValuePlace::Override { .. } => SourceRegion::at(1, 1),
         };
         let part = format!("{} {}", fault.code, fault.key);
         let rule = &rules::invalid_manifest::RULE;

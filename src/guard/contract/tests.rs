@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::config::{Source, load};
+use crate::config::{ConfigSource, load};
 use crate::guard::manifest;
 use crate::guard::rule::RuleSample;
 
@@ -17,10 +17,10 @@ fn checked(files: &[(&str, &str)]) -> ContractCheck {
             .map(|(_, text)| *text)
     };
     let platform = |text: &str| {
-        let loaded = load(&Source {
+        let loaded = load(&ConfigSource {
             file: "eventcast.yaml",
             text,
-            ..Source::default()
+            ..ConfigSource::default()
         });
         loaded
             .config

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use super::asyncapi::{DocumentTitle, asyncapi};
 use super::typescript::typescript;
-use crate::config::{Config, Source, load};
+use crate::config::{Config, ConfigSource, load};
 use crate::guard::contract::served::{EventKey, ServedContract};
 use crate::guard::contract::{ContractInput, check};
 use crate::guard::manifest;
 use crate::guard::manifest::schema::PayloadSchema;
 
 fn config(text: &str) -> Config {
-    let loaded = load(&Source {
+    let loaded = load(&ConfigSource {
         file: "eventcast.yaml",
         text,
-        ..Source::default()
+        ..ConfigSource::default()
     });
     loaded
         .config

@@ -1,7 +1,7 @@
 //! Drafts of sources in five languages, with and without a platform.
 
 use super::*;
-use crate::config::{Source, load};
+use crate::config::{ConfigSource, load};
 use crate::guard::manifest;
 
 const PLATFORM: &str = r#"
@@ -68,10 +68,10 @@ fn what_sources_say() {
 
 #[test]
 fn drafts_are_manifests() {
-    let config = load(&Source {
+    let config = load(&ConfigSource {
         file: "eventcast.yaml",
         text: PLATFORM,
-        ..Source::default()
+        ..ConfigSource::default()
     });
     let config = config.config.unwrap();
     let with = draft("order-tracking", &found(), "eventcast.yaml", Some(&config));

@@ -1,9 +1,9 @@
 //! The description of manifests, as the one of the configuration: it drives the check of keys and
 //! types.
 
-use crate::config::shape::{Key, Shape, optional, required};
+use crate::config::shape::{KnownKey, Shape, optional, required};
 
-pub(super) const FILE: &[Key] = &[
+pub(super) const FILE: &[KnownKey] = &[
     optional(
         "version",
         Shape::Integer { least: 1, most: 1 },
@@ -46,7 +46,7 @@ pub(super) const FILE: &[Key] = &[
 ];
 
 /// The part of an AsyncAPI document's root.
-pub(super) const ROOT_EXTENSION: &[Key] = &[
+pub(super) const ROOT_EXTENSION: &[KnownKey] = &[
     optional(
         "feature",
         Shape::Text {
@@ -76,7 +76,7 @@ pub(super) const ROOT_EXTENSION: &[Key] = &[
 const ROLE_CLAIMS: &str =
     "Example claims by role, for roles whose claims cannot be made up from the configuration.";
 
-const PLATFORM: &[Key] = &[
+const PLATFORM: &[KnownKey] = &[
     required(
         "config",
         Shape::Text {
@@ -103,7 +103,7 @@ const A_RATE: Shape = Shape::Integer {
     most: 100_000_000,
 };
 
-const QUOTAS: &[Key] = &[
+const QUOTAS: &[KnownKey] = &[
     optional(
         "inbound_per_second",
         A_RATE,
@@ -125,7 +125,7 @@ const A_CHANNEL: Shape = Shape::Text {
     example: "order:{orderId}",
 };
 
-pub(super) const CHANNEL: &[Key] = &[
+pub(super) const CHANNEL: &[KnownKey] = &[
     required(
         "channel",
         A_CHANNEL,
@@ -150,7 +150,7 @@ pub(super) const CHANNEL: &[Key] = &[
 ];
 
 /// The part of a channel of an AsyncAPI document.
-pub(super) const CHANNEL_EXTENSION: &[Key] = &[
+pub(super) const CHANNEL_EXTENSION: &[KnownKey] = &[
     optional(
         "channel",
         A_CHANNEL,
@@ -167,15 +167,15 @@ pub(super) const CHANNEL_EXTENSION: &[Key] = &[
     FALLBACK_KEY,
 ];
 
-const DELIVERY_KEY: Key = optional(
+const DELIVERY_KEY: KnownKey = optional(
     "delivery",
     Shape::Section(DELIVERY),
     "The delivery that clients rely on.",
 );
 
-const SCALE_KEY: Key = optional("scale", Shape::Section(SCALE), "How much there is of it.");
+const SCALE_KEY: KnownKey = optional("scale", Shape::Section(SCALE), "How much there is of it.");
 
-const SNAPSHOT_KEY: Key = optional(
+const SNAPSHOT_KEY: KnownKey = optional(
     "snapshot",
     Shape::Text {
         example: "GET /orders/{orderId}",
@@ -183,13 +183,13 @@ const SNAPSHOT_KEY: Key = optional(
     "The request that gives a client the state before its first message.",
 );
 
-const FALLBACK_KEY: Key = optional(
+const FALLBACK_KEY: KnownKey = optional(
     "fallback",
     Shape::Choice(&["gateway", "none"]),
     "The way of clients without WebSockets: gateway (polls and streams of the platform) or none.",
 );
 
-const DELIVERY: &[Key] = &[
+const DELIVERY: &[KnownKey] = &[
     optional(
         "qos",
         Shape::Integer { least: 0, most: 1 },
@@ -212,7 +212,7 @@ const DELIVERY: &[Key] = &[
     ),
 ];
 
-const SCALE: &[Key] = &[
+const SCALE: &[KnownKey] = &[
     optional(
         "peak_per_second",
         A_RATE,
@@ -231,7 +231,7 @@ const SCALE: &[Key] = &[
     ),
 ];
 
-pub(super) const EVENT: &[Key] = &[
+pub(super) const EVENT: &[KnownKey] = &[
     required(
         "name",
         Shape::Text {
@@ -256,7 +256,7 @@ pub(super) const EVENT: &[Key] = &[
 ];
 
 /// The part of a message of an AsyncAPI document.
-pub(super) const MESSAGE_EXTENSION: &[Key] = &[
+pub(super) const MESSAGE_EXTENSION: &[KnownKey] = &[
     SOURCE_KEY,
     DETAIL_TYPE_KEY,
     optional("examples", Shape::List(&AN_EXAMPLE), EXAMPLES_ABOUT),
@@ -265,19 +265,19 @@ pub(super) const MESSAGE_EXTENSION: &[Key] = &[
 
 const EXAMPLES_ABOUT: &str = "Events that must reach the channels.";
 const AN_EXAMPLE: Shape = Shape::Read { accepts: EXAMPLE };
-const COUNTER_EXAMPLES_KEY: Key = optional(
+const COUNTER_EXAMPLES_KEY: KnownKey = optional(
     "counter_examples",
     Shape::List(&AN_EXAMPLE),
     "Events that must not reach the channels.",
 );
-const SOURCE_KEY: Key = required(
+const SOURCE_KEY: KnownKey = required(
     "source",
     Shape::Text {
         example: "shop.orders",
     },
     "The event's source, as PutEvents has it.",
 );
-const DETAIL_TYPE_KEY: Key = required(
+const DETAIL_TYPE_KEY: KnownKey = required(
     "detail-type",
     Shape::Text {
         example: "OrderPlaced",

@@ -38,7 +38,7 @@ use self::address::ChannelAddress;
 use self::example::ExampleBody;
 use self::schema::PayloadSchema;
 use crate::config::check::{Faults, text_of};
-use crate::config::fault::{Fault, Place, Severity};
+use crate::config::fault::{Fault, Severity, ValuePlace};
 use crate::config::{member, yaml};
 use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 
@@ -72,14 +72,14 @@ pub struct PlatformSource {
     /// The SHA-256 of the file, in lower-case hexadecimal digits.
     pub sha256: Option<String>,
     /// Quotas of the account that were raised.
-    pub quotas: AccountQuotas,
+    pub quotas: RaisedQuotas,
     /// The line and column of the path.
     pub at: TextPosition,
 }
 
 /// Quotas of an AWS account that a request raises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AccountQuotas {
+pub struct RaisedQuotas {
     /// Publishes a second that clients of the account send.
     pub inbound_per_second: Option<u64>,
     /// Publishes a second to all subscribers of the account.
@@ -209,7 +209,7 @@ impl FeatureManifest {
 /// # Errors
 /// All faults, in the order of the file.
 pub fn read(file: &str, source: &str) -> Result<FeatureManifest, Vec<Fault>> {
-    let place = |at: TextPosition| Place::file(file, at);
+    let place = |at: TextPosition| ValuePlace::file(file, at);
     let mut faults = Faults {
         place: &place,
         found: Vec::new(),
@@ -227,8 +227,8 @@ pub fn read(file: &str, source: &str) -> Result<FeatureManifest, Vec<Fault>> {
     };
     let mut found = faults.found;
     found.sort_by_key(|fault| match &fault.place {
-        Place::Override { .. } => (0, 0),
-        Place::File { line, column, .. } => (*line, *column),
+        ValuePlace::Override { .. } => (0, 0),
+        ValuePlace::File { line, column, .. } => (*line, *column),
     });
     found.dedup();
     let broken = found.iter().any(|fault| fault.severity == Severity::Error);

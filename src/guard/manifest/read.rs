@@ -10,9 +10,9 @@ use super::example::ExampleBody;
 use super::keys::{AUDIENCE, CLAIMS, FILE};
 use super::schema::PayloadSchema;
 use super::{
-    AccountQuotas, AudienceExtent, AudienceMember, ChannelFallback, DeclaredChannel,
-    DeclaredDelivery, DeclaredEvent, DeclaredScale, FeatureManifest, PlatformSource, number,
-    string, truth,
+    AudienceExtent, AudienceMember, ChannelFallback, DeclaredChannel, DeclaredDelivery,
+    DeclaredEvent, DeclaredScale, FeatureManifest, PlatformSource, RaisedQuotas, number, string,
+    truth,
 };
 use crate::config::check::{self, Faults, did_you_mean, text_of};
 use crate::config::shape::Shape;
@@ -371,7 +371,7 @@ pub(super) fn platform(
     Some(PlatformSource {
         config,
         sha256,
-        quotas: AccountQuotas {
+        quotas: RaisedQuotas {
             inbound_per_second: quota("inbound_per_second"),
             outbound_per_second: quota("outbound_per_second"),
             subscriptions_per_connection: quota("subscriptions_per_connection"),

@@ -1,8 +1,8 @@
 //! Collected findings, each with file, line, fault and cure.
 
 use super::template::Resource;
-use super::worlds::World;
-use crate::config::fault::{Fault, Place, Severity};
+use super::worlds::ParameterValues;
+use crate::config::fault::{Fault, Severity, ValuePlace};
 use crate::event::pattern::tree::TreeValue;
 
 /// Findings so far.
@@ -61,7 +61,7 @@ impl Findings {
             severity,
             code,
             message,
-            place: Place::file(&resource.file, at.at),
+            place: ValuePlace::file(&resource.file, at.at),
             key: format!("Resources.{}", resource.id),
             accepted: None,
             help: Some(help),
@@ -69,7 +69,7 @@ impl Findings {
     }
 
     /// Adds the findings of each world, once each; those of some worlds alone say of which.
-    pub(super) fn gather(&mut self, worlds: &[World<'_>], found: Vec<Self>) {
+    pub(super) fn gather(&mut self, worlds: &[ParameterValues<'_>], found: Vec<Self>) {
         let mut known: Vec<(Fault, usize, usize)> = Vec::new();
         for (at, findings) in found.into_iter().enumerate() {
             let mut in_this: Vec<Fault> = Vec::new();
@@ -101,8 +101,8 @@ impl Findings {
     /// The findings by file and line.
     pub(super) fn in_order(mut self) -> Vec<Fault> {
         self.0.sort_by_key(|fault| match &fault.place {
-            Place::File { file, line, column } => (file.clone(), *line, *column, fault.code),
-            Place::Override { name } => (name.clone(), 0, 0, fault.code),
+            ValuePlace::File { file, line, column } => (file.clone(), *line, *column, fault.code),
+            ValuePlace::Override { name } => (name.clone(), 0, 0, fault.code),
         });
         self.0.dedup();
         self.0

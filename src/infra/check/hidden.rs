@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::TemplateFile;
 use super::look::{each, elements, member, members, path, text};
 use super::template::ParsedTemplate;
-use crate::config::fault::Place;
+use crate::config::fault::ValuePlace;
 use crate::event::pattern::tree::{ObjectMember, TreeValue};
 
 /// A part of a template that was not looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HiddenPart {
     /// Its file, line and column.
-    pub place: Place,
+    pub place: ValuePlace,
     /// The part, and why it is hidden.
     pub message: String,
     /// The way to look at it.
@@ -41,7 +41,7 @@ pub fn cannot_tell(files: &[TemplateFile<'_>]) -> Vec<HiddenPart> {
             // A finding says so.
             continue;
         };
-        let mut search = Search {
+        let mut search = HiddenSearch {
             file: file.name,
             files,
             parts: &mut parts,
@@ -51,16 +51,16 @@ pub fn cannot_tell(files: &[TemplateFile<'_>]) -> Vec<HiddenPart> {
     parts
 }
 
-struct Search<'s> {
+struct HiddenSearch<'s> {
     file: &'s str,
     files: &'s [TemplateFile<'s>],
     parts: &'s mut Vec<HiddenPart>,
 }
 
-impl Search<'_> {
+impl HiddenSearch<'_> {
     fn add(&mut self, at: &TreeValue, message: String, help: &'static str) {
         self.parts.push(HiddenPart {
-            place: Place::file(self.file, at.at),
+            place: ValuePlace::file(self.file, at.at),
             message,
             help,
         });

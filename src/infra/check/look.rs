@@ -3,7 +3,7 @@
 use crate::event::pattern::tree::{NodeValue, ObjectMember, TextPosition, TreeValue};
 
 /// Returns the value at a path of keys.
-pub(super) enum Found<'n> {
+pub(super) enum FoundValue<'n> {
     /// Nothing.
     Missing,
     /// A function of CloudFormation that cannot be resolved: an import, a parameter without a
@@ -14,21 +14,21 @@ pub(super) enum Found<'n> {
 }
 
 /// Looks for a path of keys; a function that was not resolved hides its contents.
-pub(super) fn look<'n>(node: &'n TreeValue, keys: &[&str]) -> Found<'n> {
+pub(super) fn look<'n>(node: &'n TreeValue, keys: &[&str]) -> FoundValue<'n> {
     let mut at = node;
     for key in keys {
         if is_open(at) {
-            return Found::Unknown;
+            return FoundValue::Unknown;
         }
         match member(at, key) {
             Some(value) => at = value,
-            None => return Found::Missing,
+            None => return FoundValue::Missing,
         }
     }
     if is_open(at) {
-        return Found::Unknown;
+        return FoundValue::Unknown;
     }
-    Found::Value(at)
+    FoundValue::Value(at)
 }
 
 /// Returns `true` where a value is a function that was not resolved.
@@ -117,9 +117,9 @@ pub(super) fn number_or<'n>(
     default: u64,
 ) -> Option<(u64, &'n TreeValue)> {
     match look(node, keys) {
-        Found::Missing => Some((default, node)),
-        Found::Unknown => None,
-        Found::Value(_) => number(node, keys),
+        FoundValue::Missing => Some((default, node)),
+        FoundValue::Unknown => None,
+        FoundValue::Value(_) => number(node, keys),
     }
 }
 
@@ -127,9 +127,9 @@ pub(super) fn number_or<'n>(
 /// YAML 1.1, where `yes` and `on` are true.
 pub(super) fn flag(node: &TreeValue, key: &str) -> Option<bool> {
     match look(node, &[key]) {
-        Found::Missing => Some(false),
-        Found::Unknown => None,
-        Found::Value(value) => {
+        FoundValue::Missing => Some(false),
+        FoundValue::Unknown => None,
+        FoundValue::Value(value) => {
             let text = text(value)?.to_ascii_lowercase();
             (!text.contains("${")).then(|| matches!(&*text, "true" | "yes" | "on"))
         }

@@ -29,7 +29,7 @@ use crate::config::fault::Fault;
 use crate::event::pattern::tree::{TextPosition, TreeValue};
 
 use findings::Findings;
-use template::{ParsedTemplate, Template};
+use template::{ParsedTemplate, ResolvedTemplate};
 use templates::Templates;
 use worlds::worlds;
 
@@ -91,7 +91,8 @@ pub fn check(
     }
     let worlds = worlds(&parsed);
     let found = worlds.iter().map(|world| {
-        let resolved: Vec<Template> = parsed.iter().map(|one| one.resolved(world)).collect();
+        let resolved: Vec<ResolvedTemplate> =
+            parsed.iter().map(|one| one.resolved(world)).collect();
         let templates = Templates(&resolved);
         let mut findings = Findings::default();
         rules::check(&templates, config, &mut findings);

@@ -1,8 +1,8 @@
 //! Queues: policies, keys, redrive and times.
 
 use super::findings::Findings;
-use super::look::{Found, each, look, member, number, number_or, path, text};
-use super::statements::{Admission, EVENTBRIDGE, Sender, admission, fits};
+use super::look::{FoundValue, each, look, member, number, number_or, path, text};
+use super::statements::{EVENTBRIDGE, Sender, StatementEffect, admission, fits};
 use super::template::Resource;
 use super::templates::{QueuePolicies, QueueReference, Templates, is_fifo};
 use crate::config::Config;
@@ -53,29 +53,29 @@ fn policy(sender: &Sender<'_>, queue: &Resource, part: &str, findings: &mut Find
         }
     };
     match admission(sender, queue, &statements) {
-        Admission::Admitted => {}
-        Admission::NotAllowed => findings.error(
+        StatementEffect::Admitted => {}
+        StatementEffect::NotAllowed => findings.error(
             code,
             queue,
             &queue.properties,
             format!("no statement of the policy of the {part} `{id}` allows EventBridge to send"),
             ALLOW,
         ),
-        Admission::Denied(at) => findings.error(
+        StatementEffect::Denied(at) => findings.error(
             code,
             queue,
             at,
             format!("a statement of the policy of the {part} `{id}` denies EventBridge to send: a call of a service has no VPC, address or identity of its own"),
             "leave services out of the Deny: Bool aws:PrincipalIsAWSService: \"false\"",
         ),
-        Admission::Open(at) => findings.warning(
+        StatementEffect::Open(at) => findings.warning(
             "policy-without-source",
             queue,
             at,
             format!("the policy of the {part} `{id}` lets rules of every account send"),
             "add Condition: { ArnEquals: { aws:SourceArn: the ARN of the rule } }",
         ),
-        Admission::OtherRules { at, named } => findings.error(
+        StatementEffect::OtherRules { at, named } => findings.error(
             "policy-of-another-rule",
             queue,
             at,
@@ -242,7 +242,10 @@ fn check_redrive(
 
 /// Returns `true` where an event that is received again and again has an end.
 pub(super) fn redrive(queue: &Resource, findings: &mut Findings) {
-    if matches!(look(&queue.properties, &["RedrivePolicy"]), Found::Missing) {
+    if matches!(
+        look(&queue.properties, &["RedrivePolicy"]),
+        FoundValue::Missing
+    ) {
         findings.warning(
             "queue-without-redrive",
             queue,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::findings::Findings;
-use super::look::{Found, each, flag, has_open, look, member, number, path, text};
+use super::look::{FoundValue, each, flag, has_open, look, member, number, path, text};
 use super::queues::{delivers, redrive};
 use super::statements::Sender;
 use super::template::Resource;
@@ -38,7 +38,7 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
         }
         for target in to_queues {
             if let Some(arn) = member(target, "Arn") {
-                Target {
+                QueueTarget {
                     templates,
                     rule,
                     target,
@@ -126,14 +126,14 @@ fn routes(rule: &Resource, config: &Config, findings: &mut Findings) {
 }
 
 /// A target that is a queue.
-struct Target<'c> {
+struct QueueTarget<'c> {
     templates: &'c Templates<'c>,
     rule: &'c Resource,
     target: &'c TreeValue,
     arn: &'c TreeValue,
 }
 
-impl Target<'_> {
+impl QueueTarget<'_> {
     fn check(&self, config: Option<&Config>, findings: &mut Findings) {
         let queue = self.templates.queue(self.rule, self.arn);
         self.fifo(&queue, findings);
@@ -169,9 +169,9 @@ impl Target<'_> {
         }
         // A group that is not resolved, such as an import, is one.
         let is_missing = match look(self.target, &["SqsParameters", "MessageGroupId"]) {
-            Found::Missing => true,
-            Found::Unknown => false,
-            Found::Value(group) => text(group).is_some_and(|text| text.is_empty()),
+            FoundValue::Missing => true,
+            FoundValue::Unknown => false,
+            FoundValue::Value(group) => text(group).is_some_and(|text| text.is_empty()),
         };
         if is_missing {
             findings.error(
@@ -257,7 +257,7 @@ impl Target<'_> {
         findings: &mut Findings,
     ) {
         let config_of = look(self.target, &["DeadLetterConfig"]);
-        if matches!(config_of, Found::Unknown) {
+        if matches!(config_of, FoundValue::Unknown) {
             return;
         }
         let Some(arn) = path(self.target, &["DeadLetterConfig", "Arn"]) else {

@@ -1,7 +1,7 @@
 //! Scaling: metric math that has no value without tasks, and more tasks than share the quota.
 
 use super::findings::Findings;
-use super::look::{Found, each, elements, look, member, number, path, text};
+use super::look::{FoundValue, each, elements, look, member, number, path, text};
 use super::template::Resource;
 use super::templates::Templates;
 use crate::config::Config;
@@ -94,9 +94,9 @@ fn is_guarded(expression: &str, id: &str) -> bool {
 
 fn container_insights(cluster: &Resource, findings: &mut Findings) {
     let settings = match look(&cluster.properties, &["ClusterSettings"]) {
-        Found::Unknown => return,
-        Found::Missing => &[],
-        Found::Value(list) => each(list),
+        FoundValue::Unknown => return,
+        FoundValue::Missing => &[],
+        FoundValue::Value(list) => each(list),
     };
     let is_on = settings.iter().any(|one| {
         let is = |key, words: &[&str]| Templates::is_word(one, &[key], words) != Some(false);

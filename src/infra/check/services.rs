@@ -1,7 +1,7 @@
 //! Services: times that contradict each other, and Regions.
 
 use super::findings::Findings;
-use super::look::{Found, each, is_open, look, member, number_or, text};
+use super::look::{FoundValue, each, is_open, look, member, number_or, text};
 use super::template::Resource;
 use super::templates::Templates;
 use crate::config::Config;
@@ -156,9 +156,9 @@ fn attribute<'n>(
     default: u64,
 ) -> Option<(u64, &'n TreeValue)> {
     let list = match look(&resource.properties, &[list]) {
-        Found::Missing => return Some((default, &resource.properties)),
-        Found::Unknown => return None,
-        Found::Value(list) => each(list),
+        FoundValue::Missing => return Some((default, &resource.properties)),
+        FoundValue::Unknown => return None,
+        FoundValue::Value(list) => each(list),
     };
     let found = list
         .iter()
@@ -173,9 +173,9 @@ fn attribute<'n>(
 fn idle_timeout(balancer: &Resource, findings: &mut Findings) {
     // Load balancers of other types have no such time-out.
     let is_application = match look(&balancer.properties, &["Type"]) {
-        Found::Missing => true,
-        Found::Unknown => false,
-        Found::Value(kind) => text(kind).as_deref() == Some("application"),
+        FoundValue::Missing => true,
+        FoundValue::Unknown => false,
+        FoundValue::Value(kind) => text(kind).as_deref() == Some("application"),
     };
     let key = "idle_timeout.timeout_seconds";
     let found = attribute(

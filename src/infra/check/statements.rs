@@ -38,7 +38,7 @@ pub(super) struct Sender<'c> {
 }
 
 /// Effect of the statements on the rule.
-pub(super) enum Admission<'n> {
+pub(super) enum StatementEffect<'n> {
     /// It may send, or it cannot be known.
     Admitted,
     /// It may, as may rules of every account, by this statement.
@@ -59,12 +59,12 @@ pub(super) fn admission<'n>(
     sender: &Sender<'_>,
     queue: &Resource,
     statements: &[&'n TreeValue],
-) -> Admission<'n> {
+) -> StatementEffect<'n> {
     let denying = statements
         .iter()
         .find(|statement| applies(sender, queue, statement, "Deny") && denies_services(statement));
     if let Some(denying) = denying {
-        return Admission::Denied(denying);
+        return StatementEffect::Denied(denying);
     }
     let allowing: Vec<&TreeValue> = statements
         .iter()
@@ -72,27 +72,33 @@ pub(super) fn admission<'n>(
         .filter(|statement| applies(sender, queue, statement, "Allow"))
         .collect();
     let Some(first) = allowing.first().copied() else {
-        return Admission::NotAllowed;
+        return StatementEffect::NotAllowed;
     };
-    let sources: Vec<Source> = allowing
+    let sources: Vec<SourceArnCondition> = allowing
         .iter()
         .map(|statement| source(sender, statement))
         .collect();
-    if sources.iter().any(|source| matches!(source, Source::Fits)) {
-        return Admission::Admitted;
+    if sources
+        .iter()
+        .any(|source| matches!(source, SourceArnCondition::Fits))
+    {
+        return StatementEffect::Admitted;
     }
-    if sources.iter().any(|source| matches!(source, Source::Any)) {
+    if sources
+        .iter()
+        .any(|source| matches!(source, SourceArnCondition::Any))
+    {
         let is_bare = |statement: &&TreeValue| conditions(statement).is_empty();
         return match allowing.iter().all(is_bare) {
-            true => Admission::Open(first),
-            false => Admission::Admitted,
+            true => StatementEffect::Open(first),
+            false => StatementEffect::Admitted,
         };
     }
     let named = sources.into_iter().flat_map(|source| match source {
-        Source::Others(named) => named,
+        SourceArnCondition::Others(named) => named,
         _ => Vec::new(),
     });
-    Admission::OtherRules {
+    StatementEffect::OtherRules {
         at: first,
         named: named.collect(),
     }
@@ -185,7 +191,7 @@ fn denies_services(statement: &TreeValue) -> bool {
 }
 
 /// Whom a statement's condition on `aws:SourceArn` admits.
-enum Source {
+enum SourceArnCondition {
     /// There is none.
     Any,
     /// The rule, as far as can be known.
@@ -194,9 +200,9 @@ enum Source {
     Others(Vec<String>),
 }
 
-fn source(sender: &Sender<'_>, statement: &TreeValue) -> Source {
+fn source(sender: &Sender<'_>, statement: &TreeValue) -> SourceArnCondition {
     if member(statement, "Condition").is_some_and(is_open) {
-        return Source::Fits;
+        return SourceArnCondition::Fits;
     }
     let conditions = conditions(statement);
     let sources = conditions
@@ -211,22 +217,22 @@ fn source(sender: &Sender<'_>, statement: &TreeValue) -> Source {
             "ArnEquals" | "ArnLike" | "StringLike" => true,
             "StringEquals" | "StringEqualsIgnoreCase" => false,
             // Negated operators, and operators on sets, are not decided here.
-            _ => return Source::Fits,
+            _ => return SourceArnCondition::Fits,
         };
         for value in each(values) {
             match sender.templates.referred(sender.rule, value) {
-                Some(found) if std::ptr::eq(found, sender.rule) => return Source::Fits,
+                Some(found) if std::ptr::eq(found, sender.rule) => return SourceArnCondition::Fits,
                 Some(found) => named.push(format!("the ARN of {}", found.id)),
                 None => match text(value) {
                     Some(arn) if !sender.is_own(&arn, has_wildcards) => named.push(arn),
-                    _ => return Source::Fits,
+                    _ => return SourceArnCondition::Fits,
                 },
             }
         }
     }
     match is_found {
-        true => Source::Others(named),
-        false => Source::Any,
+        true => SourceArnCondition::Others(named),
+        false => SourceArnCondition::Any,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Subscribers of version-2 buses.
 
 use super::findings::Findings;
-use super::look::{Found, look, member, number_or, path, text};
+use super::look::{FoundValue, look, member, number_or, path, text};
 use super::queues::redrive;
 use super::templates::{QueueReference, Templates};
 use crate::config::Config;
@@ -26,7 +26,7 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
             properties,
             &["InvokeConfiguration", "SqsParameters", "MessageGroupId"],
         );
-        if queue.is_fifo() == Some(true) && matches!(group, Found::Missing) {
+        if queue.is_fifo() == Some(true) && matches!(group, FoundValue::Missing) {
             findings.error(
                 "fifo-without-group",
                 subscriber,
@@ -39,7 +39,7 @@ pub(super) fn check(templates: &Templates<'_>, config: Option<&Config>, findings
             redrive(queue, findings);
         }
         let on_failure = look(properties, &["OnFailureConfiguration"]);
-        let is_unknown = matches!(on_failure, Found::Unknown);
+        let is_unknown = matches!(on_failure, FoundValue::Unknown);
         if !is_unknown && path(properties, &["OnFailureConfiguration", "Arn"]).is_none() {
             findings.error(
                 "target-without-dead-letters",

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::TemplateFile;
 use super::look::{each, elements, member, members, path, string, text};
 use super::resolve::{ParameterValue, Resolver, compared};
-use crate::config::fault::{Fault, Place, Severity};
+use crate::config::fault::{Fault, Severity, ValuePlace};
 use crate::config::yaml;
 use crate::event::pattern::tree::{NodeValue, TextPosition, TreeValue};
 
@@ -31,7 +31,7 @@ pub(super) struct Resource {
 
 /// A template, resolved.
 #[derive(Clone, Debug)]
-pub(super) struct Template {
+pub(super) struct ResolvedTemplate {
     /// The file's name.
     pub(super) file: String,
     pub(super) resources: Vec<Resource>,
@@ -63,7 +63,7 @@ impl<'f> ParsedTemplate<'f> {
                 severity: Severity::Error,
                 code: "not-a-template",
                 message,
-                place: Place::file(file.name, at),
+                place: ValuePlace::file(file.name, at),
                 key: String::new(),
                 accepted: Some(
                     "a template of CloudFormation, YAML or JSON, with `Resources`".into(),
@@ -96,7 +96,7 @@ impl<'f> ParsedTemplate<'f> {
     }
 
     /// The template with values of undecided parameters.
-    pub(super) fn resolved(&self, tried: &[(&str, Option<&str>)]) -> Template {
+    pub(super) fn resolved(&self, tried: &[(&str, Option<&str>)]) -> ResolvedTemplate {
         let mut parameters = self.parameters.clone();
         for (name, value) in tried {
             if !parameters.contains_key(*name) {
@@ -141,7 +141,7 @@ impl<'f> ParsedTemplate<'f> {
             let value = resolver.resolve(member(&output.value, "Value")?)?;
             Some((text(&resolver.resolve(name)?)?, value))
         });
-        Template {
+        ResolvedTemplate {
             file: self.file.to_owned(),
             exports: exports.collect(),
             resources,

@@ -1,16 +1,16 @@
 //! All templates together: references from one resource to another, also by name.
 
 use super::look::{
-    Found, each, elements, flag, is_open, look, member, members, path, sole_reference, text,
+    FoundValue, each, elements, flag, is_open, look, member, members, path, sole_reference, text,
 };
-use super::template::{Resource, Template};
+use super::template::{ResolvedTemplate, Resource};
 use crate::event::pattern::tree::TreeValue;
 
 /// Imports of imports that are followed.
 const MAX_IMPORTS: usize = 8;
 
 /// The templates.
-pub(super) struct Templates<'t>(pub(super) &'t [Template]);
+pub(super) struct Templates<'t>(pub(super) &'t [ResolvedTemplate]);
 
 /// A queue that a property names.
 pub(super) enum QueueReference<'t> {
@@ -50,9 +50,9 @@ pub(super) enum QueuePolicies<'t> {
 /// known.
 pub(super) fn is_fifo(queue: &Resource) -> Option<bool> {
     let by_name = match look(&queue.properties, &["QueueName"]) {
-        Found::Value(name) => text(name).map(|name| name.ends_with(".fifo")),
-        Found::Missing => Some(false),
-        Found::Unknown => None,
+        FoundValue::Value(name) => text(name).map(|name| name.ends_with(".fifo")),
+        FoundValue::Missing => Some(false),
+        FoundValue::Unknown => None,
     };
     match (flag(&queue.properties, "FifoQueue"), by_name) {
         (Some(true), _) | (_, Some(true)) => Some(true),
@@ -165,9 +165,9 @@ impl<'t> Templates<'t> {
             }
             is_found = true;
             match look(&policy.properties, &["PolicyDocument", "Statement"]) {
-                Found::Value(list) => statements.extend(each(list)),
-                Found::Unknown => is_unknown = true,
-                Found::Missing => {}
+                FoundValue::Value(list) => statements.extend(each(list)),
+                FoundValue::Unknown => is_unknown = true,
+                FoundValue::Missing => {}
             }
         }
         is_unknown |= statements.iter().any(|statement| is_open(statement));
@@ -238,9 +238,9 @@ impl<'t> Templates<'t> {
     /// The statements of a key's policy; `None` where they are not known.
     pub(super) fn key_statements(key: &'t Resource) -> Option<&'t [TreeValue]> {
         match look(&key.properties, &["KeyPolicy", "Statement"]) {
-            Found::Unknown => None,
-            Found::Missing => Some(&[]),
-            Found::Value(list) => {
+            FoundValue::Unknown => None,
+            FoundValue::Missing => Some(&[]),
+            FoundValue::Value(list) => {
                 let statements = each(list);
                 (!statements.iter().any(is_open)).then_some(statements)
             }
@@ -251,9 +251,9 @@ impl<'t> Templates<'t> {
     /// is not known.
     pub(super) fn is_word(node: &TreeValue, keys: &[&str], words: &[&str]) -> Option<bool> {
         match look(node, keys) {
-            Found::Missing => Some(false),
-            Found::Unknown => None,
-            Found::Value(_) => {
+            FoundValue::Missing => Some(false),
+            FoundValue::Unknown => None,
+            FoundValue::Value(_) => {
                 let text = path(node, keys).and_then(text)?;
                 (!text.contains("${")).then(|| words.contains(&&*text))
             }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use plants::PLANTS;
 
 use super::*;
-use crate::config::fault::Place;
+use crate::config::fault::ValuePlace;
 use crate::infra::example::{EXAMPLE, config};
 
 /// The project's own templates, which have no fault.
@@ -162,7 +162,7 @@ fn planted_faults_are_found() {
             shown(&faults)
         );
         assert!(faults.iter().all(|fault| fault.help.is_some()
-            && matches!(&fault.place, Place::File { line, .. } if *line > 0)));
+            && matches!(&fault.place, ValuePlace::File { line, .. } if *line > 0)));
         all += &format!(
             "{file}: {}\n{}\n",
             to.lines().next().unwrap_or_default().trim(),

@@ -7,20 +7,20 @@ use super::template::{ParsedTemplate, Undecided};
 const MAX_WORLDS: usize = 64;
 
 /// One combination: names with the value that is tried; `None` is a value that no condition names.
-pub(super) type World<'p> = Vec<(&'p str, Option<&'p str>)>;
+pub(super) type ParameterValues<'p> = Vec<(&'p str, Option<&'p str>)>;
 
 /// All combinations; a single empty one where everything is known.
 ///
 /// A parameter of several templates has one value in all of them, as `--parameter` gives one to
 /// all.
-pub(super) fn worlds<'p>(templates: &'p [ParsedTemplate<'_>]) -> Vec<World<'p>> {
+pub(super) fn worlds<'p>(templates: &'p [ParsedTemplate<'_>]) -> Vec<ParameterValues<'p>> {
     let mut undecided: Vec<&Undecided> = Vec::new();
     for one in templates.iter().flat_map(|one| &one.undecided) {
         if !undecided.iter().any(|(name, _)| *name == one.0) {
             undecided.push(one);
         }
     }
-    let mut worlds: Vec<World<'p>> = vec![Vec::new()];
+    let mut worlds: Vec<ParameterValues<'p>> = vec![Vec::new()];
     for (name, tried) in undecided {
         if tried.is_empty() || worlds.len() * tried.len() > MAX_WORLDS {
             continue;

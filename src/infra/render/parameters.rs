@@ -7,7 +7,7 @@ use super::pattern::RulePattern;
 use super::{Names, RenderError, with};
 use crate::channel::limits::INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT;
 use crate::config::Config;
-use crate::config::bridge::{Bridge, Publish};
+use crate::config::bridge::{BridgeConfig, Publish};
 use crate::plan::fleet::TaskCount;
 
 /// Time between the end of draining and SIGKILL, for the last deletions and log lines.
@@ -59,7 +59,7 @@ pub(super) fn all(
 }
 
 /// Remark on a bridge whose tasks may exceed the account's quota together.
-pub(super) fn note(bridge: &Bridge, planned: Option<&TaskCount>) -> Option<String> {
+pub(super) fn note(bridge: &BridgeConfig, planned: Option<&TaskCount>) -> Option<String> {
     if let Some(planned) = planned {
         return planned_note(bridge, planned);
     }
@@ -75,7 +75,7 @@ pub(super) fn note(bridge: &Bridge, planned: Option<&TaskCount>) -> Option<Strin
 }
 
 /// Remark on a plan that takes more tasks than the configuration shares the quota among.
-fn planned_note(bridge: &Bridge, planned: &TaskCount) -> Option<String> {
+fn planned_note(bridge: &BridgeConfig, planned: &TaskCount) -> Option<String> {
     let is_fixed = bridge.pace.task.is_some() && !bridge.pace.counts_tasks;
     let tasks = bridge.pace.tasks;
     (is_fixed && planned.peak > f64::from(tasks)).then(|| {
@@ -131,7 +131,7 @@ fn list(values: &[(&str, String)]) -> String {
     values.iter().map(line).collect()
 }
 
-fn stop_timeout(bridge: &Bridge) -> Result<u64, RenderError> {
+fn stop_timeout(bridge: &BridgeConfig) -> Result<u64, RenderError> {
     let (least, most) = STOP_TIMEOUT_SECONDS;
     let needed = bridge.drain.as_secs().saturating_add(AFTER_DRAIN_SECONDS);
     if needed > most {
@@ -141,13 +141,13 @@ fn stop_timeout(bridge: &Bridge) -> Result<u64, RenderError> {
 }
 
 /// Publishes a second of the account.
-fn quota(bridge: &Bridge) -> u32 {
+fn quota(bridge: &BridgeConfig) -> u32 {
     let account = bridge.pace.account;
     account.unwrap_or(INBOUND_PUBLISHES_PER_SECOND_PER_ACCOUNT)
 }
 
 /// The fewest and the most tasks: those of a plan, or those that the account's quota feeds.
-fn task_bounds(bridge: &Bridge, planned: Option<&TaskCount>) -> (u32, u32) {
+fn task_bounds(bridge: &BridgeConfig, planned: Option<&TaskCount>) -> (u32, u32) {
     let fed = max_tasks(bridge);
     let Some(planned) = planned else {
         return (LEAST_TASKS, fed);
@@ -160,7 +160,7 @@ fn task_bounds(bridge: &Bridge, planned: Option<&TaskCount>) -> (u32, u32) {
 }
 
 /// The most tasks that the account's quota feeds.
-fn max_tasks(bridge: &Bridge) -> u32 {
+fn max_tasks(bridge: &BridgeConfig) -> u32 {
     if bridge.pace.task.is_some() && !bridge.pace.counts_tasks {
         // `bridge.pace.tasks` says how many share the quota: one more would exceed it.
         return bridge.pace.tasks;
@@ -170,7 +170,7 @@ fn max_tasks(bridge: &Bridge) -> u32 {
 }
 
 /// Publishes a second that the connections of one task carry; `None` where nothing bounds them.
-fn task_rate(bridge: &Bridge) -> Option<u32> {
+fn task_rate(bridge: &BridgeConfig) -> Option<u32> {
     let connections = u32::try_from(bridge.connections.1).unwrap_or(u32::MAX);
     match (&bridge.publish, bridge.pace.publishes) {
         (Publish::Mqtt, Some(rate)) => Some(rate.saturating_mul(connections)),

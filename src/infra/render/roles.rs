@@ -6,7 +6,7 @@ use super::RenderError;
 use crate::config::Config;
 use crate::config::permission::{DEFAULT_CLUSTER, DeadLetterAccess, RequiredPermissions};
 use crate::policy::draft::Draft;
-use crate::policy::generate::{Form, documents};
+use crate::policy::generate::{DocumentForm, documents};
 use crate::policy::scope::Scope;
 
 /// Use of the key by those who send to a queue, and by those who receive alone.
@@ -26,7 +26,7 @@ pub(super) fn template(
                    required: &RequiredPermissions,
                    trust: Value,
                    keys: &[&str]| {
-        let policies = documents(&required.role, Form::Role)?;
+        let policies = documents(&required.role, DocumentForm::Role)?;
         resources.insert(
             format!("{name}Role"),
             role(suffix, trust, name, policies.len()),
@@ -80,7 +80,10 @@ pub(super) fn template(
         resources.insert("BridgeTasks".into(), policy);
     }
     if !bridge.broker.is_empty() {
-        for (at, policy) in documents(&bridge.broker, Form::Named)?.iter().enumerate() {
+        for (at, policy) in documents(&bridge.broker, DocumentForm::Named)?
+            .iter()
+            .enumerate()
+        {
             resources.insert(format!("BridgeBrokerPolicy{at}"), named(policy));
         }
     }

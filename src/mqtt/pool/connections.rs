@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::flow::Job;
+use super::flow::QueuedPublish;
 use crate::channel::topic::Topic;
-use crate::pace::{Limit, Limits, Pace};
+use crate::pace::{ConnectionPace, Limit, PaceBounds};
 
 /// A connection of the pool, by its number.
 pub(super) type LinkId = usize;
@@ -28,7 +28,7 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// State of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum PooledState {
     Closed,
     /// It is being made for the first time.
     Opening,
@@ -41,9 +41,9 @@ enum State {
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Link {
-    state: State,
-    pace: Pace,
+pub(super) struct PooledLink {
+    state: PooledState,
+    pace: ConnectionPace,
     /// Times of the acknowledgements of the last second. A publication reaches the broker at some
     /// time between its sending and its acknowledgement, and later than it was sent where the
     /// network stalls: as long as those without an acknowledgement and these together are no more
@@ -54,13 +54,13 @@ pub(super) struct Link {
     /// The number of publications that may be unacknowledged, and how many more may be now.
     window: usize,
     slots: usize,
-    pub(super) outbox: VecDeque<Job>,
+    pub(super) outbox: VecDeque<QueuedPublish>,
     wake: Arc<Notify>,
     /// Flows of this connection that wait for an acknowledgement of any of its publications.
     pub(super) waiting: VecDeque<Topic>,
 }
 
-impl Link {
+impl PooledLink {
     /// Everything that it was given has its answer.
     fn is_quiet(&self) -> bool {
         self.outbox.is_empty() && self.slots == self.window
@@ -134,9 +134,9 @@ impl Wait {
 }
 
 /// All connections.
-pub(super) struct Connections {
-    limits: Limits,
-    links: Vec<Link>,
+pub(super) struct PooledConnections {
+    limits: PaceBounds,
+    links: Vec<PooledLink>,
     /// The place where the look for room begins.
     cursor: usize,
     /// Link for publications for which no connection has room. A topic has one unacknowledged
@@ -148,8 +148,8 @@ pub(super) struct Connections {
     pressed: bool,
 }
 
-impl Connections {
-    pub(super) fn new(limits: Limits) -> Self {
+impl PooledConnections {
+    pub(super) fn new(limits: PaceBounds) -> Self {
         Self {
             limits,
             links: Vec::new(),
@@ -162,9 +162,9 @@ impl Connections {
 
     /// Adds a connection that is being made.
     pub(super) fn open(&mut self) -> (LinkId, Arc<Notify>) {
-        let link = Link {
-            state: State::Opening,
-            pace: Pace::new(&self.limits),
+        let link = PooledLink {
+            state: PooledState::Opening,
+            pace: ConnectionPace::new(&self.limits),
             acknowledged: VecDeque::new(),
             most: self.limits.publishes.map(|most| most as usize),
             slots: 0,
@@ -174,7 +174,7 @@ impl Connections {
             waiting: VecDeque::new(),
         };
         let wake = Arc::clone(&link.wake);
-        let closed = |link: &Link| link.state == State::Closed;
+        let closed = |link: &PooledLink| link.state == PooledState::Closed;
         if let Some(id) = self.links.iter().position(closed) {
             if let Some(place) = self.links.get_mut(id) {
                 *place = link;
@@ -189,14 +189,14 @@ impl Connections {
     /// `window`, one of a topic.
     pub(super) fn open_overflow(&mut self, window: usize) -> (LinkId, Arc<Notify>) {
         let (id, wake) = self.open();
-        let free = Limits {
+        let free = PaceBounds {
             publishes: None,
             bytes: None,
             ..self.limits
         };
         if let Some(link) = self.links.get_mut(id) {
-            link.state = State::Up;
-            link.pace = Pace::new(&free);
+            link.state = PooledState::Up;
+            link.pace = ConnectionPace::new(&free);
             link.most = None;
             (link.slots, link.window) = (window, window);
         }
@@ -204,11 +204,11 @@ impl Connections {
         (id, wake)
     }
 
-    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut PooledLink> {
         self.links.get_mut(id)
     }
 
-    fn count(&self, states: &[State]) -> usize {
+    fn count(&self, states: &[PooledState]) -> usize {
         let links = self.links.iter().enumerate();
         let counted =
             links.filter(|(id, link)| Some(*id) != self.overflow && states.contains(&link.state));
@@ -217,19 +217,19 @@ impl Connections {
 
     /// The number of connections that are up or on their way.
     pub(super) fn opened(&self) -> usize {
-        self.count(&[State::Opening, State::Up, State::Down])
+        self.count(&[PooledState::Opening, PooledState::Up, PooledState::Down])
     }
 
     /// Returns `true` when more connections were lost, or could not be made, than are up: more of
     /// them would not help.
     pub(super) fn are_failing(&self) -> bool {
-        let down = self.count(&[State::Down]);
-        down > self.count(&[State::Up])
+        let down = self.count(&[PooledState::Down]);
+        down > self.count(&[PooledState::Up])
     }
 
     /// Returns `true` when nothing is without an answer.
     pub(super) fn are_quiet(&self) -> bool {
-        self.links.iter().all(Link::is_quiet)
+        self.links.iter().all(PooledLink::is_quiet)
     }
 
     pub(super) fn has_overflow(&self) -> bool {
@@ -263,23 +263,23 @@ impl Connections {
     /// A connection is up, for so many unacknowledged publications. Its pace is new.
     pub(super) fn up(&mut self, id: LinkId, window: usize) {
         if let Some(link) = self.links.get_mut(id) {
-            link.pace = Pace::new(&self.limits);
+            link.pace = ConnectionPace::new(&self.limits);
             link.acknowledged.clear();
             (link.slots, link.window) = (window, window);
-            if link.state != State::Ending {
-                link.state = State::Up;
+            if link.state != PooledState::Ending {
+                link.state = PooledState::Up;
             }
         }
     }
 
     /// A connection is lost, or could not be made. Gives what it was to send, and the flows that
     /// waited for its acknowledgements.
-    pub(super) fn down(&mut self, id: LinkId) -> (VecDeque<Job>, VecDeque<Topic>) {
+    pub(super) fn down(&mut self, id: LinkId) -> (VecDeque<QueuedPublish>, VecDeque<Topic>) {
         let Some(link) = self.links.get_mut(id) else {
             return Default::default();
         };
-        if link.state != State::Ending {
-            link.state = State::Down;
+        if link.state != PooledState::Ending {
+            link.state = PooledState::Down;
         }
         (link.slots, link.window) = (0, 0);
         let outbox = std::mem::take(&mut link.outbox);
@@ -289,9 +289,9 @@ impl Connections {
     /// Lets one connection end, where there is one that is down, or idle.
     pub(super) fn end_one(&mut self) -> bool {
         let overflow = self.overflow;
-        let is_down = |(_, link): &(LinkId, &mut Link)| link.state == State::Down;
-        let is_idle = |(id, link): &(LinkId, &mut Link)| {
-            Some(*id) != overflow && link.state == State::Up && link.slots == link.window
+        let is_down = |(_, link): &(LinkId, &mut PooledLink)| link.state == PooledState::Down;
+        let is_idle = |(id, link): &(LinkId, &mut PooledLink)| {
+            Some(*id) != overflow && link.state == PooledState::Up && link.slots == link.window
         };
         let down = self.links.iter_mut().enumerate().rev().find(is_down);
         let id = match down {
@@ -304,7 +304,7 @@ impl Connections {
         let Some(link) = id.and_then(|id| self.links.get_mut(id)) else {
             return false;
         };
-        link.state = State::Ending;
+        link.state = PooledState::Ending;
         link.wake.notify_one();
         true
     }
@@ -312,23 +312,28 @@ impl Connections {
     /// Returns `true` for a connection that is to end.
     pub(super) fn is_ending(&self, id: LinkId) -> bool {
         let link = self.links.get(id);
-        link.is_some_and(|link| link.state == State::Ending)
+        link.is_some_and(|link| link.state == PooledState::Ending)
     }
 
     /// A connection has ended, and its number may be given to another.
     pub(super) fn ended(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(id) {
-            link.state = State::Closed;
+            link.state = PooledState::Closed;
         }
     }
 
     /// The next step of a connection. The publications that it is to send replace `sent`, which is
     /// empty. With `over` it ends as soon as it is quiet.
-    pub(super) fn next(&mut self, id: LinkId, sent: &mut VecDeque<Job>, over: bool) -> Next {
+    pub(super) fn next(
+        &mut self,
+        id: LinkId,
+        sent: &mut VecDeque<QueuedPublish>,
+        over: bool,
+    ) -> Next {
         let Some(link) = self.links.get_mut(id) else {
             return Next::End;
         };
-        if link.is_quiet() && (link.state == State::Ending || over) {
+        if link.is_quiet() && (link.state == PooledState::Ending || over) {
             return Next::End;
         }
         std::mem::swap(&mut link.outbox, sent);
@@ -359,7 +364,7 @@ impl Connections {
                 break;
             }
             let id = (self.cursor + looked) % count;
-            let up = |link: &Link| link.state == State::Up;
+            let up = |link: &PooledLink| link.state == PooledState::Up;
             if Some(id) == self.overflow || !self.links.get(id).is_some_and(up) {
                 continue;
             }
@@ -400,7 +405,7 @@ impl Connections {
     }
 
     /// Gives a publication to a connection.
-    pub(super) fn assign(&mut self, job: Job, id: LinkId) {
+    pub(super) fn assign(&mut self, job: QueuedPublish, id: LinkId) {
         if let Some(link) = self.links.get_mut(id) {
             link.pace.take(job.publication.payload.len());
             link.slots -= 1;

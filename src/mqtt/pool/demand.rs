@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::pace::Limits;
+use crate::pace::PaceBounds;
 
 /// The time over which arrivals are measured: short, so that a rise is seen at once.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -28,7 +28,7 @@ const PEAK_OF: Duration = Duration::from_secs(10);
 
 /// Demand: publications in a second, and the connections that this takes.
 #[derive(Debug)]
-pub(super) struct Demand {
+pub(super) struct PoolDemand {
     /// Publications and bytes a second that one connection is planned to carry.
     capacity: (Option<f64>, Option<f64>),
     /// Publications and bytes of each part of the window, the latest last.
@@ -38,8 +38,8 @@ pub(super) struct Demand {
     peaks: VecDeque<(Instant, usize)>,
 }
 
-impl Demand {
-    pub(super) fn new(limits: &Limits, now: Instant) -> Self {
+impl PoolDemand {
+    pub(super) fn new(limits: &PaceBounds, now: Instant) -> Self {
         let planned = |limit: Option<u32>| limit.map(|limit| f64::from(limit) * USED);
         Self {
             capacity: (planned(limits.publishes), planned(limits.bytes)),
@@ -117,7 +117,7 @@ impl Demand {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: PaceBounds = PaceBounds {
         publishes: Some(100),
         bytes: Some(512_000),
         process: None,
@@ -126,7 +126,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_rise_is_seen_at_once_and_remembered() {
         let mut now = Instant::now();
-        let mut demand = Demand::new(&LIMITS, now);
+        let mut demand = PoolDemand::new(&LIMITS, now);
         assert_eq!(demand.wanted(0, now), Some(0));
         // 2,000 a second of 1 KiB, for a tenth of a second.
         for _ in 0..200 {
@@ -146,7 +146,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bytes_ask_for_connections_too() {
         let mut now = Instant::now();
-        let mut demand = Demand::new(&LIMITS, now);
+        let mut demand = PoolDemand::new(&LIMITS, now);
         // 100 a second of 100 KB are 10 MB a second.
         for _ in 0..10 {
             now += Duration::from_millis(10);
@@ -154,8 +154,8 @@ mod tests {
         }
         let wanted = demand.wanted(0, now).unwrap();
         assert!((20..=26).contains(&wanted), "{wanted}");
-        let mut free = Demand::new(
-            &Limits {
+        let mut free = PoolDemand::new(
+            &PaceBounds {
                 publishes: None,
                 bytes: None,
                 ..LIMITS

@@ -12,18 +12,18 @@ use crate::route::explain::SHORTEST_EXPIRY;
 use crate::route::publication::{Publication, TopicOrder, whole_seconds};
 
 /// A publication's fate.
-pub(super) type Outcome = Result<(), PublishError>;
+pub(super) type PublishResult = Result<(), PublishError>;
 
 /// A publication on its way to a connection, and the receiver of its fate.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct QueuedPublish {
     pub(super) publication: Publication,
-    pub(super) fate: oneshot::Sender<Outcome>,
+    pub(super) fate: oneshot::Sender<PublishResult>,
     /// Moment when it was handed over; the rest of its time counts from then.
     pub(super) since: Instant,
 }
 
-impl Job {
+impl QueuedPublish {
     pub(super) fn is_unordered(&self) -> bool {
         self.publication.order == Some(TopicOrder::Unordered)
     }
@@ -32,7 +32,7 @@ impl Job {
 /// The publications of one topic.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
-    pub(super) waiting: VecDeque<Job>,
+    pub(super) waiting: VecDeque<QueuedPublish>,
     /// The number of those on `link` without an answer.
     pub(super) out: usize,
     /// The connection that carries them.

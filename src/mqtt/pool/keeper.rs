@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::Shared;
-use super::link::{Link, asked_to_close};
+use super::link::{ConnectionSupervisor, asked_to_close};
 use crate::channel::limits::CONNECTS_PER_SECOND_PER_ACCOUNT;
-use crate::mqtt::Settings;
+use crate::mqtt::MqttSettings;
 use crate::pace::Rate;
 
 /// Time between two looks at whether it has the right size, if nothing asks for more before.
@@ -32,7 +32,7 @@ const QUIET_LOOKS: u32 = 300;
 
 /// Opens and closes connections as they are needed.
 pub(super) struct Keeper {
-    settings: Arc<Settings>,
+    settings: Arc<MqttSettings>,
     shared: Arc<Shared>,
     closing: watch::Receiver<Option<Instant>>,
     links: JoinSet<()>,
@@ -45,7 +45,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(
-        settings: Arc<Settings>,
+        settings: Arc<MqttSettings>,
         shared: Arc<Shared>,
         closing: watch::Receiver<Option<Instant>>,
     ) -> Self {
@@ -139,7 +139,7 @@ impl Keeper {
         let mut added = 0;
         while open + added < wanted && self.connects.try_turn() {
             let (id, wake) = self.shared.scheduler().connections.open();
-            let link = Link {
+            let link = ConnectionSupervisor {
                 settings: Arc::clone(&self.settings),
                 shared: Arc::clone(&self.shared),
                 id,

@@ -10,18 +10,18 @@ use tokio::time::{Instant, interval_at, sleep};
 
 use super::Shared;
 use super::connections::{LinkId, Next};
-use super::flow::Job;
-use super::sent::Sent;
+use super::flow::QueuedPublish;
+use super::sent::SentWindow;
 use crate::log_limit::LogLimit;
-use crate::mqtt::connection::Connection;
-use crate::mqtt::{Settings, client_id};
+use crate::mqtt::connection::PublisherConnection;
+use crate::mqtt::{MqttSettings, client_id};
 use crate::port::PublishError;
 
 static NOT_CONNECTED: LogLimit<()> = LogLimit::new();
 
 /// One connection's supervisor: connects, publishes, and starts again after a loss.
-pub(super) struct Link {
-    pub(super) settings: Arc<Settings>,
+pub(super) struct ConnectionSupervisor {
+    pub(super) settings: Arc<MqttSettings>,
     pub(super) shared: Arc<Shared>,
     /// Its number in the pool, which its client ids end with.
     pub(super) id: LinkId,
@@ -31,7 +31,7 @@ pub(super) struct Link {
     pub(super) closing: watch::Receiver<Option<Instant>>,
 }
 
-impl Link {
+impl ConnectionSupervisor {
     /// Runs until there is nothing to do any more, or the pool closes.
     pub(super) async fn run(mut self) {
         let (first, longest) = self.settings.back_off;
@@ -86,19 +86,19 @@ impl Link {
     }
 
     /// Connects with a client id that was never used before.
-    async fn connect(&self) -> Result<(Connection, String), String> {
+    async fn connect(&self) -> Result<(PublisherConnection, String), String> {
         let id = client_id::fresh(&self.settings.client_id, self.id)?;
-        let connection = Connection::open(&self.settings, &id).await?;
+        let connection = PublisherConnection::open(&self.settings, &id).await?;
         Ok((connection, id))
     }
 
     /// Publishes until the connection is lost (false) or has nothing to do any more (true).
-    async fn serve(&mut self, mut connection: Connection) -> bool {
+    async fn serve(&mut self, mut connection: PublisherConnection) -> bool {
         let window = usize::from(connection.in_flight);
         let up = Instant::now();
         self.shared.scheduler().up(self.id, window, up);
         self.shared.changed.notify_one();
-        let mut sent = Sent::default();
+        let mut sent = SentWindow::default();
         match self.feed(&mut connection, &mut sent).await {
             Ok(()) => {
                 connection.disconnect(Duration::from_secs(1)).await;
@@ -109,7 +109,7 @@ impl Link {
                 let answers = connection.last_answers();
                 let answered = answers.filter_map(|answer| sent.answered(answer));
                 self.shared.answer(self.id, answered);
-                let unanswered: Vec<Job> = sent.unanswered().chain(unsent).collect();
+                let unanswered: Vec<QueuedPublish> = sent.unanswered().chain(unsent).collect();
                 let mut scheduler = self.shared.scheduler();
                 scheduler.down(self.id, unanswered, Instant::now());
                 drop(scheduler);
@@ -121,7 +121,11 @@ impl Link {
 
     /// Puts on a connection what it is given. When the connection is lost, what was given and not
     /// sent comes back.
-    async fn feed(&mut self, connection: &mut Connection, sent: &mut Sent) -> Result<(), Vec<Job>> {
+    async fn feed(
+        &mut self,
+        connection: &mut PublisherConnection,
+        sent: &mut SentWindow,
+    ) -> Result<(), Vec<QueuedPublish>> {
         let within = self.settings.publish_timeout;
         let between = (within / 4).max(Duration::from_millis(1));
         let mut looks = interval_at(Instant::now() + between, between);

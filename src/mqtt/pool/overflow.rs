@@ -23,7 +23,7 @@ use crate::telemetry::metrics::Metrics;
 static NO_ANSWER: LogLimit<()> = LogLimit::new();
 
 /// The other way, and its bounds.
-pub(super) struct Overflow<P> {
+pub(super) struct OverflowPath<P> {
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) publisher: P,
@@ -32,7 +32,7 @@ pub(super) struct Overflow<P> {
     pub(super) closing: watch::Receiver<Option<Instant>>,
 }
 
-impl<P: Publisher> Overflow<P> {
+impl<P: Publisher> OverflowPath<P> {
     /// Publishes the jobs that it is given until the pool closes, then closes the publisher.
     pub(super) async fn run(self, id: LinkId, wake: Arc<Notify>) {
         let within = self.within;

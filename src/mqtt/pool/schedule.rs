@@ -13,17 +13,17 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::connections::{Connections, LinkId, Next, Wait};
-use super::demand::Demand;
-use super::flow::{Flow, Job, Queued};
+use super::connections::{LinkId, Next, PooledConnections, Wait};
+use super::demand::PoolDemand;
+use super::flow::{Flow, Queued, QueuedPublish};
 use crate::channel::topic::Topic;
 use crate::pace::task_rate::TaskRate;
-use crate::pace::{Limit, Limits};
+use crate::pace::{Limit, PaceBounds};
 use crate::route::publication::{Publication, TopicOrder, whole_seconds};
 
 /// All connections and all that waits for them.
 pub(super) struct Scheduler {
-    pub(super) connections: Connections,
+    pub(super) connections: PooledConnections,
     flows: FxHashMap<Topic, Flow>,
     ring: VecDeque<Topic>,
     /// Time at which the ring is to be served, if nothing else serves it before.
@@ -33,18 +33,18 @@ pub(super) struct Scheduler {
     /// Limit that the first in the ring waits for, and the others after it.
     ring_waits_for: Limit,
     pub(super) task: TaskRate,
-    pub(super) demand: Demand,
+    pub(super) demand: PoolDemand,
     waiting: usize,
     closing: bool,
     closed: bool,
 }
 
 impl Scheduler {
-    pub(super) fn new(limits: Limits, now: Instant) -> Self {
+    pub(super) fn new(limits: PaceBounds, now: Instant) -> Self {
         Self {
             task: TaskRate::new(limits.process),
-            demand: Demand::new(&limits, now),
-            connections: Connections::new(limits),
+            demand: PoolDemand::new(&limits, now),
+            connections: PooledConnections::new(limits),
             flows: FxHashMap::default(),
             ring: VecDeque::new(),
             due: None,
@@ -101,7 +101,7 @@ impl Scheduler {
 
     /// A connection is lost, or could not be made. `unanswered` is what it carried, in the order of
     /// sending.
-    pub(super) fn down(&mut self, id: LinkId, unanswered: Vec<Job>, now: Instant) {
+    pub(super) fn down(&mut self, id: LinkId, unanswered: Vec<QueuedPublish>, now: Instant) {
         let (outbox, waiting) = self.connections.down(id);
         for topic in waiting {
             if let Some(flow) = self.flows.get_mut(&topic) {
@@ -113,7 +113,7 @@ impl Scheduler {
             // Dropped, so that their fate is known.
             return;
         }
-        let jobs: Vec<Job> = unanswered.into_iter().chain(outbox).collect();
+        let jobs: Vec<QueuedPublish> = unanswered.into_iter().chain(outbox).collect();
         // Before anything newer, in the same order: from the last to the first, each to the front.
         for job in jobs.into_iter().rev() {
             let topic = job.publication.topic.clone();
@@ -131,14 +131,14 @@ impl Scheduler {
         self.serve(now);
     }
 
-    /// Next step of a connection: see [`Connections::next`].
-    pub(super) fn next(&mut self, id: LinkId, sent: &mut VecDeque<Job>) -> Next {
+    /// Next step of a connection: see [`PooledConnections::next`].
+    pub(super) fn next(&mut self, id: LinkId, sent: &mut VecDeque<QueuedPublish>) -> Next {
         let over = self.closing && self.is_idle();
         self.connections.next(id, sent, over)
     }
 
     /// Takes a publication on. Returns the limit that holds it back, if any does.
-    pub(super) fn enter(&mut self, job: Job, now: Instant) -> Option<Limit> {
+    pub(super) fn enter(&mut self, job: QueuedPublish, now: Instant) -> Option<Limit> {
         if self.closed {
             return None;
         }
@@ -351,7 +351,7 @@ impl Scheduler {
         }
     }
 
-    fn assign(&mut self, mut job: Job, id: LinkId, now: Instant) {
+    fn assign(&mut self, mut job: QueuedPublish, id: LinkId, now: Instant) {
         if let Some(expires) = &mut job.publication.expires {
             let waited = whole_seconds(now.saturating_duration_since(job.since));
             *expires = expires.saturating_sub(waited);

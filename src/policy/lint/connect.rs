@@ -4,7 +4,7 @@ use super::{FindingLevel, LintContext, LintRule};
 use crate::policy::arn::ResourceArn;
 use crate::policy::context::Context;
 use crate::policy::document::{Effect, ElementList, ResourcePattern, Statement};
-use crate::policy::scope::Kind;
+use crate::policy::scope::ResourceKind;
 
 pub(super) static ANY_CLIENT: LintRule = LintRule {
     code: "connect-as-anybody",
@@ -105,7 +105,7 @@ fn matches_all(resources: &ElementList<ResourcePattern>, clients: &[&str]) -> bo
     clients.iter().all(|client| {
         let context = Context::of_client(client);
         resources.means(|resource| {
-            let name = super::scope_of(resource).arn(Kind::Client, client);
+            let name = super::scope_of(resource).arn(ResourceKind::Client, client);
             resource.matches(&ResourceArn::new(&name), &context)
         })
     })

@@ -5,7 +5,7 @@ use crate::channel::filter::Filter;
 use crate::policy::arn::ResourceArn;
 use crate::policy::context::Context;
 use crate::policy::document::{Document, Effect, ElementList, ResourcePattern, Statement};
-use crate::policy::scope::Kind;
+use crate::policy::scope::ResourceKind;
 
 pub(super) static SUBSCRIBE_WITHOUT_RECEIVE: LintRule = LintRule {
     code: "subscribe-without-receive",
@@ -58,11 +58,11 @@ pub(super) fn check(lint: &mut LintContext<'_>) {
             let topic = topic_under(&filter);
             let heard = receivable(&documents, &context, resource);
             let brings = |topic: &String| {
-                let filter_of_topic = scope_of(resource).arn(Kind::TopicFilter, topic);
+                let filter_of_topic = scope_of(resource).arn(ResourceKind::TopicFilter, topic);
                 resource.matches(&ResourceArn::new(&filter_of_topic), &context)
                     || Filter::parse(&filter).is_ok_and(|filter| filter.matches(topic))
             };
-            let name = scope_of(resource).arn(Kind::Topic, &topic);
+            let name = scope_of(resource).arn(ResourceKind::Topic, &topic);
             if !may_receive(&documents, &context, &name) && !heard.iter().any(brings) {
                 let message = format!(
                     "who subscribes by `{}` receives nothing, as on `{topic}`",
@@ -157,8 +157,8 @@ fn without_subscribe(
         };
         let brings = |(pattern, filter): &(&ResourcePattern, String)| {
             let scope = scope_of(resource);
-            let own = scope.arn(Kind::TopicFilter, &topic);
-            let under = scope.arn(Kind::Topic, &topic_under(filter));
+            let own = scope.arn(ResourceKind::TopicFilter, &topic);
+            let under = scope.arn(ResourceKind::Topic, &topic_under(filter));
             pattern.matches(&ResourceArn::new(&own), context)
                 || resource.matches(&ResourceArn::new(&under), context)
                 || Filter::parse(filter).is_ok_and(|filter| filter.matches(&topic))
@@ -186,13 +186,13 @@ fn without_publish(
         let Some(topic) = instance(resource, context).filter(|_| may_be(resource, "topic")) else {
             continue;
         };
-        let own = scope_of(resource).arn(Kind::Topic, &topic);
+        let own = scope_of(resource).arn(ResourceKind::Topic, &topic);
         let publishing = |statement: &&Statement| allows(statement, "iot:Publish");
         // A narrower pattern of iot:Publish is enough for some of the topics.
         let some = |other: &ResourcePattern| {
             other.matches(&ResourceArn::new(&own), context)
                 || instance(other, context).is_some_and(|name| {
-                    let name = scope_of(other).arn(Kind::Topic, &name);
+                    let name = scope_of(other).arn(ResourceKind::Topic, &name);
                     resource.matches(&ResourceArn::new(&name), context)
                 })
         };

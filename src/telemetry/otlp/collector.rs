@@ -13,7 +13,7 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Runtime;
 
-use super::settings::Settings;
+use super::settings::ExportSettings;
 use super::tally::Tally;
 
 /// A client with its runtime.
@@ -29,7 +29,7 @@ impl Collector {
     ///
     /// # Errors
     /// One line, when TLS is wanted and the system's authorities cannot be read.
-    pub(super) fn open(settings: &Settings, tally: &Arc<Tally>) -> Result<Self, String> {
+    pub(super) fn open(settings: &ExportSettings, tally: &Arc<Tally>) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

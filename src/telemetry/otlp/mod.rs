@@ -23,25 +23,25 @@ use opentelemetry_sdk::trace::{
 };
 
 use self::collector::Collector;
-use self::settings::Settings;
-use self::tally::{Counted, Counting, Tally};
-use super::traces::{Beginning, Kind, Recorder, Recording, Traces, Value};
+use self::settings::ExportSettings;
+use self::tally::{Counting, CountingProcessor, Tally};
+use super::traces::{AttributeValue, Recorder, Recording, SpanBeginning, SpanRole, Traces};
 
 /// The semantic conventions that spans follow.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
 
 /// The export while it runs.
-pub struct Export {
+pub struct RunningExport {
     provider: SdkTracerProvider,
     tally: Arc<Tally>,
 }
 
-impl Export {
+impl RunningExport {
     /// Begins to export.
     ///
     /// # Errors
     /// One line, when the endpoint is no address, or TLS cannot be set up.
-    pub fn start(settings: &Settings) -> Result<(Self, Traces), String> {
+    pub fn start(settings: &ExportSettings) -> Result<(Self, Traces), String> {
         let tally = Arc::new(Tally::new(settings.room));
         let collector = Collector::open(settings, &tally)?;
         let exporter = SpanExporter::builder()
@@ -56,7 +56,7 @@ impl Export {
             .build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource())
-            .with_span_processor(Counted::new(processor, &tally))
+            .with_span_processor(CountingProcessor::new(processor, &tally))
             .build();
         let scope = InstrumentationScope::builder("eventcast")
             .with_version(env!("CARGO_PKG_VERSION"))
@@ -94,9 +94,9 @@ fn resource() -> Resource {
 struct Otlp(SdkTracer);
 
 impl Recorder for Otlp {
-    fn begin(&self, beginning: &Beginning<'_>) -> Option<Box<dyn Recording>> {
+    fn begin(&self, beginning: &SpanBeginning<'_>) -> Option<Box<dyn Recording>> {
         // A consumer's parent is in another process, a producer's is one of ours.
-        let remote = beginning.kind == Kind::Consumer;
+        let remote = beginning.kind == SpanRole::Consumer;
         let parent = beginning.parent.and_then(|parent| context(parent, remote));
         let links = beginning
             .links
@@ -104,8 +104,8 @@ impl Recorder for Otlp {
             .filter_map(|link| context(link, remote));
         let builder = SpanBuilder {
             span_kind: Some(match beginning.kind {
-                Kind::Consumer => SpanKind::Consumer,
-                Kind::Producer => SpanKind::Producer,
+                SpanRole::Consumer => SpanKind::Consumer,
+                SpanRole::Producer => SpanKind::Producer,
             }),
             start_time: Some(beginning.since),
             attributes: Some(
@@ -157,7 +157,7 @@ impl Recording for Recorded {
         &self.traceparent
     }
 
-    fn say(&mut self, key: &'static str, value: Value<'_>) {
+    fn say(&mut self, key: &'static str, value: AttributeValue<'_>) {
         self.span.set_attribute(attribute(key, value));
     }
 
@@ -186,11 +186,13 @@ fn context(traceparent: &str, remote: bool) -> Option<SpanContext> {
     context.is_valid().then_some(context)
 }
 
-fn attribute(key: &'static str, value: Value<'_>) -> KeyValue {
+fn attribute(key: &'static str, value: AttributeValue<'_>) -> KeyValue {
     match value {
-        Value::Text(text) => KeyValue::new(key, text.to_owned()),
-        Value::Number(number) => KeyValue::new(key, i64::try_from(number).unwrap_or(i64::MAX)),
-        Value::Texts(texts) => {
+        AttributeValue::Text(text) => KeyValue::new(key, text.to_owned()),
+        AttributeValue::Number(number) => {
+            KeyValue::new(key, i64::try_from(number).unwrap_or(i64::MAX))
+        }
+        AttributeValue::Texts(texts) => {
             let texts = texts.iter().map(|text| StringValue::from(text.to_string()));
             let texts = Array::String(texts.collect());
             KeyValue::new(key, opentelemetry::Value::Array(texts))
@@ -216,17 +218,17 @@ mod tests {
 
     /// Keeps the spans that it is given.
     #[derive(Clone, Debug, Default)]
-    struct Kept(Arc<Mutex<Vec<SpanData>>>);
+    struct KeptSpans(Arc<Mutex<Vec<SpanData>>>);
 
-    impl opentelemetry_sdk::trace::SpanExporter for Kept {
+    impl opentelemetry_sdk::trace::SpanExporter for KeptSpans {
         async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
             self.0.lock().unwrap().extend(batch);
             Ok(())
         }
     }
 
-    fn recorder(sampler: Sampler) -> (Otlp, Kept, SdkTracerProvider) {
-        let kept = Kept::default();
+    fn recorder(sampler: Sampler) -> (Otlp, KeptSpans, SdkTracerProvider) {
+        let kept = KeptSpans::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(kept.clone())
             .with_sampler(sampler)
@@ -234,14 +236,18 @@ mod tests {
         (Otlp(provider.tracer("test")), kept, provider)
     }
 
-    fn beginning<'b>(kind: Kind, parent: Option<&'b str>, links: &'b [&'b str]) -> Beginning<'b> {
-        Beginning {
+    fn beginning<'b>(
+        kind: SpanRole,
+        parent: Option<&'b str>,
+        links: &'b [&'b str],
+    ) -> SpanBeginning<'b> {
+        SpanBeginning {
             name: "a span",
             kind,
             since: SystemTime::UNIX_EPOCH,
             parent,
             links,
-            facts: &[("fact", Value::Number(7))],
+            facts: &[("fact", AttributeValue::Number(7))],
         }
     }
 
@@ -249,12 +255,12 @@ mod tests {
     fn a_span_is_recorded_as_it_was_told() {
         let always = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
         let (recorder, kept, _provider) = recorder(always);
-        let consumer = beginning(Kind::Consumer, Some(SENDER), &[SENDER]);
+        let consumer = beginning(SpanRole::Consumer, Some(SENDER), &[SENDER]);
         let mut consumer = recorder.begin(&consumer).unwrap();
         let own = consumer.traceparent().to_owned();
-        let producer = beginning(Kind::Producer, Some(&own), &[]);
+        let producer = beginning(SpanRole::Producer, Some(&own), &[]);
         drop(recorder.begin(&producer).unwrap());
-        consumer.say("texts", Value::Texts(&["a", "b"]));
+        consumer.say("texts", AttributeValue::Texts(&["a", "b"]));
         consumer.fail("first");
         consumer.fail("second");
         drop(consumer);
@@ -306,7 +312,7 @@ mod tests {
         ] {
             let case = format!("{sampler:?} {parent:?}");
             let (recorder, ..) = recorder(sampler);
-            let span = recorder.begin(&beginning(Kind::Consumer, parent, &[]));
+            let span = recorder.begin(&beginning(SpanRole::Consumer, parent, &[]));
             assert_eq!(span.is_some(), recorded, "{case}");
         }
     }

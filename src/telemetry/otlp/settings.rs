@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Destination of spans, and bounds of the export.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct ExportSettings {
     /// Indicates that the collector is reached over TLS.
     pub secure: bool,
     /// Time that one request may take.
@@ -86,7 +86,7 @@ const SAMPLERS: [&str; 6] = [
 /// [`SettingsError`] when spans could not arrive.
 pub fn read(
     variable: impl Fn(&'static str) -> Option<String>,
-) -> Result<Option<Settings>, SettingsError> {
+) -> Result<Option<ExportSettings>, SettingsError> {
     let set = |name| variable(name).filter(|value| !value.is_empty());
     let first = |names: [&'static str; 2]| {
         let mut names = names.into_iter();
@@ -125,7 +125,7 @@ pub fn read(
         ));
     }
     sampling(set, &mut warnings);
-    Ok(Some(Settings {
+    Ok(Some(ExportSettings {
         secure,
         timeout: Duration::from_millis(timeout as u64),
         room,
@@ -200,8 +200,8 @@ mod tests {
         ] {
             assert_eq!(told(off), "off", "{off}");
         }
-        insta::assert_snapshot!(told(http), @"Settings { secure: false, timeout: 10s, room: 2048, warnings: [] }");
-        insta::assert_snapshot!(told("OTEL_EXPORTER_OTLP_ENDPOINT=nonsense OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://c/v1/traces OTEL_EXPORTER_OTLP_TIMEOUT=500 OTEL_BSP_MAX_QUEUE_SIZE=9"), @"Settings { secure: true, timeout: 500ms, room: 9, warnings: [] }");
+        insta::assert_snapshot!(told(http), @"ExportSettings { secure: false, timeout: 10s, room: 2048, warnings: [] }");
+        insta::assert_snapshot!(told("OTEL_EXPORTER_OTLP_ENDPOINT=nonsense OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://c/v1/traces OTEL_EXPORTER_OTLP_TIMEOUT=500 OTEL_BSP_MAX_QUEUE_SIZE=9"), @"ExportSettings { secure: true, timeout: 500ms, room: 9, warnings: [] }");
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
         }
         for address in ["http://[::1]:4318", "http://[::1]", "http://c/otlp"] {
             let settings = told(&format!("OTEL_EXPORTER_OTLP_ENDPOINT={address}"));
-            assert!(settings.starts_with("Settings"), "{settings}");
+            assert!(settings.starts_with("ExportSettings"), "{settings}");
         }
         insta::assert_snapshot!(told("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=grpc://collector:4317"), @"
         OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is `grpc://collector:4317`, which is not http://HOST:PORT or https://HOST:PORT

@@ -25,7 +25,7 @@ pub(super) struct Tally {
     /// Number of spans that found no room; `failed` is the number that were sent in vain.
     full: AtomicUsize,
     failed: AtomicUsize,
-    told: Mutex<Told>,
+    told: Mutex<LoggedTotals>,
 }
 
 /// Spans lost so far, and the last cause.
@@ -38,7 +38,7 @@ struct Losses {
 
 /// State of the log.
 #[derive(Default)]
-struct Told {
+struct LoggedTotals {
     last: Option<Instant>,
     lost: usize,
     /// Cause of the last failure.
@@ -150,7 +150,7 @@ impl Tally {
         self.tell(Duration::ZERO);
     }
 
-    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+    fn told(&self) -> std::sync::MutexGuard<'_, LoggedTotals> {
         // A panic while logging leaves nothing half done.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,12 +166,12 @@ impl fmt::Debug for Tally {
 
 /// Counts the spans that find no room in the SDK's queue, which is behind it.
 #[derive(Debug)]
-pub(super) struct Counted<P> {
+pub(super) struct CountingProcessor<P> {
     processor: P,
     tally: Arc<Tally>,
 }
 
-impl<P> Counted<P> {
+impl<P> CountingProcessor<P> {
     pub(super) fn new(processor: P, tally: &Arc<Tally>) -> Self {
         Self {
             processor,
@@ -180,7 +180,7 @@ impl<P> Counted<P> {
     }
 }
 
-impl<P: SpanProcessor> SpanProcessor for Counted<P> {
+impl<P: SpanProcessor> SpanProcessor for CountingProcessor<P> {
     fn on_start(&self, span: &mut Span, context: &Context) {
         self.processor.on_start(span, context);
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::channel::example::uuid_of_bits;
 use crate::cli::listen::platform::{AskError, DevPlatform, MintedToken};
 use crate::cli::user_error::UserError;
-use crate::conformance::publish::Publisher;
+use crate::conformance::publish::TestPublisher;
 use crate::conformance::{ProbeChannel, Suite};
 
 /// Completes a suite with the parts that the platform at its address has; given parts stay.
@@ -50,7 +50,7 @@ pub(super) async fn complete(suite: &mut Suite, role: Option<&str>) -> Result<()
         let authority = origin.trim_start_matches("http://").to_owned();
         suite
             .publisher
-            .get_or_insert(Publisher::DataPlane(authority));
+            .get_or_insert(TestPublisher::DataPlane(authority));
         return Ok(());
     }
     Err(UserError::new(

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use crate::cli::xml::escaped;
-use crate::conformance::report::{Report, Verdict};
+use crate::conformance::report::{ConformanceReport, RuleVerdict};
 
 /// Writes a report.
-pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write(report: &ConformanceReport, out: &mut impl Write) -> io::Result<()> {
     let seconds = report.took.as_secs_f64();
     writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
     writeln!(
@@ -33,11 +33,11 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
             escaped(rule.title)
         )?;
         match &rule.verdict {
-            Verdict::Held => writeln!(out, "/>")?,
-            Verdict::Broken { why } => {
+            RuleVerdict::Held => writeln!(out, "/>")?,
+            RuleVerdict::Broken { why } => {
                 writeln!(out, r#"><failure message="{}"/></testcase>"#, escaped(why))?
             }
-            Verdict::NotTried { why, help } => writeln!(
+            RuleVerdict::NotTried { why, help } => writeln!(
                 out,
                 r#"><skipped message="{}"/></testcase>"#,
                 escaped(format_args!("{why}: {help}"))

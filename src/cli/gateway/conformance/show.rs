@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::cli::terminal::Palette;
-use crate::conformance::report::{Report, Verdict};
+use crate::conformance::report::{ConformanceReport, RuleVerdict};
 use crate::conformance::rules;
 use crate::escape::write_line;
 
@@ -29,14 +29,14 @@ fn width() -> usize {
 }
 
 /// Writes a report.
-pub(super) fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn report(report: &ConformanceReport, out: &mut impl Write) -> io::Result<()> {
     let palette = Palette::of_output();
     let width = width();
     for rule in &report.rules {
         let (word, style) = match rule.verdict {
-            Verdict::Held => ("held     ", GREEN),
-            Verdict::Broken { .. } => ("broken   ", RED),
-            Verdict::NotTried { .. } => ("not tried", YELLOW),
+            RuleVerdict::Held => ("held     ", GREEN),
+            RuleVerdict::Broken { .. } => ("broken   ", RED),
+            RuleVerdict::NotTried { .. } => ("not tried", YELLOW),
         };
         writeln!(
             out,
@@ -46,9 +46,9 @@ pub(super) fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
             rule.title
         )?;
         match &rule.verdict {
-            Verdict::Held => {}
-            Verdict::Broken { why } => write_line(out, format_args!("           {why}"))?,
-            Verdict::NotTried { why, help } => {
+            RuleVerdict::Held => {}
+            RuleVerdict::Broken { why } => write_line(out, format_args!("           {why}"))?,
+            RuleVerdict::NotTried { why, help } => {
                 write_line(out, format_args!("           {why}: {help}"))?;
             }
         }

@@ -29,9 +29,9 @@ use self::list::{ListPosition, ListRow};
 use self::report::ItemFailure;
 use crate::aws::client;
 use crate::aws::control_plane::ControlPlane;
-use crate::aws::control_plane::error::{ControlError, Told};
+use crate::aws::control_plane::error::{ControlError, ErrorText};
 use crate::cli::user_error::write_error;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::policy::deploy::target::{AttachmentTarget, BadText};
 
 /// What all changes have in common.
@@ -48,7 +48,7 @@ struct ChangeOptions {
     dry_run: bool,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 fn times(text: &str) -> Result<f64, String> {
@@ -75,7 +75,7 @@ impl AwsAccess {
 
 /// Reports an error that ends the command.
 fn stop(error: &ControlError, status: Status, messages: &mut impl Write) -> anyhow::Result<Status> {
-    let Told { what, help } = error.told();
+    let ErrorText { what, help } = error.told();
     write_error(messages, format_args!("{what}"), format_args!("{help}"))?;
     Ok(status)
 }

@@ -8,10 +8,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::list::UnreadableList;
-use crate::aws::control_plane::error::Told;
+use crate::aws::control_plane::error::ErrorText;
 use crate::cli::json::write_json;
 use crate::cli::user_error::UserError;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::escape::write_line;
 use crate::policy::deploy::plan::DeployStep;
 
@@ -151,7 +151,7 @@ pub(super) struct ItemOutcome {
     pub(super) interrupted: bool,
     /// Reason why nothing more should be tried.
     #[serde(skip)]
-    pub(super) hopeless: Option<Told>,
+    pub(super) hopeless: Option<ErrorText>,
     /// The key by which a journal identifies it.
     #[serde(skip)]
     pub(super) key: Option<String>,
@@ -207,11 +207,11 @@ impl DeployReport {
     pub(super) fn add(
         &mut self,
         outcome: ItemOutcome,
-        format: Format,
+        format: OutputFormat,
         out: &mut impl Write,
         messages: &mut impl Write,
     ) -> io::Result<()> {
-        if format == Format::Text && !outcome.changes.is_empty() {
+        if format == OutputFormat::Text && !outcome.changes.is_empty() {
             write_line(out, format_args!("{}:", outcome.name))?;
             for change in &outcome.changes {
                 write_line(out, format_args!("  {change}"))?;
@@ -219,7 +219,7 @@ impl DeployReport {
         }
         for done in &outcome.steps {
             self.count(done.count(), 1);
-            if format == Format::Text {
+            if format == OutputFormat::Text {
                 write_line(
                     out,
                     format_args!("{}", done.line(&outcome.name, self.dry_run)),
@@ -238,7 +238,7 @@ impl DeployReport {
         for failure in &outcome.failures {
             self.fail(failure.clone(), messages)?;
         }
-        if format == Format::Json && !(outcome.steps.is_empty() && outcome.notes.is_empty()) {
+        if format == OutputFormat::Json && !(outcome.steps.is_empty() && outcome.notes.is_empty()) {
             self.policies.push(outcome);
         }
         Ok(())
@@ -270,12 +270,16 @@ impl DeployReport {
     }
 
     /// Writes the summary at the end, and returns the command's status.
-    pub(super) fn finish(&self, format: Format, out: &mut impl Write) -> anyhow::Result<Status> {
+    pub(super) fn finish(
+        &self,
+        format: OutputFormat,
+        out: &mut impl Write,
+    ) -> anyhow::Result<Status> {
         match format {
-            Format::Json => {
+            OutputFormat::Json => {
                 write_json(self, out)?;
             }
-            Format::Text => write_line(out, format_args!("{}", self.summary()))?,
+            OutputFormat::Text => write_line(out, format_args!("{}", self.summary()))?,
         }
         Ok(if self.complete && self.failures.is_empty() {
             Status::Yes

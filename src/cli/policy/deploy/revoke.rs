@@ -13,9 +13,9 @@ use super::report::{CompletedStep, ItemOutcome, cannot_answer};
 use super::run::{fail, take};
 use super::unwanted::{COLUMNS, RevocationItem, from_list, item};
 use super::{AwsAccess, ChangeOptions, list, look};
-use crate::aws::connections::Connections;
+use crate::aws::connections::LiveConnections;
 use crate::aws::control_plane::ControlPlane;
-use crate::aws::control_plane::error::{ControlError, Told};
+use crate::aws::control_plane::error::{ControlError, ErrorText};
 use crate::aws::endpoint;
 use crate::cli::Status;
 use crate::cli::runtime::block_on;
@@ -131,7 +131,7 @@ pub(in crate::cli::policy) fn run(
 struct RevokeChange<'c> {
     command: &'c RevokeCommand,
     /// The API that ends connections, if any are to end.
-    connections: Option<Connections>,
+    connections: Option<LiveConnections>,
 }
 
 impl BulkChange for RevokeChange<'_> {
@@ -210,12 +210,12 @@ impl RevokeChange<'_> {
 async fn connections(
     command: &RevokeCommand,
     access: &AwsAccess,
-) -> Result<Connections, ControlError> {
+) -> Result<LiveConnections, ControlError> {
     let endpoint = match command.endpoint.as_deref().or(access.aws.endpoint_url()) {
         Some(endpoint) => endpoint.to_owned(),
         None => {
             let host = endpoint::describe(&access.aws).await.map_err(|error| {
-                ControlError::Unavailable(Told {
+                ControlError::Unavailable(ErrorText {
                     what: error.to_string(),
                     help: "give the data plane's address with --endpoint".into(),
                 })
@@ -223,7 +223,7 @@ async fn connections(
             format!("https://{host}")
         }
     };
-    Ok(Connections::new(&access.aws, &endpoint, &access.plane))
+    Ok(LiveConnections::new(&access.aws, &endpoint, &access.plane))
 }
 
 /// Detaches and deletes, and waits where IoT Core says that it is too early.

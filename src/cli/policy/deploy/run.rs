@@ -12,8 +12,8 @@ use super::journal::Journal;
 use super::list::ListPosition;
 use super::report::{CompletedStep, DeployReport, ItemOutcome};
 use crate::aws::control_plane::ControlPlane;
-use crate::aws::control_plane::error::{ControlError, Told};
-use crate::cli::Format;
+use crate::aws::control_plane::error::{ControlError, ErrorText};
+use crate::cli::OutputFormat;
 use crate::cli::progress::bar;
 use crate::escape::write_line;
 use crate::policy::deploy::plan::DeployStep;
@@ -37,7 +37,7 @@ pub(super) async fn all<I, F: Future<Output = ItemOutcome>>(
     work: impl Fn(I) -> F,
     mut journal: Option<Journal>,
     report: &mut DeployReport,
-    (format, out, messages): (Format, &mut impl Write, &mut impl Write),
+    (format, out, messages): (OutputFormat, &mut impl Write, &mut impl Write),
 ) -> anyhow::Result<()> {
     let total = items.len() as u64;
     let progress = bar(
@@ -88,7 +88,7 @@ pub(super) async fn all<I, F: Future<Output = ItemOutcome>>(
         }
     }
     progress.finish_and_clear();
-    if let Some((Told { what, help }, name)) = hopeless {
+    if let Some((ErrorText { what, help }, name)) = hopeless {
         report.fail(
             *ListPosition::default().failure(&name, "", what, &help),
             messages,

@@ -15,7 +15,7 @@ use crate::cli::endpoint_variables;
 use crate::cli::json::write_json;
 use crate::cli::runtime::block_on;
 use crate::cli::user_error::write_error;
-use crate::cli::{Format, Status};
+use crate::cli::{OutputFormat, Status};
 use crate::escape::write_line;
 use crate::policy::deploy::plan::DeployedVersion;
 use crate::policy::deploy::target::{AttachmentTarget, BadText, PolicyName};
@@ -49,7 +49,7 @@ pub(in crate::cli) struct ShowPoliciesCommand {
     inherited: bool,
     /// How the answer is written
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: OutputFormat,
 }
 
 /// A policy as it is deployed.
@@ -135,7 +135,7 @@ async fn show(
         }
     }
     match command.format {
-        Format::Json => {
+        OutputFormat::Json => {
             let answer = serde_json::json!({
                 "region": plane.region(),
                 "target": command.target,
@@ -143,7 +143,7 @@ async fn show(
             });
             write_json(&answer, out)?;
         }
-        Format::Text => {
+        OutputFormat::Text => {
             for name in names {
                 write_line(out, format_args!("{name}"))?;
             }
@@ -227,10 +227,10 @@ fn shown_version(version: &DeployedVersion) -> ShownVersion<'_> {
 
 fn write_one(
     shown: &DeployedPolicy<'_>,
-    format: Format,
+    format: OutputFormat,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    if format == Format::Json {
+    if format == OutputFormat::Json {
         write_json(shown, out)?;
         return Ok(());
     }
@@ -285,7 +285,7 @@ mod tests {
             document: as_written(forged.to_owned()).unwrap(),
         };
         let mut out = Vec::new();
-        write_one(&shown, Format::Text, &mut out).unwrap();
+        write_one(&shown, OutputFormat::Text, &mut out).unwrap();
         let out = String::from_utf8(out).unwrap();
         assert_eq!(out.lines().count(), 7, "{out}");
         assert!(!out.contains('\u{1b}'), "{out:?}");

@@ -9,7 +9,7 @@ use crate::cli::input::{self, INPUT_BYTES};
 use crate::cli::user_error::UserError;
 use crate::config::Config;
 use crate::config::queue_name::QueueName;
-use crate::policy::generate::{Form, GenerateError};
+use crate::policy::generate::{DocumentForm, GenerateError};
 use crate::policy::scope::Scope;
 
 #[derive(Debug, Args)]
@@ -89,7 +89,7 @@ pub(super) enum DocumentFormat {
     Iam,
 }
 
-impl From<DocumentFormat> for Form {
+impl From<DocumentFormat> for DocumentForm {
     fn from(form: DocumentFormat) -> Self {
         match form {
             DocumentFormat::Authorizer => Self::Authorizer,

@@ -43,7 +43,7 @@ fn generated_with(config: &str, arguments: &[&str]) -> (Status, String) {
         line.generate.endpoint.region = None;
         line.generate.endpoint.account = None;
     }
-    let source = crate::config::Source {
+    let source = crate::config::ConfigSource {
         file: "eventcast.yaml",
         text: config,
         ..Default::default()

@@ -11,8 +11,8 @@ use crate::dev::broker::hub::message::SubscriberDelivery;
 use crate::dev::broker::hub::outbox::{NextOutgoing, OutgoingPublish};
 use crate::dev::broker::hub::session::SessionState;
 use crate::dev::broker::observe::{BrokerEvent, count};
-use crate::dev::faults::Kind;
-use crate::port::Action;
+use crate::dev::faults::FaultKind;
+use crate::port::ClientAction;
 use crate::wire::ProtocolVersion;
 
 /// Messages taken from the queue at once.
@@ -121,7 +121,9 @@ impl ClientConnection {
             self.forget(id);
             let client_id = &self.session.client_id;
             self.hub.observers.tell(client_id, || {
-                let why = self.permissions.check(Action::Receive(&message.topic));
+                let why = self
+                    .permissions
+                    .check(ClientAction::Receive(&message.topic));
                 BrokerEvent::Dropped {
                     topic: message.topic.clone(),
                     why: why.err().unwrap_or_default(),
@@ -137,18 +139,18 @@ impl ClientConnection {
         match fault {
             // A fault loses the message: with QoS 1 it is sent again, at the latest after the next
             // connect.
-            Some((Kind::Drop | Kind::Refuse | Kind::Throttle, _)) => return,
-            Some((Kind::Disconnect, _)) => {
+            Some((FaultKind::Drop | FaultKind::Refuse | FaultKind::Throttle, _)) => return,
+            Some((FaultKind::Disconnect, _)) => {
                 return self.close(super::ending::DisconnectReason::Fault);
             }
-            Some((Kind::Delay, time)) => {
+            Some((FaultKind::Delay, time)) => {
                 self.clock.delayed = Some(now + time);
                 self.clock.look_at(now + time);
             }
-            Some((Kind::Duplicate, _)) => {
+            Some((FaultKind::Duplicate, _)) => {
                 self.write_message(parcel, now);
             }
-            Some((Kind::Linger, _)) | None => {}
+            Some((FaultKind::Linger, _)) | None => {}
         }
         self.write_message(parcel, now);
     }

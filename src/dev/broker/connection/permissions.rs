@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::port::{Action, Client, Decision, Identity};
+use crate::port::{AccessDecision, ClientAction, Identity, RequestingClient};
 
 /// Maximum number of cached topics; a full cache is cleared.
 const REMEMBERED: usize = 256;
@@ -10,12 +10,12 @@ const REMEMBERED: usize = 256;
 /// One connection's identity, and its decisions on deliveries.
 pub(crate) struct ConnectionPermissions {
     pub(crate) identity: Identity,
-    client: Client,
+    client: RequestingClient,
     received: FxHashMap<Box<str>, bool>,
 }
 
 impl ConnectionPermissions {
-    pub(crate) fn new(identity: Identity, client: Client) -> Self {
+    pub(crate) fn new(identity: Identity, client: RequestingClient) -> Self {
         Self {
             identity,
             client,
@@ -29,16 +29,16 @@ impl ConnectionPermissions {
         self.received.clear();
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &RequestingClient {
         &self.client
     }
 
     /// # Errors
     /// The reason of a denial.
-    pub(crate) fn check(&self, action: Action<'_>) -> Result<(), Box<str>> {
+    pub(crate) fn check(&self, action: ClientAction<'_>) -> Result<(), Box<str>> {
         match self.identity.access.decide(&self.client, action) {
-            Decision::Allowed => Ok(()),
-            Decision::Denied(why) => Err(why),
+            AccessDecision::Allowed => Ok(()),
+            AccessDecision::Denied(why) => Err(why),
         }
     }
 
@@ -48,7 +48,7 @@ impl ConnectionPermissions {
         if let Some(known) = self.received.get(topic) {
             return *known;
         }
-        let allowed = self.check(Action::Receive(topic)).is_ok();
+        let allowed = self.check(ClientAction::Receive(topic)).is_ok();
         if self.received.len() >= REMEMBERED {
             self.received.clear();
         }

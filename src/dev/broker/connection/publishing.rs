@@ -14,8 +14,8 @@ use crate::dev::broker::hub::holdings::MessageWeight;
 use crate::dev::broker::hub::message::PublishedMessage;
 use crate::dev::broker::names::{self, PublishOrigin, TopicClass, TopicRejection};
 use crate::dev::broker::observe::{BrokerEvent, count};
-use crate::dev::faults::Kind;
-use crate::port::Action;
+use crate::dev::faults::FaultKind;
+use crate::port::ClientAction;
 use crate::wire::ReasonCode;
 use crate::wire::decode::{MessageProperties, PublishPacket};
 
@@ -51,22 +51,22 @@ impl ClientConnection {
             .faults
             .strike_client("Publish", &self.session.client_id, &topic);
         let taken = match fault {
-            Some((Kind::Disconnect, _)) => return Err(DisconnectReason::Fault),
-            Some((Kind::Refuse, _)) => PublishOutcome::No(PacketRejection {
+            Some((FaultKind::Disconnect, _)) => return Err(DisconnectReason::Fault),
+            Some((FaultKind::Refuse, _)) => PublishOutcome::No(PacketRejection {
                 reason: ReasonCode::Unspecified,
                 why: "a fault that was asked for".into(),
             }),
-            Some((Kind::Throttle, _)) => PublishOutcome::Throttled,
+            Some((FaultKind::Throttle, _)) => PublishOutcome::Throttled,
             _ => self.take(
                 publish,
                 topic,
-                matches!(fault, Some((Kind::Duplicate, _))),
+                matches!(fault, Some((FaultKind::Duplicate, _))),
                 now,
             )?,
         };
         match fault {
-            Some((Kind::Drop, _)) => return Err(DisconnectReason::Fault),
-            Some((Kind::Delay, time))
+            Some((FaultKind::Drop, _)) => return Err(DisconnectReason::Fault),
+            Some((FaultKind::Delay, time))
                 if publish.qos == 1 && matches!(taken, PublishOutcome::Yes(_)) =>
             {
                 self.unflushed = self.unflushed.saturating_sub(1);
@@ -300,9 +300,9 @@ impl ClientConnection {
     }
 
     fn may_publish(&self, topic: &str, retain: bool) -> Result<(), Box<str>> {
-        self.permissions.check(Action::Publish(topic))?;
+        self.permissions.check(ClientAction::Publish(topic))?;
         if retain {
-            self.permissions.check(Action::RetainPublish(topic))?;
+            self.permissions.check(ClientAction::RetainPublish(topic))?;
         }
         Ok(())
     }

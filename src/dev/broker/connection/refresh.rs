@@ -7,14 +7,14 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::ending::DisconnectReason;
-use crate::port::{Answer, Authentication, Authorizer, Identity, Presented};
+use crate::port::{Authentication, AuthenticationFuture, Authorizer, Identity, Presented};
 
 /// Schedule of the next authentication of a client, and the pending one.
 pub(crate) struct IdentityRefresh {
     authorizer: Arc<dyn Authorizer>,
     presented: Arc<Presented>,
     at: Option<Instant>,
-    asking: Option<Answer<'static>>,
+    asking: Option<AuthenticationFuture<'static>>,
     /// `true` where something may have changed since the last answer.
     changed: bool,
     /// `true` where a change arrived while an authentication was pending.

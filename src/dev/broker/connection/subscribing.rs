@@ -12,8 +12,8 @@ use crate::dev::broker::excess::{excess, quoted};
 use crate::dev::broker::hub::session::SubscriptionOptions;
 use crate::dev::broker::names::{self, TopicRejection};
 use crate::dev::broker::observe::{BrokerEvent, count};
-use crate::dev::faults::Kind;
-use crate::port::Action;
+use crate::dev::faults::FaultKind;
+use crate::port::ClientAction;
 use crate::wire::decode::{SubscribeFilter, SubscribePacket};
 use crate::wire::{ReasonCode, encode};
 
@@ -152,14 +152,16 @@ impl ClientConnection {
             .faults
             .strike_client("Subscribe", client_id, wish.filter)
         {
-            Some((Kind::Disconnect | Kind::Drop, _)) => return Err(DisconnectReason::Fault),
-            Some((Kind::Refuse, _)) => {
+            Some((FaultKind::Disconnect | FaultKind::Drop, _)) => {
+                return Err(DisconnectReason::Fault);
+            }
+            Some((FaultKind::Refuse, _)) => {
                 return no(ReasonCode::Unspecified, "a fault that was asked for".into());
             }
-            Some((Kind::Throttle, _)) => return self.subscribe_throttled(),
-            Some((Kind::Delay | Kind::Duplicate | Kind::Linger, _)) | None => {}
+            Some((FaultKind::Throttle, _)) => return self.subscribe_throttled(),
+            Some((FaultKind::Delay | FaultKind::Duplicate | FaultKind::Linger, _)) | None => {}
         }
-        if let Err(why) = self.permissions.check(Action::Subscribe(wish.filter)) {
+        if let Err(why) = self.permissions.check(ClientAction::Subscribe(wish.filter)) {
             count(&hub.counters.subscribe_denied);
             if self.level.is_v5() || hub.rules.answer_v3_refusals {
                 return no(ReasonCode::NotAuthorized, why);
@@ -225,9 +227,11 @@ impl ClientConnection {
                 return Err(self.bad_filter(filter, ReasonCode::Malformed, &why));
             }
             match hub.faults.strike_client("Unsubscribe", &client_id, filter) {
-                Some((Kind::Disconnect | Kind::Drop, _)) => return Err(DisconnectReason::Fault),
-                Some((Kind::Throttle, _)) => return Ok(()),
-                Some((Kind::Refuse, _)) => {
+                Some((FaultKind::Disconnect | FaultKind::Drop, _)) => {
+                    return Err(DisconnectReason::Fault);
+                }
+                Some((FaultKind::Throttle, _)) => return Ok(()),
+                Some((FaultKind::Refuse, _)) => {
                     answers.push(ReasonCode::Unspecified);
                     continue;
                 }

@@ -10,9 +10,9 @@ use crate::dev::broker::connection::permissions::ConnectionPermissions;
 use crate::dev::broker::excess::excess;
 use crate::dev::broker::hub::SessionHub;
 use crate::dev::broker::names::{self, PublishOrigin, TopicRejection};
-use crate::dev::faults::Kind;
-use crate::port::{Action, Authentication, Authorizer, Client};
-use crate::port::{Presented, PresentedLogin, Refusal};
+use crate::dev::faults::FaultKind;
+use crate::port::{Authentication, Authorizer, ClientAction, RequestingClient};
+use crate::port::{AuthenticationRefusal, Presented, PresentedLogin};
 use crate::wire::connect::ConnectPacket;
 use crate::wire::{ProtocolVersion, ReasonCode};
 
@@ -70,13 +70,18 @@ pub(super) async fn admit(
             Ok(Authentication::AtConnect) => {
                 return Err(no(ReasonCode::BadCredentials, "nobody knows the client"));
             }
-            Err(Refusal::BadCredentials(why) | Refusal::NothingShown(why)) => {
+            Err(
+                AuthenticationRefusal::BadCredentials(why)
+                | AuthenticationRefusal::NothingShown(why),
+            ) => {
                 return Err(no(ReasonCode::BadCredentials, why));
             }
-            Err(Refusal::Unavailable(why)) => return Err(no(ReasonCode::Unspecified, why)),
+            Err(AuthenticationRefusal::Unavailable(why)) => {
+                return Err(no(ReasonCode::Unspecified, why));
+            }
         },
     };
-    let client = Client {
+    let client = RequestingClient {
         id: Arc::clone(client_id),
         source: visitor.presented.source.ip(),
         domain_name: domain_name(&visitor.presented),
@@ -174,17 +179,17 @@ fn check_will(hub: &SessionHub, connect: &ConnectPacket<'_>) -> Result<(), Conne
 async fn strike(hub: &SessionHub, client_id: &str) -> Result<(), ConnectRefusal> {
     let asked = "a fault that was asked for";
     match hub.faults.strike_client("Connect", client_id, "") {
-        Some((Kind::Refuse, _)) => Err(no(ReasonCode::Unspecified, asked)),
-        Some((Kind::Throttle, _)) => Err(no(ReasonCode::QuotaExceeded, asked)),
-        Some((Kind::Drop | Kind::Disconnect, _)) => Err(ConnectRefusal {
+        Some((FaultKind::Refuse, _)) => Err(no(ReasonCode::Unspecified, asked)),
+        Some((FaultKind::Throttle, _)) => Err(no(ReasonCode::QuotaExceeded, asked)),
+        Some((FaultKind::Drop | FaultKind::Disconnect, _)) => Err(ConnectRefusal {
             reason: None,
             why: asked.into(),
         }),
-        Some((Kind::Delay, time)) => {
+        Some((FaultKind::Delay, time)) => {
             sleep(time).await;
             Ok(())
         }
-        Some((Kind::Duplicate | Kind::Linger, _)) | None => Ok(()),
+        Some((FaultKind::Duplicate | FaultKind::Linger, _)) | None => Ok(()),
     }
 }
 
@@ -195,7 +200,7 @@ fn authorize(
     connect: &ConnectPacket<'_>,
 ) -> Result<(), ConnectRefusal> {
     let will = connect.will.as_ref();
-    let connects = Action::Connect {
+    let connects = ClientAction::Connect {
         persistent: session_expiry(hub, connect) > 0,
         will: will.map(|will| will.topic),
     };
@@ -211,9 +216,9 @@ fn authorize(
     };
     check(connects)?;
     if let Some(will) = will {
-        check(Action::Publish(will.topic))?;
+        check(ClientAction::Publish(will.topic))?;
         if will.retain {
-            check(Action::RetainPublish(will.topic))?;
+            check(ClientAction::RetainPublish(will.topic))?;
         }
     }
     Ok(())

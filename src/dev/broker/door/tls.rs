@@ -38,7 +38,7 @@ pub struct ListenerTls {
 
 /// Reason why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub enum ListenerTlsError {
     /// The text is no PEM, or holds no item of the kind.
     #[error("the {0} is no PEM text, or holds none")]
     Pem(&'static str),
@@ -67,8 +67,8 @@ impl ListenerTls {
     /// Builds a configuration.
     ///
     /// # Errors
-    /// [`TlsError`] when a text holds no certificate or key, or they do not match.
-    pub fn try_new(texts: &TlsTexts<'_>) -> Result<Self, TlsError> {
+    /// [`ListenerTlsError`] when a text holds no certificate or key, or they do not match.
+    pub fn try_new(texts: &TlsTexts<'_>) -> Result<Self, ListenerTlsError> {
         let verifier = texts
             .client_authority
             .map(|_| authority(texts))
@@ -80,8 +80,11 @@ impl ListenerTls {
     /// certificate is accepted from any issuer, as IoT Core accepts registered certificates.
     ///
     /// # Errors
-    /// [`TlsError`] as for `try_new`.
-    pub fn knowing(texts: &TlsTexts<'_>, known: CertificateLookup) -> Result<Self, TlsError> {
+    /// [`ListenerTlsError`] as for `try_new`.
+    pub fn knowing(
+        texts: &TlsTexts<'_>,
+        known: CertificateLookup,
+    ) -> Result<Self, ListenerTlsError> {
         let signed = texts
             .client_authority
             .map(|_| authority(texts))
@@ -102,7 +105,7 @@ impl ListenerTls {
     fn verifying(
         texts: &TlsTexts<'_>,
         verifier: Option<Arc<dyn ClientCertVerifier>>,
-    ) -> Result<Self, TlsError> {
+    ) -> Result<Self, ListenerTlsError> {
         let silent = Arc::new(config(texts, None)?);
         let asking = match verifier {
             None => Arc::clone(&silent),
@@ -133,11 +136,11 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 /// Builds the verifier of the certificates that the client authority signed.
-fn authority(texts: &TlsTexts<'_>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+fn authority(texts: &TlsTexts<'_>) -> Result<Arc<dyn ClientCertVerifier>, ListenerTlsError> {
     let mut roots = RootCertStore::empty();
     let authority = texts.client_authority.unwrap_or_default();
     for certificate in certificates(authority, "client authority")? {
-        roots.add(certificate).map_err(TlsError::Together)?;
+        roots.add(certificate).map_err(ListenerTlsError::Together)?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
     let verifier = if texts.client_certificate_required {
@@ -146,34 +149,37 @@ fn authority(texts: &TlsTexts<'_>) -> Result<Arc<dyn ClientCertVerifier>, TlsErr
         verifier.allow_unauthenticated()
     };
     let verifier = verifier.build();
-    verifier.map_err(|error| TlsError::Authorities(error.to_string()))
+    verifier.map_err(|error| ListenerTlsError::Authorities(error.to_string()))
 }
 
 fn config(
     texts: &TlsTexts<'_>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
-) -> Result<ServerConfig, TlsError> {
+) -> Result<ServerConfig, ListenerTlsError> {
     let chain = certificates(texts.certificate, "certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(texts.key).map_err(|_| TlsError::Pem("key"))?;
+    let key = PrivateKeyDer::from_pem_slice(texts.key).map_err(|_| ListenerTlsError::Pem("key"))?;
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(TlsError::Together)?;
+        .map_err(ListenerTlsError::Together)?;
     let builder = match verifier {
         None => builder.with_no_client_auth(),
         Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
     let mut config = builder
         .with_single_cert(chain, key)
-        .map_err(TlsError::Together)?;
+        .map_err(ListenerTlsError::Together)?;
     config.alpn_protocols = PROTOCOLS.map(|name| name.as_bytes().to_vec()).to_vec();
     Ok(config)
 }
 
-fn certificates(text: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(
+    text: &[u8],
+    what: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, ListenerTlsError> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     match read {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(TlsError::Pem(what)),
+        _ => Err(ListenerTlsError::Pem(what)),
     }
 }
 

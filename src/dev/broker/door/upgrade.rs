@@ -18,7 +18,7 @@ use super::ListenerContext;
 use crate::dev::broker::connection::transport::{WebSocketIo, websocket_config};
 use crate::dev::broker::hub::SessionHub;
 use crate::dev::sites::SiteRefusal;
-use crate::port::{Authentication, Identity, Presented, PresentedUpgrade, Refusal};
+use crate::port::{Authentication, AuthenticationRefusal, Identity, Presented, PresentedUpgrade};
 
 /// Path of IoT Core's WebSocket endpoint.
 const PATH: &str = "/mqtt";
@@ -79,10 +79,12 @@ pub(crate) async fn upgrade<T: AsyncRead + AsyncWrite + Send + Unpin>(
     let identity = match authorizer.authenticate(presented).await {
         Ok(Authentication::Known(identity)) => Some(identity),
         Ok(Authentication::AtConnect) => None,
-        Err(Refusal::BadCredentials(why) | Refusal::NothingShown(why)) => {
+        Err(
+            AuthenticationRefusal::BadCredentials(why) | AuthenticationRefusal::NothingShown(why),
+        ) => {
             return refuse(hub, &mut io, source, UpgradeRefusal("403 Forbidden", why)).await;
         }
-        Err(Refusal::Unavailable(why)) => {
+        Err(AuthenticationRefusal::Unavailable(why)) => {
             return refuse(
                 hub,
                 &mut io,

@@ -44,7 +44,7 @@ use crate::dev::broker::connection::ending::DisconnectReason;
 use crate::dev::broker::limits::{BrokerLimits, BrokerRules};
 use crate::dev::broker::notices::BrokerNotices;
 use crate::dev::broker::observe::{BrokerCounters, BrokerEvent, BrokerObservation, count, uncount};
-use crate::dev::faults::Faults;
+use crate::dev::faults::PlannedFaults;
 use crate::dev::observers::Observers;
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(crate) struct SessionHub {
     pub(crate) observers: Observers<BrokerObservation>,
     pub(crate) counters: BrokerCounters,
     pub(crate) notices: BrokerNotices,
-    pub(crate) faults: Faults,
+    pub(crate) faults: PlannedFaults,
     pub(crate) account: AccountRates,
     pub(crate) calls: ApiRateLimits,
     pub(crate) timers: SessionTimers,
@@ -121,7 +121,7 @@ impl SessionHub {
             observers: Observers::default(),
             counters: BrokerCounters::default(),
             notices: BrokerNotices::default(),
-            faults: Faults::default(),
+            faults: PlannedFaults::default(),
             timers: SessionTimers::default(),
             stir: Stir::default(),
             trie: RwLock::default(),

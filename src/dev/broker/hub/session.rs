@@ -19,7 +19,7 @@ use super::message::{PublishedMessage, SubscriberDelivery};
 use super::outbox::{EnqueueResult, NextOutgoing, OutgoingQueue};
 use crate::dev::broker::connection::ending::DisconnectReason;
 use crate::dev::broker::observe::ClientRights;
-use crate::port::Access;
+use crate::port::ClientAccess;
 
 /// Session Expiry Interval of a session that never expires.
 pub(crate) const FOR_EVER: u32 = u32::MAX;
@@ -124,7 +124,7 @@ impl ConnectionHandle {
     }
 
     /// Replaces the client's permissions from now on.
-    pub(crate) fn renew(&self, access: Arc<dyn Access>) {
+    pub(crate) fn renew(&self, access: Arc<dyn ClientAccess>) {
         self.rights
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::config::{Source, load};
+use crate::config::{ConfigSource, load};
 use crate::policy::context::Context;
 use crate::policy::document::Document;
-use crate::policy::scope::{Kind, Scope};
+use crate::policy::scope::{ResourceKind, Scope};
 use crate::policy::told::Policies;
 
 const ORDER: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
@@ -23,10 +23,10 @@ routes:
 roles:
   customer: { bind: 'user:{claims.sub}', subscribe: ['order:{claims.orders[*]}'] }
 ";
-    let source = Source {
+    let source = ConfigSource {
         file: "f",
         text,
-        ..Source::default()
+        ..ConfigSource::default()
     };
     load(&source).config.unwrap()
 }
@@ -43,8 +43,8 @@ fn grounds(filters: &[&str], topics: &[&str]) -> Grounds {
         r#"{{"Version":"2012-10-17","Statement":[
 {{"Effect":"Allow","Action":"iot:Subscribe","Resource":{:?}}},
 {{"Effect":"Allow","Action":"iot:Receive","Resource":{:?}}}]}}"#,
-        arns(Kind::TopicFilter, filters),
-        arns(Kind::Topic, topics),
+        arns(ResourceKind::TopicFilter, filters),
+        arns(ResourceKind::Topic, topics),
     );
     let mut policies = Policies::default();
     let document = Document::parse(&text).unwrap();

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::mqtt::pool::flow::Outcome;
+use crate::mqtt::pool::flow::PublishResult;
 use crate::port::PublishError;
 use crate::route::publication::{EnvelopeFacts, Qos};
 
 mod counted;
 
-const IOT_CORE: Limits = Limits {
+const IOT_CORE: PaceBounds = PaceBounds {
     publishes: Some(100),
     bytes: Some(512 * 1024),
     process: None,
@@ -24,24 +24,24 @@ fn milliseconds(count: u64) -> Duration {
 }
 
 /// Connections that acknowledge everything after the same time.
-struct Broker {
+struct SteadyBroker {
     scheduler: Scheduler,
     links: Vec<LinkId>,
     now: Instant,
     round_trip: Duration,
     /// Publications on their way, in the order of sending: time of the answer, and the connection.
-    sent: VecDeque<(Instant, LinkId, Job)>,
+    sent: VecDeque<(Instant, LinkId, QueuedPublish)>,
     /// Moment when each was acknowledged, in the order of time.
     acknowledged: Vec<Instant>,
     /// All that was sent: when, by which connection, to which topic, which number.
     log: Vec<(Instant, LinkId, String, u32)>,
-    fates: Vec<oneshot::Receiver<Outcome>>,
+    fates: Vec<oneshot::Receiver<PublishResult>>,
     /// Time at which each number was handed over.
     entered: BTreeMap<u32, Instant>,
 }
 
-impl Broker {
-    fn new(limits: Limits, connections: usize, round_trip: Duration) -> Self {
+impl SteadyBroker {
+    fn new(limits: PaceBounds, connections: usize, round_trip: Duration) -> Self {
         let now = Instant::now();
         let mut scheduler = Scheduler::new(limits, now);
         let links: Vec<LinkId> = (0..connections)
@@ -79,7 +79,7 @@ impl Broker {
             oversize: None,
             facts: Arc::new(EnvelopeFacts::new("e", [None; 4])),
         };
-        let job = Job {
+        let job = QueuedPublish {
             publication,
             fate,
             since: self.now,
@@ -106,7 +106,7 @@ impl Broker {
         }
     }
 
-    fn answer(&mut self, id: LinkId, job: Job) {
+    fn answer(&mut self, id: LinkId, job: QueuedPublish) {
         self.acknowledged.push(self.now);
         self.scheduler.answered(id, &job.publication, self.now);
         job.fate.send(Ok(())).unwrap();
@@ -169,7 +169,7 @@ fn is_rising(numbers: &[u32]) -> bool {
 
 #[test]
 fn a_topic_at_a_connections_limit_has_no_backlog() {
-    let mut broker = Broker::new(IOT_CORE, 2, milliseconds(30));
+    let mut broker = SteadyBroker::new(IOT_CORE, 2, milliseconds(30));
     for second in 0..3_000 {
         if second % 10 == 0 {
             broker.publish("a", None);
@@ -184,7 +184,7 @@ fn a_topic_at_a_connections_limit_has_no_backlog() {
 
 #[test]
 fn a_busier_topic_is_carried_by_one_connection_after_the_other_in_order() {
-    let mut broker = Broker::new(IOT_CORE, 5, milliseconds(20));
+    let mut broker = SteadyBroker::new(IOT_CORE, 5, milliseconds(20));
     for tick in 0..3_000 {
         if tick % 3 == 0 {
             broker.publish("a", None);
@@ -205,7 +205,7 @@ fn a_busier_topic_is_carried_by_one_connection_after_the_other_in_order() {
 
 #[test]
 fn a_topic_without_order_takes_all_connections_at_a_time() {
-    let mut broker = Broker::new(IOT_CORE, 10, milliseconds(500));
+    let mut broker = SteadyBroker::new(IOT_CORE, 10, milliseconds(500));
     for _ in 0..100 {
         assert_eq!(broker.publish("a", Some(TopicOrder::Unordered)), None);
     }
@@ -214,7 +214,7 @@ fn a_topic_without_order_takes_all_connections_at_a_time() {
     assert_eq!(broker.log.len(), 100);
     // The same with order: what the first connection may send at once, and then its
     // acknowledgements.
-    let mut broker = Broker::new(IOT_CORE, 10, milliseconds(500));
+    let mut broker = SteadyBroker::new(IOT_CORE, 10, milliseconds(500));
     for _ in 0..100 {
         broker.publish("a", None);
     }
@@ -223,7 +223,7 @@ fn a_topic_without_order_takes_all_connections_at_a_time() {
 
 #[test]
 fn others_do_not_wait_for_a_busy_topic() {
-    let mut broker = Broker::new(IOT_CORE, 4, milliseconds(10));
+    let mut broker = SteadyBroker::new(IOT_CORE, 4, milliseconds(10));
     for _ in 0..2_000 {
         broker.publish("busy", None);
     }
@@ -242,7 +242,7 @@ fn others_do_not_wait_for_a_busy_topic() {
 
 #[test]
 fn all_connections_have_their_part() {
-    let mut broker = Broker::new(IOT_CORE, 10, milliseconds(5));
+    let mut broker = SteadyBroker::new(IOT_CORE, 10, milliseconds(5));
     for tick in 0..2_000 {
         // 800 a second on 200 topics, for 900 that are possible.
         for n in 0..(if tick % 5 == 0 { 4 } else { 0 }) {
@@ -256,21 +256,21 @@ fn all_connections_have_their_part() {
 
 #[test]
 fn what_limits_a_publication_is_said() {
-    let mut broker = Broker::new(IOT_CORE, 0, milliseconds(5));
+    let mut broker = SteadyBroker::new(IOT_CORE, 0, milliseconds(5));
     assert_eq!(broker.publish("a", None), Some(Limit::Broker));
-    let limits = Limits {
+    let limits = PaceBounds {
         process: Some(10),
         ..IOT_CORE
     };
-    let mut broker = Broker::new(limits, 3, milliseconds(5));
+    let mut broker = SteadyBroker::new(limits, 3, milliseconds(5));
     assert_eq!(broker.publish("a", None), None);
     assert_eq!(broker.publish("b", None), Some(Limit::Account));
-    let free = Limits {
+    let free = PaceBounds {
         publishes: None,
         bytes: None,
         process: None,
     };
-    let mut broker = Broker::new(free, 1, milliseconds(5));
+    let mut broker = SteadyBroker::new(free, 1, milliseconds(5));
     for n in 0..100 {
         assert_eq!(broker.publish(&format!("t/{n}"), None), None);
     }
@@ -289,7 +289,7 @@ fn order_holds_whatever_is_lost() {
     for seed in 0..60 {
         let mut random = fastrand::Rng::with_seed(seed);
         let connections = random.usize(1..6);
-        let mut broker = Broker::new(IOT_CORE, connections, milliseconds(random.u64(1..60)));
+        let mut broker = SteadyBroker::new(IOT_CORE, connections, milliseconds(random.u64(1..60)));
         let mut down = Vec::new();
         for _ in 0..600 {
             for _ in 0..random.usize(0..3) {
@@ -352,7 +352,7 @@ fn order_holds_whatever_is_lost() {
 
 #[test]
 fn what_nobody_waits_for_and_what_expired_is_not_sent() {
-    let mut broker = Broker::new(IOT_CORE, 0, milliseconds(5));
+    let mut broker = SteadyBroker::new(IOT_CORE, 0, milliseconds(5));
     for _ in 0..3 {
         broker.publish("a", None);
     }
@@ -364,8 +364,8 @@ fn what_nobody_waits_for_and_what_expired_is_not_sent() {
     assert_eq!(broker.numbers("a"), [1, 2]);
     let (fate, mut pending) = oneshot::channel();
     let (_, _, job) = broker.sent.pop_back().unwrap();
-    let mut broker = Broker::new(IOT_CORE, 0, milliseconds(5));
-    let job = Job {
+    let mut broker = SteadyBroker::new(IOT_CORE, 0, milliseconds(5));
+    let job = QueuedPublish {
         publication: Publication {
             expires: Some(Duration::from_millis(1_500)),
             ..job.publication
@@ -382,7 +382,7 @@ fn what_nobody_waits_for_and_what_expired_is_not_sent() {
 
 #[test]
 fn an_idle_connection_can_end_and_its_number_is_used_again() {
-    let mut broker = Broker::new(IOT_CORE, 2, milliseconds(5));
+    let mut broker = SteadyBroker::new(IOT_CORE, 2, milliseconds(5));
     broker.publish("a", None);
     assert_eq!(broker.scheduler.connections.opened(), 2);
     assert!(broker.scheduler.connections.end_one());
@@ -404,7 +404,7 @@ fn an_idle_connection_can_end_and_its_number_is_used_again() {
 
 #[test]
 fn what_finds_no_room_overflows_one_of_a_topic_at_a_time() {
-    let mut broker = Broker::new(IOT_CORE, 1, milliseconds(10));
+    let mut broker = SteadyBroker::new(IOT_CORE, 1, milliseconds(10));
     let (overflow, _) = broker.scheduler.connections.open_overflow(3);
     broker.links.push(overflow);
     for n in 0..10 {
@@ -420,14 +420,14 @@ fn what_finds_no_room_overflows_one_of_a_topic_at_a_time() {
     );
     let held = broker.publish("t/13", None);
     assert_eq!(held, Some(Limit::Connection), "three calls are under way");
-    let carried = |broker: &Broker| {
+    let carried = |broker: &SteadyBroker| {
         let sent = broker.log.iter();
         sent.filter(|(_, id, ..)| *id == overflow).count()
     };
     assert_eq!(carried(&broker), 3);
     // A topic that a connection carries does not overflow before that is acknowledged, and then one
     // by one.
-    let mut broker = Broker::new(IOT_CORE, 1, milliseconds(10));
+    let mut broker = SteadyBroker::new(IOT_CORE, 1, milliseconds(10));
     let (overflow, _) = broker.scheduler.connections.open_overflow(3);
     broker.links.push(overflow);
     for _ in 0..40 {
@@ -452,12 +452,12 @@ fn what_finds_no_room_overflows_one_of_a_topic_at_a_time() {
 /// nothing of its own under way there.
 #[test]
 fn nothing_is_stranded_on_a_connection_that_is_lost() {
-    let free = Limits {
+    let free = PaceBounds {
         publishes: None,
         bytes: None,
         process: None,
     };
-    let mut broker = Broker::new(free, 0, milliseconds(10));
+    let mut broker = SteadyBroker::new(free, 0, milliseconds(10));
     broker.links.push(broker.scheduler.connections.open().0);
     broker.scheduler.up(0, 2, broker.now);
     for topic in ["a", "b", "b", "a"] {
@@ -483,14 +483,14 @@ fn nothing_is_stranded_on_a_connection_that_is_lost() {
 /// connection idles while one waits.
 #[test]
 fn full_windows_strand_nothing() {
-    let free = Limits {
+    let free = PaceBounds {
         publishes: None,
         bytes: None,
         process: None,
     };
     for seed in 0..200 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut broker = Broker::new(free, 0, milliseconds(random.u64(1..20)));
+        let mut broker = SteadyBroker::new(free, 0, milliseconds(random.u64(1..20)));
         for _ in 0..random.usize(1..4) {
             let (id, _) = broker.scheduler.connections.open();
             broker.links.push(id);

@@ -14,7 +14,7 @@ use crate::dev::broker::hub::outbox::NextOutgoing;
 use crate::dev::broker::hub::session::ConnectionHandle;
 use crate::dev::broker::limits::{BrokerLimits, BrokerRules};
 use crate::dev::broker::observe::ClientRights;
-use crate::port::Client;
+use crate::port::RequestingClient;
 
 const OPTIONS: SubscriptionOptions = SubscriptionOptions {
     qos: 1,
@@ -35,7 +35,7 @@ impl Wake for WakeupCounter {
 /// Connects a member, which sleeps until it is woken.
 fn member(hub: &SessionHub, id: &str) -> (Arc<ClientSession>, Arc<WakeupCounter>) {
     let source = SocketAddr::from(([127, 0, 0, 1], 1));
-    let client = Client {
+    let client = RequestingClient {
         id: id.into(),
         source: source.ip(),
         domain_name: None,

@@ -6,7 +6,7 @@ use super::*;
 /// the network held up counts in the same second as what is sent after it.
 #[test]
 fn what_was_held_up_counts_in_the_second_of_its_acknowledgement() {
-    let mut broker = Broker::new(IOT_CORE, 1, milliseconds(1));
+    let mut broker = SteadyBroker::new(IOT_CORE, 1, milliseconds(1));
     for tick in 0..5_000 {
         // For the first second of every two nothing is acknowledged, then all of it at once.
         broker.round_trip = match tick % 2_000 {
@@ -30,16 +30,16 @@ fn what_was_held_up_counts_in_the_second_of_its_acknowledgement() {
 
 #[test]
 fn all_that_wait_for_the_account_say_so() {
-    let limits = Limits {
+    let limits = PaceBounds {
         process: Some(10),
         ..IOT_CORE
     };
-    let mut broker = Broker::new(limits, 2, milliseconds(5));
+    let mut broker = SteadyBroker::new(limits, 2, milliseconds(5));
     let held: Vec<_> = (0..50)
         .filter_map(|number| broker.publish(&format!("a/{number}"), None))
         .collect();
     assert_eq!(held, [Limit::Account; 49]);
-    let mut broker = Broker::new(IOT_CORE, 1, milliseconds(5));
+    let mut broker = SteadyBroker::new(IOT_CORE, 1, milliseconds(5));
     let held: Vec<_> = (0..50)
         .filter_map(|number| broker.publish(&format!("a/{number}"), None))
         .collect();
