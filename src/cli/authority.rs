@@ -26,17 +26,17 @@ use crate::port::RevocationList;
 /// The keys that verify tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum KeyChoice<'a> {
-    /// Those of the configuration.
+    /// The configuration's keys.
     Configured,
     /// The development key, and no other.
     Development,
-    /// Those of the configuration, as far as there are any, and the development key.
+    /// The configuration's keys, as far as there are any, and the development key.
     #[cfg_attr(
         not(feature = "dev"),
         allow(dead_code, reason = "`eventcast dev` asks for it")
     )]
     DevelopmentToo,
-    /// Those of some files, for every issuer.
+    /// Keys of some files, for every issuer.
     Files(&'a [String]),
 }
 

@@ -189,8 +189,9 @@ impl Configuration {
         self.file != Path::new(USUAL) && of_environment != Some(self.file.clone().into())
     }
 
-    /// As [`read_checked`](Self::read_checked). For the development key it is the shop that
-    /// `eventcast dev` serves where there is no configuration, which a note says.
+    /// Reads the configuration as [`read_checked`](Self::read_checked) does. For the development
+    /// key without a configuration, it reads the shop that `eventcast dev` serves, which a note
+    /// says.
     #[cfg(feature = "authorizer")]
     pub(super) fn read_for_tokens(
         &self,
@@ -207,7 +208,7 @@ impl Configuration {
         self.read_shop(messages)
     }
 
-    /// As [`read_checked`](Self::read_checked), of the built-in shop.
+    /// Reads the built-in shop, as [`read_checked`](Self::read_checked) does.
     #[cfg(any(feature = "dev", feature = "authorizer"))]
     pub(super) fn read_shop(&self, messages: &mut impl Write) -> anyhow::Result<Option<Config>> {
         // A machine of one's own is no place with a name.
@@ -235,7 +236,8 @@ impl Configuration {
         Ok(read.map(|(config, _)| config))
     }
 
-    /// As [`read_checked`](Self::read_checked), with the warnings, which are not written.
+    /// Reads as [`read_checked`](Self::read_checked) does, with the warnings, which are not
+    /// written.
     pub(super) fn read_with_warnings(
         &self,
         messages: &mut impl Write,
@@ -243,8 +245,8 @@ impl Configuration {
         self.read_with(Palette::of_messages(), messages)
     }
 
-    /// As [`read_with_warnings`](Self::read_with_warnings), with messages for a log: without
-    /// colours.
+    /// Reads as [`read_with_warnings`](Self::read_with_warnings) does, with messages for a log:
+    /// without colours.
     pub(super) fn read_for_log(
         &self,
         messages: &mut impl Write,

@@ -53,8 +53,7 @@ Exit status: 0 nothing is missing or failed, 1 something is, 2 the configuration
 pub(super) struct Command {
     #[command(flatten)]
     configuration: Configuration,
-    /// Publish one message, to see that it is allowed [default topic: eventcast/doctor below the
-    /// environment]
+    /// Publish one message, to see that it is allowed [default topic: eventcast/doctor below the environment]
     // A topic without `=` may be anything that does not look like a flag.
     #[arg(long, value_name = "TOPIC", num_args = 0..=1, value_parser = topic)]
     publish: Option<Option<Topic>>,

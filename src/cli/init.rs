@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(faults(TEMPLATE), [""; 0]);
     }
 
-    /// With every commented key put in, it is clean as well.
+    /// The file has no fault with every commented key put in, either.
     #[test]
     fn what_is_commented_out_is_right() {
         let is_key = |line: &str| {

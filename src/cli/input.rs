@@ -43,7 +43,7 @@ pub(super) fn read(name: &Path, limit: usize) -> io::Result<Vec<u8>> {
     bounded(io::stdin().lock(), limit)
 }
 
-/// As [`read`], for text.
+/// Reads as [`read`] does, for text.
 pub(super) fn read_text(name: &Path, limit: usize) -> io::Result<String> {
     as_text(read(name, limit)?)
 }

@@ -79,7 +79,7 @@ pub(crate) enum Status {
     No,
     /// The question cannot be answered: usage, configuration, input.
     CannotAnswer,
-    /// It ran and failed.
+    /// A failure while the command ran.
     Failed,
 }
 

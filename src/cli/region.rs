@@ -14,7 +14,7 @@ use crate::config::region::RegionMismatch;
 
 /// Reports the values that name another Region than the daemon signs requests for, and returns
 /// `true` when there are none. AWS would refuse every request for them, however often it is tried.
-/// With an endpoint of its own, such as a stand-in of AWS on this machine, nothing is reported.
+/// Nothing is reported with an endpoint of its own, such as a stand-in of AWS on this machine.
 pub(super) fn agrees(config: &Config, messages: &mut impl Write) -> anyhow::Result<bool> {
     // Finding the SDK's Region may take a request; most configurations of a stand-in need none.
     if config.region_mismatches("").is_empty() {

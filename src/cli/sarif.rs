@@ -35,9 +35,9 @@ pub(super) struct SarifRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum SarifLevel {
-    /// It is wrong.
+    /// A fault.
     Error,
-    /// It may be.
+    /// A possible fault.
     Warning,
 }
 

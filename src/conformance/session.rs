@@ -85,7 +85,7 @@ impl Polled {
         })
     }
 
-    /// Those of our messages that it has, in its order.
+    /// Our messages among the answer's, in the answer's order.
     pub(super) fn ours(&self, ids: &[String]) -> Vec<String> {
         self.messages
             .iter()

@@ -42,7 +42,7 @@ pub enum BearerError {
     /// IoT Core hands no such token to an authorizer.
     #[error("the token has more than 6,144 characters, which IoT Core hands to no authorizer")]
     Long,
-    /// It has expired.
+    /// An expired token.
     #[error("the token has expired: fetch a new one")]
     Expired,
 }

@@ -35,7 +35,7 @@ pub(super) struct Inbox {
     given: u64,
     /// The number of the last message that was confirmed.
     confirmed: u64,
-    /// In the order of their numbers, which end with `given`.
+    /// Messages that were given, in the order of their numbers, which end with `given`.
     returned: VecDeque<Held>,
     pending: VecDeque<Held>,
     /// Bytes of `pending`.

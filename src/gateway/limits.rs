@@ -61,7 +61,7 @@ pub enum LimitName {
 }
 
 impl LimitName {
-    /// As metrics name it.
+    /// The limit's name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SessionsPerPrincipal => "sessions_per_principal",

@@ -43,7 +43,7 @@ pub enum Purpose {
 /// Reason why a text does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// It was not sealed here for this purpose, or was changed.
+    /// The text was not sealed here for this purpose, or was changed.
     #[error("it was not made by this gateway, or was changed")]
     Broken,
     /// Its time is over.
@@ -54,10 +54,10 @@ pub enum OpenError {
 /// Reason why a secret cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// It is no Base64.
+    /// The secret is no Base64.
     #[error("it is not Base64")]
     Encoding,
-    /// It is too short.
+    /// The secret is too short.
     #[error("it has {0} bytes, and 32 or more are needed")]
     Short(usize),
     /// The system gives no random numbers.

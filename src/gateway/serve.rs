@@ -20,9 +20,9 @@ use crate::telemetry::exposition::ExpositionFormat;
 
 /// Listeners of a gateway.
 pub struct Listeners {
-    /// For clients.
+    /// The listener for clients.
     pub api: TcpListener,
-    /// For operators, where there is one.
+    /// The listener for operators, where there is one.
     pub metrics: Option<TcpListener>,
 }
 

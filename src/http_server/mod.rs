@@ -53,8 +53,8 @@ pub struct HttpLimits {
 }
 
 impl HttpLimits {
-    /// For health checks and scrapers: few connections, small requests. Prometheus asks once a
-    /// minute unless configured otherwise, over one connection that it keeps.
+    /// Limits for health checks and scrapers: few connections, small requests. Prometheus asks once
+    /// a minute unless configured otherwise, over one connection that it keeps.
     pub const PROBES: Self = Self {
         connections: 32,
         head_timeout: Duration::from_secs(5),
@@ -63,7 +63,7 @@ impl HttpLimits {
         buffer_bytes: 16 * 1024,
     };
 
-    /// For SDKs and browsers on this machine: connections of a pool, long polls, bodies of
+    /// Limits for SDKs and browsers on this machine: connections of a pool, long polls, bodies of
     /// megabytes.
     pub const CLIENTS: Self = Self {
         connections: 1_024,

@@ -52,7 +52,7 @@ struct Lowered {
 }
 
 impl TaskRate {
-    /// With a share of the account's quota, in publications a second, where one is known.
+    /// A rate with a share of the account's quota, in publications a second, where one is known.
     pub(crate) fn new(share: Option<u32>) -> Self {
         let share = share.map(f64::from);
         Self {
@@ -245,7 +245,7 @@ mod tests {
         }
     }
 
-    /// As when other tasks, or clients, use the account up: this one goes on all the same.
+    /// A task goes on when other tasks, or clients, use the account's quota up.
     #[tokio::test(start_paused = true)]
     async fn refusals_at_random_do_not_stop_a_task() {
         for share in [None, Some(200)] {

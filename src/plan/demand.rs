@@ -22,9 +22,9 @@ pub const METERED_EXTRA_BYTES: f64 = 200.0;
 /// Rate in the mean and in the busiest second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct RatePair {
-    /// In the mean.
+    /// Rate in the mean.
     pub mean: f64,
-    /// In the busiest second.
+    /// Rate in the busiest second.
     pub peak: f64,
 }
 
@@ -101,7 +101,7 @@ pub struct LoadDemand {
     pub polling: RatePair,
     /// Calls of the authorizer a second.
     pub authorizer_calls: RatePair,
-    /// By route.
+    /// Demand by route.
     pub routes: Vec<RouteDemand>,
 }
 

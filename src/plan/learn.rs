@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Counters of one or several bridges, by name and route. Those of several readings add up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BridgeCounters {
-    /// By route: messages published, and messages that newer ones replaced.
+    /// Messages published, and messages that newer ones replaced, by route.
     routes: BTreeMap<String, [f64; 2]>,
     /// Events that no route took.
     unrouted: f64,

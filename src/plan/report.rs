@@ -16,7 +16,7 @@ use crate::escape::write_line;
 /// Writes a plan.
 ///
 /// # Errors
-/// Those of the writer.
+/// The writer's errors.
 pub fn write_plan(
     plan: &CapacityPlan,
     profile: &LoadProfile,
@@ -279,7 +279,7 @@ fn requests(plan: &CapacityPlan, out: &mut impl Write) -> io::Result<()> {
 /// Writes the outcome of assertions.
 ///
 /// # Errors
-/// Those of the writer.
+/// The writer's errors.
 pub fn write_assertions(assertions: &[AssertionOutcome], out: &mut impl Write) -> io::Result<()> {
     for outcome in assertions {
         let word = if outcome.holds { "holds" } else { "FAILS" };

@@ -29,7 +29,7 @@ pub(crate) struct FunctionPool {
 /// The fate of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FunctionCall {
-    /// It is answered after so many milliseconds.
+    /// An answer after so many milliseconds.
     Answered(u32),
     /// IoT Core gives it up after so many.
     TimedOut(u32),

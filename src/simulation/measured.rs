@@ -28,9 +28,9 @@ pub struct MeasuredCurve {
 pub struct CurveDifference {
     /// The part, in per cent.
     pub percent: u64,
-    /// Measured.
+    /// Measured time.
     pub measured_ms: Option<u32>,
-    /// By the model.
+    /// Time of the model.
     pub model_ms: Option<u32>,
     /// Extra time of the model, in per cent of the measured time.
     pub difference_percent: Option<f64>,

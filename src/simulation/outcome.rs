@@ -46,7 +46,7 @@ pub struct RecoveryWave {
     pub reachable_ms: u32,
     /// Clients that it cut off, and that no later disturbance cut off before they were live.
     pub affected: u64,
-    /// Those of them that were live again.
+    /// Affected clients that were live again.
     pub recovered: u64,
     /// Milliseconds from the end of the cause until a part of them was live: 50, 90, 99, 100 per
     /// cent. Absent where that did not happen.
@@ -106,9 +106,9 @@ pub struct MessageTotals {
     pub addressed: u64,
     /// Delivered.
     pub delivered: u64,
-    /// Those of them that came from a session's store.
+    /// Delivered messages that came from a session's store.
     pub delivered_late: u64,
-    /// In sessions at the end.
+    /// Messages in sessions at the end.
     pub stored: u64,
     /// Waiting for the outbound quota at the end.
     pub waiting: u64,
@@ -167,7 +167,7 @@ impl LossCause {
         Self::OutboundQuota,
     ];
 
-    /// In words.
+    /// Description for a report.
     pub fn about(self) -> &'static str {
         match self {
             Self::OfflineQos0 => "QoS 0, client away",

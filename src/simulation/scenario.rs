@@ -86,9 +86,9 @@ pub enum JitterKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RefusedChannel {
-    /// It stays refused until the client connects again, as the client module does.
+    /// The channel stays refused until the client connects again, as the client module does.
     Stays,
-    /// It is asked for again, with the delays of connecting.
+    /// The client subscribes again, with the delays of connecting.
     Retried,
 }
 
@@ -121,7 +121,8 @@ pub struct AccountQuotas {
 pub enum QuotaCounting {
     /// A token bucket that holds one second of the rate.
     Bucket,
-    /// By the second, which begins with the first thing counted in it, as `eventcast dev` does.
+    /// A count by the second, which begins with the first thing counted in it, as `eventcast dev`
+    /// does.
     Window,
 }
 
@@ -214,9 +215,9 @@ pub struct Disturbance {
 pub enum DisturbanceKind {
     /// The broker cannot be reached.
     Outage {
-        /// For so long.
+        /// Duration.
         for_ms: u32,
-        /// By so many of the clients.
+        /// Affected clients, in per cent.
         percent: u8,
         /// Failure of an attempt.
         fails: AttemptFailure,
@@ -227,12 +228,12 @@ pub enum DisturbanceKind {
     },
     /// Connections are cut; the broker can be reached.
     Disconnect {
-        /// Those of so many of the clients.
+        /// Clients that lose their connection, in per cent.
         percent: u8,
     },
     /// The authorizer's function does not answer.
     AuthorizerOutage {
-        /// For so long.
+        /// Duration.
         for_ms: u32,
     },
     /// Gateway tasks restart one after the other.
@@ -242,14 +243,14 @@ pub enum DisturbanceKind {
     },
     /// Tasks of the bridge are killed.
     TasksLost {
-        /// So many.
+        /// Number of tasks.
         tasks: u32,
     },
     /// Events come faster.
     Burst {
-        /// For so long.
+        /// Duration.
         for_ms: u32,
-        /// So many times as fast.
+        /// Factor of the rate.
         factor: u32,
     },
 }

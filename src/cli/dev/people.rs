@@ -56,7 +56,7 @@ impl People {
         }
     }
 
-    /// Those that a configuration knows. Without roles that is everybody.
+    /// The clients that a configuration knows; without roles, every client.
     pub(super) fn of(
         config: &Config,
         scope: &Scope,
@@ -150,7 +150,7 @@ fn in_force(grants: &CurrentGrants) -> Arc<RoleGrants> {
 /// A password of the bridge at the broker beside it: 256 random bits of the operating system, valid
 /// as long as the process lives.
 struct BridgePassword {
-    /// In hexadecimal, as it is sent.
+    /// Text in hexadecimal, as it is sent.
     text: String,
     key: hmac::Key,
     tag: hmac::Tag,

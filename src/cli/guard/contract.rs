@@ -55,7 +55,7 @@ pub(super) enum FoundContract {
         /// The text.
         text: String,
     },
-    /// It was read.
+    /// The files, read without a fault.
     Ready(Box<ContractFiles>),
 }
 

@@ -54,7 +54,7 @@ pub(super) async fn take_over(trial: &RuleTrial<'_>) -> RuleOutcome {
 enum Taken {
     /// Everything came.
     Whole,
-    /// It is said to be lost, which is a right answer.
+    /// The session is said to be lost, which is a right answer.
     Lost,
 }
 

@@ -28,8 +28,8 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 pub enum Origins {
     /// These, such as `https://shop.example`; and the gateway's own.
     Listed(Arc<[String]>),
-    /// Those that something before the gateway lets through, which knows which of them may read
-    /// answers.
+    /// The origins that something before the gateway lets through, which knows which of them may
+    /// read answers.
     Checked(Arc<dyn Fn(&HeaderMap) -> bool + Send + Sync>),
 }
 

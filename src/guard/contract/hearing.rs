@@ -51,7 +51,8 @@ impl HearingContext<'_> {
     /// up.
     ///
     /// # Errors
-    /// A line that says why it cannot be found out: the claims do not fit the role, or no document has room.
+    /// A line that says why it cannot be found out: the claims do not fit the role, or no document
+    /// has room.
     pub fn reach(
         &self,
         role: &Role,

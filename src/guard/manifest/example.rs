@@ -25,7 +25,7 @@ pub struct ExampleBody {
 /// A channel of an example, with the values of its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedChannel {
-    /// As written.
+    /// The channel as written.
     pub written: String,
     /// The topic without the environment.
     pub topic: String,

@@ -123,12 +123,12 @@ pub struct AudienceMember {
 /// The channels of one address that a client may receive from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AudienceExtent {
-    /// Those that the client's token names.
+    /// The channels that the client's token names.
     #[default]
     Own,
     /// Every one.
     All,
-    /// Those of which the token names these parameters; the others may have any value.
+    /// The channels for which the token names these parameters; the others may have any value.
     Named(Vec<String>),
 }
 

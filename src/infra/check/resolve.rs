@@ -34,7 +34,7 @@ pub(super) enum ParameterValue {
 
 /// Values by which functions are resolved.
 pub(super) struct Resolver<'t> {
-    /// By name; missing where nothing is known.
+    /// Parameters by name; missing where nothing is known.
     pub(super) parameters: HashMap<String, ParameterValue>,
     pub(super) mappings: Option<&'t TreeValue>,
     pub(super) conditions: &'t [ObjectMember],

@@ -104,8 +104,8 @@ impl SimulationRun<'_> {
         self.refuse(event, waited);
     }
 
-    /// From the begin of an attempt to its CONNECT's arrival: TCP, TLS 1.3, the WebSocket, and half
-    /// a round trip.
+    /// Time from the begin of an attempt to its CONNECT's arrival: TCP, TLS 1.3, the WebSocket, and
+    /// half a round trip.
     pub(super) fn setup_ms(&self) -> u32 {
         self.scenario.clients.round_trip_ms * 7 / 2
     }

@@ -170,7 +170,7 @@ fn counts(outcome: &SimulationOutcome, out: &mut String) {
     }
 }
 
-/// Those that are not zero, in brackets.
+/// Counts that are not zero, in brackets.
 fn listed(counts: &[(&str, u64)]) -> String {
     let some: Vec<String> = counts
         .iter()

@@ -59,7 +59,7 @@ pub(super) struct ListRow {
 pub(super) struct ListColumns {
     /// The columns in their order.
     pub(super) known: &'static [&'static str],
-    /// Those that must be there.
+    /// The columns that must be there.
     pub(super) needed: &'static [&'static str],
 }
 

@@ -60,7 +60,7 @@ impl CompletedStep {
         }
     }
 
-    /// In words, of a policy's name.
+    /// Line about the step, for a policy's name.
     fn line(&self, name: &str, dry_run: bool) -> String {
         let (done, planned, object) = match self {
             Self::Create { version } => ("created", "create", numbered(name, version.as_ref())),

@@ -121,7 +121,7 @@ pub(super) struct LocatedScope<'s> {
 }
 
 impl<'s> LocatedScope<'s> {
-    /// As the configuration's authorizer has it.
+    /// Region and account of the configuration's authorizer.
     pub(super) fn by_authorizer(config: &'s Config) -> Self {
         let scope = config.authorizer.scope.as_ref();
         Self {
