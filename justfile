@@ -22,6 +22,10 @@ lint:
 test *arguments:
     ./tests/run {{ arguments }}
 
+# Count the vocabulary: names of types, openings of comments
+counts *folder:
+    tests/counts {{ folder }}
+
 # Build every fuzz target
 fuzz-build:
     cargo +nightly fuzz build --sanitizer none

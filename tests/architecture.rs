@@ -1,4 +1,5 @@
-//! The direction of imports, and the paths that the documents name.
+//! The direction of imports, the names of types and the words of comments, and the paths that the
+//! documents name.
 //!
 //! The design's map is the architecture: a module may use the modules below it. These tests read
 //! every `crate::` path of the sources to check that.
@@ -10,7 +11,7 @@
     reason = "a test that fails should say where"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -309,6 +310,78 @@ fn every_file_says_what_it_is_for() {
         .map(|(file, _)| file)
         .collect();
     assert!(silent.is_empty(), "{silent:?}");
+}
+
+/// Type names that several modules may define: each subcommand has its `Command`.
+const SHARED_NAMES: [&str; 1] = ["Command"];
+
+/// Words that comments do without; docs/glossary.md has the field's terms.
+const UNWANTED_WORDS: [&str; 4] = ["told", "whoever", "whomever", "thereof"];
+
+/// Words at the beginning of a comment that hide its subject.
+const QUESTION_WORDS: [&str; 9] = [
+    "What", "Who", "Whose", "Whether", "How", "Where", "When", "Which", "Why",
+];
+
+/// Returns the names of types that a source defines at the top of a module.
+fn defined_types(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let public = line.strip_prefix("pub").map_or(line, |rest| {
+            let rest = rest.strip_prefix('(').map_or(rest, |scope| {
+                scope.split_once(')').map_or(rest, |(_, rest)| rest)
+            });
+            rest.trim_start()
+        });
+        let (keyword, rest) = public.split_once(' ')?;
+        let is_type = matches!(keyword, "struct" | "enum" | "trait" | "union");
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+        is_type.then(|| &rest[..end.unwrap_or(rest.len())])
+    })
+}
+
+#[test]
+fn no_three_types_share_a_name() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, text) in sources() {
+        for name in defined_types(&text) {
+            places
+                .entry(name.to_owned())
+                .or_default()
+                .push(file.clone());
+        }
+    }
+    assert!(places.len() > 1_000, "{} types", places.len());
+    places.retain(|name, files| files.len() > 2 && !SHARED_NAMES.contains(&name.as_str()));
+    assert!(places.is_empty(), "{places:#?}");
+}
+
+#[test]
+fn comments_name_their_subject_in_plain_words() {
+    let (mut wrong, mut paragraphs, mut questions) = (Vec::new(), 0, 0);
+    for (file, text) in sources() {
+        for (index, line) in text.lines().enumerate() {
+            let Some(comment) = line.trim_start().strip_prefix("//") else {
+                continue;
+            };
+            let comment = comment.trim_start_matches(['/', '!']).trim_start();
+            let first = comment.split(' ').next().unwrap_or_default();
+            paragraphs += usize::from(first.starts_with(char::is_uppercase));
+            questions += usize::from(QUESTION_WORDS.contains(&first));
+            // Code in backticks keeps its names.
+            let prose: String = comment.split('`').step_by(2).collect();
+            let words = prose.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let unwanted = words.filter(|word| UNWANTED_WORDS.contains(word));
+            wrong.extend(unwanted.map(|word| format!("{file}:{}: `{word}`", index + 1)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Help texts of the command line may open so.
+    assert!(paragraphs > 5_000, "{paragraphs} paragraphs");
+    assert!(
+        questions * 100 < paragraphs * 3,
+        "{questions} of {paragraphs}"
+    );
 }
 
 /// Words in backticks and targets of links that look like paths of this repository.

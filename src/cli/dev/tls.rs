@@ -29,7 +29,7 @@ pub(super) struct Files {
     /// The key of the certificate, as PEM
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
-    /// Who signs clients' certificates, as PEM; those that are registered are taken whoever signed them
+    /// The authority of clients' certificates, as PEM; registered certificates need none
     #[arg(long, value_name = "FILE", requires = "secure")]
     client_ca: Option<PathBuf>,
 }
