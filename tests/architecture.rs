@@ -48,7 +48,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
             "version",
         ],
     ),
-    ("simulation", &["config"]),
+    ("simulation", &["config", "escape"]),
     ("conformance", &[]),
     (
         "guard",

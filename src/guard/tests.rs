@@ -153,6 +153,14 @@ fn waivers_and_their_faults() {
         of(&format!("{}  {good}", code.trim_end())).open().count(),
         0
     );
+    // A comment alone waives, and not a text that looks like one.
+    let text = format!(
+        "const s = \"{}\"; {code}",
+        good.trim_end().replace('"', "'")
+    );
+    assert_eq!(of(&text).open().count(), 1);
+    let url = format!("new WebSocket(\"wss://a\"); {good}");
+    assert_eq!(of(&url).open().count(), 0);
     // A statement of several lines, and no other.
     let long = "const a = build(\n  1,\n  new WebSocket(u),\n);\nnew WebSocket(u);\n";
     let report_of = of(&format!("{good}{long}"));

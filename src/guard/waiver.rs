@@ -12,6 +12,9 @@ use super::report::GuardReport;
 use super::rule::GuardSeverity;
 use super::rules;
 
+/// Marks of comments.
+const MARKS: [&str; 4] = ["//", "#", "/*", "<!--"];
+
 /// The word of a waiver in a comment, and those around a block.
 const WORD: &str = "rt-allow:";
 const BEGIN: &str = "rt-allow-begin:";
@@ -27,7 +30,7 @@ enum WaiverScope {
     Line(usize),
     /// Lines; without the last one nothing is covered.
     Block(usize, Option<usize>),
-    /// A path, or everything below a folder (`src/**`).
+    /// A path, or everything below a folder (`src`, `src/**`).
     Path(String),
 }
 
@@ -69,7 +72,11 @@ struct WaiverEntry {
 /// # Errors
 /// One line that says what is wrong.
 pub fn read_waivers(file: &str, text: &str) -> Result<Vec<Waiver>, String> {
-    let read: WaiverFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    let read: WaiverFile = toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.unwrap_or_default().matches('\n').count() + 1;
+        format!("line {line}: {}", error.message())
+    })?;
     let waivers = read.waiver.into_iter().map(|entry| {
         let before = text.get(..entry.span().start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
@@ -93,6 +100,14 @@ pub(super) fn inline_waivers(path: &str, text: &str) -> Vec<Waiver> {
         return Vec::new();
     }
     let lines: Vec<&str> = text.lines().collect();
+    let code = following(&lines, |line| {
+        let line = line.trim_start();
+        !line.is_empty()
+            && !line.starts_with(['#', '*'])
+            && !line.starts_with("//")
+            && !line.starts_with("/*")
+    });
+    let ends = following(&lines, |line| line.contains(END));
     let mut waivers = Vec::new();
     for (index, line) in lines.iter().enumerate() {
         let (is_block, parts) = match line.split_once(BEGIN) {
@@ -102,24 +117,13 @@ pub(super) fn inline_waivers(path: &str, text: &str) -> Vec<Waiver> {
         let Some((before, said)) = parts else {
             continue;
         };
-        let Some(comment) = ["//", "#", "/*", "<!--"]
-            .iter()
-            .filter_map(|mark| before.find(mark))
-            .min()
-        else {
+        let Some(comment) = comment_start(line).filter(|at| *at < before.len()) else {
             continue;
         };
         let is_alone = before.get(..comment).unwrap_or_default().trim().is_empty();
-        // The next line that is no comment and not empty.
-        let next = lines.iter().enumerate().skip(index + 1).find(|(_, line)| {
-            let line = line.trim_start();
-            !line.is_empty()
-                && !line.starts_with(['#', '*'])
-                && !line.starts_with("//")
-                && !line.starts_with("/*")
-        });
+        let next = code.get(index).copied().flatten();
         let covered = match is_alone {
-            true => next.map_or(index + 1, |(at, _)| at + 1),
+            true => next.map_or(index + 1, |at| at + 1),
             false => index + 1,
         };
         let said = said
@@ -133,9 +137,8 @@ pub(super) fn inline_waivers(path: &str, text: &str) -> Vec<Waiver> {
             line: index + 1,
             scope: match is_block {
                 true => {
-                    let rest = lines.iter().enumerate().skip(index + 1);
-                    let mut ends = rest.filter(|(_, line)| line.contains(END));
-                    WaiverScope::Block(index + 1, ends.next().map(|(at, _)| at + 1))
+                    let end = ends.get(index).copied().flatten();
+                    WaiverScope::Block(index + 1, end.map(|at| at + 1))
                 }
                 false => WaiverScope::Line(covered),
             },
@@ -146,6 +149,50 @@ pub(super) fn inline_waivers(path: &str, text: &str) -> Vec<Waiver> {
         });
     }
     waivers
+}
+
+/// Returns `true` where a path is the named one or below it: `src`, `src/` and `src/**` are the same.
+fn is_below(named: &str, path: &str) -> bool {
+    let named = named.strip_suffix("/**").unwrap_or(named);
+    let named = named.strip_prefix("./").unwrap_or(named);
+    let below = path.strip_prefix(named.trim_end_matches('/'));
+    below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+}
+
+/// The place of a comment's mark in a line, outside of string literals.
+fn comment_start(line: &str) -> Option<usize> {
+    let (mut quote, mut is_escaped) = (None, false);
+    for (at, c) in line.char_indices() {
+        let rest = line.get(at..).unwrap_or_default();
+        match quote {
+            _ if is_escaped => is_escaped = false,
+            Some(_) if c == '\\' => is_escaped = true,
+            Some(open) => quote = Some(open).filter(|open| *open != c),
+            None if MARKS.iter().any(|mark| rest.starts_with(mark)) => return Some(at),
+            None if matches!(c, '"' | '`') => quote = Some(c),
+            // A single quote that nothing closes is an apostrophe or a lifetime.
+            None if c == '\'' && rest.matches(c).count() > 1 => quote = Some(c),
+            None => {}
+        }
+    }
+    None
+}
+
+/// For each line the index of the first one after it that `is_meant`.
+fn following(lines: &[&str], is_meant: impl Fn(&str) -> bool) -> Vec<Option<usize>> {
+    let mut next = None;
+    let mut found: Vec<Option<usize>> = (0..lines.len())
+        .rev()
+        .map(|index| {
+            let after = next;
+            if lines.get(index).is_some_and(|line| is_meant(line)) {
+                next = Some(index);
+            }
+            after
+        })
+        .collect();
+    found.reverse();
+    found
 }
 
 /// The value of `key=value` or `key="value of words"`.
@@ -168,7 +215,7 @@ impl Waiver {
     pub fn concerns(&self, paths: &[String]) -> bool {
         match &self.scope {
             WaiverScope::Line(_) | WaiverScope::Block(..) => paths.contains(&self.file),
-            WaiverScope::Path(path) => paths.contains(path),
+            WaiverScope::Path(named) => paths.iter().any(|path| is_below(named, path)),
         }
     }
 
@@ -183,10 +230,7 @@ impl Waiver {
                 let line = finding.region.start.line;
                 finding.path == self.file && *first < line && last.is_some_and(|last| line < last)
             }
-            WaiverScope::Path(path) => match path.strip_suffix("/**") {
-                Some(folder) => finding.path.starts_with(&format!("{folder}/")),
-                None => finding.path == *path,
-            },
+            WaiverScope::Path(named) => is_below(named, &finding.path),
         };
         is_there && self.rule == finding.rule
     }

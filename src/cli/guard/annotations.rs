@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use crate::escape::escaped;
 use crate::guard::finding::GuardFinding;
 use crate::guard::report::GuardReport;
 use crate::guard::rule::GuardSeverity;
@@ -33,7 +34,7 @@ pub(super) fn write(report: &GuardReport, out: &mut impl Write) -> io::Result<()
             writeln!(
                 out,
                 "::{kind} file={},line={},col={},title={}::{}",
-                property(&finding.path),
+                property(&escaped(&finding.path)),
                 start.line,
                 start.column,
                 property(&finding.rule),

@@ -17,6 +17,7 @@ use crate::guard::contract::{
     BaseContract, ContractCheck, ContractInput, check, manifest_findings,
 };
 use crate::guard::manifest::{self, FeatureManifest, MAX_MANIFEST_BYTES, PlatformSource};
+use crate::guard::redact::redacted_lines;
 
 /// Names of a manifest in the root of a repository.
 const USUAL: [&str; 2] = ["realtime.yaml", "realtime.yml"];
@@ -258,8 +259,9 @@ fn base(
     let manifest = match manifest::read(&name, &text) {
         Ok(manifest) => manifest,
         Err(faults) => {
+            let shown = redacted_lines(&text);
             for fault in &faults {
-                render(fault, &text, messages)?;
+                render(fault, &shown, messages)?;
             }
             write_error(
                 messages,

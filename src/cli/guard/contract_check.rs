@@ -15,6 +15,7 @@ use crate::cli::{OutputFormat, Status};
 use crate::escape::write_line;
 use crate::guard::contract::{ContractCheck, finished};
 use crate::guard::manifest::MAX_MANIFEST_BYTES;
+use crate::guard::redact::redacted_lines;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ContractProof {
@@ -73,7 +74,7 @@ fn write_text(
         let (line, column) = (at.line, at.column);
         write_line(out, format_args!("  --> {}:{line}:{column}", finding.path))?;
         if let Ok(text) = read_text(&command.root.join(&finding.path), MAX_MANIFEST_BYTES) {
-            excerpt(&text, line, column, out)?;
+            excerpt(&redacted_lines(&text), line, column, out)?;
         }
         if let Some(help) = &finding.help {
             write_line(out, format_args!("help: {help}"))?;

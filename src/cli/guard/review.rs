@@ -10,6 +10,7 @@ use crate::cli::Status;
 use crate::cli::diagnostic::render;
 use crate::cli::user_error::write_error;
 use crate::guard::contract::routed::PlatformRoutes;
+use crate::guard::redact::redacted_lines;
 use crate::guard::review::review;
 
 #[derive(Debug, Args)]
@@ -37,8 +38,9 @@ pub(super) fn run(
             Ok(Status::Yes)
         }
         FoundContract::Faulty { faults, text, .. } => {
+            let shown = redacted_lines(&text);
             for fault in &faults {
-                render(fault, &text, messages)?;
+                render(fault, &shown, messages)?;
             }
             Ok(Status::CannotAnswer)
         }

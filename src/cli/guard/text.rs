@@ -23,9 +23,14 @@ pub(super) fn write(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let palette = Palette::of_output();
+    let lines = sources
+        .iter()
+        .map(|(path, text)| (path, text.lines().collect()));
+    let lines: BTreeMap<&String, Vec<&str>> = lines.collect();
     for finding in report.open() {
-        let source = sources.get(&finding.path).map_or("", String::as_str);
-        write_finding(palette, finding, source, out)?;
+        let at = finding.region.start.line.saturating_sub(1);
+        let line = lines.get(&finding.path).and_then(|lines| lines.get(at));
+        write_finding(palette, finding, line.copied().unwrap_or_default(), out)?;
     }
     for skipped in &report.skipped {
         let place = skipped
@@ -66,7 +71,7 @@ pub(super) fn write(
 fn write_finding(
     palette: Palette,
     finding: &GuardFinding,
-    source: &str,
+    line: &str,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let colour = match finding.severity {
@@ -88,10 +93,6 @@ fn write_finding(
         palette.paint("1;34", "-->"),
         escaped(&place)
     )?;
-    let line = source
-        .lines()
-        .nth(at.line.saturating_sub(1))
-        .unwrap_or_default();
     if !line.trim().is_empty() {
         excerpt(palette, colour, finding, line, out)?;
     }

@@ -218,10 +218,13 @@ fn paths(settings: &WalkSettings<'_>, repository: &mut RepositoryScan) -> Vec<(S
             continue;
         };
         let is_asked = settings.only.is_none_or(|only| only.contains(&path));
-        if !is_read(&path) || !is_asked {
+        let kind = entry.file_type();
+        // A link may lead to a folder, whose name says nothing of its files.
+        let leads_away = kind.is_some_and(|kind| kind.is_symlink())
+            && std::fs::metadata(entry.path()).is_ok_and(|target| target.is_dir());
+        if !(is_read(&path) || leads_away) || !is_asked {
             continue;
         }
-        let kind = entry.file_type();
         if kind.is_some_and(|kind| kind.is_symlink()) {
             // A link within the repository leads to a file that is walked by itself.
             let root = settings.root.canonicalize().unwrap_or_default();

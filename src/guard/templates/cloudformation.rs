@@ -17,6 +17,10 @@ const PLAIN_TRANSFORMS: [&str; 3] = [
 const MAX_LOOP: usize = 200;
 const MAX_LOOPS: usize = 4;
 
+/// The most copies that the loops of a template make, inner loops included: a stack has at most 500
+/// resources (CloudFormation quotas), and each of them lies in at most four loops.
+const MAX_COPIES: usize = 2_000;
+
 /// Reads a template. A file that only looks like one is none, without a word.
 pub(super) fn read(path: &str, content: &str) -> ReadOutcome {
     let file = TemplateFile {
@@ -47,8 +51,16 @@ pub(super) fn read(path: &str, content: &str) -> ReadOutcome {
     }
     if let Ok(Some(root)) = tree(content) {
         transforms(&root, &mut out);
+        let mut copies = 0;
         for entry in member(&root, "Resources").map(members).unwrap_or_default() {
-            extend(entry, 0, &mut out);
+            extend(entry, 0, &mut copies, &mut out);
+            if copies > MAX_COPIES && entry.key.starts_with("Fn::ForEach") {
+                let detail = format!(
+                    "`{}`: the template's loops make more than {MAX_COPIES} copies",
+                    entry.key
+                );
+                out.unknown.push((entry.key_at, detail));
+            }
         }
     }
     Ok(out)
@@ -83,8 +95,8 @@ fn transforms(root: &TreeValue, out: &mut InfraFile) {
     }
 }
 
-/// Loops and includes among the resources.
-fn extend(entry: &ObjectMember, depth: usize, out: &mut InfraFile) {
+/// Loops and includes among the resources. A loop ends early once `copies` is over [`MAX_COPIES`].
+fn extend(entry: &ObjectMember, depth: usize, copies: &mut usize, out: &mut InfraFile) {
     if &*entry.key == "Fn::Transform" {
         let detail = "`Fn::Transform` may make any resource".to_owned();
         out.unknown.push((entry.key_at, detail));
@@ -104,13 +116,17 @@ fn extend(entry: &ObjectMember, depth: usize, out: &mut InfraFile) {
     let values = values.unwrap_or_else(|| vec![""]);
     for value in values {
         for inner in members(body) {
+            *copies += 1;
+            if *copies > MAX_COPIES {
+                return;
+            }
             let mut inner = inner.clone();
             if !value.is_empty() {
                 inner.key = replaced(&inner.key, variable, value).into();
                 substitute(&mut inner.value, variable, value);
             }
             if inner.key.starts_with("Fn::ForEach") {
-                extend(&inner, depth + 1, out);
+                extend(&inner, depth + 1, copies, out);
                 continue;
             }
             let kind = member(&inner.value, "Type")
@@ -156,6 +172,8 @@ fn substitute(node: &mut TreeValue, variable: &str, value: &str) {
     match &mut node.value {
         NodeValue::Object(members) => {
             for one in members {
+                // Keys of inner loops hold the variables of outer ones.
+                one.key = replaced(&one.key, variable, value).into();
                 substitute(&mut one.value, variable, value);
             }
         }

@@ -6,6 +6,7 @@
 //! Pseudo parameters stay as `${AWS::Region}` in text; references to resources stay as they are,
 //! with Fn::GetAtt as a list of two.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::look::{elements, member, members, path, sole_reference, string, text};
@@ -38,6 +39,8 @@ pub(super) struct Resolver<'t> {
     pub(super) parameters: HashMap<String, ParameterValue>,
     pub(super) mappings: Option<&'t TreeValue>,
     pub(super) conditions: &'t [ObjectMember],
+    /// Values of conditions that were asked for: conditions may name each other many times over.
+    pub(super) decided: RefCell<HashMap<String, Option<bool>>>,
 }
 
 impl Resolver<'_> {
@@ -208,8 +211,15 @@ impl Resolver<'_> {
 
     /// The value of a condition; `None` where it depends on an unknown value.
     pub(super) fn condition(&self, name: &str, depth: usize) -> Option<bool> {
+        if let Some(decided) = self.decided.borrow().get(name) {
+            return *decided;
+        }
         let condition = self.conditions.iter().find(|one| *one.key == *name)?;
-        self.holds(&condition.value, depth)
+        // Unknown while it is asked for, so that a circle of conditions ends.
+        self.decided.borrow_mut().insert(name.to_owned(), None);
+        let value = self.holds(&condition.value, depth);
+        self.decided.borrow_mut().insert(name.to_owned(), value);
+        value
     }
 
     fn holds(&self, node: &TreeValue, depth: usize) -> Option<bool> {

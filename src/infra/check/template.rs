@@ -3,6 +3,7 @@
 //! A parameter that has no value and that conditions ask for is tried with each value that they
 //! compare it with, and with another one ([`Undecided`]).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::TemplateFile;
@@ -112,6 +113,7 @@ impl<'f> ParsedTemplate<'f> {
             parameters,
             mappings: self.section("Mappings"),
             conditions: conditions.unwrap_or_default(),
+            decided: RefCell::default(),
         };
         let is_made = |node: &TreeValue| {
             let condition = member(node, "Condition").and_then(text);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{NamedRun, RecoveryReport, shown_count, shown_time, shown_until};
+use crate::escape::escaped;
 use crate::simulation::outcome::{LIVE_PERCENTS, SimulationOutcome};
 
 pub(super) fn text(report: &RecoveryReport<'_>) -> String {
@@ -16,11 +17,12 @@ pub(super) fn text(report: &RecoveryReport<'_>) -> String {
     let _ = writeln!(
         out,
         "{}: {clients} clients, seed {}",
-        scenario.name, scenario.seed
+        escaped(&scenario.name),
+        scenario.seed
     );
     recoveries(report, &mut out);
     for run in report.runs {
-        let _ = writeln!(out, "\n{}", run.label);
+        let _ = writeln!(out, "\n{}", escaped(&run.label));
         counts(&run.outcome, &mut out);
     }
     for one in report.differences() {
@@ -60,7 +62,7 @@ fn recoveries(report: &RecoveryReport<'_>, out: &mut String) {
         let _ = writeln!(
             out,
             "\n{} ({}) at {}{lasted}: {} clients cut off",
-            first.name,
+            escaped(&first.name),
             first.kind,
             shown_time(first.began_ms),
             shown_count(first.affected)
@@ -71,7 +73,7 @@ fn recoveries(report: &RecoveryReport<'_>, out: &mut String) {
         }
         let _ = writeln!(out);
         for run in report.runs {
-            let _ = write!(out, "  {:width$}", run.label);
+            let _ = write!(out, "  {:width$}", escaped(&run.label));
             let until = wave(run).map(|wave| wave.until_live);
             for ms in until.unwrap_or_default() {
                 let _ = write!(out, "  {:>9}", shown_until(ms));

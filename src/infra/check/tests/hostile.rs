@@ -299,6 +299,29 @@ fn redrive_policies() {
     );
 }
 
+/// Conditions that name each other ten times over at each of twelve levels: each is decided once.
+#[test]
+fn conditions_of_conditions() {
+    let found = |first: &str| {
+        let mut conditions = format!("IsProd: !Equals [a, {first}]");
+        let mut below = "IsProd".to_owned();
+        for level in 0..12 {
+            let each = vec![format!("!Condition {below}"); 10].join(", ");
+            below = format!("Level{level}");
+            conditions = format!("{conditions}\n  {below}: !And [{each}]");
+        }
+        let text = with("IsProd: !Equals [!Ref Env, prod]", &conditions);
+        let text = text.replace(
+            "DeadLetterConfig: { Arn: !GetAtt D.Arn }",
+            &format!(
+                "DeadLetterConfig: !If [{below}, {{ Arn: !GetAtt D.Arn }}, !Ref AWS::NoValue]"
+            ),
+        );
+        alone(&text).len()
+    };
+    assert_eq!((found("a"), found("b")), (0, 1));
+}
+
 /// Parameters and conditions: values that nobody gave are tried, and a finding names the value.
 #[test]
 fn conditions_that_nobody_decided() {
