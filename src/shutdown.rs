@@ -84,19 +84,23 @@ impl Shutdown {
     }
 
     /// Takes a step at each SIGTERM and each Ctrl-C, for ever; those within a second of the first
-    /// count once.
+    /// count once. Signals are received from the call on, not from the first poll on: a daemon that
+    /// has said that it is ready is not killed by them.
     ///
     /// # Errors
     /// The operating system's error, where it does not let signals be listened to.
-    pub async fn on_signals(&self) -> std::io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    pub fn on_signals(&self) -> impl Future<Output = std::io::Result<()>> {
+        let terminate = signal(SignalKind::terminate());
+        let interrupt = signal(SignalKind::interrupt());
+        async move {
+            let (mut terminate, mut interrupt) = (terminate?, interrupt?);
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                self.signalled();
             }
-            self.signalled();
         }
     }
 }

@@ -172,10 +172,11 @@ async fn serve(
     traces: Traces,
 ) -> anyhow::Result<Ending> {
     let shutdown = Shutdown::default();
+    let signals = shutdown.on_signals();
     let routes = watch::Sender::new(Arc::new(config.route_table()));
     tokio::select! {
         ending = bridge(command, &config, queue, routes.subscribe(), traces, shutdown.clone()) => ending,
-        failed = shutdown.on_signals() => {
+        failed = signals => {
             failed.context("listening to signals")?;
             Ok(Ending::Cut)
         }

@@ -155,6 +155,7 @@ async fn run_until_drained(
     gateway: &Arc<Gateway>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<bool> {
+    let signals = shutdown.on_signals();
     let bind = async |address, key: &str| {
         let bound = TcpListener::bind(address).await;
         bound.with_context(|| format!("listening on {address} ({key})"))
@@ -173,7 +174,7 @@ async fn run_until_drained(
     let listeners = Listeners { api, metrics };
     tokio::select! {
         served = serve(gateway, listeners, section.drain) => Ok(served?),
-        failed = shutdown.on_signals() => {
+        failed = signals => {
             failed.context("listening to signals")?;
             Ok(false)
         }
