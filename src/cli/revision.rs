@@ -1,4 +1,4 @@
-//! Files as they were at a revision of git.
+//! Files as they were at a revision of git, and those that differ from one.
 
 use std::io;
 use std::path::Path;
@@ -36,6 +36,41 @@ pub(super) fn file_at(
     } else {
         folder
     };
+    let commit = commit_of(folder, revision)?;
+    // Without a prefix a path is one from the top of the repository (gitrevisions(7)).
+    let object = format!("{commit}:./{path}");
+    let Some(bytes) = git(folder, &["cat-file", "blob", &object])? else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.len() <= MAX_BYTES);
+    text.map(Some)
+        .ok_or_else(|| RevisionError::NoText(path.to_owned()))
+}
+
+/// Paths below `folder` that differ from the last common commit with a revision; untracked ones
+/// too.
+pub(super) fn changed_since(folder: &Path, revision: &str) -> Result<Vec<String>, RevisionError> {
+    let commit = commit_of(folder, revision)?;
+    let ask = |arguments: &[&str]| {
+        let output = git(folder, arguments)?;
+        let output = output.ok_or_else(|| RevisionError::Unknown(revision.to_owned()))?;
+        Ok::<_, RevisionError>(String::from_utf8_lossy(&output).into_owned())
+    };
+    let base = ask(&["merge-base", &commit, "HEAD"])?;
+    let name_only = ["diff", "--no-ext-diff", "--name-only", "--relative", "-z"];
+    let tracked = ask(&[&name_only[..], &[base.trim(), "--"]].concat())?;
+    let others = ask(&["ls-files", "--others", "--exclude-standard", "-z"])?;
+    let all = tracked.split('\0').chain(others.split('\0'));
+    Ok(all
+        .filter(|path| !path.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
+/// The commit that a revision names.
+fn commit_of(folder: &Path, revision: &str) -> Result<String, RevisionError> {
     let unknown = || RevisionError::Unknown(revision.to_owned());
     // A revision never begins with a hyphen (git-check-ref-format(1)); an option would.
     if revision.is_empty() || revision.starts_with('-') || revision.contains(':') {
@@ -53,17 +88,7 @@ pub(super) fn file_at(
         ],
     )?;
     let commit = commit.ok_or_else(unknown)?;
-    let commit = String::from_utf8_lossy(&commit).trim().to_owned();
-    // Without a prefix a path is one from the top of the repository (gitrevisions(7)).
-    let object = format!("{commit}:./{path}");
-    let Some(bytes) = git(folder, &["cat-file", "blob", &object])? else {
-        return Ok(None);
-    };
-    let text = String::from_utf8(bytes)
-        .ok()
-        .filter(|text| text.len() <= MAX_BYTES);
-    text.map(Some)
-        .ok_or_else(|| RevisionError::NoText(path.to_owned()))
+    Ok(String::from_utf8_lossy(&commit).trim().to_owned())
 }
 
 /// The output of git; `None` where it failed.

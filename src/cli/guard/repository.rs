@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command as Process;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,6 +13,7 @@ use super::contract::{ContractArguments, read_contract};
 use super::team;
 use super::walk::{WalkSettings, scan};
 use crate::cli::input;
+use crate::cli::revision::{RevisionError, changed_since};
 use crate::cli::user_error::UserError;
 use crate::guard::baseline::FindingBaseline;
 use crate::guard::contract;
@@ -156,40 +156,15 @@ impl Repository {
     }
 }
 
-/// Paths that differ from a revision, by git; untracked ones too.
+/// Paths that differ from a revision; untracked ones too.
 fn changed(root: &Path, revision: &str) -> anyhow::Result<Vec<String>> {
-    let git = |arguments: &[&str]| -> anyhow::Result<String> {
-        let output = Process::new("git")
-            .arg("-C")
-            .arg(root)
-            .args(arguments)
-            .output();
-        let output = output.map_err(|error| {
-            UserError::new(format!("running git: {error}"), "--changed-since needs git")
-        })?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.lines().next().unwrap_or_default().to_owned();
-            return Err(UserError::new(
-                format!("git does not know `{revision}`: {said}"),
-                "name a revision of the repository, such as origin/main; a shallow clone may lack it",
-            )
-            .into());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    if revision.starts_with('-') {
-        let fault = format!("`{revision}` is no revision");
-        return Err(UserError::new(fault, "name a revision, such as origin/main").into());
-    }
-    let base = git(&["merge-base", revision, "HEAD"])?;
-    let tracked = git(&["diff", "--name-only", "--relative", "-z", base.trim(), "--"])?;
-    let others = git(&["ls-files", "--others", "--exclude-standard", "-z"])?;
-    let all = tracked.split('\0').chain(others.split('\0'));
-    Ok(all
-        .filter(|path| !path.is_empty())
-        .map(str::to_owned)
-        .collect())
+    changed_since(root, revision).map_err(|error| {
+        let help = match error {
+            RevisionError::NoGit(_) => "--changed-since needs git",
+            _ => "name a revision of the repository, such as origin/main; a shallow clone may lack it",
+        };
+        UserError::new(error.to_string(), help).into()
+    })
 }
 
 /// Something that a contract is proved with cannot be read; the messages about it, as they are
