@@ -1,15 +1,13 @@
 //! `eventcast init`: a commented configuration to start from.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Status;
 use super::input::is_standard;
-use super::user_error::write_error;
-use crate::escape::write_line;
+use super::new_file::write_new;
 
 /// The file that is written.
 const TEMPLATE: &str = include_str!("init/eventcast.yaml");
@@ -45,44 +43,11 @@ pub(super) fn run(
         out.write_all(TEMPLATE.as_bytes())?;
         return Ok(Status::Yes);
     }
-    let file = command.file.display();
-    let mut options = OpenOptions::new();
-    options.write(true);
-    if command.force {
-        options.create(true).truncate(true);
-    } else {
-        options.create_new(true);
-    }
-    let written = options
-        .open(&command.file)
-        .and_then(|mut opened| opened.write_all(TEMPLATE.as_bytes()));
-    match written {
-        Ok(()) => {
-            write_line(
-                messages,
-                format_args!(
-                    "note: {file} is written; eventcast routes check checks it, eventcast dev serves it"
-                ),
-            )?;
-            Ok(Status::Yes)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            write_error(
-                messages,
-                format_args!("`{file}` is there already"),
-                "name another file, or replace it with --force",
-            )?;
-            Ok(Status::CannotAnswer)
-        }
-        Err(error) => {
-            write_error(
-                messages,
-                format_args!("writing `{file}`: {error}"),
-                "name a file in a folder that exists and can be written to",
-            )?;
-            Ok(Status::Failed)
-        }
-    }
+    let notes = (
+        "eventcast routes check checks it, eventcast dev serves it",
+        "name another file, or replace it with --force",
+    );
+    write_new(&command.file, TEMPLATE, command.force, notes, messages)
 }
 
 #[cfg(test)]

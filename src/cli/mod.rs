@@ -37,6 +37,7 @@ mod lines;
 mod listen;
 mod load;
 mod man;
+mod new_file;
 mod pattern;
 mod plan;
 mod policy;
@@ -115,7 +116,7 @@ fn long_version() -> &'static str {
     &TEXT
 }
 
-/// How results are written.
+/// Format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
     /// For people.

@@ -494,5 +494,19 @@ fn read_expires(node: &TreeValue, key: &str, faults: &mut Faults<'_>) -> Option<
     Some(expires)
 }
 
+/// A configuration that has no fault, for tests.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn valid(text: &str) -> Config {
+    let loaded = load(&ConfigSource {
+        file: "eventcast.yaml",
+        text,
+        ..ConfigSource::default()
+    });
+    loaded
+        .config
+        .unwrap_or_else(|| panic!("{:?}", loaded.faults))
+}
+
 #[cfg(test)]
 mod tests;

@@ -96,20 +96,13 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigSource, load};
+    use crate::config::valid;
 
     fn mismatches(bridge: &str) -> String {
         let text = format!(
             "routes:\n  - {{ name: r, match: {{ source: [s] }}, to: [a] }}\nbridge:\n{bridge}"
         );
-        let loaded = load(&ConfigSource {
-            file: "eventcast.yaml",
-            text: &text,
-            ..ConfigSource::default()
-        });
-        let config = loaded
-            .config
-            .unwrap_or_else(|| panic!("{:?}", loaded.faults));
+        let config = valid(&text);
         let mismatches = config.region_mismatches("eu-central-1");
         let lines = mismatches
             .iter()

@@ -1,6 +1,5 @@
 //! `eventcast guard init`: a first manifest, drafted from a repository's sources.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use ignore::WalkBuilder;
 use crate::cli::Status;
 use crate::cli::counted::counted;
 use crate::cli::input::{is_standard, read_text};
+use crate::cli::new_file::write_new;
 use crate::cli::user_error::write_error;
 use crate::config::{Config, ConfigSource, MAX_FILE_BYTES, load};
 use crate::escape::write_line;
@@ -168,40 +168,9 @@ fn write(
         return Ok(Status::Yes);
     }
     let path = command.root.join(&command.out);
-    let mut options = OpenOptions::new();
-    options.write(true);
-    if command.force {
-        options.create(true).truncate(true);
-    } else {
-        options.create_new(true);
-    }
-    let file = path.display();
-    match options
-        .open(&path)
-        .and_then(|mut opened| opened.write_all(text.as_bytes()))
-    {
-        Ok(()) => {
-            write_line(
-                messages,
-                format_args!("note: {file} is written; eventcast guard contract proves it"),
-            )?;
-            Ok(Status::Yes)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            write_error(
-                messages,
-                format_args!("`{file}` is there already"),
-                "name another file with --out, or replace it with --force",
-            )?;
-            Ok(Status::CannotAnswer)
-        }
-        Err(error) => {
-            write_error(
-                messages,
-                format_args!("writing `{file}`: {error}"),
-                "name a file in a folder that exists and can be written to",
-            )?;
-            Ok(Status::Failed)
-        }
-    }
+    let notes = (
+        "eventcast guard contract proves it",
+        "name another file with --out, or replace it with --force",
+    );
+    write_new(&path, text, command.force, notes, messages)
 }

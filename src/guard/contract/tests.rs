@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::config::{ConfigSource, load};
+use crate::config::valid;
 use crate::guard::manifest;
 use crate::guard::rule::RuleSample;
 
@@ -16,16 +16,6 @@ fn checked(files: &[(&str, &str)]) -> ContractCheck {
             .find(|(path, _)| *path == name)
             .map(|(_, text)| *text)
     };
-    let platform = |text: &str| {
-        let loaded = load(&ConfigSource {
-            file: "eventcast.yaml",
-            text,
-            ..ConfigSource::default()
-        });
-        loaded
-            .config
-            .unwrap_or_else(|| panic!("{:?}", loaded.faults))
-    };
     let manifest = match manifest::read("realtime.yaml", text("realtime.yaml").unwrap()) {
         Ok(manifest) => manifest,
         Err(faults) => {
@@ -35,10 +25,10 @@ fn checked(files: &[(&str, &str)]) -> ContractCheck {
             };
         }
     };
-    let now = platform(text("eventcast.yaml").unwrap());
+    let now = valid(text("eventcast.yaml").unwrap());
     let base =
         text("base/realtime.yaml").map(|text| manifest::read("realtime.yaml", text).unwrap());
-    let base_platform = text("base/eventcast.yaml").map(platform);
+    let base_platform = text("base/eventcast.yaml").map(valid);
     check(ContractInput {
         manifest: &manifest,
         platform: &now,

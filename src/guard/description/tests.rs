@@ -4,22 +4,11 @@ use std::collections::BTreeMap;
 
 use super::asyncapi::{DocumentTitle, asyncapi};
 use super::typescript::typescript;
-use crate::config::{Config, ConfigSource, load};
+use crate::config::valid;
 use crate::guard::contract::served::{EventKey, ServedContract};
 use crate::guard::contract::{ContractInput, check};
 use crate::guard::manifest;
 use crate::guard::manifest::schema::PayloadSchema;
-
-fn config(text: &str) -> Config {
-    let loaded = load(&ConfigSource {
-        file: "eventcast.yaml",
-        text,
-        ..ConfigSource::default()
-    });
-    loaded
-        .config
-        .unwrap_or_else(|| panic!("{:?}", loaded.faults))
-}
 
 const PLATFORM: &str = r#"
 environment: prod
@@ -93,7 +82,7 @@ fn title() -> DocumentTitle {
 
 #[test]
 fn documents_of_a_platform() {
-    let config = config(PLATFORM);
+    let config = valid(PLATFORM);
     let contract = ServedContract::of_platform(&config, &schemas());
     assert_eq!(contract.unknown, [""; 0]);
     let document = asyncapi(&config, &contract, &title());
@@ -102,7 +91,7 @@ fn documents_of_a_platform() {
 
 #[test]
 fn types_of_a_platform() {
-    let config = config(PLATFORM);
+    let config = valid(PLATFORM);
     let contract = ServedContract::of_platform(&config, &schemas());
     insta::assert_snapshot!(typescript(&config, &contract, "eventcast.yaml"));
 }
@@ -110,7 +99,7 @@ fn types_of_a_platform() {
 /// Channels, audiences and deliveries of the document hold on the platform it is made of.
 #[test]
 fn the_document_is_a_manifest_that_the_platform_keeps() {
-    let config = config(PLATFORM);
+    let config = valid(PLATFORM);
     let contract = ServedContract::of_platform(&config, &BTreeMap::new());
     let text = asyncapi(&config, &contract, &title()).to_string();
     let manifest =

@@ -187,22 +187,11 @@ fn event(
     else {
         return;
     };
-    let mut bodies = |node: &TreeValue, name: &str, key: &str| {
-        let mut read = Vec::new();
-        for (index, example) in elements(node, name).iter().enumerate() {
-            let key = format!("{key}.{name}[{index}]");
-            read.extend(ExampleBody::read(
-                example,
-                &key,
-                &source,
-                &detail_type,
-                faults,
-            ));
-        }
-        read
-    };
-    let mut examples = bodies(extension, "examples", &extension_key);
-    let counter_examples = bodies(extension, "counter_examples", &extension_key);
+    let kind = (&*source, &*detail_type);
+    let key_of = |name| (&*extension_key, name);
+    let mut examples = ExampleBody::read_list(extension, key_of("examples"), kind, faults);
+    let counter_examples =
+        ExampleBody::read_list(extension, key_of("counter_examples"), kind, faults);
     // The document's own examples are messages; one that is a whole event is an example too.
     for (index, example) in elements(node, "examples").iter().enumerate() {
         let whole =

@@ -49,6 +49,21 @@ const ENVELOPE: [(&str, Option<&str>); 10] = [
 ];
 
 impl ExampleBody {
+    /// Reads a list of examples of an event: those below `name` of a node whose path is `key`.
+    pub(super) fn read_list(
+        node: &TreeValue,
+        (key, name): (&str, &str),
+        (source, detail_type): (&str, &str),
+        faults: &mut Faults<'_>,
+    ) -> Vec<Self> {
+        let mut read = Vec::new();
+        for (index, example) in elements(node, name).iter().enumerate() {
+            let key = format!("{key}.{name}[{index}]");
+            read.extend(Self::read(example, &key, source, detail_type, faults));
+        }
+        read
+    }
+
     /// Reads an example of an event.
     pub(super) fn read(
         node: &TreeValue,

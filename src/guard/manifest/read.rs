@@ -287,26 +287,12 @@ fn event(
         }
     }
     let (source, detail_type) = (text(node, "source"), text(node, "detail-type"));
-    let (source_text, type_text) = (
-        source.clone().unwrap_or_default(),
-        detail_type.clone().unwrap_or_default(),
+    let kind = (
+        source.as_deref().unwrap_or_default(),
+        detail_type.as_deref().unwrap_or_default(),
     );
-    let mut bodies = |name: &str| {
-        let mut read = Vec::new();
-        for (index, example) in elements(node, name).iter().enumerate() {
-            let key = format!("{key}.{name}[{index}]");
-            read.extend(ExampleBody::read(
-                example,
-                &key,
-                &source_text,
-                &type_text,
-                faults,
-            ));
-        }
-        read
-    };
-    let examples = bodies("examples");
-    let counter_examples = bodies("counter_examples");
+    let examples = ExampleBody::read_list(node, (key, "examples"), kind, faults);
+    let counter_examples = ExampleBody::read_list(node, (key, "counter_examples"), kind, faults);
     check_examples(&examples, schema.as_ref(), key, faults);
     Some(DeclaredEvent {
         name: text(node, "name")?,

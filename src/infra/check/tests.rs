@@ -1,6 +1,7 @@
 //! Planted faults: each is found once, at its line, with a cure; and a right template has no
 //! finding.
 
+mod conditions;
 mod forms;
 mod hidden_parts;
 mod hostile;
@@ -12,7 +13,8 @@ use plants::PLANTS;
 
 use super::*;
 use crate::config::fault::ValuePlace;
-use crate::infra::example::{EXAMPLE, config};
+use crate::config::valid;
+use crate::infra::example::EXAMPLE;
 
 /// The project's own templates, which have no fault.
 const TEMPLATES: [(&str, &str); 9] = [
@@ -98,7 +100,7 @@ fn shown(faults: &[Fault]) -> String {
 #[test]
 fn the_own_templates_are_right() {
     let none = |parameters: &[(&str, &str)]| {
-        let faults = with(parameters, &config(EXAMPLE), |_, text| text.to_owned());
+        let faults = with(parameters, &valid(EXAMPLE), |_, text| text.to_owned());
         assert_eq!(shown(&faults), "", "{parameters:?}");
     };
     none(&[]);
@@ -116,7 +118,7 @@ fn parameters_are_looked_through() {
         .replace("/eventcast-events-dlq", "/eventcast-events-dlq.fifo");
     let faults = with(
         &[("Fifo", "true")],
-        &config(&text),
+        &valid(&text),
         |name, text| match name {
             "rule.json" | "subscriber.json" => {
                 text.replace(":eventcast-events\"", ":eventcast-events.fifo\"")
@@ -135,7 +137,7 @@ fn parameters_are_looked_through() {
 
 #[test]
 fn planted_faults_are_found() {
-    let config = config(EXAMPLE);
+    let config = valid(EXAMPLE);
     let mut all = String::new();
     for (file, from, to, code) in PLANTS {
         let faults = with(&[], &config, |name, text| {

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 
 use super::pattern::{MAX_PATTERN_CHARACTERS, PatternExtent};
 use super::*;
+use crate::config::valid;
 use crate::event::pattern::Pattern;
 use crate::event::pattern::explain::PatternExplainer;
 use crate::event::pattern::tree::TreeValue;
 use crate::event::scan::scan;
-use crate::infra::example::{EXAMPLE, config};
+use crate::infra::example::EXAMPLE;
 
 fn file(rendered: &Rendered, name: &str) -> Value {
     let file = rendered.files.iter().find(|file| file.name == name);
@@ -22,9 +23,9 @@ fn file(rendered: &Rendered, name: &str) -> Value {
 /// One configuration makes one text; `tests/infra.rs` compares it with the files of the example.
 #[test]
 fn the_same_again() {
-    let rendered = render(&config(EXAMPLE)).unwrap();
+    let rendered = render(&valid(EXAMPLE)).unwrap();
     assert_eq!(rendered.files.len(), 9);
-    assert_eq!(rendered, render(&config(EXAMPLE)).unwrap());
+    assert_eq!(rendered, render(&valid(EXAMPLE)).unwrap());
 }
 
 #[test]
@@ -32,7 +33,7 @@ fn a_fifo_queue_has_a_group_everywhere() {
     let text = EXAMPLE
         .replace("/eventcast-events\n", "/eventcast-events.fifo\n")
         .replace("/eventcast-events-dlq", "/eventcast-events-dlq.fifo");
-    let rendered = render(&config(&text)).unwrap();
+    let rendered = render(&valid(&text)).unwrap();
     let group = json!({ "Ref": "MessageGroupId" });
     let target = "/Resources/Rule/Properties/Targets/0";
     let rule = file(&rendered, "rule.json");
@@ -82,7 +83,7 @@ fn unpaced() -> String {
 #[test]
 fn times_and_tasks_follow_the_bridge() {
     let parameters = |bridge: &str, name: &str, key: &str| {
-        let rendered = render(&config(&format!("{}{bridge}", unpaced()))).unwrap();
+        let rendered = render(&valid(&format!("{}{bridge}", unpaced()))).unwrap();
         parameter(&rendered, name, key)
     };
     let stop = |drain: &str| {
@@ -96,7 +97,7 @@ fn times_and_tasks_follow_the_bridge() {
         [stop("25s"), stop("5s"), stop("1m"), stop("105s")],
         ["40", "30", "75", "120"]
     );
-    let too_long = config(&format!("{}  drain: 2m\n", unpaced()));
+    let too_long = valid(&format!("{}  drain: 2m\n", unpaced()));
     assert!(matches!(render(&too_long), Err(RenderError::Drain(120))));
     let tasks = |bridge: &str| parameters(bridge, "parameters-scaling.txt", "MaxTasks");
     assert_eq!(tasks(""), "2");
@@ -122,7 +123,7 @@ fn tasks_of_a_plan() {
         bound: TaskBound::Connections,
     };
     let of = |pace: &str| {
-        let config = config(&format!("{}{pace}", unpaced()));
+        let config = valid(&format!("{}{pace}", unpaced()));
         let rendered = render_for(&config, Some(&planned)).unwrap();
         let scaling = rendered.files.iter();
         let mut scaling = scaling.filter(|file| file.name == "parameters-scaling.txt");
@@ -152,7 +153,7 @@ fn tasks_of_a_plan() {
 #[test]
 fn tasks_are_listed_where_they_are_counted() {
     let of = |pace: &str| {
-        let rendered = render(&config(&format!("{}{pace}", unpaced()))).unwrap();
+        let rendered = render(&valid(&format!("{}{pace}", unpaced()))).unwrap();
         let roles = file(&rendered, "roles.json");
         (roles, file(&rendered, "eventcast.auto.tfvars.json"))
     };
@@ -183,7 +184,7 @@ fn tasks_are_listed_where_they_are_counted() {
 #[test]
 fn what_makes_no_infrastructure() {
     let refused = |from: &str, to: &str| {
-        let error = render(&config(&EXAMPLE.replace(from, to))).unwrap_err();
+        let error = render(&valid(&EXAMPLE.replace(from, to))).unwrap_err();
         format!("{error}; help: {}", error.help())
     };
     insta::assert_snapshot!(
@@ -214,7 +215,7 @@ fn alarms_of_routes_with_like_names() {
             .map(|(_, rest)| format!("bridge:{rest}"))
             .unwrap()
     );
-    let alarms = file(&render(&config(&text)).unwrap(), "alarms.json");
+    let alarms = file(&render(&valid(&text)).unwrap(), "alarms.json");
     let resources = alarms["Resources"].as_object().unwrap();
     let ids: Vec<&str> = resources
         .keys()
@@ -235,7 +236,7 @@ fn alarms_of_routes_with_like_names() {
 /// The roles in the template are those of `policy generate`.
 #[test]
 fn named_roles() {
-    let roles = file(&render(&config(EXAMPLE)).unwrap(), "roles.json");
+    let roles = file(&render(&valid(EXAMPLE)).unwrap(), "roles.json");
     let names: Vec<&Value> = ["Bridge", "Doctor", "DeadLetters", "DeadLettersRead"]
         .iter()
         .map(|name| &roles["Resources"][format!("{name}Role")]["Properties"]["RoleName"]["Fn::Sub"])
