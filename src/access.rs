@@ -13,8 +13,8 @@ use crate::policy::document::Document;
 use crate::policy::draft::Draft;
 use crate::policy::evaluate::{self, Request, StatementRef, Verdict, decide};
 use crate::policy::explain::near_misses;
+use crate::policy::query_report::Policies;
 use crate::policy::scope::{ResourceKind, Scope};
-use crate::policy::told::Policies;
 use crate::port::{AccessDecision, ClientAccess, ClientAction, Grounds, RequestingClient};
 
 /// The documents of one principal, and the other facts that policies can ask for.

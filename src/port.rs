@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use crate::channel::limits::PAYLOAD_BYTES;
 use crate::policy::context::Context;
+use crate::policy::query_report::Policies;
 use crate::policy::scope::Scope;
-use crate::policy::told::Policies;
 use crate::route::publication::Publication;
 
 /// One message as the queue handed it out, with everything that is needed to settle it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::answer::AuthorizerResponse as Answered;
+use super::answer::AuthorizerResponse;
 use super::decide::TokenAuthority;
 use super::presented_token;
 use crate::access::{Documents, policies};
@@ -83,7 +83,7 @@ pub fn granted(
     })
 }
 
-fn identity(answer: &Answered, access: Documents) -> Identity {
+fn identity(answer: &AuthorizerResponse, access: Documents) -> Identity {
     Identity {
         principal: answer.principal_id.as_str().into(),
         access: Arc::new(access),

@@ -3,8 +3,8 @@
 //! A token that is not valid, names no role there is, was revoked, or carries claims that a role
 //! does not fit, lets nobody in: there is no half of a grant.
 //!
-//! [`TokenAuthority::admit`] is the whole decision, with keys that are fetched and the list of revoked
-//! tokens; [`TokenAuthority::decide`] is the part of it that needs neither.
+//! [`TokenAuthority::admit`] is the whole decision, with keys that are fetched and the list of
+//! revoked tokens; [`TokenAuthority::decide`] is the part of it that needs neither.
 
 use std::fmt;
 use std::sync::Arc;
@@ -111,7 +111,8 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Returns `true` where the same token may be let in later: something that is asked did not answer.
+    /// Returns `true` where the same token may be let in later: something that is asked did not
+    /// answer.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,

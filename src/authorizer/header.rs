@@ -28,8 +28,8 @@ impl UncheckedHeader {
         self.0.claims.get("alg")?.as_str().map(str::to_owned)
     }
 
-    /// The type of the token, where one is named (RFC 7515, section 4.1.9): `JWT`, or `at+jwt` for an
-    /// access token (RFC 9068, section 2.1).
+    /// The type of the token, where one is named (RFC 7515, section 4.1.9): `JWT`, or `at+jwt` for
+    /// an access token (RFC 9068, section 2.1).
     pub(super) fn kind(&self) -> Option<String> {
         self.0.claims.get("typ")?.as_str().map(str::to_owned)
     }

@@ -1,8 +1,8 @@
 //! One call of a service that speaks AWS's JSON protocol 1.0 or 1.1, for services of which one
 //! action is of use: EventBridge and KMS, which `eventcast doctor --upstream` asks a few questions,
 //! ECS, which the daemon asks once a minute where it counts tasks, DynamoDB for the list of revoked
-//! tokens, the parameters of Systems Manager for the authorizer's function, and Service Quotas, which
-//! `eventcast plan --live-quotas` asks.
+//! tokens, the parameters of Systems Manager for the authorizer's function, and Service Quotas,
+//! which `eventcast plan --live-quotas` asks.
 //!
 //! The SDK's clients of EventBridge and KMS alone would be a tenth of a release build.
 

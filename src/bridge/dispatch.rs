@@ -1,11 +1,11 @@
 //! Routes deliveries in the order in which they came, and publishes their messages, each topic in
 //! its order.
 //!
-//! One task owns all that is under way and learns of every change by a [`WorkStep`]. With strict order,
-//! a topic has one unacknowledged publication: its order then holds even if the broker refuses a
-//! publication or a connection loses one. With pipelined order, all are handed over at once, and
-//! the publisher keeps them in order; while one of them is tried again, those that were not handed
-//! over yet wait.
+//! One task owns all that is under way and learns of every change by a [`WorkStep`]. With strict
+//! order, a topic has one unacknowledged publication: its order then holds even if the broker
+//! refuses a publication or a connection loses one. With pipelined order, all are handed over at
+//! once, and the publisher keeps them in order; while one of them is tried again, those that were
+//! not handed over yet wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -41,7 +41,7 @@ use crate::dev::broker::limits::{BrokerLimits, BrokerRules};
 use crate::dev::control_plane::ControlPlaneParts;
 use crate::dev::control_plane::registry::IotRegistry;
 use crate::dev::inspector::Inspector;
-use crate::dev::inspector::told::PlatformAddresses;
+use crate::dev::inspector::views::PlatformAddresses;
 use crate::dev::{EndpointOptions, Platform};
 use crate::policy::scope::Scope;
 use crate::shutdown::Shutdown;

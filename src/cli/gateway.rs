@@ -16,9 +16,9 @@ use super::user_error::write_error;
 use super::{Status, terminal};
 use crate::broker::BrokerAddress;
 use crate::config::Config;
-use crate::config::bridge::HiddenText as WrittenSecret;
+use crate::config::bridge::HiddenText;
 use crate::config::fault::Fault;
-use crate::config::gateway::GatewayConfig as Section;
+use crate::config::gateway::GatewayConfig;
 use crate::gateway::api::cors::Origins;
 use crate::gateway::api::{Gateway, GatewayOptions};
 use crate::gateway::directory::{Directory, IssuerRoles};
@@ -151,7 +151,7 @@ fn serve_until_end(command: &Command, messages: &mut impl Write) -> anyhow::Resu
 /// Returns `true` where everything ended in order.
 async fn run_until_drained(
     command: &Command,
-    section: &Section,
+    section: &GatewayConfig,
     gateway: &Arc<Gateway>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<bool> {
@@ -193,9 +193,9 @@ async fn reload(command: &Command, gateway: &Gateway) -> anyhow::Error {
     source.reload_at_signals("the old one stays", apply).await
 }
 
-fn keys(section: &Section, messages: &mut impl Write) -> anyhow::Result<Option<SealingKeys>> {
+fn keys(section: &GatewayConfig, messages: &mut impl Write) -> anyhow::Result<Option<SealingKeys>> {
     let mut read = |name: &str,
-                    written: &Option<WrittenSecret>|
+                    written: &Option<HiddenText>|
      -> anyhow::Result<Option<Option<SealingSecret>>> {
         let Some(written) = written else {
             return Ok(Some(None));
@@ -229,7 +229,7 @@ fn keys(section: &Section, messages: &mut impl Write) -> anyhow::Result<Option<S
 }
 
 fn settings(
-    section: &Section,
+    section: &GatewayConfig,
     broker: BrokerAddress,
     messages: &mut impl Write,
 ) -> anyhow::Result<Option<BrokerSettings>> {
@@ -280,7 +280,7 @@ fn settings(
     }))
 }
 
-fn limits(section: &Section) -> Limits {
+fn limits(section: &GatewayConfig) -> Limits {
     let limits = section.limits;
     Limits {
         body_bytes: limits.body_bytes,

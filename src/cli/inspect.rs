@@ -110,7 +110,7 @@ pub(super) struct DevAddress {
     /// IoT Core's data plane, such as https://abc-ats.iot.eu-central-1.amazonaws.com; without it the control plane is asked for it
     #[arg(long, value_name = "URL", requires = "aws")]
     data_plane: Option<String>,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }
@@ -249,7 +249,7 @@ fn checked(
 }
 
 fn route_of(name: &str, config: &Config) -> InspectorAnswer {
-    match crate::dev::inspector::told::ToldRoute::of(name, config) {
+    match crate::dev::inspector::views::RouteView::of(name, config) {
         Ok(route) => InspectorAnswer::Found(serde_json::json!({ "route": route })),
         Err(why) => InspectorAnswer::Nothing(why),
     }

@@ -21,7 +21,7 @@ use super::policy::generate::arguments::claim;
 use super::reader;
 use super::runtime::block_on;
 use super::{OutputFormat, Status};
-use crate::broker::BrokerAddress as BrokerUrl;
+use crate::broker::BrokerAddress;
 use crate::config::duration;
 use crate::escape::{escaped, write_line};
 use crate::mqtt::listener::Listener;
@@ -78,7 +78,7 @@ pub(super) struct Command {
     endpoint: String,
     /// A broker's address instead, such as wss://HOST/mqtt, ws://, mqtts:// or mqtt://
     #[arg(long, value_name = "URL", value_parser = broker_url)]
-    url: Option<BrokerUrl>,
+    url: Option<BrokerAddress>,
     /// Certificates of the authorities to trust with wss:// and mqtts://, as PEM; without it those of the system
     #[arg(long, value_name = "FILE", requires = "url")]
     ca: Option<String>,
@@ -97,8 +97,8 @@ fn time(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "a time such as 30s or 5m is expected".to_owned())
 }
 
-fn broker_url(text: &str) -> Result<BrokerUrl, String> {
-    BrokerUrl::parse(text).ok_or_else(|| {
+fn broker_url(text: &str) -> Result<BrokerAddress, String> {
+    BrokerAddress::parse(text).ok_or_else(|| {
         "mqtt://, mqtts://, ws:// or wss://, a host, and perhaps a port is expected".to_owned()
     })
 }

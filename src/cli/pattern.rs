@@ -56,7 +56,7 @@ pub(super) struct PatternTestCommand {
     /// The event: JSON text (beginning with `{`), a file, or `-` for standard input
     #[arg(long, value_name = "JSON|FILE|-", requires = "pattern")]
     event: Option<String>,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }

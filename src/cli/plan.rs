@@ -53,9 +53,9 @@ configuration or an argument is not right, 3 a picture cannot be written.";
 pub(super) struct Command {
     #[command(flatten)]
     load: LoadArguments,
-    /// Learn the load: from metrics of a bridge, a file that /metrics was saved to (with --over) or a
-    /// URL on this machine, which is asked twice; or from a running `eventcast dev`, by its address
-    /// without a path (repeatable: one for each task)
+    /// Learn the load: from metrics of a bridge, a file that /metrics was saved to (with --over) or
+    /// a URL on this machine, which is asked twice; or from a running `eventcast dev`, by its
+    /// address without a path (repeatable: one for each task)
     #[arg(long, value_name = "FILE|URL")]
     learn: Vec<String>,
     /// Time in which the counters of a file of --learn grew; between two questions to a URL
@@ -85,7 +85,7 @@ pub(super) struct Command {
     /// Print the load with the values in effect, and plan nothing
     #[arg(long, conflicts_with_all = ["svg", "assertions", "format"])]
     print_load: bool,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
     #[command(flatten)]

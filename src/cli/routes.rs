@@ -139,7 +139,7 @@ impl ExplainTime {
 pub(super) struct Input {
     #[command(flatten)]
     configuration: Configuration,
-    /// How results are written
+    /// Format of results
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }

@@ -71,7 +71,7 @@ pub(super) struct Command {
     /// Write a report with plots, which needs no other file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// How the answer is written: json has all curves
+    /// Format of the answer: json has all curves
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
     /// Print the built-in scenario, to start from

@@ -80,8 +80,8 @@ pub(super) fn collect(node: &TreeValue, path: &str, out: &mut Vec<String>) {
     }
 }
 
-/// Returns `true` where the last words of a path are one of [`WORDS`]. Every configuration is asked,
-/// so that no pattern is compiled for it.
+/// Returns `true` where the last words of a path are one of [`WORDS`]. Every configuration is
+/// asked, so that no pattern is compiled for it.
 fn has_secret_name(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
     WORDS.split('|').any(|word| {

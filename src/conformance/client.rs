@@ -133,7 +133,8 @@ impl GatewayClient {
         }
     }
 
-    /// As [`GatewayClient::ask`], for rules that expect no whole answer: the error says why there is none.
+    /// As [`GatewayClient::ask`], for rules that expect no whole answer: the error says why there
+    /// is none.
     pub(super) async fn try_ask(&self, call: &HttpCall) -> Result<HttpAnswer, String> {
         let bound = call.waits + ANSWER_TIMEOUT;
         let asking = async {

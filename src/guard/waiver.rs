@@ -151,7 +151,8 @@ pub(super) fn inline_waivers(path: &str, text: &str) -> Vec<Waiver> {
     waivers
 }
 
-/// Returns `true` where a path is the named one or below it: `src`, `src/` and `src/**` are the same.
+/// Returns `true` where a path is the named one or below it: `src`, `src/` and `src/**` are the
+/// same.
 fn is_below(named: &str, path: &str) -> bool {
     let named = named.strip_suffix("/**").unwrap_or(named);
     let named = named.strip_prefix("./").unwrap_or(named);

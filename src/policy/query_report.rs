@@ -45,34 +45,34 @@ pub struct QueryReport {
     pub allowed: bool,
     /// The verdict in AWS's word.
     pub decision: Verdict,
-    checks: Vec<ToldCheck>,
+    checks: Vec<CheckReport>,
     /// The filters by which the client receives a topic.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    filters: Vec<ToldWay>,
+    filters: Vec<WayView>,
     /// Further remarks on the answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct ToldCheck {
+struct CheckReport {
     action: String,
     resource: String,
     decision: Verdict,
     statements: Vec<StatementPlace>,
     missing: Vec<Box<str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    near_misses: Vec<ToldMiss>,
+    near_misses: Vec<MissReport>,
 }
 
 #[derive(Serialize)]
-struct ToldMiss {
+struct MissReport {
     statement: StatementPlace,
     reasons: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct ToldWay {
+struct WayView {
     filter: String,
     statements: Vec<StatementPlace>,
     /// Another topic that the client would receive by this filter.
@@ -143,7 +143,7 @@ impl QueryReport {
             Ask::Hear(topic) => ("receive", Some(topic.to_string())),
             Ask::Action { resource, .. } => ("action", Some(resource.clone())),
         };
-        let check = |check: PolicyCheck| ToldCheck {
+        let check = |check: PolicyCheck| CheckReport {
             statements: places(&check.decision.statements, policies),
             decision: check.decision.verdict,
             missing: check.decision.missing,
@@ -155,7 +155,7 @@ impl QueryReport {
             action: check.action,
             resource: check.resource,
         };
-        let way = |way: FilterPath| ToldWay {
+        let way = |way: FilterPath| WayView {
             filter: way.filter.to_string(),
             statements: places(&way.decision.statements, policies),
             also: way.also,
@@ -254,8 +254,8 @@ impl QueryReport {
     }
 }
 
-fn told_miss(miss: NearMiss, policies: &Policies) -> ToldMiss {
-    ToldMiss {
+fn told_miss(miss: NearMiss, policies: &Policies) -> MissReport {
+    MissReport {
         statement: StatementPlace::of(miss.statement, policies),
         reasons: miss.reasons,
     }
@@ -266,7 +266,7 @@ fn list(places: &[StatementPlace]) -> String {
     words.join(" and ")
 }
 
-impl ToldCheck {
+impl CheckReport {
     fn write(&self, indent: &str, out: &mut impl Write) -> io::Result<()> {
         let Self {
             action, resource, ..

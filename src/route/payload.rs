@@ -45,7 +45,8 @@ impl PayloadShape {
     /// The bytes to publish.
     ///
     /// # Errors
-    /// [`MissingEventField`] when a raw body has no `detail`, or no `source` and type for a CloudEvent.
+    /// [`MissingEventField`] when a raw body has no `detail`, or no `source` and type for a
+    /// CloudEvent.
     pub fn of(self, event: &Event<'_>) -> Result<Bytes, MissingEventField> {
         match self {
             Self::Event => Ok(event.body().clone()),
@@ -63,7 +64,8 @@ impl PayloadShape {
     /// The bytes to publish with another `detail`.
     ///
     /// # Errors
-    /// [`MissingEventField`] as for [`of`](Self::of), and when there is no `detail` to take the place of.
+    /// [`MissingEventField`] as for [`of`](Self::of), and when there is no `detail` to take the
+    /// place of.
     pub fn with_detail(
         self,
         event: &Event<'_>,

@@ -114,9 +114,9 @@ impl PlaceholderField {
         Ok(())
     }
 
-    /// Returns `true` where a value whose elements contradict those that were chosen is no loss: `[*]` marks the
-    /// array where they part. `slots` are the placeholders that were given values, this one
-    /// included.
+    /// Returns `true` where a value whose elements contradict those that were chosen is no loss:
+    /// `[*]` marks the array where they part. `slots` are the placeholders that were given values,
+    /// this one included.
     pub(super) fn check_parting(
         &self,
         value: &CapturedValue<'_>,

@@ -50,15 +50,15 @@ pub enum ControlError {
 
 impl ControlError {
     /// Returns the text for a person.
-    pub fn told(&self) -> &ErrorText {
+    pub fn text(&self) -> &ErrorText {
         match self {
-            Self::Throttled(told)
-            | Self::Unavailable(told)
-            | Self::Outdated(told)
-            | Self::Held(told)
-            | Self::Absent(told)
-            | Self::Refused(told)
-            | Self::Hopeless(told) => told,
+            Self::Throttled(text)
+            | Self::Unavailable(text)
+            | Self::Outdated(text)
+            | Self::Held(text)
+            | Self::Absent(text)
+            | Self::Refused(text)
+            | Self::Hopeless(text) => text,
         }
     }
 
@@ -125,46 +125,46 @@ fn by_code(
         (code, "") => format!("{doing}: {code}"),
         (code, message) => format!("{doing}: {code}: {message}"),
     };
-    let told = |help: &str| ErrorText {
+    let text = |help: &str| ErrorText {
         what: what.clone(),
         help: help.to_owned(),
     };
     if CREDENTIALS.contains(&code) {
-        return ControlError::Hopeless(told(
+        return ControlError::Hopeless(text(
             "check the AWS credentials and the clock; temporary ones may have ended",
         ));
     }
     match (code, status) {
         ("ThrottlingException" | "Throttling" | "TooManyRequestsException", _) | (_, 429) => {
-            ControlError::Throttled(told(
+            ControlError::Throttled(text(
                 "others use up the account's quota for this action: run this again later, or more slowly with --rate 0.5",
             ))
         }
-        ("ResourceAlreadyExistsException", _) => ControlError::Outdated(told(
+        ("ResourceAlreadyExistsException", _) => ControlError::Outdated(text(
             "somebody made it at the same moment: run this again, and what is there is compared first",
         )),
-        ("VersionsLimitExceededException", _) => ControlError::Outdated(told(
+        ("VersionsLimitExceededException", _) => ControlError::Outdated(text(
             "somebody made versions at the same moment: run this again, and the oldest is deleted first",
         )),
-        ("DeleteConflictException", _) => ControlError::Held(told(
+        ("DeleteConflictException", _) => ControlError::Held(text(
             "IoT Core deletes a policy only once it is detached from everything, which it may notice 5 minutes late: run this again then",
         )),
-        ("ResourceNotFoundException", _) => ControlError::Absent(told(&absent(action))),
-        ("MalformedPolicyException", _) => ControlError::Refused(told(
+        ("ResourceNotFoundException", _) => ControlError::Absent(text(&absent(action))),
+        ("MalformedPolicyException", _) => ControlError::Refused(text(
             "IoT Core does not take the document: check its elements, actions and the form of its ARNs, e.g. with eventcast policy lint",
         )),
-        ("LimitExceededException", _) => ControlError::Refused(told(
+        ("LimitExceededException", _) => ControlError::Refused(text(
             "a certificate or Cognito identity has at most 10 policies: detach one, or put the permissions into fewer policies",
         )),
-        ("InvalidRequestException", _) => ControlError::Refused(told(invalid(action))),
+        ("InvalidRequestException", _) => ControlError::Refused(text(invalid(action))),
         ("UnauthorizedException" | "AccessDeniedException" | "ForbiddenException", _)
-        | (_, 401 | 403) => ControlError::Refused(told(&format!(
+        | (_, 401 | 403) => ControlError::Refused(text(&format!(
             "grant whoever runs this {} on that resource",
             action.permission()
         ))),
-        (_, 400..=499) => ControlError::Refused(told("check names, ARNs and the Region")),
+        (_, 400..=499) => ControlError::Refused(text("check names, ARNs and the Region")),
         _ => {
-            ControlError::Unavailable(told("run this again later: what is done is not done twice"))
+            ControlError::Unavailable(text("run this again later: what is done is not done twice"))
         }
     }
 }
@@ -228,8 +228,8 @@ mod tests {
             (500, "", "unavailable"),
             (418, "Teapot", "refused"),
         ] {
-            let told = variant(ControlAction::CreatePolicy, status, code);
-            assert_eq!(told, meaning, "{status} {code}");
+            let text = variant(ControlAction::CreatePolicy, status, code);
+            assert_eq!(text, meaning, "{status} {code}");
         }
     }
 
@@ -316,7 +316,7 @@ mod tests {
             ),
         ] {
             let error = by_code(action, doing, status, code, message);
-            all.push_str(&format!("error: {error}\nhelp: {}\n\n", error.told().help));
+            all.push_str(&format!("error: {error}\nhelp: {}\n\n", error.text().help));
         }
         insta::assert_snapshot!(all);
     }

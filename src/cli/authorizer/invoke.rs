@@ -46,7 +46,7 @@ pub(in crate::cli) struct Invoke {
     dev: bool,
     #[command(flatten)]
     configuration: Configuration,
-    /// How the answer is written: json is what IoT Core gets
+    /// Format of the answer: json is what IoT Core gets
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use super::people::People;
 use super::show::{AddressDisplay, Moment};
 use crate::aws::client;
-use crate::broker::BrokerAddress as Address;
+use crate::broker::BrokerAddress;
 use crate::cli::bridge::inside::Inside;
 use crate::config::Config;
 use crate::config::bridge::{BrokerCredentials, CustomAuthorizer, HiddenText, Publish, Tls};
@@ -20,7 +20,7 @@ use crate::dev::Platform;
 use crate::dev::broker::Broker;
 use crate::dev::demo::Demo;
 use crate::dev::inspector::Inspector;
-use crate::dev::inspector::told::PlatformAddresses;
+use crate::dev::inspector::views::PlatformAddresses;
 use crate::dev::prepare::Prepared;
 use crate::port::Issuer;
 use crate::route::table::RouteTable;
@@ -42,7 +42,7 @@ pub(super) struct Assembled {
     /// The routes that the bridge goes by.
     routes: watch::Sender<Arc<RouteTable>>,
     prepared: Prepared,
-    address: Address,
+    address: BrokerAddress,
     demo: std::sync::OnceLock<Demo>,
 }
 
@@ -60,7 +60,7 @@ impl Assembled {
         let address = addresses
             .mqtt
             .get("mqtt")
-            .and_then(|url| Address::parse(url));
+            .and_then(|url| BrokerAddress::parse(url));
         let address = address.context("the broker has no port for MQTT")?;
         point(&mut config, &prepared, &address, people);
         addresses.bus = Some(prepared.bus.to_owned());
@@ -183,7 +183,7 @@ fn queue_names(config: &Config) -> (String, String) {
 }
 
 /// Points the daemon at the queues and the broker of this machine.
-fn point(config: &mut Config, prepared: &Prepared, address: &Address, people: &People) {
+fn point(config: &mut Config, prepared: &Prepared, address: &BrokerAddress, people: &People) {
     let bridge = &mut config.bridge;
     bridge.queue = Some(prepared.queue.clone());
     bridge.dead_letter_queue = Some(prepared.dead_letter_queue.clone());

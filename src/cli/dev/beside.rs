@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use axum::Router;
 
 use super::broker::Open;
-use crate::broker::BrokerAddress as Address;
+use crate::broker::BrokerAddress;
 use crate::cli::gateway::directory;
 use crate::config::Config;
 use crate::dev::sites::AllowedSites;
@@ -39,7 +39,7 @@ impl Beside {
         let secret = SealingSecret::random().context("making a sealing key")?;
         let keys = SealingKeys::try_new(secret, None).context("making a sealing key")?;
         let urls = broker.urls();
-        let address = urls.get("mqtt").and_then(|url| Address::parse(url));
+        let address = urls.get("mqtt").and_then(|url| BrokerAddress::parse(url));
         let address = address.context("the broker has no port for MQTT")?;
         let plain = BrokerSettings::plain(address);
         let settings = BrokerSettings {

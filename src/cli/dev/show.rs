@@ -9,7 +9,7 @@ use super::Command;
 use crate::cli::OutputFormat;
 use crate::config::Config;
 use crate::dev::inspector::ledger::pulse::LiveStatistics;
-use crate::dev::inspector::told::PlatformAddresses;
+use crate::dev::inspector::views::PlatformAddresses;
 
 /// Writes addresses once, then summaries: on a terminal in the same place, elsewhere one line each.
 pub(super) struct AddressDisplay<'o, W> {

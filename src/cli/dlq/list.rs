@@ -29,7 +29,7 @@ pub(in crate::cli) struct ListCommand {
     /// Messages that are listed one by one [default: 20; all with --format json]
     #[arg(long, value_name = "NUMBER")]
     limit: Option<usize>,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }

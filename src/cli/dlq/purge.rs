@@ -32,7 +32,7 @@ pub(in crate::cli) struct PurgeCommand {
     /// Messages a second at most
     #[arg(long, value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }

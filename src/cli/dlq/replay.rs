@@ -41,7 +41,7 @@ pub(in crate::cli) struct ReplayCommand {
     /// Only report how many would be sent
     #[arg(long)]
     dry_run: bool,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }

@@ -20,7 +20,7 @@ pub(in crate::cli) struct ShowMessageCommand {
     id: String,
     #[command(flatten)]
     pub(super) queues: QueueArguments,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }

@@ -57,7 +57,7 @@ pub(in crate::cli) struct GuardCheckCommand {
     /// The least severity that fails
     #[arg(long, value_enum, default_value = "warning")]
     fail_on: FailLevel,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: CheckFormat,
     /// Reader of SARIF

@@ -24,7 +24,7 @@ pub(in crate::cli) struct ContractProof {
     root: PathBuf,
     #[command(flatten)]
     contract: ContractArguments,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }

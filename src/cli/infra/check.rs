@@ -27,7 +27,7 @@ pub(in crate::cli) struct InfraCheckCommand {
     /// Look at the templates alone, without a configuration
     #[arg(long)]
     without_config: bool,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
     #[command(flatten)]

@@ -31,7 +31,7 @@ pub(in crate::cli) struct Render {
     /// Compare all files with those in this folder, and write nothing
     #[arg(long, value_name = "FOLDER")]
     check: Option<PathBuf>,
-    /// How the answer is written: json is one object with all files by their names, or the
+    /// Format of the answer: json is one object with all files by their names, or the
     /// differences
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,

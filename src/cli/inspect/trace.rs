@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::{DevAddress, InspectorAnswer};
 use crate::cli::json::write_json;
 use crate::cli::{OutputFormat, Status};
-use crate::dev::inspector::told::ToldOutcome;
 use crate::dev::inspector::trail::{EventTimeline, TimelineEntry, TimelineStep, between};
+use crate::dev::inspector::views::OutcomeView;
 use crate::escape::write_line;
 
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(in crate::cli) struct TraceCommand {
 struct TracedEvent {
     #[serde(flatten)]
     trail: EventTimeline,
-    routes: Vec<ToldOutcome>,
+    routes: Vec<OutcomeView>,
     refused: Option<String>,
     not_an_event: Option<String>,
 }

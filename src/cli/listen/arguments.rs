@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Command;
 use super::client::{ListenClient, ListenFailure, wrong};
 use super::platform::DevPlatform;
-use crate::broker::BrokerAddress as BrokerUrl;
+use crate::broker::BrokerAddress;
 use crate::cli::Status;
 use crate::cli::input::{self, INPUT_BYTES};
 use crate::escape::{escaped, write_line};
@@ -81,7 +81,7 @@ impl Command {
             return self.elsewhere(url, typed.token);
         }
         let platform = DevPlatform::reach(&self.endpoint).await?;
-        let url = platform.websocket().and_then(BrokerUrl::parse);
+        let url = platform.websocket().and_then(BrokerAddress::parse);
         let url = url.ok_or_else(|| {
             ListenFailure::new(Status::Failed, "error: the platform names no WebSocket")
         })?;
@@ -169,7 +169,7 @@ impl Command {
     /// A client of another broker.
     fn elsewhere(
         &self,
-        url: &BrokerUrl,
+        url: &BrokerAddress,
         given: Option<String>,
     ) -> Result<ListenClient, ListenFailure> {
         if self.channels.is_empty() {

@@ -13,7 +13,7 @@ use crate::cli::user_error::write_error;
 use crate::cli::{OutputFormat, Status};
 use crate::escape::write_line;
 use crate::policy::diff::{ActionChange, PermissionChange, PolicyDifference, diff};
-use crate::policy::told::Policies;
+use crate::policy::query_report::Policies;
 
 pub(super) const HELP: &str = "\
 Policies are compared by what they allow: what is said in other words, in another order or twice \

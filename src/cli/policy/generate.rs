@@ -63,7 +63,7 @@ pub(in crate::cli) struct GenerateCommand {
     /// Leave out all white space
     #[arg(long)]
     minify: bool,
-    /// How the answer is written: text is the documents alone, json one object with sizes and notes
+    /// Format of the answer: text is the documents alone, json one object with sizes and notes
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
     #[command(flatten)]

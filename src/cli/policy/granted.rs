@@ -13,8 +13,8 @@ use crate::policy::context::Context;
 use crate::policy::document::Document;
 use crate::policy::generate::{DocumentForm, generate};
 use crate::policy::grant::Grants;
+use crate::policy::query_report::Policies;
 use crate::policy::scope::Scope;
-use crate::policy::told::Policies;
 
 /// The configuration that a file of tests is about, if it has tests of roles.
 pub(super) struct TestedRoles {

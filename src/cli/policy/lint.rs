@@ -13,7 +13,7 @@ use crate::cli::{Status, sarif};
 use crate::escape::write_line;
 use crate::policy::context::ClientPrincipal;
 use crate::policy::lint::{FindingLevel, LintFinding, LintRule, LintSource, RULES, lint};
-use crate::policy::told::Policies;
+use crate::policy::query_report::Policies;
 
 pub(super) const HELP: &str = "\
 Give all policies of the same clients together: whether a subscription is ever delivered, and \

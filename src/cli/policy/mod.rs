@@ -23,7 +23,7 @@ use crate::config::fault::{Fault, Severity, ValuePlace};
 use crate::escape::write_line;
 use crate::event::pattern::tree::TextPosition;
 use crate::policy::document::{Document, DocumentFault};
-use crate::policy::told::Policies;
+use crate::policy::query_report::Policies;
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\

@@ -16,9 +16,9 @@ use crate::config::Config;
 use crate::escape::write_line;
 use crate::policy::ask::{Ask, CONNECT_ATTRIBUTES};
 use crate::policy::context::{ClientPrincipal, ClientThing, Context, ThingAttachment};
+use crate::policy::query_report::{Policies, QueryReport};
 use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
-use crate::policy::told::{Policies, QueryReport};
 
 pub(super) const HELP: &str = "\
 A client receives messages on a topic when some filter that it may subscribe to matches the topic, \
@@ -51,7 +51,7 @@ pub(in crate::cli) struct SimulateCommand {
     /// Publish with the RETAIN flag, and leave the will with it: iot:RetainPublish is asked for as well
     #[arg(long)]
     retain: bool,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
     #[command(flatten)]

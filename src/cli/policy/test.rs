@@ -19,9 +19,9 @@ use crate::config::policy_tests::{
 };
 use crate::escape::write_line;
 use crate::policy::context::Context;
+use crate::policy::query_report::{Policies, QueryReport};
 use crate::policy::scope::Scope;
 use crate::policy::simulate::Simulation;
-use crate::policy::told::{Policies, QueryReport};
 
 pub(super) const HELP: &str = "\
 A file of tests is YAML:

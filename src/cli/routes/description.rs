@@ -55,7 +55,7 @@ struct ContractSource {
     /// contract
     #[arg(long, value_name = "REV")]
     against: Option<String>,
-    /// How the changes of --against are written
+    /// Format of the changes of --against
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
     #[command(flatten)]
@@ -236,7 +236,7 @@ fn text_at(
 
 /// A change in the answer for programs.
 #[derive(Serialize)]
-struct ToldHarm<'h> {
+struct HarmView<'h> {
     rule: &'h str,
     name: &'h str,
     message: &'h str,
@@ -259,7 +259,7 @@ fn compare(
     let found = harms(&before, now);
     match source.format {
         OutputFormat::Json => {
-            let told: Vec<ToldHarm<'_>> = found.iter().map(told).collect();
+            let told: Vec<HarmView<'_>> = found.iter().map(told).collect();
             write_json(&told, out)?;
         }
         OutputFormat::Text => {
@@ -288,9 +288,9 @@ fn compare(
     )
 }
 
-fn told(harm: &SubscriberHarm) -> ToldHarm<'_> {
+fn told(harm: &SubscriberHarm) -> HarmView<'_> {
     let rule = rule_of(harm.kind);
-    ToldHarm {
+    HarmView {
         rule: &rule.id,
         name: &rule.name,
         message: &harm.message,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::read;
 use crate::authorizer::expected::ExpectedClaims;
-use crate::authorizer::key::TokenSigner as Key;
+use crate::authorizer::key::TokenSigner;
 use crate::authorizer::token::{self, Minted};
 use crate::aws::client::by_environment;
 use crate::channel::limits::TOKEN_CHARACTERS;
@@ -162,13 +162,13 @@ impl MintCommand {
         })
     }
 
-    fn key(&self) -> Result<Key, UserError> {
+    fn key(&self) -> Result<TokenSigner, UserError> {
         let Some(file) = &self.with.key else {
-            return Ok(Key::development());
+            return Ok(TokenSigner::development());
         };
         let text =
             read(file).map_err(|error| UserError::new(format_args!("{error:#}"), KEY_HELP))?;
-        Key::parse(&text, self.key_id.clone()).map_err(|error| {
+        TokenSigner::parse(&text, self.key_id.clone()).map_err(|error| {
             UserError::new(format_args!("the key file `{file}`: {error}"), KEY_HELP)
         })
     }

@@ -51,7 +51,7 @@ pub(in crate::cli) struct Verify {
     dev: bool,
     #[command(flatten)]
     configuration: Configuration,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }

@@ -113,7 +113,8 @@ pub(super) fn rate(text: &str) -> Option<EventRate> {
     })
 }
 
-/// A size in bytes: a number, with `B`, `KB` or `MB` behind it; a KB has 1,024 bytes, as AWS counts.
+/// A size in bytes: a number, with `B`, `KB` or `MB` behind it; a KB has 1,024 bytes, as AWS
+/// counts.
 pub(super) fn bytes(text: &str) -> Option<f64> {
     let units = [("MB", 1_048_576.0), ("KB", 1_024.0), ("B", 1.0)];
     let unit = units.into_iter().find(|(unit, _)| text.ends_with(unit));

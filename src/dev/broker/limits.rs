@@ -109,7 +109,7 @@ pub enum KeepAlive {
     Within(RangeInclusive<u16>),
     /// Maximum in seconds, for MQTT 5 clients only, which receive it as Server Keep Alive. Older
     /// clients get the keep-alive that they request, including 0.
-    Told(u16),
+    Announced(u16),
 }
 
 impl KeepAlive {
@@ -118,8 +118,8 @@ impl KeepAlive {
         match self {
             Self::Within(range) if asked == 0 => *range.end(),
             Self::Within(range) => asked.clamp(*range.start(), *range.end()),
-            Self::Told(most) if is_v5 && (asked == 0 || asked > *most) => *most,
-            Self::Told(_) => asked,
+            Self::Announced(most) if is_v5 && (asked == 0 || asked > *most) => *most,
+            Self::Announced(_) => asked,
         }
     }
 }
@@ -246,7 +246,7 @@ impl BrokerLimits {
             resend: None,
             session_expiry_seconds: u32::MAX,
             message_expiry_seconds: None,
-            keep_alive: KeepAlive::Told(GENERAL_KEEP_ALIVE),
+            keep_alive: KeepAlive::Announced(GENERAL_KEEP_ALIVE),
             websocket_life: None,
             account_publishes_in: None,
             account_publishes_out: None,

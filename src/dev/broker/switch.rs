@@ -219,8 +219,8 @@ pub const SWITCHES: &[LimitOverride] = &[
         |l, v| {
             let most = match (&l.keep_alive, v) {
                 (KeepAlive::Within(range), _) => *range.end(),
-                (KeepAlive::Told(_), None) => return true,
-                (KeepAlive::Told(most), Some(_)) => *most,
+                (KeepAlive::Announced(_), None) => return true,
+                (KeepAlive::Announced(most), Some(_)) => *most,
             };
             match v.map_or(Ok(1), u16::try_from) {
                 Ok(least) if least > 0 => {
@@ -234,7 +234,7 @@ pub const SWITCHES: &[LimitOverride] = &[
     limit("keep-alive-seconds", "the longest keep-alive", |l, v| {
         let least = match &l.keep_alive {
             KeepAlive::Within(range) => *range.start(),
-            KeepAlive::Told(_) => 1,
+            KeepAlive::Announced(_) => 1,
         };
         let most = v.unwrap_or(u64::from(u16::MAX));
         match u16::try_from(most) {

@@ -15,8 +15,8 @@ use super::registry::{CertificateStatus, IotRegistry, RegistryState};
 use super::x509::id;
 use crate::access::Documents;
 use crate::policy::context::{ClientCertificate, ClientPrincipal, ClientThing, Context};
+use crate::policy::query_report::Policies;
 use crate::policy::scope::Scope;
-use crate::policy::told::Policies;
 use crate::port::{
     Authentication, AuthenticationFuture, AuthenticationRefusal, Authorizer, Grounds, Identity,
     Presented, RequestingClient,

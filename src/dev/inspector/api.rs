@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::hear::{KnownClient, hear};
-use super::told::{
-    PlatformView, ToldClient, ToldClientWhole, ToldEvent, ToldOutcome, ToldPolicy, ToldRetained,
-    ToldRoute, ToldSubscriber, ToldTopic,
-};
 use super::trail::micros;
+use super::views::{
+    ClientView, EventView, OutcomeView, PlatformView, PolicyReport, RetainedView, RouteView,
+    SubscriberView, TopicView, WholeClientView,
+};
 use super::{Inspector, live, load, names, page};
 use crate::channel::filter::Filter;
 use crate::port::Grounds;
@@ -116,14 +116,14 @@ async fn event(State(here): InspectorState, Query(by): EventsQuery<ById>) -> Res
     match explained {
         Some(Ok(explanation)) => {
             let routes = explanation.routes.into_iter();
-            told.0 = routes.map(ToldOutcome::from).collect();
+            told.0 = routes.map(OutcomeView::from).collect();
             told.1 = explanation.refused.map(|reason| reason.detail);
         }
         Some(Err(refusal)) => told.2 = Some(refusal.to_string()),
         None => {}
     }
     let (routes, refused, not_an_event) = told;
-    json_of(&ToldEvent {
+    json_of(&EventView {
         body: body.map(|body| String::from_utf8_lossy(&body).into_owned()),
         trail,
         routes,
@@ -135,7 +135,7 @@ async fn event(State(here): InspectorState, Query(by): EventsQuery<ById>) -> Res
 async fn clients(State(here): InspectorState, Query(list): EventsQuery<ListQuery>) -> Response {
     let wanted = |id: &str| id.contains(&list.q);
     let (ids, count) = here.broker.clients(list.count(), wanted);
-    let clients: Vec<ToldClient> = ids.iter().map(|id| here.client(id)).collect();
+    let clients: Vec<ClientView> = ids.iter().map(|id| here.client(id)).collect();
     json_of(&json!({ "count": count, "clients": clients }))
 }
 
@@ -154,14 +154,14 @@ async fn client(State(here): InspectorState, Query(by): EventsQuery<ById>) -> Re
         policies.names.iter().zip(&policies.texts)
     });
     let is_connected = facts.as_ref().is_some_and(|facts| facts.is_connected);
-    json_of(&ToldClientWhole {
+    json_of(&WholeClientView {
         free: is_connected && grounds.is_none(),
         client: here.client(&by.id),
         keep_alive: facts.as_ref().and_then(|facts| facts.keep_alive),
         session_expiry: facts.as_ref().map(|facts| facts.session_expiry),
         clean: facts.as_ref().map(|facts| facts.is_clean),
         policies: policies
-            .map(|(name, text)| ToldPolicy {
+            .map(|(name, text)| PolicyReport {
                 name: name.clone(),
                 text: text.clone(),
             })
@@ -208,7 +208,7 @@ async fn channel(State(here): InspectorState, Query(by): EventsQuery<ByTopic>) -
     let rates = here.ledger.channels(1, |known| known == name).channels;
     let rates = rates.first();
     let subscribers = here.subscribers(&topic);
-    let retained = here.broker.retained(name).map(|message| ToldRetained {
+    let retained = here.broker.retained(name).map(|message| RetainedView {
         at: micros(message.modified),
         qos: message.qos,
         size_bytes: message.payload.len(),
@@ -216,7 +216,7 @@ async fn channel(State(here): InspectorState, Query(by): EventsQuery<ByTopic>) -
             .ok()
             .map(|text| text.chars().take(PAYLOAD).collect()),
     });
-    json_of(&ToldTopic {
+    json_of(&TopicView {
         topic: name.to_owned(),
         channel: names::channel_of(name, &here.config()),
         published: rates.map_or(0, |rates| rates.published),
@@ -235,7 +235,7 @@ struct ByName {
 }
 
 async fn route(State(here): InspectorState, Query(by): EventsQuery<ByName>) -> Response {
-    let route = match ToldRoute::of(&by.name, &here.config()) {
+    let route = match RouteView::of(&by.name, &here.config()) {
         Ok(route) => route,
         Err(why) => return said(StatusCode::NOT_FOUND, &why),
     };
@@ -290,10 +290,10 @@ impl Inspector {
         rights.access.grounds(&rights.client)
     }
 
-    fn client(&self, id: &str) -> ToldClient {
+    fn client(&self, id: &str) -> ClientView {
         let role = self.grounds(id).and_then(|grounds| grounds.role);
         let subscriptions = self.broker.subscriptions(id);
-        ToldClient::new(
+        ClientView::new(
             id,
             self.broker.connection(id),
             subscriptions,
@@ -302,7 +302,7 @@ impl Inspector {
     }
 
     /// Returns the subscribers of a topic, each with its first matching filter.
-    fn subscribers(&self, topic: &Filter) -> Vec<ToldSubscriber> {
+    fn subscribers(&self, topic: &Filter) -> Vec<SubscriberView> {
         let matches =
             |filter: &str| Filter::parse(filter).is_ok_and(|filter| filter.matches(topic.as_str()));
         let (ids, _) = self.broker.clients(usize::MAX, |_| true);
@@ -320,7 +320,7 @@ impl Inspector {
             let may = rights.as_ref().map(|rights| {
                 rights.access.decide(&rights.client, action) == crate::port::AccessDecision::Allowed
             });
-            found.push(ToldSubscriber {
+            found.push(SubscriberView {
                 client: id.to_string(),
                 filter,
                 qos,

@@ -22,7 +22,7 @@ struct ChannelActivity {
 
 /// Topic with its counts and rates.
 #[derive(Debug, Serialize)]
-pub struct ToldChannel {
+pub struct ChannelView {
     /// The topic.
     pub topic: Box<str>,
     /// Messages that were published to the topic.
@@ -45,7 +45,7 @@ pub struct TopicPage {
     /// Total number of topics.
     pub count: usize,
     /// Topics of the page: the busiest of the last seconds first, then the latest.
-    pub channels: Vec<ToldChannel>,
+    pub channels: Vec<ChannelView>,
 }
 
 impl ChannelCounts {
@@ -90,7 +90,7 @@ impl ChannelCounts {
             (std::cmp::Reverse(weight), topic.to_string())
         });
         found.truncate(count);
-        let channels = found.into_iter().map(|(topic, channel)| ToldChannel {
+        let channels = found.into_iter().map(|(topic, channel)| ChannelView {
             topic: topic.clone(),
             published: channel.published.total(),
             delivered: channel.delivered.total(),

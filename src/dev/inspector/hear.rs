@@ -15,9 +15,9 @@ use crate::dev::broker::control::ConnectionFacts;
 use crate::dev::broker::observe::BrokerEvent;
 use crate::policy::ask::Ask;
 use crate::policy::context::ClientPrincipal;
+use crate::policy::query_report::QueryReport;
 use crate::policy::role::RoleEntry;
 use crate::policy::simulate::Simulation;
-use crate::policy::told::QueryReport;
 use crate::port::Grounds;
 
 /// Number of the latest denials that are searched for a refused connect.

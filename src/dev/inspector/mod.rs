@@ -14,9 +14,9 @@ mod load;
 mod names;
 mod page;
 pub mod rates;
-pub mod told;
 pub mod trail;
 mod trails;
+pub mod views;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -26,8 +26,8 @@ use serde::Serialize;
 
 use ledger::EventStore;
 use ledger::pulse::LiveStatistics;
-use told::PlatformAddresses;
 use trail::{EpochMicros, micros};
+use views::PlatformAddresses;
 
 use super::broker::Broker;
 use super::observers::Observations;

@@ -37,15 +37,15 @@ pub struct PlatformView<'p> {
     pub(super) started: EpochMicros,
     pub(super) addresses: &'p PlatformAddresses,
     pub(super) environment: Option<&'p str>,
-    pub(super) channels: Vec<ToldKind<'p>>,
-    pub(super) routes: Vec<ToldRoute>,
-    pub(super) roles: Vec<ToldRole<'p>>,
+    pub(super) channels: Vec<KindView<'p>>,
+    pub(super) routes: Vec<RouteView>,
+    pub(super) roles: Vec<RoleView<'p>>,
     /// `true` where tokens can be issued.
     pub(super) tokens: bool,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct ToldKind<'p> {
+pub(super) struct KindView<'p> {
     name: &'p str,
     id: String,
     example: String,
@@ -53,7 +53,7 @@ pub(super) struct ToldKind<'p> {
 
 /// Route of the configuration.
 #[derive(Debug, Serialize)]
-pub struct ToldRoute {
+pub struct RouteView {
     pub(super) name: String,
     pub(super) to: Vec<String>,
     pub(super) qos: u8,
@@ -65,7 +65,7 @@ pub struct ToldRoute {
     pub(super) example_matches: bool,
 }
 
-impl ToldRoute {
+impl RouteView {
     /// Finds a route by name.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl ToldRoute {
     }
 }
 
-impl From<&Route> for ToldRoute {
+impl From<&Route> for RouteView {
     fn from(route: &Route) -> Self {
         let example = route.example();
         Self {
@@ -98,7 +98,7 @@ impl From<&Route> for ToldRoute {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct ToldRole<'p> {
+pub(super) struct RoleView<'p> {
     name: &'p str,
     bind: String,
     subscribe: Vec<String>,
@@ -107,7 +107,7 @@ pub(super) struct ToldRole<'p> {
     example: Map<String, Value>,
 }
 
-impl<'p> From<&'p Role> for ToldRole<'p> {
+impl<'p> From<&'p Role> for RoleView<'p> {
     fn from(role: &'p Role) -> Self {
         let written = |entries: &[RoleEntry]| entries.iter().map(ToString::to_string).collect();
         Self {
@@ -127,7 +127,7 @@ impl<'p> PlatformView<'p> {
         started: EpochMicros,
         tokens: bool,
     ) -> Self {
-        let kinds = config.kinds.values().map(|kind| ToldKind {
+        let kinds = config.kinds.values().map(|kind| KindView {
             name: kind.name(),
             id: kind.id().to_string(),
             example: kind.example(),
@@ -138,8 +138,8 @@ impl<'p> PlatformView<'p> {
             addresses,
             environment: config.environment.as_deref(),
             channels: kinds.collect(),
-            routes: config.routes.iter().map(ToldRoute::from).collect(),
-            roles: config.roles.iter().map(ToldRole::from).collect(),
+            routes: config.routes.iter().map(RouteView::from).collect(),
+            roles: config.roles.iter().map(RoleView::from).collect(),
             tokens,
         }
     }
@@ -147,13 +147,13 @@ impl<'p> PlatformView<'p> {
 
 /// Event with its timeline, and the result of each route.
 #[derive(Debug, Serialize)]
-pub struct ToldEvent {
+pub struct EventView {
     #[serde(flatten)]
     pub(super) trail: EventTimeline,
     /// Body as text, where it is kept.
     pub(super) body: Option<String>,
     /// Result of each route for the event now; empty where the body is not kept.
-    pub(super) routes: Vec<ToldOutcome>,
+    pub(super) routes: Vec<OutcomeView>,
     /// Reason why no route may publish the event.
     pub(super) refused: Option<String>,
     /// Reason why the body is no event.
@@ -162,7 +162,7 @@ pub struct ToldEvent {
 
 /// Result of a route for an event.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct ToldOutcome {
+pub struct OutcomeView {
     /// The route.
     pub route: String,
     /// `true` where the route's pattern matches.
@@ -173,7 +173,7 @@ pub struct ToldOutcome {
     pub lines: Vec<String>,
 }
 
-impl From<RouteExplanation> for ToldOutcome {
+impl From<RouteExplanation> for OutcomeView {
     fn from(explained: RouteExplanation) -> Self {
         let mismatches = explained.mismatches.iter().map(ToString::to_string);
         let refused = explained.refused;
@@ -195,7 +195,7 @@ impl From<RouteExplanation> for ToldOutcome {
 
 /// Client in a list.
 #[derive(Debug, Serialize)]
-pub struct ToldClient {
+pub struct ClientView {
     pub(super) id: String,
     pub(super) connected: bool,
     pub(super) principal: Option<String>,
@@ -206,19 +206,19 @@ pub struct ToldClient {
     /// Reason in words.
     pub(super) disconnect_why: Option<Box<str>>,
     pub(super) source: Option<String>,
-    pub(super) subscriptions: Vec<ToldSubscription>,
+    pub(super) subscriptions: Vec<SubscriptionView>,
     /// Number of messages that wait for the client.
     pub(super) queued: usize,
 }
 
 /// Subscription of a client.
 #[derive(Debug, Serialize)]
-pub struct ToldSubscription {
+pub struct SubscriptionView {
     pub(super) filter: String,
     pub(super) qos: u8,
 }
 
-impl ToldClient {
+impl ClientView {
     pub(super) fn new(
         id: &str,
         facts: Option<ConnectionFacts>,
@@ -237,7 +237,7 @@ impl ToldClient {
             disconnect_why: facts.and_then(|facts| facts.disconnect_why.clone()),
             source: facts.and_then(|facts| facts.source.map(|source| source.to_string())),
             subscriptions: subscriptions
-                .map(|(filter, qos)| ToldSubscription { filter, qos })
+                .map(|(filter, qos)| SubscriptionView { filter, qos })
                 .collect(),
             queued: facts.map_or(0, |facts| facts.queued),
         }
@@ -246,14 +246,14 @@ impl ToldClient {
 
 /// Client with all details.
 #[derive(Debug, Serialize)]
-pub struct ToldClientWhole {
+pub struct WholeClientView {
     #[serde(flatten)]
-    pub(super) client: ToldClient,
+    pub(super) client: ClientView,
     pub(super) keep_alive: Option<u16>,
     pub(super) session_expiry: Option<u32>,
     pub(super) clean: Option<bool>,
     /// Policy documents; empty where the client was not connected, or may do everything.
-    pub(super) policies: Vec<ToldPolicy>,
+    pub(super) policies: Vec<PolicyReport>,
     /// `true` where the client is connected and has no policies, so that it may do everything.
     pub(super) free: bool,
     /// Actions of the client, the latest first.
@@ -264,29 +264,29 @@ pub struct ToldClientWhole {
 
 /// Policy document.
 #[derive(Debug, Serialize)]
-pub struct ToldPolicy {
+pub struct PolicyReport {
     pub(super) name: String,
     pub(super) text: String,
 }
 
 /// Topic with all details.
 #[derive(Debug, Serialize)]
-pub struct ToldTopic {
+pub struct TopicView {
     pub(super) topic: String,
     pub(super) channel: Option<String>,
     pub(super) published: u64,
     pub(super) delivered: u64,
     pub(super) published_per_second: f64,
     pub(super) delivered_per_second: f64,
-    pub(super) subscribers: Vec<ToldSubscriber>,
+    pub(super) subscribers: Vec<SubscriberView>,
     /// Total number of subscribers.
     pub(super) subscriber_count: usize,
-    pub(super) retained: Option<ToldRetained>,
+    pub(super) retained: Option<RetainedView>,
 }
 
 /// Subscriber of a topic.
 #[derive(Debug, Serialize)]
-pub struct ToldSubscriber {
+pub struct SubscriberView {
     pub(super) client: String,
     pub(super) filter: String,
     pub(super) qos: u8,
@@ -297,7 +297,7 @@ pub struct ToldSubscriber {
 
 /// Retained message of a topic.
 #[derive(Debug, Serialize)]
-pub struct ToldRetained {
+pub struct RetainedView {
     pub(super) at: EpochMicros,
     pub(super) qos: u8,
     pub(super) size_bytes: usize,

@@ -25,7 +25,7 @@ pub(super) struct Tally {
     /// Number of spans that found no room; `failed` is the number that were sent in vain.
     full: AtomicUsize,
     failed: AtomicUsize,
-    told: Mutex<LoggedTotals>,
+    totals: Mutex<LoggedTotals>,
 }
 
 /// Spans lost so far, and the last cause.
@@ -54,7 +54,7 @@ impl Tally {
             waiting: AtomicUsize::new(0),
             full: AtomicUsize::new(0),
             failed: AtomicUsize::new(0),
-            told: Mutex::default(),
+            totals: Mutex::default(),
         }
     }
 
@@ -70,23 +70,23 @@ impl Tally {
 
     /// Notes the result of an export.
     fn exported(&self, spans: usize, result: &OTelSdkResult) {
-        let mut told = self.told();
-        if told.closed {
+        let mut totals = self.totals();
+        if totals.closed {
             // They were counted as lost.
             return;
         }
         self.waiting.fetch_sub(spans, Ordering::Relaxed);
         match result {
             // A request that was made again succeeded in the end.
-            Ok(()) => told.cause.clear(),
+            Ok(()) => totals.cause.clear(),
             Err(error) => {
                 self.failed.fetch_add(spans, Ordering::Relaxed);
-                if told.cause.is_empty() {
-                    told.cause = error.to_string();
+                if totals.cause.is_empty() {
+                    totals.cause = error.to_string();
                 }
             }
         }
-        drop(told);
+        drop(totals);
         self.tell(TELL_EVERY);
     }
 
@@ -99,7 +99,7 @@ impl Tally {
             let _ = write!(cause, ": {error}");
             next = error.source();
         }
-        self.told().cause = cause;
+        self.totals().cause = cause;
     }
 
     /// Logs the losses, when there are new ones.
@@ -123,36 +123,36 @@ impl Tally {
     fn news(&self, between: Duration) -> Option<Losses> {
         let full = self.full.load(Ordering::Relaxed);
         let failed = self.failed.load(Ordering::Relaxed);
-        let mut told = self.told();
-        let soon = told.last.is_some_and(|last| last.elapsed() < between);
-        if full + failed == told.lost || soon {
+        let mut totals = self.totals();
+        let soon = totals.last.is_some_and(|last| last.elapsed() < between);
+        if full + failed == totals.lost || soon {
             return None;
         }
-        told.last = Some(Instant::now());
-        told.lost = full + failed;
+        totals.last = Some(Instant::now());
+        totals.lost = full + failed;
         Some(Losses {
             full,
             failed,
-            cause: std::mem::take(&mut told.cause),
+            cause: std::mem::take(&mut totals.cause),
         })
     }
 
     /// Logs the rest at the end: the spans that still wait are lost.
     pub(super) fn close(&self) {
-        let mut told = self.told();
-        told.closed = true;
+        let mut totals = self.totals();
+        totals.closed = true;
         let waiting = self.waiting.swap(0, Ordering::Relaxed);
         self.failed.fetch_add(waiting, Ordering::Relaxed);
-        if waiting > 0 && told.cause.is_empty() {
-            told.cause = "no answer before the end".into();
+        if waiting > 0 && totals.cause.is_empty() {
+            totals.cause = "no answer before the end".into();
         }
-        drop(told);
+        drop(totals);
         self.tell(Duration::ZERO);
     }
 
-    fn told(&self) -> std::sync::MutexGuard<'_, LoggedTotals> {
+    fn totals(&self) -> std::sync::MutexGuard<'_, LoggedTotals> {
         // A panic while logging leaves nothing half done.
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -286,9 +286,9 @@ mod tests {
         assert_eq!(tally.news(TELL_EVERY), None, "that was only a moment ago");
         tally.exported(3, &failure("second"));
         tokio::time::advance(TELL_EVERY).await;
-        let told = tally.news(TELL_EVERY).unwrap();
-        assert_eq!((told.full, told.failed), (0, 7));
-        assert!(told.cause.contains("first"), "{told:?}");
+        let totals = tally.news(TELL_EVERY).unwrap();
+        assert_eq!((totals.full, totals.failed), (0, 7));
+        assert!(totals.cause.contains("first"), "{totals:?}");
         tokio::time::advance(TELL_EVERY).await;
         assert_eq!(tally.news(TELL_EVERY), None, "there is no news");
     }
@@ -313,7 +313,7 @@ mod tests {
         let outer = std::io::Error::other(refused);
         tally.blame(&outer);
         tally.exported(0, &Ok(()));
-        assert_eq!(tally.told().cause, "", "it was sent after all");
+        assert_eq!(tally.totals().cause, "", "it was sent after all");
         tally.blame(&outer);
         tally.failed.fetch_add(1, Ordering::Relaxed);
         assert_eq!(tally.news(TELL_EVERY), losses(0, 1, "refused"));

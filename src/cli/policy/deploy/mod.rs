@@ -46,7 +46,7 @@ struct ChangeOptions {
     /// Only tell what would be done; reads what is there
     #[arg(long)]
     dry_run: bool,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }
@@ -75,7 +75,7 @@ impl AwsAccess {
 
 /// Reports an error that ends the command.
 fn stop(error: &ControlError, status: Status, messages: &mut impl Write) -> anyhow::Result<Status> {
-    let ErrorText { what, help } = error.told();
+    let ErrorText { what, help } = error.text();
     write_error(messages, format_args!("{what}"), format_args!("{help}"))?;
     Ok(status)
 }

@@ -161,7 +161,7 @@ pub(super) fn fail(
     place: &ListPosition,
     outcome: &mut ItemOutcome,
 ) {
-    let told = error.told();
+    let told = error.text();
     if let ControlError::Hopeless(told) = error {
         outcome.hopeless = Some(told);
     } else {

@@ -47,7 +47,7 @@ pub(in crate::cli) struct ShowPoliciesCommand {
     /// With those that are attached to groups above it
     #[arg(long, requires = "target")]
     inherited: bool,
-    /// How the answer is written
+    /// Format of the answer
     #[arg(long, value_enum, default_value = "text")]
     format: OutputFormat,
 }

@@ -20,7 +20,7 @@ use crate::policy::deploy::target::{AttachmentTarget, PolicyName};
 use crate::policy::deploy::text::{PolicyText, UnfitText};
 use crate::policy::document::Document;
 use crate::policy::lint::FindingLevel;
-use crate::policy::told::Policies;
+use crate::policy::query_report::Policies;
 
 pub(super) const COLUMNS: ListColumns = ListColumns {
     known: &["name", "policy", "targets"],

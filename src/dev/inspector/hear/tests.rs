@@ -6,8 +6,8 @@ use super::*;
 use crate::config::{ConfigSource, load};
 use crate::policy::context::Context;
 use crate::policy::document::Document;
+use crate::policy::query_report::Policies;
 use crate::policy::scope::{ResourceKind, Scope};
-use crate::policy::told::Policies;
 
 const ORDER: &str = "5b0c7e0e-4f0b-4d3e-9f51-6a4f0c6c2a11";
 const OTHER: &str = "11111111-4f0b-4d3e-9f51-6a4f0c6c2a11";
